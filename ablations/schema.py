@@ -1,0 +1,220 @@
+"""What a study is made of: sources, edits, changes, claims, profiles, and the study itself.
+
+A change is data: its edits replace whole nodes of the config, `before` must be what the base has there, and the edits of
+different changes never overlap. Changes therefore commute, and every design (`ablations.designs`) is well defined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, PositiveInt, field_validator, model_validator
+
+from ablations import patch
+from core.config import Config, Node, parse
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+DesignName = Literal["ladder", "add_one_in", "leave_one_out"]
+
+
+def plain(value: Any) -> Any:
+    """A config node as plain data, all of its defaults spelled out; anything else as it is."""
+    return value.model_dump(mode="json") if isinstance(value, Node) else value
+
+
+class Source(Node):
+    """Where the deck says it: the slide's title and the words, verbatim."""
+
+    slide: str
+    quote: str
+
+
+class Edit(Node):
+    """The node at `path` goes from `before` to `after`; both are plain data, or config nodes that are made so."""
+
+    path: str
+    before: Any
+    after: Any
+
+    @field_validator("before", "after", mode="before")
+    @classmethod
+    def _as_plain_data(cls, value: Any) -> Any:
+        return plain(value)
+
+    @model_validator(mode="after")
+    def _does_something(self) -> Edit:
+        if self.before == self.after:
+            raise ValueError(f"the edit of {self.path} changes nothing")
+        return self
+
+
+class Change(Node):
+    """One documented change. `reading` says how an ambiguous source was read, and what else it could mean."""
+
+    name: Name
+    title: str
+    source: Source
+    edits: tuple[Edit, ...] = Field(min_length=1)
+    requires: tuple[Name, ...] = ()
+    conflicts: tuple[Name, ...] = ()
+    reading: str | None = None
+
+
+class Claim(Node):
+    """A number of the deck, as a comparison of two variants by name, with what counts as reproduced said beforehand.
+
+    The claim's direction is reproduced when the interval of the paired ratio `after` / `before` lies below 1 entirely,
+    contradicted when it lies above 1, inconclusive otherwise. Its magnitude is compared only in the profile
+    `comparable_profile`, at `iterations`, on `dataset`; elsewhere it is "not comparable".
+    """
+
+    name: Name
+    source: Source
+    before_variant: str
+    after_variant: str
+    before: float
+    after: float
+    metric: str
+    dataset: str
+    iterations: PositiveInt
+    comparable_profile: Name
+    remark: str | None = None
+
+
+class Multiply(Node):
+    """The profile multiplies whatever a variant has at `path`; a variant without it is left alone.
+
+    `only` limits the scaling to one member of the union around the path.
+    """
+
+    kind: Literal["multiply"] = "multiply"
+    path: str
+    factor: float
+    why: str
+    only: str | None = None
+
+
+class Put(Node):
+    """The profile puts `value` at `path`, whatever a variant has there; a variant without it is left alone."""
+
+    kind: Literal["put"] = "put"
+    path: str
+    value: Any
+    why: str
+    only: str | None = None
+
+    @field_validator("value", mode="before")
+    @classmethod
+    def _as_plain_data(cls, value: Any) -> Any:
+        return plain(value)
+
+
+Scaling = Annotated[Multiply | Put, Field(discriminator="kind")]
+
+
+def applies(scaling: Multiply | Put, data: Mapping[str, Any]) -> bool:
+    """Whether a config, as plain data, has what this scaling scales."""
+    if not patch.has(data, scaling.path):
+        return False
+    parent = scaling.path.rpartition(".")[0]
+    return scaling.only is None or patch.lookup(data, parent).get("kind") == scaling.only
+
+
+class Profile(Node):
+    """One scale at which a study is run: the deck's numbers, or those after `scalings`, alike for every variant.
+
+    `rule` says how the free numbers among the scalings were chosen, `caveat` what a report must say of the magnitudes.
+    """
+
+    name: Name
+    title: str
+    scalings: tuple[Scaling, ...] = ()
+    rule: str | None = None
+    caveat: str | None = None
+    seeds: PositiveInt = 3
+
+    def scaled(self, config: Config) -> Config:
+        """`config` at this scale. Raises ValueError when an integer would not come out whole."""
+        data = config.model_dump(mode="json")
+        for scaling in self.scalings:
+            if not applies(scaling, data):
+                continue
+            if isinstance(scaling, Put):
+                data = patch.replaced(data, scaling.path, scaling.value)
+                continue
+            before = patch.lookup(data, scaling.path)
+            after: float | int = before * scaling.factor
+            if isinstance(before, int):
+                if abs(after - round(after)) > 1e-9:
+                    raise ValueError(f"profile {self.name}: {scaling.path} = {before} * {scaling.factor} is not whole")
+                after = round(after)
+            else:
+                after = float(f"{after:.12g}")
+            data = patch.replaced(data, scaling.path, after)
+        return parse(data)
+
+
+class Study(Node):
+    """One question of the deck: a base, the changes it is asked of, and the claims judged at the end."""
+
+    name: Name
+    title: str
+    question: str
+    source: Source
+    base: Config
+    changes: tuple[Change, ...]
+    designs: tuple[DesignName, ...] = ("ladder",)
+    profiles: tuple[Profile, ...]
+    claims: tuple[Claim, ...] = ()
+
+    @model_validator(mode="after")
+    def _changes_commute(self) -> Study:
+        names = [change.name for change in self.changes]
+        if len(set(names)) != len(names):
+            raise ValueError(f"study {self.name}: two changes share a name in {names}")
+        base = self.base.model_dump(mode="json")
+        for index, change in enumerate(self.changes):
+            for name in (*change.requires, *change.conflicts):
+                if name not in names:
+                    raise ValueError(f"change {change.name} names the unknown change {name}")
+            for edit in change.edits:
+                if patch.lookup(base, edit.path) != edit.before:
+                    found = patch.lookup(base, edit.path)
+                    raise ValueError(f"change {change.name}: {edit.path} is {found} in the base, not {edit.before}")
+                for other in self.changes[index + 1 :]:
+                    for theirs in other.edits:
+                        if patch.overlap(edit.path, theirs.path):
+                            raise ValueError(f"changes {change.name} and {other.name} both edit {edit.path}")
+        return self
+
+    @model_validator(mode="after")
+    def _scalings_find_something(self) -> Study:
+        ends = [self.base, self.folded(change.name for change in self.changes)]
+        for profile in self.profiles:
+            for scaling in profile.scalings:
+                if not any(applies(scaling, config.model_dump(mode="json")) for config in ends):
+                    raise ValueError(f"profile {profile.name} scales {scaling.path}, which no variant has")
+        return self
+
+    def change(self, name: str) -> Change:
+        """The change of that name. Raises KeyError."""
+        for change in self.changes:
+            if change.name == name:
+                return change
+        raise KeyError(f"study {self.name} has no change '{name}'")
+
+    def profile(self, name: str) -> Profile:
+        """The profile of that name. Raises KeyError with the names there are."""
+        for profile in self.profiles:
+            if profile.name == name:
+                return profile
+        raise KeyError(f"study {self.name} has no profile '{name}': it has {', '.join(p.name for p in self.profiles)}")
+
+    def folded(self, changes: Iterable[str]) -> Config:
+        """The base with these changes applied, in the deck's numbers."""
+        data = self.base.model_dump(mode="json")
+        for name in changes:
+            for edit in self.change(name).edits:
+                data = patch.replaced(data, edit.path, edit.after)
+        return parse(data)

@@ -1,0 +1,1 @@
+"""Mechanism: trains and measures one INR-GAN from one config. Knows no study, no MLflow and no Optuna."""

@@ -1,0 +1,316 @@
+"""The configuration of one training run: frozen pydantic models, one tagged union per axis, no torch.
+
+Everything that changes a run's numbers is here and therefore in its identity (`digest`); what only changes speed or
+place (device, threads, folders) is nowhere in this file. Off is `None`. Defaults are the deck's starting point, the
+variant `baseline`: where the deck gives a number the field says so, where it does not the value is the one of the
+author's first public code (November 2020) and the docstring says "public code".
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+
+SCHEMA_VERSION = 1
+"""Part of every run's identity: raised whenever the same config would train to other numbers."""
+
+
+class Node(BaseModel):
+    """A frozen part of the config; unknown keys and values of the wrong type are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+# --- data -------------------------------------------------------------------------------------------------------------
+
+
+class Rooms(Node):
+    """The embedded procedural scenes, a stand-in for LSUN's rooms.
+
+    `train` scenes are shown to the discriminator, `held_out` further ones are the metric's real set. `renderer` is the
+    version of the scene function: images of two versions never share an identity.
+    """
+
+    kind: Literal["rooms"] = "rooms"
+    resolution: PositiveInt = 64
+    train: PositiveInt = 8192
+    held_out: PositiveInt = 4096
+    seed: int = 0
+    renderer: Literal[1] = 1
+
+
+class Images(Node):
+    """Real images, centre-cropped to a square and resized with a box filter. Identified by content, never by path."""
+
+    kind: Literal["images"] = "images"
+    resolution: PositiveInt = 64
+    count: PositiveInt
+    fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+Data = Annotated[Rooms | Images, Field(discriminator="kind")]
+
+# --- the implicit neural representation f(x, y) -> rgb ----------------------------------------------------------------
+
+
+class Coordinates(Node):
+    """Where f is evaluated, and who owns the layer that reads the coordinates.
+
+    Pixel i of n sits at low + (high - low) * (i + offset) / n with offset 0 ("corners", as the public code) or 1/2
+    ("centres"). `layer` says whether the first layer's weights are generated per image or shared by all images.
+    """
+
+    low: float = 0.0
+    high: float = 1.0
+    sampling: Literal["corners", "centres"] = "corners"
+    layer: Literal["generated", "shared"] = "generated"
+
+
+class Siren(Node):
+    """Sine activations everywhere. `scale` is the std of the first layer's weights: the deck's sqrt(2 / n_in) = 1 for two
+    coordinates (its sigma / 30 followed by a multiplication by 30 leaves exactly that)."""
+
+    kind: Literal["siren"] = "siren"
+    scale: PositiveFloat = 1.0
+
+
+class Fourier(Node):
+    """Sines and cosines of the first layer, ReLU above. `scale` is the std of the first layer's weights (deck: ~100)."""
+
+    kind: Literal["fourier"] = "fourier"
+    scale: PositiveFloat = 100.0
+
+
+Basis = Annotated[Siren | Fourier, Field(discriminator="kind")]
+
+
+class Linear(Node):
+    """Every hidden weight and bias emitted: n^2 + n numbers a layer."""
+
+    kind: Literal["linear"] = "linear"
+
+
+class FactorizedSE(Node):
+    """A shared weight modulated by the sigmoid of an emitted rank-r product: 2nr + n numbers a layer.
+
+    `root_rank` divides the product by sqrt(rank), which the public code of 2020 did not.
+    """
+
+    kind: Literal["factorized_se"] = "factorized_se"
+    rank: PositiveInt = 10
+    root_rank: bool = False
+
+
+Layer = Annotated[Linear | FactorizedSE, Field(discriminator="kind")]
+
+
+class Inr(Node):
+    """`depth` counts the coordinate layer and the hidden layers, all of `width`; the RGB layer comes on top.
+
+    "64x5" is width 64, depth 5 (a reading: the deck may also mean five hidden layers above the coordinate layer).
+    """
+
+    basis: Basis = Siren()
+    layer: Layer = Linear()
+    width: PositiveInt = 64
+    depth: int = Field(default=5, ge=2)
+    coordinates: Coordinates = Coordinates()
+
+    @model_validator(mode="after")
+    def _fourier_halves_the_width(self) -> Inr:
+        if isinstance(self.basis, Fourier) and self.width % 2:
+            raise ValueError(f"inr.width is {self.width}: a Fourier INR needs an even width, half sines, half cosines")
+        return self
+
+
+# --- the generator's and the discriminator's networks -----------------------------------------------------------------
+
+
+class BatchNorm(Node):
+    """Batch normalisation after every linear map of the hypernetwork's trunk."""
+
+    kind: Literal["batch_norm"] = "batch_norm"
+
+
+class Emission(Node):
+    """Initial statistics of the emitted parameters, each in units of the standard normal that INR layers expect.
+
+    At initialisation an emitted parameter is bias_std * N(0, 1), the same for all latents, plus a part with standard
+    deviation `gain` over latents. Public code: an unscaled nn.Linear, about 0.19 and 0.15.
+    """
+
+    gain: PositiveFloat = 0.3
+    bias_std: NonNegativeFloat = 1.0
+
+
+class Hypernetwork(Node):
+    """G(z): a fully connected trunk, `depth` layers of `width`, then one linear map to all parameters of an INR.
+
+    From the second layer on h + w * relu(norm(linear(h))), w learnable and `residual_weight` at the start.
+    `weight_clip` clips the emitted parameters to +-weight_clip (slide "Clipping G output").
+    """
+
+    latent_dim: PositiveInt = 512
+    width: PositiveInt = 1024
+    depth: PositiveInt = 5
+    norm: BatchNorm | None = BatchNorm()
+    residual_weight: float = 0.0
+    weight_clip: PositiveFloat | None = None
+    emission: Emission = Emission()
+
+
+class Discriminator(Node):
+    """A pre-activation ResNet: `blocks` halvings of the image from `width` channels on, doubling them each time.
+
+    Width 64 and four blocks are 10.1 million parameters, the deck's "10M" D. `patch` folds patch x patch pixels into
+    channels first.
+    """
+
+    width: PositiveInt = 64
+    blocks: PositiveInt = 4
+    patch: PositiveInt = 1
+
+
+# --- losses and optimisation ------------------------------------------------------------------------------------------
+
+
+class Wasserstein(Node):
+    """D maximises D(real) - D(fake), G maximises D(fake) (Arjovsky et al. 2017)."""
+
+    kind: Literal["wasserstein"] = "wasserstein"
+
+
+class NonSaturating(Node):
+    """Logistic loss for D, -log D(G(z)) for G (Goodfellow et al. 2014)."""
+
+    kind: Literal["non_saturating"] = "non_saturating"
+
+
+Loss = Annotated[Wasserstein | NonSaturating, Field(discriminator="kind")]
+
+
+class GradientPenalty(Node):
+    """WGAN-GP: weight * E(|grad D| - 1)^2 at random mixtures of real and fake (Gulrajani et al. 2017, eq. 3)."""
+
+    kind: Literal["wgan_gp"] = "wgan_gp"
+    weight: NonNegativeFloat = 10.0
+
+
+class R1(Node):
+    """weight * E|grad D|^2 at real images, no factor 1/2 (Mescheder et al. 2018, eq. 9; weight and form: public code).
+
+    `interval` k applies k times the penalty at every k-th step of D.
+    """
+
+    kind: Literal["r1"] = "r1"
+    weight: NonNegativeFloat = 10.0
+    interval: PositiveInt = 1
+
+
+Penalty = Annotated[GradientPenalty | R1, Field(discriminator="kind")]
+
+
+class Adam(Node):
+    learning_rate: PositiveFloat
+    beta1: float = Field(default=0.0, ge=0, lt=1)
+    beta2: float = Field(default=0.98, ge=0, lt=1)
+    epsilon: PositiveFloat = 1e-8
+
+
+class Optimizers(Node):
+    """One Adam per network; the deck's first learning rates, the betas of the public code."""
+
+    generator: Adam = Adam(learning_rate=0.002)
+    discriminator: Adam = Adam(learning_rate=0.0002)
+
+
+class Ema(Node):
+    """Exponential moving average of the generator, per step of G, warmed up: min(decay, (1 + t) / (10 + t))."""
+
+    decay: float = Field(default=0.999, ge=0, lt=1)
+
+
+# --- evaluation -------------------------------------------------------------------------------------------------------
+
+
+class RoomsFrechet(Node):
+    """Frechet distance over the shipped network that was trained on the rooms' own factors. Not an FID: a proxy.
+
+    `extractor` is the sha256 of the shipped weights, so that a retrained network never shares numbers with this one.
+    """
+
+    kind: Literal["fd_rooms"] = "fd_rooms"
+    samples: PositiveInt = 2048
+    extractor: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+
+
+class CleanFid(Node):
+    """Inception FID by clean-fid. Mode "legacy_pytorch" with 8,192 images is nearest to the deck's protocol."""
+
+    kind: Literal["clean_fid"] = "clean_fid"
+    samples: PositiveInt = 8192
+    mode: Literal["clean", "legacy_tensorflow", "legacy_pytorch"] = "legacy_pytorch"
+
+
+Metric = Annotated[RoomsFrechet | CleanFid, Field(discriminator="kind")]
+
+
+class Evaluation(Node):
+    """Every `every` iterations and at the last one: `metric` on fixed latents, through the EMA generator if there is one."""
+
+    metric: Metric = CleanFid()
+    every: PositiveInt = 2000
+    latents_seed: int = 8192
+
+
+class Config(Node):
+    """One INR-GAN and how it is trained and measured.
+
+    An iteration is one update of D; G is updated at every `d_per_g`-th iteration (a reading: the author's later code
+    counts so). `images` shown after t iterations are t * batch_size.
+    """
+
+    data: Data = Rooms()
+    inr: Inr = Inr()
+    hypernetwork: Hypernetwork = Hypernetwork()
+    discriminator: Discriminator = Discriminator()
+    loss: Loss = Wasserstein()
+    penalty: Penalty = GradientPenalty()
+    optimizers: Optimizers = Optimizers()
+    ema: Ema | None = None
+    d_per_g: PositiveInt = 5
+    batch_size: PositiveInt = 32
+    iterations: PositiveInt = 20_000
+    evaluation: Evaluation = Evaluation()
+
+    @model_validator(mode="after")
+    def _image_survives_the_discriminator(self) -> Config:
+        shrink = self.discriminator.patch * 2**self.discriminator.blocks
+        if self.data.resolution % shrink:
+            raise ValueError(
+                f"data.resolution is {self.data.resolution}: the discriminator divides it by {shrink} "
+                "(patch * 2^blocks), which must come out even"
+            )
+        return self
+
+
+class Job(Node):
+    """What one process trains: a config and a seed. The seed fixes data order, initial weights and latents alike."""
+
+    config: Config
+    seed: int
+    schema_version: Literal[1] = SCHEMA_VERSION
+
+    @property
+    def digest(self) -> str:
+        """The run's identity, 16 hex digits of the sha256 of config, seed and schema version."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def parse(data: dict[str, Any]) -> Config:
+    """A config from plain data. Strict: raises `pydantic.ValidationError` for unknown keys and wrong types."""
+    return Config.model_validate_json(json.dumps(data))

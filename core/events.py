@@ -1,0 +1,86 @@
+"""What `core.train.train` yields. The loop says nothing itself: the caller records, shows or forwards these.
+
+Every event but its time fields (`seconds`, `evaluation_seconds`) is the same for the same job on the same machine, also
+when the job was killed and resumed. Payloads that are tensors or arrays are left out of the JSON.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+
+
+class _Event(BaseModel):
+    """`images` real images were shown to D until `iteration`; `seconds` of training went by, evaluation not counted."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants", arbitrary_types_allowed=True)
+
+    iteration: int
+    images: int
+    seconds: float
+
+
+class Built(_Event):
+    """The networks stand. Counts of parameters: emitted per image, shared by all images, and per network."""
+
+    kind: Literal["built"] = "built"
+    emitted_parameters: int
+    shared_parameters: int
+    generator_parameters: int
+    discriminator_parameters: int
+
+
+class Losses(_Event):
+    """Means since the last such event."""
+
+    kind: Literal["losses"] = "losses"
+    d_loss: float
+    g_loss: float
+    penalty: float
+    real_score: float
+    fake_score: float
+
+
+class Evaluated(_Event):
+    """The metric at this iteration; `inf` where features or images were not finite."""
+
+    kind: Literal["evaluated"] = "evaluated"
+    metric: str
+    value: float
+    evaluation_seconds: float
+
+
+class Sampled(_Event):
+    """Images of the fixed latents, uint8 [N, 3, R, R], the same latents for every job with the same latent size."""
+
+    kind: Literal["sampled"] = "sampled"
+    pictures: Any = Field(exclude=True, repr=False)
+
+
+class Checkpointed(_Event):
+    """`state` is all that `train(resume=...)` needs to go on from here: plain containers of tensors and numbers."""
+
+    kind: Literal["checkpointed"] = "checkpointed"
+    state: Any = Field(exclude=True, repr=False)
+
+
+class Diverged(_Event):
+    """A loss, a weight or the metric stopped being finite; nothing follows."""
+
+    kind: Literal["diverged"] = "diverged"
+    reason: str
+
+
+class Finished(_Event):
+    """The last iteration is done. `generator` is the evaluated generator's state dict."""
+
+    kind: Literal["finished"] = "finished"
+    generator: Any = Field(exclude=True, repr=False)
+
+
+Event = Annotated[
+    Built | Losses | Evaluated | Sampled | Checkpointed | Diverged | Finished, Field(discriminator="kind")
+]
+
+event_adapter: TypeAdapter[Event] = TypeAdapter(Event)

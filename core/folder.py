@@ -1,0 +1,92 @@
+"""The run folder: the truth about one job. Reading it needs neither torch nor the code that trained.
+
+    job.json             the identity: config, seed, schema version (its digest names the folder)
+    protocol.json        what the metric's numbers mean: extractor, samples, real set, latents, EMA, quantisation
+    provenance.json      git commit, versions, device, threads of the process that ended the job
+    events.jsonl         one event a line, in order (`core.events`)
+    samples/000500.png   images of the fixed latents
+    checkpoint.pt        while it runs
+    generator.safetensors  the evaluated generator, at the end
+    outcome.json         once it has ended: `Outcome`
+    log.txt              what the process printed, and the traceback of a failure
+    lock                 held by the process that trains here
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from core.config import Job, Node
+from core.events import Event, event_adapter
+
+Status = Literal["finished", "diverged", "failed"]
+
+
+class Outcome(Node):
+    """How a job ended. `failed` may be tried again, the other two are results.
+
+    Seconds are wall time: of training steps, of evaluations, and of the job in all, loading and recording included,
+    summed over interruptions as far as they were recorded.
+    """
+
+    status: Status
+    iteration: int
+    reason: str | None = None
+    seconds: float
+    evaluation_seconds: float
+    job_seconds: float
+    attempts: int = 1
+
+
+class RunFolder:
+    """One job's folder at `root` / digest."""
+
+    def __init__(self, root: Path, job_or_digest: Job | str) -> None:
+        digest = job_or_digest if isinstance(job_or_digest, str) else job_or_digest.digest
+        self.digest = digest
+        self.path = root / digest
+        self.events_file = self.path / "events.jsonl"
+        self.checkpoint_file = self.path / "checkpoint.pt"
+        self.generator_file = self.path / "generator.safetensors"
+        self.samples = self.path / "samples"
+        self.log_file = self.path / "log.txt"
+        self.lock_file = self.path / "lock"
+
+    def job(self) -> Job:
+        """The job as it was declared. Raises FileNotFoundError where nobody has started it."""
+        return Job.model_validate_json((self.path / "job.json").read_text())
+
+    def outcome(self) -> Outcome | None:
+        """How it ended, or None while it has not."""
+        file = self.path / "outcome.json"
+        return Outcome.model_validate_json(file.read_text()) if file.exists() else None
+
+    def events(self) -> list[Event]:
+        """All complete events in order. A last line cut off by a kill is left out: the resumed job writes it anew."""
+        if not self.events_file.exists():
+            return []
+        lines = self.events_file.read_bytes().split(b"\n")[:-1]
+        return [event_adapter.validate_json(line) for line in lines]
+
+    def read(self, name: str) -> dict[str, Any]:
+        """`protocol.json` or `provenance.json` as plain data, empty where it is absent."""
+        file = self.path / name
+        return json.loads(file.read_text()) if file.exists() else {}
+
+    def write(self, name: str, text: str) -> None:
+        """Writes a small file whole: aside, then moved into place."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_whole(self.path / name, text.encode())
+
+
+def write_whole(file: Path, content: bytes) -> None:
+    """Replaces `file` by `content`, or leaves it as it was: nobody ever reads half of it."""
+    aside = file.with_name(f".{file.name}.{os.getpid()}")
+    with aside.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    aside.replace(file)

@@ -1,0 +1,254 @@
+"""Runs one job in its run folder: locks it, resumes it, records every event, and writes how it ended."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import platform
+import subprocess
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import filelock
+import numpy as np
+import torch
+from PIL import Image
+from pydantic import ValidationError
+from safetensors.torch import save as save_safetensors
+from torch import Tensor
+
+from core import config as cfg
+from core.data.load import ImageSet, load
+from core.errors import InputError
+from core.events import Checkpointed, Diverged, Event, Finished, Sampled
+from core.folder import Outcome, RunFolder, Status, write_whole
+from core.metrics.build import Measure, build_metric
+from core.metrics.identity import protocol
+from core.train import PICTURES, train
+
+CHECKPOINT_SECONDS = 10.0
+"""Between checkpoints: what a kill may cost. A multiple of the time that writing one takes, where that is long."""
+
+
+class JobTaken(RuntimeError):
+    """Another living process trains this job."""
+
+
+def run_job(
+    job: cfg.Job,
+    *,
+    runs: Path,
+    device: str = "cpu",
+    data_path: Path | None = None,
+    cache: Path,
+    threads: int = 1,
+    stop: Callable[[], bool] = lambda: False,
+) -> Iterator[Event]:
+    """Trains `job` in its folder below `runs`, or goes on where its last checkpoint stands, and yields each event.
+
+    A job that has finished or diverged is not trained again: nothing is yielded. An error in training ends the job as
+    `failed`, with the traceback in its log. When `stop()` turns true a checkpoint is written and the job ends without an
+    outcome. Raises InputError for data or a metric that cannot be used, and JobTaken where the folder is locked.
+    """
+    folder = RunFolder(runs, job)
+    folder.samples.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder.lock_file)
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        raise JobTaken(f"job {job.digest} is being trained by another process") from None
+    with lock:
+        before = folder.outcome()
+        if before and before.status != "failed":
+            return
+        started = time.perf_counter()
+        torch.set_num_threads(threads)
+        images = _images(job.config.data, data_path, cache)
+        measure = _measure(job.config.evaluation.metric, job.config.data, data_path, cache, device)
+        folder.write("job.json", job.model_dump_json(indent=1) + "\n")
+        folder.write("protocol.json", json.dumps(protocol(job.config), indent=1) + "\n")
+        folder.write("provenance.json", json.dumps(provenance(device, threads), indent=1) + "\n")
+        _write_grid(folder.samples / "real.png", images.real[:PICTURES])
+        yield from _Recording(folder, job, before.attempts + 1 if before else 1, started).of(
+            images.train, measure, device, stop
+        )
+
+
+def read_job(file: Path, seed: int) -> cfg.Job:
+    """The job in a JSON file: a whole job, or a config that gets `seed`. Raises InputError."""
+    try:
+        data = json.loads(file.read_text())
+        whole = data if "config" in data else {"config": data, "seed": seed}
+        return cfg.Job.model_validate_json(json.dumps(whole))
+    except (OSError, json.JSONDecodeError) as error:
+        raise InputError(f"cannot read {file}: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(f"{file}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+
+
+class _Recording:
+    """Records a job's events into its folder while they pass through."""
+
+    def __init__(self, folder: RunFolder, job: cfg.Job, attempt: int, started: float) -> None:
+        self.folder, self.job, self.attempt, self.started = folder, job, attempt, started
+        self.job_seconds = self.evaluation_seconds = self.seconds = 0.0
+        self.iteration = 0
+
+    def of(self, images: Tensor, measure: Measure, device: str, stop: Callable[[], bool]) -> Iterator[Event]:
+        checkpoint = read_checkpoint(self.folder)
+        if checkpoint:
+            self.job_seconds, self.evaluation_seconds = checkpoint["job_seconds"], checkpoint["evaluation_seconds"]
+        self._keep_lines(checkpoint["lines"] if checkpoint else 0)
+        saved, cost = time.perf_counter(), 0.0
+
+        def checkpoint_due() -> bool:
+            return stop() or time.perf_counter() - saved > max(CHECKPOINT_SECONDS, 20 * cost)
+
+        resume = checkpoint["state"] if checkpoint else None
+        events = train(self.job, images, measure, device=device, resume=resume, checkpoint_due=checkpoint_due)
+        try:
+            with self.folder.events_file.open("ab") as stream:
+                for event in events:
+                    self.iteration, self.seconds = event.iteration, event.seconds
+                    self.evaluation_seconds += getattr(event, "evaluation_seconds", 0.0)
+                    stream.write(event.model_dump_json().encode() + b"\n")
+                    stream.flush()
+                    match event:
+                        case Sampled():
+                            _write_grid(self.folder.samples / f"{event.iteration:06d}.png", event.pictures)
+                        case Checkpointed():
+                            began = time.perf_counter()
+                            os.fsync(stream.fileno())
+                            self._write_checkpoint(event.state)
+                            saved = time.perf_counter()
+                            cost = saved - began
+                        case Finished():
+                            self._end("finished", generator=event.generator)
+                        case Diverged():
+                            self._end("diverged", reason=event.reason)
+                    yield event
+                    if isinstance(event, Checkpointed) and stop():
+                        return
+        except Exception as error:
+            # GeneratorExit and KeyboardInterrupt are no Exceptions: an interrupted job keeps no outcome.
+            with self.folder.log_file.open("a") as log:
+                traceback.print_exc(file=log)
+            self._end("failed", reason=f"{type(error).__name__}: {error}".splitlines()[0][:300])
+
+    def _total(self) -> float:
+        return self.job_seconds + time.perf_counter() - self.started
+
+    def _keep_lines(self, count: int) -> None:
+        """Drops events after the checkpoint: they are about to happen again."""
+        file = self.folder.events_file
+        if file.exists():
+            lines = file.read_bytes().splitlines(keepends=True)[:count]
+            write_whole(file, b"".join(lines))
+
+    def _write_checkpoint(self, state: dict[str, Any]) -> None:
+        content = io.BytesIO()
+        torch.save(
+            {
+                "state": state,
+                "lines": self.folder.events_file.read_bytes().count(b"\n"),
+                "job_seconds": self._total(),
+                "evaluation_seconds": self.evaluation_seconds,
+            },
+            content,
+        )
+        write_whole(self.folder.checkpoint_file, content.getbuffer())
+
+    def _end(self, status: Status, *, reason: str | None = None, generator: dict[str, Tensor] | None = None) -> None:
+        if generator is not None:
+            tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.items()}
+            write_whole(self.folder.generator_file, save_safetensors(tensors))
+        outcome = Outcome(
+            status=status,
+            iteration=self.iteration,
+            reason=reason,
+            seconds=self.seconds,
+            evaluation_seconds=self.evaluation_seconds,
+            job_seconds=self._total(),
+            attempts=self.attempt,
+        )
+        self.folder.write("outcome.json", outcome.model_dump_json(indent=1) + "\n")
+        if status != "failed":
+            self.folder.checkpoint_file.unlink(missing_ok=True)
+
+
+def read_checkpoint(folder: RunFolder) -> dict[str, Any] | None:
+    """The folder's checkpoint, or None where there is none that can be read; then the job starts anew."""
+    if not folder.checkpoint_file.exists():
+        return None
+    try:
+        loaded: dict[str, Any] = torch.load(folder.checkpoint_file, map_location="cpu", weights_only=True)
+    except Exception as error:
+        with folder.log_file.open("a") as log:
+            print(f"checkpoint unreadable, starting anew: {error}", file=log)
+        return None
+    return loaded
+
+
+@lru_cache(maxsize=2)
+def _images(data: cfg.Data, path: Path | None, cache: Path) -> ImageSet:
+    """Loaded once per process, not once per job."""
+    return load(data, path=path, cache=cache)
+
+
+@lru_cache(maxsize=2)
+def _measure(metric: cfg.Metric, data: cfg.Data, path: Path | None, cache: Path, device: str) -> Measure:
+    return build_metric(metric, _images(data, path, cache).real, device=device, cache=cache)
+
+
+def _write_grid(file: Path, pictures: Tensor, columns: int = 8) -> None:
+    """Pictures, uint8 [N, 3, R, R], as one PNG, row by row and without gaps."""
+    if file.exists() and file.name == "real.png":
+        return
+    tiles = pictures.cpu().numpy()
+    count, _, size, _ = tiles.shape
+    rows = -(-count // columns)
+    padded = np.zeros((rows * columns, 3, size, size), np.uint8)
+    padded[:count] = tiles
+    grid = padded.reshape(rows, columns, 3, size, size).transpose(0, 3, 1, 4, 2).reshape(rows * size, columns * size, 3)
+    content = io.BytesIO()
+    Image.fromarray(grid).save(content, format="png")
+    write_whole(file, content.getvalue())
+
+
+@lru_cache(maxsize=1)
+def provenance(device: str, threads: int) -> dict[str, Any]:
+    """What ran this: commit, versions, device, threads."""
+
+    def git(*arguments: str) -> str | None:
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
+        try:
+            return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        except (OSError, subprocess.SubprocessError):
+            return None
+
+    status = git("status", "--porcelain")
+    return {
+        "commit": git("rev-parse", "HEAD"),
+        "dirty": None if status is None else bool(status),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "device": torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
+        "processor": _processor(),
+        "threads": threads,
+        "platform": platform.platform(terse=True),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -1,0 +1,45 @@
+"""The convolutional discriminator: a pre-activation ResNet after the public code's "nrgan" D."""
+
+import math
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from core import config as cfg
+
+
+def conv(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
+    """A convolution that keeps the size, He-normal initialised (He et al. 2015)."""
+    layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layer
+
+
+class DownBlock(nn.Module):
+    """(shortcut + branch) / sqrt(2), both halved by average pooling, channels doubled."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = conv(channels, channels, 3)
+        self.second = conv(channels, 2 * channels, 3)
+        self.shortcut = conv(channels, 2 * channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        branch = F.avg_pool2d(self.second(self.first(x.relu()).relu()), 2)
+        return (self.shortcut(F.avg_pool2d(x, 2)) + branch) / math.sqrt(2)
+
+
+class Discriminator(nn.Module):
+    """Images [B, 3, R, R] in [-1, 1] -> scores [B]."""
+
+    def __init__(self, config: cfg.Discriminator) -> None:
+        super().__init__()
+        self.patch = config.patch
+        self.stem = conv(3 * config.patch**2, config.width, 3)
+        self.blocks = nn.Sequential(*(DownBlock(config.width * 2**block) for block in range(config.blocks)))
+        self.score = nn.Linear(config.width * 2**config.blocks, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.blocks(self.stem(F.pixel_unshuffle(images, self.patch)))
+        return self.score(x.relu().mean(dim=(2, 3))).squeeze(1)

@@ -1,0 +1,34 @@
+"""The generator of INR-GAN: one image is one INR, rendered at any resolution."""
+
+from torch import Tensor, nn
+
+from core import config as cfg
+from core.models.hypernetwork import Hypernetwork
+from core.models.inr import Inr, LayerFactory, pixel_coordinates
+
+
+class Generator(nn.Module):
+    """z -> INR parameters -> image. Renders at `resolution` unless told otherwise."""
+
+    coords_P2: Tensor
+
+    def __init__(self, config: cfg.Config, hidden_layer: LayerFactory) -> None:
+        super().__init__()
+        self.coordinates = config.inr.coordinates
+        self.resolution = config.data.resolution
+        self.inr = Inr(config.inr, hidden_layer)
+        self.hypernetwork = Hypernetwork(config.hypernetwork, self.inr.emitted)
+        self.register_buffer("coords_P2", pixel_coordinates(self.resolution, self.coordinates), persistent=False)
+
+    def render(self, emitted_BE: Tensor, resolution: int | None = None) -> Tensor:
+        """Images [B, 3, R, R] in (-1, 1) of emitted parameters."""
+        size = resolution or self.resolution
+        coords = self.coords_P2
+        if size != self.resolution:
+            coords = pixel_coordinates(size, self.coordinates).to(emitted_BE.device)
+        rgb_BP3: Tensor = self.inr(emitted_BE, coords)
+        return rgb_BP3.transpose(1, 2).reshape(-1, 3, size, size)
+
+    def forward(self, z_BZ: Tensor, resolution: int | None = None) -> Tensor:
+        """Images [B, 3, R, R] in (-1, 1) of latents [B, latent_dim]."""
+        return self.render(self.hypernetwork(z_BZ), resolution)

@@ -1,0 +1,1 @@
+"""What is run: one short declarative file per question of the deck; the runner is in `studies.runner`."""

@@ -1,0 +1,22 @@
+"""The studies there are, by name. A study file declares `STUDY`; its name here is the module's."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+
+from ablations.schema import Study
+from core.errors import InputError
+
+NAMES: tuple[str, ...] = ("changes_overview",)
+
+
+def study(name: str) -> Study:
+    """The study of that name. Raises InputError with the nearest name."""
+    if name not in NAMES:
+        near = difflib.get_close_matches(name, NAMES, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else "--list shows the studies"
+        raise InputError(f"there is no study '{name}': {hint}")
+    declared = importlib.import_module(f"studies.{name}").STUDY
+    assert isinstance(declared, Study) and declared.name == name
+    return declared

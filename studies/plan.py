@@ -1,0 +1,202 @@
+"""A plan: the variants and jobs that a study comes to in one setting (profile, data, overrides).
+
+The plan of a setting is kept in `<runs>/plans/<study>/<setting>.json` and grows: designs and seeds asked for later join
+those asked for before, so that a report always covers everything that the setting has.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from ablations import patch
+from ablations.designs import DESIGNS, Subset, variant_name, variant_title
+from ablations.schema import DesignName, Profile, Study
+from core.config import Config, Data, Job, Node, parse
+from core.errors import InputError
+from core.folder import write_whole
+
+
+class PlannedVariant(Node):
+    """One distinct config. `aliases` are further names that came out as the same config at this scale; `designs` gives
+    the variant's place in each design (the rung, for the ladder)."""
+
+    name: str
+    aliases: tuple[str, ...] = ()
+    title: str
+    changes: tuple[str, ...]
+    designs: dict[DesignName, int] = Field(default_factory=dict)
+    config: Config
+
+    def job(self, seed: int) -> Job:
+        """This variant trained with this seed."""
+        return Job(config=self.config, seed=seed)
+
+
+class Plan(Node):
+    """Everything a report needs beside the study's declaration and the run folders."""
+
+    study: str
+    setting: str
+    profile: str
+    overrides: dict[str, Any] = Field(default_factory=dict)
+    data_name: str
+    seeds: tuple[int, ...]
+    variants: tuple[PlannedVariant, ...]
+
+    def variant(self, name: str) -> PlannedVariant | None:
+        """The variant of that name or alias, None where the plan has none."""
+        return next((v for v in self.variants if name == v.name or name in v.aliases), None)
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """`path=value`, the value read as JSON where it is JSON and as a word elsewhere. Raises InputError."""
+    path, equals, value = text.partition("=")
+    if not equals or not path:
+        raise InputError(f"'{text}' is no override: write path=value, as in iterations=200")
+    try:
+        return path, json.loads(value)
+    except json.JSONDecodeError:
+        return path, value
+
+
+def overridden(config: Config, overrides: Mapping[str, Any]) -> Config:
+    """`config` with the overrides it has a place for. A word at a union's path selects that member with its defaults.
+
+    Raises InputError for a value that the schema refuses.
+    """
+    data = config.model_dump(mode="json")
+    for path, value in overrides.items():
+        if not patch.has(data, path):
+            continue
+        before = patch.lookup(data, path)
+        if isinstance(before, dict) and isinstance(value, str):
+            value = {"kind": value}
+        data = patch.replaced(data, path, value)
+    try:
+        return parse(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the config"
+        raise InputError(f"override of {', '.join(overrides)} refused: {place}: {first['msg']}") from None
+
+
+def check_overrides(study: Study, configs: Iterable[Config], overrides: Mapping[str, Any]) -> None:
+    """Raises InputError for a path that no variant has, and for one that would overwrite what a change varies."""
+    plain = [config.model_dump(mode="json") for config in configs]
+    for path in overrides:
+        for change in study.changes:
+            for edit in change.edits:
+                if edit.path == path or edit.path.startswith(f"{path}."):
+                    raise InputError(f"{path} is what the change '{change.name}' varies: it can't be overridden for all")
+        if not any(patch.has(data, path) for data in plain):
+            try:
+                patch.lookup(plain[0], path)
+            except KeyError as error:
+                raise InputError(f"override {path}: {error.args[0]}") from None
+
+
+def setting_name(profile: Profile, overrides: Mapping[str, Any], data_name: str | None) -> str:
+    """`cpu`, or `cpu-1f2e3d4c` where data or overrides differ from the profile's own."""
+    if not overrides and data_name is None:
+        return profile.name
+    canonical = json.dumps([dict(overrides), data_name], sort_keys=True)
+    return f"{profile.name}-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}"
+
+
+def make_plan(
+    study: Study,
+    profile: Profile,
+    *,
+    designs: Sequence[DesignName],
+    seeds: Sequence[int],
+    overrides: Mapping[str, Any] | None = None,
+    data: Data | None = None,
+    data_name: str | None = None,
+) -> Plan:
+    """Folds, scales and overrides every variant of the designs; equal configs become one variant.
+
+    `data` replaces the profile's data (at its resolution), `data_name` is what people call it.
+    """
+    overrides = dict(overrides or {})
+    configs: dict[Subset, Config] = {}
+    places: dict[Subset, dict[DesignName, int]] = {}
+    for design in designs:
+        for place, subset in enumerate(DESIGNS[design](study)):
+            if subset not in configs:
+                configs[subset] = profile.scaled(study.folded(subset))
+            places.setdefault(subset, {}).setdefault(design, place)
+    if data is not None:
+        configs = {subset: overridden(config, {"data": data.model_dump(mode="json")}) for subset, config in configs.items()}
+    check_overrides(study, configs.values(), overrides)
+    variants: dict[str, PlannedVariant] = {}
+    for subset, config in configs.items():
+        final = overridden(config, overrides)
+        name = variant_name(study, subset)
+        key = Job(config=final, seed=0).digest
+        twin = variants.get(key)
+        variants[key] = PlannedVariant(
+            name=twin.name if twin else name,
+            aliases=(*twin.aliases, name) if twin else (),
+            title=twin.title if twin else variant_title(study, subset),
+            changes=twin.changes if twin else subset,
+            designs={**places[subset], **(twin.designs if twin else {})},
+            config=final,
+        )
+    return Plan(
+        study=study.name,
+        setting=setting_name(profile, overrides, data_name),
+        profile=profile.name,
+        overrides=overrides,
+        data_name=data_name or "embedded rooms",
+        seeds=tuple(seeds),
+        variants=tuple(variants.values()),
+    )
+
+
+def merged(old: Plan, new: Plan) -> Plan:
+    """Both plans of one setting as one: all variants with all their designs, all seeds in order."""
+    variants = {variant.name: variant for variant in old.variants}
+    for variant in new.variants:
+        known = variants.get(variant.name)
+        designs = {**known.designs, **variant.designs} if known and known.config == variant.config else variant.designs
+        variants[variant.name] = PlannedVariant(**{**dict(variant), "designs": designs})
+    return Plan(
+        **{
+            **dict(new),
+            "variants": tuple(variants.values()),
+            "seeds": tuple(sorted({*old.seeds, *new.seeds})),
+        }
+    )
+
+
+def plan_file(runs: Path, study: str, setting: str) -> Path:
+    """Where the plan of a setting is kept."""
+    return runs / "plans" / study / f"{setting}.json"
+
+
+def read_plan(file: Path) -> Plan:
+    """The plan in `file`. Raises InputError when it was written for another schema."""
+    try:
+        return Plan.model_validate_json(file.read_text())
+    except ValidationError as error:
+        raise InputError(f"{file} is no plan of this version ({error.error_count()} errors): move it away") from None
+
+
+def record_plan(runs: Path, plan: Plan) -> Plan:
+    """Joins `plan` to what its setting has, writes the whole, and returns it."""
+    file = plan_file(runs, plan.study, plan.setting)
+    whole = merged(read_plan(file), plan) if file.exists() else plan
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(file, (whole.model_dump_json(indent=1) + "\n").encode())
+    return whole
+
+
+def jobs_root(runs: Path) -> Path:
+    """Where the run folders of all studies are, each named by its digest."""
+    return runs / "jobs"

@@ -1,0 +1,122 @@
+"""Designs over the ten changes, and what the schema refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from ablations import patch
+from ablations.deck import CHANGES
+from ablations.designs import DESIGNS, add_one_in, ladder, leave_one_out, variant_name, variant_title
+from ablations.schema import Change, Edit, Multiply, Profile, Put, Source, Study
+from core.config import Config, Ema, Fourier, Siren
+from studies.changes_overview import STUDY
+
+SOURCE = Source(slide="s", quote="q")
+
+
+def change(name: str, *edits: Edit, **more: Any) -> Change:
+    return Change(name=name, title=name, source=SOURCE, edits=edits, **more)
+
+
+def small_study(*changes: Change) -> Study:
+    profile = Profile(name="deck", title="as it is")
+    return Study(
+        name="small", title="t", question="q", source=SOURCE, base=Config(), changes=changes, profiles=(profile,)
+    )
+
+
+BATCH = change("batch", Edit(path="batch_size", before=32, after=64))
+TICKS = change("ticks", Edit(path="d_per_g", before=5, after=1), requires=("batch",))
+EMA = change("ema", Edit(path="ema", before=None, after=Ema()))
+
+
+def test_sizes_and_names() -> None:
+    assert [len(subset) for subset in ladder(STUDY)] == list(range(11))
+    assert len(add_one_in(STUDY)) == len(leave_one_out(STUDY)) == 11
+    everything = {variant_name(STUDY, subset) for design in DESIGNS.values() for subset in design(STUDY)}
+    assert len(everything) == 29
+    assert {"baseline", "all", "all-ns_loss", "baseline+r1", "baseline..d1_g1"} <= everything
+
+
+def test_ladder_climbs_in_the_slides_order() -> None:
+    rungs = ladder(STUDY)
+    assert [set(b) - set(a) for a, b in zip(rungs, rungs[1:], strict=False)] == [{c.name} for c in CHANGES]
+
+
+def test_changes_commute() -> None:
+    names = [c.name for c in CHANGES]
+    assert STUDY.folded(names) == STUDY.folded(reversed(names))
+
+
+def test_requirements_come_along_and_go_along() -> None:
+    study = small_study(BATCH, TICKS, EMA)
+    assert ("batch", "ticks") in add_one_in(study)
+    assert ("ema",) in leave_one_out(study)
+    with pytest.raises(ValueError, match="reaches ticks before batch"):
+        ladder(small_study(TICKS, BATCH))
+
+
+def test_every_variant_has_a_title_that_names_its_change() -> None:
+    assert variant_title(STUDY, ()) == "no change"
+    assert variant_title(STUDY, ("r1",)) == "only WGAN-GP → R1"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ((BATCH, change("again", Edit(path="batch_size", before=32, after=16))), "both edit batch_size"),
+        ((change("inside", Edit(path="inr.basis.scale", before=1.0, after=2.0)),
+          change("around", Edit(path="inr.basis", before=Siren(), after=Fourier()))), "both edit"),
+        ((change("stale", Edit(path="batch_size", before=16, after=64)),), "is 32 in the base, not 16"),
+        ((BATCH, BATCH), "share a name"),
+        ((TICKS,), "names the unknown change batch"),
+    ],
+)  # fmt: skip
+def test_studies_whose_changes_do_not_commute_are_refused(changes: tuple[Change, ...], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        small_study(*changes)
+
+
+def test_an_edit_must_change_something_and_unknown_paths_are_named() -> None:
+    with pytest.raises(ValidationError, match="changes nothing"):
+        Edit(path="batch_size", before=32, after=32)
+    with pytest.raises(KeyError, match="did you mean 'inr.width'"):
+        patch.lookup(Config().model_dump(mode="json"), "inr.widht")
+
+
+def test_an_edit_replaces_the_whole_node() -> None:
+    study = small_study(change("fourier", Edit(path="inr.basis", before=Siren(), after=Fourier(scale=7.0))))
+    assert study.folded(["fourier"]).inr.basis == Fourier(scale=7.0)
+
+
+def test_profiles_scale_every_variant_alike() -> None:
+    profile = Profile(
+        name="tiny",
+        title="t",
+        scalings=(
+            Multiply(path="batch_size", factor=0.5, why="w"),
+            Put(path="inr.basis.scale", value=4.0, only="fourier", why="w"),
+        ),
+    )
+    assert profile.scaled(Config()).batch_size == 16
+    assert profile.scaled(Config()).inr.basis == Siren()
+    assert profile.scaled(STUDY.folded(["batch_size", "fourier_inr"])).batch_size == 32
+    assert profile.scaled(STUDY.folded(["fourier_inr"])).inr.basis == Fourier(scale=4.0)
+    with pytest.raises(ValueError, match="is not whole"):
+        Profile(name="odd", title="t", scalings=(Multiply(path="d_per_g", factor=0.5, why="w"),)).scaled(Config())
+
+
+@pytest.mark.parametrize("profile", STUDY.profiles, ids=lambda profile: profile.name)
+def test_every_variant_of_every_profile_is_a_config(profile: Profile) -> None:
+    for design in DESIGNS.values():
+        for subset in design(STUDY):
+            assert profile.scaled(STUDY.folded(subset))
+
+
+def test_the_deck_profile_leaves_the_decks_numbers() -> None:
+    everything = STUDY.profile("lsun64").scaled(STUDY.folded([c.name for c in CHANGES]))
+    assert (everything.iterations, everything.batch_size, everything.inr.width) == (20_000, 64, 256)
+    assert everything.optimizers.generator.learning_rate == 0.0001

@@ -1,0 +1,119 @@
+"""Networks against their formulas: shapes, parameter counts, initial statistics."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from core import config as cfg
+from core.build import build_discriminator, build_generator, build_layer
+from core.models.ema import ExponentialAverage
+from core.models.hypernetwork import Hypernetwork
+from core.models.inr import pixel_coordinates
+from tests.core.conftest import small_config
+
+
+def test_linear_is_the_affine_map_of_what_was_emitted() -> None:
+    layer = build_layer(cfg.Linear())(3, 4, weight_std=0.5, bias_std=0.1)
+    x, emitted = torch.randn(2, 5, 3), torch.randn(2, layer.emitted)
+    weight, bias = emitted[:, :12].view(2, 3, 4), emitted[:, 12:]
+    expected = torch.stack([x[b] @ (0.5 * weight[b]) + 0.1 * bias[b] for b in range(2)])
+    torch.testing.assert_close(layer(x, emitted), expected)
+
+
+@pytest.mark.parametrize("root_rank", [False, True])
+def test_factorized_se_modulates_the_shared_weight(root_rank: bool) -> None:
+    layer = build_layer(cfg.FactorizedSE(rank=2, root_rank=root_rank))(3, 4, weight_std=0.5, bias_std=0.1)
+    x, emitted = torch.randn(2, 5, 3), torch.randn(2, layer.emitted)
+    b, a = emitted[:, :6].view(2, 3, 2), emitted[:, 6:14].view(2, 2, 4)
+    gate = 2 * torch.sigmoid((b @ a) / (math.sqrt(2) if root_rank else 1))
+    expected = x @ (layer.weight_IO * gate) + 0.1 * emitted[:, None, 14:]
+    torch.testing.assert_close(layer(x, emitted), expected)
+
+
+@pytest.mark.parametrize("n", [8, 64])
+def test_parameter_counts_are_the_decks(n: int) -> None:
+    """Slide "Size/quality tradeoff": n^2 + n and 2nr + n."""
+    assert build_layer(cfg.Linear())(n, n, weight_std=1.0, bias_std=1.0).emitted == n**2 + n
+    assert build_layer(cfg.FactorizedSE(rank=10))(n, n, weight_std=1.0, bias_std=1.0).emitted == 2 * n * 10 + n
+
+
+def test_the_decks_sizes() -> None:
+    """A D of "10M parameters", and 264,323 emitted numbers for a linear Fourier INR 256x5."""
+    d = build_discriminator(cfg.Config())
+    assert sum(p.numel() for p in d.parameters()) == pytest.approx(10.14e6, rel=0.005)
+    small_g = cfg.Hypernetwork(latent_dim=4, width=4, depth=2)
+    for layer, emitted in ((cfg.Linear(), 264_323), (cfg.FactorizedSE(), 22_659)):
+        inr = cfg.Inr(basis=cfg.Fourier(), layer=layer, width=256, depth=5)
+        assert build_generator(cfg.Config(inr=inr, hypernetwork=small_g)).inr.emitted == emitted
+
+
+def test_pixel_coordinates() -> None:
+    corners = pixel_coordinates(2, cfg.Coordinates())
+    assert corners.tolist() == [[0, 0], [0.5, 0], [0, 0.5], [0.5, 0.5]]
+    centres = pixel_coordinates(2, cfg.Coordinates(low=-1.0, high=1.0, sampling="centres"))
+    assert centres.tolist() == [[-0.5, -0.5], [0.5, -0.5], [-0.5, 0.5], [0.5, 0.5]]
+
+
+def test_a_denser_corner_grid_contains_the_original_pixels() -> None:
+    generator = build_generator(small_config()).eval()
+    emitted = generator.hypernetwork(torch.randn(2, 8))
+    torch.testing.assert_close(generator.render(emitted, 16)[:, :, ::2, ::2], generator.render(emitted))
+
+
+@pytest.mark.parametrize("norm", [None, cfg.BatchNorm()])
+@pytest.mark.parametrize("residual_weight", [0.0, 0.1])
+@pytest.mark.parametrize(("gain", "bias_std"), [(0.3, 1.0), (1.0, 0.0)])
+def test_emission_has_the_declared_statistics(
+    norm: cfg.BatchNorm | None, residual_weight: float, gain: float, bias_std: float
+) -> None:
+    torch.manual_seed(0)
+    config = cfg.Hypernetwork(
+        latent_dim=32,
+        width=128,
+        depth=3,
+        norm=norm,
+        residual_weight=residual_weight,
+        emission=cfg.Emission(gain=gain, bias_std=bias_std),
+    )
+    emitted = Hypernetwork(config, 2000)(torch.randn(512, 32)).detach()
+    assert emitted.var(dim=0).mean().sqrt().item() == pytest.approx(gain, rel=0.05)
+    assert emitted.mean(dim=0).std().item() == pytest.approx(bias_std, abs=0.06)
+
+
+def test_weight_clip_bounds_what_is_emitted() -> None:
+    config = cfg.Hypernetwork(latent_dim=4, width=8, depth=2, weight_clip=0.25)
+    emitted = Hypernetwork(config, 100)(torch.randn(16, 4))
+    assert emitted.abs().max() == 0.25
+
+
+@pytest.mark.parametrize("basis", [cfg.Siren(), cfg.Fourier(scale=4.0)])
+@pytest.mark.parametrize("layer", [cfg.Linear(), cfg.FactorizedSE()])
+def test_images_at_initialisation_vary_over_pixels_and_latents(basis: cfg.Basis, layer: cfg.Layer) -> None:
+    torch.manual_seed(0)
+    images = build_generator(small_config(inr=cfg.Inr(basis=basis, layer=layer, width=32, depth=3)))(torch.randn(32, 8))
+    assert images.shape == (32, 3, 8, 8) and images.abs().max() <= 1
+    assert 0.05 < images.std(dim=(2, 3)).mean() and 0.05 < images.std(dim=0).mean()
+
+
+def test_average_follows_with_warm_up() -> None:
+    network = torch.nn.Linear(1, 1)
+    average = ExponentialAverage(network, decay=0.5)
+    start = network.weight.item()
+    expected = start
+    for step in range(8):
+        with torch.no_grad():
+            network.weight.fill_(start + step + 1)
+        average.update(network)
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * (start + step + 1)
+    assert average.network.weight.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_discriminator_scores_each_image_alone() -> None:
+    discriminator = build_discriminator(small_config())
+    images = torch.randn(4, 3, 8, 8)
+    alone = torch.cat([discriminator(image[None]) for image in images])
+    torch.testing.assert_close(discriminator(images), alone)
