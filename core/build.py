@@ -34,7 +34,7 @@ def build_generator(config: cfg.Config) -> Generator:
 
 def build_discriminator(config: cfg.Config) -> Discriminator:
     """The discriminator, initialised from torch's global random state."""
-    return Discriminator(config.discriminator)
+    return Discriminator(config.discriminator, config.data.resolution)
 
 
 def build_loss(loss: cfg.Loss) -> tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]:

@@ -14,10 +14,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
-SCHEMA_VERSION = 1
-"""Part of every run's identity: raised whenever the same config would train to other numbers."""
-
-
 class Node(BaseModel):
     """A frozen part of the config; unknown keys and values of the wrong type are refused."""
 
@@ -172,6 +168,7 @@ class Discriminator(Node):
     width: PositiveInt = 64
     blocks: PositiveInt = 4
     patch: PositiveInt = 1
+    minibatch_std: bool = False
 
 
 # --- losses and optimisation ------------------------------------------------------------------------------------------
@@ -298,11 +295,14 @@ class Config(Node):
 
 
 class Job(Node):
-    """What one process trains: a config and a seed. The seed fixes data order, initial weights and latents alike."""
+    """What one process trains: a config and a seed. The seed fixes data order, initial weights and latents alike.
+
+    `schema_version` is part of the identity: it is raised whenever the same config would train to other numbers.
+    """
 
     config: Config
     seed: int
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
 
     @property
     def digest(self) -> str:

@@ -55,14 +55,14 @@ class Sampled(_Event):
     """Images of the fixed latents, uint8 [N, 3, R, R], the same latents for every job with the same latent size."""
 
     kind: Literal["sampled"] = "sampled"
-    pictures: Any = Field(exclude=True, repr=False)
+    pictures: Any = Field(default=None, exclude=True, repr=False)
 
 
 class Checkpointed(_Event):
     """`state` is all that `train(resume=...)` needs to go on from here: plain containers of tensors and numbers."""
 
     kind: Literal["checkpointed"] = "checkpointed"
-    state: Any = Field(exclude=True, repr=False)
+    state: Any = Field(default=None, exclude=True, repr=False)
 
 
 class Diverged(_Event):
@@ -76,7 +76,7 @@ class Finished(_Event):
     """The last iteration is done. `generator` is the evaluated generator's state dict."""
 
     kind: Literal["finished"] = "finished"
-    generator: Any = Field(exclude=True, repr=False)
+    generator: Any = Field(default=None, exclude=True, repr=False)
 
 
 Event = Annotated[

@@ -2,6 +2,7 @@
 
 import math
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -14,6 +15,14 @@ def conv(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
     nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
     nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
     return layer
+
+
+def minibatch_std(x: Tensor, group: int = 4) -> Tensor:
+    """Std over groups of images, averaged over features: one channel [B, 1, H, W] (Karras et al. 2018, section 3)."""
+    group = math.gcd(len(x), group)
+    grouped = x.reshape(group, -1, *x.shape[1:])
+    std = (grouped.var(dim=0, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))
+    return std.repeat(group).view(-1, 1, 1, 1).expand(-1, 1, *x.shape[2:])
 
 
 class DownBlock(nn.Module):
@@ -31,15 +40,23 @@ class DownBlock(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images [B, 3, R, R] in [-1, 1] -> scores [B]."""
+    """Images [B, 3, R, R] in [-1, 1] -> scores [B].
 
-    def __init__(self, config: cfg.Discriminator) -> None:
+    The score is linear in the last feature map, positions and all: rooms have a floor and a ceiling.
+    """
+
+    def __init__(self, config: cfg.Discriminator, resolution: int) -> None:
         super().__init__()
         self.patch = config.patch
         self.stem = conv(3 * config.patch**2, config.width, 3)
         self.blocks = nn.Sequential(*(DownBlock(config.width * 2**block) for block in range(config.blocks)))
-        self.score = nn.Linear(config.width * 2**config.blocks, 1)
+        size = resolution // config.patch // 2**config.blocks
+        self.minibatch_std = config.minibatch_std
+        self.score = nn.Linear((config.width * 2**config.blocks + config.minibatch_std) * size**2, 1)
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.blocks(self.stem(F.pixel_unshuffle(images, self.patch)))
-        return self.score(x.relu().mean(dim=(2, 3))).squeeze(1)
+        x = x.relu()
+        if self.minibatch_std:
+            x = torch.cat([x, minibatch_std(x)], dim=1)
+        return self.score(x.flatten(1)).squeeze(1)

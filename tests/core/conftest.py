@@ -35,12 +35,16 @@ class MeanPixel:
         return torch.cat([batch.double() for batch in images]).mean().item()
 
 
-@pytest.fixture(scope="session")
-def images() -> Tensor:
+def smooth_images() -> Tensor:
     """64 smooth random images, uint8 [64, 3, 8, 8]."""
     coarse = torch.rand(64, 3, 2, 2, generator=torch.Generator().manual_seed(0))
     smooth = torch.nn.functional.interpolate(coarse, size=8, mode="bilinear", align_corners=False)
     return (smooth * 255).to(torch.uint8)
+
+
+@pytest.fixture(scope="session")
+def images() -> Tensor:
+    return smooth_images()
 
 
 @pytest.fixture(autouse=True)

@@ -4,15 +4,13 @@ import json
 
 import torch
 
-from tests.core.conftest import small_config
+from tests.core.conftest import small_config, smooth_images
 from tests.core.test_train import MEMBERS, RECORDED, events_of, numbers
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    coarse = torch.rand(64, 3, 2, 2, generator=torch.Generator().manual_seed(0))
-    smooth = torch.nn.functional.interpolate(coarse, size=8, mode="bilinear", align_corners=False)
-    images = (smooth * 255).to(torch.uint8)
+    images = smooth_images()
     recorded = {
         name: [round(value, 6) for value in numbers(events_of(small_config(**nodes), images))]
         for name, nodes in MEMBERS.items()

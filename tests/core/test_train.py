@@ -39,6 +39,7 @@ MEMBERS: dict[str, dict[str, object]] = {
     "residual_weight": {"hypernetwork": cfg.Hypernetwork(latent_dim=8, width=16, depth=3, residual_weight=0.1)},
     "weight_clip": {"hypernetwork": cfg.Hypernetwork(latent_dim=8, width=16, depth=3, weight_clip=0.5)},
     "one G step per D step": {"d_per_g": 1},
+    "minibatch_std": {"discriminator": cfg.Discriminator(width=4, blocks=1, patch=2, minibatch_std=True)},
 }
 
 
@@ -85,7 +86,9 @@ def test_same_seed_same_events_other_seed_others(images: Tensor) -> None:
 
 
 @pytest.mark.parametrize(("member", "stop_at"), list(product(["baseline", "ema, no batch_norm", "r1, every third step"], [1, 5, 11])))
-def test_resumed_after_any_iteration_is_bit_identical(member: str, stop_at: int, images: Tensor) -> None:
+def test_resumed_after_any_iteration_is_bit_identical(
+    member: str, stop_at: int, images: Tensor, tmp_path: Path
+) -> None:
     config = small_config(**MEMBERS[member])
     undisturbed = events_of(config, images)
     before: list[Event] = []
@@ -93,8 +96,8 @@ def test_resumed_after_any_iteration_is_bit_identical(member: str, stop_at: int,
     for event in train(cfg.Job(config=config, seed=0), images, MeanPixel(), checkpoint_due=lambda: True):
         if isinstance(event, Checkpointed) and event.iteration == stop_at:
             # Through a file, as a killed process would find it.
-            torch.save(event.state, (file := Path(pytest.importorskip("tempfile").mkdtemp()) / "state.pt"))
-            state = torch.load(file, weights_only=True)
+            torch.save(event.state, tmp_path / "state.pt")
+            state = torch.load(tmp_path / "state.pt", weights_only=True)
             break
         before.append(event)
     after = events_of(config, images, resume=state)

@@ -1,0 +1,153 @@
+"""Inception features as clean-fid computes them (Parmar et al. 2022): its networks, its resizing, one mode each.
+
+clean              PIL bicubic with antialiasing to 299 x 299, TorchScript Inception
+legacy_tensorflow  TensorFlow's bilinear resizing inside the TorchScript Inception
+legacy_pytorch     torch's bilinear resizing, pytorch-fid's Inception from a state dict
+
+clean-fid reads its weights only from fixed places, fetches them in place and without a checksum, and unpickles the
+state dict; here a file may be named, a fetched one is checked before it is moved into place, and only tensors are
+loaded.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from core.errors import InputError
+from core.metrics.identity import INCEPTION_VARIABLE, TORCHSCRIPT_INCEPTION, inception_file, inception_place
+
+SIDE = 299
+
+Features = Callable[[Tensor], Tensor]
+"""uint8 [B, 3, R, R] on any device -> float32 [B, 2048]."""
+
+
+def inception_weights(mode: str) -> Path:
+    """The weights file for a mode, fetched where there is none. Raises a one-line `InputError` where it cannot be."""
+    file = inception_file(mode)
+    if file is not None:
+        return file
+    place = inception_place(mode)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".inception-", dir=place.parent) as aside:
+            fetched = _fetch(mode, Path(aside))
+            _network(mode, fetched)
+            fetched.replace(place)
+        return place
+    except InputError:
+        reason = "what came is damaged"
+    except OSError as error:
+        reason = str(getattr(error, "reason", None) or error)
+    raise InputError(
+        f"Inception weights {place.name} are not in {place.parent} and cannot be fetched ({reason}): put the file "
+        f"there, or set {INCEPTION_VARIABLE} to its path"
+    )
+
+
+def _fetch(mode: str, folder: Path) -> Path:
+    if mode == "legacy_pytorch":
+        from cleanfid.inception_pytorch import FID_WEIGHTS_URL
+
+        path = folder / FID_WEIGHTS_URL.rsplit("/", 1)[-1]
+        try:
+            # The file's name ends in the beginning of its sha256.
+            torch.hub.download_url_to_file(FID_WEIGHTS_URL, str(path), hash_prefix="6726825d", progress=False)
+        except RuntimeError as error:
+            raise OSError(f"damaged on the way: {error}") from None
+        return path
+    from cleanfid.downloads_helper import check_download_inception
+
+    return Path(check_download_inception(fpath=str(folder)))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """torch deprecates TorchScript and torchvision the way clean-fid builds Inception; a user can do nothing there."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _network(mode: str, file: Path) -> nn.Module:
+    """The Inception of a mode with the weights in `file`, on the CPU. Raises `InputError` where they do not fit."""
+    wanted = "a state dict of pytorch-fid's Inception" if mode == "legacy_pytorch" else "a TorchScript Inception"
+    try:
+        with _quiet():
+            return _from_state_dict(file) if mode == "legacy_pytorch" else _from_torchscript(mode, file)
+    except Exception as error:  # torch raises nearly anything for a file of another kind
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+        raise InputError(f"{file} is not {wanted}, which mode {mode} needs ({reason}): replace it") from None
+
+
+def _from_state_dict(file: Path) -> nn.Module:
+    from cleanfid import inception_pytorch
+
+    state = torch.load(file, map_location="cpu", weights_only=True)
+
+    def loaded(*_: Any, **__: Any) -> Any:
+        return state
+
+    # clean-fid's constructor would download and unpickle; the tensors loaded above take that place.
+    with mock.patch.object(inception_pytorch, "load_state_dict_from_url", loaded):
+        network: nn.Module = inception_pytorch.InceptionV3(output_blocks=[3], resize_input=False)
+    return network.eval()
+
+
+def _from_torchscript(mode: str, file: Path) -> nn.Module:
+    from cleanfid.inception_torchscript import InceptionV3W
+
+    # clean-fid's class takes a folder and insists on the file's name in it.
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / TORCHSCRIPT_INCEPTION).symlink_to(file.resolve())
+        network: nn.Module = InceptionV3W(folder, download=False, resize_inside=mode == "legacy_tensorflow")
+    return network.eval()
+
+
+def inception_features(mode: str, file: Path, device: torch.device | str) -> Features:
+    """The feature function of a mode. Raises `InputError` for a file that is not what the mode needs."""
+    network = _network(mode, file).requires_grad_(False).to(device)
+    match mode:
+        case "legacy_pytorch":
+
+            def features(images: Tensor) -> Tensor:
+                images = images.to(device).float()
+                batch = F.interpolate(images, size=(SIDE, SIDE), mode="bilinear", align_corners=False)
+                pooled: Tensor = network(batch.clamp(0, 255) / 255)[0]
+                return pooled.flatten(1)
+
+        case "legacy_tensorflow":
+
+            def features(images: Tensor) -> Tensor:
+                pooled: Tensor = network(images.to(device).float())
+                return pooled
+
+        case "clean":
+            from cleanfid.resize import build_resizer
+
+            resize: Callable[[np.ndarray], np.ndarray] = build_resizer("clean")
+            pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
+
+            def features(images: Tensor) -> Tensor:
+                with _quiet():
+                    resized = list(pool.map(resize, images.permute(0, 2, 3, 1).cpu().numpy()))
+                batch = torch.from_numpy(np.stack(resized)).permute(0, 3, 1, 2).to(device)
+                pooled: Tensor = network(batch)
+                return pooled
+
+        case _:
+            raise ValueError(f"unknown clean-fid mode {mode}")
+    return features

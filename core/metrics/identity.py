@@ -1,0 +1,113 @@
+"""What a metric's number is made of, readable without torch: for digests, tables and `--dry-run`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+from functools import cache, lru_cache
+from pathlib import Path
+from typing import assert_never
+
+from core.config import CleanFid, Config, Images, Metric, Rooms, RoomsFrechet
+from core.errors import InputError
+
+WEIGHTS = Path(__file__).with_name("rooms16.safetensors")
+RECORD = Path(__file__).with_name("rooms16.json")
+
+INCEPTION_VARIABLE = "INR_GAN_INCEPTION"
+"""Environment variable with the path of an Inception weights file, looked at before clean-fid's usual places."""
+
+TORCHSCRIPT_INCEPTION = "inception-2015-12-05.pt"
+STATE_DICT_INCEPTION = "pt_inception-2015-12-05-6726825d.pth"
+
+
+@cache
+def extractor_sha256() -> str:
+    """sha256 (64 hex digits) of the shipped weights, as recorded when they were trained; `load_extractor` checks it."""
+    try:
+        return str(json.loads(RECORD.read_text())["sha256"])
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(f"{RECORD.name} is missing or damaged beside {__name__}: reinstall the package") from None
+
+
+def inception_place(mode: str) -> Path:
+    """Where clean-fid keeps the weights of a mode: a fixed folder for TorchScript, torch.hub's for the state dict."""
+    if mode == "legacy_pytorch":
+        home = os.environ.get("TORCH_HOME")
+        base = Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch"
+        return base.expanduser() / "hub" / "checkpoints" / STATE_DICT_INCEPTION
+    return Path("." if platform.system() == "Windows" else "/tmp") / TORCHSCRIPT_INCEPTION
+
+
+def inception_file(mode: str) -> Path | None:
+    """The weights file to use: `INR_GAN_INCEPTION`, else clean-fid's usual place, else None (not fetched yet).
+
+    Raises `InputError` where the variable names no file.
+    """
+    named = os.environ.get(INCEPTION_VARIABLE)
+    if named:
+        if not Path(named).is_file():
+            raise InputError(f"{INCEPTION_VARIABLE} names {named}, which is no file: correct or unset it")
+        return Path(named)
+    place = inception_place(mode)
+    return place if place.is_file() else None
+
+
+def file_sha256(path: Path) -> str:
+    """sha256 of a file, remembered while its size and time of change stay the same."""
+    stat = path.stat()
+    return _file_sha256(path, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=8)
+def _file_sha256(path: Path, _size: int, _mtime: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def title(metric: Metric) -> str:
+    """The name to print: what is not the Inception FID is never called FID."""
+    match metric:
+        case RoomsFrechet():
+            return "rooms Frechet distance (proxy, not FID)"
+        case CleanFid(mode=mode, samples=samples):
+            return f"FID (clean-fid, {mode}, {samples} samples)"
+        case _:
+            assert_never(metric)
+
+
+def protocol(config: Config) -> dict[str, str]:
+    """What a number of this config was measured with, for people: metric, title, extractor, samples, real set, ...
+
+    Reads the record of the shipped extractor, and the Inception weights file where there is one, to name their hashes.
+    """
+    metric, data = config.evaluation.metric, config.data
+    resolution = f"{data.resolution} x {data.resolution}"
+    match metric:
+        case RoomsFrechet():
+            extractor = f"rooms16, 64 features at 16 x 16 (sha256 {extractor_sha256()[:12]})"
+        case CleanFid(mode=mode):
+            file = inception_file(mode)
+            known = f"sha256 {file_sha256(file)[:12]}" if file else "fetched on first use"
+            extractor = f"InceptionV3 of 2015-12-05, 2048 features, clean-fid mode {mode} ({known})"
+        case _:
+            assert_never(metric)
+    match data:
+        case Rooms():
+            real = f"{data.held_out} held-out rooms (renderer {data.renderer}, seed {data.seed}), {resolution}"
+        case Images():
+            real = f"the {data.count} training images (fingerprint {data.fingerprint[:12]}), {resolution}"
+        case _:
+            assert_never(data)
+    return {
+        "metric": metric.kind,
+        "title": title(metric),
+        "extractor": extractor,
+        "samples": str(metric.samples),
+        "real set": real,
+        "latents": f"fixed, seed {config.evaluation.latents_seed}",
+        "generator": f"EMA, decay {config.ema.decay:g}" if config.ema else "raw, no EMA",
+        "quantisation": "generated and real images are rounded to 8 bits a channel",
+    }

@@ -1,0 +1,1 @@
+"""What was found: run folders and the recorded plan in, a page with intervals, verdicts and provenance out."""

@@ -1,0 +1,328 @@
+"""Figures. Functions that draw take an `ax` and return it; `save` writes the same bytes for the same figure.
+
+Colours are those of Okabe and Ito, told apart by colour-blind readers; a shape or a label says the same thing again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from numpy.typing import NDArray
+from PIL import Image
+
+from reports import stats
+from reports.numbers import short, times
+
+BLUE, VERMILLION, GREEN, ORANGE, PURPLE = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7"
+INK, GREY, PALE = "#222222", "#777777", "#c4c4c4"
+WIDTH = 6.85
+"""Inches: the width of the PDF's text."""
+
+_STYLE = {
+    "font.family": "DejaVu Sans",
+    "font.size": 7.5,
+    "axes.labelsize": 7.5,
+    "axes.titlesize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.6,
+    "xtick.color": GREY,
+    "ytick.color": GREY,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "text.color": INK,
+    "svg.hashsalt": "reports",
+    "svg.fonttype": "path",
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The look of every figure, for as long as it is drawn and saved."""
+    with matplotlib.rc_context(cast(Any, _STYLE)):
+        yield
+
+
+def save(figure: Figure, file: Path) -> None:
+    """Writes a figure without the date and version that matplotlib would put into it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    nothing: dict[str, str | None] = {"Date": None} if file.suffix == ".svg" else {"Software": None}
+    figure.savefig(file, metadata=nothing)
+
+
+# --- axes -------------------------------------------------------------------------------------------------------------
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Round numbers for a log axis from `low` to `high`: more of them the shorter it is, at most about eight."""
+    grids = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9))
+    decades = range(int(np.floor(np.log10(low))) - 1, int(np.ceil(np.log10(high))) + 1)
+    ticks: list[float] = []
+    for grid in grids:
+        finer = [step * 10.0**decade for decade in decades for step in grid]
+        finer = [tick for tick in finer if low <= tick <= high]
+        if len(finer) > 8:
+            break
+        ticks = finer
+    return ticks
+
+
+def log_axis(ax: Axes, which: str, low: float, high: float, text: Callable[[float], str] = "{:g}".format) -> Axes:
+    """Makes one axis logarithmic between two positive numbers, labelled with plain numbers."""
+    (ax.set_xscale if which == "x" else ax.set_yscale)("log")
+    (ax.set_xlim if which == "x" else ax.set_ylim)(low, high)
+    axis = ax.xaxis if which == "x" else ax.yaxis
+    ticks = log_ticks(low, high)
+    axis.set_major_locator(FixedLocator(ticks) if ticks else LogLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: text(float(value))))
+    axis.set_minor_locator(NullLocator())
+    axis.set_minor_formatter(NullFormatter())
+    return ax
+
+
+def span(values: Sequence[float], margin: float = 1.12) -> tuple[float, float]:
+    """The ends of a log axis around these values, those that have a place on it."""
+    there = [value for value in values if np.isfinite(value) and value > 0]
+    if not there:
+        return 0.5, 2.0
+    return min(there) / margin, max(there) * margin
+
+
+# --- the ladder -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One row of the ladder: what it is called, its values per seed, and a colour that goes with `verdict`."""
+
+    label: str
+    values: NDArray[np.float64]
+    verdict: str = ""
+
+
+VERDICT_COLOURS = {"helps": BLUE, "hurts": VERMILLION}
+
+
+def ladder(ax: Axes, rungs: Sequence[Rung], metric: str) -> Axes:
+    """One row per rung: a dot per seed, the geometric mean as a bar with its 95% interval, diverged runs in words."""
+    means = [stats.geometric_mean(rung.values) for rung in rungs]
+    low, high = span([value for rung in rungs for value in rung.values])
+    reach_low, reach_high = low / 1.25, high * 1.6
+    for row, (rung, mean) in enumerate(zip(rungs, means, strict=True)):
+        colour = VERDICT_COLOURS.get(rung.verdict, INK)
+        ax.axhline(row, color="#eeeeee", lw=0.6, zorder=0)
+        finite = rung.values[np.isfinite(rung.values)]
+        if mean is not None:
+            if mean.low is not None and mean.high is not None:
+                interval_bar(ax, mean.low, mean.high, row, colour, (reach_low, reach_high))
+            ax.plot(mean.centre, row, "|", ms=11, mew=1.8, color=colour, zorder=3)
+        ax.plot(finite, np.full(finite.size, row), "o", ms=3.4, mfc="white", mec=colour, mew=0.8, zorder=4)
+        ended = rung.values[~np.isnan(rung.values)]
+        gone = int(np.isinf(ended).sum())
+        if gone:
+            note = f"× {gone} of {ended.size} diverged"
+        elif ended.size == 0:
+            note = "no run has ended"
+        else:
+            note = f"{short(mean.centre)}  {rung.verdict}" if mean is not None else ""
+        ax.annotate(note, (1.01, row), xycoords=("axes fraction", "data"), va="center", color=colour, fontsize=7)
+    ax.set_yticks(range(len(rungs)), [rung.label for rung in rungs])
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(len(rungs) - 0.4, -0.6)
+    ax.spines["left"].set_visible(False)
+    log_axis(ax, "x", reach_low, reach_high)
+    ax.set_xlabel(f"{metric}, log scale (lower is better)")
+    return ax
+
+
+def interval_bar(ax: Axes, low: float, high: float, y: float, colour: str, ends: tuple[float, float]) -> Axes:
+    """An interval as a line; an arrow where it goes on beyond the axis."""
+    inside = max(low, ends[0]), min(high, ends[1])
+    ax.plot(inside, (y, y), color=colour, lw=1.1, alpha=0.75, solid_capstyle="butt", zorder=2)
+    for beyond, x, mark in ((low < ends[0], ends[0], "<"), (high > ends[1], ends[1], ">")):
+        if beyond:
+            ax.plot(x, y, mark, color=colour, ms=3.5, clip_on=False, zorder=3)
+    return ax
+
+
+# --- effects ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ForestRow:
+    """One change; its effect per design (None: not run), and the word for an effect that has no ratio."""
+
+    label: str
+    effects: tuple[stats.Effect | None, ...]
+    words: tuple[str, ...]
+
+
+DESIGN_MARKS = (("o", BLUE), ("s", GREEN), ("D", VERMILLION))
+
+
+def forest(ax: Axes, rows: Sequence[ForestRow], designs: Sequence[str]) -> Axes:
+    """Ratios with 95% intervals, one line per design under each change, around the line of no effect."""
+    ratios = [e.ratio for row in rows for e in row.effects if e is not None and e.ratio is not None]
+    ends = [x for row in rows for e in row.effects if e is not None for x in (e.low, e.high) if x is not None]
+    # The axis holds every ratio and most intervals; the few that go on for decades end in an arrow.
+    reach = np.quantile(np.abs(np.log(ends)), 0.85) if ends else 0.0
+    reach = max(float(reach), 1.15 * max((abs(np.log(r)) for r in ratios), default=0.0), np.log(1.5))
+    reach = min(reach, max(np.log(20.0), 1.15 * max((abs(np.log(r)) for r in ratios), default=0.0)))
+    limits = float(np.exp(-reach)), float(np.exp(reach))
+    step = 0.8 / max(1, len(designs))
+    for place, row in enumerate(rows):
+        if place % 2:
+            ax.axhspan(place - 0.5, place + 0.5, color="#f5f5f5", lw=0, zorder=0)
+        for index, (effect, word) in enumerate(zip(row.effects, row.words, strict=True)):
+            mark, colour = DESIGN_MARKS[index]
+            y = place + (index - (len(designs) - 1) / 2) * step
+            if effect is None or effect.ratio is None:
+                ax.annotate(word, (1.01, y), xycoords=("axes fraction", "data"), va="center", fontsize=5.8, color=GREY)
+                continue
+            if effect.low is not None and effect.high is not None:
+                interval_bar(ax, effect.low, effect.high, y, colour, limits)
+            resolved = word in VERDICT_COLOURS
+            ax.plot(effect.ratio, y, mark, ms=4, mfc=colour if resolved else "white", mec=colour, mew=0.9, zorder=4)
+            if resolved:
+                ax.annotate(
+                    word, (1.01, y), xycoords=("axes fraction", "data"), va="center", fontsize=5.8, color=colour
+                )
+    ax.axvline(1, color=INK, lw=0.8, zorder=1)
+    for index, name in enumerate(designs):
+        mark, colour = DESIGN_MARKS[index]
+        ax.plot([], [], mark, ls="-", lw=1.1, color=colour, ms=4, label=name)
+    ax.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=len(designs), frameon=False, fontsize=6.8)
+    ax.set_yticks(range(len(rows)), [row.label for row in rows])
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.spines["left"].set_visible(False)
+    log_axis(ax, "x", *limits, times)
+    ax.set_xlabel("← the change helps      ratio with / without the change, log scale      it hurts →")
+    return ax
+
+
+# --- curves -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One variant's seeds: arrays of x and of the metric each. `colour` None draws it grey and without a label."""
+
+    label: str
+    runs: tuple[tuple[NDArray[np.float64], NDArray[np.float64]], ...]
+    colour: str | None = None
+
+
+def curves(ax: Axes, lines: Sequence[Curve], x_label: str, limits: tuple[float, float]) -> Axes:
+    """The metric over x, log scale: means over seeds; of coloured lines each seed too, and a name at the end."""
+    ends: list[tuple[float, float, Curve]] = []
+    right = 0.0
+    for line in sorted(lines, key=lambda line: line.colour is not None):
+        mean = mean_curve(line.runs)
+        colour = line.colour or PALE
+        for x, y in line.runs:
+            right = max(right, float(x.max())) if x.size else right
+            finite = np.isfinite(y)
+            if line.colour:
+                ax.plot(x[finite], y[finite], color=colour, lw=0.5, alpha=0.5, zorder=3)
+            if not finite.all() and finite.any():
+                ax.plot(x[finite][-1], y[finite][-1], "x", color=colour, ms=4.5, mew=1.0, zorder=5)
+        if mean is None:
+            continue
+        ax.plot(*mean, color=colour, lw=1.7 if line.colour else 0.7, zorder=4 if line.colour else 2)
+        if mean[0].size == 1:
+            ax.plot(*mean, "o", color=colour, ms=3, zorder=4)
+        if line.colour:
+            ends.append((float(mean[0][-1]), float(mean[1][-1]), line))
+    log_axis(ax, "y", *limits)
+    height = np.log(limits[1] / limits[0])
+    spread = stats.spread_apart([np.log(last) for _, last, _ in ends], 0.065 * height)
+    for (end, last, line), moved in zip(ends, spread, strict=True):
+        ax.annotate(
+            line.label,
+            xy=(end, last),
+            xytext=(right * 1.05, float(np.exp(moved))),
+            color=line.colour,
+            fontsize=6.5,
+            va="center",
+            arrowprops={"arrowstyle": "-", "color": line.colour, "lw": 0.4, "ls": ":", "shrinkA": 0, "shrinkB": 1.5},
+        )
+    ax.set_xlim(0, (right or 1.0) * 1.42)
+    ticks = [tick for tick in MaxNLocator(4).tick_values(0, right or 1.0) if 0 <= tick <= right]
+    ax.set_xticks(ticks, thousands(ticks))
+    ax.set_xlabel(x_label)
+    return ax
+
+
+def thousands(values: Sequence[float]) -> list[str]:
+    """0, 5k, 10k: an axis's numbers in the one unit that keeps them short."""
+    largest = max((abs(value) for value in values), default=0.0)
+    size, letter = (1e6, "M") if largest >= 1e6 else (1e3, "k") if largest >= 1e4 else (1.0, "")
+    return [f"{value / size:g}{letter}" if value else "0" for value in values]
+
+
+def mean_curve(
+    runs: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Mean x and mean metric over seeds, evaluation by evaluation, as far as every seed has a finite value."""
+    if not runs:
+        return None
+    length = min(min(y.size, int(np.argmin(np.isfinite(y))) if not np.isfinite(y).all() else y.size) for _, y in runs)
+    if length == 0:
+        return None
+    return np.mean([x[:length] for x, _ in runs], axis=0), np.mean([y[:length] for _, y in runs], axis=0)
+
+
+# --- samples ----------------------------------------------------------------------------------------------------------
+
+
+def first_tiles(file: Path, resolution: int, count: int) -> NDArray[np.uint8] | None:
+    """The first `count` tiles, row by row, of a grid without padding; None where the file is no such grid."""
+    if not file.exists():
+        return None
+    with Image.open(file) as picture:
+        grid = np.asarray(picture.convert("RGB"))
+    rows, columns = grid.shape[0] // resolution, grid.shape[1] // resolution
+    if rows == 0 or columns == 0 or grid.shape[0] % resolution or grid.shape[1] % resolution:
+        return None
+    places = [(row, column) for row in range(rows) for column in range(columns)][:count]
+    return np.stack(
+        [grid[r * resolution : (r + 1) * resolution, c * resolution : (c + 1) * resolution] for r, c in places]
+    )
+
+
+def sample_sheet(rows: Sequence[tuple[str, NDArray[np.uint8]]], dots_per_inch: int = 150) -> Figure:
+    """Labelled rows of tiles, each pixel enlarged to the same whole number of dots."""
+    resolution = rows[0][1].shape[1]
+    count = max(tiles.shape[0] for _, tiles in rows)
+    label_width = int(1.95 * dots_per_inch)
+    space = int(WIDTH * dots_per_inch) - label_width
+    gap = 4
+    scale = max(1, (space // count - gap) // resolution)
+    side = resolution * scale
+    height, width = len(rows) * (side + gap) - gap, count * (side + gap) - gap
+    canvas = np.full((height, width, 3), 255, dtype=np.uint8)
+    for row, (_, tiles) in enumerate(rows):
+        for column, tile in enumerate(tiles):
+            large = tile.repeat(scale, axis=0).repeat(scale, axis=1)
+            canvas[row * (side + gap) : row * (side + gap) + side, column * (side + gap) :][:, :side] = large
+    figure = Figure(figsize=((label_width + width) / dots_per_inch, height / dots_per_inch), dpi=dots_per_inch)
+    figure.figimage(canvas, xo=label_width, yo=0, origin="upper")
+    for row, (label, _) in enumerate(rows):
+        centre = height - row * (side + gap) - side / 2
+        at = (label_width - 10) / (label_width + width)
+        figure.text(at, centre / height, label, ha="right", va="center", fontsize=6.4)
+    return figure

@@ -1,0 +1,95 @@
+"""The page as GitHub-flavoured Markdown."""
+
+from __future__ import annotations
+
+import re
+from typing import assert_never
+
+from reports.page import (
+    Block,
+    Bullets,
+    Code,
+    Document,
+    Figure,
+    Heading,
+    Link,
+    Listing,
+    Note,
+    Paragraph,
+    Piece,
+    Quote,
+    Strong,
+    Table,
+    Text,
+    pieces,
+)
+
+_SPECIAL = re.compile(r"([\\`*_<>$|~])")
+_RULES = {"left": ":--", "right": "--:", "center": ":-:"}
+
+
+def render(document: Document) -> str:
+    """The whole page."""
+    parts = [f"# {escaped(document.title)}", inline(document.subtitle)]
+    numbers = {"Figure": 0, "Table": 0}
+    parts += [block(part, numbers) for part in document.blocks]
+    return "\n\n".join(parts) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Plain text that Markdown leaves as it is."""
+    return _SPECIAL.sub(r"\\\1", text).replace("](", r"]\(")
+
+
+def inline(text: Text) -> str:
+    """A text on one line."""
+    return "".join(piece(part) for part in pieces(text))
+
+
+def piece(part: Piece) -> str:
+    """One piece of a text."""
+    match part:
+        case str():
+            return escaped(part)
+        case Code(text):
+            return f"`{text}`"
+        case Strong(text):
+            return f"**{escaped(text)}**"
+        case Link(text, target, code):
+            return f"[`{text}`]({target})" if code else f"[{escaped(text)}]({target})"
+        case _:
+            assert_never(part)
+
+
+def cell(text: Text) -> str:
+    """A text within a table, where a bar would end the cell even in code."""
+    return "".join(f"`{p.text}`".replace("|", r"\|") if isinstance(p, Code) else piece(p) for p in pieces(text))
+
+
+def block(part: Block, numbers: dict[str, int]) -> str:
+    """One block, without the empty lines around it. Counts tables and figures in `numbers`, as the PDF does."""
+    match part:
+        case Heading(text, level):
+            return f"{'#' * (level + 1)} {escaped(text)}"
+        case Paragraph(text):
+            return inline(text)
+        case Note(text):
+            return f"> [!NOTE]\n> {inline(text)}"
+        case Quote(text, source):
+            return f"> “{escaped(text)}”\n>\n> — {escaped(source)}"
+        case Bullets(items):
+            return "\n".join(f"- {inline(item)}" for item in items)
+        case Listing(text):
+            return f"```sh\n{text}\n```"
+        case Figure(path, caption, alt):
+            numbers["Figure"] += 1
+            label = escaped(alt).replace("[", r"\[").replace("]", r"\]")
+            return f"![{label}]({path})\n\n*Figure {numbers['Figure']}.* {inline(caption)}"
+        case Table():
+            numbers["Table"] += 1
+            head = "| " + " | ".join(escaped(column.title) for column in part.columns) + " |"
+            rule = "|" + "|".join(_RULES[column.align] for column in part.columns) + "|"
+            rows = ["| " + " | ".join(cell(text) for text in row) + " |" for row in part.rows]
+            return "\n".join([f"*Table {numbers['Table']}.* {inline(part.caption)}\n", head, rule, *rows])
+        case _:
+            assert_never(part)

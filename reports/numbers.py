@@ -1,0 +1,83 @@
+"""How a report writes numbers: three digits, ∞ for what diverged, – for what is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import numpy as np
+
+from reports import stats
+
+
+def short(value: float | None) -> str:
+    """Three significant digits, no exponent; ∞ for a diverged run, – where there is none."""
+    if value is None or np.isnan(value):
+        return "–"
+    if np.isinf(value):
+        return "∞"
+    if value == 0:
+        return "0"
+    digits = max(0, 2 - int(np.floor(np.log10(abs(value)))))
+    text = f"{value:,.{min(digits, 12)}f}"
+    return text.rstrip("0").rstrip(".") if digits > 2 else text
+
+
+def times(value: float) -> str:
+    """A factor on an axis."""
+    return f"{value:g}×"
+
+
+def fixed(values: Iterable[float | None]) -> Callable[[float | None], str]:
+    """Writes every one of these values with the same number of decimals: three significant digits of a middling one."""
+    there = [abs(v) for v in values if v is not None and np.isfinite(v) and v != 0]
+    decimals = int(np.clip(2 - np.floor(np.log10(np.median(there))), 0, 4)) if there else 2
+
+    def write(value: float | None) -> str:
+        if value is None or np.isnan(value):
+            return "–"
+        return "∞" if np.isinf(value) else f"{value:,.{decimals}f}"
+
+    return write
+
+
+def factor(value: float | None) -> str:
+    """A ratio: two decimals, fewer for the large ones, two digits for the tiny ones."""
+    if value is None or np.isnan(value):
+        return "–"
+    if np.isinf(value):
+        return "∞"
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}" if value >= 0.095 else f"{value:.2g}"
+
+
+def interval(effect: stats.Effect | None) -> str:
+    """Ratio with the ends of its interval."""
+    if effect is None or effect.ratio is None:
+        return "–"
+    if effect.low is None:
+        return factor(effect.ratio)
+    return f"{factor(effect.ratio)} [{factor(effect.low)}, {factor(effect.high)}]"
+
+
+def mean_sd(summary: stats.Summary, write: Callable[[float | None], str] = short) -> str:
+    """Mean ± sd (n), with the diverged runs in words, and the median where they leave no mean."""
+    if summary.n == 0:
+        return "–"
+    if summary.diverged:
+        middle = (
+            f", median {write(summary.median)}" if summary.median is not None and np.isfinite(summary.median) else ""
+        )
+        return f"∞ (diverged in {summary.diverged} of {summary.n}{middle})"
+    sd = f" ± {write(summary.sd)}" if summary.sd is not None else ""
+    return f"{write(summary.mean)}{sd} (n = {summary.n})"
+
+
+def counted(n: int, noun: str, plural: str | None = None) -> str:
+    """1 run, 2 runs."""
+    return f"{n:,} {noun if n == 1 else plural or noun + 's'}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """a, b and c."""
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""

@@ -1,0 +1,68 @@
+"""Writes a study's report: report.md, report.pdf, figures/ and results.csv, from run folders and the plan alone.
+
+The same input gives the same bytes: nothing here asks for the time, and nothing that was trained is trained again.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from core.errors import InputError
+from reports import markdown, pdf
+from reports.page import Document, Figure
+from reports.results import Results, load
+from reports.sections import FIGURES, Report, all_sections, subtitle
+
+
+def render(study: str, *, runs: Path, setting: str | None = None, out: Path | None = None) -> Path:
+    """Writes the report of `study` in `setting` (default: cpu where planned, else the only one) and returns its folder.
+
+    That is <runs>/reports/<study>/<setting> unless `out` names another. Raises InputError where nothing was trained.
+    """
+    results = load(study, runs, setting)
+    folder = out or runs / "reports" / study / results.plan.setting
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    document = compose(results, folder)
+    drawn = {folder / block.path for block in document.blocks if isinstance(block, Figure)}
+    for name in FIGURES:
+        # A figure of an earlier, fuller state must not lie beside a page that no longer speaks of it.
+        if (figure := folder / "figures" / name) not in drawn:
+            figure.unlink(missing_ok=True)
+    results.tidy.to_csv(folder / "results.csv", index=False, lineterminator="\n")
+    (folder / "report.md").write_text(markdown.render(document), encoding="utf-8")
+    pdf.write(document, folder / "report.pdf")
+    return folder
+
+
+def compose(results: Results, folder: Path) -> Document:
+    """The page, its figures drawn into `folder`/figures."""
+    report = Report.of(results, folder)
+    return Document(
+        title=results.study.title,
+        subtitle=subtitle(results),
+        footer=f"{results.plan.study} · {results.plan.setting}",
+        blocks=tuple(all_sections(report)),
+    )
+
+
+@click.command()
+@click.argument("study")
+@click.option(
+    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where the runs are."
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Where to write.  [default: RUNS/reports/STUDY/SETTING]")
+@click.option("--setting", help="Which setting of the study.  [default: cpu, or the only one]")
+def main(study: str, runs: Path, out: Path | None, setting: str | None) -> None:
+    """Write the report of STUDY from its run folders: report.md, report.pdf, figures/ and results.csv."""
+    try:
+        click.echo(render(study, runs=runs, setting=setting, out=out) / "report.pdf")
+    except InputError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,264 @@
+"""Run folders and the recorded plan into two pandas frames: every measurement, and how every planned job ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from ablations.schema import Profile, Study
+from core.config import Job
+from core.errors import InputError
+from core.events import Built, Diverged, Evaluated
+from core.folder import RunFolder
+from studies.catalogue import study as declared_study
+from studies.plan import Plan, PlannedVariant, jobs_root, plan_file, read_plan
+
+TIDY_COLUMNS = ("study", "variant", "seed", "iteration", "images", "seconds", "metric", "value", "status", "run")
+"""`results.csv`: one row per evaluation, and one with the status for a job that has none. A diverged job ends with a
+row of value inf."""
+
+JOB_COLUMNS = (
+    "variant",
+    "seed",
+    "run",
+    "status",
+    "iteration",
+    "value",
+    "images",
+    "seconds",
+    "evaluation_seconds",
+    "job_seconds",
+    "attempts",
+    "reason",
+    "emitted_parameters",
+    "generator_parameters",
+    "discriminator_parameters",
+)
+
+STATUSES = ("finished", "diverged", "failed", "unfinished", "not started")
+"""`unfinished`: the folder is there and no outcome in it, because the job runs or was interrupted."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything one report is made from. `metric` is the key of the metric that is reported."""
+
+    study: Study
+    plan: Plan
+    profile: Profile
+    runs: Path
+    metric: str
+    tidy: pd.DataFrame
+    jobs: pd.DataFrame
+
+    def variant(self, name: str) -> PlannedVariant | None:
+        """The planned variant of that name or alias."""
+        return self.plan.variant(name)
+
+    def folder(self, run: str) -> RunFolder:
+        """The run folder of a digest."""
+        return RunFolder(jobs_root(self.runs), run)
+
+    @cached_property
+    def _rows(self) -> dict[str, dict[int, pd.Series]]:
+        rows: dict[str, dict[int, pd.Series]] = {}
+        for _, row in self.jobs.iterrows():
+            rows.setdefault(str(row["variant"]), {})[int(row["seed"])] = row
+        return rows
+
+    @cached_property
+    def _curves(self) -> dict[tuple[str, int], pd.DataFrame]:
+        measured = self.tidy[(self.tidy["metric"] == self.metric) & self.tidy["iteration"].notna()]
+        grouped = measured.groupby(["variant", "seed"], sort=False)
+        return {(str(key[0]), int(key[1])): frame for key, frame in cast(Any, grouped)}
+
+    def job(self, variant: PlannedVariant, seed: int) -> pd.Series:
+        """The outcome row of one planned job."""
+        return self._rows[variant.name][seed]
+
+    def curve(self, variant: PlannedVariant, seed: int) -> pd.DataFrame:
+        """The measurements of one job in order (iteration, images, seconds, value), empty where it has none."""
+        return self._curves.get((variant.name, seed), self.tidy.iloc[:0])
+
+    def last(self, variant: PlannedVariant) -> np.ndarray:
+        """The value at the last iteration per planned seed: inf where it diverged, NaN where it has not got there."""
+        return np.array([self.job(variant, seed)["value"] for seed in self.plan.seeds], dtype=float)
+
+    def at(self, variant: PlannedVariant, iteration: int) -> np.ndarray:
+        """The value at `iteration` per planned seed: inf from where it diverged, NaN where it was not measured."""
+        values = []
+        for seed in self.plan.seeds:
+            measured = self._measured.get((variant.name, seed), {})
+            lost = any(np.isinf(value) for when, value in measured.items() if when <= iteration)
+            values.append(np.inf if lost else measured.get(iteration, np.nan))
+        return np.array(values)
+
+    @cached_property
+    def _measured(self) -> dict[tuple[str, int], dict[int, float]]:
+        return {
+            job: dict(zip(curve["iteration"].astype(int), curve["value"].astype(float), strict=True))
+            for job, curve in self._curves.items()
+        }
+
+    @cached_property
+    def evaluated_iterations(self) -> list[int]:
+        """Iterations on the evaluation grid of the plan's variants that some run reached, in order."""
+        found: set[int] = set()
+        for variant in self.plan.variants:
+            every, end = variant.config.evaluation.every, variant.config.iterations
+            for seed in self.plan.seeds:
+                reached = self._measured.get((variant.name, seed), {})
+                found |= {i for i in reached if i == end or i % every == 0}
+        return sorted(found)
+
+    @property
+    def iterations(self) -> tuple[int, ...]:
+        """The last iteration of the plan's variants: one number unless the study varies it."""
+        return tuple(sorted({variant.config.iterations for variant in self.plan.variants}))
+
+    def count(self, status: str) -> int:
+        """How many planned jobs ended so."""
+        return int((self.jobs["status"] == status).sum())
+
+    def recorded(self, name: str) -> list[tuple[str, dict[str, Any]]]:
+        """(run, content) of that JSON file for every run that has it, in the plan's order."""
+        found = ((str(run), self.folder(str(run)).read(name)) for run in self.jobs["run"])
+        return [(run, content) for run, content in found if content]
+
+
+def settings(runs: Path, study: str) -> list[str]:
+    """The settings of a study that have a recorded plan."""
+    return sorted(file.stem for file in plan_file(runs, study, "x").parent.glob("*.json"))
+
+
+def load(study: str, runs: Path, setting: str | None = None) -> Results:
+    """Reads one setting of a study. Raises InputError where there is nothing to read."""
+    declared = declared_study(study)
+    train = f"python -m studies.run {study}"
+    there = settings(runs, study)
+    if not there:
+        raise InputError(f"nothing of '{study}' has been trained under {runs} yet: do so with '{train}'")
+    if setting is None:
+        if "cpu" not in there and len(there) > 1:
+            raise InputError(f"'{study}' has several settings, choose one with --setting: {', '.join(there)}")
+        setting = "cpu" if "cpu" in there else there[0]
+    if setting not in there:
+        raise InputError(f"'{study}' has no setting '{setting}' under {runs}: it has {', '.join(there)}")
+    plan = read_plan(plan_file(runs, study, setting))
+    try:
+        profile = declared.profile(plan.profile)
+    except KeyError as error:
+        raise InputError(f"the plan of setting '{setting}' is out of date: {error.args[0]}") from None
+    tidy, jobs = read_jobs(plan, runs)
+    if (jobs["status"] == "not started").all():
+        raise InputError(f"nothing of '{study}' ({setting}) has been trained yet, only planned: do so with '{train}'")
+    return Results(declared, plan, profile, runs, reported_metric(plan, tidy), tidy, jobs)
+
+
+def reported_metric(plan: Plan, tidy: pd.DataFrame) -> str:
+    """The configured metric; where the runs recorded it under another key, the key they used first."""
+    configured = plan.variants[0].config.evaluation.metric.kind if plan.variants else ""
+    recorded = [str(key) for key in tidy["metric"].dropna().unique()]
+    return configured if configured in recorded or not recorded else recorded[0]
+
+
+def read_jobs(plan: Plan, runs: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The tidy frame of all measurements and the frame of one row per planned job."""
+    tidy: list[dict[str, Any]] = []
+    jobs: list[dict[str, Any]] = []
+    for variant in plan.variants:
+        for seed in plan.seeds:
+            rows, job = read_job(plan, variant, seed, runs)
+            tidy += rows
+            jobs.append(job)
+    return as_frame(tidy, TIDY_COLUMNS), as_frame(jobs, JOB_COLUMNS)
+
+
+def as_frame(rows: list[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
+    """A frame with these columns, whole numbers kept whole where some are missing."""
+    frame = pd.DataFrame(rows, columns=list(columns))
+    for column in columns:
+        if column in ("value", "seconds", "evaluation_seconds", "job_seconds"):
+            frame[column] = frame[column].astype("float64")
+        elif column in ("seed", "iteration", "images", "attempts") or column.endswith("_parameters"):
+            frame[column] = frame[column].astype("Int64")
+    return frame
+
+
+def read_job(plan: Plan, variant: PlannedVariant, seed: int, runs: Path) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """One planned job's rows of the tidy frame, and its row of the job frame."""
+    job: Job = variant.job(seed)
+    folder = RunFolder(jobs_root(runs), job)
+    outcome = folder.outcome()
+    status = outcome.status if outcome else "unfinished" if folder.path.exists() else "not started"
+    common = {"study": plan.study, "variant": variant.name, "seed": seed, "status": status, "run": folder.digest}
+    events = folder.events()
+    # A job that was killed and resumed may have measured an iteration twice: its weights went on from the later line.
+    measured = {(event.metric, event.iteration): event for event in events if isinstance(event, Evaluated)}
+    rows = [
+        {
+            **common,
+            "iteration": event.iteration,
+            "images": event.images,
+            "seconds": event.seconds,
+            "metric": event.metric,
+            "value": event.value if np.isfinite(event.value) else np.inf,
+        }
+        for event in sorted(measured.values(), key=lambda event: (event.metric, event.iteration))
+    ]
+    if status == "diverged" and outcome is not None:
+        rows += end_of_divergence(common, job, outcome.iteration, outcome.seconds, rows, events)
+    final = {row["iteration"]: row["value"] for row in rows}.get(job.config.iterations)
+    value = np.inf if status == "diverged" else final if status == "finished" and final is not None else np.nan
+    built = next((event for event in reversed(events) if isinstance(event, Built)), None)
+    reached = outcome.iteration if outcome else events[-1].iteration if events else None
+    job_row: dict[str, Any] = {
+        **{key: common[key] for key in ("variant", "seed", "run", "status")},
+        "iteration": reached,
+        "value": value,
+        "images": None if reached is None else reached * job.config.batch_size,
+        "seconds": outcome.seconds if outcome else events[-1].seconds if events else np.nan,
+        "evaluation_seconds": outcome.evaluation_seconds if outcome else np.nan,
+        "job_seconds": outcome.job_seconds if outcome else np.nan,
+        "attempts": outcome.attempts if outcome else None,
+        "reason": outcome.reason if outcome else None,
+        "emitted_parameters": built.emitted_parameters if built else None,
+        "generator_parameters": built.generator_parameters if built else None,
+        "discriminator_parameters": built.discriminator_parameters if built else None,
+    }
+    if not rows:
+        unmeasured = {"iteration": None, "images": None, "seconds": job_row["seconds"], "metric": None, "value": value}
+        rows = [{**common, **unmeasured}]
+    return rows, job_row
+
+
+def end_of_divergence(
+    common: dict[str, Any],
+    job: Job,
+    iteration: int,
+    seconds: float,
+    rows: list[dict[str, Any]],
+    events: Sequence[object],
+) -> list[dict[str, Any]]:
+    """The row of value inf with which a diverged job ends, for each metric that does not end so by itself."""
+    said = next((event for event in reversed(events) if isinstance(event, Diverged)), None)
+    metrics = sorted({row["metric"] for row in rows}) or [job.config.evaluation.metric.kind]
+    ended = {row["metric"] for row in rows if np.isinf(row["value"])}
+    return [
+        {
+            **common,
+            "iteration": iteration,
+            "images": said.images if said else iteration * job.config.batch_size,
+            "seconds": said.seconds if said else seconds,
+            "metric": metric,
+            "value": np.inf,
+        }
+        for metric in metrics
+        if metric not in ended
+    ]

@@ -1,0 +1,528 @@
+"""Tables of a report: results in, `reports.page.Table` out."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ablations import patch
+from ablations.designs import in_order, ladder, variant_name
+from ablations.schema import Change, DesignName
+from core.config import Config
+from reports import stats
+from reports.numbers import counted, factor, fixed, interval, listed, mean_sd, short
+from reports.page import Code, Column, Link, Piece, Strong, Table, Text
+from reports.results import Results
+from reports.verdicts import ChangeEffect, ClaimVerdict, EndToEnd
+from studies.plan import overridden
+
+
+def slide_words(quote: str) -> str:
+    """The deck's words with its one piece of mark-up set as what it stands for."""
+    return quote.replace(r"\rightarrow", "→")
+
+
+# --- the metric -------------------------------------------------------------------------------------------------------
+
+METRICS = {
+    "fd_rooms": ("FD", "rooms FD (a proxy, not an FID)"),
+    "clean_fid": ("FID", "FID (Inception, clean-fid)"),
+}
+
+
+def metric_letters(results: Results) -> str:
+    """The metric as a table's head says it."""
+    return METRICS.get(results.metric, (results.metric, ""))[0]
+
+
+def metric_name(results: Results) -> str:
+    """The metric as an axis says it, with the word proxy where it is one."""
+    return METRICS.get(results.metric, ("", results.metric))[1]
+
+
+# --- findings ---------------------------------------------------------------------------------------------------------
+
+
+def claim_table(verdict: ClaimVerdict, results: Results) -> Table:
+    """Ours and the deck's, each row with the protocol that its numbers come from."""
+    claim, plan = verdict.claim, results.plan
+    before, after = results.variant(claim.before_variant), results.variant(claim.after_variant)
+    ends = [
+        stats.summary(results.last(arm)) if arm else stats.Summary(0, 0, None, None, None) for arm in (before, after)
+    ]
+    write = fixed([end.mean for end in ends])
+    iterations = listed([f"{i:,}" for i in results.iterations])
+    ours = f"ours: {metric_name(results)}, {plan.data_name}, {iterations} iterations, profile {plan.profile}"
+    deck = f"the deck: {claim.metric}, {claim.dataset}, {claim.iterations:,} iterations, n and spread not given"
+    return Table(
+        columns=(
+            Column("numbers from", share=2.4),
+            Column(f"before: {claim.before_variant}", "right", 1.3),
+            Column(f"after: {claim.after_variant}", "right", 1.3),
+            Column("after / before [95%]", "right", 1.2),
+        ),
+        rows=(
+            (ours, mean_sd(ends[0], write), mean_sd(ends[1], write), interval(verdict.effect)),
+            (deck, f"{claim.before:g}", f"{claim.after:g}", factor(claim.after / claim.before)),
+        ),
+        caption="The claim, ours and the deck's: mean ± standard deviation over training seeds; ours the geometric "
+        "mean of the ratio paired by seed with its Student-t interval on the log scale. The rows have different "
+        "units.",
+        size=8.5,
+    )
+
+
+def end_to_end_table(at_iterations: EndToEnd, at_seconds: EndToEnd | None, results: Results) -> Table:
+    """Baseline over all, at equal iterations and at equal training seconds."""
+    write = fixed([at_iterations.before.mean, at_iterations.after.mean])
+    iterations = listed([f"{i:,}" for i in results.iterations])
+    named = [(f"equal iterations ({iterations})", at_iterations)]
+    if at_seconds is not None:
+        named.append((f"equal training seconds ({short(at_seconds.seconds)} s)", at_seconds))
+    return Table(
+        columns=(
+            Column("compared at", share=1.5),
+            Column("baseline", "right", 1.3),
+            Column("all", "right", 1.3),
+            Column("baseline / all", "right", 0.9),
+            Column("smallest over all pairings", "right", 1.1),
+        ),
+        rows=tuple(
+            (
+                name,
+                mean_sd(found.before, write),
+                mean_sd(found.after, write),
+                "–" if found.ratio is None else f"{factor(found.ratio)}×",
+                "–" if found.least is None else f"{factor(found.least)}×",
+            )
+            for name, found in named
+        ),
+        caption=f"End to end: {metric_letters(results)} of no change over all changes, above 1× when the changes "
+        "help. Ratio "
+        "of the means, and the smallest ratio over every pairing of a baseline seed with a seed of `all`.".replace(
+            "`", ""
+        ),
+        size=8.5,
+    )
+
+
+def shown_iterations(results: Results, most: int = 5) -> list[int]:
+    """At most this many of the evaluated iterations before the last, evenly spread."""
+    earlier = [i for i in results.evaluated_iterations if i < max(results.iterations, default=0)]
+    if len(earlier) <= most:
+        return earlier
+    return [earlier[round(k)] for k in np.linspace(0, len(earlier) - 1, most)]
+
+
+def mean_at(results: Results, name: str, iteration: int) -> float | None:
+    """Mean over seeds at an iteration, inf once a seed diverged, None where none has it."""
+    variant = results.variant(name)
+    return stats.summary(results.at(variant, iteration)).mean if variant else None
+
+
+def ladder_table(results: Results, effects: Sequence[ChangeEffect]) -> Table:
+    """One row per rung."""
+    study = results.study
+    names = [variant_name(study, subset) for subset in ladder(study)]
+    iterations = shown_iterations(results)
+    seconds = {name: seconds_of(results, name) for name in names}
+    write = fixed(mean_at(results, name, i) for name in names for i in [*iterations, *results.iterations])
+    rows: list[tuple[Text, ...]] = []
+    for rung, name in enumerate(names):
+        title: Text = study.changes[rung - 1].title if rung else "no change"
+        variant = results.variant(name)
+        if variant is None:
+            rows.append((str(rung), title, *["–"] * len(iterations), "–", "–", "0", "–", "not run", "–", "–"))
+            continue
+        end = stats.summary(results.last(variant))
+        effect = effects[rung - 1] if rung else None
+        rows.append(
+            (
+                str(rung),
+                title,
+                *(write(mean_at(results, name, i)) for i in iterations),
+                Strong(write(end.mean)),
+                write(end.sd),
+                str(end.n),
+                interval(effect.effect) if effect else "",
+                verdict_text(effect) if effect else "",
+                short(seconds[name].mean) if seconds[name].n else "–",
+                str(end.diverged),
+            )
+        )
+    letters = metric_letters(results)
+    last = listed([f"{i:,}" for i in results.iterations])
+    return Table(
+        columns=(
+            Column("", "right"),
+            Column("change", share=1.0),
+            *(Column(f"{i:,}", "right") for i in iterations),
+            Column(f"{last}", "right"),
+            Column("sd", "right"),
+            Column("n", "right"),
+            Column("vs. rung before [95%]", "right"),
+            Column("verdict", share=0.6),
+            Column("s/run", "right"),
+            Column("div.", "right"),
+        ),
+        rows=tuple(rows),
+        caption=f"The ladder: mean {letters} over seeds at each evaluated iteration (its number heads the column; "
+        "fewer where there are many), at the last with standard deviation and n; ratio to the rung before, paired "
+        "by seed; mean seconds of training per run, evaluation not counted; diverged runs (a mean with one is ∞).",
+        size=7.4,
+    )
+
+
+def verdict_text(effect: ChangeEffect) -> Text:
+    """The verdict of a row, bold where it is one."""
+    return Strong(effect.verdict) if effect.word in ("helps", "hurts") else effect.verdict
+
+
+def seconds_of(results: Results, name: str, column: str = "seconds") -> stats.Summary:
+    """Seconds of a variant's ended jobs; a diverged job's are of what it ran."""
+    rows = results.jobs[
+        (results.jobs["variant"] == getattr(results.variant(name), "name", ""))
+        & results.jobs["status"].isin(["finished"])
+    ]
+    return stats.summary(rows[column].to_numpy(dtype=float))
+
+
+def design_table(results: Results, design: DesignName, effects: Sequence[ChangeEffect]) -> Table:
+    """One row per change: with and without it, the ratio, the exact p."""
+    ends = {e.change.name: [arm_summary(results, name) for name in (e.before, e.after)] for e in effects}
+    write = fixed(end.mean for pair in ends.values() for end in pair)
+    rows: list[tuple[Text, ...]] = []
+    for effect in effects:
+        without, with_it = ends[effect.change.name]
+        found = effect.effect
+        p = f"{found.p:.3g}" if found is not None and found.p is not None and found.n > 1 else "–"
+        pairs = str(found.n) if found is not None else "0"
+        rows.append(
+            (
+                effect.change.title,
+                mean_sd(without, write),
+                mean_sd(with_it, write),
+                pairs,
+                interval(found),
+                p,
+                verdict_text(effect),
+            )
+        )
+    heads = {
+        "ladder": ("rung before", "rung"),
+        "add_one_in": ("baseline", "baseline + change"),
+        "leave_one_out": ("all − change", "all"),
+    }[design]
+    what = {
+        "ladder": "The ladder.",
+        "add_one_in": "Add one in: each change alone on the baseline.",
+        "leave_one_out": "Leave one out: the effect is all / (all − change), so that below 1 means the change helps, "
+        "as in the other designs.",
+    }[design]
+    most = max((e.effect.n for e in effects if e.effect is not None), default=0)
+    floor = f", never below {stats.smallest_sign_flip_p(most):g} at {counted(most, 'pair')}" if most else ""
+    return Table(
+        columns=(
+            Column("change", share=1.5),
+            Column(heads[0], "right", 1.0),
+            Column(heads[1], "right", 1.0),
+            Column("pairs", "right"),
+            Column("ratio [95%]", "right"),
+            Column("p", "right"),
+            Column("verdict", share=0.75),
+        ),
+        rows=tuple(rows),
+        caption=f"{what} {metric_letters(results)} at the last iteration, mean ± sd (n); ratio with / without paired "
+        f"by seed; p is the exact sign-flip test's{floor}.",
+        size=7.8,
+    )
+
+
+def arm_summary(results: Results, name: str) -> stats.Summary:
+    """The last values of a variant by name, an empty summary where it is not planned."""
+    variant = results.variant(name)
+    return stats.summary(results.last(variant)) if variant else stats.Summary(0, 0, None, None, None)
+
+
+# --- the setting ------------------------------------------------------------------------------------------------------
+
+_HEX = re.compile(r"^[0-9a-f]{32,}$")
+
+
+def leaves(data: Any, prefix: str = "") -> dict[str, Any]:
+    """Plain data as its leaves by dotted path."""
+    if not isinstance(data, Mapping):
+        return {prefix: data}
+    found: dict[str, Any] = {}
+    for key, value in data.items():
+        found |= leaves(value, f"{prefix}.{key}" if prefix else str(key))
+    return found
+
+
+def leaf(value: Any) -> str:
+    """One value of a config as people write it."""
+    if value is None:
+        return "off"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int | float) and value < 0:
+        return f"−{leaf(-value)}"
+    if isinstance(value, int):
+        return f"{value:,}" if abs(value) >= 10_000 else str(value)
+    if isinstance(value, float):
+        return f"{value:g}"
+    return f"{value[:8]}…" if isinstance(value, str) and _HEX.match(value) else str(value)
+
+
+def node(value: Any) -> str:
+    """A node of a config in one phrase: its kind first, its numbers in brackets."""
+    if not isinstance(value, Mapping):
+        return leaf(value)
+    flat = leaves(value)
+    kind = str(flat.pop("kind", ""))
+    inner = ", ".join(f"{key} {leaf(v)}" for key, v in flat.items() if not key.endswith("kind"))
+    return f"{kind} ({inner})" if kind and inner else kind or inner
+
+
+def contrast(deck: Any, here: Any) -> tuple[str, str]:
+    """Two values of one path, each reduced to the leaves in which they differ."""
+    if not isinstance(deck, Mapping) or not isinstance(here, Mapping):
+        return node(deck), node(here)
+    one, other = leaves(deck), leaves(here)
+    differ = [key for key in {**one, **other} if one.get(key, ...) != other.get(key, ...)]
+    if not differ:
+        return node(deck), "the same"
+
+    def said(flat: Mapping[str, Any]) -> str:
+        return ", ".join(f"{key.removesuffix('.kind')} {leaf(flat[key])}" for key in differ if key in flat)
+
+    return said(one) or "–", said(other) or "–"
+
+
+def deck_and_here(results: Results) -> list[tuple[Config, Config]]:
+    """The base and each change alone on it: in the deck's numbers, and as this setting trains it."""
+    study, plan = results.study, results.plan
+    pairs = []
+    subsets = [(), *(in_order(study, {change.name, *change.requires}) for change in study.changes)]
+    for subset in subsets:
+        deck = study.folded(subset)
+        here = results.profile.scaled(deck)
+        if plan.variants:
+            here = overridden(here, {"data": plan.variants[0].config.data.model_dump(mode="json")})
+        pairs.append((deck, overridden(here, plan.overrides)))
+    return pairs
+
+
+def scalings_table(results: Results) -> Table | None:
+    """What the profile and the overrides changed, with the reasons given; None where nothing was."""
+    pairs = [(deck.model_dump(mode="json"), here.model_dump(mode="json")) for deck, here in deck_and_here(results)]
+    wanted = [(s.path, s.only, s.why) for s in results.profile.scalings]
+    wanted += [(path, None, "override on the command line") for path in results.plan.overrides]
+    if results.plan.variants and results.plan.variants[0].config.data.kind == "images":
+        wanted = [(p, o, f"the data given: {results.plan.data_name}" if p == "data" else why) for p, o, why in wanted]
+        if "data" not in [path for path, _, _ in wanted]:
+            wanted.insert(0, ("data", None, f"the data given: {results.plan.data_name}"))
+    rows: list[tuple[Text, ...]] = []
+    for path, only, why in wanted:
+        told: list[tuple[str, str]] = []
+        for deck, here in pairs:
+            if not patch.has(deck, path) or not patch.has(here, path):
+                continue
+            parent = path.rpartition(".")[0]
+            if only is not None and patch.lookup(deck, parent).get("kind") != only:
+                continue
+            both = contrast(patch.lookup(deck, path), patch.lookup(here, path))
+            if both not in told:
+                told.append(both)
+        name: Text = (Code(path), f" (of {only})") if only else Code(path)
+        rows.append(
+            (
+                name,
+                *(" → ".join(dict.fromkeys(column)) or "–" for column in ([a for a, _ in told], [b for _, b in told])),
+                why,
+            )
+        )
+    if not rows:
+        return None
+    return Table(
+        columns=(
+            Column("path", share=1.5),
+            Column("the deck's", share=1.3),
+            Column("here", share=1.3),
+            Column("why", share=1.2),
+        ),
+        rows=tuple(rows),
+        caption="What this setting changed against the deck's numbers, alike for every variant. Where a change "
+        "varies the value, its before → after; of a whole node, the parts that differ. Numbers the deck does not "
+        "give are the author's first public code's.",
+        size=7.8,
+    )
+
+
+def changes_table(results: Results) -> Table:
+    """The documented changes: the slide's words, the edits there and here, and how they were read."""
+    pairs = deck_and_here(results)
+    base = [config.model_dump(mode="json") for config in pairs[0]]
+    rows: list[tuple[Text, ...]] = []
+    for index, (change, changed) in enumerate(zip(results.study.changes, pairs[1:], strict=True), start=1):
+        deck, here = (
+            edits_in(change, before, after.model_dump(mode="json")) for before, after in zip(base, changed, strict=True)
+        )
+        rows.append((str(index), f"“{slide_words(change.source.quote)}”", deck, here, change.reading or ""))
+    return Table(
+        columns=(
+            Column("", "right"),
+            Column("the slide", share=1.15),
+            Column("edits, the deck's numbers", share=1.4),
+            Column("edits, here", share=1.4),
+            Column("reading", share=2.0),
+        ),
+        rows=tuple(rows),
+        caption=f"The {len(rows)} documented changes of the slide “{results.study.source.slide}”, in its order.",
+        size=7.4,
+    )
+
+
+def edits_in(change: Change, before: Mapping[str, Any], after: Mapping[str, Any]) -> Text:
+    """The edits of a change between two configs."""
+    told: list[Piece] = []
+    for edit in change.edits:
+        old, new = patch.lookup(before, edit.path), patch.lookup(after, edit.path)
+        told += [
+            "; " if told else "",
+            Code(edit.path),
+            f" {node(old)} → {node(new)}" if old != new else ": no difference here",
+        ]
+    return tuple(told)
+
+
+def recorded_value(value: Any) -> str:
+    """One value of a record; None is what the run could not find out."""
+    if value is None:
+        return "not known"
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+def told_apart(recorded: Sequence[tuple[str, Mapping[str, Any]]]) -> list[tuple[str, str]]:
+    """Every key of these records with its value, or its values and how many runs have each."""
+    keys = dict.fromkeys(key for _, content in recorded for key in content)
+    found = []
+    for key in keys:
+        counts = Counter(recorded_value(content.get(key)) for _, content in recorded)
+        values = (
+            list(counts)
+            if len(counts) == 1
+            else [f"{value} ({counted(n, 'run')})" for value, n in counts.most_common()]
+        )
+        found.append((key, "; ".join(values)))
+    return found
+
+
+def record_table(results: Results, name: str, caption: str) -> Table | None:
+    """`protocol.json` or `provenance.json` over all runs; None where no run has it."""
+    recorded = results.recorded(name)
+    if not recorded:
+        return None
+    rows = told_apart(recorded)
+    return Table(
+        columns=(Column("what", share=1.0), Column("value", share=4.0)),
+        rows=tuple((key.replace("_", " "), value) for key, value in rows),
+        caption=f"{caption} From {counted(len(recorded), 'run')}; differing values with the number of runs that have "
+        "them.",
+        size=8.2,
+    )
+
+
+def cost_table(results: Results) -> Table:
+    """Seconds and sizes per variant."""
+    write = fixed(results.jobs["seconds"])
+    rows: list[tuple[Text, ...]] = []
+    for variant in results.plan.variants:
+        jobs = results.jobs[results.jobs["variant"] == variant.name]
+        finished = jobs[jobs["status"] == "finished"]
+        train = stats.summary(finished["seconds"].to_numpy(dtype=float))
+        sizes = []
+        for column in ("emitted_parameters", "generator_parameters", "discriminator_parameters"):
+            known = jobs[column].dropna()
+            sizes.append(f"{int(known.iloc[0]):,}" if len(known) else "–")
+        images = variant.config.iterations * variant.config.batch_size
+        rate = train.mean / images * 1000 if train.mean else None
+        rows.append(
+            (
+                Code(variant.name),
+                str(train.n),
+                f"{images:,}",
+                write(train.mean),
+                write(train.sd),
+                short(rate),
+                write(seconds_of(results, variant.name, "evaluation_seconds").mean),
+                write(seconds_of(results, variant.name, "job_seconds").mean),
+                *sizes,
+            )
+        )
+    total = results.jobs["job_seconds"].sum(min_count=1)
+    spent = f" All jobs together took {short(total / 3600)} hours of process time." if np.isfinite(total) else ""
+    return Table(
+        columns=(
+            Column("variant", share=1.0),
+            Column("n", "right"),
+            Column("images", "right"),
+            Column("train s", "right"),
+            Column("sd", "right"),
+            Column("s / 1,000 im.", "right"),
+            Column("eval s", "right"),
+            Column("job s", "right"),
+            Column("emitted", "right"),
+            Column("G", "right"),
+            Column("D", "right"),
+        ),
+        rows=tuple(rows),
+        caption="Cost per finished run: real images shown, wall seconds of training (mean and sd over n runs), the "
+        f"same per 1,000 images, of evaluation, of the whole job; parameters emitted per image, of G and of D.{spent}",
+        size=7.4,
+    )
+
+
+def runs_table(results: Results, page_folder: Path) -> Table:
+    """Every planned job, linked to its run folder."""
+    rows: list[tuple[Text, ...]] = []
+    write = fixed(results.jobs["value"])
+    for _, row in results.jobs.iterrows():
+        run = str(row["run"])
+        folder = results.folder(run).path
+        name: Text = Code(run[:8])
+        if folder.exists():
+            name = Link(run[:8], Path(os.path.relpath(folder, page_folder)).as_posix(), code=True)
+        reached = row["iteration"]
+        rows.append(
+            (
+                Code(str(row["variant"])),
+                str(row["seed"]),
+                name,
+                str(row["status"]),
+                "–" if pd.isna(reached) else f"{int(reached):,}",
+                write(float(row["value"])),
+                short(float(row["seconds"])),
+            )
+        )
+    return Table(
+        columns=(
+            Column("variant"),
+            Column("seed", "right"),
+            Column("run"),
+            Column("status", share=1.0),
+            Column("iteration", "right"),
+            Column(f"last {metric_letters(results)}", "right"),
+            Column("train s", "right"),
+        ),
+        rows=tuple(rows),
+        caption="Every planned run; the run's name leads to its folder (config, events, samples, generator).",
+        size=7.4,
+    )

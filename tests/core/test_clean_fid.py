@@ -1,0 +1,208 @@
+"""The whole clean-fid path, with small networks in place of Inception where its architecture does not matter."""
+
+import urllib.error
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from core.config import CleanFid
+from core.errors import InputError
+from core.metrics import build, clean_fid, identity
+from core.metrics.build import build_metric
+from core.metrics.clean_fid import inception_features, inception_weights
+
+
+class SmallInception(nn.Module):
+    """What clean-fid asks of its TorchScript file: `.layers` on images in [-1, 1], a forward that resizes by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 32, 16, stride=16), nn.ReLU(), nn.AdaptiveAvgPool2d(8), nn.Flatten(), nn.ReLU()
+        )
+
+    def forward(self, x: Tensor, return_features: bool = True) -> Tensor:
+        x = nn.functional.interpolate(x, size=[299, 299], mode="bilinear", align_corners=False)
+        return self.layers((x - 128) / 128)
+
+
+@pytest.fixture(scope="module")
+def torchscript(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "small.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch deprecates TorchScript, clean-fid's weights are made of it
+        torch.jit.script(SmallInception()).save(str(path))
+    return path
+
+
+@pytest.fixture(scope="module")
+def state_dict(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """pytorch-fid's own Inception with random weights."""
+    from cleanfid import inception_pytorch
+    from torchvision.models.inception import Inception3
+
+    torch.manual_seed(0)
+    with (
+        warnings.catch_warnings(),
+        mock.patch.object(inception_pytorch, "load_state_dict_from_url", return_value={}),
+        mock.patch.object(Inception3, "load_state_dict", return_value=None),
+    ):
+        warnings.simplefilter("ignore")
+        network = inception_pytorch.fid_inception_v3()
+    path = tmp_path_factory.mktemp("weights") / "small.pth"
+    torch.save(network.state_dict(), path)
+    return path
+
+
+@pytest.fixture
+def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine without weights: an empty folder in place of clean-fid's usual ones."""
+    monkeypatch.delenv(identity.INCEPTION_VARIABLE, raising=False)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    monkeypatch.setattr(build, "_known", {})
+    usual = identity.inception_place
+
+    def place(mode: str) -> Path:
+        return usual(mode) if mode == "legacy_pytorch" else tmp_path / "usual" / usual(mode).name
+
+    monkeypatch.setattr(identity, "inception_place", place)
+    monkeypatch.setattr(clean_fid, "inception_place", place)
+    return tmp_path
+
+
+def images(seed: int, count: int, resolution: int = 16) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randint(0, 256, (count, 3, resolution, resolution), generator=generator, dtype=torch.uint8)
+
+
+def reference_features(mode: str, file: Path, batch: Tensor) -> np.ndarray:
+    """clean-fid's own resizing, image by image, and its own network."""
+    from cleanfid.resize import build_resizer
+
+    network = clean_fid._network(mode, file)
+    with warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")
+        resized = np.stack([build_resizer(mode)(image) for image in batch.permute(0, 2, 3, 1).numpy()])
+        shown = torch.from_numpy(resized).float().permute(0, 3, 1, 2)
+        if mode == "legacy_pytorch":
+            return network(shown / 255)[0].flatten(1).numpy()
+        return network(shown).numpy()
+
+
+@pytest.mark.parametrize(
+    ("mode", "resolution"),
+    [("clean", 16), ("clean", 320), ("legacy_tensorflow", 16), ("legacy_tensorflow", 320), ("legacy_pytorch", 16)],
+)
+def test_features_are_clean_fids(mode: str, resolution: int, torchscript: Path, request: pytest.FixtureRequest) -> None:
+    file = request.getfixturevalue("state_dict") if mode == "legacy_pytorch" else torchscript
+    batch = images(0, 2, resolution)
+    with torch.inference_mode():
+        features = inception_features(mode, file, "cpu")(batch)
+    assert features.shape == (2, 2048)
+    expected = reference_features(mode, file, batch)
+    assert np.abs(expected).max() > 0
+    np.testing.assert_allclose(features.numpy(), expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+
+
+def test_a_whole_measurement(torchscript: Path, no_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(identity.INCEPTION_VARIABLE, str(torchscript))
+    real, fake = images(0, 30), images(1, 20) // 2
+    config = CleanFid(mode="clean", samples=20)
+    measure = build_metric(config, real, device="cpu", cache=no_weights)
+    assert (measure.key, measure.samples) == ("clean_fid", 20)
+    value = measure(iter(fake.split(7)))
+
+    x, y = (reference_features("clean", torchscript, part).astype(np.float64) for part in (fake, real))
+    a, b = x - x.mean(0), y - y.mean(0)
+    overlap = np.linalg.svd((a / np.sqrt(19)) @ (b / np.sqrt(29)).T, compute_uv=False).sum()
+    expected = ((x.mean(0) - y.mean(0)) ** 2).sum() + (a**2).sum() / 19 + (b**2).sum() / 29 - 2 * overlap
+    assert value == pytest.approx(expected, rel=1e-4)
+
+    # Found again without the network's features being computed.
+    build._known.clear()
+    with mock.patch.object(build, "_features", side_effect=AssertionError):
+        build_metric(config, real, device="cpu", cache=no_weights)
+
+
+def _no_route(*_: object, **__: object) -> Iterator[None]:
+    raise urllib.error.URLError("no route to host")
+
+
+@pytest.mark.parametrize("mode", ["clean", "legacy_tensorflow", "legacy_pytorch"])
+def test_weights_that_cannot_be_had_are_one_line_before_training(
+    mode: str, no_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.hub.download_url_to_file", _no_route)
+    monkeypatch.setattr("urllib.request.urlopen", _no_route)
+    with pytest.raises(InputError) as caught:
+        build_metric(CleanFid(mode=mode), images(0, 4), device="cpu", cache=None)  # type: ignore[arg-type]
+    message = str(caught.value)
+    place = identity.inception_place(mode)
+    for part in (place.name, str(place.parent), "no route to host", identity.INCEPTION_VARIABLE):
+        assert part in message
+    assert "\n" not in message
+
+
+def test_fetched_weights_are_checked_before_they_are_put_into_place(
+    torchscript: Path, no_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("urllib.request.urlopen", lambda _: torchscript.with_suffix(".cut").open("rb"))
+    place = identity.inception_place("clean")
+    torchscript.with_suffix(".cut").write_bytes(torchscript.read_bytes()[:1000])
+    with pytest.raises(InputError, match="what came is damaged"):
+        inception_weights("clean")
+    assert list(place.parent.iterdir()) == []
+
+    torchscript.with_suffix(".cut").write_bytes(torchscript.read_bytes())
+    assert inception_weights("clean") == place
+    assert place.read_bytes() == torchscript.read_bytes()
+    monkeypatch.setattr("urllib.request.urlopen", _no_route)
+    assert inception_weights("clean") == place
+
+
+def test_a_damaged_state_dict_is_not_kept(no_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def wrong_hash(url: str, path: str, **_: object) -> None:
+        raise RuntimeError("invalid hash value")
+
+    monkeypatch.setattr("torch.hub.download_url_to_file", wrong_hash)
+    with pytest.raises(InputError, match="damaged on the way: invalid hash value"):
+        inception_weights("legacy_pytorch")
+
+
+def test_a_file_of_another_kind_is_one_line(torchscript: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.pt").write_text("weights?")
+    torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pth")
+    cases = [
+        ("clean", tmp_path / "text.pt"),
+        ("clean", tmp_path / "other.pth"),
+        ("legacy_pytorch", tmp_path / "text.pt"),
+        ("legacy_pytorch", tmp_path / "other.pth"),
+        ("legacy_pytorch", torchscript),
+    ]
+    for mode, file in cases:
+        with pytest.raises(InputError) as caught:
+            inception_features(mode, file, "cpu")
+        assert file.name in str(caught.value)
+        assert mode in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_variable_that_names_no_file_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv(identity.INCEPTION_VARIABLE, str(tmp_path / "nowhere.pt"))
+    with pytest.raises(InputError, match=r"INR_GAN_INCEPTION names .*nowhere\.pt, which is no file"):
+        inception_weights("clean")
+
+
+def test_the_usual_place_of_the_state_dict_is_torch_hubs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for variable in ("TORCH_HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv("TORCH_HOME", raising=False)
+        monkeypatch.setenv(variable, str(tmp_path))
+        checkpoints = Path(torch.hub.get_dir()) / "checkpoints"
+        assert identity.inception_place("legacy_pytorch").parent == checkpoints

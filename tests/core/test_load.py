@@ -1,0 +1,170 @@
+"""The image cache: made once, shared by processes, and never trusted when it is not whole."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from core.config import Images, Rooms
+from core.data import load as load_module
+from core.data import rooms
+from core.data.images import fingerprint
+from core.data.load import load
+from core.errors import InputError
+
+ROOMS = Rooms(resolution=8, train=12, held_out=6, seed=2)
+
+
+@pytest.fixture
+def renders(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """One entry for every call of the renderer."""
+    calls: list[int] = []
+    render = rooms.render
+
+    def counted(indices: np.ndarray, *args: object, **options: object) -> np.ndarray:
+        calls.append(len(indices))
+        return render(indices, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(load_module.rooms, "render", counted)
+    return calls
+
+
+@pytest.fixture
+def photographs(tmp_path: Path) -> tuple[Path, Images]:
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for i in range(5):
+        pixels = np.random.default_rng(i).integers(0, 256, (20, 24, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+    digest, count = fingerprint(folder)
+    return folder, Images(resolution=8, count=count, fingerprint=digest)
+
+
+def test_rooms_are_rendered_once(tmp_path: Path, renders: list[int]) -> None:
+    first = load(ROOMS, cache=tmp_path, workers=2)
+    assert renders == [12, 6]
+    assert first.train.dtype == torch.uint8
+    assert first.train.shape == (12, 3, 8, 8)
+    np.testing.assert_array_equal(first.train.numpy(), rooms.render(rooms.train_indices(12), 8, seed=2))
+    np.testing.assert_array_equal(first.real.numpy(), rooms.render(rooms.held_out_indices(6), 8, seed=2))
+    renders.clear()
+    again = load(ROOMS, cache=tmp_path)
+    assert renders == []
+    assert torch.equal(again.train, first.train)
+    assert torch.equal(again.real, first.real)
+
+
+@pytest.mark.parametrize("change", [{"seed": 3}, {"train": 13}, {"held_out": 7}, {"resolution": 16}])
+def test_another_set_is_another_entry(tmp_path: Path, renders: list[int], change: dict[str, int]) -> None:
+    load(ROOMS, cache=tmp_path)
+    renders.clear()
+    load(Rooms.model_validate(ROOMS.model_dump() | change), cache=tmp_path)
+    assert len(renders) == 2
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def _alter(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-7] ^= 1
+    path.write_bytes(content)
+
+
+def _forge_shape(path: Path) -> None:
+    index = path.with_name("index.json")
+    described = json.loads(index.read_text())
+    described["sets"][path.stem]["shape"][0] -= 1
+    index.write_text(json.dumps(described))
+
+
+DAMAGE: dict[str, Callable[[Path], None]] = {
+    "truncated": _truncate,
+    "altered": _alter,
+    "empty": lambda path: path.write_bytes(b"") and None,
+    "missing": lambda path: path.unlink(),
+    "index missing": lambda path: path.with_name("index.json").unlink(),
+    "index cut": lambda path: _truncate(path.with_name("index.json")),
+    "index is a list": lambda path: path.with_name("index.json").write_text("[]") and None,
+    "shape differs": _forge_shape,
+    "pickled": lambda path: np.save(path, np.array([{}]), allow_pickle=True),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_cache_is_made_anew(tmp_path: Path, renders: list[int], damage: str) -> None:
+    first = load(ROOMS, cache=tmp_path)
+    (stored,) = tmp_path.glob("images/*/held_out.npy")
+    DAMAGE[damage](stored)
+    renders.clear()
+    again = load(ROOMS, cache=tmp_path)
+    assert renders == [12, 6]
+    assert torch.equal(again.real, first.real)
+    renders.clear()
+    load(ROOMS, cache=tmp_path)
+    assert renders == []
+
+
+def test_an_interrupted_rendering_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> np.ndarray:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(load_module.rooms, "render", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        load(ROOMS, cache=tmp_path)
+    assert [path.suffix for path in (tmp_path / "images").iterdir()] in ([], [".lock"])
+
+
+def test_two_loaders_at_once_render_once(tmp_path: Path, renders: list[int]) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        sets = list(pool.map(lambda _: load(ROOMS, cache=tmp_path), range(4)))
+    assert renders == [12, 6]
+    assert all(torch.equal(sets[0].train, other.train) for other in sets)
+
+
+def test_progress_counts_both_sets(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    load(ROOMS, cache=tmp_path, progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (18, 18)
+    assert seen == sorted(seen)
+
+
+def test_images_are_both_training_and_real_set(tmp_path: Path, photographs: tuple[Path, Images]) -> None:
+    folder, data = photographs
+    images = load(data, path=folder, cache=tmp_path / "cache")
+    assert images.train.shape == (5, 3, 8, 8)
+    assert torch.equal(images.train, images.real)
+    again = load(data, path=folder, cache=tmp_path / "cache", workers=2)
+    assert torch.equal(images.train, again.train)
+
+
+def test_other_images_than_the_configs_are_refused(tmp_path: Path, photographs: tuple[Path, Images]) -> None:
+    folder, data = photographs
+    (folder / "4.png").unlink()
+    with pytest.raises(InputError) as caught:
+        load(data, path=folder, cache=tmp_path / "cache")
+    message = str(caught.value)
+    assert data.fingerprint[:12] in message
+    assert fingerprint(folder)[0][:12] in message
+    assert "\n" not in message
+    with pytest.raises(InputError, match="need a path"):
+        load(data, cache=tmp_path / "cache")
+
+
+def test_a_cache_that_is_a_file_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("")
+    with pytest.raises(InputError, match=r"cache folder .* cannot be used .*: choose another"):
+        load(ROOMS, cache=tmp_path / "cache")
+
+
+def test_the_data_package_itself_is_light() -> None:
+    code = "import sys, core.data, core.data.rooms, core.data.images; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0

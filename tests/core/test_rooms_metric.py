@@ -1,0 +1,216 @@
+"""The rooms Frechet distance: does it see what a person sees, is it steady, and is it tied to one shipped extractor."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+from torch import Tensor
+
+from core.config import CleanFid, Config, Ema, Evaluation, Images, RoomsFrechet
+from core.data import rooms
+from core.errors import InputError
+from core.metrics import build, extractor, identity
+from core.metrics.build import FrechetMeasure, Measure, build_metric
+from core.metrics.extractor import at_16, load_extractor
+from core.metrics.frechet import Gaussian, frechet_distance
+
+SAMPLES = 2048
+CONFIG = RoomsFrechet(samples=SAMPLES, extractor=identity.extractor_sha256())
+
+
+def batches(images: np.ndarray) -> Iterator[Tensor]:
+    return iter(torch.from_numpy(images).split(500))
+
+
+def quantised(images: np.ndarray) -> np.ndarray:
+    return np.clip(np.round(images), 0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def shown() -> np.ndarray:
+    """4,096 training scenes."""
+    return rooms.render(rooms.train_indices(4096), 16)
+
+
+@pytest.fixture(scope="module")
+def measure() -> Measure:
+    """Against the 4,096 held-out scenes."""
+    torch.set_num_threads(1)
+    real = torch.from_numpy(rooms.render(rooms.held_out_indices(4096), 16))
+    return build_metric(CONFIG, real, device="cpu", cache=None)
+
+
+@pytest.fixture(scope="module")
+def floor(measure: Measure, shown: np.ndarray) -> float:
+    """Real against real."""
+    return measure(batches(shown[:SAMPLES]))
+
+
+# --- sanity -----------------------------------------------------------------------------------------------------------
+
+_noise = np.random.default_rng(0).standard_normal((SAMPLES, 3, 16, 16), dtype=np.float32)
+CORRUPTIONS: dict[str, tuple[Callable[[np.ndarray, float], np.ndarray], list[float]]] = {
+    # standard deviation in units of the [-1, 1] range's half, 127.5 levels
+    "noise": (lambda x, sd: x + 127.5 * sd * _noise, [0.05, 0.1, 0.2, 0.4]),
+    "blur": (lambda x, pixels: gaussian_filter(x, (0, 0, pixels, pixels)), [0.5, 1, 2, 4]),
+    "mode collapse": (lambda x, lost: np.resize(x[: int(2048 / lost)], x.shape), [4, 16, 64, 256, 2048]),
+    "greying": (lambda x, share: x + share * (x.mean(1, keepdims=True) - x), [0.25, 0.5, 0.75, 1]),
+    "pull to the mean": (lambda x, share: x + share * (x.mean(0) - x), [0.25, 0.5, 0.75, 1]),
+}
+
+
+@pytest.mark.parametrize("what", CORRUPTIONS)
+def test_more_corruption_is_further_away(measure: Measure, shown: np.ndarray, floor: float, what: str) -> None:
+    corrupt, strengths = CORRUPTIONS[what]
+    real = shown[:SAMPLES].astype(np.float32)
+    values = [measure(batches(quantised(corrupt(real, strength)))) for strength in strengths]
+    assert [floor, *values] == sorted([floor, *values])
+    assert values[-1] > 20 * floor
+    if what == "noise":
+        assert values[1] > 5 * floor
+
+
+def test_joined_halves_of_different_rooms_are_far(measure: Measure, shown: np.ndarray, floor: float) -> None:
+    """Every patch is real, the pictures are not."""
+    joined = shown[:SAMPLES].copy()
+    joined[..., 8:] = joined[::-1, ..., 8:]
+    assert measure(batches(joined)) > 5 * floor
+
+
+def test_values_are_steady_over_resampling(measure: Measure, shown: np.ndarray) -> None:
+    """Eight halves of 4,096 scenes: their spread is 0.7 of that of independent sets, so 7% stands for 10%."""
+    assert isinstance(measure, FrechetMeasure)
+    net = load_extractor()
+    features = extractor.rooms_features(net, batches(shown)).numpy()
+    rng = np.random.default_rng(0)
+    values = [
+        frechet_distance(Gaussian.fit(features[rng.choice(4096, SAMPLES, replace=False)]), measure.real)
+        for _ in range(8)
+    ]
+    assert np.std(values, ddof=1) < 0.07 * np.mean(values)
+
+
+# --- the measure ------------------------------------------------------------------------------------------------------
+
+
+def test_takes_exactly_its_samples_in_any_batches(measure: Measure, shown: np.ndarray, floor: float) -> None:
+    assert (measure.key, measure.samples) == ("fd_rooms", SAMPLES)
+    more = torch.from_numpy(shown[: SAMPLES + 300])
+    assert measure(iter(more.split(333))) == pytest.approx(floor, rel=1e-5)
+    with pytest.raises(ValueError, match="needs 2048 images and was given 100"):
+        measure(batches(shown[:100]))
+    with pytest.raises(ValueError, match="must be uint8"):
+        measure(iter([torch.zeros(4, 3, 16, 16)]))
+
+
+def test_features_that_are_not_finite_are_infinitely_far() -> None:
+    real = Gaussian(np.zeros(2), np.eye(2))
+    broken = FrechetMeasure("fd_rooms", 4, lambda images: torch.full((len(images), 2), torch.nan), real)
+    assert broken(iter([torch.zeros(4, 3, 16, 16, dtype=torch.uint8)])) == float("inf")
+
+
+def test_larger_images_are_averaged_and_smaller_ones_enlarged(shown: np.ndarray) -> None:
+    images = torch.from_numpy(shown[:8])
+    assert torch.equal(at_16(images), images.float())
+    doubled = images.repeat_interleave(2, -1).repeat_interleave(2, -2)
+    assert torch.equal(at_16(doubled), images.float())
+    for resolution in (1, 8, 24, 40):
+        assert at_16(torch.zeros(2, 3, resolution, resolution, dtype=torch.uint8)).shape == (2, 3, 16, 16)
+
+
+def test_real_statistics_are_cached_and_remade_when_damaged(
+    tmp_path: Path, shown: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "_known", {})
+    real, fake = torch.from_numpy(shown[:200]), shown[200:300]
+    config = RoomsFrechet(samples=100)
+
+    def value() -> float:
+        build._known.clear()
+        return build_metric(config, real, device="cpu", cache=tmp_path)(batches(fake))
+
+    first = value()
+    (stored,) = tmp_path.glob("statistics/*.npz")
+    written = stored.stat().st_mtime_ns
+    assert value() == first
+    assert stored.stat().st_mtime_ns == written
+    whole = stored.read_bytes()
+    for damaged in (whole[:100], whole[:-400] + bytes(400), b""):
+        stored.write_bytes(damaged)
+        assert value() == first
+        assert stored.read_bytes() == whole
+    build_metric(config, real[:150], device="cpu", cache=tmp_path)
+    assert len(list(tmp_path.glob("statistics/*.npz"))) == 2
+
+
+# --- the shipped extractor --------------------------------------------------------------------------------------------
+
+
+def test_the_record_describes_the_shipped_weights() -> None:
+    record = json.loads(identity.RECORD.read_text())
+    assert identity.file_sha256(identity.WEIGHTS) == record["sha256"] == identity.extractor_sha256()
+    assert identity.WEIGHTS.stat().st_size <= 1 << 20
+    assert record["renderer"] == rooms.RENDERER
+    assert record["targets"] == len(rooms.FACTOR_NAMES)
+    assert record["r2_mean"] > 0.34
+
+
+def test_the_extractor_explains_factors_of_scenes_it_never_saw(shown: np.ndarray) -> None:
+    with torch.inference_mode():
+        predicted = load_extractor()(torch.from_numpy(shown[:2048])).numpy()
+    drawn = rooms.factors(0, rooms.train_indices(2048))
+    for name in ("wall_warmth", "vanishing_x", "blanket_warmth", "floor_value"):
+        column = predicted[:, rooms.FACTOR_NAMES.index(name)]
+        assert np.corrcoef(column, drawn[name])[0, 1] > 0.8, name
+
+
+def test_another_extractor_than_the_configs_is_refused() -> None:
+    other = RoomsFrechet(extractor="0" * 64)
+    with pytest.raises(InputError, match=r"extractor is 000000000000, this version ships [0-9a-f]{12}"):
+        build_metric(other, torch.zeros(4, 3, 16, 16, dtype=torch.uint8), device="cpu", cache=None)
+    with pytest.raises(InputError, match="at least two"):
+        build_metric(CONFIG, torch.zeros(1, 3, 16, 16, dtype=torch.uint8), device="cpu", cache=None)
+
+
+@pytest.mark.parametrize("damage", [lambda content: content[:-8], lambda content: b"", None])
+def test_damaged_or_missing_weights_are_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: Callable[[bytes], bytes] | None
+) -> None:
+    copy = tmp_path / "rooms16.safetensors"
+    if damage is not None:
+        shutil.copy(identity.WEIGHTS, copy)
+        copy.write_bytes(damage(copy.read_bytes()))
+    monkeypatch.setattr(extractor, "WEIGHTS", copy)
+    with pytest.raises(InputError, match="reinstall the package"):
+        load_extractor()
+
+
+# --- what a number means ----------------------------------------------------------------------------------------------
+
+
+def test_the_protocol_says_what_a_number_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = identity.protocol(Config(evaluation=Evaluation(metric=CONFIG), ema=Ema()))
+    assert said["title"] == "rooms Frechet distance (proxy, not FID)"
+    assert identity.extractor_sha256()[:12] in said["extractor"]
+    assert said["real set"] == "4096 held-out rooms (renderer 1, seed 0), 64 x 64"
+    assert (said["samples"], said["latents"], said["generator"]) == ("2048", "fixed, seed 8192", "EMA, decay 0.999")
+
+    monkeypatch.setenv(identity.INCEPTION_VARIABLE, str(identity.WEIGHTS))
+    photographs = Images(count=30_000, fingerprint="ab" * 32)
+    said = identity.protocol(Config(data=photographs, evaluation=Evaluation(metric=CleanFid())))
+    assert said["title"] == "FID (clean-fid, legacy_pytorch, 8192 samples)"
+    assert identity.extractor_sha256()[:12] in said["extractor"]
+    assert "30000 training images" in said["real set"]
+    assert said["generator"] == "raw, no EMA"
+
+
+def test_identity_imports_no_torch() -> None:
+    code = "import sys, core.metrics.identity as i; i.extractor_sha256(); sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0

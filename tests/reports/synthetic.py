@@ -1,0 +1,162 @@
+"""Run folders as the runner writes them, with curves of known effects instead of training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ablations.schema import DesignName
+from core.config import Data
+from core.events import Built, Diverged, Evaluated, Event, Finished, Losses
+from core.folder import Outcome, RunFolder
+from studies.catalogue import study as declared_study
+from studies.plan import Plan, PlannedVariant, jobs_root, make_plan, record_plan
+
+TRUE_FACTORS = {
+    "fourier_inr": 1.10,
+    "generator_ema": 0.97,
+    "r1": 0.98,
+    "d1_g1": 0.58,
+    "batch_size": 1.02,
+    "learning_rates": 0.70,
+    "inr_size": 0.72,
+    "factorized_se": 0.90,
+    "ns_loss": 1.01,
+    "residual_weight": 0.99,
+}
+"""What each change multiplies the final metric by, near what a small prototype measured."""
+
+Place = tuple[str, int]
+
+
+def planned(
+    runs: Path,
+    *,
+    designs: Sequence[DesignName] = ("ladder",),
+    seeds: Sequence[int] = (0, 1, 2),
+    only: Collection[str] | None = None,
+    data: Data | None = None,
+    data_name: str | None = None,
+    overrides: Mapping[str, object] | None = None,
+) -> Plan:
+    """Records a plan of "changes_overview" at the profile cpu, of the variants named in `only` if it is given."""
+    study = declared_study("changes_overview")
+    plan = make_plan(
+        study, study.profile("cpu"), designs=designs, seeds=seeds, overrides=overrides, data=data, data_name=data_name
+    )
+    if only is not None:
+        plan = Plan(**{**dict(plan), "variants": tuple(v for v in plan.variants if v.name in only)})
+    return record_plan(runs, plan)
+
+
+def train_all(
+    runs: Path,
+    plan: Plan,
+    *,
+    skip: Collection[Place] = (),
+    failed: Collection[Place] = (),
+    diverged: Collection[Place] = (),
+    unfinished: Collection[Place] = (),
+    unmeasured: Collection[Place] = (),
+) -> None:
+    """Writes a run folder for every job of `plan` but those skipped; the others end as the places they are in say."""
+    for variant in plan.variants:
+        for seed in plan.seeds:
+            place = (variant.name, seed)
+            if place in skip:
+                continue
+            ending = (
+                "failed" if place in failed else
+                "diverged" if place in diverged else
+                "unfinished" if place in unfinished else
+                "finished"
+            )  # fmt: skip
+            write_run(runs, variant, seed, ending, measured=place not in unmeasured)
+
+
+def write_run(runs: Path, variant: PlannedVariant, seed: int, ending: str, *, measured: bool = True) -> RunFolder:
+    """One run folder."""
+    config, job = variant.config, variant.job(seed)
+    folder = RunFolder(jobs_root(runs), job)
+    rng = np.random.default_rng([seed, *(ord(letter) for letter in variant.name)])
+    final = (
+        19.0 * float(np.prod([TRUE_FACTORS[change] for change in variant.changes])) * float(np.exp(0.07 * rng.normal()))
+    )
+    stop = config.iterations if ending == "finished" else config.iterations // 2
+    pace = 0.04 * (1 + 0.5 * (config.batch_size > 16)) * (1.5 if config.d_per_g == 1 else 1.0) * rng.uniform(0.95, 1.05)
+    events: list[Event] = [
+        Built(
+            iteration=0,
+            images=0,
+            seconds=0.0,
+            emitted_parameters=100 * config.inr.width,
+            shared_parameters=0,
+            generator_parameters=25_700 * config.inr.width,
+            discriminator_parameters=190_000,
+        )
+    ]
+    for iteration in range(50, stop + 1, 50):
+        at = {"iteration": iteration, "images": iteration * config.batch_size, "seconds": pace * iteration}
+        events.append(Losses(**at, d_loss=1.0, g_loss=0.5, penalty=0.1, real_score=0.4, fake_score=-0.4))
+        if measured and (iteration % config.evaluation.every == 0 or iteration == config.iterations):
+            value = final * (1 + 2.5 * np.exp(-4 * iteration / config.iterations)) * float(np.exp(0.02 * rng.normal()))
+            events.append(Evaluated(**at, metric="fd_rooms", value=value, evaluation_seconds=0.4))
+    end = {"iteration": stop, "images": stop * config.batch_size, "seconds": pace * stop}
+    if ending == "diverged":
+        events.append(Diverged(**end, reason="the loss of D is not finite"))
+    if ending == "finished":
+        events.append(Finished(**end, generator=None))
+        write_samples(folder, config.data.resolution, rng, f"{stop:06d}.png")
+    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.events_file.write_text("".join(event.model_dump_json() + "\n" for event in events))
+    folder.write("job.json", job.model_dump_json())
+    folder.write("protocol.json", json.dumps(PROTOCOL))
+    folder.write("provenance.json", json.dumps(PROVENANCE))
+    if ending != "unfinished":
+        reason = {"failed": "RuntimeError: out of memory\n  at line 3", "diverged": "the loss of D is not finite"}.get(
+            ending
+        )
+        outcome = Outcome(
+            status=ending,
+            iteration=stop,
+            reason=reason,
+            seconds=pace * stop,
+            evaluation_seconds=0.4 * stop / 100,
+            job_seconds=pace * stop + 6,
+        )
+        folder.write("outcome.json", outcome.model_dump_json())
+    return folder
+
+
+def write_samples(folder: RunFolder, resolution: int, rng: np.random.Generator, name: str) -> None:
+    """A grid of 2 x 8 tiles of coloured noise."""
+    folder.samples.mkdir(parents=True, exist_ok=True)
+    grid = rng.integers(0, 256, (2 * resolution, 8 * resolution, 3), dtype=np.uint8)
+    Image.fromarray(grid).save(folder.samples / name)
+
+
+PROTOCOL = {
+    "key": "fd_rooms",
+    "title": "Fréchet distance over the shipped rooms network (a proxy, not an FID)",
+    "extractor": "ab" * 32,
+    "samples": "2,048 generated images",
+    "real set": "4,096 held-out rooms, 16×16",
+    "latents": "fixed, seed 8192",
+    "ema": "the average of G where the variant has one",
+    "quantisation": "uint8, as the real images",
+}
+PROVENANCE = {
+    "commit": "0123456789abcdef0123456789abcdef01234567",
+    "dirty": False,
+    "python": "3.11.7",
+    "torch": "2.15.0",
+    "numpy": "2.4.6",
+    "device": "cpu",
+    "processor": "Skylake-class, 2 cores",
+    "threads": 1,
+    "platform": "Linux x86_64",
+}

@@ -1,0 +1,193 @@
+"""Whole reports: the same bytes twice, links that resolve, and an honest line for whatever is missing."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from core.config import Images
+from reports.render import main, render
+from reports.results import TIDY_COLUMNS
+from reports.sections import FIGURES
+from tests.reports.synthetic import planned, train_all
+
+Page = Callable[..., str]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(folder.rglob("*")) if file.is_file()}
+
+
+def test_the_whole_report_is_there(full_report: Path) -> None:
+    assert set(files(full_report)) == {
+        "report.md",
+        "report.pdf",
+        "results.csv",
+        *(f"figures/{name}" for name in FIGURES),
+    }
+    text = (full_report / "report.md").read_text()
+    headings = re.findall(r"^## (.*)$", text, flags=re.MULTILINE)
+    assert headings == [
+        "The question",
+        "The deck's claim, and ours",
+        "Which changes carry the gain",
+        "The ladder: one more change at a time",
+        "Each change by itself: on nothing, and taken out of everything",
+        "Learning curves",
+        "Samples",
+        "What was run",
+        "Cost",
+        "What these numbers do not say",
+        "Failed and missing runs",
+        "Provenance",
+        "Appendix: all runs",
+    ]
+    for words in (
+        "Direction: **reproduced**",
+        "Magnitude: **not comparable**",
+        "A pilot: n = 3",
+        "a proxy, not an FID",
+        "diverged in 1 of 3 with",
+        "**failed** `all-d1_g1` seed 2 at iteration 250: RuntimeError: out of memory.",
+        "0123456789abcdef0123456789abcdef01234567",
+        "--design ladder,add_one_in,leave_one_out",
+    ):
+        assert words in text, words
+    assert "nan" not in re.findall(r"\w+", text)
+    assert "None" not in re.findall(r"\w+", text.replace("None: every", ""))
+
+
+def test_the_same_input_gives_the_same_bytes(full_runs: Path, full_report: Path) -> None:
+    first = files(full_report)
+    shutil.rmtree(full_report)
+    assert files(render("changes_overview", runs=full_runs)) == first
+
+
+def test_results_csv_is_tidy(full_report: Path) -> None:
+    read = pd.read_csv(full_report / "results.csv")
+    assert tuple(read.columns) == TIDY_COLUMNS
+    assert np.isinf(read["value"]).sum() == 1
+    assert set(read["status"]) == {"finished", "diverged", "failed", "unfinished"}
+    assert len(read.groupby(["variant", "seed"])) == 87
+
+
+def test_every_link_resolves(full_report: Path) -> None:
+    targets = re.findall(r"\]\(([^)]+)\)", (full_report / "report.md").read_text())
+    assert len(targets) == 87 + len(FIGURES)
+    for target in targets:
+        assert not Path(target).is_absolute()
+        assert (full_report / target).exists(), target
+
+
+def test_stale_figures_of_ours_go_and_other_files_stay(tmp_path: Path) -> None:
+    train_all(tmp_path, planned(tmp_path, only={"baseline"}, seeds=(0,)), unmeasured={("baseline", 0)})
+    folder = tmp_path / "reports" / "changes_overview" / "cpu" / "figures"
+    folder.mkdir(parents=True)
+    for name in ("ladder.svg", "mine.svg"):
+        (folder / name).write_text("old")
+    render("changes_overview", runs=tmp_path)
+    assert sorted(file.name for file in folder.iterdir()) == ["mine.svg", "samples.png"]
+
+
+# --- what is missing is said ------------------------------------------------------------------------------------------
+
+
+def test_ladder_alone_by_the_command_and_elsewhere(ladder_runs: Path, tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["changes_overview", "--runs", str(ladder_runs), "--out", str(tmp_path)])
+    assert (done.exit_code, done.output.strip()) == (0, str(tmp_path / "report.pdf"))
+    text = (tmp_path / "report.md").read_text()
+    assert "--design leave_one_out --only all-ns_loss" in text
+    assert "**Leave one out: on all others.**" in text
+    assert "Add one in: 1 of 10 changes tested." in text
+    assert "None: every planned run finished." in text
+
+
+def test_one_variant_and_one_seed(tmp_path: Path, page: Page) -> None:
+    train_all(tmp_path, planned(tmp_path, only={"baseline"}, seeds=(7,)))
+    text = page()
+    assert "**not tested** (the plan has no variant all-ns\\_loss)" in text
+    assert "One seed." in text
+    assert "fewer than two rungs are in the plan" in text
+    assert "Not run: the plan lacks all." in text
+    assert "--only baseline --seeds 7," in text
+
+
+def test_two_rungs_and_one_seed(tmp_path: Path, page: Page) -> None:
+    train_all(tmp_path, planned(tmp_path, only={"baseline", "baseline+fourier_inr"}, seeds=(0,)))
+    text = page()
+    assert "effects.svg" in text
+    assert "1 of 1 tested change inconclusive" in text
+
+
+def test_only_failed_and_unfinished_runs(tmp_path: Path, page: Page) -> None:
+    plan = planned(tmp_path, designs=("ladder", "leave_one_out"), seeds=(0, 1))
+    every = {(variant.name, 0) for variant in plan.variants}
+    train_all(tmp_path, plan, failed=every, unfinished={(name, 1) for name, _ in every}, unmeasured=every)
+    text = page()
+    assert "No seed has ended in one of the two arms." in text
+    assert "No run has ended." in text
+    assert "no seed has ended in both baseline and all-ns\\_loss" in text
+
+
+def test_every_run_diverged(tmp_path: Path, page: Page) -> None:
+    plan = planned(tmp_path, seeds=(0, 1))
+    train_all(tmp_path, plan, diverged={(v.name, s) for v in plan.variants for s in plan.seeds})
+    text = page()
+    assert "∞ (diverged in 2 of 2)" in text
+    assert "At equal training seconds: not available" in text
+
+
+def test_runs_that_nobody_started_are_named(tmp_path: Path, page: Page) -> None:
+    train_all(tmp_path, planned(tmp_path, seeds=(0, 1)), skip={("all", 0), ("all", 1), ("baseline", 1)})
+    text = page()
+    assert "**not started (3):** baseline (seed 1); all (seed 0, 1)." in text
+
+
+def test_other_images_and_overrides_are_named(tmp_path: Path, page: Page) -> None:
+    plan = planned(
+        tmp_path,
+        only={"baseline", "all"},
+        seeds=(0, 1, 2, 3),
+        overrides={"iterations": 400, "evaluation.every": 200},
+        data=Images(resolution=16, count=500, fingerprint="cd" * 32),
+        data_name="indoor64",
+    )
+    train_all(tmp_path, plan)
+    text = page()
+    assert "Overrides on the command line apply to every variant: iterations=400, evaluation.every=200." in text
+    assert "The data is indoor64, not the deck's." in text
+    assert "the data given: indoor64" in text
+    assert "iterations=400" in text
+    assert "A pilot" not in text
+
+
+# --- the command, and what it may import ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "said"), [(["changes_overview"], "has been trained"), (["chages"], "no study 'chages'")]
+)
+def test_wrong_input_is_one_line_and_exit_code_2(tmp_path: Path, words: list[str], said: str) -> None:
+    done = CliRunner().invoke(main, [*words, "--runs", str(tmp_path)])
+    assert done.exit_code == 2
+    assert done.output.startswith("error: ")
+    assert said in done.output
+    assert done.output.count("\n") == 1
+
+
+def test_reports_load_neither_torch_nor_mlflow_nor_optuna() -> None:
+    look = (
+        "import sys, reports.render, studies.catalogue as c; c.study('changes_overview'); "
+        "print([name for name in ('torch', 'mlflow', 'optuna') if name in sys.modules])"
+    )
+    found = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout.strip() == "[]"
