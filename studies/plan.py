@@ -92,8 +92,10 @@ def check_overrides(study: Study, configs: Iterable[Config], overrides: Mapping[
     for path in overrides:
         for change in study.changes:
             for edit in change.edits:
-                if edit.path == path or edit.path.startswith(f"{path}."):
-                    raise InputError(f"{path} is what the change '{change.name}' varies: it can't be overridden for all")
+                if path in (edit.path, f"{edit.path}.kind") or edit.path.startswith(f"{path}."):
+                    raise InputError(
+                        f"{path} is what the change '{change.name}' varies: it can't be overridden for all"
+                    )
         if not any(patch.has(data, path) for data in plain):
             try:
                 patch.lookup(plain[0], path)
@@ -101,11 +103,11 @@ def check_overrides(study: Study, configs: Iterable[Config], overrides: Mapping[
                 raise InputError(f"override {path}: {error.args[0]}") from None
 
 
-def setting_name(profile: Profile, overrides: Mapping[str, Any], data_name: str | None) -> str:
-    """`cpu`, or `cpu-1f2e3d4c` where data or overrides differ from the profile's own."""
-    if not overrides and data_name is None:
+def setting_name(profile: Profile, overrides: Mapping[str, Any], data: Data | None) -> str:
+    """`cpu`, or `cpu-1f2e3d4c` where data or overrides differ from the profile's own. Images count by content."""
+    if not overrides and data is None:
         return profile.name
-    canonical = json.dumps([dict(overrides), data_name], sort_keys=True)
+    canonical = json.dumps([dict(overrides), data and data.model_dump(mode="json")], sort_keys=True)
     return f"{profile.name}-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}"
 
 
@@ -132,7 +134,9 @@ def make_plan(
                 configs[subset] = profile.scaled(study.folded(subset))
             places.setdefault(subset, {}).setdefault(design, place)
     if data is not None:
-        configs = {subset: overridden(config, {"data": data.model_dump(mode="json")}) for subset, config in configs.items()}
+        configs = {
+            subset: overridden(config, {"data": data.model_dump(mode="json")}) for subset, config in configs.items()
+        }
     check_overrides(study, configs.values(), overrides)
     variants: dict[str, PlannedVariant] = {}
     for subset, config in configs.items():
@@ -150,7 +154,7 @@ def make_plan(
         )
     return Plan(
         study=study.name,
-        setting=setting_name(profile, overrides, data_name),
+        setting=setting_name(profile, overrides, data),
         profile=profile.name,
         overrides=overrides,
         data_name=data_name or "embedded rooms",
@@ -160,12 +164,30 @@ def make_plan(
 
 
 def merged(old: Plan, new: Plan) -> Plan:
-    """Both plans of one setting as one: all variants with all their designs, all seeds in order."""
-    variants = {variant.name: variant for variant in old.variants}
+    """Both plans of one setting as one: all seeds in order, all variants with all their names and designs.
+
+    Equal configs stay one variant when designs that name them differently are joined. A name whose config has changed
+    since goes to the new one.
+    """
+    variants = {variant.job(0).digest: variant for variant in old.variants}
     for variant in new.variants:
-        known = variants.get(variant.name)
-        designs = {**known.designs, **variant.designs} if known and known.config == variant.config else variant.designs
-        variants[variant.name] = PlannedVariant(**{**dict(variant), "designs": designs})
+        names = {variant.name, *variant.aliases}
+        key = variant.job(0).digest
+        known = variants.get(key, variant)
+        variants = {
+            other: PlannedVariant(**{**dict(v), "aliases": tuple(a for a in v.aliases if a not in names)})
+            for other, v in variants.items()
+            if other == key or v.name not in names
+        }
+        primary = variant if variant.name == known.name else known
+        aliases = dict.fromkeys((*known.aliases, variant.name, *variant.aliases))
+        variants[key] = PlannedVariant(
+            **{
+                **dict(primary),
+                "aliases": tuple(alias for alias in aliases if alias != primary.name),
+                "designs": {**known.designs, **variant.designs},
+            }
+        )
     return Plan(
         **{
             **dict(new),

@@ -21,7 +21,9 @@ def minibatch_std(x: Tensor, group: int = 4) -> Tensor:
     """Std over groups of images, averaged over features: one channel [B, 1, H, W] (Karras et al. 2018, section 3)."""
     group = math.gcd(len(x), group)
     grouped = x.reshape(group, -1, *x.shape[1:])
-    std = (grouped.var(dim=0, unbiased=False) + 1e-8).sqrt().mean(dim=(1, 2, 3))
+    # Written out: var() over the first dimension is several times slower on a CPU.
+    variance = (grouped - grouped.mean(dim=0)).square().mean(dim=0)
+    std = (variance + 1e-8).sqrt().mean(dim=(1, 2, 3))
     return std.repeat(group).view(-1, 1, 1, 1).expand(-1, 1, *x.shape[2:])
 
 

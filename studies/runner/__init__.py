@@ -1,0 +1,1 @@
+"""Runs a plan: the queue, the launchers and workers, live progress, and the MLflow view of the run folders."""

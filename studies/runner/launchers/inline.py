@@ -1,0 +1,31 @@
+"""In this process, one job after the other: for debugging, and where starting processes is not allowed."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+
+from studies.runner.worker import Order, work
+
+WAIT_SECONDS = 1.0
+
+
+class Inline:
+    """Trains in the calling thread, whatever number of workers the order asks for."""
+
+    def run(
+        self, order: Order, *, stop: Callable[[], bool], tick: Callable[[], None], say: Callable[[str], None]
+    ) -> None:
+        """See `studies.runner.launchers.Launcher`."""
+        queue = order.queue()
+        name = f"inline-{uuid.uuid4().hex[:8]}"
+        while not stop():
+            work(order, name, stop=stop, each=tick)
+            queue.release_orphans()
+            tick()
+            if queue.waiting(order.digests):
+                continue
+            if not queue.running(order.digests):
+                return
+            time.sleep(WAIT_SECONDS)

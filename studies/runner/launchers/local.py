@@ -1,0 +1,203 @@
+"""On this machine: persistent worker processes, one thread each on CPU cores, or one process per GPU."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import studies
+from core.errors import InputError
+from core.folder import RunFolder
+from studies.plan import jobs_root
+from studies.runner.launchers import WorkersLost
+from studies.runner.queue import Queue
+from studies.runner.tasks import mark_failed
+from studies.runner.worker import Order
+
+POLL_SECONDS = 0.2
+LOOK_SECONDS = 1.0
+ORPHANS_SECONDS = 10.0
+DEATHS_IN_A_ROW = 3
+DEATHS_OF_A_JOB = 2
+
+
+@dataclass
+class _Slot:
+    """The place of one worker; the process in it is replaced when it dies."""
+
+    index: int
+    process: subprocess.Popen[bytes] | None = None
+    name: str = ""
+    log: Path = field(default_factory=Path)
+    deaths: int = 0
+
+    @property
+    def last_words(self) -> str:
+        if not self.log.exists():
+            return "it printed nothing"
+        lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+        return lines[-1] if lines else "it printed nothing"
+
+    def remove_empty_log(self) -> None:
+        if self.log.stat().st_size == 0:
+            self.log.unlink()
+
+
+class Local:
+    """Starts as many workers as the order asks for and as jobs wait for, and replaces those that die.
+
+    A job whose worker died goes back into the queue and is resumed; the second death at the same job marks it failed.
+    A slot whose workers died three times in a row, without a result, stays empty.
+    """
+
+    def run(
+        self, order: Order, *, stop: Callable[[], bool], tick: Callable[[], None], say: Callable[[str], None]
+    ) -> None:
+        """See `studies.runner.launchers.Launcher`."""
+        crew = _Crew(order, say)
+        looked = orphans = float("-inf")
+        asked = False
+        try:
+            while True:
+                tick()
+                crew.reap()
+                now = time.monotonic()
+                if stop():
+                    if not asked:
+                        crew.signal(signal.SIGTERM)
+                        asked = True
+                    if not crew.alive:
+                        return
+                elif now - looked >= LOOK_SECONDS or not crew.alive:
+                    looked = now
+                    if now - orphans >= ORPHANS_SECONDS:
+                        orphans = now
+                        crew.queue.release_orphans()
+                    if not crew.fill():
+                        return
+                time.sleep(POLL_SECONDS)
+        finally:
+            crew.kill()
+
+
+class _Crew:
+    def __init__(self, order: Order, say: Callable[[str], None]) -> None:
+        self.order, self.say = order, say
+        self.queue: Queue = order.queue()
+        self.id = uuid.uuid4().hex[:8]
+        self.file = order.write(self.id)
+        self.slots = [_Slot(index) for index in range(order.workers)]
+        self.deaths_at: Counter[str] = Counter()
+        self.started = 0
+
+    @property
+    def alive(self) -> list[_Slot]:
+        return [slot for slot in self.slots if slot.process is not None]
+
+    def fill(self) -> bool:
+        """Starts workers for jobs that wait beyond what idle workers will claim. False when all has ended."""
+        waiting = len(self.queue.waiting(self.order.digests))
+        running = self.queue.running(self.order.digests)
+        if not waiting and not running and not self.alive:
+            return False
+        idle = sum(self.queue.held_by(slot.name) is None for slot in self.alive)
+        usable = [slot for slot in self.slots if slot.process is None and slot.deaths <= DEATHS_IN_A_ROW]
+        if waiting and not usable and not self.alive:
+            raise WorkersLost(f"workers keep dying, the log is {self.slots[0].log}: {self.slots[0].last_words}")
+        for slot in usable[: max(0, waiting - idle)]:
+            self.start(slot)
+        return True
+
+    def start(self, slot: _Slot) -> None:
+        self.started += 1
+        slot.name = f"{self.id}-{self.started}"
+        logs = self.order.runs / "queue" / "logs"
+        logs.mkdir(parents=True, exist_ok=True)
+        slot.log = logs / f"{slot.name}.txt"
+        with slot.log.open("wb") as log:
+            slot.process = subprocess.Popen(
+                [sys.executable, "-m", "studies.runner.worker", str(self.file), slot.name, "--follow-parent"],
+                env=self.environment(slot.index),
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # A terminal's Ctrl-C is the parent's to pass on.
+            )
+
+    def environment(self, index: int) -> dict[str, str]:
+        """One share of the machine: threads are counted before any library reads these."""
+        threads = str(self.order.threads)
+        root = str(Path(studies.__file__).parent.parent)
+        return {
+            **os.environ,
+            "OMP_NUM_THREADS": threads,
+            "MKL_NUM_THREADS": threads,
+            "OPENBLAS_NUM_THREADS": threads,
+            "CUDA_VISIBLE_DEVICES": self.order.gpus[index % len(self.order.gpus)] if self.order.gpus else "",
+            "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")])),
+            "DO_NOT_TRACK": "1",
+        }
+
+    def reap(self) -> None:
+        """Looks after workers that ended. Raises InputError where one found the input unusable."""
+        for slot in self.alive:
+            assert slot.process is not None
+            code = slot.process.poll()
+            if code is None:
+                continue
+            assert slot.process.stdin is not None
+            slot.process.stdin.close()
+            slot.process = None
+            if code == 2:
+                raise InputError(slot.last_words)
+            if code != 0:
+                self.mourn(slot, code)
+            slot.remove_empty_log()
+
+    def mourn(self, slot: _Slot, code: int) -> None:
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        slot.deaths = slot.deaths + 1 if self.queue.completed_by(slot.name) == 0 else 1
+        claim = self.queue.held_by(slot.name)
+        self.queue.worker_lock(slot.name).unlink(missing_ok=True)
+        if claim is None:
+            self.say(f"worker {slot.index + 1} {how}: {slot.last_words}")
+            return
+        task = next(task for task in self.order.tasks if task.digest == claim.digest)
+        self.deaths_at[claim.digest] += 1
+        again = self.deaths_at[claim.digest] < DEATHS_OF_A_JOB
+        if again:
+            self.say(f"worker {slot.index + 1} {how} at {task.variant} seed {task.seed}: the job will be resumed")
+        else:
+            memory = ", perhaps for want of memory" if code == -signal.SIGKILL else ""
+            folder = RunFolder(jobs_root(self.order.runs), claim.digest)
+            mark_failed(folder, f"its worker {how}{memory}, {DEATHS_OF_A_JOB} times at this job")
+        self.queue.release(claim, again=again)
+
+    def signal(self, number: signal.Signals) -> None:
+        for slot in self.alive:
+            assert slot.process is not None
+            slot.process.send_signal(number)
+
+    def kill(self) -> None:
+        """No worker outlives the launcher, whatever ended it."""
+        self.signal(signal.SIGKILL)
+        killed = self.alive
+        for slot in killed:
+            assert slot.process is not None
+            assert slot.process.stdin is not None
+            slot.process.wait()
+            slot.process.stdin.close()
+            slot.process = None
+            self.queue.worker_lock(slot.name).unlink(missing_ok=True)
+            slot.remove_empty_log()
+        if killed:
+            self.queue.release_orphans()
+        self.file.unlink(missing_ok=True)

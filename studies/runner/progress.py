@@ -1,0 +1,262 @@
+"""What a person sees while jobs run: a live table on a terminal, plain lines elsewhere. Read from the run folders."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from core.folder import RunFolder
+from studies.plan import jobs_root
+from studies.runner.tasks import Task, log_tail, outcome_mark
+
+LOOK_SECONDS = 0.5
+SUMMARY_SECONDS = 30.0
+SHOWN_JOBS = 12
+
+
+class EventTail:
+    """Follows one events.jsonl, reading only what was added; starts over where a resumed job has cut the file."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._identity: tuple[int, int] | None = None
+        self._offset = 0
+        self.iteration = 0
+        self.value: float | None = None
+        self.metric = ""
+        self.evaluation_seconds = 0.0
+        self._times: deque[tuple[int, float]] = deque(maxlen=8)
+
+    def follow(self) -> None:
+        """Takes in the complete lines that were added since the last call."""
+        try:
+            stat = self._file.stat()
+        except FileNotFoundError:
+            return
+        identity = (stat.st_dev, stat.st_ino)
+        if identity != self._identity or stat.st_size < self._offset:
+            self._identity, self._offset = identity, 0
+            self._times.clear()
+        if stat.st_size == self._offset:
+            return
+        with self._file.open("rb") as stream:
+            stream.seek(self._offset)
+            added = stream.read()
+        complete = added[: added.rfind(b"\n") + 1]
+        self._offset += len(complete)
+        for line in complete.splitlines():
+            try:
+                event = json.loads(line)
+            except ValueError:
+                self._offset = 0  # Cut and grown again between two looks: the next one reads it whole.
+                return
+            self._take(event)
+
+    def _take(self, event: dict[str, object]) -> None:
+        self.iteration = int(str(event["iteration"]))
+        seconds = float(str(event["seconds"]))
+        if event["kind"] == "evaluated":
+            self.value, self.metric = float(str(event["value"])), str(event["metric"])
+            self.evaluation_seconds = float(str(event["evaluation_seconds"]))
+        if not self._times or self.iteration > self._times[-1][0]:
+            self._times.append((self.iteration, seconds))
+
+    @property
+    def speed(self) -> float | None:
+        """Iterations a second over the last events."""
+        if len(self._times) < 2 or self._times[-1][1] <= self._times[0][1]:
+            return None
+        (first, began), (last, ended) = self._times[0], self._times[-1]
+        return (last - first) / (ended - began)
+
+    def left(self, iterations: int, every: int) -> float | None:
+        """Seconds until the last iteration, evaluations included."""
+        if self.speed is None:
+            return None
+        evaluations = iterations // every - self.iteration // every
+        return (iterations - self.iteration) / self.speed + evaluations * self.evaluation_seconds
+
+
+class StudyProgress:
+    """Shows the jobs of one command. Call `look` often; it does something twice a second."""
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        *,
+        runs: Path,
+        workers: int,
+        running: Callable[[], Collection[str]],
+        console: Console,
+    ) -> None:
+        self._tasks = {task.digest: task for task in tasks}
+        self._folders = {task.digest: RunFolder(jobs_root(runs), task.digest) for task in tasks}
+        self._marks = {digest: outcome_mark(folder) for digest, folder in self._folders.items()}
+        self._tails: dict[str, EventTail] = {}
+        self._started: dict[str, float] = {}
+        self._took: dict[str, float] = {}
+        self.ended: dict[str, str] = {}
+        self._workers, self._running_of, self._console = workers, running, console
+        self._began = self._looked = self._summarised = time.monotonic()
+        self._live: Live | None = None
+        self._stopping = False
+        self._now: list[str] = []
+
+    def __enter__(self) -> StudyProgress:
+        if self._console.is_terminal:
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.look(now=True)
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        if self._tasks:
+            self.say(self.summary())
+
+    def say(self, line: str) -> None:
+        """A line for the record, above the live table where there is one."""
+        text = Text(f"[{_clock(time.monotonic() - self._began)}] {line}")
+        self._console.print(text, soft_wrap=True, highlight=False)
+
+    def stopping(self) -> None:
+        """Says once that workers were asked to stop."""
+        if not self._stopping:
+            self._stopping = True
+            self.say("stopping: running jobs write a checkpoint; press Ctrl-C again to end at once")
+
+    def look(self, now: bool = False) -> None:
+        """Reads what is new in the run folders and shows it, at most every half second unless `now`."""
+        moment = time.monotonic()
+        if not now and moment - self._looked < LOOK_SECONDS:
+            return
+        self._looked = moment
+        running = [digest for digest in self._running_of() if digest in self._tasks]
+        for digest in running:
+            if digest not in self._started:
+                self._started[digest] = moment
+                self.say(f"start     {self._name(digest)}")
+        for digest in self._tasks:
+            if digest not in self.ended and outcome_mark(self._folders[digest]) != self._marks[digest]:
+                self._end(digest, moment)
+        self._now = [digest for digest in running if digest not in self.ended]
+        for digest in self._now:
+            self._tail(digest).follow()
+        if self._live is not None:
+            self._live.update(self._view(), refresh=True)
+        elif moment - self._summarised >= SUMMARY_SECONDS and len(self.ended) < len(self._tasks):
+            self._summarised = moment
+            self.say(self.summary())
+
+    def summary(self) -> str:
+        """One line on the study: "12/33 done, 1 diverged, 0 failed, 2 running, about 5 min left"."""
+        states = list(self.ended.values())
+        done = len(states) - states.count("failed")
+        parts = [f"{done}/{len(self._tasks)} done"]
+        parts += [f"{states.count(state)} {state}" for state in ("diverged", "failed")]
+        if len(states) < len(self._tasks):
+            parts.append(f"{len(self._now)} running")
+        if len(states) < len(self._tasks) and not self._stopping:
+            left = self.seconds_left()
+            parts.append("time left unknown" if left is None else f"about {span(left)} left")
+        return ", ".join(parts)
+
+    def seconds_left(self) -> float | None:
+        """Of the whole command, from the speed of running jobs and what jobs took or were expected to take."""
+        known = [self._took[digest] for digest in self._took]
+        for digest in self._now:
+            left = self._left(digest)
+            if left is not None:
+                known.append(time.monotonic() - self._started[digest] + left)
+        mean = sum(known) / len(known) if known else None
+        remaining = []
+        for digest, task in self._tasks.items():
+            if digest in self.ended:
+                continue
+            left = self._left(digest) if digest in self._now else task.expected_seconds
+            left = left if left is not None else task.expected_seconds if task.expected_seconds is not None else mean
+            if left is None:
+                return None
+            remaining.append(left)
+        return max(sum(remaining) / max(1, min(self._workers, len(remaining))), *remaining) if remaining else 0.0
+
+    def _tail(self, digest: str) -> EventTail:
+        return self._tails.setdefault(digest, EventTail(self._folders[digest].events_file))
+
+    def _left(self, digest: str) -> float | None:
+        config = self._tasks[digest].job.config
+        return self._tail(digest).left(config.iterations, config.evaluation.every)
+
+    def _name(self, digest: str) -> str:
+        task = self._tasks[digest]
+        return f"{task.variant} · seed {task.seed}"
+
+    def _end(self, digest: str, moment: float) -> None:
+        outcome = self._folders[digest].outcome()
+        assert outcome is not None
+        self.ended[digest] = outcome.status
+        self._took[digest] = outcome.job_seconds
+        tail = self._tail(digest)
+        tail.follow()
+        match outcome.status:
+            case "finished":
+                value = f"{tail.metric} {tail.value:.4g}" if tail.value is not None else "no value"
+                what = f"finished  {self._name(digest)}: {value}"
+            case "diverged":
+                what = f"diverged  {self._name(digest)}: {outcome.reason or 'no reason given'}"
+            case _:
+                what = f"FAILED    {self._name(digest)}: {outcome.reason or 'no reason given'}"
+        self.say(f"{what} ({span(outcome.job_seconds)}, {len(self.ended)}/{len(self._tasks)})")
+        if outcome.status == "failed":
+            for line in log_tail(self._folders[digest]):
+                self._console.print(Text(f"    {line}"), soft_wrap=True, highlight=False)
+            self._console.print(
+                Text(f"    whole log: {self._folders[digest].log_file}"), soft_wrap=True, highlight=False
+            )
+
+    def _view(self) -> RenderableType:
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+        for name in ("variant", "seed", "iteration", "it/s", "metric", "left"):
+            table.add_column(name, justify="left" if name == "variant" else "right", no_wrap=True)
+        for digest in self._now[:SHOWN_JOBS]:
+            task, tail = self._tasks[digest], self._tail(digest)
+            left = self._left(digest)
+            table.add_row(
+                task.variant,
+                str(task.seed),
+                f"{tail.iteration}/{task.job.config.iterations}",
+                f"{tail.speed:.1f}" if tail.speed else "",
+                f"{tail.metric} {tail.value:.4g}" if tail.value is not None else "",
+                span(left) if left is not None else "",
+            )
+        more = len(self._now) - SHOWN_JOBS
+        bar = ProgressBar(total=len(self._tasks), completed=len(self.ended), width=24)
+        foot = Table.grid(padding=(0, 2))
+        foot.add_row(bar, Text(self.summary() if more <= 0 else f"{more} more running; {self.summary()}"))
+        return Group(table, foot)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
+
+
+def span(seconds: float) -> str:
+    """A duration as people say it: "40 s", "7 min", "2.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"

@@ -1,0 +1,130 @@
+"""A task is one job of a plan with what people call it; how it stands is read from its run folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Literal
+
+from filelock import FileLock, Timeout
+from pydantic import Field
+
+from ablations.schema import DesignName
+from core.config import Job, Node
+from core.folder import Outcome, RunFolder
+from studies.plan import Plan
+
+State = Literal["new", "interrupted", "running", "finished", "diverged", "failed"]
+
+
+class Task(Node):
+    """One variant with one seed. `expected_seconds` is None where nobody has measured such a job."""
+
+    digest: str
+    variant: str
+    title: str
+    designs: dict[DesignName, int] = Field(default_factory=dict)
+    changes: tuple[str, ...] = ()
+    seed: int
+    job: Job
+    expected_seconds: float | None = None
+
+    @property
+    def sentence(self) -> str:
+        """As people read it: "all but NS loss · seed 1"."""
+        return f"{self.title} · seed {self.seed}"
+
+
+def tasks_of(plan: Plan) -> list[Task]:
+    """Every variant with every seed, seeds innermost, in plan order."""
+    return [
+        Task(
+            digest=(job := variant.job(seed)).digest,
+            variant=variant.name,
+            title=variant.title,
+            designs=variant.designs,
+            changes=variant.changes,
+            seed=seed,
+            job=job,
+        )
+        for variant in plan.variants
+        for seed in plan.seeds
+    ]
+
+
+def longest_first(tasks: Iterable[Task]) -> list[Task]:
+    """Tasks by expected seconds, so that the last ones to end are short; unknown ones first, for they may be long."""
+    return sorted(tasks, key=lambda task: -(task.expected_seconds if task.expected_seconds is not None else 1e12))
+
+
+def is_held(lock: Path) -> bool:
+    """Whether a live process holds this lock file. Takes it for an instant: whoever locks must try twice."""
+    if not lock.exists():
+        return False
+    try:
+        with FileLock(lock, timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def state_of(folder: RunFolder, running: Collection[str] | None = None) -> State:
+    """How a job stands. `running` are the digests known to be in training; without it the folder's lock is asked."""
+    if running is not None and folder.digest in running:
+        return "running"
+    outcome = folder.outcome()
+    if outcome is not None:
+        return outcome.status
+    if not (folder.path / "job.json").exists():
+        return "new"
+    return "running" if running is None and is_held(folder.lock_file) else "interrupted"
+
+
+def outcome_mark(folder: RunFolder) -> int:
+    """Differs between two outcomes of one folder; 0 while there is none."""
+    try:
+        return (folder.path / "outcome.json").stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+def final_value(folder: RunFolder) -> float | None:
+    """The last value of the metric, None where it was never measured."""
+    if not folder.events_file.exists():
+        return None
+    for line in reversed(folder.events_file.read_bytes().split(b"\n")[:-1]):
+        if b'"evaluated"' in line and (event := json.loads(line))["kind"] == "evaluated":
+            return float(event["value"])
+    return None
+
+
+def log_tail(folder: RunFolder, lines: int = 6) -> list[str]:
+    """The last lines of what the job printed, where a failure left its traceback."""
+    if not folder.log_file.exists():
+        return []
+    with folder.log_file.open("rb") as stream:
+        stream.seek(max(0, folder.log_file.stat().st_size - 20_000))
+        text = stream.read().decode(errors="replace")
+    return [line for line in text.splitlines() if line.strip()][-lines:]
+
+
+def mark_failed(folder: RunFolder, reason: str) -> None:
+    """Records a failure that the job itself could not record: its process was killed, or could not write."""
+    last = {"iteration": 0, "seconds": 0.0}
+    if folder.events_file.exists():
+        complete = folder.events_file.read_bytes().split(b"\n")[:-1]
+        last = json.loads(complete[-1]) if complete else last
+    before = folder.outcome()
+    outcome = Outcome(
+        status="failed",
+        iteration=int(last["iteration"]),
+        reason=reason,
+        seconds=float(last["seconds"]),
+        evaluation_seconds=before.evaluation_seconds if before else 0.0,
+        job_seconds=before.job_seconds if before else float(last["seconds"]),
+        attempts=before.attempts + 1 if before else 1,
+    )
+    folder.write("outcome.json", outcome.model_dump_json(indent=1) + "\n")
+    with folder.log_file.open("a") as log:
+        log.write(f"{reason}\n")

@@ -1,0 +1,477 @@
+"""The MLflow view of a plan's run folders: written while jobs run, and rebuilt from the folders at any time.
+
+The folders are the truth. A run of MLflow is found again by its tag `job`, and its tag `events` counts the events it
+has, so that what was written stays written once. Only settled events are shown: those before a checkpoint, or of a job
+that has ended, which a kill cannot bring about a second time with other times.
+"""
+
+from __future__ import annotations
+
+import colorsys
+import json
+import logging
+import math
+import os
+import sqlite3
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from filelock import FileLock
+
+from ablations.patch import has, lookup
+from ablations.schema import Study
+from core.folder import RunFolder, write_whole
+from studies.plan import Plan, jobs_root
+from studies.runner.tasks import Task, state_of, tasks_of
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
+
+DEFAULT_URI = "sqlite:///mlflow.db"
+BATCH = 1000
+SYNC_SECONDS = 20.0
+SYNC_SHARE = 0.02
+"""Of one core's time: a sync that took a second is not repeated for fifty."""
+
+PARAMETERS = {
+    "resolution": "data.resolution",
+    "inr": "inr.basis.kind",
+    "inr_layer": "inr.layer.kind",
+    "inr_width": "inr.width",
+    "inr_depth": "inr.depth",
+    "g_width": "hypernetwork.width",
+    "g_norm": "hypernetwork.norm.kind",
+    "residual_weight": "hypernetwork.residual_weight",
+    "loss": "loss.kind",
+    "penalty": "penalty.kind",
+    "penalty_weight": "penalty.weight",
+    "lr_g": "optimizers.generator.learning_rate",
+    "lr_d": "optimizers.discriminator.learning_rate",
+    "ema": "ema.decay",
+    "d_per_g": "d_per_g",
+    "batch_size": "batch_size",
+    "iterations": "iterations",
+}
+ENDED = {"finished": "FINISHED", "diverged": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
+"""MLflow's word for each state; "diverged" is a result, told from "finished" by the tag `status`."""
+
+
+def tracking_uri() -> str:
+    """Where the view is kept: MLFLOW_TRACKING_URI, or `mlflow.db` in the current folder, where `mlflow ui` looks."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
+
+
+def experiment_name(plan: Plan) -> str:
+    """The study's name; settings other than the default one are told apart."""
+    return plan.study if plan.setting == "cpu" else f"{plan.study} [{plan.setting}]"
+
+
+class MlflowView:
+    """One MLflow experiment that shows one plan: a flat run per variant and seed."""
+
+    def __init__(self, study: Study, plan: Plan, runs: Path) -> None:
+        self.study, self.plan, self.runs = study, plan, runs
+        self.uri = tracking_uri()
+        self.tasks = tasks_of(plan)
+        self.experiment = experiment_name(plan)
+        self._record_file = runs / "mlflow-synced.json"
+        self._client: MlflowClient | None = None
+        self._runs: dict[str, _Shown] = {}
+        self._writer = uuid.uuid4().hex[:8]
+
+    @property
+    def database(self) -> Path | None:
+        """The database file of an sqlite view, None for a server."""
+        if not self.uri.startswith("sqlite:///"):
+            return None
+        return Path(self.uri.removeprefix("sqlite:///").partition("?")[0]).absolute()
+
+    @property
+    def link(self) -> str | None:
+        """The page that compares the runs, once there is an experiment."""
+        experiment_id = self._record().get("experiment_id")
+        if experiment_id is None:
+            return None
+        server = self.uri.rstrip("/") if self.uri.startswith("http") else "http://127.0.0.1:5000"
+        query = "compareRunsMode=CHART&workflowType=machine_learning"
+        return f"{server}/#/experiments/{experiment_id}/runs?{query}"
+
+    @property
+    def command(self) -> str | None:
+        """What to type to see the page, None where a server runs anyway."""
+        if self.database is None:
+            return None
+        return "mlflow ui" if self.uri == DEFAULT_URI else f"mlflow ui --backend-store-uri {self.uri}"
+
+    def in_sync(self) -> bool:
+        """Whether the view shows everything; answers without loading mlflow."""
+        return not self._stale(self._record(), None)
+
+    def sync(self, running: set[str] | None = None) -> int:
+        """Writes what the folders have and the view has not; returns the number of runs it touched.
+
+        `running` are the jobs in training; without it their folders' locks are asked.
+        """
+        if not self._stale(self._record(), running):
+            return 0
+        lock = self.database.with_name(f"{self.database.name}.lock") if self.database else self.runs / "mlflow.lock"
+        with FileLock(lock):
+            record = self._record()
+            stale = self._stale(record, running)
+            if not stale:
+                return 0
+            client = self._connected()
+            experiment_id = record.get("experiment_id")
+            if record.get("writer") != self._writer or experiment_id is None:
+                # Somebody else wrote last, or nobody has: what this process knows of the runs may be out of date.
+                experiment_id = self._experiment_id(client)
+                known = record["jobs"] if record.get("experiment_id") == experiment_id else {}
+                record = {"experiment_id": experiment_id, "writer": self._writer, "jobs": known}
+            try:
+                for task, signature in stale:
+                    self._show(client, experiment_id, task, signature.partition(" ")[0])
+                    record["jobs"][task.digest] = signature
+            finally:
+                self._keep(record)
+            return len(stale)
+
+    # --- what is shown already ----------------------------------------------------------------------------------------
+
+    @property
+    def _key(self) -> str:
+        """The view's address, wherever the process stands."""
+        if self.database is None:
+            return self.uri
+        _, mark, options = self.uri.partition("?")
+        return f"sqlite:///{self.database}{mark}{options}"
+
+    def _record(self) -> dict[str, Any]:
+        """What was written to this view's experiment, `{}` where nothing was, or where the database is another one."""
+        try:
+            record: dict[str, Any] = json.loads(self._record_file.read_text())[self._key][self.experiment]
+        except (FileNotFoundError, ValueError, KeyError):
+            return {}
+        return record if self.database is None or self._database_has(self.database, record) else {}
+
+    def _database_has(self, database: Path, record: dict[str, Any]) -> bool:
+        """Whether the runs on record are in the database: it may have been deleted, or its runs may have been."""
+        if not database.exists():
+            return False
+        try:
+            connection = sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True, timeout=5)
+            try:
+                (count,) = connection.execute(
+                    "select count(distinct tags.value) from tags join runs on runs.run_uuid = tags.run_uuid "
+                    "where tags.key = 'job' and runs.experiment_id = ? and runs.lifecycle_stage = 'active'",
+                    (record["experiment_id"],),
+                ).fetchone()
+            finally:
+                connection.close()
+        except sqlite3.Error:
+            return False
+        return int(count) >= len(record["jobs"])
+
+    def _keep(self, record: dict[str, Any]) -> None:
+        with FileLock(self._record_file.with_suffix(".lock")):
+            try:
+                everything = json.loads(self._record_file.read_text())
+            except (FileNotFoundError, ValueError):
+                everything = {}
+            everything.setdefault(self._key, {})[self.experiment] = record
+            write_whole(self._record_file, json.dumps(everything, indent=1).encode())
+
+    def _stale(self, record: dict[str, Any], running: set[str] | None) -> list[tuple[Task, str]]:
+        """Jobs that are begun and not shown as they stand, each with the signature of how it stands."""
+        shown = record.get("jobs", {})
+        stale = []
+        for task in self.tasks:
+            folder = RunFolder(jobs_root(self.runs), task.digest)
+            if not (folder.path / "job.json").exists():
+                continue
+            state = state_of(folder, running)
+            size = folder.events_file.stat().st_size if folder.events_file.exists() else 0
+            signature = f"{state} {size} {task.variant} {','.join(task.designs)}"
+            if shown.get(task.digest) != signature:
+                stale.append((task, signature))
+        return stale
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def _connected(self) -> MlflowClient:
+        """The client; the first call loads mlflow and creates the database, which only one process may do."""
+        if self._client is None:
+            os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+            os.environ.setdefault("DO_NOT_TRACK", "true")
+            os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+            os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+            os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+            from mlflow import MlflowClient
+
+            for name in ("mlflow", "alembic"):
+                logging.getLogger(name).setLevel(logging.WARNING)
+            self._client = MlflowClient(tracking_uri=self._key)
+        return self._client
+
+    def _experiment_id(self, client: MlflowClient) -> str:
+        """The experiment, made or restored; its runs are looked up anew with every database."""
+        found = client.get_experiment_by_name(self.experiment)
+        claims = "\n".join(f"> {claim.source.quote}" for claim in self.study.claims)
+        tags = {
+            "mlflow.note.content": f"{self.study.question}\n\n{claims or f'> {self.study.source.quote}'}",
+            "mlflow.experimentKind": "custom_model_development",
+            "mlflow.experiment.primaryMetric.name": self._metric(),
+            "mlflow.experiment.primaryMetric.greaterIsBetter": "False",
+        }
+        if found is None:
+            experiment_id = str(client.create_experiment(self.experiment, tags=tags))
+        else:
+            experiment_id = str(found.experiment_id)
+            if found.lifecycle_stage == "deleted":
+                client.restore_experiment(experiment_id)
+            for key, value in tags.items():
+                if found.tags.get(key) != value:
+                    client.set_experiment_tag(experiment_id, key, value)
+        self._find_runs(client, experiment_id)
+        return experiment_id
+
+    def _metric(self) -> str:
+        for task in self.tasks:
+            for event in _events(RunFolder(jobs_root(self.runs), task.digest)):
+                if event["kind"] == "evaluated":
+                    return str(event["metric"])
+        return self.tasks[0].job.config.evaluation.metric.kind
+
+    def _find_runs(self, client: MlflowClient, experiment_id: str) -> None:
+        self._runs = {}
+        token = None
+        while True:
+            page = client.search_runs([experiment_id], max_results=1000, page_token=token)
+            for run in page:
+                if "job" in run.data.tags:
+                    self._runs[run.data.tags["job"]] = _Shown(
+                        run.info.run_id,
+                        started=run.info.start_time,
+                        events=int(run.data.tags.get("events", 0)),
+                        status=run.info.status,
+                        described="events" in run.data.tags,
+                        reason="reason" in run.data.tags,
+                    )
+            token = page.token
+            if not token:
+                return
+
+    def _show(self, client: MlflowClient, experiment_id: str, task: Task, state: str) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+
+        folder = RunFolder(jobs_root(self.runs), task.digest)
+        tags = self._tags(task, folder, state)
+        shown = self._runs.get(task.digest)
+        parameters: dict[str, str] = {}
+        if shown is None:
+            started = int((folder.path / "job.json").stat().st_mtime * 1000)
+            run = client.create_run(experiment_id, start_time=started, run_name=task.sentence, tags=tags)
+            shown = self._runs[task.digest] = _Shown(run.info.run_id, started, 0, run.info.status, fresh=True)
+        if not shown.described:
+            parameters = self._parameters(task)
+            self._attach(client, shown.run_id, folder)
+        if shown.reason:
+            tags.setdefault("reason", "")  # The failure before a retry is no property of the result.
+        settled, built = _settled(folder, ended=state in ("finished", "diverged"))
+        if built is not None:
+            parameters |= {key: str(value) for key, value in built.items() if key.endswith("_parameters")}
+        tags["events"] = str(max(shown.events, len(settled)))
+        metrics = [metric for event in settled[shown.events :] for metric in _metrics(event, shown.started, Metric)]
+        for start in range(0, max(len(metrics), 1), BATCH):
+            # The count of events comes with the last batch: before, a repeated write finds the same rows.
+            last = start + BATCH >= len(metrics)
+            client.log_batch(
+                shown.run_id,
+                metrics=metrics[start : start + BATCH],
+                params=[Param(key, value) for key, value in parameters.items()] if last else (),
+                tags=[
+                    RunTag(key, value)
+                    for key, value in {**tags, "events": str(max(shown.events, len(settled)))}.items()
+                ]
+                if last
+                else (),
+            )
+        shown.events = max(shown.events, len(settled))
+        shown.described, shown.reason = True, "reason" in tags
+        if state in ("finished", "diverged"):
+            self._attach_samples(client, shown, folder)
+        self._set_status(client, shown, folder, state)
+
+    def _set_status(self, client: MlflowClient, shown: _Shown, folder: RunFolder, state: str) -> None:
+        status = ENDED.get(state, "RUNNING")
+        if status == shown.status:
+            return
+        if status == "RUNNING":
+            client.update_run(shown.run_id, status=status)
+        else:
+            last = max((file.stat().st_mtime for file in folder.path.glob("*.json*")), default=time.time())
+            client.set_terminated(shown.run_id, status=status, end_time=int(last * 1000))
+        shown.status = status
+
+    def _tags(self, task: Task, folder: RunFolder, state: str) -> dict[str, str]:
+        provenance, outcome = folder.read("provenance.json"), folder.outcome()
+        tags = {
+            "job": task.digest,
+            "variant": task.variant,
+            "seed": str(task.seed),
+            "design": ", ".join(task.designs),
+            "profile": self.plan.profile,
+            "setting": self.plan.setting,
+            "data": self.plan.data_name,
+            "status": state,
+            "mlflow.runColor": self._color(task.variant),
+        }
+        if fingerprint := getattr(task.job.config.data, "fingerprint", None):
+            tags["data.fingerprint"] = str(fingerprint)
+        if provenance.get("commit"):
+            tags["mlflow.source.git.commit"] = str(provenance["commit"])
+        for key in ("python", "torch", "numpy", "device"):
+            if provenance.get(key):
+                tags[f"version.{key}" if key != "device" else key] = str(provenance[key])
+        if outcome is not None and outcome.reason:
+            tags["reason"] = outcome.reason[:5000]
+        return tags
+
+    def _color(self, variant: str) -> str:
+        """One colour for all seeds of a variant, hues a golden angle apart."""
+        index = next(i for i, planned in enumerate(self.plan.variants) if planned.name == variant)
+        red, green, blue = colorsys.hls_to_rgb(index * 0.381966 % 1, 0.45, 0.6)
+        return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
+
+    def _parameters(self, task: Task) -> dict[str, str]:
+        config = task.job.config.model_dump(mode="json")
+        on = set(task.changes)
+        parameters = {f"change.{change.name}": "on" if change.name in on else "off" for change in self.study.changes}
+        parameters["seed"] = str(task.seed)
+        for name, path in PARAMETERS.items():
+            parameters[name] = str(lookup(config, path)) if has(config, path) else "off"
+        return parameters
+
+    def _attach(self, client: MlflowClient, run_id: str, folder: RunFolder) -> None:
+        for name in ("job.json", "protocol.json", "provenance.json"):
+            if (folder.path / name).exists():
+                client.log_artifact(run_id, str(folder.path / name))
+
+    def _attach_samples(self, client: MlflowClient, shown: _Shown, folder: RunFolder) -> None:
+        """The first, a middle and the last grid of samples, each once."""
+        grids = sorted(file for file in folder.samples.glob("*.png") if file.stem.isdigit())
+        if not grids:
+            return
+        there = set() if shown.fresh else {entry.path for entry in client.list_artifacts(shown.run_id, "images")}
+        shown.fresh = False
+        for grid in dict.fromkeys((grids[0], grids[len(grids) // 2], grids[-1])):
+            step = int(grid.stem)
+            if any(f"+step+{step}+" in path or f"%step%{step}%" in path for path in there):
+                continue
+            from PIL import Image
+
+            with Image.open(grid) as picture:
+                client.log_image(
+                    shown.run_id, picture.convert("RGB"), key="samples", step=step, timestamp=shown.started
+                )
+
+
+@dataclass
+class _Shown:
+    """A run of MLflow as far as this process knows it: made by it (`fresh`), with its parameters (`described`)."""
+
+    run_id: str
+    started: int
+    events: int
+    status: str
+    fresh: bool = False
+    described: bool = False
+    reason: bool = False
+
+
+def _events(folder: RunFolder) -> Iterator[dict[str, Any]]:
+    """Complete lines as plain data: tens of thousands need no validation to be copied."""
+    if folder.events_file.exists():
+        for line in folder.events_file.read_bytes().split(b"\n")[:-1]:
+            yield json.loads(line)
+
+
+def _settled(folder: RunFolder, *, ended: bool) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+    """The events that will never be rewritten, in an order that resuming does not change, and what was built.
+
+    Checkpoints come by the clock and are left out. A failed job may be tried again, so it settles like a running one.
+    """
+    settled: list[dict[str, Any]] = []
+    since: list[dict[str, Any]] = []
+    for event in _events(folder):
+        if event["kind"] == "checkpointed":
+            settled += since
+            since = []
+        else:
+            since.append(event)
+    settled += since if ended else []
+    return settled, next((event for event in settled if event["kind"] == "built"), None)
+
+
+def _metrics(event: dict[str, Any], started: int, make: type[Metric]) -> list[Metric]:
+    """An event as MLflow's metrics; their time is that of training, so that writing them again is no second row."""
+    match event["kind"]:
+        case "losses":
+            values = {
+                "loss/d": event["d_loss"],
+                "loss/g": event["g_loss"],
+                "loss/penalty": event["penalty"],
+                "score/real": event["real_score"],
+                "score/fake": event["fake_score"],
+            }
+        case "evaluated":
+            values = {event["metric"]: event["value"], "images": event["images"], "seconds": event["seconds"]}
+        case _:
+            return []
+    timestamp = started + int(event["seconds"] * 1000)
+    # An infinite value would come back as 1.8e308 and flatten every chart.
+    finite = {key: float(value) if math.isfinite(float(value)) else math.nan for key, value in values.items()}
+    return [make(key, value, timestamp, event["iteration"]) for key, value in finite.items()]
+
+
+class BackgroundSync:
+    """Keeps a view in sync from a thread while jobs run, seldom enough to cost next to nothing."""
+
+    def __init__(self, view: MlflowView, running: Callable[[], set[str]]) -> None:
+        self._view, self._running = view, running
+        self._ended, self._ask = False, threading.Event()
+        self.error: Exception | None = None
+        self._thread = threading.Thread(target=self._follow, name="mlflow", daemon=True)
+
+    def __enter__(self) -> BackgroundSync:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended = True
+        self._ask.set()
+        self._thread.join()
+
+    def _follow(self) -> None:
+        pause = SYNC_SECONDS
+        while not self._ask.wait(pause) and not self._ended:
+            began = time.monotonic()
+            try:
+                self._view.sync(self._running())
+            except Exception as error:  # A view that cannot be written must not end the training.
+                self.error = error
+                print(f"MLflow view not written, the jobs go on: {first_line(error)}", file=sys.stderr)
+                return
+            pause = max(SYNC_SECONDS, (time.monotonic() - began) / SYNC_SHARE)
+
+
+def first_line(error: Exception) -> str:
+    """What went wrong, short enough for one line."""
+    return f"{type(error).__name__}: {error}".splitlines()[0][:300]

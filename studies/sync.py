@@ -1,0 +1,42 @@
+"""Rebuilds the MLflow view of a study from its run folders: `python -m studies.sync STUDY`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from core.errors import InputError
+from studies import catalogue
+from studies.plan import plan_file, read_plan
+from studies.runner.tracking import MlflowView
+
+
+@click.command()
+@click.argument("study")
+@click.option("--runs", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"), show_default=True)
+@click.option("--setting", help="One setting of the study's plans; all of them when left out.")
+def main(study: str, runs: Path, setting: str | None) -> None:
+    """Writes what the run folders of STUDY have, and MLflow has not, to MLFLOW_TRACKING_URI or ./mlflow.db."""
+    try:
+        declared = catalogue.study(study)
+        settings = sorted(file.stem for file in plan_file(runs, study, "any").parent.glob("*.json"))
+        if setting is not None and setting not in settings:
+            there = f": there are {', '.join(settings)}" if settings else ""
+            raise InputError(f"{runs} has no plan of {study} in the setting '{setting}'{there}")
+        if not settings:
+            raise InputError(f"{runs} has no plan of {study}: run it there first, or name its folder with --runs")
+        for name in [setting] if setting else settings:
+            view = MlflowView(declared, read_plan(plan_file(runs, study, name)), runs)
+            count = view.sync()
+            click.echo(
+                f"{view.experiment}: {f'wrote {count} runs' if count else 'was in sync'}; {view.link or 'no run yet'}"
+            )
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""Plans: equal configs are one variant, overrides reach every variant or are refused in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ablations.deck import CHANGES
+from ablations.schema import Profile, Put, Study
+from core.config import Config, Images
+from core.errors import InputError
+from studies import catalogue
+from studies.plan import Plan, make_plan, merged, parse_override, read_plan, record_plan
+from studies.runner.tasks import tasks_of
+
+STUDY = catalogue.study("changes_overview")
+CPU = STUDY.profile("cpu")
+
+
+def planned(overrides: dict[str, Any] | None = None, **others: Any) -> Plan:
+    return make_plan(STUDY, CPU, **{"designs": ["ladder"], "seeds": [0], "overrides": overrides, **others})
+
+
+def test_the_ladder_has_a_variant_per_rung_and_all_designs_share_the_ends() -> None:
+    assert len(planned().variants) == 11
+    everything = planned(designs=["ladder", "add_one_in", "leave_one_out"])
+    names = [variant.name for variant in everything.variants]
+    assert len(names) == len(set(names)) == 11 + 9 + 9
+    baseline = everything.variant("baseline")
+    assert baseline is not None
+    assert baseline.designs == {"ladder": 0, "add_one_in": 0}
+
+
+def flat_study() -> tuple[Study, Profile]:
+    """A profile at which the INR's size does not change."""
+    profile = Profile(name="flat", title="all INRs alike", scalings=(Put(path="inr.width", value=8, why="test"),))
+    return Study(**{**dict(STUDY), "profiles": (profile,), "changes": CHANGES}), profile
+
+
+def test_equal_configs_are_one_variant_with_both_names() -> None:
+    study, profile = flat_study()
+    plan = make_plan(study, profile, designs=["ladder"], seeds=[0])
+    assert len(plan.variants) == 10
+    twin = plan.variant("baseline..inr_size")
+    assert twin is not None
+    assert twin.name == "baseline..learning_rates"
+
+
+def test_joining_plans_keeps_equal_configs_one_variant() -> None:
+    study, profile = flat_study()
+    plans = [make_plan(study, profile, designs=[d], seeds=[0]) for d in ("leave_one_out", "add_one_in", "ladder")]
+    whole = merged(merged(plans[0], plans[1]), plans[2])
+    digests = [task.digest for task in tasks_of(whole)]
+    assert len(digests) == len(set(digests))
+    names = {name for plan in plans for variant in plan.variants for name in (variant.name, *variant.aliases)}
+    assert all(whole.variant(name) is not None for name in names)
+    for plan in plans:
+        for variant in plan.variants:
+            joined = whole.variant(variant.name)
+            assert joined is not None
+            assert joined.config == variant.config
+            assert joined.designs.items() >= variant.designs.items()
+
+
+def test_recorded_plans_grow(tmp_path: Path) -> None:
+    record_plan(tmp_path, planned(seeds=[0, 1]))
+    whole = record_plan(tmp_path, planned(designs=["add_one_in"], seeds=[2]))
+    assert whole.seeds == (0, 1, 2)
+    assert len(whole.variants) == 20
+    assert read_plan(tmp_path / "plans" / "changes_overview" / "cpu.json") == whole
+
+
+def test_overrides_reach_every_variant_that_has_the_path() -> None:
+    plan = planned({"iterations": 7, "ema.decay": 0.5})
+    assert {variant.config.iterations for variant in plan.variants} == {7}
+    assert {variant.config.ema.decay for variant in plan.variants if variant.config.ema} == {0.5}
+    assert plan.setting.startswith("cpu-")
+    assert plan.setting != planned({"iterations": 8}).setting
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"iteratons": 7}, "did you mean 'iterations'"),
+        ({"inr.widht": 7}, "did you mean 'inr.width'"),
+        ({"iterations": "many"}, "iterations"),
+        ({"iterations": 0}, "greater than 0"),
+        ({"batch_size": 4}, "'batch_size' varies"),
+        ({"loss": "non_saturating"}, "'ns_loss' varies"),
+        ({"loss.kind": "non_saturating"}, "'ns_loss' varies"),
+        ({"data.resolution": 30}, "must come out even"),
+    ],
+)
+def test_refused_overrides_are_one_line(overrides: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as error:
+        planned(overrides)
+    assert "\n" not in str(error.value)
+
+
+def test_an_override_is_a_path_and_a_value() -> None:
+    assert parse_override("iterations=200") == ("iterations", 200)
+    assert parse_override("ema=null") == ("ema", None)
+    assert parse_override("loss=non_saturating") == ("loss", "non_saturating")
+    for text in ("iterations", "=3"):
+        with pytest.raises(InputError, match="write path=value"):
+            parse_override(text)
+
+
+def test_real_images_replace_the_rooms_at_any_resolution() -> None:
+    data = Images(resolution=16, count=10, fingerprint="a" * 64)
+    plan = planned({"data.resolution": 32}, data=data, data_name="lsun.zip")
+    assert {variant.config.data for variant in plan.variants} == {Images(resolution=32, count=10, fingerprint="a" * 64)}
+    other = planned(data=Images(resolution=16, count=10, fingerprint="b" * 64), data_name="lsun.zip")
+    same_name = planned(data=data, data_name="lsun.zip")
+    assert other.setting != same_name.setting, "other images of the same name are another setting"
+
+
+def test_digests_depend_on_config_and_seed_alone() -> None:
+    digests = [task.digest for task in tasks_of(planned(seeds=[0, 1, 2]))]
+    assert len(set(digests)) == 33
+    assert digests == [task.digest for task in tasks_of(planned(seeds=[0, 1, 2]))]
+    longer = tasks_of(planned(seeds=[0, 1, 2, 3]))
+    assert set(digests) < {task.digest for task in longer}
+    assert Config() == Config.model_validate_json(Config().model_dump_json())
+
+
+def test_an_unknown_study_is_one_line() -> None:
+    with pytest.raises(InputError, match="did you mean 'changes_overview'"):
+        catalogue.study("change_overview")

@@ -1,0 +1,127 @@
+"""Each job is claimed once, whoever asks, and what a dead worker held is claimed again."""
+
+from __future__ import annotations
+
+import json
+import math
+import multiprocessing
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from core.folder import Outcome, RunFolder
+from studies.plan import Plan, jobs_root
+from studies.runner import queue as queues
+from studies.runner.queue import Queue
+from studies.runner.tasks import Task, tasks_of
+
+
+def claim_all(runs: Path, digests: list[str], name: str, into: Path) -> None:
+    queue = Queue(runs, "changes_overview", "cpu")
+    mine = []
+    with FileLock(queue.worker_lock(name)):
+        while (claim := queue.claim(digests, name)) is not None:
+            mine.append(claim.digest)
+            queue.settle(claim)
+    into.write_text(json.dumps(mine))
+
+
+@pytest.fixture
+def tasks(small_plan: Callable[..., Plan]) -> list[Task]:
+    return tasks_of(small_plan(seeds=(0, 1, 2, 3)))[:40]
+
+
+def finish(runs: Path, task: Task, status: str = "finished", value: float = 12.5) -> None:
+    folder = RunFolder(jobs_root(runs), task.digest)
+    outcome = {"status": status, "iteration": 1, "seconds": 1.0, "evaluation_seconds": 0.0, "job_seconds": 1.0}
+    folder.write("outcome.json", Outcome.model_validate_json(json.dumps(outcome)).model_dump_json())
+    folder.events_file.write_text(json.dumps({"kind": "evaluated", "value": value}) + "\n")
+
+
+def test_four_processes_claim_each_of_forty_jobs_once(tmp_path: Path, tasks: list[Task]) -> None:
+    queue = Queue(tmp_path, "changes_overview", "cpu")
+    digests = [task.digest for task in tasks]
+    assert len(tasks) == 40
+    assert queue.enqueue(tasks) == 40
+    spawn = multiprocessing.get_context("spawn")
+    files = [tmp_path / f"claimed-{index}.json" for index in range(4)]
+    processes = [
+        spawn.Process(target=claim_all, args=(tmp_path, digests, f"w{index}", file)) for index, file in enumerate(files)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    claimed = [digest for file in files for digest in json.loads(file.read_text())]
+    assert sorted(claimed) == sorted(digests)
+    assert not queue.waiting(digests)
+    assert not queue.running(digests)
+
+
+def test_enqueues_once_while_pending_and_again_after_a_failure(tmp_path: Path, tasks: list[Task]) -> None:
+    queue = Queue(tmp_path, "changes_overview", "cpu")
+    assert queue.enqueue(tasks[:2]) == 2
+    assert queue.enqueue(tasks[:3]) == 1
+    claim = queue.claim([tasks[0].digest], "w")
+    assert claim is not None
+    assert queue.enqueue(tasks[:3]) == 0
+    queue.release(claim, again=False)
+    assert queue.enqueue(tasks[:3]) == 1
+
+
+def test_claims_in_the_wanted_order_and_nothing_else(tmp_path: Path, tasks: list[Task]) -> None:
+    queue = Queue(tmp_path, "changes_overview", "cpu")
+    queue.enqueue(tasks)
+    wanted = [tasks[5].digest, tasks[2].digest]
+    assert [claim.digest for _ in wanted if (claim := queue.claim(wanted, "w"))] == wanted
+    assert queue.claim(wanted, "w") is None
+
+
+def test_settles_with_the_final_value_and_infinity_for_divergence(tmp_path: Path, tasks: list[Task]) -> None:
+    queue = Queue(tmp_path, "changes_overview", "cpu")
+    queue.enqueue(tasks[:3])
+    for task, status in zip(tasks, ("finished", "diverged", "failed"), strict=False):
+        claim = queue.claim([task.digest], "w")
+        assert claim is not None
+        finish(tmp_path, task, status)
+        queue.settle(claim)
+        queue.settle(claim)  # A second runner may have been quicker.
+    states = [(trial.state.name, trial.values) for trial in queue._study.trials]
+    assert states == [("COMPLETE", [12.5]), ("COMPLETE", [math.inf]), ("FAIL", None)]
+
+
+def test_orphans_are_released_but_not_living_workers_jobs(tmp_path: Path, tasks: list[Task]) -> None:
+    queue = Queue(tmp_path, "changes_overview", "cpu")
+    queue.enqueue(tasks[:4])
+    digests = [task.digest for task in tasks[:4]]
+    with FileLock(queue.worker_lock("alive")):
+        alive = queue.claim(digests, "alive")
+        dead = queue.claim(digests, "dead")
+        ended = queue.claim(digests, "dead")
+        folder_held = queue.claim(digests, "dead")
+        assert alive
+        assert dead
+        assert ended
+        assert folder_held
+        finish(tmp_path, tasks[2])
+        held = RunFolder(jobs_root(tmp_path), folder_held.digest)
+        held.path.mkdir(parents=True)
+        with FileLock(held.lock_file):
+            assert queue.release_orphans() == [dead.digest]
+    assert queue.waiting(digests) == [dead.digest]
+    assert sorted(queue.running(digests)) == sorted([alive.digest, folder_held.digest])
+
+
+def test_a_claim_without_a_name_is_left_alone_for_a_minute(
+    tmp_path: Path, tasks: list[Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = Queue(tmp_path, "changes_overview", "cpu")
+    queue.enqueue(tasks[:1])
+    monkeypatch.setattr(queue._storage, "set_trial_user_attr", lambda *_: None)
+    assert queue.claim([tasks[0].digest], "killed in between") is not None
+    assert queue.release_orphans() == []
+    monkeypatch.setattr(queues, "UNSIGNED_CLAIM_SECONDS", -1)
+    assert queue.release_orphans() == [tasks[0].digest]

@@ -1,0 +1,214 @@
+"""The command: quick where it must be, one line for bad input, exit codes, and going on after an interruption."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.folder import RunFolder
+from tests.studies import fake_job
+
+HEAVY = ("torch", "mlflow", "optuna", "numpy", "pandas", "matplotlib")
+ROOT = Path(__file__).parents[2]
+
+PROGRAM = f"""
+import os, sys
+import studies.run
+studies.run.TRAINER = "tests.studies.fake_job"
+if "WITHOUT_VIEW" in os.environ:
+    studies.run.MlflowView.sync = lambda *_: 0
+try:
+    studies.run.main(sys.argv[1:])
+finally:
+    print("LOADED", *sorted({{name.partition(".")[0] for name in sys.modules}} & set({HEAVY!r})), file=sys.stderr)
+"""
+
+
+def command(*arguments: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:
+    inherited = {key: value for key, value in os.environ.items() if key not in ("MLFLOW_TRACKING_URI", "COLUMNS")}
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *arguments],
+        cwd=cwd,
+        env={**inherited, "PYTHONPATH": str(ROOT), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str, list[str], list[str]]:
+    """Exit code, stdout, lines of stderr, heavy modules that were loaded."""
+    output, errors = process.communicate(timeout=90)
+    *lines, loaded = errors.splitlines()
+    assert loaded.startswith("LOADED"), errors
+    return process.returncode, output, lines, loaded.split()[1:]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--help"],
+        ["--list"],
+        ["changes_overview", "--dry-run"],
+        ["changes_overview", "--dry-run", "--design", "all", "--seeds", "5", "iterations=200"],
+    ],
+)
+def test_looking_loads_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
+    code, output, errors, loaded = ended(command(*arguments, cwd=tmp_path))
+    assert (code, errors, loaded) == (0, [], [])
+    assert "changes_overview" in output
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_says_what_changes_in_the_decks_numbers_and_here(tmp_path: Path) -> None:
+    _, output, _, _ = ended(command("changes_overview", "--dry-run", "--seeds", "2", "--jobs", "2", cwd=tmp_path))
+    assert "inr.width 64→256 (here 8→32)" in output
+    assert "22 runs: 22 to train (none begun)" in output
+    assert "with --jobs 2" in output
+    assert "penalty.weight" in output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["changes_overvew"], "did you mean 'changes_overview'"),
+        ([], "--list shows them"),
+        (["changes_overview", "--profile", "cpus"], "did you mean 'cpu'"),
+        (["changes_overview", "--design", "laddr"], "did you mean 'ladder'"),
+        (["changes_overview", "--launcher", "inlin"], "did you mean 'inline'"),
+        (["changes_overview", "--only", "al"], "did you mean 'all'"),
+        (["changes_overview", "--only", "all-r1"], "add --design leave_one_out"),
+        (["changes_overview", "--seeds", "-1"], "--seeds"),
+        (["changes_overview", "--seeds", "0"], "at least one seed"),
+        (["changes_overview", "iteratons=3"], "did you mean 'iterations'"),
+        (["changes_overview", "iterations=3", "iterations=4"], "overridden twice"),
+        (["changes_overview", "--data", "nowhere.zip"], "nowhere.zip"),
+        (["changes_overview", "--device", "cuda"], "no NVIDIA device"),
+        (["changes_overview", "--sedes", "3"], "--seeds"),
+        (["changes_overview", "--jobs", "0"], "--jobs"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from studies.run import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(SystemExit) as exit:
+        main(arguments)
+    output = capsys.readouterr()
+    assert exit.value.code == 2
+    assert message in output.err
+    assert output.err.count("\n") == 1
+    assert not output.out
+    assert list(tmp_path.iterdir()) == []
+
+
+def folders(runs: Path) -> list[RunFolder]:
+    return [RunFolder(runs / "jobs", folder.name) for folder in sorted((runs / "jobs").iterdir())]
+
+
+def statuses(runs: Path) -> list[str]:
+    return [outcome.status if (outcome := folder.outcome()) else "none" for folder in folders(runs)]
+
+
+SMALL = ("changes_overview", "iterations=10", "evaluation.every=5", "--only", "baseline", "--no-report")
+
+
+def test_a_study_runs_once_and_the_second_time_loads_nothing(mlflow_folder: Path) -> None:
+    arguments = (*SMALL, "--seeds", f"0,{fake_job.DIVERGES}")
+    code, output, errors, _ = ended(command(*arguments, cwd=mlflow_folder))
+    assert (code, errors) == (0, [])
+    assert sorted(statuses(mlflow_folder / "runs")) == ["diverged", "finished"]
+    assert "mlflow ui" in output
+    assert "runs?compareRunsMode=CHART&workflowType=machine_learning" in output
+    code, output, errors, loaded = ended(command(*arguments, cwd=mlflow_folder))
+    assert (code, errors, loaded) == (0, [], [])
+    assert "nothing to train" in output
+
+
+def test_a_failure_is_shown_at_once_and_retried_when_asked(tmp_path: Path) -> None:
+    arguments = (*SMALL, "--seeds", f"0,{fake_job.FAILS}", "--launcher", "inline")
+    code, output, _, _ = ended(command(*arguments, cwd=tmp_path, WITHOUT_VIEW="1"))
+    assert code == 1
+    assert "FAILED    baseline · seed 13: RuntimeError: this job always fails" in output
+    assert "1 of 2 runs failed; --retry-failed tries them once more" in output
+    code, output, _, _ = ended(command(*arguments, cwd=tmp_path, WITHOUT_VIEW="1"))
+    assert code == 1
+    assert "nothing to train" in output
+    code, output, _, _ = ended(command(*arguments, "--retry-failed", cwd=tmp_path, WITHOUT_VIEW="1"))
+    assert code == 1
+    assert "FAILED    baseline · seed 13" in output
+
+
+def test_an_environment_that_cannot_do_it_ends_in_one_line(tmp_path: Path) -> None:
+    code, _, errors, _ = ended(command(*SMALL, "--seeds", f"{fake_job.UNUSABLE},", cwd=tmp_path, WITHOUT_VIEW="1"))
+    assert code == 2
+    assert errors == ["error: no Inception weights here: say where they are"]
+
+
+@pytest.mark.parametrize(
+    ("number", "environment"), [(signal.SIGINT, {}), (signal.SIGTERM, {"WITHOUT_VIEW": "1"})], ids=["SIGINT", "SIGTERM"]
+)
+def test_an_interrupted_study_says_how_to_go_on_and_does(
+    number: signal.Signals, environment: dict[str, str], mlflow_folder: Path
+) -> None:
+    runs = mlflow_folder / "runs"
+    arguments = (*SMALL, "--seeds", f"{fake_job.SLOW},{fake_job.SLOW + 1}")
+    process = command(*arguments, cwd=mlflow_folder, **environment)
+    deadline = time.monotonic() + 60
+    while not (
+        (runs / "jobs").exists()
+        and any(f.events_file.exists() and f.events_file.read_bytes().count(b"\n") > 2 for f in folders(runs))
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(number)
+    code, output, errors, _ = ended(process)
+    assert (code, errors) == (130, [])
+    assert output.count("interrupted: the same command goes on from there") == 1
+    assert "none" in statuses(runs)
+    assert "WITHOUT_VIEW" in environment or shown_statuses(mlflow_folder) == {"KILLED"}
+    code, _, errors, _ = ended(command(*arguments, cwd=mlflow_folder, WITHOUT_VIEW="1"))
+    assert (code, errors) == (0, [])
+    assert set(statuses(runs)) == {"finished"}
+    for folder in folders(runs):
+        events: list[dict[str, Any]] = [json.loads(line) for line in folder.events_file.read_text().splitlines()]
+        assert [event["iteration"] for event in events if event["kind"] == "losses"] == list(range(1, 11))
+
+
+def shown_statuses(folder: Path) -> set[str]:
+    import sqlite3
+
+    connection = sqlite3.connect(folder / "mlflow.db")
+    try:
+        return {status for (status,) in connection.execute("select status from runs")}
+    finally:
+        connection.close()
+
+
+def test_a_missing_report_is_said_and_fails_the_command(tmp_path: Path) -> None:
+    broken = tmp_path / "broken" / "reports"
+    broken.mkdir(parents=True)
+    shutil.copy(ROOT / "tests" / "__init__.py", broken / "__init__.py")
+    arguments = [*(argument for argument in SMALL if argument != "--no-report"), "--seeds", "1", "--launcher", "inline"]
+    path = f"{broken.parent}{os.pathsep}{ROOT}"
+    process = command(*arguments, cwd=tmp_path, PYTHONPATH=path, WITHOUT_VIEW="1")
+    code, _, errors, _ = ended(process)
+    assert code == 1
+    assert len(errors) == 1
+    assert errors[0].startswith("report not rendered: ModuleNotFoundError")

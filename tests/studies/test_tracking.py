@@ -1,0 +1,207 @@
+"""The MLflow view says what the run folders say, once, whenever and however often it is written."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from filelock import FileLock
+from PIL import Image
+
+from core.folder import Outcome, RunFolder
+from studies import catalogue, sync
+from studies.plan import Plan, jobs_root, record_plan
+from studies.runner.tasks import Task, tasks_of
+from studies.runner.tracking import MlflowView, tracking_uri
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Those of SQLAlchemy are between it and mlflow.
+
+
+@pytest.fixture
+def runs(tmp_path: Path, mlflow_folder: Path) -> Path:
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def plan(small_plan: Callable[..., Plan], runs: Path) -> Plan:
+    return record_plan(runs, small_plan(seeds=(0, 1), variants=2))
+
+
+@pytest.fixture
+def view(plan: Plan, runs: Path) -> MlflowView:
+    return MlflowView(catalogue.study("changes_overview"), plan, runs)
+
+
+def write_folder(
+    runs: Path, task: Task, *, losses: int = 4, checkpoint_after: int | None = 2, status: str | None = "finished"
+) -> RunFolder:
+    """A run folder of so many iterations, a checkpoint in between, and an outcome where there is a status."""
+    folder = RunFolder(jobs_root(runs), task.digest)
+    folder.samples.mkdir(parents=True, exist_ok=True)
+    folder.write("job.json", task.job.model_dump_json())
+    folder.write("protocol.json", "{}")
+    folder.write("provenance.json", json.dumps({"commit": "a" * 40, "torch": "2.15.0", "python": "3.11.2"}))
+    events: list[dict[str, Any]] = [{"kind": "built", "iteration": 0, "images": 0, "seconds": 0.0}]
+    events[0] |= {"emitted_parameters": 7, "shared_parameters": 8, "generator_parameters": 9}
+    for iteration in range(1, losses + 1):
+        at = {"iteration": iteration, "images": 4 * iteration, "seconds": iteration / 8}
+        events.append({"kind": "losses", **at, "d_loss": 0.5, "g_loss": 0.25, "penalty": 0.1, "real_score": 1.0})
+        events[-1]["fake_score"] = -1.0
+        if iteration % 2 == 0:
+            value = math.inf if status == "diverged" and iteration == losses else 10.0 / iteration
+            events.append({"kind": "evaluated", **at, "metric": "fd_rooms", "value": value, "evaluation_seconds": 0.1})
+            Image.new("RGB", (16, 16)).save(folder.samples / f"{iteration:06d}.png")
+        if iteration == checkpoint_after:
+            events.append({"kind": "checkpointed", **at})
+    folder.events_file.write_text("".join(json.dumps(event) + "\n" for event in events))
+    if status is not None:
+        outcome = {"status": status, "iteration": losses, "seconds": 1.0, "evaluation_seconds": 0.0, "job_seconds": 2.0}
+        outcome["reason"] = None if status == "finished" else "the reason"
+        folder.write("outcome.json", Outcome.model_validate_json(json.dumps(outcome)).model_dump_json())
+    return folder
+
+
+def shown(view: MlflowView) -> dict[str, Any]:
+    client = view._connected()
+    experiment = client.get_experiment_by_name(view.experiment)
+    assert experiment is not None
+    found = client.search_runs([experiment.experiment_id])
+    assert len({run.data.tags["job"] for run in found}) == len(found)
+    return {run.data.tags["job"]: run for run in found}
+
+
+def history(view: MlflowView, run: Any, key: str) -> list[tuple[int, float]]:
+    rows = view._connected().get_metric_history(run.info.run_id, key)
+    return sorted((row.step, row.value) for row in rows)
+
+
+def test_rebuilds_everything_from_the_folders(view: MlflowView, runs: Path, plan: Plan) -> None:
+    first, second, third, _ = tasks_of(plan)
+    write_folder(runs, first)
+    write_folder(runs, second, status="diverged")
+    write_folder(runs, third, status="failed")
+    assert not view.in_sync()
+    assert view.sync() == 3
+    found = shown(view)
+    finished = found[first.digest]
+    assert finished.info.run_name == "no change · seed 0"
+    assert finished.info.status == "FINISHED"
+    tags = finished.data.tags
+    assert (tags["variant"], tags["seed"], tags["design"], tags["status"]) == ("baseline", "0", "ladder", "finished")
+    assert tags["mlflow.source.git.commit"] == "a" * 40
+    assert tags["version.torch"] == "2.15.0"
+    parameters = finished.data.params
+    assert parameters["change.r1"] == "off"
+    assert found[third.digest].data.params["change.fourier_inr"] == "on"
+    assert parameters["inr_width"] == "8"
+    assert parameters["ema"] == "off"
+    assert parameters["generator_parameters"] == "9"
+    assert history(view, finished, "fd_rooms") == [(2, 5.0), (4, 2.5)]
+    assert [step for step, _ in history(view, finished, "loss/d")] == [1, 2, 3, 4]
+    names = {entry.path for entry in view._connected().list_artifacts(finished.info.run_id)}
+    assert {"job.json", "protocol.json", "provenance.json", "images"} <= names
+    diverged = found[second.digest]
+    assert diverged.info.status == "FINISHED"
+    assert diverged.data.tags["status"] == "diverged"
+    assert math.isnan(history(view, diverged, "fd_rooms")[-1][1])
+    assert diverged.data.tags["reason"] == "the reason"
+    assert found[third.digest].info.status == "FAILED"
+    assert view.link
+    assert "#/experiments/" in view.link
+    assert view.command == "mlflow ui"
+
+
+def test_writes_each_settled_event_exactly_once(view: MlflowView, runs: Path, plan: Plan) -> None:
+    task = tasks_of(plan)[0]
+    folder = write_folder(runs, task, checkpoint_after=2, status=None)
+    with FileLock(folder.lock_file):
+        view.sync()
+    run = shown(view)[task.digest]
+    assert run.info.status == "RUNNING"
+    assert [step for step, _ in history(view, run, "loss/d")] == [1, 2]
+    assert view.sync() == 1
+    assert shown(view)[task.digest].info.status == "KILLED"
+    write_folder(runs, task, losses=6, checkpoint_after=5)  # Resumed: its checkpoints fall elsewhere.
+    other = MlflowView(view.study, plan, runs)
+    other.sync()
+    run = shown(view)[task.digest]
+    assert run.info.status == "FINISHED"
+    assert [step for step, _ in history(view, run, "loss/d")] == [1, 2, 3, 4, 5, 6]
+    assert view.in_sync()
+    assert view.sync() == 0
+    assert other.sync() == 0
+
+
+def test_a_lost_record_or_a_crash_in_between_makes_no_duplicates(view: MlflowView, runs: Path, plan: Plan) -> None:
+    task = tasks_of(plan)[0]
+    write_folder(runs, task)
+    view.sync()
+    before = shown(view)[task.digest]
+    (runs / "mlflow-synced.json").unlink()
+    view._connected().set_tag(before.info.run_id, "events", "1")  # As if killed before the count was written.
+    again = MlflowView(view.study, plan, runs)
+    assert again.sync() == 1
+    run = shown(view)[task.digest]
+    assert run.info.run_id == before.info.run_id
+    for key in ("loss/d", "fd_rooms", "images", "seconds"):
+        steps = [step for step, _ in history(view, run, key)]
+        assert len(steps) == len(set(steps))
+    images = view._connected().list_artifacts(run.info.run_id, "images")
+    assert len(images) == 4  # Two steps, each whole and compressed.
+
+
+def test_a_deleted_database_or_run_is_noticed_without_mlflow(view: MlflowView, runs: Path, plan: Plan) -> None:
+    task = tasks_of(plan)[0]
+    write_folder(runs, task)
+    view.sync()
+    assert view.in_sync()
+    view._connected().delete_run(shown(view)[task.digest].info.run_id)
+    fresh = MlflowView(view.study, plan, runs)
+    assert not fresh.in_sync()
+    assert fresh.sync() == 1
+    assert fresh.in_sync()
+    database = fresh.database
+    assert database is not None
+    database.rename(database.with_suffix(".away"))
+    assert not fresh.in_sync()
+
+
+def test_a_failure_that_was_retried_leaves_no_reason(view: MlflowView, runs: Path, plan: Plan) -> None:
+    task = tasks_of(plan)[0]
+    write_folder(runs, task, status="failed")
+    view.sync()
+    write_folder(runs, task, checkpoint_after=3)
+    view.sync()
+    run = shown(view)[task.digest]
+    assert run.info.status == "FINISHED"
+    assert not run.data.tags["reason"]
+    assert [step for step, _ in history(view, run, "loss/d")] == [1, 2, 3, 4]
+
+
+def test_the_sync_command(view: MlflowView, runs: Path, plan: Plan) -> None:
+    write_folder(runs, tasks_of(plan)[0])
+    result = CliRunner().invoke(sync.main, ["changes_overview", "--runs", str(runs)])
+    assert result.exit_code == 0
+    assert "wrote 1 runs" in result.output
+    result = CliRunner().invoke(sync.main, ["changes_overview", "--runs", str(runs), "--setting", "lsun64"])
+    assert result.exit_code == 2
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_the_view_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    assert tracking_uri() == "sqlite:///mlflow.db"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:5001")
+    assert tracking_uri() == "http://127.0.0.1:5001"
+
+
+@pytest.fixture(autouse=True)
+def _no_server_of_the_user(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setitem(os.environ, "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    return
