@@ -44,24 +44,24 @@ CHANGES: tuple[Change, ...] = (
             Edit(path="ema", before=None, after=Ema()),
             Edit(path="hypernetwork.norm", before=BatchNorm(), after=None),
         ),
-        reading="One change with two edits: an average of parameters alone leaves BatchNorm's running statistics behind, "
-        "so the slide's 'had to remove' is a requirement. Decay 0.999 per step of G is the public code's.",
+        reading="One change with two edits: an average of parameters alone leaves BatchNorm's running statistics "
+        "behind, so the slide's 'had to remove' is a requirement. Decay 0.999 per step of G is the public code's.",
     ),
     Change(
         name="r1",
         title="WGAN-GP → R1",
         source=said(r"WGAN-GP \rightarrow R1"),
         edits=(Edit(path="penalty", before=GradientPenalty(), after=R1()),),
-        reading="The penalty alone changes here; the loss 'WGAN' has a line of its own. Weight 10 for both, R1 without the "
-        "factor 1/2 and at every step of D, as in the public code.",
+        reading="The penalty alone changes here; the loss 'WGAN' has a line of its own. Weight 10 for both, R1 without "
+        "the factor 1/2 and at every step of D, as in the public code.",
     ),
     Change(
         name="d1_g1",
         title="D5:G1 → D1:G1 ticks",
         source=said(r"D5:G1 \rightarrow D1:G1 ticks"),
         edits=(Edit(path="d_per_g", before=5, after=1),),
-        reading="An iteration is one update of D, as the author's later code counts; counted in updates of G the baseline "
-        "would see five times the images.",
+        reading="An iteration is one update of D, as the author's later code counts; counted in updates of G the "
+        "baseline would see five times the images.",
     ),
     Change(
         name="batch_size",
@@ -74,8 +74,8 @@ CHANGES: tuple[Change, ...] = (
         title="LRs 0.002/0.0002 → 0.0001/0.0002",
         source=said(r"LRs 0.002/0.0002 \rightarrow 0.0001/0.0002 for G/D (like in StyleGAN)"),
         edits=(Edit(path="optimizers.generator.learning_rate", before=0.002, after=0.0001),),
-        reading="D's rate stays at 0.0002 on the slide, so only G's is edited. Optimiser and betas are not given: Adam with "
-        "(0, 0.98), as in the public code.",
+        reading="D's rate stays at 0.0002 on the slide, so only G's is edited. Optimiser and betas are not given: Adam "
+        "with (0, 0.98), as in the public code.",
     ),
     Change(
         name="inr_size",
@@ -89,8 +89,8 @@ CHANGES: tuple[Change, ...] = (
         title="INRLinear → INRFactorizedSELinear",
         source=said(r"INRLinear \rightarrow INRFactorizedSELinear"),
         edits=(Edit(path="inr.layer", before=Linear(), after=FactorizedSE()),),
-        reading="Hidden layers only, rank 10 as on the slide 'Size/quality tradeoff'; the coordinate and RGB layers stay "
-        "linear, as in the public code.",
+        reading="Hidden layers only, rank 10 as on the slide 'Size/quality tradeoff'; the coordinate and RGB layers "
+        "stay linear, as in the public code.",
     ),
     Change(
         name="ns_loss",
@@ -103,7 +103,7 @@ CHANGES: tuple[Change, ...] = (
         title="Residual weight 0.0 → 0.1",
         source=said(r"Residual weight 0.0 \rightarrow 0.1"),
         edits=(Edit(path="hypernetwork.residual_weight", before=0.0, after=0.1),),
-        reading="The learnable factor on the nonlinear branch of G's trunk, called main_branch_weight in the public code; "
-        "the same scalar exists in that code's D, and the INR has a residual option of its own.",
+        reading="The learnable factor on the nonlinear branch of G's trunk, called main_branch_weight in the public "
+        "code; the same scalar exists in that code's D, and the INR has a residual option of its own.",
     ),
 )

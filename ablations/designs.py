@@ -66,6 +66,15 @@ def variant_name(study: Study, subset: Subset) -> str:
     raise ValueError(f"no rule names the subset {subset} of {study.name}")
 
 
+def subset_named(study: Study, name: str) -> Subset:
+    """The subset that a variant's name stands for. Raises KeyError for a name that no design gives."""
+    for design in DESIGNS.values():
+        for subset in design(study):
+            if variant_name(study, subset) == name:
+                return subset
+    raise KeyError(f"no design of {study.name} has a variant '{name}'")
+
+
 def variant_title(study: Study, subset: Subset) -> str:
     """The subset as a phrase for people."""
     name = variant_name(study, subset)

@@ -1,7 +1,7 @@
 """What a study is made of: sources, edits, changes, claims, profiles, and the study itself.
 
-A change is data: its edits replace whole nodes of the config, `before` must be what the base has there, and the edits of
-different changes never overlap. Changes therefore commute, and every design (`ablations.designs`) is well defined.
+A change is data: its edits replace whole nodes of the config, `before` must be what the base has there, and the edits
+of different changes never overlap. Changes therefore commute, and every design (`ablations.designs`) is well defined.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
+
 class Node(BaseModel):
     """A frozen part of the config; unknown keys and values of the wrong type are refused."""
 
@@ -66,15 +67,15 @@ class Coordinates(Node):
 
 
 class Siren(Node):
-    """Sine activations everywhere. `scale` is the std of the first layer's weights: the deck's sqrt(2 / n_in) = 1 for two
-    coordinates (its sigma / 30 followed by a multiplication by 30 leaves exactly that)."""
+    """Sine activations everywhere. `scale` is the std of the first layer's weights: the deck's sqrt(2 / n_in) = 1 for
+    two coordinates (its sigma / 30 followed by a multiplication by 30 leaves exactly that)."""
 
     kind: Literal["siren"] = "siren"
     scale: PositiveFloat = 1.0
 
 
 class Fourier(Node):
-    """Sines and cosines of the first layer, ReLU above. `scale` is the std of the first layer's weights (deck: ~100)."""
+    """Sines and cosines of the first layer, ReLU above. `scale` is the std of its weights (deck: ~100)."""
 
     kind: Literal["fourier"] = "fourier"
     scale: PositiveFloat = 100.0
@@ -256,7 +257,7 @@ Metric = Annotated[RoomsFrechet | CleanFid, Field(discriminator="kind")]
 
 
 class Evaluation(Node):
-    """Every `every` iterations and at the last one: `metric` on fixed latents, through the EMA generator if there is one."""
+    """Every `every` iterations and at the last: `metric` on fixed latents, through the EMA generator if there is one."""
 
     metric: Metric = CleanFid()
     every: PositiveInt = 2000

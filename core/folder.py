@@ -1,15 +1,15 @@
 """The run folder: the truth about one job. Reading it needs neither torch nor the code that trained.
 
-    job.json             the identity: config, seed, schema version (its digest names the folder)
-    protocol.json        what the metric's numbers mean: extractor, samples, real set, latents, EMA, quantisation
-    provenance.json      git commit, versions, device, threads of the process that ended the job
-    events.jsonl         one event a line, in order (`core.events`)
-    samples/000500.png   images of the fixed latents
-    checkpoint.pt        while it runs
-    generator.safetensors  the evaluated generator, at the end
-    outcome.json         once it has ended: `Outcome`
-    log.txt              what the process printed, and the traceback of a failure
-    lock                 held by the process that trains here
+job.json             the identity: config, seed, schema version (its digest names the folder)
+protocol.json        what the metric's numbers mean: extractor, samples, real set, latents, EMA, quantisation
+provenance.json      git commit, versions, device, threads of the process that ended the job
+events.jsonl         one event a line, in order (`core.events`)
+samples/000500.png   images of the fixed latents
+checkpoint.pt        while it runs
+generator.safetensors  the evaluated generator, at the end
+outcome.json         once it has ended: `Outcome`
+log.txt              what the process printed, and the traceback of a failure
+lock                 held by the process that trains here
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class RunFolder:
         write_whole(self.path / name, text.encode())
 
 
-def write_whole(file: Path, content: bytes) -> None:
+def write_whole(file: Path, content: bytes | memoryview) -> None:
     """Replaces `file` by `content`, or leaves it as it was: nobody ever reads half of it."""
     aside = file.with_name(f".{file.name}.{os.getpid()}")
     with aside.open("wb") as stream:

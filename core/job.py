@@ -32,7 +32,10 @@ from core.metrics.identity import protocol
 from core.train import PICTURES, train
 
 CHECKPOINT_SECONDS = 10.0
-"""Between checkpoints: what a kill may cost. A multiple of the time that writing one takes, where that is long."""
+"""Between checkpoints: what a kill may cost."""
+
+CHECKPOINT_COST_FACTOR = 20.0
+"""At least this many times what writing the last one took, so that checkpoints stay below 5% of the time."""
 
 
 class JobTaken(RuntimeError):
@@ -52,24 +55,25 @@ def run_job(
     """Trains `job` in its folder below `runs`, or goes on where its last checkpoint stands, and yields each event.
 
     A job that has finished or diverged is not trained again: nothing is yielded. An error in training ends the job as
-    `failed`, with the traceback in its log. When `stop()` turns true a checkpoint is written and the job ends without an
-    outcome. Raises InputError for data or a metric that cannot be used, and JobTaken where the folder is locked.
+    `failed`, with the traceback in its log. When `stop()` turns true a checkpoint is written and the job ends without
+    an outcome. Raises InputError for data or a metric that cannot be used, and JobTaken where the folder is locked.
     """
     folder = RunFolder(runs, job)
     folder.samples.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(folder.lock_file)
     try:
-        lock.acquire(blocking=False)
+        held = lock.acquire(blocking=False)
     except filelock.Timeout:
         raise JobTaken(f"job {job.digest} is being trained by another process") from None
-    with lock:
+    with held:
         before = folder.outcome()
         if before and before.status != "failed":
             return
-        started = time.perf_counter()
         torch.set_num_threads(threads)
+        # Once per process, so not a part of what this job costs.
         images = _images(job.config.data, data_path, cache)
         measure = _measure(job.config.evaluation.metric, job.config.data, data_path, cache, device)
+        started = time.perf_counter()
         folder.write("job.json", job.model_dump_json(indent=1) + "\n")
         folder.write("protocol.json", json.dumps(protocol(job.config), indent=1) + "\n")
         folder.write("provenance.json", json.dumps(provenance(device, threads), indent=1) + "\n")
@@ -108,7 +112,7 @@ class _Recording:
         saved, cost = time.perf_counter(), 0.0
 
         def checkpoint_due() -> bool:
-            return stop() or time.perf_counter() - saved > max(CHECKPOINT_SECONDS, 20 * cost)
+            return stop() or time.perf_counter() - saved > max(CHECKPOINT_SECONDS, CHECKPOINT_COST_FACTOR * cost)
 
         resume = checkpoint["state"] if checkpoint else None
         events = train(self.job, images, measure, device=device, resume=resume, checkpoint_due=checkpoint_due)

@@ -1,4 +1,7 @@
-"""Trains one INR-GAN from one config and yields what happens. `python -m core.train --config FILE --out DIR` runs one job."""
+"""Trains one INR-GAN from one config and yields what happens.
+
+`python -m core.train --config FILE --out DIR` runs one job in its folder.
+"""
 
 from __future__ import annotations
 
@@ -91,7 +94,7 @@ class _Networks:
         with initialising(seed, "generator"):
             self.generator = build_generator(config).to(device)
         with initialising(seed, "discriminator"):
-            self.discriminator = build_discriminator(config).to(device, memory_format=torch.channels_last)
+            self.discriminator = build_discriminator(config).to(device).to(memory_format=torch.channels_last)
         self.average = ExponentialAverage(self.generator, config.ema.decay) if config.ema else None
         self.g_optimizer = build_optimizer(config.optimizers.generator, self.generator)
         self.d_optimizer = build_optimizer(config.optimizers.discriminator, self.discriminator)

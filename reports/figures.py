@@ -1,6 +1,6 @@
 """Figures. Functions that draw take an `ax` and return it; `save` writes the same bytes for the same figure.
 
-Colours are those of Okabe and Ito, told apart by colour-blind readers; a shape or a label says the same thing again.
+Colours are seaborn's "colorblind" palette; a shape or a label says the same thing again.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import matplotlib
 import numpy as np
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
@@ -22,7 +23,7 @@ from PIL import Image
 from reports import stats
 from reports.numbers import short, times
 
-BLUE, VERMILLION, GREEN, ORANGE, PURPLE = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7"
+BLUE, ORANGE, GREEN, VERMILLION, PURPLE = seaborn.color_palette("colorblind").as_hex()[:5]
 INK, GREY, PALE = "#222222", "#777777", "#c4c4c4"
 WIDTH = 6.85
 """Inches: the width of the PDF's text."""
@@ -52,7 +53,7 @@ _STYLE = {
 @contextmanager
 def style() -> Iterator[None]:
     """The look of every figure, for as long as it is drawn and saved."""
-    with matplotlib.rc_context(cast(Any, _STYLE)):
+    with matplotlib.rc_context(cast(Any, {**seaborn.axes_style("ticks"), **_STYLE})):
         yield
 
 

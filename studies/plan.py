@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import Field, ValidationError
 
 from ablations import patch
-from ablations.designs import DESIGNS, Subset, variant_name, variant_title
+from ablations.designs import DESIGNS, Subset, subset_named, variant_name, variant_title
 from ablations.schema import DesignName, Profile, Study
 from core.config import Config, Data, Job, Node, parse
 from core.errors import InputError
@@ -24,7 +24,7 @@ from core.folder import write_whole
 
 class PlannedVariant(Node):
     """One distinct config. `aliases` are further names that came out as the same config at this scale; `designs` gives
-    the variant's place in each design (the rung, for the ladder)."""
+    the variant's place in each design (the rung, for the ladder); it is empty for one that only a claim asks for."""
 
     name: str
     aliases: tuple[str, ...] = ()
@@ -121,7 +121,7 @@ def make_plan(
     data: Data | None = None,
     data_name: str | None = None,
 ) -> Plan:
-    """Folds, scales and overrides every variant of the designs; equal configs become one variant.
+    """Folds, scales and overrides every variant of the designs and of the claims; equal configs become one variant.
 
     `data` replaces the profile's data (at its resolution), `data_name` is what people call it.
     """
@@ -133,6 +133,11 @@ def make_plan(
             if subset not in configs:
                 configs[subset] = profile.scaled(study.folded(subset))
             places.setdefault(subset, {}).setdefault(design, place)
+    for claim in study.claims:
+        for name in (claim.before_variant, claim.after_variant):
+            subset = subset_named(study, name)
+            configs.setdefault(subset, profile.scaled(study.folded(subset)))
+            places.setdefault(subset, {})
     if data is not None:
         configs = {
             subset: overridden(config, {"data": data.model_dump(mode="json")}) for subset, config in configs.items()

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Literal, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
 
 import click
 from filelock import FileLock
@@ -31,6 +31,9 @@ from studies.runner.launchers import LAUNCHERS, WorkersLost, check_launcher, lau
 from studies.runner.preview import print_plan, print_studies, to_train
 from studies.runner.tasks import State, Task, longest_first, state_of, tasks_of
 from studies.runner.tracking import BackgroundSync, MlflowView, first_line
+
+if TYPE_CHECKING:
+    from studies.runner.worker import Order
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 PLAIN_WIDTH = 160
@@ -63,7 +66,12 @@ Examples
 )
 @click.option("--design", "designs", metavar="NAMES", help=f"Comma list of {', '.join(DESIGNS)}; 'all' for all three.")
 @click.option("--seeds", metavar="N|LIST", help="A number of seeds, or a comma list: 3 is 0,1,2 and '7,' is only 7.")
-@click.option("--only", metavar="VARIANT", multiple=True, help="Only this variant (a comma list, or given repeatedly).")
+@click.option(
+    "--only",
+    metavar="VARIANT",
+    multiple=True,
+    help="Only this variant of any design (a comma list, or given repeatedly).",
+)
 @click.option("--data", "data_path", type=click.Path(path_type=Path), help="Real images: a folder or a zip.")
 @click.option("--jobs", "-j", type=click.IntRange(min=1), help="Workers at a time; default one per core, or per GPU.")
 @click.option("--launcher", "launcher_name", default="local", show_default=True, help=f"{' or '.join(LAUNCHERS)}.")
@@ -200,7 +208,7 @@ def _plan(
     plan = make_plan(
         study,
         profile,
-        designs=_designs(designs, study),
+        designs=list(DESIGNS) if only and designs is None else _designs(designs, study),
         seeds=_seeds(seeds, profile.seeds),
         overrides=parsed,
         data=_images(study, profile, parsed, data_path) if data_path else None,
@@ -366,6 +374,7 @@ def _train(
         cache=runs / "cache",
         trainer=TRAINER,
     )
+    _prepare(order, console)
     queue = order.queue()
     queue.enqueue(order.tasks)
     everything = {task.digest for task in tasks_of(plan)}
@@ -387,6 +396,24 @@ def _train(
             progress.look()
 
         launcher(launcher_name).run(order, stop=interrupts, tick=tick, say=progress.say)
+
+
+def _prepare(order: Order, console: Console) -> None:
+    """Renders or decodes the images before any worker needs them, with all cores and its progress shown."""
+    from rich.progress import Progress
+
+    from core.data.prepare import prepare
+
+    for data in {task.job.config.data for task in order.tasks}:
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+            bar = progress.add_task(f"preparing {data.kind}", total=None)
+            prepare(
+                data,
+                path=order.data_path,
+                cache=order.cache,
+                progress=lambda done, total: progress.update(bar, completed=done, total=total),  # noqa: B023
+                workers=os.cpu_count() or 1,
+            )
 
 
 def _show(view: MlflowView, console: Console) -> None:

@@ -1,29 +1,15 @@
-"""The images of a run: rendered or decoded once, kept as .npy files in a cache that several processes may share."""
+"""The images of a run as tensors."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
 
-import numpy as np
 import torch
-from filelock import FileLock
-from numpy.typing import NDArray
 from torch import Tensor
 
-from core.config import Data, Images, Rooms
-from core.data import rooms
-from core.data.images import DECODER, decode, fingerprint
-from core.errors import InputError
-
-Progress = Callable[[int, int], None]
+from core.config import Data
+from core.data.prepare import Progress, prepare
 
 
 @dataclass(frozen=True)
@@ -40,133 +26,7 @@ class ImageSet:
 def load(
     data: Data, *, path: Path | None = None, cache: Path, progress: Progress | None = None, workers: int = 1
 ) -> ImageSet:
-    """The images that `data` describes, from `cache` where they are there whole, else made and put there.
-
-    `path` is the folder or zip of `Images`, whose content must be the one `data.fingerprint` names; `Rooms` need none.
-    `workers` threads render or decode; the bytes do not depend on it. Raises `InputError` for anything wrong with the
-    images or a cache folder that cannot be written.
-    """
-    match data:
-        case Rooms():
-            train_name, real_name = "train", "held_out"
-            supersample = rooms.default_supersample(data.resolution)
-            sets = {
-                train_name: rooms.train_indices(data.train),
-                real_name: rooms.held_out_indices(data.held_out),
-            }
-            if data.renderer != rooms.RENDERER:
-                raise InputError(f"the config asks for renderer {data.renderer} of the rooms, this is {rooms.RENDERER}")
-            total = data.train + data.held_out
-
-            def make() -> Iterator[tuple[str, NDArray[np.uint8]]]:
-                done = 0
-                for name, indices in sets.items():
-                    report = None if progress is None else _shifted(progress, done, total)
-                    images = rooms.render(
-                        indices, data.resolution, supersample, data.seed, workers=workers, progress=report
-                    )
-                    yield name, images
-                    done += len(indices)
-
-            key: dict[str, str | int] = {
-                "kind": data.kind,
-                "renderer": data.renderer,
-                "seed": data.seed,
-                "supersample": supersample,
-            }
-            key |= {"resolution": data.resolution, "train": data.train, "held_out": data.held_out}
-        case Images():
-            train_name = real_name = "images"
-            source = _checked(data, path)
-
-            def make() -> Iterator[tuple[str, NDArray[np.uint8]]]:
-                yield "images", decode(source, data.resolution, workers=workers, progress=progress)
-
-            key = {"kind": data.kind, "fingerprint": data.fingerprint, "decoder": DECODER}
-            key |= {"resolution": data.resolution}
-        case _:
-            assert_never(data)
-
-    with _writable(cache):
-        arrays = _cached(cache, key, make)
+    """The images that `data` describes, as `core.data.prepare.prepare` finds or makes them; raises what it raises."""
+    train, real = prepare(data, path=path, cache=cache, progress=progress, workers=workers)
     # torch has no read-only tensors; the arrays are this process's own copies.
-    return ImageSet(train=torch.from_numpy(arrays[train_name]), real=torch.from_numpy(arrays[real_name]))
-
-
-def _shifted(progress: Progress, before: int, total: int) -> Progress:
-    return lambda done, _: progress(before + done, total)
-
-
-def _checked(data: Images, path: Path | None) -> Path:
-    if path is None:
-        raise InputError(f"images {data.fingerprint[:12]} need a path: give the folder or zip that holds them")
-    found, count = fingerprint(path)
-    if found != data.fingerprint or count != data.count:
-        raise InputError(
-            f"{path} holds {count} images with fingerprint {found[:12]}, the config names {data.count} with "
-            f"{data.fingerprint[:12]}: give the same images, or make a config for these"
-        )
-    return path
-
-
-@contextmanager
-def _writable(cache: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise InputError(f"cache folder {cache} cannot be used ({error.strerror or error}): choose another") from error
-
-
-# --- the cache --------------------------------------------------------------------------------------------------------
-
-
-def _cached(
-    cache: Path, key: dict[str, str | int], make: Callable[[], Iterator[tuple[str, NDArray[np.uint8]]]]
-) -> dict[str, NDArray[np.uint8]]:
-    """The arrays of `key`, from <cache>/images/<kind>-<hash of key>/ or from `make`.
-
-    The folder holds one .npy a set and index.json (key, shapes, sha256 of the pixels), which is what makes it whole. A
-    folder that is truncated or altered is made anew; a file lock keeps two processes from making the same one.
-    """
-    name = f"{key['kind']}-{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]}"
-    parent = cache / "images"
-    parent.mkdir(parents=True, exist_ok=True)
-    folder = parent / name
-    with FileLock(parent / f"{name}.lock"):
-        whole = _read(folder, key)
-        if whole is not None:
-            return whole
-        aside = parent / f".{name}.{os.getpid()}"
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir()
-        try:
-            arrays = dict(make())
-            sets = {}
-            for set_name, array in arrays.items():
-                np.save(aside / f"{set_name}.npy", array, allow_pickle=False)
-                sets[set_name] = {"shape": list(array.shape), "sha256": hashlib.sha256(array.data).hexdigest()}
-            (aside / "index.json").write_text(json.dumps({"key": key, "sets": sets}, indent=1) + "\n")
-            shutil.rmtree(folder, ignore_errors=True)
-            aside.replace(folder)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-        return arrays
-
-
-def _read(folder: Path, key: dict[str, str | int]) -> dict[str, NDArray[np.uint8]] | None:
-    """The arrays of a cache folder, None where any part is missing, truncated or not what the index says."""
-    try:
-        index = json.loads((folder / "index.json").read_text())
-        if index["key"] != key:
-            return None
-        arrays = {}
-        for name, described in index["sets"].items():
-            array = np.load(folder / f"{name}.npy", allow_pickle=False)
-            if array.dtype != np.uint8 or list(array.shape) != described["shape"]:
-                return None
-            if hashlib.sha256(array.data).hexdigest() != described["sha256"]:
-                return None
-            arrays[name] = array
-        return arrays
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError):
-        return None
+    return ImageSet(train=torch.from_numpy(train), real=torch.from_numpy(real))

@@ -1,5 +1,7 @@
 """The hypernetwork: a fully connected trunk and one linear map to all parameters of an INR."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -7,15 +9,13 @@ from core import config as cfg
 
 
 class Trunk(nn.Module):
-    """z -> h: relu(norm(linear(z))), then h + w relu(norm(linear(h))) with a learnable scalar w for each further layer."""
+    """z -> h: relu(norm(linear(z))), then h + w relu(norm(linear(h))), a learnable scalar w for each further layer."""
 
     def __init__(self, config: cfg.Hypernetwork) -> None:
         super().__init__()
         sizes = [config.latent_dim, *[config.width] * config.depth]
-        self.linears = nn.ModuleList(nn.Linear(i, o) for i, o in zip(sizes[:-1], sizes[1:], strict=True))
-        self.norms = nn.ModuleList(
-            nn.BatchNorm1d(config.width) if config.norm else nn.Identity() for _ in self.linears
-        )
+        self.linears = nn.ModuleList(nn.Linear(i, o) for i, o in pairwise(sizes))
+        self.norms = nn.ModuleList(nn.BatchNorm1d(config.width) if config.norm else nn.Identity() for _ in self.linears)
         self.branch_weights = nn.Parameter(torch.full((config.depth - 1,), config.residual_weight))
 
     def forward(self, z_BZ: Tensor) -> Tensor:
@@ -26,7 +26,7 @@ class Trunk(nn.Module):
 
 
 class Hypernetwork(nn.Module):
-    """G(z), [B, latent_dim] -> [B, emitted]; the last map is scaled so that `config.emission` holds at initialisation."""
+    """G(z), [B, latent_dim] -> [B, emitted]; the last map is scaled so that `config.emission` holds at first."""
 
     def __init__(self, config: cfg.Hypernetwork, emitted: int) -> None:
         super().__init__()

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -62,7 +63,7 @@ class Inr(nn.Module):
         self.rgb_layer = Linear(config.width, 3, **hidden)
         self.sizes: list[int] = [
             self.coordinate_layer.emitted,
-            *(layer.emitted for layer in self.hidden_layers),  # type: ignore[misc]
+            *(cast(int, layer.emitted) for layer in self.hidden_layers),
             self.rgb_layer.emitted,
         ]
 

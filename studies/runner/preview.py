@@ -56,9 +56,9 @@ def print_plan(
             continue
         table.add_row(
             "\n".join([variant.name, *(f"= {alias}" for alias in variant.aliases)]),
-            ", ".join(f"{design} {place}" for design, place in variant.designs.items()),
+            ", ".join(f"{design} {place}" for design, place in variant.designs.items()) or "the claim",
             "\n".join([variant.title, *_edits(study, profile, plan, variant)]),
-            "\n".join(f"{task.seed} {states[task.digest]}" for task in mine),
+            _seeds_by_state(mine, states),
             _time(mine[0].expected_seconds),
         )
     console.print(table, markup=False)
@@ -70,6 +70,14 @@ def print_plan(
 def to_train(state: State, retry_failed: bool) -> bool:
     """Whether a job that stands so is (still) to be trained."""
     return state in ("new", "interrupted", "running") or (state == "failed" and retry_failed)
+
+
+def _seeds_by_state(tasks: Sequence[Task], states: dict[str, State]) -> str:
+    """One line a state, as in "new: 0, 1, 2"."""
+    by_state: dict[State, list[str]] = {}
+    for task in tasks:
+        by_state.setdefault(states[task.digest], []).append(str(task.seed))
+    return "\n".join(f"{state}: {', '.join(seeds)}" for state, seeds in by_state.items())
 
 
 def _time(seconds: float | None) -> str:

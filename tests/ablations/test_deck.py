@@ -42,7 +42,11 @@ def test_edits_are_the_slides_numbers() -> None:
     assert edits["inr.width"] == (64, 256)
     assert edits["hypernetwork.residual_weight"] == (0.0, 0.1)
     assert edits["ema"][0] is None and edits["hypernetwork.norm"][1] is None
-    kinds = {path: (before["kind"], after["kind"]) for path, (before, after) in edits.items() if isinstance(after, dict) and before}
+    kinds = {
+        path: (before["kind"], after["kind"])
+        for path, (before, after) in edits.items()
+        if isinstance(after, dict) and before
+    }
     assert kinds == {
         "inr.basis": ("siren", "fourier"),
         "penalty": ("wgan_gp", "r1"),

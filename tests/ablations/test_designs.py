@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -43,7 +44,7 @@ def test_sizes_and_names() -> None:
 
 def test_ladder_climbs_in_the_slides_order() -> None:
     rungs = ladder(STUDY)
-    assert [set(b) - set(a) for a, b in zip(rungs, rungs[1:], strict=False)] == [{c.name} for c in CHANGES]
+    assert [set(b) - set(a) for a, b in pairwise(rungs)] == [{c.name} for c in CHANGES]
 
 
 def test_changes_commute() -> None:
@@ -83,7 +84,7 @@ def test_studies_whose_changes_do_not_commute_are_refused(changes: tuple[Change,
 def test_an_edit_must_change_something_and_unknown_paths_are_named() -> None:
     with pytest.raises(ValidationError, match="changes nothing"):
         Edit(path="batch_size", before=32, after=32)
-    with pytest.raises(KeyError, match="did you mean 'inr.width'"):
+    with pytest.raises(KeyError, match=r"did you mean 'inr\.width'"):
         patch.lookup(Config().model_dump(mode="json"), "inr.widht")
 
 

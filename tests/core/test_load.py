@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from core.config import Images, Rooms
-from core.data import load as load_module
+from core.data import prepare as prepare_module
 from core.data import rooms
 from core.data.images import fingerprint
 from core.data.load import load
@@ -32,7 +32,7 @@ def renders(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         calls.append(len(indices))
         return render(indices, *args, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(load_module.rooms, "render", counted)
+    monkeypatch.setattr(prepare_module.rooms, "render", counted)
     return calls
 
 
@@ -117,7 +117,7 @@ def test_an_interrupted_rendering_leaves_nothing(tmp_path: Path, monkeypatch: py
     def interrupted(*_: object, **__: object) -> np.ndarray:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(load_module.rooms, "render", interrupted)
+    monkeypatch.setattr(prepare_module.rooms, "render", interrupted)
     with pytest.raises(KeyboardInterrupt):
         load(ROOMS, cache=tmp_path)
     assert [path.suffix for path in (tmp_path / "images").iterdir()] in ([], [".lock"])

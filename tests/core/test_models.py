@@ -96,7 +96,7 @@ def test_images_at_initialisation_vary_over_pixels_and_latents(basis: cfg.Basis,
     torch.manual_seed(0)
     images = build_generator(small_config(inr=cfg.Inr(basis=basis, layer=layer, width=32, depth=3)))(torch.randn(32, 8))
     assert images.shape == (32, 3, 8, 8) and images.abs().max() <= 1
-    assert 0.05 < images.std(dim=(2, 3)).mean() and 0.05 < images.std(dim=0).mean()
+    assert images.std(dim=(2, 3)).mean() > 0.05 and images.std(dim=0).mean() > 0.05
 
 
 def test_average_follows_with_warm_up() -> None:

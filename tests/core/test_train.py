@@ -85,7 +85,9 @@ def test_same_seed_same_events_other_seed_others(images: Tensor) -> None:
     assert first != payload(events_of(small_config(), images, seed=1))
 
 
-@pytest.mark.parametrize(("member", "stop_at"), list(product(["baseline", "ema, no batch_norm", "r1, every third step"], [1, 5, 11])))
+@pytest.mark.parametrize(
+    ("member", "stop_at"), list(product(["baseline", "ema, no batch_norm", "r1, every third step"], [1, 5, 11]))
+)
 def test_resumed_after_any_iteration_is_bit_identical(
     member: str, stop_at: int, images: Tensor, tmp_path: Path
 ) -> None:
@@ -113,9 +115,7 @@ def test_checkpoints_change_nothing(images: Tensor) -> None:
 
 
 def test_a_loss_that_is_not_finite_ends_the_job_as_diverged(images: Tensor) -> None:
-    rates = cfg.Optimizers(
-        generator=cfg.Adam(learning_rate=1e30), discriminator=cfg.Adam(learning_rate=1e30)
-    )
+    rates = cfg.Optimizers(generator=cfg.Adam(learning_rate=1e30), discriminator=cfg.Adam(learning_rate=1e30))
     *_, last = events_of(small_config(optimizers=rates), images)
     assert isinstance(last, Diverged) and "not finite at iteration" in last.reason
 

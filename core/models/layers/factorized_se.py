@@ -25,9 +25,7 @@ class FactorizedSE(nn.Module):
         self.weight_IO = nn.Parameter(weight_std * torch.randn(inputs, outputs))
 
     def forward(self, x_BPI: Tensor, emitted_BE: Tensor) -> Tensor:
-        b_BIR, a_BRO, p_BO = emitted_BE.split(
-            [self.inputs * self.rank, self.rank * self.outputs, self.outputs], dim=1
-        )
+        b_BIR, a_BRO, p_BO = emitted_BE.split([self.inputs * self.rank, self.rank * self.outputs, self.outputs], dim=1)
         product_BIO = b_BIR.view(-1, self.inputs, self.rank) @ a_BRO.view(-1, self.rank, self.outputs)
         weight_BIO = (2 * self.weight_IO) * torch.sigmoid(self.product_scale * product_BIO)
         return torch.baddbmm(self.bias_std * p_BO.unsqueeze(1), x_BPI, weight_BIO)

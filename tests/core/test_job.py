@@ -1,0 +1,181 @@
+"""The run folder's job: killed at any iteration it ends as an undisturbed one; faults end as documented."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from filelock import FileLock
+from safetensors.torch import load_file
+
+from core import config as cfg
+from core import job as job_module
+from core.errors import InputError
+from core.events import Checkpointed, Evaluated, Event
+from core.folder import RunFolder
+from core.job import JobTaken, read_job, run_job
+from core.train import main
+from tests.core.conftest import small_config
+from tests.core.test_train import payload
+
+JOB = cfg.Job(config=small_config(), seed=3)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def every_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint after every iteration, however little time went by."""
+    monkeypatch.setattr(job_module, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(job_module, "CHECKPOINT_COST_FACTOR", 0.0)
+
+
+def finished(runs: Path, cache: Path, job: cfg.Job = JOB) -> RunFolder:
+    for _ in run_job(job, runs=runs, cache=cache):
+        pass
+    return RunFolder(runs, job)
+
+
+def comparable(folder: RunFolder) -> list[dict[str, Any]]:
+    return payload(folder.events())
+
+
+def in_a_process_that_kills_itself(events: Callable[[], Iterator[Event]], when: Callable[[Event], bool]) -> int:
+    """Runs the events in a forked process that SIGKILLs itself at the first event for which `when` holds."""
+    child = os.fork()
+    if child == 0:
+        try:
+            for event in events():
+                if when(event):
+                    os.kill(os.getpid(), signal.SIGKILL)
+        finally:
+            os._exit(0)
+    return os.waitpid(child, 0)[1]
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.usefixtures("every_iteration")
+def test_killed_after_every_iteration_it_ends_as_an_undisturbed_job(tmp_path: Path, cache: Path) -> None:
+    undisturbed = finished(tmp_path / "undisturbed", cache)
+    kills = 0
+    for iteration in range(1, 12):
+        status = in_a_process_that_kills_itself(
+            lambda: run_job(JOB, runs=tmp_path / "killed", cache=cache),
+            lambda event, at=iteration: event.iteration >= at and not isinstance(event, Checkpointed),  # type: ignore[misc]
+        )
+        kills += os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+    assert kills == 11
+    killed = finished(tmp_path / "killed", cache)
+    assert comparable(killed) == comparable(undisturbed)
+    weights, expected = load_file(killed.generator_file), load_file(undisturbed.generator_file)
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+    grids = [sorted((folder.samples).iterdir()) for folder in (killed, undisturbed)]
+    assert [file.read_bytes() for file in grids[0]] == [file.read_bytes() for file in grids[1]]
+
+
+def test_a_finished_folder_has_all_that_its_docstring_says_and_is_never_trained_again(
+    tmp_path: Path, cache: Path
+) -> None:
+    folder = finished(tmp_path, cache)
+    assert folder.job() == JOB and folder.digest == JOB.digest
+    outcome = folder.outcome()
+    assert outcome is not None and outcome.status == "finished" and outcome.iteration == 12
+    assert outcome.seconds + outcome.evaluation_seconds <= outcome.job_seconds
+    assert not folder.checkpoint_file.exists()
+    assert {"metric", "extractor", "samples", "generator"} <= set(folder.read("protocol.json"))
+    assert folder.read("provenance.json")["torch"] == torch.__version__
+    assert [file.name for file in sorted(folder.samples.iterdir())] == [
+        "000005.png",
+        "000010.png",
+        "000012.png",
+        "real.png",
+    ]
+    assert [e.iteration for e in folder.events() if isinstance(e, Evaluated)] == [5, 10, 12]
+    assert list(run_job(JOB, runs=tmp_path, cache=cache)) == []
+
+
+def test_asked_to_stop_it_leaves_a_checkpoint_and_no_outcome(tmp_path: Path, cache: Path) -> None:
+    undisturbed = finished(tmp_path / "undisturbed", cache)
+    seen: list[Event] = []
+    for event in run_job(JOB, runs=tmp_path / "stopped", cache=cache, stop=lambda: len(seen) > 4):
+        seen.append(event)
+    folder = RunFolder(tmp_path / "stopped", JOB)
+    assert isinstance(seen[-1], Checkpointed) and folder.outcome() is None and folder.checkpoint_file.exists()
+    assert comparable(finished(tmp_path / "stopped", cache)) == comparable(undisturbed)
+
+
+def test_a_locked_folder_is_taken(tmp_path: Path, cache: Path) -> None:
+    folder = RunFolder(tmp_path, JOB)
+    folder.path.mkdir()
+    with FileLock(folder.lock_file), pytest.raises(JobTaken):
+        next(run_job(JOB, runs=tmp_path, cache=cache))
+    assert finished(tmp_path, cache).outcome() is not None
+
+
+@pytest.mark.usefixtures("every_iteration")
+@pytest.mark.parametrize("damage", [b"", b"not a checkpoint"])
+def test_an_unreadable_checkpoint_starts_the_job_anew(damage: bytes, tmp_path: Path, cache: Path) -> None:
+    seen: list[Event] = []
+    for event in run_job(JOB, runs=tmp_path, cache=cache, stop=lambda: len(seen) > 4):
+        seen.append(event)
+    folder = RunFolder(tmp_path, JOB)
+    folder.checkpoint_file.write_bytes(damage)
+    undisturbed = finished(tmp_path / "undisturbed", cache)
+    assert comparable(finished(tmp_path, cache)) == comparable(undisturbed)
+    assert "starting anew" in folder.log_file.read_text()
+
+
+def test_an_error_in_training_is_a_failed_outcome_with_its_traceback(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> Iterator[Event]:
+        raise RuntimeError("the sky fell")
+        yield
+
+    with monkeypatch.context() as patched:
+        patched.setattr(job_module, "train", broken)
+        folder = finished(tmp_path, cache)
+    outcome = folder.outcome()
+    assert outcome is not None and outcome.status == "failed" and outcome.reason == "RuntimeError: the sky fell"
+    assert "Traceback" in folder.log_file.read_text()
+    again = finished(tmp_path, cache).outcome()
+    assert again is not None and again.status == "finished" and again.attempts == 2
+
+
+def test_a_diverged_job_is_a_result(tmp_path: Path, cache: Path) -> None:
+    rates = cfg.Optimizers(generator=cfg.Adam(learning_rate=1e30), discriminator=cfg.Adam(learning_rate=1e30))
+    job = cfg.Job(config=small_config(optimizers=rates), seed=0)
+    outcome = finished(tmp_path, cache, job).outcome()
+    assert outcome is not None and outcome.status == "diverged" and outcome.reason
+    assert list(run_job(job, runs=tmp_path, cache=cache)) == []
+
+
+def test_the_command_runs_one_job_folder(tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "config.json"
+    file.write_text(JOB.config.model_dump_json())
+    arguments = ["--config", str(file), "--seed", "3", "--out", str(tmp_path), "--cache", str(cache), "--device", "cpu"]
+    assert main(arguments) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0]["kind"] == "built" and lines[-1]["kind"] == "finished"
+    assert RunFolder(tmp_path, JOB).outcome() is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", "cannot read"), ('{"colour": 1}', "colour"), ('{"batch_size": "many"}', "batch_size")],
+)
+def test_bad_job_files_are_refused_in_one_line(text: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text(text)
+    with pytest.raises(InputError, match=message) as caught:
+        read_job(file, 0)
+    assert "\n" not in str(caught.value)
