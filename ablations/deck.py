@@ -14,6 +14,7 @@ from core.config import (
     FactorizedSE,
     Fourier,
     GradientPenalty,
+    LearningRates,
     Linear,
     NonSaturating,
     Siren,
@@ -73,9 +74,9 @@ CHANGES: tuple[Change, ...] = (
         name="learning_rates",
         title="LRs 0.002/0.0002 → 0.0001/0.0002",
         source=said(r"LRs 0.002/0.0002 \rightarrow 0.0001/0.0002 for G/D (like in StyleGAN)"),
-        edits=(Edit(path="optimizers.generator.learning_rate", before=0.002, after=0.0001),),
-        reading="D's rate stays at 0.0002 on the slide, so only G's is edited. Optimiser and betas are not given: Adam "
-        "with (0, 0.98), as in the public code.",
+        edits=(Edit(path="optimizers.learning_rates", before=LearningRates(), after=LearningRates(generator=0.0001)),),
+        reading="D's rate stays at 0.0002 on the slide. Optimiser and betas are not given: Adam with (0, 0.98), as in "
+        "the public code.",
     ),
     Change(
         name="inr_size",

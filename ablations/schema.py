@@ -110,10 +110,11 @@ class Put(Node):
         return plain(value)
 
 
-Scaling = Annotated[Multiply | Put, Field(discriminator="kind")]
+AnyScaling = Multiply | Put
+Scaling = Annotated[AnyScaling, Field(discriminator="kind")]
 
 
-def applies(scaling: Multiply | Put, data: Mapping[str, Any]) -> bool:
+def applies(scaling: AnyScaling, data: Mapping[str, Any]) -> bool:
     """Whether a config, as plain data, has what this scaling scales."""
     if not patch.has(data, scaling.path):
         return False
@@ -140,19 +141,21 @@ class Profile(Node):
         for scaling in self.scalings:
             if not applies(scaling, data):
                 continue
-            if isinstance(scaling, Put):
-                data = patch.replaced(data, scaling.path, scaling.value)
-                continue
-            before = patch.lookup(data, scaling.path)
-            after: float | int = before * scaling.factor
-            if isinstance(before, int):
-                if abs(after - round(after)) > 1e-9:
-                    raise ValueError(f"profile {self.name}: {scaling.path} = {before} * {scaling.factor} is not whole")
-                after = round(after)
-            else:
-                after = float(f"{after:.12g}")
-            data = patch.replaced(data, scaling.path, after)
+            data = patch.replaced(data, scaling.path, self.here(scaling, patch.lookup(data, scaling.path)))
         return parse(data)
+
+    def here(self, scaling: AnyScaling, deck: Any) -> Any:
+        """What one of this profile's scalings makes of the deck's value. Raises ValueError for half an integer."""
+        match scaling:
+            case Put():
+                return scaling.value
+            case Multiply():
+                product: float = deck * scaling.factor
+                if not isinstance(deck, int):
+                    return float(f"{product:.12g}")
+                if abs(product - round(product)) > 1e-9:
+                    raise ValueError(f"profile {self.name}: {scaling.path} = {deck} * {scaling.factor} is not whole")
+                return round(product)
 
 
 class Study(Node):

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from core import config as cfg
 from core import losses
-from core.models.discriminator import Discriminator
+from core.models.discriminator import ResNetDiscriminator, StridedDiscriminator
 from core.models.generator import Generator
 from core.models.inr import LayerFactory
 from core.models.layers.factorized_se import FactorizedSE
@@ -32,9 +32,15 @@ def build_generator(config: cfg.Config) -> Generator:
     return Generator(config, build_layer(config.inr.layer))
 
 
-def build_discriminator(config: cfg.Config) -> Discriminator:
+def build_discriminator(config: cfg.Config) -> torch.nn.Module:
     """The discriminator, initialised from torch's global random state."""
-    return Discriminator(config.discriminator, config.data.resolution)
+    match config.discriminator:
+        case cfg.ResNetDiscriminator():
+            return ResNetDiscriminator(config.discriminator, config.data.resolution)
+        case cfg.StridedDiscriminator():
+            return StridedDiscriminator(config.discriminator, config.data.resolution)
+        case _:
+            assert_never(config.discriminator)
 
 
 def build_loss(loss: cfg.Loss) -> tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]:
@@ -48,7 +54,7 @@ def build_loss(loss: cfg.Loss) -> tuple[Callable[[Tensor, Tensor], Tensor], Call
             assert_never(loss)
 
 
-def build_optimizer(adam: cfg.Adam, module: torch.nn.Module) -> torch.optim.Adam:
+def build_optimizer(adam: cfg.Adam, learning_rate: float, module: torch.nn.Module) -> torch.optim.Adam:
     """Adam over all parameters of `module`."""
     betas = (adam.beta1, adam.beta2)
-    return torch.optim.Adam(module.parameters(), lr=adam.learning_rate, betas=betas, eps=adam.epsilon, fused=True)
+    return torch.optim.Adam(module.parameters(), lr=learning_rate, betas=betas, eps=adam.epsilon, fused=True)

@@ -159,17 +159,29 @@ class Hypernetwork(Node):
     emission: Emission = Emission()
 
 
-class Discriminator(Node):
+class ResNetDiscriminator(Node):
     """A pre-activation ResNet: `blocks` halvings of the image from `width` channels on, doubling them each time.
 
-    Width 64 and four blocks are 10.1 million parameters, the deck's "10M" D. `patch` folds patch x patch pixels into
-    channels first.
+    Width 64 and four blocks are 10.1 million parameters, the deck's "10M" D (after the public code's "nrgan" D).
     """
 
+    kind: Literal["resnet"] = "resnet"
     width: PositiveInt = 64
     blocks: PositiveInt = 4
-    patch: PositiveInt = 1
-    minibatch_std: bool = False
+
+
+class StridedDiscriminator(Node):
+    """Few and cheap layers for small images: patch x patch pixels folded into channels, a convolution to `width`
+    channels, `blocks` strided ones that halve the image and double the channels, `hidden` units, minibatch std."""
+
+    kind: Literal["strided"] = "strided"
+    patch: PositiveInt = 2
+    width: PositiveInt = 32
+    blocks: PositiveInt = 1
+    hidden: PositiveInt = 128
+
+
+Discriminator = Annotated[ResNetDiscriminator | StridedDiscriminator, Field(discriminator="kind")]
 
 
 # --- losses and optimisation ------------------------------------------------------------------------------------------
@@ -211,18 +223,27 @@ class R1(Node):
 Penalty = Annotated[GradientPenalty | R1, Field(discriminator="kind")]
 
 
+class LearningRates(Node):
+    """Of G and of D, as the deck writes them: 0.002/0.0002 at first."""
+
+    generator: PositiveFloat = 0.002
+    discriminator: PositiveFloat = 0.0002
+
+
 class Adam(Node):
-    learning_rate: PositiveFloat
+    """Betas and epsilon of one network's Adam (Kingma and Ba 2015); the defaults are the public code's."""
+
     beta1: float = Field(default=0.0, ge=0, lt=1)
     beta2: float = Field(default=0.98, ge=0, lt=1)
     epsilon: PositiveFloat = 1e-8
 
 
 class Optimizers(Node):
-    """One Adam per network; the deck's first learning rates, the betas of the public code."""
+    """One Adam per network."""
 
-    generator: Adam = Adam(learning_rate=0.002)
-    discriminator: Adam = Adam(learning_rate=0.0002)
+    learning_rates: LearningRates = LearningRates()
+    generator: Adam = Adam()
+    discriminator: Adam = Adam()
 
 
 class Ema(Node):
@@ -257,7 +278,7 @@ Metric = Annotated[RoomsFrechet | CleanFid, Field(discriminator="kind")]
 
 
 class Evaluation(Node):
-    """Every `every` iterations and at the last: `metric` on fixed latents, through the EMA generator if there is one."""
+    """Every `every` iterations and at the last: `metric` on fixed latents, of the EMA generator if there is one."""
 
     metric: Metric = CleanFid()
     every: PositiveInt = 2000
@@ -274,7 +295,7 @@ class Config(Node):
     data: Data = Rooms()
     inr: Inr = Inr()
     hypernetwork: Hypernetwork = Hypernetwork()
-    discriminator: Discriminator = Discriminator()
+    discriminator: Discriminator = ResNetDiscriminator()
     loss: Loss = Wasserstein()
     penalty: Penalty = GradientPenalty()
     optimizers: Optimizers = Optimizers()
@@ -286,11 +307,13 @@ class Config(Node):
 
     @model_validator(mode="after")
     def _image_survives_the_discriminator(self) -> Config:
-        shrink = self.discriminator.patch * 2**self.discriminator.blocks
+        shrink = 2**self.discriminator.blocks
+        if isinstance(self.discriminator, StridedDiscriminator):
+            shrink *= self.discriminator.patch
         if self.data.resolution % shrink:
             raise ValueError(
-                f"data.resolution is {self.data.resolution}: the discriminator divides it by {shrink} "
-                "(patch * 2^blocks), which must come out even"
+                f"data.resolution is {self.data.resolution}: the discriminator divides it by {shrink}, "
+                "which must come out even"
             )
         return self
 

@@ -29,7 +29,7 @@ class Outcome(Node):
     """How a job ended. `failed` may be tried again, the other two are results.
 
     Seconds are wall time: of training steps, of evaluations, and of the job in all, loading and recording included,
-    summed over interruptions as far as they were recorded.
+    summed over interruptions as far as they were recorded. `resumed` says whether it went on from a checkpoint.
     """
 
     status: Status
@@ -39,6 +39,7 @@ class Outcome(Node):
     evaluation_seconds: float
     job_seconds: float
     attempts: int = 1
+    resumed: bool = False
 
 
 class RunFolder:

@@ -103,9 +103,11 @@ class _Recording:
         self.folder, self.job, self.attempt, self.started = folder, job, attempt, started
         self.job_seconds = self.evaluation_seconds = self.seconds = 0.0
         self.iteration = 0
+        self.resumed = False
 
     def of(self, images: Tensor, measure: Measure, device: str, stop: Callable[[], bool]) -> Iterator[Event]:
         checkpoint = read_checkpoint(self.folder)
+        self.resumed = checkpoint is not None
         if checkpoint:
             self.job_seconds, self.evaluation_seconds = checkpoint["job_seconds"], checkpoint["evaluation_seconds"]
         self._keep_lines(checkpoint["lines"] if checkpoint else 0)
@@ -180,6 +182,7 @@ class _Recording:
             evaluation_seconds=self.evaluation_seconds,
             job_seconds=self._total(),
             attempts=self.attempt,
+            resumed=self.resumed,
         )
         self.folder.write("outcome.json", outcome.model_dump_json(indent=1) + "\n")
         if status != "failed":

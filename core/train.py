@@ -96,8 +96,9 @@ class _Networks:
         with initialising(seed, "discriminator"):
             self.discriminator = build_discriminator(config).to(device).to(memory_format=torch.channels_last)
         self.average = ExponentialAverage(self.generator, config.ema.decay) if config.ema else None
-        self.g_optimizer = build_optimizer(config.optimizers.generator, self.generator)
-        self.d_optimizer = build_optimizer(config.optimizers.discriminator, self.discriminator)
+        adams, rates = config.optimizers, config.optimizers.learning_rates
+        self.g_optimizer = build_optimizer(adams.generator, rates.generator, self.generator)
+        self.d_optimizer = build_optimizer(adams.discriminator, rates.discriminator, self.discriminator)
         self.real = Shuffled(images, stream(seed, "order", device))
         self.d_latents = stream(seed, "latents of D", device)
         self.g_latents = stream(seed, "latents of G", device)

@@ -6,6 +6,7 @@ import difflib
 import os
 import signal
 import sys
+import time
 import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -29,6 +30,7 @@ from studies.plan import Plan, jobs_root, make_plan, overridden, parse_override,
 from studies.runner.estimate import with_estimates
 from studies.runner.launchers import LAUNCHERS, WorkersLost, check_launcher, launcher
 from studies.runner.preview import print_plan, print_studies, to_train
+from studies.runner.progress import span
 from studies.runner.tasks import State, Task, longest_first, state_of, tasks_of
 from studies.runner.tracking import BackgroundSync, MlflowView, first_line
 
@@ -321,7 +323,9 @@ def _run(
         with interrupts.installed():
             try:
                 if pending:
+                    started = time.monotonic()
                     _train(pending, whole, view, place, console, interrupts, runs, data_path, launcher_name)
+                    _print_share(pending, runs, min(place.workers, len(pending)), time.monotonic() - started, console)
                 else:
                     console.print("nothing to train: every run has its result", highlight=False)
             except WorkersLost as error:
@@ -345,6 +349,19 @@ def _run(
 
 def _state(task: Task, runs: Path) -> State:
     return state_of(RunFolder(jobs_root(runs), task.digest), ())
+
+
+def _print_share(tasks: Sequence[Task], runs: Path, workers: int, seconds: float, console: Console) -> None:
+    """How much of the workers' time was training and evaluation; the rest is start-up, recording and the idle end."""
+    outcomes = [RunFolder(jobs_root(runs), task.digest).outcome() for task in tasks]
+    ended = [outcome for outcome in outcomes if outcome is not None]
+    # Runs that went on from a checkpoint carry seconds of an earlier command.
+    if len(ended) == len(tasks) and all(outcome.attempts == 1 and not outcome.resumed for outcome in ended):
+        share = sum(outcome.seconds + outcome.evaluation_seconds for outcome in ended) / (workers * seconds)
+        console.print(
+            f"{len(ended)} runs in {span(seconds)} on {workers} workers, {share:.1%} of it training and evaluation",
+            highlight=False,
+        )
 
 
 def _train(

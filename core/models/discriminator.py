@@ -1,6 +1,7 @@
-"""The convolutional discriminator: a pre-activation ResNet after the public code's "nrgan" D."""
+"""The convolutional discriminators. Both take images [B, 3, R, R] in [-1, 1] to scores [B]."""
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -8,23 +9,20 @@ from torch.nn import functional as F
 
 from core import config as cfg
 
+LEAK = 0.2
 
-def conv(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
-    """A convolution that keeps the size, He-normal initialised (He et al. 2015)."""
-    layer = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
-    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+
+def he_normal(layer: nn.Conv2d | nn.Linear, leak: float = 0.0) -> nn.Conv2d | nn.Linear:
+    """The layer with He-normal weights and no bias at first (He et al. 2015)."""
+    nn.init.kaiming_normal_(layer.weight, a=leak, nonlinearity="leaky_relu")
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
     return layer
 
 
-def minibatch_std(x: Tensor, group: int = 4) -> Tensor:
-    """Std over groups of images, averaged over features: one channel [B, 1, H, W] (Karras et al. 2018, section 3)."""
-    group = math.gcd(len(x), group)
-    grouped = x.reshape(group, -1, *x.shape[1:])
-    # Written out: var() over the first dimension is several times slower on a CPU.
-    variance = (grouped - grouped.mean(dim=0)).square().mean(dim=0)
-    std = (variance + 1e-8).sqrt().mean(dim=(1, 2, 3))
-    return std.repeat(group).view(-1, 1, 1, 1).expand(-1, 1, *x.shape[2:])
+def conv(inputs: int, outputs: int, kernel: int) -> nn.Module:
+    """A convolution that keeps the size."""
+    return he_normal(nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2))
 
 
 class DownBlock(nn.Module):
@@ -41,24 +39,54 @@ class DownBlock(nn.Module):
         return (self.shortcut(F.avg_pool2d(x, 2)) + branch) / math.sqrt(2)
 
 
-class Discriminator(nn.Module):
-    """Images [B, 3, R, R] in [-1, 1] -> scores [B].
+class ResNetDiscriminator(nn.Module):
+    """A pre-activation ResNet after the public code's "nrgan" D.
 
     The score is linear in the last feature map, positions and all: rooms have a floor and a ceiling.
     """
 
-    def __init__(self, config: cfg.Discriminator, resolution: int) -> None:
+    def __init__(self, config: cfg.ResNetDiscriminator, resolution: int) -> None:
         super().__init__()
-        self.patch = config.patch
-        self.stem = conv(3 * config.patch**2, config.width, 3)
+        self.stem = conv(3, config.width, 3)
         self.blocks = nn.Sequential(*(DownBlock(config.width * 2**block) for block in range(config.blocks)))
-        size = resolution // config.patch // 2**config.blocks
-        self.minibatch_std = config.minibatch_std
-        self.score = nn.Linear((config.width * 2**config.blocks + config.minibatch_std) * size**2, 1)
+        size = resolution // 2**config.blocks
+        self.score = nn.Linear(config.width * 2**config.blocks * size**2, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        x = self.blocks(self.stem(F.pixel_unshuffle(images, self.patch)))
-        x = x.relu()
-        if self.minibatch_std:
-            x = torch.cat([x, minibatch_std(x)], dim=1)
-        return self.score(x.flatten(1)).squeeze(1)
+        x = self.blocks(self.stem(images))
+        return self.score(x.relu().flatten(1)).squeeze(1)
+
+
+def minibatch_std(x_BC: Tensor, group: int = 4) -> Tensor:
+    """Std over groups of images, averaged over features, [B, 1] (Karras et al. 2018, section 3).
+
+    Groups are of four images, or of the largest smaller number that divides four and B.
+    """
+    group = math.gcd(len(x_BC), group)
+    grouped = x_BC.view(group, -1, x_BC.shape[1])
+    # Written out: var() over the first dimension is several times slower on a CPU.
+    variance = (grouped - grouped.mean(dim=0)).square().mean(dim=0)
+    return (variance + 1e-8).sqrt().mean(dim=1).repeat(group).unsqueeze(1)
+
+
+class StridedDiscriminator(nn.Module):
+    """Leaky convolutions and one hidden layer, which also sees how much the minibatch varies."""
+
+    def __init__(self, config: cfg.StridedDiscriminator, resolution: int) -> None:
+        super().__init__()
+        self.patch = config.patch
+        self.stem = he_normal(nn.Conv2d(3 * config.patch**2, config.width, 3, padding=1), LEAK)
+        channels = [config.width * 2**block for block in range(config.blocks + 1)]
+        self.halvings = nn.ModuleList(
+            he_normal(nn.Conv2d(i, o, 4, stride=2, padding=1), LEAK) for i, o in pairwise(channels)
+        )
+        size = resolution // config.patch // 2**config.blocks
+        self.hidden = he_normal(nn.Linear(channels[-1] * size**2, config.hidden), LEAK)
+        self.score = nn.Linear(config.hidden + 1, 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = F.leaky_relu(self.stem(F.pixel_unshuffle(images, self.patch)), LEAK)
+        for halve in self.halvings:
+            x = F.leaky_relu(halve(x), LEAK)
+        h = F.leaky_relu(self.hidden(x.flatten(1)), LEAK)
+        return self.score(torch.cat([h, minibatch_std(h)], dim=1)).squeeze(1)

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ablations import patch
-from ablations.schema import Change, Multiply, Profile, Study
+from ablations.schema import Change, Profile, Study, applies
 from core.folder import RunFolder
 from studies.plan import Plan, PlannedVariant, jobs_root, make_plan, overridden
 from studies.runner.estimate import makespan
@@ -112,14 +112,10 @@ def _print_scalings(study: Study, profile: Profile, plan: Plan, console: Console
     for name in ("path", "deck", "here", "why"):
         table.add_column(name, overflow="fold")
     for scaling in profile.scalings:
-        source = next((data for data in (deck, everything) if _applies(data, scaling.path, scaling.only)), deck)
-        before = patch.lookup(source, scaling.path) if patch.has(source, scaling.path) else None
-        if isinstance(scaling, Multiply):
-            after = f"{_shown(before * scaling.factor)} (times {scaling.factor:g})" if before is not None else ""
-        else:
-            after = _shown(scaling.value)
+        found = [patch.lookup(data, scaling.path) for data in (deck, everything) if applies(scaling, data)]
         path = f"{scaling.path} (of {scaling.only})" if scaling.only else scaling.path
-        table.add_row(path, _shown(before), after, scaling.why)
+        here = [profile.here(scaling, value) for value in found]
+        table.add_row(path, _both_ends(found), _both_ends(here), scaling.why)
     for path, value in plan.overrides.items():
         before = patch.lookup(deck, path) if patch.has(deck, path) else None
         table.add_row(path, _shown(before), _shown(value), "override")
@@ -129,11 +125,9 @@ def _print_scalings(study: Study, profile: Profile, plan: Plan, console: Console
             console.print(note, markup=False, highlight=False, soft_wrap=True)
 
 
-def _applies(data: dict[str, Any], path: str, only: str | None) -> bool:
-    if not patch.has(data, path):
-        return False
-    around = patch.lookup(data, parent) if (parent := path.rpartition(".")[0]) else data
-    return only is None or around.get("kind") == only
+def _both_ends(values: Sequence[Any]) -> str:
+    """The value of the baseline and that of all changes, once where they are the same."""
+    return " → ".join(dict.fromkeys(_shown(value) for value in values))
 
 
 def _edits(study: Study, profile: Profile, plan: Plan, variant: PlannedVariant) -> list[str]:

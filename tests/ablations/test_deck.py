@@ -38,14 +38,15 @@ def test_edits_are_the_slides_numbers() -> None:
     edits = {edit.path: (edit.before, edit.after) for change in CHANGES for edit in change.edits}
     assert edits["d_per_g"] == (5, 1)
     assert edits["batch_size"] == (32, 64)
-    assert edits["optimizers.generator.learning_rate"] == (0.002, 0.0001)
+    rates = edits["optimizers.learning_rates"]
+    assert rates == ({"generator": 0.002, "discriminator": 0.0002}, {"generator": 0.0001, "discriminator": 0.0002})
     assert edits["inr.width"] == (64, 256)
     assert edits["hypernetwork.residual_weight"] == (0.0, 0.1)
     assert edits["ema"][0] is None and edits["hypernetwork.norm"][1] is None
     kinds = {
         path: (before["kind"], after["kind"])
         for path, (before, after) in edits.items()
-        if isinstance(after, dict) and before
+        if isinstance(after, dict) and before and "kind" in after
     }
     assert kinds == {
         "inr.basis": ("siren", "fourier"),

@@ -12,7 +12,7 @@ from ablations import patch
 from ablations.deck import CHANGES
 from ablations.designs import DESIGNS, add_one_in, ladder, leave_one_out, variant_name, variant_title
 from ablations.schema import Change, Edit, Multiply, Profile, Put, Source, Study
-from core.config import Config, Ema, Fourier, Siren
+from core.config import Config, Ema, Fourier, LearningRates, Siren
 from studies.changes_overview import STUDY
 
 SOURCE = Source(slide="s", quote="q")
@@ -120,4 +120,4 @@ def test_every_variant_of_every_profile_is_a_config(profile: Profile) -> None:
 def test_the_deck_profile_leaves_the_decks_numbers() -> None:
     everything = STUDY.profile("lsun64").scaled(STUDY.folded([c.name for c in CHANGES]))
     assert (everything.iterations, everything.batch_size, everything.inr.width) == (20_000, 64, 256)
-    assert everything.optimizers.generator.learning_rate == 0.0001
+    assert everything.optimizers.learning_rates == LearningRates(generator=0.0001, discriminator=0.0002)

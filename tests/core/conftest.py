@@ -17,7 +17,7 @@ def small_config(**nodes: object) -> cfg.Config:
         "data": cfg.Rooms(resolution=8, train=64, held_out=32),
         "inr": cfg.Inr(width=8, depth=3),
         "hypernetwork": cfg.Hypernetwork(latent_dim=8, width=16, depth=3),
-        "discriminator": cfg.Discriminator(width=4, blocks=1, patch=2),
+        "discriminator": cfg.ResNetDiscriminator(width=4, blocks=2),
         "batch_size": 6,
         "iterations": 12,
         "d_per_g": 2,

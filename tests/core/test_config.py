@@ -5,14 +5,13 @@ import json
 import pytest
 from pydantic import ValidationError
 
-from core.config import Adam, Config, Fourier, Inr, Job, Rooms, parse
+from core.config import Config, Fourier, Inr, Job, LearningRates, Optimizers, Rooms, parse
 
 
 def test_defaults_are_the_decks_starting_point() -> None:
     config = Config()
     assert (config.inr.width, config.inr.depth, config.batch_size, config.d_per_g) == (64, 5, 32, 5)
-    assert config.optimizers.generator.learning_rate == 0.002
-    assert config.optimizers.discriminator.learning_rate == 0.0002
+    assert config.optimizers.learning_rates == LearningRates(generator=0.002, discriminator=0.0002)
     assert config.iterations == 20_000 and config.ema is None
     assert config.inr.basis.kind == "siren" and config.inr.layer.kind == "linear"
     assert config.loss.kind == "wasserstein" and config.penalty.kind == "wgan_gp"
@@ -49,5 +48,5 @@ def test_identity_follows_config_and_seed_alone() -> None:
     job = Job(config=Config(), seed=0)
     assert job.digest == Job(config=parse(Config().model_dump(mode="json")), seed=0).digest
     assert job.digest != Job(config=Config(), seed=1).digest
-    other = Config(optimizers={"generator": Adam(learning_rate=0.001), "discriminator": Adam(learning_rate=0.0002)})
+    other = Config(optimizers=Optimizers(learning_rates=LearningRates(generator=0.001)))
     assert job.digest != Job(config=other, seed=0).digest

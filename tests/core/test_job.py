@@ -152,7 +152,7 @@ def test_an_error_in_training_is_a_failed_outcome_with_its_traceback(
 
 
 def test_a_diverged_job_is_a_result(tmp_path: Path, cache: Path) -> None:
-    rates = cfg.Optimizers(generator=cfg.Adam(learning_rate=1e30), discriminator=cfg.Adam(learning_rate=1e30))
+    rates = cfg.Optimizers(learning_rates=cfg.LearningRates(generator=1e30, discriminator=1e30))
     job = cfg.Job(config=small_config(optimizers=rates), seed=0)
     outcome = finished(tmp_path, cache, job).outcome()
     assert outcome is not None and outcome.status == "diverged" and outcome.reason

@@ -39,7 +39,7 @@ MEMBERS: dict[str, dict[str, object]] = {
     "residual_weight": {"hypernetwork": cfg.Hypernetwork(latent_dim=8, width=16, depth=3, residual_weight=0.1)},
     "weight_clip": {"hypernetwork": cfg.Hypernetwork(latent_dim=8, width=16, depth=3, weight_clip=0.5)},
     "one G step per D step": {"d_per_g": 1},
-    "minibatch_std": {"discriminator": cfg.Discriminator(width=4, blocks=1, patch=2, minibatch_std=True)},
+    "strided discriminator": {"discriminator": cfg.StridedDiscriminator(width=4, blocks=1, hidden=8)},
 }
 
 
@@ -115,7 +115,7 @@ def test_checkpoints_change_nothing(images: Tensor) -> None:
 
 
 def test_a_loss_that_is_not_finite_ends_the_job_as_diverged(images: Tensor) -> None:
-    rates = cfg.Optimizers(generator=cfg.Adam(learning_rate=1e30), discriminator=cfg.Adam(learning_rate=1e30))
+    rates = cfg.Optimizers(learning_rates=cfg.LearningRates(generator=1e30, discriminator=1e30))
     *_, last = events_of(small_config(optimizers=rates), images)
     assert isinstance(last, Diverged) and "not finite at iteration" in last.reason
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import pytest
 
 from ablations.deck import CHANGES
 from ablations.schema import Profile, Put, Study
-from core.config import Config, Images
+from core.config import Config, Emission, Images
 from core.errors import InputError
 from studies import catalogue
+from studies.choose_cpu_profile import RECORD
 from studies.plan import Plan, make_plan, merged, parse_override, read_plan, record_plan
+from studies.profiles import cpu
 from studies.runner.tasks import tasks_of
 
 STUDY = catalogue.study("changes_overview")
@@ -24,7 +27,7 @@ def planned(overrides: dict[str, Any] | None = None, **others: Any) -> Plan:
 
 
 def test_the_ladder_has_a_variant_per_rung_and_all_designs_share_the_ends() -> None:
-    assert len(planned().variants) == 11
+    assert len(planned().variants) == 11 + 1  # The claim compares a variant that is no rung.
     everything = planned(designs=["ladder", "add_one_in", "leave_one_out"])
     names = [variant.name for variant in everything.variants]
     assert len(names) == len(set(names)) == 11 + 9 + 9
@@ -42,7 +45,7 @@ def flat_study() -> tuple[Study, Profile]:
 def test_equal_configs_are_one_variant_with_both_names() -> None:
     study, profile = flat_study()
     plan = make_plan(study, profile, designs=["ladder"], seeds=[0])
-    assert len(plan.variants) == 10
+    assert len(plan.variants) == 10 + 1
     twin = plan.variant("baseline..inr_size")
     assert twin is not None
     assert twin.name == "baseline..learning_rates"
@@ -68,7 +71,7 @@ def test_recorded_plans_grow(tmp_path: Path) -> None:
     record_plan(tmp_path, planned(seeds=[0, 1]))
     whole = record_plan(tmp_path, planned(designs=["add_one_in"], seeds=[2]))
     assert whole.seeds == (0, 1, 2)
-    assert len(whole.variants) == 20
+    assert len(whole.variants) == 20 + 1
     assert read_plan(tmp_path / "plans" / "changes_overview" / "cpu.json") == whole
 
 
@@ -119,7 +122,7 @@ def test_real_images_replace_the_rooms_at_any_resolution() -> None:
 
 def test_digests_depend_on_config_and_seed_alone() -> None:
     digests = [task.digest for task in tasks_of(planned(seeds=[0, 1, 2]))]
-    assert len(set(digests)) == 33
+    assert len(set(digests)) == 3 * 12
     assert digests == [task.digest for task in tasks_of(planned(seeds=[0, 1, 2]))]
     longer = tasks_of(planned(seeds=[0, 1, 2, 3]))
     assert set(digests) < {task.digest for task in longer}
@@ -129,3 +132,9 @@ def test_digests_depend_on_config_and_seed_alone() -> None:
 def test_an_unknown_study_is_one_line() -> None:
     with pytest.raises(InputError, match="did you mean 'changes_overview'"):
         catalogue.study("change_overview")
+
+
+def test_the_cpu_profile_is_the_one_that_its_rule_chose() -> None:
+    chosen = json.loads(RECORD.read_text())
+    chosen["emission"] = Emission(**chosen["emission"])
+    assert cpu(**chosen) == CPU

@@ -72,7 +72,7 @@ def test_looking_loads_nothing_heavy(arguments: list[str], tmp_path: Path) -> No
 def test_a_dry_run_says_what_changes_in_the_decks_numbers_and_here(tmp_path: Path) -> None:
     _, output, _, _ = ended(command("changes_overview", "--dry-run", "--seeds", "2", "--jobs", "2", cwd=tmp_path))
     assert "inr.width 64→256 (here 8→32)" in output
-    assert "22 runs: 22 to train (none begun)" in output
+    assert "24 runs: 24 to train (none begun)" in output
     assert "with --jobs 2" in output
     assert "penalty.weight" in output
 
@@ -86,7 +86,7 @@ def test_a_dry_run_says_what_changes_in_the_decks_numbers_and_here(tmp_path: Pat
         (["changes_overview", "--design", "laddr"], "did you mean 'ladder'"),
         (["changes_overview", "--launcher", "inlin"], "did you mean 'inline'"),
         (["changes_overview", "--only", "al"], "did you mean 'all'"),
-        (["changes_overview", "--only", "all-r1"], "add --design leave_one_out"),
+        (["changes_overview", "--design", "ladder", "--only", "all-r1"], "add --design leave_one_out"),
         (["changes_overview", "--seeds", "-1"], "--seeds"),
         (["changes_overview", "--seeds", "0"], "at least one seed"),
         (["changes_overview", "iteratons=3"], "did you mean 'iterations'"),

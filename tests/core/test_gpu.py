@@ -1,0 +1,41 @@
+"""On a CUDA device: every member trains, resumes to the same losses, and starts from the same numbers as on a CPU."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from core import config as cfg
+from core.events import Checkpointed, Event
+from core.train import train
+from tests.core.conftest import MeanPixel, small_config
+from tests.core.test_train import MEMBERS, events_of, numbers
+
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device on this machine"),
+]
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_every_member_trains(member: str, images: Tensor) -> None:
+    found = numbers(events_of(small_config(**MEMBERS[member]), images, device="cuda"))
+    assert len(found) == 12 * 5 + 3
+    assert all(map(math.isfinite, found))
+
+
+def test_resumed_it_goes_on_with_the_same_losses(images: Tensor) -> None:
+    config = small_config()
+    undisturbed = numbers(events_of(config, images, device="cuda"))
+    before: list[Event] = []
+    state = None
+    for event in train(cfg.Job(config=config, seed=0), images, MeanPixel(), device="cuda", checkpoint_due=lambda: True):
+        if isinstance(event, Checkpointed) and event.iteration == 7:
+            state = event.state
+            break
+        before.append(event)
+    after = events_of(config, images, device="cuda", resume=state)
+    assert numbers(before + after) == pytest.approx(undisturbed, rel=1e-3, abs=1e-4)

@@ -1,0 +1,101 @@
+"""The main job in small: the real command trains, shows the study in MLflow, reports, and trains nothing twice."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from core.folder import RunFolder
+
+ROOT = Path(__file__).parents[1]
+SMALL = (
+    "iterations=6",
+    "evaluation.every=3",
+    "evaluation.metric.samples=96",
+    "data.train=128",
+    "data.held_out=128",
+)
+
+
+def command(module: str, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "1"}
+    environment.pop("MLFLOW_TRACKING_URI", None)
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def studied(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    folder = tmp_path_factory.mktemp("studied")
+    done = command(
+        "studies.run", "changes_overview", *SMALL, "--only", "baseline,all", "--seeds", "2", "--jobs", "2", cwd=folder
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    return folder, done.stdout
+
+
+def test_it_trains_and_says_where_the_report_is(studied: tuple[Path, str]) -> None:
+    folder, output = studied
+    jobs = list((folder / "runs" / "jobs").iterdir())
+    assert len(jobs) == 4
+    outcomes = [RunFolder(job.parent, job.name).outcome() for job in jobs]
+    assert {outcome.status for outcome in outcomes if outcome} == {"finished"}
+    (report,) = (folder / "runs" / "reports" / "changes_overview").iterdir()
+    assert str(report / "report.pdf") in output
+    assert (report / "report.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_tidy_table_has_every_evaluation_once(studied: tuple[Path, str]) -> None:
+    folder, _ = studied
+    (report,) = (folder / "runs" / "reports" / "changes_overview").iterdir()
+    frame = pd.read_csv(report / "results.csv")
+    expected = ["study", "variant", "seed", "iteration", "images", "seconds", "metric", "value", "status", "run"]
+    assert list(frame.columns) == expected
+    assert len(frame) == 2 * 2 * 2
+    assert not frame.duplicated(["variant", "seed", "iteration", "metric"]).any()
+    assert set(frame["variant"]) == {"baseline", "all"}
+
+
+def test_mlflow_shows_the_runs_without_any_flag(studied: tuple[Path, str]) -> None:
+    folder, _ = studied
+    import sqlite3
+
+    with sqlite3.connect(folder / "mlflow.db") as database:
+        statuses = [status for (status,) in database.execute("select status from runs")]
+        points = database.execute("select count(*) from metrics where key = 'fd_rooms'").fetchone()[0]
+    assert statuses == ["FINISHED"] * 4
+    assert points == 2 * 2 * 2
+
+
+def test_a_second_run_trains_nothing_and_a_second_report_is_the_same(studied: tuple[Path, str]) -> None:
+    folder, _ = studied
+    (report,) = (folder / "runs" / "reports" / "changes_overview").iterdir()
+    before = {file: file.read_bytes() for file in report.rglob("*") if file.is_file()}
+    marks = {file: file.stat().st_mtime_ns for file in (folder / "runs" / "jobs").rglob("events.jsonl")}
+    again = command("studies.run", "changes_overview", *SMALL, "--only", "baseline,all", "--seeds", "2", cwd=folder)
+    assert again.returncode == 0
+    assert "nothing to train" in again.stdout
+    assert {file: file.stat().st_mtime_ns for file in marks} == marks
+    assert {file: file.read_bytes() for file in before} == before
+
+
+def test_a_metric_without_its_weights_ends_in_one_line_before_training(tmp_path: Path) -> None:
+    arguments = ("changes_overview", *SMALL[:2], "evaluation.metric=clean_fid", "--only", "baseline", "--seeds", "1")
+    refused = command("studies.run", *arguments, "data.train=64", "data.held_out=64", cwd=tmp_path)
+    assert refused.returncode == 2
+    errors = [line for line in refused.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert "INR_GAN_INCEPTION" in errors[0]
+    assert not list((tmp_path / "runs" / "jobs").glob("*/outcome.json"))
