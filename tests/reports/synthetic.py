@@ -86,7 +86,7 @@ def write_run(runs: Path, variant: PlannedVariant, seed: int, ending: str, *, me
     final = (
         19.0 * float(np.prod([TRUE_FACTORS[change] for change in variant.changes])) * float(np.exp(0.07 * rng.normal()))
     )
-    stop = config.iterations if ending == "finished" else config.iterations // 2
+    stop = config.iterations if ending == "finished" else config.iterations // 2 + 50
     pace = 0.04 * (1 + 0.5 * (config.batch_size > 16)) * (1.5 if config.d_per_g == 1 else 1.0) * rng.uniform(0.95, 1.05)
     events: list[Event] = [
         Built(

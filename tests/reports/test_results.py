@@ -23,8 +23,8 @@ def test_one_row_per_evaluation_and_one_for_a_job_without_any(results: Results) 
     tidy = results.tidy
     assert tuple(tidy.columns) == TIDY_COLUMNS
     one = tidy[(tidy["variant"] == "baseline") & (tidy["seed"] == 0)]
-    assert list(one["iteration"]) == [100, 200, 300, 400, 500]
-    assert list(one["images"]) == [1600, 3200, 4800, 6400, 8000]
+    assert list(one["iteration"]) == [200, 400, 600, 800]
+    assert list(one["images"]) == [3200, 6400, 9600, 12800]
     unmeasured = tidy[(tidy["variant"] == "all-inr_size") & (tidy["seed"] == 1)]
     assert len(unmeasured) == 1
     assert unmeasured["status"].iloc[0] == "finished"
@@ -35,11 +35,11 @@ def test_a_diverged_run_is_the_worst_outcome_from_there_on(results: Results) -> 
     variant = results.variant("baseline+r1")
     assert variant is not None
     curve = results.curve(variant, 1)
-    assert list(curve["iteration"]) == [100, 200, 250]
+    assert list(curve["iteration"]) == [200, 400, 450]
     assert np.isinf(curve["value"].iloc[-1])
     assert np.isinf(results.last(variant)[1])
     assert np.isfinite(results.at(variant, 200)).all()
-    assert np.isinf(results.at(variant, 300)[1])
+    assert np.isinf(results.at(variant, 600)[1])
 
 
 def test_failed_and_unfinished_runs_have_no_last_value_but_keep_their_curve(results: Results) -> None:
@@ -56,7 +56,7 @@ def test_a_resumed_job_counts_each_iteration_once(tmp_path: Path) -> None:
     lines = folder.events_file.read_text().splitlines(keepends=True)
     folder.events_file.write_text("".join(lines[:5] + lines[3:]))
     tidy = load("changes_overview", tmp_path).tidy
-    assert list(tidy["iteration"]) == [100, 200, 300, 400, 500]
+    assert list(tidy["iteration"]) == [200, 400, 600, 800]
 
 
 def test_nothing_planned_is_said_with_the_command(tmp_path: Path) -> None:
