@@ -77,7 +77,8 @@ def run_job(
         folder.write("job.json", job.model_dump_json(indent=1) + "\n")
         folder.write("protocol.json", json.dumps(protocol(job.config), indent=1) + "\n")
         folder.write("provenance.json", json.dumps(provenance(device, threads), indent=1) + "\n")
-        _write_grid(folder.samples / "real.png", images.real[:PICTURES])
+        # Spread over the set: images from a folder come sorted, one class after the other.
+        _write_grid(folder.samples / "real.png", images.real[:: max(1, len(images.real) // PICTURES)][:PICTURES])
         yield from _Recording(folder, job, before.attempts + 1 if before else 1, started).of(
             images.train, measure, device, stop
         )

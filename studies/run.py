@@ -359,7 +359,7 @@ def _print_share(tasks: Sequence[Task], runs: Path, workers: int, seconds: float
     if len(ended) == len(tasks) and all(outcome.attempts == 1 and not outcome.resumed for outcome in ended):
         share = sum(outcome.seconds + outcome.evaluation_seconds for outcome in ended) / (workers * seconds)
         console.print(
-            f"{len(ended)} runs in {span(seconds)} on {workers} workers, {share:.1%} of it training and evaluation",
+            f"runs: {len(ended)}, workers: {workers}, {span(seconds)}, {share:.1%} of it training and evaluation",
             highlight=False,
         )
 

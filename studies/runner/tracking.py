@@ -40,6 +40,8 @@ BATCH = 1000
 SYNC_SECONDS = 20.0
 SYNC_SHARE = 0.02
 """Of one core's time: a sync that took a second is not repeated for fifty."""
+MOST_SYNC_SECONDS = 60.0
+"""However long a sync took: the first one loads mlflow and makes the database."""
 
 PARAMETERS = {
     "resolution": "data.resolution",
@@ -462,14 +464,14 @@ class BackgroundSync:
     def _follow(self) -> None:
         pause = SYNC_SECONDS
         while not self._ask.wait(pause) and not self._ended:
-            began = time.monotonic()
+            began = time.thread_time()
             try:
                 self._view.sync(self._running())
             except Exception as error:  # A view that cannot be written must not end the training.
                 self.error = error
                 print(f"MLflow view not written, the jobs go on: {first_line(error)}", file=sys.stderr)
                 return
-            pause = max(SYNC_SECONDS, (time.monotonic() - began) / SYNC_SHARE)
+            pause = min(MOST_SYNC_SECONDS, max(SYNC_SECONDS, (time.thread_time() - began) / SYNC_SHARE))
 
 
 def first_line(error: Exception) -> str:
