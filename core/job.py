@@ -77,8 +77,10 @@ def run_job(
         folder.write("job.json", job.model_dump_json(indent=1) + "\n")
         folder.write("protocol.json", json.dumps(protocol(job.config), indent=1) + "\n")
         folder.write("provenance.json", json.dumps(provenance(device, threads), indent=1) + "\n")
-        # Spread over the set: images from a folder come sorted, one class after the other.
-        _write_grid(folder.samples / "real.png", images.real[:: max(1, len(images.real) // PICTURES)][:PICTURES])
+        real_grid = folder.samples / "real.png"
+        if not real_grid.exists():
+            # Spread over the set: images from a folder come sorted, one class after the other.
+            _write_grid(real_grid, images.real[:: max(1, len(images.real) // PICTURES)][:PICTURES])
         yield from _Recording(folder, job, before.attempts + 1 if before else 1, started).of(
             images.train, measure, device, stop
         )
@@ -216,8 +218,6 @@ def _measure(metric: cfg.Metric, data: cfg.Data, path: Path | None, cache: Path,
 
 def _write_grid(file: Path, pictures: Tensor, columns: int = 8) -> None:
     """Pictures, uint8 [N, 3, R, R], as one PNG, row by row and without gaps."""
-    if file.exists() and file.name == "real.png":
-        return
     tiles = pictures.cpu().numpy()
     count, _, size, _ = tiles.shape
     rows = -(-count // columns)

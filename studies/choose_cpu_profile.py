@@ -16,7 +16,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import product
 from pathlib import Path
-from statistics import fmean
+from statistics import geometric_mean
 
 import click
 from pydantic import PositiveFloat
@@ -82,10 +82,6 @@ def measured(candidates: Iterable[Candidate], runs: Path, jobs: int) -> dict[Can
             click.echo(f"{number}/{len(todo)}", nl=number == len(todo))
             click.echo("\r", nl=False)
     return {candidate: [distance(candidate.job(seed), runs) for seed in SEEDS] for candidate in asked}
-
-
-def geometric_mean(values: Sequence[float]) -> float:
-    return math.exp(fmean(map(math.log, values)))
 
 
 @click.command(help=__doc__)
