@@ -258,11 +258,14 @@ class Ema(Node):
 class RoomsFrechet(Node):
     """Frechet distance over the shipped network that was trained on the rooms' own factors. Not an FID: a proxy.
 
-    `extractor` is the sha256 of the shipped weights, so that a retrained network never shares numbers with this one.
+    `layer` is where features are read: the last convolution averaged over positions (80 features, as FID reads
+    Inception) or the linear bottleneck behind it (64, which keep where things are). `extractor` is the sha256 of the
+    shipped weights, so that a retrained network never shares numbers with this one.
     """
 
     kind: Literal["fd_rooms"] = "fd_rooms"
     samples: PositiveInt = 2048
+    layer: Literal["pooled", "bottleneck"] = "pooled"
     extractor: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
 
 
@@ -326,7 +329,7 @@ class Job(Node):
 
     config: Config
     seed: int
-    schema_version: Literal[1] = 1
+    schema_version: Literal[2] = 2
 
     @property
     def digest(self) -> str:

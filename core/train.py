@@ -10,6 +10,7 @@ import math
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol, assert_never
 
@@ -100,8 +101,7 @@ class _Networks:
         self.g_optimizer = build_optimizer(adams.generator, rates.generator, self.generator)
         self.d_optimizer = build_optimizer(adams.discriminator, rates.discriminator, self.discriminator)
         self.real = Shuffled(images, stream(seed, "order", device))
-        self.d_latents = stream(seed, "latents of D", device)
-        self.g_latents = stream(seed, "latents of G", device)
+        self.latents = stream(seed, "latents", device)
         self.mixtures = stream(seed, "mixtures", device)
 
     @property
@@ -114,7 +114,7 @@ class _Networks:
             name: getattr(self, name).state_dict()
             for name in ("generator", "discriminator", "g_optimizer", "d_optimizer", "real")
         }
-        state |= {name: getattr(self, name).get_state() for name in ("d_latents", "g_latents", "mixtures")}
+        state |= {name: getattr(self, name).get_state() for name in ("latents", "mixtures")}
         if self.average:
             state |= {"average": self.average.network.state_dict(), "average_steps": self.average.steps}
         return state
@@ -122,7 +122,7 @@ class _Networks:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         for name in ("generator", "discriminator", "g_optimizer", "d_optimizer", "real"):
             getattr(self, name).load_state_dict(state[name])
-        for name in ("d_latents", "g_latents", "mixtures"):
+        for name in ("latents", "mixtures"):
             getattr(self, name).set_state(state[name])
         if self.average:
             self.average.network.load_state_dict(state["average"])
@@ -173,10 +173,12 @@ def train(
     while iteration < config.iterations:
         iteration += 1
 
-        # One update of D.
+        # One update of D. Where G's follows, it reuses these fakes: one pass through G less.
+        updates_g = iteration % config.d_per_g == 0
         real = to_unit_range(nets.real.take(config.batch_size)).contiguous(memory_format=torch.channels_last)
-        with torch.no_grad():
-            fake = nets.generator(_latents(config, nets.d_latents))
+        with torch.set_grad_enabled(updates_g):
+            generated_images = nets.generator(_latents(config, nets.latents))
+        fake = generated_images.detach()
         regularised = _is_regularised(config.penalty, iteration)
         real.requires_grad_(regularised and isinstance(config.penalty, cfg.R1))
         real_scores, fake_scores = nets.discriminator(real), nets.discriminator(fake)
@@ -192,9 +194,9 @@ def train(
             means.add("penalty", penalty)
 
         # One update of G, at every d_per_g-th iteration; D's own gradients are not needed for it.
-        if iteration % config.d_per_g == 0:
+        if updates_g:
             nets.discriminator.requires_grad_(False)
-            g_loss = g_loss_of(nets.discriminator(nets.generator(_latents(config, nets.g_latents))))
+            g_loss = g_loss_of(nets.discriminator(generated_images))
             for param, gradient in zip(g_params, torch.autograd.grad(g_loss, g_params, allow_unused=True), strict=True):
                 param.grad = gradient
             nets.discriminator.requires_grad_(True)
@@ -218,15 +220,16 @@ def train(
             nets.evaluated.eval()
             started = time.perf_counter()
             try:
-                value = measure(generated(nets.evaluated, latents))
-                pictures = next(generated(nets.evaluated, latents[:PICTURES])).cpu()
+                batches = generated(nets.evaluated, latents)
+                first = next(batches)
+                value = measure(chain([first], batches))
             except FloatingPointError as error:
                 yield Diverged(reason=f"{error} at iteration {iteration}", **moment)
                 return
             nets.evaluated.train()
             seconds = time.perf_counter() - started
             yield Evaluated(metric=measure.key, value=value, evaluation_seconds=seconds, **moment)
-            yield Sampled(pictures=pictures, **moment)
+            yield Sampled(pictures=first[:PICTURES].cpu(), **moment)
             if not math.isfinite(value):
                 yield Diverged(reason=f"{measure.key} not finite at iteration {iteration}", **moment)
                 return

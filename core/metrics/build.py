@@ -94,7 +94,7 @@ def build_metric(metric: Metric, real: Tensor, *, device: torch.device | str, ca
         )
     features: Callable[[Tensor], Tensor]
     match metric:
-        case RoomsFrechet():
+        case RoomsFrechet(layer=layer):
             shipped = extractor_sha256()
             if metric.extractor and metric.extractor != shipped:
                 raise InputError(
@@ -102,10 +102,10 @@ def build_metric(metric: Metric, real: Tensor, *, device: torch.device | str, ca
                     "evaluation.metric.extractor to it, or use the version the config was made with"
                 )
             net = load_extractor(device)
-            identity = f"rooms16 {shipped}"
+            identity = f"rooms16 {layer} {shipped}"
 
             def features(images: Tensor) -> Tensor:
-                return net.features(images.to(device))
+                return net.features(images.to(device), layer)
 
         case CleanFid(mode=mode):
             file = inception_weights(mode)

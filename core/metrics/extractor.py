@@ -1,13 +1,13 @@
 """The rooms feature extractor: a small CNN that was trained to read a room's scene factors off a 16 x 16 image.
 
-Its 64 penultimate features take Inception's place in `fd_rooms`. `core.metrics.train_extractor` made the shipped
-weights; a network trained on anything else gives other numbers, hence `identity.extractor_sha256` is part of a config.
+Its features take Inception's place in `fd_rooms`. `core.metrics.train_extractor` made the shipped weights; a network
+trained on anything else gives other numbers, hence `identity.extractor_sha256` is part of a config.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from typing import Literal
 
 import safetensors.torch
 import torch
@@ -20,11 +20,13 @@ from core.errors import InputError
 from core.metrics.identity import WEIGHTS, extractor_sha256
 
 RESOLUTION = 16
-FEATURES = 64
+CHANNELS, BOTTLENECK = 80, 64
+
+Layer = Literal["pooled", "bottleneck"]
 
 
 class FactorNet(nn.Module):
-    """Four convolutions, 16 -> 8 -> 4 pixels, a linear map to `FEATURES` features, a linear head to the factors."""
+    """Four convolutions, 16 -> 8 -> 4 pixels, a linear map to a bottleneck, a linear head to the factors."""
 
     def __init__(self, targets: int = len(FACTOR_NAMES)) -> None:
         super().__init__()
@@ -35,21 +37,29 @@ class FactorNet(nn.Module):
             nn.ReLU(),
             nn.Conv2d(64, 64, 3, padding=1),
             nn.ReLU(),
-            nn.Conv2d(64, 80, 4, stride=2, padding=1),
+            nn.Conv2d(64, CHANNELS, 4, stride=2, padding=1),
             nn.ReLU(),
             nn.Flatten(),
-            nn.Linear(80 * 16, FEATURES),
+            nn.Linear(CHANNELS * 16, BOTTLENECK),
         )
-        self.head = nn.Sequential(nn.ReLU(), nn.Linear(FEATURES, targets))
+        self.head = nn.Sequential(nn.ReLU(), nn.Linear(BOTTLENECK, targets))
 
-    def features(self, images: Tensor) -> Tensor:
-        """uint8 [B, 3, R, R] -> float32 [B, 64]. See `at_16` for resolutions other than 16."""
-        features: Tensor = self.trunk(at_16(images) / 127.5 - 1)
-        return features
+    def features(self, images: Tensor, layer: Layer) -> Tensor:
+        """uint8 [B, 3, R, R] -> float32 [B, `CHANNELS` or `BOTTLENECK`]. See `at_16` for other resolutions than 16.
+
+        "pooled" is the last convolution, averaged over positions, what pool3 is in Inception.
+        """
+        features: Tensor = at_16(images) / 127.5 - 1
+        if layer == "bottleneck":
+            return self.trunk(features)  # type: ignore[no-any-return]
+        # Without the bottleneck's two layers, flattening and the linear map.
+        for module in self.trunk[:-2]:
+            features = module(features)
+        return features.mean(dim=(2, 3))
 
     def forward(self, images: Tensor) -> Tensor:
         """uint8 [B, 3, R, R] -> standardised factors, float32 [B, targets], in the order of `FACTOR_NAMES`."""
-        factors: Tensor = self.head(self.features(images))
+        factors: Tensor = self.head(self.features(images, "bottleneck"))
         return factors
 
 
@@ -82,10 +92,3 @@ def load_extractor(device: torch.device | str = "cpu") -> FactorNet:
         reason = str(error).splitlines()[0]
         raise InputError(f"{WEIGHTS.name} does not fit this version's network ({reason}): reinstall") from None
     return net.eval().requires_grad_(False).to(device)
-
-
-@torch.inference_mode()
-def rooms_features(net: FactorNet, images: Iterable[Tensor], device: torch.device | str = "cpu") -> Tensor:
-    """Features of batches of uint8 [B, 3, R, R] as one float64 [N, 64] on the CPU."""
-    batches = [net.features(batch.to(device)).double().cpu() for batch in images]
-    return torch.cat(batches) if batches else torch.empty(0, FEATURES, dtype=torch.float64)

@@ -86,8 +86,9 @@ def protocol(config: Config) -> dict[str, str]:
     metric, data = config.evaluation.metric, config.data
     resolution = f"{data.resolution} x {data.resolution}"
     match metric:
-        case RoomsFrechet():
-            extractor = f"rooms16, 64 features at 16 x 16 (sha256 {extractor_sha256()[:12]})"
+        case RoomsFrechet(layer=layer):
+            read = {"pooled": "80 pooled features", "bottleneck": "64 bottleneck features"}[layer]
+            extractor = f"rooms16, {read} at 16 x 16 (sha256 {extractor_sha256()[:12]})"
         case CleanFid(mode=mode):
             file = inception_file(mode)
             known = f"sha256 {file_sha256(file)[:12]}" if file else "fetched on first use"

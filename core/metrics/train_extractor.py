@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from core.data import rooms
-from core.metrics.extractor import FEATURES, RESOLUTION, FactorNet
+from core.metrics.extractor import BOTTLENECK, CHANNELS, RESOLUTION, FactorNet
 
 SEED = 16
 SCENES, VALIDATION = 49_152, 4_096
@@ -84,7 +84,8 @@ def main() -> None:
     stored = safetensors.torch.save({name: value.contiguous() for name, value in net.state_dict().items()})
     record = {
         "sha256": hashlib.sha256(stored).hexdigest(),
-        "features": FEATURES,
+        "pooled": CHANNELS,
+        "bottleneck": BOTTLENECK,
         "targets": len(explained),
         "r2_mean": round(explained.mean().item(), 4),
         "targets_above_0.3": int((explained > 0.3).sum()),

@@ -88,5 +88,6 @@ class StridedDiscriminator(nn.Module):
         x = F.leaky_relu(self.stem(F.pixel_unshuffle(images, self.patch)), LEAK)
         for halve in self.halvings:
             x = F.leaky_relu(halve(x), LEAK)
-        h = F.leaky_relu(self.hidden(x.flatten(1)), LEAK)
+        # Channels last, as the convolutions leave them: flattened any other way, both directions copy.
+        h = F.leaky_relu(self.hidden(x.permute(0, 2, 3, 1).flatten(1)), LEAK)
         return self.score(torch.cat([h, minibatch_std(h)], dim=1)).squeeze(1)

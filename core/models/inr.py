@@ -83,5 +83,5 @@ class Inr(nn.Module):
         x = x.expand(len(emitted_BE), -1, -1)
         for layer, numbers in zip(self.hidden_layers, hidden, strict=True):
             x = layer(x, numbers)
-            x = x.relu() if self.fourier else x.sin()
+            x = x.relu_() if self.fourier else x.sin()
         return self.rgb_layer(x, last).tanh()
