@@ -51,7 +51,7 @@ class FactorNet(nn.Module):
         """
         features: Tensor = at_16(images) / 127.5 - 1
         if layer == "bottleneck":
-            return self.trunk(features)  # type: ignore[no-any-return]
+            return self.trunk(features)
         # Without the bottleneck's two layers, flattening and the linear map.
         for module in self.trunk[:-2]:
             features = module(features)
