@@ -114,12 +114,16 @@ AnyScaling = Multiply | Put
 Scaling = Annotated[AnyScaling, Field(discriminator="kind")]
 
 
+def concerns(data: Mapping[str, Any], path: str, only: str | None = None) -> bool:
+    """Whether a config, as plain data, has this path; with `only`, whether the node around it is of that kind."""
+    if not patch.has(data, path):
+        return False
+    return only is None or patch.lookup(data, path.rpartition(".")[0]).get("kind") == only
+
+
 def applies(scaling: AnyScaling, data: Mapping[str, Any]) -> bool:
     """Whether a config, as plain data, has what this scaling scales."""
-    if not patch.has(data, scaling.path):
-        return False
-    parent = scaling.path.rpartition(".")[0]
-    return scaling.only is None or patch.lookup(data, parent).get("kind") == scaling.only
+    return concerns(data, scaling.path, scaling.only)
 
 
 class Profile(Node):

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ablations import patch
 from ablations.designs import in_order, ladder, variant_name
-from ablations.schema import Change, DesignName
+from ablations.schema import Change, DesignName, concerns
 from core.config import Config
 from reports import stats
 from reports.numbers import counted, factor, fixed, interval, listed, mean_sd, short
@@ -333,10 +333,7 @@ def scalings_table(results: Results) -> Table | None:
     for path, only, why in wanted:
         told: list[tuple[str, str]] = []
         for deck, here in pairs:
-            if not patch.has(deck, path) or not patch.has(here, path):
-                continue
-            parent = path.rpartition(".")[0]
-            if only is not None and patch.lookup(deck, parent).get("kind") != only:
+            if not concerns(deck, path, only) or not patch.has(here, path):
                 continue
             both = contrast(patch.lookup(deck, path), patch.lookup(here, path))
             if both not in told:

@@ -164,7 +164,7 @@ def main(runs: Path, jobs: int) -> None:
     for factor, pair in kept.items():
         both = geometric_mean([geometric_mean(proportional[c]) for c in pair])
         cells = [cell(proportional[c], factor == g_factor) for c in pair]
-        lines.append(row([f"{factor:g}", *cells, f"{both:.1f}"]))
+        lines.append(row([f"{factor:g}", *cells, f"{both:.3f}"]))
     lines += [
         "",
         "## Each end's first-layer scale, at the deck's rates times these factors",
@@ -205,7 +205,7 @@ def row(cells: Iterable[str]) -> str:
 
 def cell(values: Sequence[float], chosen: bool) -> str:
     mark = "**" if chosen else ""
-    return f"{', '.join(f'{value:.1f}' for value in values)} ({mark}{geometric_mean(values):.1f}{mark})"
+    return f"{', '.join(f'{value:.3f}' for value in values)} ({mark}{geometric_mean(values):.3f}{mark})"
 
 
 if __name__ == "__main__":
