@@ -1,12 +1,13 @@
 """Designs: which subsets of a study's changes are trained, and what each is called.
 
-A subset has one name whichever design asks for it: `baseline`, `all`, `baseline+x` (only x), `all-x` (all but x), and
-`baseline..x` (every change up to x, in the slide's order).
+A subset has one name whichever design asks for it: `baseline`, `all`, `baseline+x` (only x), `all-x` (all but x),
+`baseline..x` (every change up to x, in the slide's order), and `baseline+x+y` for any other.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import product
 from types import MappingProxyType
 
 from ablations.schema import DesignName, Study
@@ -44,17 +45,31 @@ def leave_one_out(study: Study) -> list[Subset]:
     return subsets
 
 
+def grid(study: Study) -> list[Subset]:
+    """Every combination of at most one change of each group, the first group's changes innermost."""
+    columns = [((), *((name,) for name in names)) for names in reversed(study.groups.values())]
+    return [in_order(study, {name for part in parts for name in part}) for parts in product(*columns)]
+
+
 DESIGNS: Mapping[DesignName, Callable[[Study], list[Subset]]] = MappingProxyType(
-    {"ladder": ladder, "add_one_in": add_one_in, "leave_one_out": leave_one_out}
+    {"ladder": ladder, "add_one_in": add_one_in, "leave_one_out": leave_one_out, "grid": grid}
 )
 
 
+def available(study: Study) -> list[DesignName]:
+    """The designs that make sense for a study: alternatives exclude each other, so they are never piled up."""
+    return ["add_one_in", "grid"] if study.groups else ["ladder", "add_one_in", "leave_one_out"]
+
+
 def variant_name(study: Study, subset: Subset) -> str:
-    """The one name of a subset. Raises ValueError for a subset that no rule names."""
+    """The one name of a subset."""
     order = tuple(change.name for change in study.changes)
+    joined = "+".join(("baseline", *subset))
     match subset:
         case ():
             return "baseline"
+        case _ if study.groups:
+            return joined
         case _ if subset == order:
             return "all"
         case (only,):
@@ -63,13 +78,13 @@ def variant_name(study: Study, subset: Subset) -> str:
             return f"all-{next(name for name in order if name not in subset)}"
         case _ if subset == order[: len(subset)]:
             return f"baseline..{subset[-1]}"
-    raise ValueError(f"no rule names the subset {subset} of {study.name}")
+    return joined
 
 
 def subset_named(study: Study, name: str) -> Subset:
     """The subset that a variant's name stands for. Raises KeyError for a name that no design gives."""
-    for design in DESIGNS.values():
-        for subset in design(study):
+    for design in available(study):
+        for subset in DESIGNS[design](study):
             if variant_name(study, subset) == name:
                 return subset
     raise KeyError(f"no design of {study.name} has a variant '{name}'")
@@ -81,10 +96,14 @@ def variant_title(study: Study, subset: Subset) -> str:
     titles = {change.name: change.title for change in study.changes}
     if name == "baseline":
         return "no change"
+    if study.groups:
+        return ", ".join(titles[change] for change in subset)
     if name == "all":
         return f"all {len(study.changes)} changes"
-    if name.startswith("baseline+"):
+    if len(subset) == 1:
         return f"only {titles[subset[0]]}"
     if name.startswith("all-"):
         return f"all but {titles[name.removeprefix('all-')]}"
-    return f"first {len(subset)}, up to {titles[subset[-1]]}"
+    if name.startswith("baseline.."):
+        return f"first {len(subset)}, up to {titles[subset[-1]]}"
+    return ", ".join(titles[change] for change in subset)

@@ -1,7 +1,8 @@
 """What a study is made of: sources, edits, changes, claims, profiles, and the study itself.
 
 A change is data: its edits replace whole nodes of the config, `before` must be what the base has there, and the edits
-of different changes never overlap. Changes therefore commute, and every design (`ablations.designs`) is well defined.
+of different changes never overlap, unless they are alternatives (one `group`), of which a variant has at most one.
+Changes therefore commute, and every design (`ablations.designs`) is well defined.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from ablations import patch
-from core.config import Config, Node, parse
+from core.config import AnyConfig, Node, parse
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-DesignName = Literal["ladder", "add_one_in", "leave_one_out"]
+DesignName = Literal["ladder", "add_one_in", "leave_one_out", "grid"]
 
 
 def plain(value: Any) -> Any:
@@ -50,11 +51,15 @@ class Edit(Node):
 
 
 class Change(Node):
-    """One documented change. `reading` says how an ambiguous source was read, and what else it could mean."""
+    """One change. `reading` says how an ambiguous source was read, and what else it could mean.
+
+    `source` is None for a change that the deck does not name. Changes of one `group` are alternatives.
+    """
 
     name: Name
     title: str
-    source: Source
+    source: Source | None
+    group: Name | None = None
     edits: tuple[Edit, ...] = Field(min_length=1)
     requires: tuple[Name, ...] = ()
     conflicts: tuple[Name, ...] = ()
@@ -66,7 +71,7 @@ class Claim(Node):
 
     The claim's direction is reproduced when the interval of the paired ratio `after` / `before` lies below 1 entirely,
     contradicted when it lies above 1, inconclusive otherwise. Its magnitude is compared only in the profile
-    `comparable_profile`, at `iterations`, on `dataset`; elsewhere it is "not comparable".
+    `comparable_profile`, at `iterations` where the deck says them, on `dataset`; elsewhere it is "not comparable".
     """
 
     name: Name
@@ -77,7 +82,7 @@ class Claim(Node):
     after: float
     metric: str
     dataset: str
-    iterations: PositiveInt
+    iterations: PositiveInt | None
     comparable_profile: Name
     remark: str | None = None
 
@@ -139,7 +144,7 @@ class Profile(Node):
     caveat: str | None = None
     seeds: PositiveInt = 3
 
-    def scaled(self, config: Config) -> Config:
+    def scaled(self, config: AnyConfig) -> AnyConfig:
         """`config` at this scale. Raises ValueError when an integer would not come out whole."""
         data = config.model_dump(mode="json")
         for scaling in self.scalings:
@@ -169,7 +174,7 @@ class Study(Node):
     title: str
     question: str
     source: Source
-    base: Config
+    base: AnyConfig
     changes: tuple[Change, ...]
     designs: tuple[DesignName, ...] = ("ladder",)
     profiles: tuple[Profile, ...]
@@ -190,6 +195,8 @@ class Study(Node):
                     found = patch.lookup(base, edit.path)
                     raise ValueError(f"change {change.name}: {edit.path} is {found} in the base, not {edit.before}")
                 for other in self.changes[index + 1 :]:
+                    if change.group is not None and change.group == other.group:
+                        continue
                     for theirs in other.edits:
                         if patch.overlap(edit.path, theirs.path):
                             raise ValueError(f"changes {change.name} and {other.name} both edit {edit.path}")
@@ -197,12 +204,22 @@ class Study(Node):
 
     @model_validator(mode="after")
     def _scalings_find_something(self) -> Study:
-        ends = [self.base, self.folded(change.name for change in self.changes)]
+        # Whatever a scaling is for, the base has it or the change that brings it.
+        ends = [self.folded(subset) for subset in ((), *((change.name,) for change in self.changes))]
         for profile in self.profiles:
             for scaling in profile.scalings:
                 if not any(applies(scaling, config.model_dump(mode="json")) for config in ends):
                     raise ValueError(f"profile {profile.name} scales {scaling.path}, which no variant has")
         return self
+
+    @property
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """The names of the changes of each group, in order; empty where no change is another's alternative."""
+        found: dict[str, tuple[str, ...]] = {}
+        for change in self.changes:
+            if change.group is not None:
+                found[change.group] = (*found.get(change.group, ()), change.name)
+        return found
 
     def change(self, name: str) -> Change:
         """The change of that name. Raises KeyError."""
@@ -218,8 +235,8 @@ class Study(Node):
                 return profile
         raise KeyError(f"study {self.name} has no profile '{name}': it has {', '.join(p.name for p in self.profiles)}")
 
-    def folded(self, changes: Iterable[str]) -> Config:
-        """The base with these changes applied, in the deck's numbers."""
+    def folded(self, changes: Iterable[str]) -> AnyConfig:
+        """The base with these changes applied, in the deck's numbers. Of alternatives, the last one stands."""
         data = self.base.model_dump(mode="json")
         for name in changes:
             for edit in self.change(name).edits:

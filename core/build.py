@@ -12,8 +12,12 @@ from core import losses
 from core.models.discriminator import ResNetDiscriminator, StridedDiscriminator
 from core.models.generator import Generator
 from core.models.inr import LayerFactory
+from core.models.layers.adain import AdaIN
+from core.models.layers.factorized import Factorized
 from core.models.layers.factorized_se import FactorizedSE
 from core.models.layers.linear import Linear
+from core.models.layers.mfilm import MFiLM
+from core.models.layers.se_linear import SELinear
 
 
 def build_layer(layer: cfg.Layer) -> LayerFactory:
@@ -21,6 +25,14 @@ def build_layer(layer: cfg.Layer) -> LayerFactory:
     match layer:
         case cfg.Linear():
             return Linear
+        case cfg.SELinear(scale_inside=scale_inside):
+            return partial(SELinear, scale_inside=scale_inside)
+        case cfg.MFiLM(normalise=normalise, scale=scale):
+            return partial(MFiLM, normalise=normalise, scale=scale)
+        case cfg.Factorized(rank=rank, root_rank=root_rank):
+            return partial(Factorized, rank=rank, root_rank=root_rank)
+        case cfg.AdaIN():
+            return AdaIN
         case cfg.FactorizedSE(rank=rank, root_rank=root_rank):
             return partial(FactorizedSE, rank=rank, root_rank=root_rank)
         case _:
@@ -29,7 +41,7 @@ def build_layer(layer: cfg.Layer) -> LayerFactory:
 
 def build_generator(config: cfg.Config) -> Generator:
     """The generator, initialised from torch's global random state."""
-    return Generator(config, build_layer(config.inr.layer))
+    return Generator(config.inr, config.data.resolution, build_layer(config.inr.layer), config.hypernetwork)
 
 
 def build_discriminator(config: cfg.Config) -> torch.nn.Module:

@@ -1,4 +1,5 @@
-"""The configuration of one training run: frozen pydantic models, one tagged union per axis, no torch.
+"""The configuration of one training run, a GAN's or a reconstruction's: frozen pydantic models, one tagged union per
+axis, no torch.
 
 Everything that changes a run's numbers is here and therefore in its identity (`digest`); what only changes speed or
 place (device, threads, folders) is nowhere in this file. Off is `None`. Defaults are the deck's starting point, the
@@ -10,9 +11,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    TypeAdapter,
+    model_validator,
+)
 
 
 class Node(BaseModel):
@@ -67,11 +78,16 @@ class Coordinates(Node):
 
 
 class Siren(Node):
-    """Sine activations everywhere. `scale` is the std of the first layer's weights: the deck's sqrt(2 / n_in) = 1 for
-    two coordinates (its sigma / 30 followed by a multiplication by 30 leaves exactly that)."""
+    """Sine activations everywhere. `scale` is the std of the first layer's pre-activation weights: the deck's
+    sqrt(2 / n_in) = 1 for two coordinates, 30 / (n_in sqrt(3)) = 8.66 in the official SIREN (Sitzmann et al. 2020).
+
+    `factor` is the deck's 30: weights of std scale / factor, their product times factor. Of weights that are emitted it
+    leaves nothing, forwards or backwards; of a shared layer's it makes steps of Adam `factor` times as large.
+    """
 
     kind: Literal["siren"] = "siren"
     scale: PositiveFloat = 1.0
+    factor: PositiveFloat = 30.0
 
 
 class Fourier(Node):
@@ -90,6 +106,39 @@ class Linear(Node):
     kind: Literal["linear"] = "linear"
 
 
+class SELinear(Node):
+    """A shared weight, every entry modulated by the sigmoid of an emitted number: n^2 + n numbers a layer.
+
+    `scale_inside` multiplies what was emitted by the weight's std before the sigmoid, as the public code does.
+    """
+
+    kind: Literal["se_linear"] = "se_linear"
+    scale_inside: bool = True
+
+
+class MFiLM(Node):
+    """A shared weight, scaled and shifted per output: 3n numbers a layer.
+
+    The deck's "mFiLM" is the default, "-norm" sets `normalise` off, "+scale" sets `scale` on (`core.models.layers.mfilm`
+    has the formulas; that of "mFiLM -norm +scale" alone is public).
+    """
+
+    kind: Literal["mfilm"] = "mfilm"
+    normalise: bool = True
+    scale: bool = False
+
+
+class Factorized(Node):
+    """An emitted rank-r product for a weight: 2nr + n numbers a layer.
+
+    `root_rank` divides the product by sqrt(rank), which the public code of 2020 did not.
+    """
+
+    kind: Literal["factorized"] = "factorized"
+    rank: PositiveInt = 10
+    root_rank: bool = False
+
+
 class FactorizedSE(Node):
     """A shared weight modulated by the sigmoid of an emitted rank-r product: 2nr + n numbers a layer.
 
@@ -101,17 +150,26 @@ class FactorizedSE(Node):
     root_rank: bool = False
 
 
-Layer = Annotated[Linear | FactorizedSE, Field(discriminator="kind")]
+class AdaIN(Node):
+    """A shared layer whose outputs are scaled and shifted per image: 2n numbers a layer."""
+
+    kind: Literal["adain"] = "adain"
+
+
+Layer = Annotated[Linear | SELinear | MFiLM | Factorized | FactorizedSE | AdaIN, Field(discriminator="kind")]
 
 
 class Inr(Node):
     """`depth` counts the coordinate layer and the hidden layers, all of `width`; the RGB layer comes on top.
 
     "64x5" is width 64, depth 5 (a reading: the deck may also mean five hidden layers above the coordinate layer).
+    `init` "deck" takes the layers' formulas as they stand; "unit" multiplies each by a constant, measured once, with
+    which pre-activations and the output start with mean square 1 (the coordinate layer keeps its scale).
     """
 
     basis: Basis = Siren()
     layer: Layer = Linear()
+    init: Literal["deck", "unit"] = "deck"
     width: PositiveInt = 64
     depth: int = Field(default=5, ge=2)
     coordinates: Coordinates = Coordinates()
@@ -277,15 +335,18 @@ class CleanFid(Node):
     mode: Literal["clean", "legacy_tensorflow", "legacy_pytorch"] = "legacy_pytorch"
 
 
-Metric = Annotated[RoomsFrechet | CleanFid, Field(discriminator="kind")]
+GanMetric = Annotated[RoomsFrechet | CleanFid, Field(discriminator="kind")]
 
 
 class Evaluation(Node):
     """Every `every` iterations and at the last: `metric` on fixed latents, of the EMA generator if there is one."""
 
-    metric: Metric = CleanFid()
+    metric: GanMetric = CleanFid()
     every: PositiveInt = 2000
     latents_seed: int = 8192
+
+
+# --- the two tasks ----------------------------------------------------------------------------------------------------
 
 
 class Config(Node):
@@ -295,6 +356,7 @@ class Config(Node):
     counts so). `images` shown after t iterations are t * batch_size.
     """
 
+    task: Literal["gan"] = "gan"
     data: Data = Rooms()
     inr: Inr = Inr()
     hypernetwork: Hypernetwork = Hypernetwork()
@@ -321,13 +383,72 @@ class Config(Node):
         return self
 
 
+class FreeParameters(Node):
+    """One vector of INR parameters per image, standard normal at first, optimised itself (public `StaticINRs`)."""
+
+    kind: Literal["free"] = "free"
+
+
+class LatentCodes(Node):
+    """One latent code per image, standard normal at first, and a hypernetwork; both are optimised."""
+
+    kind: Literal["latent_codes"] = "latent_codes"
+    hypernetwork: Hypernetwork = Hypernetwork(norm=None, residual_weight=0.1)
+
+
+Emitter = Annotated[FreeParameters | LatentCodes, Field(discriminator="kind")]
+
+
+class MeanAbsoluteError(Node):
+    """E|f - image| over images, pixels and channels in [-1, 1], of the images that are fitted. PSNR goes with it."""
+
+    kind: Literal["mae"] = "mae"
+
+
+class ErrorEvaluation(Node):
+    """Every `every` iterations and at the last: the error of what the iteration's parameters render."""
+
+    metric: MeanAbsoluteError = MeanAbsoluteError()
+    every: PositiveInt = 500
+
+
+class Reconstruction(Node):
+    """INRs fitted to a few images, the public code's `StaticINRsTrainer`: the experiment behind the deck's "MAE (50
+    imgs)".
+
+    `images` of the training set, drawn by the seed, are fitted together by full-batch Adam on the mean absolute error;
+    what a layer shares is trained jointly. The deck gives the 50 images; 128 x 128 pixels follow from its 3.6
+    iterations a second and 10 GB (a reading), rates and iterations are nowhere.
+    """
+
+    task: Literal["reconstruction"] = "reconstruction"
+    data: Data = Rooms(resolution=128)
+    images: PositiveInt = 50
+    inr: Inr = Inr(basis=Fourier(), width=256)
+    emitter: Emitter = FreeParameters()
+    learning_rate: PositiveFloat = 5e-4
+    optimizer: Adam = Adam(beta1=0.9, beta2=0.999)
+    precision: Literal["float32", "bfloat16"] = "float32"
+    iterations: PositiveInt = 5_000
+    evaluation: ErrorEvaluation = ErrorEvaluation()
+
+    @property
+    def batch_size(self) -> int:
+        """Images an iteration sees: all of them."""
+        return self.images
+
+
+Metric = GanMetric | MeanAbsoluteError
+AnyConfig = Annotated[Config | Reconstruction, Field(discriminator="task")]
+
+
 class Job(Node):
     """What one process trains: a config and a seed. The seed fixes data order, initial weights and latents alike.
 
     `schema_version` is part of the identity: it is raised whenever the same config would train to other numbers.
     """
 
-    config: Config
+    config: AnyConfig
     seed: int
     schema_version: Literal[2] = 2
 
@@ -338,6 +459,12 @@ class Job(Node):
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
-def parse(data: dict[str, Any]) -> Config:
-    """A config from plain data. Strict: raises `pydantic.ValidationError` for unknown keys and wrong types."""
-    return Config.model_validate_json(json.dumps(data))
+_any_config: TypeAdapter[Config | Reconstruction] = TypeAdapter(AnyConfig)
+
+
+def parse(data: Mapping[str, Any]) -> AnyConfig:
+    """A config from plain data, a GAN's where no `task` is named.
+
+    Strict: raises `pydantic.ValidationError` for unknown keys and wrong types.
+    """
+    return _any_config.validate_json(json.dumps({"task": "gan", **data}))

@@ -21,14 +21,43 @@ class _Event(BaseModel):
     seconds: float
 
 
+class LayerAtStart(BaseModel):
+    """One layer of an INR before the first iteration.
+
+    `pre_activation` is the root mean square of its outputs. The gradients are root mean squares over entries of those
+    of the mean over images of <rgb, noise> / sqrt(3 P): by the numbers emitted for the layer, and by the layer's own
+    parameters, None where it has no such.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+    pre_activation: float
+    emitted_gradient: float | None
+    own_gradient: float | None
+
+
 class Built(_Event):
-    """The networks stand. Counts of parameters: emitted per image, shared by all images, and per network."""
+    """The networks stand. Counts of parameters: emitted per image, shared by all images, and per network.
+
+    `macs` multiplications and additions render one image from its emitted numbers (those of matrix products).
+    `initial` is what the INR's layers do before the first iteration, from the coordinate layer to the RGB layer.
+    """
 
     kind: Literal["built"] = "built"
     emitted_parameters: int
     shared_parameters: int
     generator_parameters: int
-    discriminator_parameters: int
+    discriminator_parameters: int = 0
+    layer_parameters: int = 0
+    macs: int = 0
+    initial: tuple[LayerAtStart, ...] = ()
+
+
+class Fitted(_Event):
+    """The mean absolute error of the last iteration, before its step."""
+
+    kind: Literal["fitted"] = "fitted"
+    loss: float
 
 
 class Losses(_Event):
@@ -80,7 +109,7 @@ class Finished(_Event):
 
 
 Event = Annotated[
-    Built | Losses | Evaluated | Sampled | Checkpointed | Diverged | Finished, Field(discriminator="kind")
+    Built | Losses | Fitted | Evaluated | Sampled | Checkpointed | Diverged | Finished, Field(discriminator="kind")
 ]
 
 event_adapter: TypeAdapter[Event] = TypeAdapter(Event)

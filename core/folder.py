@@ -30,6 +30,7 @@ class Outcome(Node):
 
     Seconds are wall time: of training steps, of evaluations, and of the job in all, loading and recording included,
     summed over interruptions as far as they were recorded. `resumed` says whether it went on from a checkpoint.
+    `peak_memory` is in bytes (`core.memory`), of the process that ended the job; None where nobody could tell.
     """
 
     status: Status
@@ -38,6 +39,7 @@ class Outcome(Node):
     seconds: float
     evaluation_seconds: float
     job_seconds: float
+    peak_memory: int | None = None
     attempts: int = 1
     resumed: bool = False
 

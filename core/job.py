@@ -10,9 +10,9 @@ import subprocess
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, assert_never
 
 import filelock
 import numpy as np
@@ -29,13 +29,19 @@ from core.events import Checkpointed, Diverged, Event, Finished, Sampled
 from core.folder import Outcome, RunFolder, Status, write_whole
 from core.metrics.build import Measure, build_metric
 from core.metrics.identity import protocol
-from core.train import PICTURES, train
+from core.memory import PeakMemory
+from core.pixels import PICTURES
+from core.reconstruct import drawn, reconstruct
+from core.train import train
 
 CHECKPOINT_SECONDS = 10.0
 """Between checkpoints: what a kill may cost."""
 
 CHECKPOINT_COST_FACTOR = 20.0
 """At least this many times what writing the last one took, so that checkpoints stay below 5% of the time."""
+
+
+Begin = Callable[..., Iterator[Event]]
 
 
 class JobTaken(RuntimeError):
@@ -72,18 +78,17 @@ def run_job(
         torch.set_num_threads(threads)
         # Once per process, so not a part of what this job costs.
         images = _images(job.config.data, data_path, cache)
-        measure = _measure(job.config.evaluation.metric, job.config.data, data_path, cache, device)
+        begin = _task(job, images, data_path, cache, device)
+        memory = PeakMemory(device)
         started = time.perf_counter()
         folder.write("job.json", job.model_dump_json(indent=1) + "\n")
         folder.write("protocol.json", json.dumps(protocol(job.config), indent=1) + "\n")
         folder.write("provenance.json", json.dumps(provenance(device, threads), indent=1) + "\n")
         real_grid = folder.samples / "real.png"
         if not real_grid.exists():
-            # Spread over the set: images from a folder come sorted, one class after the other.
-            _write_grid(real_grid, images.real[:: max(1, len(images.real) // PICTURES)][:PICTURES])
-        yield from _Recording(folder, job, before.attempts + 1 if before else 1, started).of(
-            images.train, measure, device, stop
-        )
+            _write_grid(real_grid, _shown(job, images))
+        attempt = before.attempts + 1 if before else 1
+        yield from _Recording(folder, attempt, started, memory).of(begin, stop)
 
 
 def read_job(file: Path, seed: int) -> cfg.Job:
@@ -99,16 +104,41 @@ def read_job(file: Path, seed: int) -> cfg.Job:
         raise InputError(f"{file}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
 
 
+def _shown(job: cfg.Job, images: ImageSet) -> Tensor:
+    """Real images beside the generated ones: those that are fitted, or some of the metric's real set."""
+    if isinstance(job.config, cfg.Reconstruction):
+        return drawn(images.train, job.config, job.seed)[:PICTURES]
+    # Spread over the set: images from a folder come sorted, one class after the other.
+    return images.real[:: max(1, len(images.real) // PICTURES)][:PICTURES]
+
+
+def _task(job: cfg.Job, images: ImageSet, data_path: Path | None, cache: Path, device: str) -> Begin:
+    """What begins the job, given `resume` and `checkpoint_due`: all that can be refused is refused here."""
+    config = job.config
+    match config:
+        case cfg.Config():
+            measure = _measure(config.evaluation.metric, config.data, data_path, cache, device)
+            return partial(train, job, images.train, measure, device=device)
+        case cfg.Reconstruction():
+            if len(images.train) < config.images:
+                raise InputError(
+                    f"{config.images} images are to be fitted and the data has {len(images.train)}: lower images"
+                )
+            return partial(reconstruct, job, images.train, device=device)
+        case _:
+            assert_never(config)
+
+
 class _Recording:
     """Records a job's events into its folder while they pass through."""
 
-    def __init__(self, folder: RunFolder, job: cfg.Job, attempt: int, started: float) -> None:
-        self.folder, self.job, self.attempt, self.started = folder, job, attempt, started
+    def __init__(self, folder: RunFolder, attempt: int, started: float, memory: PeakMemory) -> None:
+        self.folder, self.attempt, self.started, self.memory = folder, attempt, started, memory
         self.job_seconds = self.evaluation_seconds = self.seconds = 0.0
         self.iteration = 0
         self.resumed = False
 
-    def of(self, images: Tensor, measure: Measure, device: str, stop: Callable[[], bool]) -> Iterator[Event]:
+    def of(self, begin: Begin, stop: Callable[[], bool]) -> Iterator[Event]:
         checkpoint = read_checkpoint(self.folder)
         self.resumed = checkpoint is not None
         if checkpoint:
@@ -120,7 +150,7 @@ class _Recording:
             return stop() or time.perf_counter() - saved > max(CHECKPOINT_SECONDS, CHECKPOINT_COST_FACTOR * cost)
 
         resume = checkpoint["state"] if checkpoint else None
-        events = train(self.job, images, measure, device=device, resume=resume, checkpoint_due=checkpoint_due)
+        events = begin(resume=resume, checkpoint_due=checkpoint_due)
         try:
             with self.folder.events_file.open("ab") as stream:
                 for event in events:
@@ -184,6 +214,7 @@ class _Recording:
             seconds=self.seconds,
             evaluation_seconds=self.evaluation_seconds,
             job_seconds=self._total(),
+            peak_memory=self.memory.peak(),
             attempts=self.attempt,
             resumed=self.resumed,
         )
@@ -212,7 +243,7 @@ def _images(data: cfg.Data, path: Path | None, cache: Path) -> ImageSet:
 
 
 @lru_cache(maxsize=2)
-def _measure(metric: cfg.Metric, data: cfg.Data, path: Path | None, cache: Path, device: str) -> Measure:
+def _measure(metric: cfg.GanMetric, data: cfg.Data, path: Path | None, cache: Path, device: str) -> Measure:
     return build_metric(metric, _images(data, path, cache).real, device=device, cache=cache)
 
 

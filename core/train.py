@@ -20,14 +20,15 @@ from torch import Tensor
 from core import config as cfg
 from core import penalties
 from core.build import build_discriminator, build_generator, build_loss, build_optimizer
+from core.diagnose import at_start, macs
 from core.errors import InputError
 from core.events import Built, Checkpointed, Diverged, Evaluated, Event, Finished, Losses, Sampled
 from core.models.ema import ExponentialAverage
 from core.models.generator import Generator
+from core.pixels import PICTURES, to_uint8, to_unit_range
 from core.streams import Shuffled, initialising, stream
 
 SAMPLE_BATCH = 256
-PICTURES = 64
 
 
 class Measure(Protocol):
@@ -37,16 +38,6 @@ class Measure(Protocol):
     def key(self) -> str: ...
 
     def __call__(self, images: Iterator[Tensor]) -> float: ...
-
-
-def to_unit_range(images: Tensor) -> Tensor:
-    """uint8 [B, 3, R, R] -> float in [-1, 1]."""
-    return images.float().div_(127.5).sub_(1)
-
-
-def to_uint8(images: Tensor) -> Tensor:
-    """[-1, 1] -> uint8, rounded: generated images are quantised as real ones are."""
-    return images.add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
 
 
 @torch.inference_mode()
@@ -91,7 +82,7 @@ class _Networks:
     """The networks, their optimisers and random streams: all that changes while a job trains."""
 
     def __init__(self, job: cfg.Job, images: Tensor, device: torch.device) -> None:
-        config, seed = job.config, job.seed
+        config, seed = _gan(job), job.seed
         with initialising(seed, "generator"):
             self.generator = build_generator(config).to(device)
         with initialising(seed, "discriminator"):
@@ -143,7 +134,7 @@ def train(
     `resume` is the state of a `Checkpointed` event: the events after it are those of the uninterrupted job, bit for bit
     on the same machine with the same number of threads. `checkpoint_due` is asked after every iteration.
     """
-    config, device = job.config, torch.device(device)
+    config, device = _gan(job), torch.device(device)
     images = images.to(device)
     nets = _Networks(job, images, device)
     g_params = list(nets.generator.parameters())
@@ -160,7 +151,7 @@ def train(
         iteration, spent = resume["iteration"], resume["seconds"]
         means.load_state_dict(resume["means"])
     else:
-        yield _built(nets)
+        yield _built(nets, latents)
     since = time.perf_counter()
 
     def now() -> dict[str, Any]:
@@ -249,6 +240,12 @@ def train(
     yield Finished(generator=nets.evaluated.state_dict(), **now())
 
 
+def _gan(job: cfg.Job) -> cfg.Config:
+    if not isinstance(job.config, cfg.Config):
+        raise TypeError(f"a job of task '{job.config.task}' is no GAN")
+    return job.config
+
+
 def _count(config: cfg.Config) -> int:
     return max(config.evaluation.metric.samples, PICTURES)
 
@@ -273,7 +270,13 @@ def _penalty(penalty: cfg.Penalty, nets: _Networks, real: Tensor, real_scores: T
             assert_never(penalty)
 
 
-def _built(nets: _Networks) -> Built:
+def _built(nets: _Networks, latents: Tensor) -> Built:
+    # In evaluation mode: looking must not move the running statistics of a batch norm.
+    nets.generator.eval()
+    with torch.no_grad():
+        emitted = nets.generator.hypernetwork(latents[:PICTURES])
+    initial, products = at_start(nets.generator, emitted), macs(nets.generator, emitted)
+    nets.generator.train()
     shared = sum(parameter.numel() for parameter in nets.generator.inr.parameters())
     return Built(
         iteration=0,
@@ -283,6 +286,9 @@ def _built(nets: _Networks) -> Built:
         shared_parameters=shared,
         generator_parameters=sum(parameter.numel() for parameter in nets.generator.parameters()),
         discriminator_parameters=sum(parameter.numel() for parameter in nets.discriminator.parameters()),
+        layer_parameters=nets.generator.inr.hidden_layers[0].emitted,  # type: ignore[arg-type]
+        macs=products,
+        initial=initial,
     )
 
 

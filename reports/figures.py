@@ -50,6 +50,11 @@ _STYLE = {
 }
 
 
+def palette(count: int) -> list[str]:
+    """That many colours, told apart by most colour-blind readers up to ten."""
+    return [str(colour) for colour in seaborn.color_palette("colorblind", count).as_hex()]
+
+
 @contextmanager
 def style() -> Iterator[None]:
     """The look of every figure, for as long as it is drawn and saved."""

@@ -14,7 +14,8 @@ from core.errors import InputError
 from reports import markdown, pdf
 from reports.page import Document, Figure
 from reports.results import Results, load
-from reports.sections import FIGURES, Report, all_sections, subtitle
+from reports.layouts import sections_of
+from reports.sections import FIGURES, Report, subtitle
 
 
 def render(study: str, *, runs: Path, setting: str | None = None, out: Path | None = None) -> Path:
@@ -44,7 +45,7 @@ def compose(results: Results, folder: Path) -> Document:
         title=results.study.title,
         subtitle=subtitle(results),
         footer=f"{results.plan.study} · {results.plan.setting}",
-        blocks=tuple(all_sections(report)),
+        blocks=tuple(sections_of(results.study.name)(report)),
     )
 
 

@@ -36,6 +36,9 @@ JOB_COLUMNS = (
     "job_seconds",
     "attempts",
     "reason",
+    "peak_memory",
+    "macs",
+    "layer_parameters",
     "emitted_parameters",
     "generator_parameters",
     "discriminator_parameters",
@@ -89,6 +92,12 @@ class Results:
     def last(self, variant: PlannedVariant) -> np.ndarray:
         """The value at the last iteration per planned seed: inf where it diverged, NaN where it has not got there."""
         return np.array([self.job(variant, seed)["value"] for seed in self.plan.seeds], dtype=float)
+
+    def last_of(self, variant: PlannedVariant, metric: str) -> np.ndarray:
+        """The value of another recorded metric at the last iteration per planned seed, NaN where there is none."""
+        mine = self.tidy[(self.tidy["variant"] == variant.name) & (self.tidy["metric"] == metric)]
+        there = mine[mine["iteration"] == variant.config.iterations].set_index("seed")["value"].to_dict()
+        return np.array([there.get(seed, np.nan) for seed in self.plan.seeds], dtype=float)
 
     def at(self, variant: PlannedVariant, iteration: int) -> np.ndarray:
         """The value at `iteration` per planned seed: inf from where it diverged, NaN where it was not measured."""
@@ -180,13 +189,16 @@ def read_jobs(plan: Plan, runs: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     return as_frame(tidy, TIDY_COLUMNS), as_frame(jobs, JOB_COLUMNS)
 
 
+WHOLE = ("seed", "iteration", "images", "attempts", "peak_memory", "macs")
+
+
 def as_frame(rows: list[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame:
     """A frame with these columns, whole numbers kept whole where some are missing."""
     frame = pd.DataFrame(rows, columns=list(columns))
     for column in columns:
         if column in ("value", "seconds", "evaluation_seconds", "job_seconds"):
             frame[column] = frame[column].astype("float64")
-        elif column in ("seed", "iteration", "images", "attempts") or column.endswith("_parameters"):
+        elif column in WHOLE or column.endswith("_parameters"):
             frame[column] = frame[column].astype("Int64")
     return frame
 
@@ -214,7 +226,12 @@ def read_job(plan: Plan, variant: PlannedVariant, seed: int, runs: Path) -> tupl
     ]
     if status == "diverged" and outcome is not None:
         rows += end_of_divergence(common, job, outcome.iteration, outcome.seconds, rows, events)
-    final = {row["iteration"]: row["value"] for row in rows}.get(job.config.iterations)
+    reported = job.config.evaluation.metric.kind
+    if rows and reported not in {row["metric"] for row in rows}:
+        reported = rows[0]["metric"]
+    final = next(
+        (r["value"] for r in rows if r["metric"] == reported and r["iteration"] == job.config.iterations), None
+    )
     value = np.inf if status == "diverged" else final if status == "finished" and final is not None else np.nan
     built = next((event for event in reversed(events) if isinstance(event, Built)), None)
     reached = outcome.iteration if outcome else events[-1].iteration if events else None
@@ -228,6 +245,9 @@ def read_job(plan: Plan, variant: PlannedVariant, seed: int, runs: Path) -> tupl
         "job_seconds": outcome.job_seconds if outcome else np.nan,
         "attempts": outcome.attempts if outcome else None,
         "reason": outcome.reason if outcome else None,
+        "peak_memory": outcome.peak_memory if outcome else None,
+        "macs": built.macs if built else None,
+        "layer_parameters": built.layer_parameters if built else None,
         "emitted_parameters": built.emitted_parameters if built else None,
         "generator_parameters": built.generator_parameters if built else None,
         "discriminator_parameters": built.discriminator_parameters if built else None,

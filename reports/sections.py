@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 
-from ablations.designs import DESIGNS, ladder, variant_name
+from ablations.designs import ladder, variant_name
 from ablations.schema import DesignName
 from reports import figures, stats, tables
 from reports.commands import planned_designs, reproduce_commands, train_command
@@ -39,7 +39,16 @@ DESIGN_TITLES: dict[DesignName, str] = {
 PILOT = 3
 """Up to this many seeds a study is a pilot, and its report says so."""
 
-FIGURES = ("ladder.svg", "effects.svg", "curves.svg", "samples.png")
+FIGURES = (
+    "ladder.svg",
+    "effects.svg",
+    "curves.svg",
+    "samples.png",
+    "tradeoff.svg",
+    "reconstructions.png",
+    "rankings.svg",
+    "scales.svg",
+)
 """Every figure that a report may have."""
 
 PAGE_INCHES = 8.2
@@ -315,7 +324,7 @@ def single_changes(report: Report) -> list[Block]:
     results = report.results
     blocks: list[Block] = [Heading("Each change by itself: on nothing, and taken out of everything")]
     effects = report.effects
-    designs = list(DESIGNS)
+    designs = list(effects)
     tested = {design: [e for e in effects[design] if e.word != "not tested"] for design in designs}
     if any(e.effect is not None and e.effect.ratio is not None for design in designs for e in effects[design]):
         rows = [

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import spearmanr
 from scipy.stats import t as student
 
 EXACT_UP_TO = 20
@@ -192,3 +193,45 @@ def spread_apart(positions: ArrayLike, gap: float) -> NDArray[np.float64]:
     moved = np.empty_like(x)
     moved[order] = flat + gap * np.arange(x.size)
     return moved
+
+
+# --- orders -----------------------------------------------------------------------------------------------------------
+
+
+def rank_correlation(one: ArrayLike, other: ArrayLike) -> float:
+    """Spearman's rank correlation."""
+    return float(spearmanr(one, other).statistic)
+
+
+@dataclass(frozen=True)
+class RankCorrelation:
+    """Spearman's rho of the means, and the 2.5% and 97.5% quantiles of it over resampled seeds."""
+
+    items: int
+    rho: float
+    low: float
+    high: float
+
+
+def seed_bootstrap_rank_correlation(
+    one: ArrayLike, other: ArrayLike, draws: int = 4000, level: float = 0.95
+) -> RankCorrelation | None:
+    """Rank correlation over items of two [items, seeds] tables, each item's mean taken over seeds.
+
+    The interval resamples seeds within every item and table: it says how far training noise moves the order of these
+    items, not what other items would do. Items with a missing or diverged value are left out; None below three.
+    """
+    a, b = np.asarray(one, dtype=float), np.asarray(other, dtype=float)
+    kept = np.isfinite(a).all(axis=1) & np.isfinite(b).all(axis=1)
+    a, b = a[kept], b[kept]
+    if len(a) < 3:
+        return None
+    rng = np.random.default_rng(0)
+
+    def resampled(table: NDArray[np.float64]) -> NDArray[np.float64]:
+        picks = rng.integers(table.shape[1], size=(draws, *table.shape))
+        return np.take_along_axis(table[None], picks, axis=2).mean(axis=2)
+
+    rhos = [rank_correlation(x, y) for x, y in zip(resampled(a), resampled(b), strict=True)]
+    low, high = np.nanquantile(rhos, [(1 - level) / 2, (1 + level) / 2])
+    return RankCorrelation(len(a), rank_correlation(a.mean(axis=1), b.mean(axis=1)), float(low), float(high))

@@ -26,12 +26,13 @@ from studies.plan import overridden
 
 def slide_words(quote: str) -> str:
     """The deck's words with its one piece of mark-up set as what it stands for."""
-    return quote.replace(r"\rightarrow", "→")
+    return quote.replace(r"\rightarrow", "→").replace(r"\sigma_1", "σ₁").replace(r"\sigma", "σ")
 
 
 # --- the metric -------------------------------------------------------------------------------------------------------
 
 METRICS = {
+    "mae": ("MAE", "MAE in [−1, 1]"),
     "fd_rooms": ("FD", "rooms FD (a proxy, not an FID)"),
     "clean_fid": ("FID", "FID (Inception, clean-fid)"),
 }
@@ -372,7 +373,8 @@ def changes_table(results: Results) -> Table:
         deck, here = (
             edits_in(change, before, after.model_dump(mode="json")) for before, after in zip(base, changed, strict=True)
         )
-        rows.append((str(index), f"“{slide_words(change.source.quote)}”", deck, here, change.reading or ""))
+        said = f"“{slide_words(change.source.quote)}”" if change.source else f"{change.title} (not the deck's)"
+        rows.append((str(index), said, deck, here, change.reading or ""))
     return Table(
         columns=(
             Column("", "right"),
@@ -382,9 +384,17 @@ def changes_table(results: Results) -> Table:
             Column("reading", share=2.0),
         ),
         rows=tuple(rows),
-        caption=f"The {len(rows)} documented changes of the slide “{results.study.source.slide}”, in its order.",
+        caption=changes_caption(results),
         size=7.4,
     )
+
+
+def changes_caption(results: Results) -> str:
+    """What the table of changes lists."""
+    changes, slide = results.study.changes, results.study.source.slide
+    if all(change.source is not None and change.source.slide == slide for change in changes):
+        return f"The {len(changes)} documented changes of the slide “{slide}”, in its order."
+    return f"The {len(changes)} changes of this study. Quoted words are the slide's “{slide}” or another's."
 
 
 def edits_in(change: Change, before: Mapping[str, Any], after: Mapping[str, Any]) -> Text:

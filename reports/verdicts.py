@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from ablations.designs import DESIGNS, in_order, ladder, variant_name
+from ablations.designs import DESIGNS, available, in_order, ladder, variant_name
 from ablations.schema import Change, Claim, DesignName, Study
 from reports import stats
 from reports.results import Results
@@ -21,7 +21,7 @@ from reports.results import Results
 Direction = Literal["reproduced", "contradicted", "inconclusive", "not tested"]
 Word = Literal["helps", "hurts", "inconclusive", "diverged", "same config", "not tested"]
 
-METRIC_OF_THE_FIELD = {"clean_fid": "FID"}
+METRIC_OF_THE_FIELD = {"clean_fid": "FID", "mae": "MAE"}
 """What claims call the metric that a config names; any other metric is nobody else's."""
 
 
@@ -119,7 +119,7 @@ def what_differs(claim: Claim, results: Results) -> tuple[str, ...]:
     if plan.data_name.casefold() != claim.dataset.casefold():
         differs.append(f"dataset: {plan.data_name} here, {claim.dataset} there")
     iterations = sorted({v.config.iterations for v in plan.variants})
-    if iterations and iterations != [claim.iterations]:
+    if claim.iterations is not None and iterations and iterations != [claim.iterations]:
         differs.append(f"iterations: {', '.join(f'{i:,}' for i in iterations)} here, {claim.iterations:,} there")
     metrics = sorted({v.config.evaluation.metric.kind for v in plan.variants})
     if any(METRIC_OF_THE_FIELD.get(metric) != claim.metric for metric in metrics):
@@ -130,7 +130,7 @@ def what_differs(claim: Claim, results: Results) -> tuple[str, ...]:
 
 
 def arms(study: Study, change: Change, design: DesignName) -> tuple[str, str]:
-    """The names of the variants without and with `change` that `design` compares."""
+    """The names of the variants without and with `change` that `design` compares. A grid compares no single pair."""
     everything = {c.name for c in study.changes}
     match design:
         case "ladder":
@@ -142,6 +142,8 @@ def arms(study: Study, change: Change, design: DesignName) -> tuple[str, str]:
         case "leave_one_out":
             dropped = {change.name} | {c.name for c in study.changes if change.name in c.requires}
             without, with_it = in_order(study, everything - dropped), in_order(study, everything)
+        case "grid":
+            raise ValueError("a grid has many pairs for one change")
     return variant_name(study, without), variant_name(study, with_it)
 
 
@@ -173,7 +175,9 @@ def judge_change(change: Change, design: DesignName, results: Results, level: fl
 def judge_changes(results: Results, level: float = 0.95) -> dict[DesignName, list[ChangeEffect]]:
     """Every change in every design, in the study's order."""
     return {
-        design: [judge_change(change, design, results, level) for change in results.study.changes] for design in DESIGNS
+        design: [judge_change(change, design, results, level) for change in results.study.changes]
+        for design in available(results.study)
+        if design != "grid"
     }
 
 
@@ -228,4 +232,4 @@ def end_to_end_at_equal_seconds(results: Results, before: str, after: str) -> En
 
 def designs_with(study: Study, name: str) -> list[DesignName]:
     """The designs that train the variant of that name."""
-    return [d for d, subsets in DESIGNS.items() if name in [variant_name(study, s) for s in subsets(study)]]
+    return [d for d in available(study) if name in [variant_name(study, s) for s in DESIGNS[d](study)]]

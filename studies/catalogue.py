@@ -8,7 +8,7 @@ import importlib
 from ablations.schema import Study
 from core.errors import InputError
 
-NAMES: tuple[str, ...] = ("changes_overview",)
+NAMES: tuple[str, ...] = ("changes_overview", "inr_layers", "inr_layers_gan", "siren_vs_fourier")
 
 
 def study(name: str) -> Study:

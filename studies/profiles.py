@@ -34,12 +34,23 @@ def cpu(
     generator_factor: float,
     discriminator_factor: float,
     emission: Emission,
-    siren_scale: float,
-    fourier_scale: float,
+    siren_scale: float | None,
+    fourier_scale: float | None,
 ) -> Profile:
-    """The `cpu` profile with these free choices; `studies.choose_cpu_profile` makes its candidates with it."""
+    """The `cpu` profile with these free choices; `studies.choose_cpu_profile` makes its candidates with it.
+
+    A scale of None leaves the first layer's to the study, which asks about it.
+    """
     small = "networks in proportion to a 16×16 image"
     by_rule = "by the rule below"
+    scales = [
+        Put(path="inr.basis.scale", value=scale, only=basis, why=why)
+        for basis, scale, why in (
+            ("siren", siren_scale, by_rule),
+            ("fourier", fourier_scale, f"{by_rule}; 16×16 has no fine detail"),
+        )
+        if scale is not None
+    ]
     return Profile(
         name="cpu",
         title="the deck's numbers scaled down to two CPU cores: 16×16 embedded rooms, 640 iterations",
@@ -54,10 +65,7 @@ def cpu(
                 value=Coordinates(low=-1.0, high=1.0, sampling="centres", layer="generated"),
                 why="a symmetric range and no half-pixel shift; generated per image, as in the deck",
             ),
-            Put(path="inr.basis.scale", value=siren_scale, only="siren", why=by_rule),
-            Put(
-                path="inr.basis.scale", value=fourier_scale, only="fourier", why=f"{by_rule}; 16×16 has no fine detail"
-            ),
+            *scales,
             Put(
                 path="inr.layer.root_rank",
                 value=True,

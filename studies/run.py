@@ -20,7 +20,7 @@ import click
 from filelock import FileLock
 from rich.console import Console
 
-from ablations.designs import DESIGNS, variant_name
+from ablations.designs import DESIGNS, available, variant_name
 from ablations.schema import DesignName, Profile, Study
 from core.config import Images
 from core.errors import InputError
@@ -66,7 +66,7 @@ Examples
     help="The scale: cpu, or lsun64 for the deck's own numbers. Default: cpu; lsun64 where there is an accelerator (an "
     "NVIDIA device file, or CUDA_VISIBLE_DEVICES) and --data is given.",
 )
-@click.option("--design", "designs", metavar="NAMES", help=f"Comma list of {', '.join(DESIGNS)}; 'all' for all three.")
+@click.option("--design", "designs", metavar="NAMES", help=f"Comma list of {', '.join(DESIGNS)}; 'all' for all that the study has.")
 @click.option("--seeds", metavar="N|LIST", help="A number of seeds, or a comma list: 3 is 0,1,2 and '7,' is only 7.")
 @click.option(
     "--only",
@@ -210,7 +210,7 @@ def _plan(
     plan = make_plan(
         study,
         profile,
-        designs=list(DESIGNS) if only and designs is None else _designs(designs, study),
+        designs=available(study) if only and designs is None else _designs(designs, study),
         seeds=_seeds(seeds, profile.seeds),
         overrides=parsed,
         data=_images(study, profile, parsed, data_path) if data_path else None,
@@ -224,10 +224,12 @@ def _designs(text: str | None, study: Study) -> list[DesignName]:
         return list(study.designs)
     names = [name.strip() for name in text.split(",") if name.strip()]
     if names == ["all"]:
-        return list(DESIGNS)
+        return available(study)
     for name in names:
         if name not in DESIGNS:
             raise _nearest("design", name, [*DESIGNS, "all"])
+        if name not in available(study):
+            raise InputError(f"--design {name}: {study.name} has {', '.join(available(study))}")
     if not names:
         raise InputError("--design names no design")
     return cast(list[DesignName], list(dict.fromkeys(names)))
@@ -266,8 +268,8 @@ def _restricted(study: Study, plan: Plan, only: Sequence[str]) -> Plan:
     for name in only:
         variant = plan.variant(name)
         if variant is None:
-            for design, subsets in DESIGNS.items():
-                if name in (variant_name(study, subset) for subset in subsets(study)):
+            for design in available(study):
+                if name in (variant_name(study, subset) for subset in DESIGNS[design](study)):
                     raise InputError(f"the variant '{name}' is one of another design: add --design {design}")
             raise _nearest("variant", name, [v for planned in plan.variants for v in (planned.name, *planned.aliases)])
         kept.add(variant.name)

@@ -16,7 +16,7 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from core.config import CleanFid, Metric, RoomsFrechet
+from core.config import CleanFid, GanMetric, RoomsFrechet
 from core.errors import InputError
 from core.metrics.clean_fid import inception_features, inception_weights
 from core.metrics.extractor import load_extractor
@@ -81,7 +81,7 @@ def _features(extract: Callable[[Tensor], Tensor], images: Iterator[Tensor], lim
     return np.concatenate(found) if found else np.empty((0, 0))
 
 
-def build_metric(metric: Metric, real: Tensor, *, device: torch.device | str, cache: Path | None) -> Measure:
+def build_metric(metric: GanMetric, real: Tensor, *, device: torch.device | str, cache: Path | None) -> Measure:
     """The measure of `metric` against `real`, uint8 [M, 3, R, R], all of it.
 
     The real set's statistics are computed once per process and kept under `cache` (None: not on disk) by the content

@@ -10,7 +10,18 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import assert_never
 
-from core.config import CleanFid, Config, Images, Metric, Rooms, RoomsFrechet
+from core.config import (
+    AnyConfig,
+    CleanFid,
+    Config,
+    Images,
+    LatentCodes,
+    MeanAbsoluteError,
+    Metric,
+    Reconstruction,
+    Rooms,
+    RoomsFrechet,
+)
 from core.errors import InputError
 
 WEIGHTS = Path(__file__).with_name("rooms16.safetensors")
@@ -74,15 +85,35 @@ def title(metric: Metric) -> str:
             return "rooms Frechet distance (proxy, not FID)"
         case CleanFid(mode=mode, samples=samples):
             return f"FID (clean-fid, {mode}, {samples} samples)"
+        case MeanAbsoluteError():
+            return "mean absolute error of the fitted images, in [-1, 1]"
         case _:
             assert_never(metric)
 
 
-def protocol(config: Config) -> dict[str, str]:
+def protocol(config: AnyConfig) -> dict[str, str]:
     """What a number of this config was measured with, for people: metric, title, extractor, samples, real set, ...
 
     Reads the record of the shipped extractor, and the Inception weights file where there is one, to name their hashes.
     """
+    return _of_fit(config) if isinstance(config, Reconstruction) else _of_gan(config)
+
+
+def _of_fit(config: Reconstruction) -> dict[str, str]:
+    data, coded = config.data, isinstance(config.emitter, LatentCodes)
+    source = f"rooms (renderer {data.renderer}, seed {data.seed})" if isinstance(data, Rooms) else "images given"
+    return {
+        "metric": config.evaluation.metric.kind,
+        "title": title(config.evaluation.metric),
+        "images": f"{config.images} of the training {source}, drawn by the seed, {data.resolution} x {data.resolution}",
+        "parameters": "through latent codes and a hypernetwork, both fitted" if coded else "free, one vector an image",
+        "loss": "the same mean absolute error, full batch, all pixels",
+        "precision": config.precision,
+        "quantisation": "none: the images that the networks render are compared in floating point",
+    }
+
+
+def _of_gan(config: Config) -> dict[str, str]:
     metric, data = config.evaluation.metric, config.data
     resolution = f"{data.resolution} x {data.resolution}"
     match metric:

@@ -1,4 +1,4 @@
-"""The generator of INR-GAN: one image is one INR, rendered at any resolution."""
+"""From INR parameters to images: one image is one INR, rendered at any resolution."""
 
 from torch import Tensor, nn
 
@@ -7,18 +7,19 @@ from core.models.hypernetwork import Hypernetwork
 from core.models.inr import Inr, LayerFactory, pixel_coordinates
 
 
-class Generator(nn.Module):
-    """z -> INR parameters -> image. Renders at `resolution` unless told otherwise."""
+class Renderer(nn.Module):
+    """INR parameters -> image. Renders at `resolution` unless told otherwise."""
 
     coords_P2: Tensor
 
-    def __init__(self, config: cfg.Config, hidden_layer: LayerFactory) -> None:
+    def __init__(self, config: cfg.Inr, resolution: int, hidden_layer: LayerFactory) -> None:
         super().__init__()
-        self.coordinates = config.inr.coordinates
-        self.resolution = config.data.resolution
-        self.inr = Inr(config.inr, hidden_layer)
-        self.hypernetwork = Hypernetwork(config.hypernetwork, self.inr.emitted)
-        self.register_buffer("coords_P2", pixel_coordinates(self.resolution, self.coordinates), persistent=False)
+        self.coordinates = config.coordinates
+        self.resolution = resolution
+        self.inr = Inr(config, hidden_layer)
+        self.register_buffer("coords_P2", pixel_coordinates(resolution, self.coordinates), persistent=False)
+        if config.init == "unit":
+            self.inr.calibrate(self.coords_P2)
 
     def render(self, emitted_BE: Tensor, resolution: int | None = None) -> Tensor:
         """Images [B, 3, R, R] in (-1, 1) of emitted parameters."""
@@ -28,6 +29,16 @@ class Generator(nn.Module):
             coords = pixel_coordinates(size, self.coordinates).to(emitted_BE.device)
         rgb_BP3: Tensor = self.inr(emitted_BE, coords)
         return rgb_BP3.transpose(1, 2).reshape(-1, 3, size, size)
+
+
+class Generator(Renderer):
+    """The generator of INR-GAN: z -> INR parameters -> image."""
+
+    def __init__(
+        self, config: cfg.Inr, resolution: int, hidden_layer: LayerFactory, hypernetwork: cfg.Hypernetwork
+    ) -> None:
+        super().__init__(config, resolution, hidden_layer)
+        self.hypernetwork = Hypernetwork(hypernetwork, self.inr.emitted)
 
     def forward(self, z_BZ: Tensor, resolution: int | None = None) -> Tensor:
         """Images [B, 3, R, R] in (-1, 1) of latents [B, latent_dim]."""

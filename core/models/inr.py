@@ -8,12 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from core import config as cfg
+from core.models.layers.emitted import EmittedLayer
 from core.models.layers.linear import Linear
 
 BIAS_TO_WEIGHT_STD = 0.2
 """s_b = 0.2 s_w in every layer (public code: `bias_hid_layer_std_scale`, `bias_coords_layer_std_scale`)."""
 
-LayerFactory = Callable[..., nn.Module]
+CALIBRATION_IMAGES, CALIBRATION_PIXELS = 64, 256
+
+LayerFactory = Callable[..., EmittedLayer]
 """Called with (inputs, outputs, weight_std=, bias_std=)."""
 
 
@@ -27,17 +30,18 @@ def pixel_coordinates(resolution: int, coordinates: cfg.Coordinates) -> Tensor:
 
 
 class SharedLinear(nn.Module):
-    """A layer that all images share: nothing is emitted for it."""
+    """A layer that all images share: nothing is emitted for it. Its parameters are stored divided by `factor`."""
 
     emitted = 0
 
-    def __init__(self, inputs: int, outputs: int, *, weight_std: float, bias_std: float) -> None:
+    def __init__(self, inputs: int, outputs: int, *, weight_std: float, bias_std: float, factor: float = 1.0) -> None:
         super().__init__()
-        self.weight_IO = nn.Parameter(weight_std * torch.randn(inputs, outputs))
-        self.bias_O = nn.Parameter(bias_std * torch.randn(outputs))
+        self.factor = factor
+        self.weight_IO = nn.Parameter(weight_std / factor * torch.randn(inputs, outputs))
+        self.bias_O = nn.Parameter(bias_std / factor * torch.randn(outputs))
 
     def forward(self, x_BPI: Tensor, emitted_BE: Tensor) -> Tensor:
-        return x_BPI @ self.weight_IO + self.bias_O
+        return (x_BPI @ self.weight_IO + self.bias_O) * self.factor
 
 
 class Inr(nn.Module):
@@ -51,12 +55,15 @@ class Inr(nn.Module):
         super().__init__()
         self.fourier = isinstance(config.basis, cfg.Fourier)
         frequencies = config.width // 2 if self.fourier else config.width
-        coordinate_layer = SharedLinear if config.coordinates.layer == "shared" else Linear
         hidden_std = math.sqrt(2 / config.width)
         hidden = {"weight_std": hidden_std, "bias_std": BIAS_TO_WEIGHT_STD * hidden_std}
-        self.coordinate_layer = coordinate_layer(
-            2, frequencies, weight_std=config.basis.scale, bias_std=BIAS_TO_WEIGHT_STD * config.basis.scale
-        )
+        first = {"weight_std": config.basis.scale, "bias_std": BIAS_TO_WEIGHT_STD * config.basis.scale}
+        self.coordinate_layer: SharedLinear | Linear
+        if config.coordinates.layer == "shared":
+            factor = config.basis.factor if isinstance(config.basis, cfg.Siren) else 1.0
+            self.coordinate_layer = SharedLinear(2, frequencies, **first, factor=factor)
+        else:
+            self.coordinate_layer = Linear(2, frequencies, **first)
         self.hidden_layers = nn.ModuleList(
             hidden_layer(config.width, config.width, **hidden) for _ in range(config.depth - 1)
         )
@@ -72,16 +79,34 @@ class Inr(nn.Module):
         """Numbers emitted per image."""
         return sum(self.sizes)
 
+    def embedded(self, emitted_BE: Tensor, coords_P2: Tensor) -> Tensor:
+        """The coordinate layer's activations, [B, P, width], of its own emitted numbers."""
+        if self.sizes[0]:
+            x = self.coordinate_layer(coords_P2.expand(len(emitted_BE), -1, -1), emitted_BE)
+        else:
+            x = self.coordinate_layer(coords_P2, emitted_BE)
+        x = torch.cat([x.sin(), x.cos()], dim=-1) if self.fourier else x.sin()
+        return x.expand(len(emitted_BE), -1, -1)
+
+    def activated(self, x: Tensor) -> Tensor:
+        """Of a hidden layer's pre-activations, which are overwritten."""
+        return x.relu_() if self.fourier else x.sin()
+
     def forward(self, emitted_BE: Tensor, coords_P2: Tensor) -> Tensor:
         """RGB in (-1, 1), [B, P, 3], of the images whose parameters are `emitted_BE`."""
         first, *hidden, last = emitted_BE.split(self.sizes, dim=1)
-        if self.sizes[0]:
-            x = self.coordinate_layer(coords_P2.expand(len(emitted_BE), -1, -1), first)
-        else:
-            x = self.coordinate_layer(coords_P2, first)
-        x = torch.cat([x.sin(), x.cos()], dim=-1) if self.fourier else x.sin()
-        x = x.expand(len(emitted_BE), -1, -1)
+        x = self.embedded(first, coords_P2)
         for layer, numbers in zip(self.hidden_layers, hidden, strict=True):
-            x = layer(x, numbers)
-            x = x.relu_() if self.fourier else x.sin()
+            x = self.activated(layer(x, numbers))
         return self.rgb_layer(x, last).tanh()
+
+    @torch.no_grad()
+    def calibrate(self, coords_P2: Tensor) -> None:
+        """Brings every layer's pre-activations to mean square 1, first to last, for emitted standard normals."""
+        coords = coords_P2[:: max(1, len(coords_P2) // CALIBRATION_PIXELS)]
+        first, *hidden, last = torch.randn(CALIBRATION_IMAGES, self.emitted).split(self.sizes, dim=1)
+        x = self.embedded(first, coords)
+        for layer, numbers in zip(self.hidden_layers, hidden, strict=True):
+            cast(EmittedLayer, layer).calibrate(x, numbers)
+            x = self.activated(layer(x, numbers))
+        self.rgb_layer.calibrate(x, last)

@@ -10,7 +10,17 @@ from pydantic import ValidationError
 
 from ablations import patch
 from ablations.deck import CHANGES
-from ablations.designs import DESIGNS, add_one_in, ladder, leave_one_out, variant_name, variant_title
+from ablations.designs import (
+    DESIGNS,
+    add_one_in,
+    available,
+    grid,
+    ladder,
+    leave_one_out,
+    subset_named,
+    variant_name,
+    variant_title,
+)
 from ablations.schema import Change, Edit, Multiply, Profile, Put, Source, Study
 from core.config import Config, Ema, Fourier, LearningRates, Siren
 from studies.changes_overview import STUDY
@@ -121,3 +131,28 @@ def test_the_deck_profile_leaves_the_decks_numbers() -> None:
     everything = STUDY.profile("lsun64").scaled(STUDY.folded([c.name for c in CHANGES]))
     assert (everything.iterations, everything.batch_size, everything.inr.width) == (20_000, 64, 256)
     assert everything.optimizers.learning_rates == LearningRates(generator=0.0001, discriminator=0.0002)
+
+
+# --- alternatives -----------------------------------------------------------------------------------------------------
+
+
+def alternative(name: str, after: Any, group: str = "layer") -> Change:
+    return change(name, Edit(path="batch_size", before=32, after=after), group=group)
+
+
+def test_alternatives_may_edit_the_same_place_and_exclude_each_other() -> None:
+    study = small_study(alternative("small", 16), alternative("large", 64), change("ema", EMA.edits[0], group="average"))
+    assert study.groups == {"layer": ("small", "large"), "average": ("ema",)}
+    assert available(study) == ["add_one_in", "grid"]
+    assert grid(study) == [(), ("small",), ("large",), ("ema",), ("small", "ema"), ("large", "ema")]
+    names = [variant_name(study, subset) for subset in grid(study)]
+    assert names[-1] == "baseline+large+ema" and len(set(names)) == 6
+    assert all(subset_named(study, name) == subset for name, subset in zip(names, grid(study), strict=True))
+    assert variant_title(study, ("large", "ema")) == "large, ema"
+    with pytest.raises(ValueError, match="both edit batch_size"):
+        small_study(alternative("small", 16), alternative("large", 64, group="other"))
+
+
+def test_a_grid_without_groups_is_its_baseline() -> None:
+    assert grid(small_study(BATCH)) == [()]
+    assert available(small_study(BATCH)) == ["ladder", "add_one_in", "leave_one_out"]

@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from ablations.schema import DesignName
-from core.config import Data
-from core.events import Built, Diverged, Evaluated, Event, Finished, Losses
+from core.config import Data, Reconstruction
+from core.events import Built, Diverged, Evaluated, Event, Finished, LayerAtStart, Losses
 from core.folder import Outcome, RunFolder
 from studies.catalogue import study as declared_study
 from studies.plan import Plan, PlannedVariant, jobs_root, make_plan, record_plan
@@ -35,6 +35,7 @@ Place = tuple[str, int]
 
 def planned(
     runs: Path,
+    name: str = "changes_overview",
     *,
     designs: Sequence[DesignName] = ("ladder",),
     seeds: Sequence[int] = (0, 1, 2),
@@ -43,8 +44,8 @@ def planned(
     data_name: str | None = None,
     overrides: Mapping[str, object] | None = None,
 ) -> Plan:
-    """Records a plan of "changes_overview" at the profile cpu, of the variants named in `only` if it is given."""
-    study = declared_study("changes_overview")
+    """Records a plan of `name` at the profile cpu, of the variants named in `only` if it is given."""
+    study = declared_study(name)
     plan = make_plan(
         study, study.profile("cpu"), designs=designs, seeds=seeds, overrides=overrides, data=data, data_name=data_name
     )
@@ -84,8 +85,10 @@ def write_run(runs: Path, variant: PlannedVariant, seed: int, ending: str, *, me
     folder = RunFolder(jobs_root(runs), job)
     rng = np.random.default_rng([seed, *(ord(letter) for letter in variant.name)])
     final = (
-        19.0 * float(np.prod([TRUE_FACTORS[change] for change in variant.changes])) * float(np.exp(0.07 * rng.normal()))
+        19.0 * float(np.prod([TRUE_FACTORS.get(change, 1.2) for change in variant.changes])) * float(np.exp(0.07 * rng.normal()))
     )
+    if isinstance(config, Reconstruction):
+        return write_fit(runs, variant, config, seed, rng)
     stop = config.iterations if ending == "finished" else config.iterations // 2 + 50
     pace = 0.04 * (1 + 0.5 * (config.batch_size > 16)) * (1.5 if config.d_per_g == 1 else 1.0) * rng.uniform(0.95, 1.05)
     events: list[Event] = [
@@ -129,6 +132,54 @@ def write_run(runs: Path, variant: PlannedVariant, seed: int, ending: str, *, me
             job_seconds=pace * stop + 6,
         )
         folder.write("outcome.json", outcome.model_dump_json())
+    return folder
+
+
+def write_fit(
+    runs: Path, variant: PlannedVariant, config: Reconstruction, seed: int, rng: np.random.Generator
+) -> RunFolder:
+    """One finished run folder of a reconstruction; mFiLM's outputs start large and its error stays large."""
+    job = variant.job(seed)
+    folder = RunFolder(jobs_root(runs), job)
+    fails = "mfilm" in variant.changes and "unit_init" not in variant.changes
+    sizes = (1.0, 10.0, 900.0, 1e6) if fails else (1.0, 1.1, 0.9, 1.0)
+    initial = tuple(LayerAtStart(pre_activation=size, emitted_gradient=0.1, own_gradient=None) for size in sizes)
+    events: list[Event] = [
+        Built(
+            iteration=0,
+            images=0,
+            seconds=0.0,
+            emitted_parameters=100 * (1 + len(variant.name)),
+            shared_parameters=10,
+            generator_parameters=1000,
+            layer_parameters=100,
+            macs=820_000,
+            initial=initial,
+        )
+    ]
+    error = (0.9 if fails else 0.02 * 1.2 ** len(variant.changes)) * float(np.exp(0.07 * rng.normal()))
+    for iteration in range(config.evaluation.every, config.iterations + 1, config.evaluation.every):
+        at = {"iteration": iteration, "images": iteration * config.images, "seconds": 0.01 * iteration}
+        events.append(Evaluated(**at, metric="mae", value=error * config.iterations / iteration, evaluation_seconds=0.1))
+        events.append(Evaluated(**at, metric="psnr", value=30.0, evaluation_seconds=0.0))
+    end = {"iteration": config.iterations, "images": config.iterations * config.images, "seconds": 3.0}
+    events.append(Finished(**end, generator=None))
+    for name in (f"{config.iterations:06d}.png", "real.png"):
+        write_samples(folder, config.data.resolution, rng, name)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.events_file.write_text("".join(event.model_dump_json() + "\n" for event in events))
+    folder.write("job.json", job.model_dump_json())
+    folder.write("protocol.json", json.dumps({"metric": "mae"}))
+    folder.write("provenance.json", json.dumps(PROVENANCE))
+    outcome = Outcome(
+        status="finished",
+        iteration=config.iterations,
+        seconds=3.0,
+        evaluation_seconds=0.3,
+        job_seconds=3.5,
+        peak_memory=30 * 2**20,
+    )
+    folder.write("outcome.json", outcome.model_dump_json())
     return folder
 
 

@@ -1,0 +1,149 @@
+"""Fits INRs to a few images and yields what happens: the experiment behind the deck's "MAE (50 imgs)"."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, assert_never
+
+import torch
+from torch import Tensor
+
+from core import config as cfg
+from core.build import build_layer, build_optimizer
+from core.diagnose import at_start, macs
+from core.events import Built, Checkpointed, Diverged, Evaluated, Event, Finished, Fitted, Sampled
+from core.models.fitted import CodedInrs, FreeInrs
+from core.pixels import PICTURES, to_uint8, to_unit_range
+from core.streams import initialising, stream
+
+
+def drawn(images: Tensor, config: cfg.Reconstruction, seed: int) -> Tensor:
+    """The images that this seed fits, uint8 [N, 3, R, R], in the order of its draw."""
+    if len(images) < config.images:
+        raise ValueError(f"{config.images} images are to be fitted and the data has {len(images)}")
+    order = torch.randperm(len(images), generator=stream(seed, "images"))
+    return images[order[: config.images]]
+
+
+def build_inrs(config: cfg.Reconstruction) -> FreeInrs | CodedInrs:
+    """The INRs with what emits their parameters, initialised from torch's global random state."""
+    layer = build_layer(config.inr.layer)
+    match config.emitter:
+        case cfg.FreeParameters():
+            return FreeInrs(config.inr, config.data.resolution, layer, config.images)
+        case cfg.LatentCodes(hypernetwork=hypernetwork):
+            return CodedInrs(config.inr, config.data.resolution, layer, hypernetwork, config.images)
+        case _:
+            assert_never(config.emitter)
+
+
+def psnr(images: Tensor, targets: Tensor) -> float:
+    """Peak signal-to-noise ratio in dB of [N, 3, R, R] in [-1, 1], its mean over images."""
+    squared = (images - targets).double().square().mean(dim=(1, 2, 3))
+    return float((10 * torch.log10(4 / squared)).mean())
+
+
+def reconstruct(
+    job: cfg.Job,
+    images: Tensor,
+    *,
+    device: torch.device | str = "cpu",
+    resume: dict[str, Any] | None = None,
+    checkpoint_due: Callable[[], bool] = lambda: False,
+) -> Iterator[Event]:
+    """Fits the job's images, of uint8 [N, 3, R, R], and yields its events, `Finished` or `Diverged` last.
+
+    `resume` and `checkpoint_due` are as in `core.train.train`. The error of an evaluation is that of its iteration's
+    updated parameters.
+    """
+    config, device = job.config, torch.device(device)
+    if not isinstance(config, cfg.Reconstruction):
+        raise TypeError(f"a job of task '{config.task}' is not a reconstruction")
+    targets = to_unit_range(drawn(images, config, job.seed).to(device))
+    with initialising(job.seed, "generator"):
+        inrs = build_inrs(config).to(device)
+    optimizer = build_optimizer(config.optimizer, config.learning_rate, inrs)
+    iteration, spent = 0, 0.0
+    report_every = max(1, config.iterations // 50)
+
+    def rendered() -> Tensor:
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+            shown: Tensor = inrs()
+        return shown.float()
+
+    if resume:
+        inrs.load_state_dict(resume["inrs"])
+        optimizer.load_state_dict(resume["optimizer"])
+        iteration, spent = resume["iteration"], resume["seconds"]
+    else:
+        yield _built(inrs)
+    since = time.perf_counter()
+
+    def now() -> dict[str, Any]:
+        return {
+            "iteration": iteration,
+            "images": iteration * config.images,
+            "seconds": spent + time.perf_counter() - since,
+        }
+
+    while iteration < config.iterations:
+        iteration += 1
+        loss = (rendered() - targets).abs().mean()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+
+        last = iteration == config.iterations
+        if iteration % report_every == 0 or last:
+            value = loss.item()
+            if not math.isfinite(value):
+                yield Diverged(reason=f"loss not finite at iteration {iteration}", **now())
+                return
+            yield Fitted(loss=value, **now())
+
+        if iteration % config.evaluation.every == 0 or last:
+            moment = now()
+            started = time.perf_counter()
+            with torch.inference_mode():
+                shown = rendered()
+                error = (shown - targets).abs().mean().item()
+                if not math.isfinite(error):
+                    yield Diverged(reason=f"error not finite at iteration {iteration}", **moment)
+                    return
+                noise_ratio = psnr(shown, targets)
+            seconds = time.perf_counter() - started
+            yield Evaluated(metric="mae", value=error, evaluation_seconds=seconds, **moment)
+            yield Evaluated(metric="psnr", value=noise_ratio, evaluation_seconds=0.0, **moment)
+            yield Sampled(pictures=to_uint8(shown[:PICTURES]).cpu(), **moment)
+            spent, since = moment["seconds"], time.perf_counter()
+
+        if not last and checkpoint_due():
+            moment = now()
+            state = {
+                "inrs": inrs.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "iteration": iteration,
+                "seconds": moment["seconds"],
+            }
+            yield Checkpointed(state=state, **moment)
+            spent, since = moment["seconds"], time.perf_counter()
+
+    yield Finished(generator=inrs.state_dict(), **now())
+
+
+def _built(inrs: FreeInrs | CodedInrs) -> Built:
+    with torch.no_grad():
+        emitted = inrs.emitted()
+    return Built(
+        iteration=0,
+        images=0,
+        seconds=0.0,
+        emitted_parameters=inrs.inr.emitted,
+        shared_parameters=sum(parameter.numel() for parameter in inrs.inr.parameters()),
+        generator_parameters=sum(parameter.numel() for parameter in inrs.parameters()),
+        layer_parameters=inrs.inr.hidden_layers[0].emitted,  # type: ignore[arg-type]
+        macs=macs(inrs, emitted),
+        initial=at_start(inrs, emitted),
+    )

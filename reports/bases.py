@@ -1,0 +1,244 @@
+"""The report of `siren_vs_fourier`: first layers by generated images, and what gradients say at the start."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.figure import Figure as Canvas
+
+from core.config import Config, Fourier, Siren
+from reports import figures, sections, stats
+from reports.layers import first_built, magnitude
+from reports.numbers import factor, fixed, interval, listed, mean_sd, short
+from reports.page import Block, Bullets, Column, Heading, Paragraph, Piece, Strong, Table, Text
+from reports.results import Results
+from reports.sections import Report
+from reports.tables import metric_letters, metric_name
+from reports.verdicts import compare, side_of_one
+from studies.plan import PlannedVariant
+
+OWNERS = (("", "generated"), ("+shared_coordinates", "shared"))
+
+
+def basis_sections(report: Report) -> list[Block]:
+    """The report from the question to the list of runs."""
+    parts = (
+        sections.question,
+        which_one,
+        why_thirty,
+        sections.learning_curves,
+        sections.samples,
+        sections.the_setting,
+        sections.cost,
+        limits,
+        sections.missing,
+        sections.provenance,
+        sections.runs,
+    )
+    return [block for part in parts for block in part(report)]
+
+
+def bases(results: Results) -> list[tuple[str, str]]:
+    """(variant, title) of every basis with a generated coordinate layer; the deck's SIREN first."""
+    alternatives = [change for change in results.study.changes if change.group == "basis"]
+    return [("baseline", "SIREN, the deck's init"), *((f"baseline+{c.name}", c.title) for c in alternatives)]
+
+
+def frequency(variant: PlannedVariant) -> tuple[str, str]:
+    """The first layer's std, and that as a part of the highest frequency the pixels can show."""
+    config = variant.config
+    assert isinstance(config, Config)
+    basis, grid = config.inr.basis, config.inr.coordinates
+    highest = np.pi * config.data.resolution / (grid.high - grid.low)
+    return short(basis.scale), f"{basis.scale / highest:.2f}"
+
+
+def which_one(report: Report) -> list[Block]:
+    """The distances of all first layers."""
+    results = report.results
+    summaries = {
+        name + owner: stats.summary(results.last(variant))
+        for name, _ in bases(results)
+        for owner, _ in OWNERS
+        if (variant := results.variant(name + owner)) is not None
+    }
+    write = fixed([summary.mean for summary in summaries.values()])
+    rows: list[tuple[Text, ...]] = []
+    for name, title in bases(results):
+        variant = results.variant(name)
+        if variant is None:
+            continue
+        cells: list[Text] = [title, *frequency(variant)]
+        for owner, _ in OWNERS:
+            summary = summaries.get(name + owner)
+            cells.append(mean_sd(summary, write) if summary else "–")
+            effect = compare(results, f"baseline{owner}", name + owner) if name != "baseline" else None
+            cells.append(interval(effect))
+        rows.append(tuple(cells))
+    letters = metric_letters(results)
+    blocks: list[Block] = [Heading("Which one"), *answer(report, summaries)]
+    blocks.append(
+        Table(
+            columns=(
+                Column("first layer", share=1.6),
+                Column("std", "right"),
+                Column("of Nyquist", "right"),
+                *(
+                    Column(text, "right", 1.3)
+                    for _, owner in OWNERS
+                    for text in (f"{letters}, {owner}", f"to the deck's SIREN, {owner}")
+                ),
+            ),
+            rows=tuple(rows),
+            caption=f"{metric_name(results)} at the last iteration, mean ± sd over seeds (n), with the coordinate layer "
+            "generated per image or shared by all; ratios paired by seed to the deck's SIREN with the same owner, with "
+            "Student-t intervals on the log scale. std: of the first layer's weights at the start; Nyquist: the angular "
+            "frequency that alternates from pixel to pixel. Above 1 most features alias: neighbouring pixels look "
+            "unrelated to the layers above.",
+            size=7.8,
+        )
+    )
+    return blocks
+
+
+def answer(report: Report, summaries: dict[str, stats.Summary]) -> list[Block]:
+    """The best of each kind, and whether the difference is resolved."""
+    results = report.results
+    items: list[Text] = []
+    for owner, words in OWNERS:
+        kinds: dict[str, list[tuple[float, str, str]]] = {"siren": [], "fourier": []}
+        for name, title in bases(results):
+            variant, summary = results.variant(name + owner), summaries.get(name + owner)
+            if variant is None or summary is None or summary.mean is None or not np.isfinite(summary.mean):
+                continue
+            assert isinstance(variant.config, Config)
+            kinds[variant.config.inr.basis.kind].append((summary.mean, name, title))
+        if not all(kinds.values()):
+            continue
+        siren, fourier = min(kinds["siren"]), min(kinds["fourier"])
+        effect = compare(results, siren[1] + owner, fourier[1] + owner)
+        verdict = "not compared"
+        if effect is not None and effect.ratio is not None:
+            side = side_of_one(effect)
+            meaning = {"below": "Fourier is better", "above": "SIREN is better"}.get(side, "the difference is not resolved")
+            verdict = f"their ratio, Fourier over SIREN, is {interval(effect)}: {meaning}"
+        items.append(
+            (
+                Strong(f"Coordinate layer {words}:"),
+                f" the best Fourier is {fourier[2]} ({short(fourier[0])}), the best SIREN {siren[2]} "
+                f"({short(siren[0])}); {verdict}. The best of several is chosen after the fact, so its advantage is "
+                "overstated.",
+            )
+        )
+    blocks: list[Block] = [Bullets(tuple(items))] if items else []
+    if report.n <= sections.PILOT:
+        blocks.append(sections.pilot_note(report))
+    return blocks
+
+
+def why_thirty(report: Report) -> list[Block]:
+    """Gradients before the first iteration."""
+    results = report.results
+    rows: list[tuple[Text, ...]] = []
+    for owner, words in OWNERS:
+        for name, title in bases(results):
+            built = first_built(results, results.variant(name + owner))
+            if built is None or not built.initial:
+                continue
+            first, *hidden, last = built.initial
+            by_hidden = [layer.emitted_gradient for layer in hidden if layer.emitted_gradient is not None]
+            rows.append(
+                (
+                    title,
+                    words,
+                    magnitude(first.pre_activation),
+                    scientific(first.emitted_gradient),
+                    scientific(first.own_gradient),
+                    scientific(float(np.mean(by_hidden)) if by_hidden else None),
+                    scientific(last.emitted_gradient),
+                )
+            )
+    blocks: list[Block] = [Heading("Why does the factor 30 matter?")]
+    if not rows:
+        return [*blocks, Paragraph("No run recorded its gradients at the start.")]
+    blocks.append(Bullets(tuple(factor_findings(results))))
+    blocks.append(
+        Table(
+            columns=(
+                Column("first layer", share=1.6),
+                Column("owner", share=0.8),
+                Column("first layer, rms", "right"),
+                Column("grad, emitted", "right"),
+                Column("grad, own weights", "right"),
+                Column("grad, hidden", "right"),
+                Column("grad, RGB", "right"),
+            ),
+            rows=tuple(rows),
+            caption="Before the first iteration (first seed): the root mean square of the coordinate layer's outputs, and "
+            "of gradients of a fixed random projection of the image, per entry: by the numbers emitted for the first "
+            "layer, by its own stored weights where it is shared, by the numbers emitted for hidden layers (mean) and "
+            "for the RGB layer.",
+            size=7.8,
+        )
+    )
+    return blocks
+
+
+def scientific(value: float | None) -> str:
+    """A gradient's size."""
+    return "–" if value is None else f"{value:.2g}"
+
+
+def factor_findings(results: Results) -> list[Text]:
+    """With and without the factor, for both owners of the layer, from the recorded numbers."""
+    items: list[Text] = []
+    for owner, words in OWNERS:
+        with_it, without = results.variant(f"baseline{owner}"), results.variant(f"baseline+no_factor{owner}")
+        if with_it is None or without is None:
+            continue
+        one, other = results.last(with_it), results.last(without)
+        both = np.isfinite(one) & np.isfinite(other)
+        if not both.any():
+            continue
+        told: list[Piece] = [Strong(f"Coordinate layer {words}:"), " "]
+        if np.array_equal(one[both], other[both]):
+            told.append(
+                f"with and without the factor, all {int(both.sum())} seeds give the same number to the last digit. "
+                "σ / 30 on what is emitted, times 30, is σ: neither the function nor any gradient knows of it."
+            )
+        else:
+            effect = stats.paired_effect(other, one)
+            a, b = first_built(results, with_it), first_built(results, without)
+            gradients = ""
+            if a and b and a.initial and b.initial and a.initial[0].own_gradient and b.initial[0].own_gradient:
+                gradients = (
+                    f" Its weights' gradients are {factor(a.initial[0].own_gradient / b.initial[0].own_gradient)} times "
+                    "as large at the start, and the weights 30 times smaller."
+                )
+            told.append(
+                f"the function at the start is the same.{gradients} Adam's step does not grow with the gradient, so "
+                "relative to the weights the layer moves 30 times as fast: the factor is a learning rate of the first "
+                f"layer. With over without it, {metric_letters(results)} has the ratio {interval(effect)}: "
+                f"{meaning(effect)}."
+            )
+        items.append(tuple(told))
+    items.append(
+        "“Do we suffer from small gradients?” Compare the columns: gradients of the first layer shrink in proportion to "
+        "its std, not to the sine."
+    )
+    return items
+
+
+def meaning(effect: stats.Effect) -> str:
+    """What the ratio of a factor says."""
+    side = side_of_one(effect)
+    return {"below": "the factor helps", "above": "the factor hurts"}.get(side, "not resolved")
+
+
+def limits(report: Report) -> list[Block]:
+    """What these numbers do not say."""
+    extra: tuple[Text, ...] = (
+        "All first layers train with the learning rates that were chosen at the ladder's ends, whose scales differ.",
+        "Hidden layers are emitted (Linear), where the official SIREN's own factor 30 in hidden layers cancels: what is "
+        "left of its init is the first layer's scale.",
+    )
+    return [*sections.limits(report), Bullets(extra)]

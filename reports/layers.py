@@ -1,0 +1,486 @@
+"""The report of `inr_layers`: the slide's size/quality table, ours beside it, and why some rows fail."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+from ablations.layers import LINEAR_MAE, READINGS, ROWS, Row, emitted_numbers
+from core.events import Built
+from reports import figures, sections, stats, tables
+from reports.numbers import factor, fixed, interval, listed, mean_sd, short
+from reports.page import Block, Bullets, Column, Heading, Note, Paragraph, Piece, Strong, Table, Text
+from reports.results import Results
+from reports.sections import Report
+from reports.verdicts import compare, side_of_one
+from studies.plan import PlannedVariant
+
+INITS = (("", "the formulas' init"), ("+unit_init", "unit init"))
+BETTER, WORSE = ("linear", "se_linear", "factorized_se"), ("mfilm_scale", "adain")
+"""The slide's two groups among the layers that train at all."""
+
+NOTHING_LEARNED = 0.25
+"""An error above this is called a failure: a constant image of the mean colour has about 0.3 on the rooms."""
+
+TILES = 10
+DECK_WIDTH, DECK_DEPTH = 256, 5
+
+
+def named(row: Row, init: str = "", codes: bool = False) -> str:
+    """The variant with this layer, at this init, of this emitter."""
+    own = "" if row.name == "linear" else f"+{row.name}"
+    return f"baseline{own}{init}{'+latent_codes' if codes else ''}"
+
+
+def errors(results: Results, row: Row, init: str = "", codes: bool = False) -> np.ndarray:
+    """The last MAE per seed, NaN where it has not been measured."""
+    variant = results.variant(named(row, init, codes))
+    return results.last(variant) if variant else np.full(len(results.plan.seeds), np.nan)
+
+
+def layer_sections(report: Report) -> list[Block]:
+    """The report from the question to the list of runs."""
+    parts = (
+        sections.question,
+        answer,
+        against_the_deck,
+        size_and_quality,
+        why_rows_fail,
+        through_codes,
+        other_readings,
+        reconstructions,
+        sections.the_setting,
+        sections.cost,
+        limits,
+        sections.missing,
+        sections.provenance,
+        sections.runs,
+    )
+    return [block for part in parts for block in part(report)]
+
+
+def answer(report: Report) -> list[Block]:
+    """The findings in a few lines."""
+    results = report.results
+    items: list[Text] = []
+    for init, words in INITS:
+        means = {row.name: stats.summary(errors(results, row, init)).mean for row in ROWS}
+        known = {name: mean for name, mean in means.items() if mean is not None}
+        if not known:
+            items.append((Strong(f"At {words}:"), " not run."))
+            continue
+        titles = {row.name: row.title for row in ROWS}
+        order = sorted(known, key=lambda name: known[name])
+        failed = [titles[name] for name in order if known[name] > NOTHING_LEARNED]
+        told: list[Piece] = [Strong(f"At {words}:"), " from best to worst "]
+        told.append(listed([f"{titles[name]} {short(known[name])}" for name in order]) + ".")
+        told.append(f" {listed(failed)} learned nothing (above {NOTHING_LEARNED})." if failed else " None failed.")
+        told.append(f" {groups(results, init)}")
+        items.append(tuple(told))
+    blocks: list[Block] = [Heading("What came out"), Bullets(tuple(items))]
+    if report.n <= sections.PILOT:
+        blocks.append(sections.pilot_note(report))
+    return blocks
+
+
+def groups(results: Results, init: str) -> str:
+    """Whether the slide's better group beats the worse one in every seed."""
+    better = np.stack([errors(results, row, init) for row in ROWS if row.name in BETTER])
+    worse = np.stack([errors(results, row, init) for row in ROWS if row.name in WORSE])
+    held = better.max(axis=0) < worse.min(axis=0)
+    known = ~(np.isnan(better).any(axis=0) | np.isnan(worse).any(axis=0))
+    if not known.any():
+        return ""
+    return (
+        "The slide's better group (Linear, SELinear, FactorizedSE) lies below its worse one (mFiLM −norm +scale, "
+        f"AdaIN) in {int((held & known).sum())} of {int(known.sum())} seeds."
+    )
+
+
+def against_the_deck(report: Report) -> list[Block]:
+    """The slide's errors as ratios to Linear, ours beside them."""
+    results = report.results
+    rows: list[tuple[Text, ...]] = []
+    linear = named(ROWS[0])
+    write = fixed([stats.summary(errors(results, row)).mean for row in ROWS])
+    for row in ROWS:
+        assert row.mae is not None
+        effect = compare(results, linear, named(row)) if row.name != "linear" else None
+        if row.name == "linear":
+            verdict = "the reference"
+        elif effect is None or effect.n == 0:
+            verdict = "not tested"
+        elif effect.diverged:
+            verdict = f"{effect.diverged_after} of {effect.n} diverged"
+        else:
+            side = side_of_one(effect)
+            verdict = {"above": "reproduced: worse", "below": "contradicted: better"}.get(side, "inconclusive")
+        rows.append(
+            (
+                row.title,
+                f"{row.mae:.3f}",
+                factor(row.mae / LINEAR_MAE),
+                mean_sd(stats.summary(errors(results, row)), write),
+                interval(effect),
+                verdict,
+            )
+        )
+    table = Table(
+        columns=(
+            Column("layer", share=1.2),
+            Column("MAE, the deck", "right"),
+            Column("to Linear", "right"),
+            Column("MAE, ours", "right", 1.4),
+            Column("to Linear [95%]", "right", 1.2),
+            Column("that it is worse than Linear", share=1.1),
+        ),
+        rows=tuple(rows),
+        caption="The slide's table and ours, at the formulas' init with free parameters, as the author's public code "
+        "does it. Ours: mean ± sd over seeds (image draw and init), the ratio paired by seed with its Student-t interval "
+        "on the log scale. The deck's are one run each as far as it says, on images, sizes and iterations that it does "
+        "not give: orders compare, errors do not.",
+        size=8.2,
+    )
+    return [Heading("The slide's order, and ours"), table]
+
+
+def size_and_quality(report: Report) -> list[Block]:
+    """The table the slide announces, at both inits, and its figure."""
+    results = report.results
+    everything = [errors(results, row, init) for row in ROWS for init, _ in INITS]
+    write = fixed([stats.summary(values).mean for values in everything])
+    rows: list[tuple[Text, ...]] = []
+    for row in ROWS:
+        variant = results.variant(named(row))
+        unit = results.variant(named(row, "+unit_init"))
+        there = variant or unit
+        if there is None:
+            continue
+        jobs = results.jobs[results.jobs["variant"] == there.name]
+        finished = jobs[jobs["status"] == "finished"]
+        rate = (finished["iteration"].astype(float) / finished["seconds"]).to_numpy() if len(finished) else []
+        peak = finished["peak_memory"].astype(float).to_numpy() / 2**20 if len(finished) else []
+        rows.append(
+            (
+                row.title,
+                whole(jobs, "layer_parameters"),
+                whole(jobs, "emitted_parameters"),
+                mean_sd(stats.summary(errors(results, row)), write),
+                mean_sd(stats.summary(errors(results, row, "+unit_init")), write),
+                short(stats.summary(results.last_of(unit, "psnr")).mean) if unit else "–",
+                short(stats.summary(rate).mean),
+                short(stats.summary(peak).mean),
+                millions(jobs),
+            )
+        )
+    width = results.plan.variants[0].config.inr.width if results.plan.variants else 0
+    device = " or ".join(sorted({str(c.get("device", "?")) for _, c in results.recorded("provenance.json")}))
+    table = Table(
+        columns=(
+            Column("layer", share=1.3),
+            Column("per layer", "right"),
+            Column("per image", "right"),
+            Column("MAE, formulas' init", "right", 1.4),
+            Column("MAE, unit init", "right", 1.4),
+            Column("PSNR", "right"),
+            Column("its/s", "right"),
+            Column("MiB", "right"),
+            Column("MMAC", "right"),
+        ),
+        rows=tuple(rows),
+        caption=f"Size and quality at width {width}: numbers emitted for one {width}×{width} layer and per image; mean "
+        "absolute error in [−1, 1] at the last iteration, mean ± sd (n); PSNR in dB at unit init; iterations a second and "
+        f"peak memory beyond the process's own on the machine that ran it ({device}; CUDA: the allocator's peak, CPU: "
+        "growth of the resident set); multiply-adds of the matrix products that render one image.",
+        size=7.8,
+    )
+    blocks: list[Block] = [Heading("Size and quality"), table]
+    with figures.style():
+        canvas = Canvas(figsize=(figures.WIDTH, 3.0), layout="constrained")
+        panels = canvas.subplots(1, 2, sharey=True)
+        for ax, (init, words) in zip(panels, INITS, strict=True):
+            tradeoff(ax, results, init)
+            ax.set_title(f"ours at {words}")
+        panels[0].set_ylabel("MAE in [−1, 1], log scale")
+        blocks.append(
+            report.figure(
+                canvas,
+                "tradeoff.svg",
+                "Mean absolute error against the numbers emitted per image. Filled: ours, the bar from the least to the "
+                "largest seed. Hollow: the deck's MAE at its INR 256×5, the same in both panels; sizes by the slide's "
+                "formulas. Ours and the deck's are different images, sizes and fits: the pattern compares, the heights "
+                "do not.",
+                "Scatter of reconstruction error against emitted parameters, ours and the deck's.",
+            )
+        )
+    return blocks
+
+
+def whole(jobs: object, column: str) -> str:
+    """The first known whole number of a column."""
+    known = jobs[column].dropna()  # type: ignore[index]
+    return f"{int(known.iloc[0]):,}" if len(known) else "–"
+
+
+def millions(jobs: object) -> str:
+    """Multiply-adds in millions."""
+    known = jobs["macs"].dropna()  # type: ignore[index]
+    return short(float(known.iloc[0]) / 1e6) if len(known) else "–"
+
+
+def deck_size(row: Row) -> int:
+    """Numbers emitted per image for the deck's INR 256×5 with Fourier features: coordinate, four hidden, RGB layer."""
+    n = DECK_WIDTH
+    return (2 * n // 2 + n // 2) + (DECK_DEPTH - 1) * emitted_numbers(row.layer, n, n) + (3 * n + 3)
+
+
+MARKS = ("o", "s", "v", "^", "P", "D", "X", "*")
+
+
+def tradeoff(ax: Axes, results: Results, init: str) -> Axes:
+    """Error over emitted parameters, one mark per layer."""
+    palette = figures.palette(len(ROWS))
+    sizes, values = [], []
+    for row, mark, colour in zip(ROWS, MARKS, palette, strict=True):
+        assert row.mae is not None
+        ax.plot(deck_size(row), row.mae, mark, mfc="none", mec=colour, ms=6, mew=0.9)
+        sizes.append(deck_size(row))
+        values.append(row.mae)
+        variant = results.variant(named(row, init))
+        ours = errors(results, row, init)
+        ours = ours[np.isfinite(ours)]
+        if variant is None or not ours.size:
+            continue
+        emitted = results.jobs[results.jobs["variant"] == variant.name]["emitted_parameters"].dropna()
+        if emitted.empty:
+            continue
+        size = int(emitted.iloc[0])
+        ax.plot((size, size), (ours.min(), ours.max()), color=colour, lw=1.1)
+        ax.plot(size, ours.mean(), mark, color=colour, ms=6, label=row.title)
+        sizes.append(size)
+        values += list(ours)
+    figures.log_axis(ax, "x", *figures.span(sizes, 1.6), text=lambda value: f"{value:,.0f}")
+    figures.log_axis(ax, "y", *figures.span(values, 1.3))
+    ax.set_xlabel("numbers emitted per image")
+    ax.legend(fontsize=5.6, frameon=False, ncols=2, loc="upper right")
+    return ax
+
+
+def why_rows_fail(report: Report) -> list[Block]:
+    """Pre-activations before the first iteration, layer by layer."""
+    results = report.results
+    rows: list[tuple[Text, ...]] = []
+    depth = 0
+    for row in ROWS:
+        for init, words in INITS:
+            built = first_built(results, results.variant(named(row, init)))
+            if built is None or not built.initial:
+                continue
+            sizes = [layer.pre_activation for layer in built.initial]
+            depth = max(depth, len(sizes))
+            error = stats.summary(errors(results, row, init)).mean
+            rows.append((row.title, words, *(magnitude(size) for size in sizes), short(error)))
+    blocks: list[Block] = [Heading("Why some rows fail")]
+    if not rows:
+        return [*blocks, Paragraph("No run recorded the sizes of its layers' outputs.")]
+    middle = [Column(f"hidden {k}", "right") for k in range(1, depth - 1)]
+    blocks.append(
+        Table(
+            columns=(
+                Column("layer", share=1.3),
+                Column("init", share=1.2),
+                Column("coordinates", "right"),
+                *middle,
+                Column("RGB, before tanh", "right"),
+                Column("MAE", "right"),
+            ),
+            rows=tuple(rows),
+            caption="Root mean square of each layer's outputs before the first iteration (first seed), and the error at "
+            "the end. tanh is flat beyond about 3: where the last layer starts in the tens, every pixel is black or "
+            "white in every channel and almost no gradient comes back. The parametrizations that fail at the formulas' "
+            "init are those whose outputs grow from layer to layer; with the same formulas at unit init they fit.",
+            size=7.8,
+        )
+    )
+    return [*blocks, Paragraph(tuple(explanation(results)))]
+
+
+def explanation(results: Results) -> list[Piece]:
+    """Who grows, in one sentence each, from the recorded numbers."""
+    told: list[Piece] = []
+    for row in ROWS:
+        deck = first_built(results, results.variant(named(row)))
+        unit = stats.summary(errors(results, row, "+unit_init")).mean
+        error = stats.summary(errors(results, row)).mean
+        if deck is None or not deck.initial or error is None or unit is None:
+            continue
+        last = deck.initial[-1].pre_activation
+        if last > 3 or error > 2 * unit:
+            told.append(Strong(row.title))
+            told.append(
+                f" starts with {magnitude(last)} before tanh and ends at {short(error)}; corrected, at {short(unit)}. "
+            )
+    return told or ["No layer starts beyond tanh's range, and none gains a factor of two by the correction."]
+
+
+def magnitude(value: float) -> str:
+    """A size that may span decades."""
+    return f"{value:,.2f}" if value < 100 else f"{value:,.0f}" if value < 1e6 else f"{value:.1e}"
+
+
+def first_built(results: Results, variant: PlannedVariant | None) -> Built | None:
+    """What the variant's first run recorded when its networks stood."""
+    if variant is None or not results.plan.seeds:
+        return None
+    folder = results.folder(str(results.job(variant, results.plan.seeds[0])["run"]))
+    return next((event for event in folder.events() if isinstance(event, Built)), None)
+
+
+def through_codes(report: Report) -> list[Block]:
+    """What changes when a hypernetwork has to emit the parameters."""
+    results = report.results
+    rows: list[tuple[Text, ...]] = []
+    columns = [(init, codes) for init, _ in INITS for codes in (False, True)]
+    write = fixed([stats.summary(errors(results, row, *cell)).mean for row in ROWS for cell in columns])
+    for row in ROWS:
+        cells = [stats.summary(errors(results, row, init, codes)) for init, codes in columns]
+        rows.append((row.title, *(mean_sd(cell, write) for cell in cells)))
+    blocks: list[Block] = [Heading("Through latent codes, as G has to")]
+    if all(stats.summary(errors(results, row, init, True)).n == 0 for row in ROWS for init, _ in INITS):
+        return [*blocks, Paragraph("Not run.")]
+    table = Table(
+        columns=(
+            Column("layer", share=1.2),
+            *(
+                Column(f"{'codes' if codes else 'free'}, {'unit init' if init else 'formulas’ init'}", "right", 1.0)
+                for init, codes in columns
+            ),
+        ),
+        rows=tuple(rows),
+        caption="Mean absolute error with free parameters, one vector per image, and through latent codes and a "
+        "hypernetwork, both fitted, with the same rate and iterations. The second is what G has to do, and what the "
+        "slide's experiment left out.",
+        size=8.2,
+    )
+    said: list[Text] = []
+    for init, words in INITS:
+        one = [stats.summary(errors(results, row, init)).mean for row in ROWS]
+        other = [stats.summary(errors(results, row, init, True)).mean for row in ROWS]
+        pairs = [(a, b) for a, b in zip(one, other, strict=True) if a is not None and b is not None]
+        if len(pairs) > 2:
+            rho = stats.rank_correlation([a for a, _ in pairs], [b for _, b in pairs])
+            said.append(f"At {words}, the order of layers by the one and by the other has a rank correlation of {rho:.2f}.")
+    return [*blocks, table, *([Bullets(tuple(said))] if said else [])]
+
+
+def other_readings(report: Report) -> list[Block]:
+    """The rows that can be read otherwise."""
+    results = report.results
+    write = fixed([stats.summary(errors(results, row)).mean for row in (*ROWS, *READINGS)])
+    rows: list[tuple[Text, ...]] = []
+    originals = {"se_linear_unscaled": "se_linear", "factorized_root": "factorized", "factorized_se_root": "factorized_se"}
+    for row in READINGS:
+        original = next(r for r in ROWS if r.name == originals[row.name])
+        for init, words in INITS:
+            ours, theirs = errors(results, row, init), errors(results, original, init)
+            if not np.isfinite(ours).any():
+                continue
+            rows.append(
+                (
+                    original.title,
+                    row.title,
+                    words,
+                    mean_sd(stats.summary(theirs), write),
+                    mean_sd(stats.summary(ours), write),
+                    interval(stats.paired_effect(theirs, ours)),
+                )
+            )
+    if not rows:
+        return []
+    return [
+        Heading("Where the slide can be read otherwise"),
+        Table(
+            columns=(
+                Column("row", share=1.0),
+                Column("other reading", share=1.2),
+                Column("init", share=1.0),
+                Column("MAE, as read", "right", 1.3),
+                Column("MAE, the other", "right", 1.3),
+                Column("ratio [95%]", "right", 1.2),
+            ),
+            rows=tuple(rows),
+            caption="The same row under its two readings, free parameters; a ratio below 1 is the other reading's "
+            "advantage. mFiLM with and without norm are rows of the slide itself.",
+            size=8.0,
+        ),
+    ]
+
+
+def reconstructions(report: Report) -> list[Block]:
+    """The same images by every layer."""
+    results = report.results
+    seed = results.plan.seeds[0] if results.plan.seeds else 0
+    rows: list[tuple[str, np.ndarray]] = []
+    if (target := targets(results, seed)) is not None:
+        rows.append(("images", target))
+    for init, words in INITS:
+        for row in ROWS:
+            variant = results.variant(named(row, init))
+            if variant is None:
+                continue
+            folder = results.folder(str(results.job(variant, seed)["run"]))
+            file = folder.samples / f"{variant.config.iterations:06d}.png"
+            tiles = figures.first_tiles(file, variant.config.data.resolution, TILES)
+            if tiles is not None:
+                rows.append((f"{row.title}, {words}", tiles))
+    blocks: list[Block] = [Heading("The same images by every layer")]
+    if len(rows) < 2:
+        return [*blocks, Paragraph(f"No reconstructions of seed {seed} at the last iteration.")]
+    with figures.style():
+        sheet = figures.sample_sheet(rows)
+        tall = float(sheet.get_figheight() * figures.WIDTH / sheet.get_figwidth())
+        blocks.append(
+            report.figure(
+                sheet,
+                "reconstructions.png",
+                f"The first images of seed {seed}'s draw and their reconstructions at the last iteration, free "
+                "parameters. Pixels enlarged, not smoothed.",
+                "Sheet of images, one row for each layer and init.",
+                width=round(min(100.0, 100 * sections.PAGE_INCHES / tall), 1),
+            )
+        )
+    return blocks
+
+
+def targets(results: Results, seed: int) -> np.ndarray | None:
+    """The images that this seed's runs fit, as one of them recorded them."""
+    for variant in results.plan.variants:
+        folder = results.folder(str(results.job(variant, seed)["run"]))
+        tiles = figures.first_tiles(folder.samples / "real.png", variant.config.data.resolution, TILES)
+        if tiles is not None:
+            return tiles
+    return None
+
+
+def limits(report: Report) -> list[Block]:
+    """What these numbers do not say."""
+    results = report.results
+    items: list[Text] = [
+        f"{results.profile.caveat}" if results.profile.caveat else "",
+        "An error on fitted images is about memory, not about generation: whether its order predicts the order as GANs "
+        "is what `inr_layers_gan` asks.".replace("`", ""),
+        "One learning rate serves every layer: a layer may look worse for want of its own.",
+        "Definitions of mFiLM and mFiLM −norm are readings: no public code has them.",
+        "Seconds and memory are of the machine that ran them, under its load; layers were not timed against each other in "
+        "one process (tests/benchmarks/layers.py does that).",
+    ]
+    width = results.plan.variants[0].config.inr.width if results.plan.variants else 0
+    if width and width < 64:
+        items.append(
+            f"At width {width} a product of rank 10 is nearly a full matrix ({20 * width + width:,} numbers against "
+            f"{width**2 + width:,}); at the deck's 256 it is a thirteenth."
+        )
+    return [Heading("What these numbers do not say"), Bullets(tuple(item for item in items if item))]

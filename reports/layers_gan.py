@@ -1,0 +1,192 @@
+"""The report of `inr_layers_gan`: the layers by generated images, and whether reconstruction predicts their order."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+from ablations.layers import ROWS
+from core.errors import InputError
+from reports import figures, layers, sections, stats
+from reports.layers import INITS, MARKS, errors, named
+from reports.numbers import fixed, listed, mean_sd
+from reports.page import Block, Bullets, Column, Heading, Listing, Note, Paragraph, Strong, Table, Text
+from reports.results import Results, load
+from reports.sections import Report
+from reports.tables import metric_letters, metric_name
+
+RECONSTRUCTION = "inr_layers"
+
+
+def layer_gan_sections(report: Report) -> list[Block]:
+    """The report from the question to the list of runs."""
+    parts = (
+        sections.question,
+        rankings,
+        sections.learning_curves,
+        sections.samples,
+        sections.the_setting,
+        sections.cost,
+        limits,
+        sections.missing,
+        sections.provenance,
+        sections.runs,
+    )
+    return [block for part in parts for block in part(report)]
+
+
+def reconstruction(report: Report) -> Results | None:
+    """The reconstruction study under the same runs: the same profile where it has it, else the one it has."""
+    for setting in (report.results.plan.profile, None):
+        try:
+            return load(RECONSTRUCTION, report.results.runs, setting)
+        except InputError:
+            continue
+    return None
+
+
+def rankings(report: Report) -> list[Block]:
+    """Both orders side by side, and their correlation."""
+    results, fits = report.results, reconstruction(report)
+    blocks: list[Block] = [Heading("Two orders of the same layers")]
+    generated = [stats.summary(errors(results, row, init)) for row in ROWS for init, _ in INITS]
+    write = fixed([summary.mean for summary in generated])
+    rows: list[tuple[Text, ...]] = []
+    for row in ROWS:
+        cells: list[Text] = [row.title]
+        for init, _ in INITS:
+            cells.append(mean_sd(stats.summary(errors(results, row, init)), write))
+            cells.append(fitted(fits, row, init, codes=False))
+            cells.append(fitted(fits, row, init, codes=True))
+        rows.append(tuple(cells))
+    letters = metric_letters(results)
+    blocks.append(
+        Table(
+            columns=(
+                Column("layer", share=1.2),
+                *(
+                    Column(f"{what}, {'unit' if init else 'formulas’'} init", "right", 1.0)
+                    for init, _ in INITS
+                    for what in (letters, "MAE", "MAE by codes")
+                ),
+            ),
+            rows=tuple(rows),
+            caption=f"{metric_name(results)} of the GANs, mean ± sd over seeds (n), beside the mean absolute error of the "
+            f"same layers fitted to 50 images (study {RECONSTRUCTION}): free parameters, and through latent codes.",
+            size=7.4,
+        )
+    )
+    if fits is None:
+        return [
+            *blocks,
+            Paragraph("The reconstruction study has not been run here, so there is nothing to correlate with:"),
+            Listing(f"python -m studies.run {RECONSTRUCTION}"),
+        ]
+    blocks += correlations(results, fits)
+    with figures.style():
+        canvas = Canvas(figsize=(figures.WIDTH, 3.0), layout="constrained")
+        panels = canvas.subplots(1, 2, sharey=True)
+        for ax, (init, words) in zip(panels, INITS, strict=True):
+            scatter(ax, results, fits, init)
+            ax.set_title(words)
+        panels[0].set_ylabel(f"{metric_name(results)}, log scale")
+        blocks.append(
+            report.figure(
+                canvas,
+                "rankings.svg",
+                "Each layer's distance as a GAN over its reconstruction error with free parameters: geometric means over "
+                "seeds, bars from the least to the largest. If the one predicted the other, the marks would rise from "
+                "left to right.",
+                "Scatter of GAN distance over reconstruction error for each layer.",
+            )
+        )
+    return blocks
+
+
+def fitted(fits: Results | None, row: layers.Row, init: str, *, codes: bool) -> str:
+    """The reconstruction error of a layer, mean and sd."""
+    if fits is None:
+        return "–"
+    found = stats.summary(errors(fits, row, init, codes))
+    return mean_sd(found, fixed([0.05]))
+
+
+def correlations(results: Results, fits: Results) -> list[Block]:
+    """One line for each init and emitter."""
+    items: list[Text] = []
+    for init, words in INITS:
+        ours = np.stack([errors(results, row, init) for row in ROWS])
+        for codes, how in ((False, "free parameters"), (True, "latent codes")):
+            theirs = np.stack([errors(fits, row, init, codes) for row in ROWS])
+            found = stats.seed_bootstrap_rank_correlation(theirs, ours)
+            label = Strong(f"{words.capitalize()}, {how}:")
+            if found is None:
+                items.append((label, " fewer than three layers have both numbers."))
+                continue
+            left = len(ROWS) - found.items
+            lost = f" ({left} of {len(ROWS)} left out: a run diverged or is missing)" if left else ""
+            items.append(
+                (
+                    label,
+                    f" Spearman's ρ = {found.rho:.2f} [{found.low:.2f}, {found.high:.2f}] over {found.items} "
+                    f"layers{lost}: {word(found)}.",
+                )
+            )
+    return [
+        Bullets(tuple(items)),
+        Note(
+            (
+                Strong("What the interval covers."),
+                " It resamples training seeds: how far noise moves the order of these eight layers. Eight layers are "
+                "few: for another set of layers ρ could be anything in a much wider range (a permutation of eight gives "
+                "|ρ| ≥ 0.74 one time in twenty).",
+            )
+        ),
+    ]
+
+
+def word(found: stats.RankCorrelation) -> str:
+    """What a correlation says of prediction."""
+    if found.low > 0.5:
+        return "reconstruction predicts the order of the GANs well"
+    if found.low > 0:
+        return "the orders agree in part"
+    if found.high < 0:
+        return "the orders contradict each other"
+    return "reconstruction does not predict the order of the GANs"
+
+
+def scatter(ax: Axes, results: Results, fits: Results, init: str) -> Axes:
+    """One mark per layer: reconstruction error across, GAN distance up."""
+    across, up = [], []
+    for row, mark, colour in zip(ROWS, MARKS, figures.palette(len(ROWS)), strict=True):
+        x, y = errors(fits, row, init), errors(results, row, init)
+        x, y = x[np.isfinite(x)], y[np.isfinite(y)]
+        if not x.size or not y.size:
+            continue
+        centre = np.exp(np.log(x).mean()), np.exp(np.log(y).mean())
+        ax.plot((x.min(), x.max()), (centre[1],) * 2, color=colour, lw=1.0)
+        ax.plot((centre[0],) * 2, (y.min(), y.max()), color=colour, lw=1.0)
+        ax.plot(*centre, mark, color=colour, ms=6, label=row.title)
+        across += list(x)
+        up += list(y)
+    figures.log_axis(ax, "x", *figures.span(across, 1.3))
+    figures.log_axis(ax, "y", *figures.span(up, 1.3))
+    ax.set_xlabel("MAE of 50 fitted images, log scale")
+    if across:
+        ax.legend(fontsize=5.6, frameon=False, loc="best")
+    return ax
+
+
+def limits(report: Report) -> list[Block]:
+    """What these numbers do not say."""
+    diverged = sorted({str(v) for v in report.results.jobs[report.results.jobs["status"] == "diverged"]["variant"]})
+    extra: list[Text] = [
+        "The reconstruction runs have another depth, rate and number of iterations than the GANs: each study has its own "
+        "scalings, listed in its report.",
+        "Every layer trains with the learning rates that were chosen for Linear and FactorizedSE ends of the ladder.",
+    ]
+    if diverged:
+        extra.append(f"Diverged runs count as the worst outcome and leave their layer out of ρ: {listed(diverged)}.")
+    return [*sections.limits(report), Bullets(tuple(extra))]

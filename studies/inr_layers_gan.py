@@ -1,0 +1,20 @@
+"""Does the order of layers by reconstruction predict their order as GANs? The deck chose by the first and used the second."""
+
+from ablations.layers import LAYERS, SLIDE, UNIT_INIT
+from ablations.schema import Source, Study
+from studies import changes_overview
+from studies.profiles import CPU, LSUN64
+
+STUDY = Study(
+    name="inr_layers_gan",
+    title="INR layers as GANs",
+    question="Does the order of the eight layers by reconstruction error predict their order by generated images?",
+    source=Source(slide=SLIDE, quote="Type MAE (50 imgs) #params"),
+    # All changes but the one that is asked about: FactorizedSE is then the variant `all` of changes_overview.
+    base=changes_overview.STUDY.folded(
+        change.name for change in changes_overview.STUDY.changes if change.name != "factorized_se"
+    ),
+    changes=(*LAYERS, UNIT_INIT),
+    designs=("grid",),
+    profiles=(CPU, LSUN64),
+)

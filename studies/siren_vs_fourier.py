@@ -1,0 +1,74 @@
+"""The slide "Q: FourierINR vs SIREN": which one, and why does the factor 30 matter?"""
+
+from ablations.schema import Change, Edit, Source, Study
+from core.config import Basis, Fourier, Siren
+from studies import changes_overview
+from studies.profiles import CPU_SCALES_FREE, LSUN64
+
+SLIDE = "Q: FourierINR vs SIREN"
+OFFICIAL_SCALE = 30 / (2 * 3**0.5)
+"""Std of 30 U(-1/2, 1/2), the first layer of the official SIREN for two coordinates."""
+
+
+def said(quote: str) -> Source:
+    """These words of the slide."""
+    return Source(slide=SLIDE, quote=quote)
+
+
+def basis(name: str, title: str, after: Basis, source: Source | None, reading: str | None = None) -> Change:
+    """Another first layer and activation than the deck's SIREN."""
+    edits = (Edit(path="inr.basis", before=Siren(), after=after),)
+    return Change(name=name, title=title, source=source, group="basis", edits=edits, reading=reading)
+
+
+DECK_SIGMA = said(r"Initialize the first layer with $\sigma \sim 100$.")
+
+STUDY = Study(
+    name="siren_vs_fourier",
+    title="SIREN or Fourier?",
+    question="Which first layer serves INR-GAN better, at which scale, and why does SIREN's factor 30 matter?",
+    source=said("Why? Do we suffer from small gradients when we use $\\sin(x)$?"),
+    # All changes but those of the basis and of the layer: with Linear layers every number of a SIREN is emitted.
+    base=changes_overview.STUDY.folded(
+        change.name
+        for change in changes_overview.STUDY.changes
+        if change.name not in ("fourier_inr", "factorized_se")
+    ),
+    changes=(
+        basis(
+            "siren_official",
+            "SIREN, official init",
+            Siren(scale=OFFICIAL_SCALE),
+            None,
+            "Sitzmann et al. 2020: first-layer weights 30 U(−1/2, 1/2), std 8.66; hidden ones keep sqrt(2 / n) after "
+            "their own factor 30. Emitted numbers are normal, so the distribution is, too.",
+        ),
+        *(
+            basis(
+                f"fourier_{sigma}",
+                f"Fourier, σ = {sigma}",
+                Fourier(scale=float(sigma)),
+                DECK_SIGMA if sigma == 100 else None,
+            )
+            for sigma in (1, 4, 10, 30, 100)
+        ),
+        Change(
+            name="no_factor",
+            title="factor 1 in place of 30",
+            source=said(r"use $\sigma_1 = \sigma/30$ and multiply the activations by 30 afterwards"),
+            group="basis",
+            edits=(Edit(path="inr.basis.factor", before=30.0, after=1.0),),
+            reading="Weights of std σ, no multiplication: the same function at first.",
+        ),
+        Change(
+            name="shared_coordinates",
+            title="shared coordinate layer",
+            source=None,
+            group="coordinates",
+            edits=(Edit(path="inr.coordinates.layer", before="generated", after="shared"),),
+            reading="Not the deck's: one coordinate layer for all images, trained like any weight.",
+        ),
+    ),
+    designs=("grid",),
+    profiles=(CPU_SCALES_FREE, LSUN64),
+)

@@ -1,0 +1,84 @@
+"""The reports of the layer studies, from synthetic runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reports import stats
+from reports.render import render
+from reports.results import load
+from tests.reports.synthetic import planned, train_all
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    for name in ("inr_layers", "inr_layers_gan", "siren_vs_fourier"):
+        train_all(folder, planned(folder, name, designs=("grid",)))
+    return folder
+
+
+def page(runs: Path, study: str, out: Path) -> str:
+    render(study, runs=runs, out=out)
+    assert (out / "report.pdf").read_bytes().startswith(b"%PDF")
+    return (out / "report.md").read_text()
+
+
+def test_layers(runs: Path, tmp_path: Path) -> None:
+    said = page(runs, "inr_layers", tmp_path)
+    assert "mFiLM learned nothing (above 0.25)" in said and "None failed" in said
+    assert "reproduced: worse" in said
+    assert "mFiLM** starts with 1.0e+06 before tanh" in said
+    assert all((tmp_path / "figures" / name).exists() for name in ("tradeoff.svg", "reconstructions.png"))
+    assert "lies below its worse one" in said
+
+
+def test_layers_as_gans_correlate_with_the_reconstruction_study(runs: Path, tmp_path: Path) -> None:
+    said = page(runs, "inr_layers_gan", tmp_path)
+    assert said.count("Spearman's ρ = ") == 4
+    assert (tmp_path / "figures" / "rankings.svg").exists()
+
+
+def test_layers_as_gans_without_the_reconstruction_study_say_how_to_get_it(tmp_path: Path) -> None:
+    train_all(tmp_path / "runs", planned(tmp_path / "runs", "inr_layers_gan", designs=("grid",)))
+    said = page(tmp_path / "runs", "inr_layers_gan", tmp_path / "out")
+    assert "python -m studies.run inr_layers" in said and "Spearman" not in said
+
+
+def test_first_layers(runs: Path, tmp_path: Path) -> None:
+    said = page(runs, "siren_vs_fourier", tmp_path)
+    assert "the best Fourier is" in said and "Why does the factor 30 matter?" in said
+    assert (tmp_path / "figures" / "curves.svg").exists()
+
+
+@pytest.mark.parametrize("study", ["inr_layers", "inr_layers_gan", "siren_vs_fourier"])
+def test_the_same_runs_give_the_same_bytes(runs: Path, tmp_path: Path, study: str) -> None:
+    for place in ("one", "two"):
+        render(study, runs=runs, out=tmp_path / place)
+    names = {str(file.relative_to(tmp_path / "one")) for file in (tmp_path / "one").rglob("*") if file.is_file()}
+    assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in names)
+
+
+def test_several_metrics_are_kept_apart(runs: Path) -> None:
+    results = load("inr_layers", runs)
+    baseline = results.variant("baseline")
+    assert results.metric == "mae" and baseline is not None
+    assert (results.last(baseline) < 0.1).all()
+    assert (results.last_of(baseline, "psnr") == 30).all()
+    assert np.isnan(results.last_of(baseline, "nothing")).all()
+
+
+def test_rank_correlation_and_its_interval() -> None:
+    rng = np.random.default_rng(0)
+    order = np.arange(8.0)[:, None] + np.zeros((8, 3))
+    same = stats.seed_bootstrap_rank_correlation(order, order + 0.01 * rng.normal(size=(8, 3)))
+    assert same is not None and (same.rho, same.low, same.high, same.items) == (1.0, 1.0, 1.0, 8)
+    noisy = stats.seed_bootstrap_rank_correlation(order, order + 4 * rng.normal(size=(8, 3)))
+    assert noisy is not None and noisy.low < noisy.rho < noisy.high
+    order[0, 0] = np.inf
+    left = stats.seed_bootstrap_rank_correlation(order, order)
+    assert left is not None and left.items == 7
+    assert stats.seed_bootstrap_rank_correlation(order[:3], order[:3]) is None
