@@ -58,7 +58,7 @@ class Candidate(Node):
 def regret(found: Mapping[T, Sequence[float]], choice: T) -> float:
     """How far above its own best candidate the worse served end is with this choice: a ratio, at least 1."""
     best = [min(column) for column in zip(*found.values(), strict=True)]
-    return max(value / least for value, least in zip(found[choice], best, strict=True))
+    return float(max(value / least for value, least in zip(found[choice], best, strict=True)))
 
 
 def least_regret(found: Mapping[T, Sequence[float]]) -> T:

@@ -43,10 +43,10 @@ def cpu(
     by_rule = "by the rule below"
     return Profile(
         name="cpu",
-        title="the deck's numbers scaled down to two CPU cores: 16×16 embedded rooms, 1,000 iterations",
+        title="the deck's numbers scaled down to two CPU cores: 16×16 embedded rooms, 800 iterations",
         scalings=(
             Put(path="data", value=Rooms(resolution=16), why="embedded scenes instead of LSUN: nothing to download"),
-            Multiply(path="iterations", factor=0.05, why="seconds per run, not a day"),
+            Multiply(path="iterations", factor=0.04, why="seconds per run, not a day"),
             Multiply(path="batch_size", factor=0.5, why="cost; the ratio 32 : 64 stays"),
             Multiply(path="inr.width", factor=0.125, why="width is the cost of an INR; the ratio 64 : 256 stays"),
             Put(path="inr.depth", value=3, why="cost: coordinate layer and two hidden layers"),
@@ -85,13 +85,13 @@ def cpu(
             Multiply(
                 path="optimizers.learning_rates.generator",
                 factor=generator_factor,
-                why=f"{by_rule}: 1,000 iterations instead of 20,000",
+                why=f"{by_rule}: 800 iterations instead of 20,000",
             ),
             Multiply(path="optimizers.learning_rates.discriminator", factor=discriminator_factor, why=by_rule),
-            Put(path="ema.decay", value=0.99, why="a memory of 100 of 1,000 iterations instead of 1,000 of 20,000"),
+            Put(path="ema.decay", value=0.99, why="a memory of 100 of 800 iterations instead of 1,000 of 20,000"),
             Put(
                 path="evaluation",
-                value=Evaluation(metric=RoomsFrechet(extractor=extractor_sha256()), every=250),
+                value=Evaluation(metric=RoomsFrechet(extractor=extractor_sha256()), every=200),
                 why="a proxy over a network that ships with the code: Inception's weights need a download",
             ),
         ),
