@@ -208,7 +208,9 @@ class Study(Node):
         ends = [self.folded(subset) for subset in ((), *((change.name,) for change in self.changes))]
         for profile in self.profiles:
             for scaling in profile.scalings:
-                if not any(applies(scaling, config.model_dump(mode="json")) for config in ends):
+                # A profile serves several studies: a union's member that none of this one's variants has is no mistake.
+                path = scaling.path if scaling.only is None else scaling.path.rpartition(".")[0]
+                if not any(patch.has(config.model_dump(mode="json"), path) for config in ends):
                     raise ValueError(f"profile {profile.name} scales {scaling.path}, which no variant has")
         return self
 

@@ -119,8 +119,8 @@ class SELinear(Node):
 class MFiLM(Node):
     """A shared weight, scaled and shifted per output: 3n numbers a layer.
 
-    The deck's "mFiLM" is the default, "-norm" sets `normalise` off, "+scale" sets `scale` on (`core.models.layers.mfilm`
-    has the formulas; that of "mFiLM -norm +scale" alone is public).
+    The deck's "mFiLM" is the default, "-norm" sets `normalise` off, "+scale" sets `scale` on
+    (`core.models.layers.mfilm` has the formulas; that of "mFiLM -norm +scale" alone is public).
     """
 
     kind: Literal["mfilm"] = "mfilm"

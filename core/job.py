@@ -27,9 +27,9 @@ from core.data.load import ImageSet, load
 from core.errors import InputError
 from core.events import Checkpointed, Diverged, Event, Finished, Sampled
 from core.folder import Outcome, RunFolder, Status, write_whole
+from core.memory import PeakMemory
 from core.metrics.build import Measure, build_metric
 from core.metrics.identity import protocol
-from core.memory import PeakMemory
 from core.pixels import PICTURES
 from core.reconstruct import drawn, reconstruct
 from core.train import train

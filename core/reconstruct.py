@@ -143,7 +143,7 @@ def _built(inrs: FreeInrs | CodedInrs) -> Built:
         emitted_parameters=inrs.inr.emitted,
         shared_parameters=sum(parameter.numel() for parameter in inrs.inr.parameters()),
         generator_parameters=sum(parameter.numel() for parameter in inrs.parameters()),
-        layer_parameters=inrs.inr.hidden_layers[0].emitted,  # type: ignore[arg-type]
+        layer_parameters=inrs.inr.hidden_layers[0].emitted,
         macs=macs(inrs, emitted),
         initial=at_start(inrs, emitted),
     )

@@ -286,7 +286,7 @@ def _built(nets: _Networks, latents: Tensor) -> Built:
         shared_parameters=shared,
         generator_parameters=sum(parameter.numel() for parameter in nets.generator.parameters()),
         discriminator_parameters=sum(parameter.numel() for parameter in nets.discriminator.parameters()),
-        layer_parameters=nets.generator.inr.hidden_layers[0].emitted,  # type: ignore[arg-type]
+        layer_parameters=nets.generator.inr.hidden_layers[0].emitted,
         macs=products,
         initial=initial,
     )

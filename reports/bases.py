@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from matplotlib.figure import Figure as Canvas
 
-from core.config import Config, Fourier, Siren
-from reports import figures, sections, stats
+from core.config import Config
+from reports import sections, stats
 from reports.layers import first_built, magnitude
-from reports.numbers import factor, fixed, interval, listed, mean_sd, short
+from reports.numbers import factor, fixed, interval, mean_sd, short
 from reports.page import Block, Bullets, Column, Heading, Paragraph, Piece, Strong, Table, Text
 from reports.results import Results
 from reports.sections import Report
@@ -89,11 +88,11 @@ def which_one(report: Report) -> list[Block]:
                 ),
             ),
             rows=tuple(rows),
-            caption=f"{metric_name(results)} at the last iteration, mean ± sd over seeds (n), with the coordinate layer "
-            "generated per image or shared by all; ratios paired by seed to the deck's SIREN with the same owner, with "
-            "Student-t intervals on the log scale. std: of the first layer's weights at the start; Nyquist: the angular "
-            "frequency that alternates from pixel to pixel. Above 1 most features alias: neighbouring pixels look "
-            "unrelated to the layers above.",
+            caption=f"{metric_name(results)} at the last iteration, mean ± sd over seeds (n), with the coordinate "
+            "layer generated per image or shared by all; ratios paired by seed to the deck's SIREN with the same "
+            "owner, with Student-t intervals on the log scale. std: of the first layer's weights at the start; "
+            "Nyquist: the angular frequency that alternates from pixel to pixel. Above 1 most features alias: "
+            "neighbouring pixels look unrelated to the layers above.",
             size=7.8,
         )
     )
@@ -119,7 +118,9 @@ def answer(report: Report, summaries: dict[str, stats.Summary]) -> list[Block]:
         verdict = "not compared"
         if effect is not None and effect.ratio is not None:
             side = side_of_one(effect)
-            meaning = {"below": "Fourier is better", "above": "SIREN is better"}.get(side, "the difference is not resolved")
+            meaning = {"below": "Fourier is better", "above": "SIREN is better"}.get(
+                side, "the difference is not resolved"
+            )
             verdict = f"their ratio, Fourier over SIREN, is {interval(effect)}: {meaning}"
         items.append(
             (
@@ -173,10 +174,10 @@ def why_thirty(report: Report) -> list[Block]:
                 Column("grad, RGB", "right"),
             ),
             rows=tuple(rows),
-            caption="Before the first iteration (first seed): the root mean square of the coordinate layer's outputs, and "
-            "of gradients of a fixed random projection of the image, per entry: by the numbers emitted for the first "
-            "layer, by its own stored weights where it is shared, by the numbers emitted for hidden layers (mean) and "
-            "for the RGB layer.",
+            caption="Before the first iteration (first seed): the root mean square of the coordinate layer's outputs, "
+            "and of gradients of a fixed random projection of the image, per entry: by the numbers emitted for the "
+            "first layer, by its own stored weights where it is shared, by the numbers emitted for hidden layers "
+            "(mean) and for the RGB layer.",
             size=7.8,
         )
     )
@@ -211,8 +212,8 @@ def factor_findings(results: Results) -> list[Text]:
             gradients = ""
             if a and b and a.initial and b.initial and a.initial[0].own_gradient and b.initial[0].own_gradient:
                 gradients = (
-                    f" Its weights' gradients are {factor(a.initial[0].own_gradient / b.initial[0].own_gradient)} times "
-                    "as large at the start, and the weights 30 times smaller."
+                    f" Its weights' gradients are {factor(a.initial[0].own_gradient / b.initial[0].own_gradient)} "
+                    "times as large at the start, and the weights 30 times smaller."
                 )
             told.append(
                 f"the function at the start is the same.{gradients} Adam's step does not grow with the gradient, so "
@@ -222,8 +223,8 @@ def factor_findings(results: Results) -> list[Text]:
             )
         items.append(tuple(told))
     items.append(
-        "“Do we suffer from small gradients?” Compare the columns: gradients of the first layer shrink in proportion to "
-        "its std, not to the sine."
+        "“Do we suffer from small gradients?” Compare the columns: gradients of the first layer shrink in proportion "
+        "to its std, not to the sine."
     )
     return items
 
@@ -238,7 +239,7 @@ def limits(report: Report) -> list[Block]:
     """What these numbers do not say."""
     extra: tuple[Text, ...] = (
         "All first layers train with the learning rates that were chosen at the ladder's ends, whose scales differ.",
-        "Hidden layers are emitted (Linear), where the official SIREN's own factor 30 in hidden layers cancels: what is "
-        "left of its init is the first layer's scale.",
+        "Hidden layers are emitted (Linear), where the official SIREN's own factor 30 in hidden layers cancels: what "
+        "is left of its init is the first layer's scale.",
     )
     return [*sections.limits(report), Bullets(extra)]

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from ablations.layers import LINEAR_MAE, READINGS, ROWS, Row, emitted_numbers
 from core.events import Built
-from reports import figures, sections, stats, tables
+from reports import figures, sections, stats
 from reports.numbers import factor, fixed, interval, listed, mean_sd, short
-from reports.page import Block, Bullets, Column, Heading, Note, Paragraph, Piece, Strong, Table, Text
+from reports.page import Block, Bullets, Column, Heading, Paragraph, Piece, Strong, Table, Text
 from reports.results import Results
 from reports.sections import Report
 from reports.verdicts import compare, side_of_one
@@ -139,9 +138,9 @@ def against_the_deck(report: Report) -> list[Block]:
         ),
         rows=tuple(rows),
         caption="The slide's table and ours, at the formulas' init with free parameters, as the author's public code "
-        "does it. Ours: mean ± sd over seeds (image draw and init), the ratio paired by seed with its Student-t interval "
-        "on the log scale. The deck's are one run each as far as it says, on images, sizes and iterations that it does "
-        "not give: orders compare, errors do not.",
+        "does it. Ours: mean ± sd over seeds (image draw and init), the ratio paired by seed with its Student-t "
+        "interval on the log scale. The deck's are one run each as far as it says, on images, sizes and iterations "
+        "that it does not give: orders compare, errors do not.",
         size=8.2,
     )
     return [Heading("The slide's order, and ours"), table]
@@ -161,8 +160,8 @@ def size_and_quality(report: Report) -> list[Block]:
             continue
         jobs = results.jobs[results.jobs["variant"] == there.name]
         finished = jobs[jobs["status"] == "finished"]
-        rate = (finished["iteration"].astype(float) / finished["seconds"]).to_numpy() if len(finished) else []
-        peak = finished["peak_memory"].astype(float).to_numpy() / 2**20 if len(finished) else []
+        rate = (finished["iteration"].astype(float) / finished["seconds"]).to_numpy()
+        peak = finished["peak_memory"].astype(float).to_numpy() / 2**20
         rows.append(
             (
                 row.title,
@@ -192,9 +191,9 @@ def size_and_quality(report: Report) -> list[Block]:
         ),
         rows=tuple(rows),
         caption=f"Size and quality at width {width}: numbers emitted for one {width}×{width} layer and per image; mean "
-        "absolute error in [−1, 1] at the last iteration, mean ± sd (n); PSNR in dB at unit init; iterations a second and "
-        f"peak memory beyond the process's own on the machine that ran it ({device}; CUDA: the allocator's peak, CPU: "
-        "growth of the resident set); multiply-adds of the matrix products that render one image.",
+        "absolute error in [−1, 1] at the last iteration, mean ± sd (n); PSNR in dB at unit init; iterations a second "
+        f"and peak memory beyond the process's own on the machine that ran it ({device}; CUDA: the allocator's peak, "
+        "CPU: growth of the resident set); multiply-adds of the matrix products that render one image.",
         size=7.8,
     )
     blocks: list[Block] = [Heading("Size and quality"), table]
@@ -209,25 +208,25 @@ def size_and_quality(report: Report) -> list[Block]:
             report.figure(
                 canvas,
                 "tradeoff.svg",
-                "Mean absolute error against the numbers emitted per image. Filled: ours, the bar from the least to the "
-                "largest seed. Hollow: the deck's MAE at its INR 256×5, the same in both panels; sizes by the slide's "
-                "formulas. Ours and the deck's are different images, sizes and fits: the pattern compares, the heights "
-                "do not.",
+                "Mean absolute error against the numbers emitted per image. Filled: ours, the bar from the least to "
+                "the largest seed. Hollow: the deck's MAE at its INR 256×5, the same in both panels; sizes by the "
+                "slide's formulas. Ours and the deck's are different images, sizes and fits: the pattern compares, the "
+                "heights do not.",
                 "Scatter of reconstruction error against emitted parameters, ours and the deck's.",
             )
         )
     return blocks
 
 
-def whole(jobs: object, column: str) -> str:
+def whole(jobs: pd.DataFrame, column: str) -> str:
     """The first known whole number of a column."""
-    known = jobs[column].dropna()  # type: ignore[index]
+    known = jobs[column].dropna()
     return f"{int(known.iloc[0]):,}" if len(known) else "–"
 
 
-def millions(jobs: object) -> str:
+def millions(jobs: pd.DataFrame) -> str:
     """Multiply-adds in millions."""
-    known = jobs["macs"].dropna()  # type: ignore[index]
+    known = jobs["macs"].dropna()
     return short(float(known.iloc[0]) / 1e6) if len(known) else "–"
 
 
@@ -298,8 +297,8 @@ def why_rows_fail(report: Report) -> list[Block]:
                 Column("MAE", "right"),
             ),
             rows=tuple(rows),
-            caption="Root mean square of each layer's outputs before the first iteration (first seed), and the error at "
-            "the end. tanh is flat beyond about 3: where the last layer starts in the tens, every pixel is black or "
+            caption="Root mean square of each layer's outputs before the first iteration (first seed), and the error "
+            "at the end. tanh is flat beyond about 3: where the last layer starts in the tens, every pixel is black or "
             "white in every channel and almost no gradient comes back. The parametrizations that fail at the formulas' "
             "init are those whose outputs grow from layer to layer; with the same formulas at unit init they fit.",
             size=7.8,
@@ -372,7 +371,9 @@ def through_codes(report: Report) -> list[Block]:
         pairs = [(a, b) for a, b in zip(one, other, strict=True) if a is not None and b is not None]
         if len(pairs) > 2:
             rho = stats.rank_correlation([a for a, _ in pairs], [b for _, b in pairs])
-            said.append(f"At {words}, the order of layers by the one and by the other has a rank correlation of {rho:.2f}.")
+            said.append(
+                f"At {words}, the order of layers by the one and by the other has a rank correlation of {rho:.2f}."
+            )
     return [*blocks, table, *([Bullets(tuple(said))] if said else [])]
 
 
@@ -381,7 +382,11 @@ def other_readings(report: Report) -> list[Block]:
     results = report.results
     write = fixed([stats.summary(errors(results, row)).mean for row in (*ROWS, *READINGS)])
     rows: list[tuple[Text, ...]] = []
-    originals = {"se_linear_unscaled": "se_linear", "factorized_root": "factorized", "factorized_se_root": "factorized_se"}
+    originals = {
+        "se_linear_unscaled": "se_linear",
+        "factorized_root": "factorized",
+        "factorized_se_root": "factorized_se",
+    }
     for row in READINGS:
         original = next(r for r in ROWS if r.name == originals[row.name])
         for init, words in INITS:
@@ -474,8 +479,8 @@ def limits(report: Report) -> list[Block]:
         "is what `inr_layers_gan` asks.".replace("`", ""),
         "One learning rate serves every layer: a layer may look worse for want of its own.",
         "Definitions of mFiLM and mFiLM −norm are readings: no public code has them.",
-        "Seconds and memory are of the machine that ran them, under its load; layers were not timed against each other in "
-        "one process (tests/benchmarks/layers.py does that).",
+        "Seconds and memory are of the machine that ran them, under its load; layers were not timed against each other "
+        "in one process (tests/benchmarks/layers.py does that).",
     ]
     width = results.plan.variants[0].config.inr.width if results.plan.variants else 0
     if width and width < 64:

@@ -6,10 +6,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
-from ablations.layers import ROWS
+from ablations.layers import ROWS, Row
 from core.errors import InputError
-from reports import figures, layers, sections, stats
-from reports.layers import INITS, MARKS, errors, named
+from reports import figures, sections, stats
+from reports.layers import INITS, MARKS, errors
 from reports.numbers import fixed, listed, mean_sd
 from reports.page import Block, Bullets, Column, Heading, Listing, Note, Paragraph, Strong, Table, Text
 from reports.results import Results, load
@@ -72,8 +72,8 @@ def rankings(report: Report) -> list[Block]:
                 ),
             ),
             rows=tuple(rows),
-            caption=f"{metric_name(results)} of the GANs, mean ± sd over seeds (n), beside the mean absolute error of the "
-            f"same layers fitted to 50 images (study {RECONSTRUCTION}): free parameters, and through latent codes.",
+            caption=f"{metric_name(results)} of the GANs, mean ± sd over seeds (n), beside the mean absolute error of "
+            f"the same layers fitted to 50 images (study {RECONSTRUCTION}): free parameters, and through latent codes.",
             size=7.4,
         )
     )
@@ -95,16 +95,16 @@ def rankings(report: Report) -> list[Block]:
             report.figure(
                 canvas,
                 "rankings.svg",
-                "Each layer's distance as a GAN over its reconstruction error with free parameters: geometric means over "
-                "seeds, bars from the least to the largest. If the one predicted the other, the marks would rise from "
-                "left to right.",
+                "Each layer's distance as a GAN over its reconstruction error with free parameters: geometric means "
+                "over seeds, bars from the least to the largest. If the one predicted the other, the marks would rise "
+                "from left to right.",
                 "Scatter of GAN distance over reconstruction error for each layer.",
             )
         )
     return blocks
 
 
-def fitted(fits: Results | None, row: layers.Row, init: str, *, codes: bool) -> str:
+def fitted(fits: Results | None, row: Row, init: str, *, codes: bool) -> str:
     """The reconstruction error of a layer, mean and sd."""
     if fits is None:
         return "–"
@@ -139,8 +139,8 @@ def correlations(results: Results, fits: Results) -> list[Block]:
             (
                 Strong("What the interval covers."),
                 " It resamples training seeds: how far noise moves the order of these eight layers. Eight layers are "
-                "few: for another set of layers ρ could be anything in a much wider range (a permutation of eight gives "
-                "|ρ| ≥ 0.74 one time in twenty).",
+                "few: for another set of layers ρ could be anything in a much wider range (a permutation of eight "
+                "gives |ρ| ≥ 0.74 one time in twenty).",
             )
         ),
     ]
@@ -183,8 +183,8 @@ def limits(report: Report) -> list[Block]:
     """What these numbers do not say."""
     diverged = sorted({str(v) for v in report.results.jobs[report.results.jobs["status"] == "diverged"]["variant"]})
     extra: list[Text] = [
-        "The reconstruction runs have another depth, rate and number of iterations than the GANs: each study has its own "
-        "scalings, listed in its report.",
+        "The reconstruction runs have another depth, rate and number of iterations than the GANs: each study has its "
+        "own scalings, listed in its report.",
         "Every layer trains with the learning rates that were chosen for Linear and FactorizedSE ends of the ladder.",
     ]
     if diverged:

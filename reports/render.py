@@ -12,9 +12,9 @@ import click
 
 from core.errors import InputError
 from reports import markdown, pdf
+from reports.layouts import sections_of
 from reports.page import Document, Figure
 from reports.results import Results, load
-from reports.layouts import sections_of
 from reports.sections import FIGURES, Report, subtitle
 
 

@@ -226,7 +226,7 @@ def read_job(plan: Plan, variant: PlannedVariant, seed: int, runs: Path) -> tupl
     ]
     if status == "diverged" and outcome is not None:
         rows += end_of_divergence(common, job, outcome.iteration, outcome.seconds, rows, events)
-    reported = job.config.evaluation.metric.kind
+    reported: object = job.config.evaluation.metric.kind
     if rows and reported not in {row["metric"] for row in rows}:
         reported = rows[0]["metric"]
     final = next(

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure as Canvas
 
 from ablations.designs import ladder, variant_name
 from ablations.schema import DesignName
+from core.config import MeanAbsoluteError
 from reports import figures, stats, tables
 from reports.commands import planned_designs, reproduce_commands, train_command
 from reports.numbers import counted, factor, listed, short
@@ -543,8 +544,14 @@ def limits(report: Report) -> list[Block]:
     items += [
         "Pairing by seed shares the data order and the latents of the metric; how far it shares the course of "
         "training is not known. Where it shares nothing the intervals are valid and wider than unpaired ones.",
-        "The ladder's order is the slide's. A rung's effect is its effect on the rungs below it; in another order "
-        "it may differ, which is why add one in and leave one out stand beside it.",
+        *(
+            ()
+            if results.study.groups
+            else (
+                "The ladder's order is the slide's. A rung's effect is its effect on the rungs below it; in another "
+                "order it may differ, which is why add one in and leave one out stand beside it.",
+            )
+        ),
         "Every variant has the same discriminator, and hyperparameters that no change names were not tuned per "
         "variant: a change may look worse for want of its own learning rate.",
     ]
@@ -554,8 +561,9 @@ def limits(report: Report) -> list[Block]:
             f"Equal iterations are not equal work: batch sizes {listed([str(b) for b in batches])} show different "
             "numbers of images, and D-to-G ratios and INR sizes cost different seconds. The curves show all three."
         )
-    if results.metric == "fd_rooms" or plan.variants:
-        counts = sorted({variant.config.evaluation.metric.samples for variant in plan.variants})
+    metrics = [variant.config.evaluation.metric for variant in plan.variants]
+    counts = sorted({metric.samples for metric in metrics if not isinstance(metric, MeanAbsoluteError)})
+    if counts:
         items.append(
             f"The metric is biased upwards with {listed([f'{c:,}' for c in counts])} samples, by an amount that "
             "depends on the model; ratios of good variants are pulled towards 1."

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import spearmanr
+from scipy.stats import rankdata, spearmanr
 from scipy.stats import t as student
 
 EXACT_UP_TO = 20
@@ -200,7 +200,7 @@ def spread_apart(positions: ArrayLike, gap: float) -> NDArray[np.float64]:
 
 def rank_correlation(one: ArrayLike, other: ArrayLike) -> float:
     """Spearman's rank correlation."""
-    return float(spearmanr(one, other).statistic)
+    return float(spearmanr(np.asarray(one, dtype=float), np.asarray(other, dtype=float)).statistic)
 
 
 @dataclass(frozen=True)
@@ -230,8 +230,10 @@ def seed_bootstrap_rank_correlation(
 
     def resampled(table: NDArray[np.float64]) -> NDArray[np.float64]:
         picks = rng.integers(table.shape[1], size=(draws, *table.shape))
-        return np.take_along_axis(table[None], picks, axis=2).mean(axis=2)
+        means: NDArray[np.float64] = np.take_along_axis(table[None], picks, axis=2).mean(axis=2)
+        return means
 
-    rhos = [rank_correlation(x, y) for x, y in zip(resampled(a), resampled(b), strict=True)]
-    low, high = np.nanquantile(rhos, [(1 - level) / 2, (1 + level) / 2])
+    one_ranks, other_ranks = (rankdata(resampled(table), axis=1) - (len(a) + 1) / 2 for table in (a, b))
+    norms = np.sqrt((one_ranks**2).sum(axis=1) * (other_ranks**2).sum(axis=1))
+    low, high = np.quantile((one_ranks * other_ranks).sum(axis=1) / norms, [(1 - level) / 2, (1 + level) / 2])
     return RankCorrelation(len(a), rank_correlation(a.mean(axis=1), b.mean(axis=1)), float(low), float(high))

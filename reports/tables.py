@@ -15,7 +15,7 @@ import pandas as pd
 from ablations import patch
 from ablations.designs import in_order, ladder, variant_name
 from ablations.schema import Change, DesignName, concerns
-from core.config import Config
+from core.config import AnyConfig
 from reports import stats
 from reports.numbers import counted, factor, fixed, interval, listed, mean_sd, short
 from reports.page import Code, Column, Link, Piece, Strong, Table, Text
@@ -307,7 +307,7 @@ def contrast(deck: Any, here: Any) -> tuple[str, str]:
     return said(one) or "–", said(other) or "–"
 
 
-def deck_and_here(results: Results) -> list[tuple[Config, Config]]:
+def deck_and_here(results: Results) -> list[tuple[AnyConfig, AnyConfig]]:
     """The base and each change alone on it: in the deck's numbers, and as this setting trains it."""
     study, plan = results.study, results.plan
     pairs = []

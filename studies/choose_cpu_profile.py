@@ -22,7 +22,7 @@ from typing import TypeVar
 import click
 from pydantic import PositiveFloat
 
-from core.config import Emission, Job, LearningRates, Node
+from core.config import AnyConfig, Config, Emission, Job, LearningRates, Node
 from core.events import Diverged, Evaluated
 from core.folder import RunFolder, write_whole
 from studies.changes_overview import STUDY
@@ -53,6 +53,12 @@ class Candidate(Node):
         profile = cpu(1.0, 1.0, self.emission, siren_scale=self.scale, fourier_scale=self.scale)
         config = profile.scaled(STUDY.folded(ENDS[self.end]))
         return Job(config=overridden(config, {"optimizers.learning_rates": self.rates.model_dump()}), seed=seed)
+
+
+def gan(config: AnyConfig) -> Config:
+    """The config of a study that trains GANs."""
+    assert isinstance(config, Config)
+    return config
 
 
 def regret(found: Mapping[T, Sequence[float]], choice: T) -> float:
@@ -116,7 +122,7 @@ def main(runs: Path, jobs: int) -> None:
 
     emission = least_regret({e: [geometric_mean(first[best(end, e)]) for end in ENDS] for e in EMISSIONS})
     own = {end: best(end, emission).rates for end in ENDS}
-    deck = {end: STUDY.folded(ENDS[end]).optimizers.learning_rates for end in ENDS}
+    deck = {end: gan(STUDY.folded(ENDS[end])).optimizers.learning_rates for end in ENDS}
 
     def at_rate(discriminator: float) -> list[float]:
         """Both ends at this rate of D, each at its best rate of G."""

@@ -1,12 +1,12 @@
 """How well does each of the eight layers of the slide "Size/quality tradeoff for INR architecture" fit images?
 
-No GAN: INRs are fitted to 50 images, as the author's public `StaticINRs` does, at the formulas' own initial sizes and at
-corrected ones, with free parameters and through a hypernetwork.
+No GAN: INRs are fitted to 50 images, as the author's public `StaticINRs` does, at the formulas' own initial sizes and
+at corrected ones, with free parameters and through a hypernetwork.
 """
 
 from ablations.layers import LAYERS, LINEAR_MAE, OTHER_READINGS, ROWS, SLIDE, UNIT_INIT
 from ablations.schema import Change, Claim, Edit, Multiply, Profile, Put, Source, Study
-from core.config import Coordinates, ErrorEvaluation, FreeParameters, LatentCodes, Reconstruction, Rooms
+from core.config import ErrorEvaluation, FreeParameters, LatentCodes, Reconstruction, Rooms
 
 DECK128 = Profile(
     name="deck128",
@@ -24,11 +24,8 @@ CPU = Profile(
         Put(path="data", value=Rooms(resolution=16), why="cost: 64 times fewer pixels"),
         Multiply(path="inr.width", factor=0.125, why="width is the cost of an INR; r = 10 stays the deck's"),
         Put(path="inr.depth", value=4, why="cost: coordinate layer and three hidden layers"),
-        Put(
-            path="inr.coordinates",
-            value=Coordinates(low=-1.0, high=1.0, sampling="centres"),
-            why="a symmetric range and no half-pixel shift",
-        ),
+        Put(path="inr.coordinates.low", value=-1.0, why="a symmetric range"),
+        Put(path="inr.coordinates.sampling", value="centres", why="no half-pixel shift"),
         Put(path="inr.basis.scale", value=4.0, why="16×16 has no fine detail: 25 is the highest frequency it can show"),
         Multiply(path="iterations", factor=0.06, why="seconds per run"),
         Multiply(path="learning_rate", factor=20.0, why="300 iterations instead of 5,000; the same for every layer"),
@@ -73,6 +70,6 @@ STUDY = Study(
             comparable_profile="deck128",
         )
         for row in ROWS
-        if row.name != "linear"
+        if row.name != "linear" and row.quote and row.mae
     ),
 )

@@ -1,4 +1,7 @@
-"""Does the order of layers by reconstruction predict their order as GANs? The deck chose by the first and used the second."""
+"""Does the order of layers by reconstruction predict their order as GANs?
+
+The deck chose by the first and used the second.
+"""
 
 from ablations.layers import LAYERS, SLIDE, UNIT_INIT
 from ablations.schema import Source, Study

@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 from ablations import patch
 from ablations.designs import DESIGNS, Subset, subset_named, variant_name, variant_title
 from ablations.schema import DesignName, Profile, Study
-from core.config import Config, Data, Job, Node, parse
+from core.config import AnyConfig, Data, Job, Node, parse
 from core.errors import InputError
 from core.folder import write_whole
 
@@ -31,7 +31,7 @@ class PlannedVariant(Node):
     title: str
     changes: tuple[str, ...]
     designs: dict[DesignName, int] = Field(default_factory=dict)
-    config: Config
+    config: AnyConfig
 
     def job(self, seed: int) -> Job:
         """This variant trained with this seed."""
@@ -65,7 +65,7 @@ def parse_override(text: str) -> tuple[str, Any]:
         return path, value
 
 
-def overridden(config: Config, overrides: Mapping[str, Any]) -> Config:
+def overridden(config: AnyConfig, overrides: Mapping[str, Any]) -> AnyConfig:
     """`config` with the overrides it has a place for. A word at a union's path selects that member with its defaults.
 
     Raises InputError for a value that the schema refuses.
@@ -86,7 +86,7 @@ def overridden(config: Config, overrides: Mapping[str, Any]) -> Config:
         raise InputError(f"override of {', '.join(overrides)} refused: {place}: {first['msg']}") from None
 
 
-def check_overrides(study: Study, configs: Iterable[Config], overrides: Mapping[str, Any]) -> None:
+def check_overrides(study: Study, configs: Iterable[AnyConfig], overrides: Mapping[str, Any]) -> None:
     """Raises InputError for a path that no variant has, and for one that would overwrite what a change varies."""
     plain = [config.model_dump(mode="json") for config in configs]
     for path in overrides:
@@ -126,7 +126,7 @@ def make_plan(
     `data` replaces the profile's data (at its resolution), `data_name` is what people call it.
     """
     overrides = dict(overrides or {})
-    configs: dict[Subset, Config] = {}
+    configs: dict[Subset, AnyConfig] = {}
     places: dict[Subset, dict[DesignName, int]] = {}
     for design in designs:
         for place, subset in enumerate(DESIGNS[design](study)):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from ablations.schema import Multiply, Profile, Put
 from core.config import (
-    Coordinates,
     Emission,
     Evaluation,
     Rooms,
@@ -61,11 +62,8 @@ def cpu(
             Multiply(path="batch_size", factor=0.5, why="cost; the ratio 32 : 64 stays"),
             Multiply(path="inr.width", factor=0.125, why="width is the cost of an INR; the ratio 64 : 256 stays"),
             Put(path="inr.depth", value=3, why="cost: coordinate layer and two hidden layers"),
-            Put(
-                path="inr.coordinates",
-                value=Coordinates(low=-1.0, high=1.0, sampling="centres", layer="generated"),
-                why="a symmetric range and no half-pixel shift; generated per image, as in the deck",
-            ),
+            Put(path="inr.coordinates.low", value=-1.0, why="a symmetric range"),
+            Put(path="inr.coordinates.sampling", value="centres", why="no half-pixel shift"),
             *scales,
             Put(
                 path="inr.layer.root_rank",
@@ -109,10 +107,8 @@ def cpu(
     )
 
 
-CPU = cpu(
-    generator_factor=4.0,
-    discriminator_factor=10.0,
-    emission=Emission(gain=0.3, bias_std=1.0),
-    siren_scale=2.0,
-    fourier_scale=1.0,
-)
+chosen = partial(cpu, generator_factor=4.0, discriminator_factor=10.0, emission=Emission(gain=0.3, bias_std=1.0))
+
+CPU = chosen(siren_scale=2.0, fourier_scale=1.0)
+CPU_SCALES_FREE = chosen(siren_scale=None, fourier_scale=None)
+"""The same for a study that asks about the first layer's scale."""

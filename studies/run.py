@@ -66,7 +66,12 @@ Examples
     help="The scale: cpu, or lsun64 for the deck's own numbers. Default: cpu; lsun64 where there is an accelerator (an "
     "NVIDIA device file, or CUDA_VISIBLE_DEVICES) and --data is given.",
 )
-@click.option("--design", "designs", metavar="NAMES", help=f"Comma list of {', '.join(DESIGNS)}; 'all' for all that the study has.")
+@click.option(
+    "--design",
+    "designs",
+    metavar="NAMES",
+    help=f"Comma list of {', '.join(DESIGNS)}; 'all' for all that the study has.",
+)
 @click.option("--seeds", metavar="N|LIST", help="A number of seeds, or a comma list: 3 is 0,1,2 and '7,' is only 7.")
 @click.option(
     "--only",

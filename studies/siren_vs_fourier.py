@@ -30,9 +30,7 @@ STUDY = Study(
     source=said("Why? Do we suffer from small gradients when we use $\\sin(x)$?"),
     # All changes but those of the basis and of the layer: with Linear layers every number of a SIREN is emitted.
     base=changes_overview.STUDY.folded(
-        change.name
-        for change in changes_overview.STUDY.changes
-        if change.name not in ("fourier_inr", "factorized_se")
+        change.name for change in changes_overview.STUDY.changes if change.name not in ("fourier_inr", "factorized_se")
     ),
     changes=(
         basis(

@@ -141,7 +141,9 @@ def alternative(name: str, after: Any, group: str = "layer") -> Change:
 
 
 def test_alternatives_may_edit_the_same_place_and_exclude_each_other() -> None:
-    study = small_study(alternative("small", 16), alternative("large", 64), change("ema", EMA.edits[0], group="average"))
+    study = small_study(
+        alternative("small", 16), alternative("large", 64), change("ema", EMA.edits[0], group="average")
+    )
     assert study.groups == {"layer": ("small", "large"), "average": ("ema",)}
     assert available(study) == ["add_one_in", "grid"]
     assert grid(study) == [(), ("small",), ("large",), ("ema",), ("small", "ema"), ("large", "ema")]

@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.layers [--width 256 --width 32] [--resolution 32] [--images 4] [--device cpu]
 
-Both forms alternate in one process on one thread; printed are medians of milliseconds over rounds, the ratio of the plain
-form to the layer's own choice (above 1: the layer is faster), its quartiles, and which form the layer chose. Linear has
-one form only: its ratio is the noise.
+Both forms alternate in one process on one thread; printed are medians of milliseconds over rounds, the ratio of the
+plain form to the layer's own choice (above 1: the layer is faster), its quartiles, and which form the layer chose.
+Linear has one form only: its ratio is the noise.
 """
 
 from __future__ import annotations

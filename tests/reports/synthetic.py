@@ -85,7 +85,9 @@ def write_run(runs: Path, variant: PlannedVariant, seed: int, ending: str, *, me
     folder = RunFolder(jobs_root(runs), job)
     rng = np.random.default_rng([seed, *(ord(letter) for letter in variant.name)])
     final = (
-        19.0 * float(np.prod([TRUE_FACTORS.get(change, 1.2) for change in variant.changes])) * float(np.exp(0.07 * rng.normal()))
+        19.0
+        * float(np.prod([TRUE_FACTORS.get(change, 1.2) for change in variant.changes]))
+        * float(np.exp(0.07 * rng.normal()))
     )
     if isinstance(config, Reconstruction):
         return write_fit(runs, variant, config, seed, rng)
@@ -160,7 +162,9 @@ def write_fit(
     error = (0.9 if fails else 0.02 * 1.2 ** len(variant.changes)) * float(np.exp(0.07 * rng.normal()))
     for iteration in range(config.evaluation.every, config.iterations + 1, config.evaluation.every):
         at = {"iteration": iteration, "images": iteration * config.images, "seconds": 0.01 * iteration}
-        events.append(Evaluated(**at, metric="mae", value=error * config.iterations / iteration, evaluation_seconds=0.1))
+        events.append(
+            Evaluated(**at, metric="mae", value=error * config.iterations / iteration, evaluation_seconds=0.1)
+        )
         events.append(Evaluated(**at, metric="psnr", value=30.0, evaluation_seconds=0.0))
     end = {"iteration": config.iterations, "images": config.iterations * config.images, "seconds": 3.0}
     events.append(Finished(**end, generator=None))

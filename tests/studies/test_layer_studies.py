@@ -22,7 +22,9 @@ def test_every_layer_at_every_init_by_every_emitter() -> None:
     assert len(plan.variants) == 11 * 2 * 2
     configs = [variant.config for variant in plan.variants]
     assert all(isinstance(config, Reconstruction) for config in configs)
-    kinds = {(c.inr.layer.model_dump_json(), c.inr.init, c.emitter.kind) for c in configs if isinstance(c, Reconstruction)}
+    kinds = {
+        (c.inr.layer.model_dump_json(), c.inr.init, c.emitter.kind) for c in configs if isinstance(c, Reconstruction)
+    }
     assert len(kinds) == 44
     assert plan.variant("baseline+adain+unit_init+latent_codes") is not None
 

@@ -13,9 +13,7 @@ class SELinear(EmittedLayer):
     with `scale_inside` off s = t = 1.
     """
 
-    def __init__(
-        self, inputs: int, outputs: int, *, scale_inside: bool, weight_std: float, bias_std: float
-    ) -> None:
+    def __init__(self, inputs: int, outputs: int, *, scale_inside: bool, weight_std: float, bias_std: float) -> None:
         super().__init__(inputs, outputs, weight_std=weight_std, bias_std=bias_std)
         self.emitted = inputs * outputs + outputs
         self.inside = (weight_std, bias_std) if scale_inside else (1.0, 1.0)
