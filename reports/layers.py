@@ -261,11 +261,17 @@ def tradeoff(ax: Axes, results: Results, init: str) -> Axes:
         ax.plot(size, ours.mean(), mark, color=colour, ms=6, label=row.title)
         sizes.append(size)
         values += list(ours)
-    figures.log_axis(ax, "x", *figures.span(sizes, 1.6), text=lambda value: f"{value:,.0f}")
+    figures.log_axis(ax, "x", *figures.span(sizes, 1.6), text=thousands)
     figures.log_axis(ax, "y", *figures.span(values, 1.3))
     ax.set_xlabel("numbers emitted per image")
-    ax.legend(fontsize=5.6, frameon=False, ncols=2, loc="upper right")
+    if ax.get_legend_handles_labels()[0]:
+        ax.legend(fontsize=5.6, frameon=False, ncols=2, loc="upper right")
     return ax
+
+
+def thousands(value: float) -> str:
+    """500, 2k, 100k."""
+    return f"{value / 1000:g}k" if value >= 1000 else f"{value:g}"
 
 
 def why_rows_fail(report: Report) -> list[Block]:

@@ -394,6 +394,10 @@ def learning_curves(report: Report) -> list[Block]:
             variant = results.variant(name)
             if variant is not None and variant.name not in colours and spare:
                 colours[variant.name] = spare.pop(0)
+    if results.study.groups:
+        for variant in best_variants(results):
+            if variant.name not in colours and spare:
+                colours[variant.name] = spare.pop(0)
     if not colours:
         colours = {variant.name: colour for variant, colour in zip(results.plan.variants, spare, strict=False)}
     axes = (
@@ -433,15 +437,23 @@ def learning_curves(report: Report) -> list[Block]:
     return blocks
 
 
+def best_variants(results: Results) -> list[PlannedVariant]:
+    """The variants whose runs all finished, the least mean first."""
+    means = {variant.name: stats.summary(results.last(variant)).mean for variant in results.plan.variants}
+    there = [v for v in results.plan.variants if (mean := means[v.name]) is not None and np.isfinite(mean)]
+    return sorted(there, key=lambda variant: means[variant.name] or 0.0)
+
+
 def samples(report: Report) -> list[Block]:
     """What the generators draw at the same latents."""
     results = report.results
     study = results.study
-    rungs = [results.variant(variant_name(study, subset)) for subset in ladder(study)]
+    subsets = [] if study.groups else ladder(study)
+    rungs = [results.variant(variant_name(study, subset)) for subset in subsets]
     wanted = [(rung_label(rungs, rung, report), variant) for rung, variant in enumerate(rungs) if variant is not None]
     on_ladder = len(wanted) > 1
     if not on_ladder:
-        wanted = [(variant.name, variant) for variant in results.plan.variants]
+        wanted = [(variant.title if variant.changes else "baseline", variant) for variant in results.plan.variants]
     rows = []
     absent = []
     seed = results.plan.seeds[0] if results.plan.seeds else 0

@@ -64,7 +64,8 @@ class EventTail:
     def _take(self, event: dict[str, object]) -> None:
         self.iteration = int(str(event["iteration"]))
         seconds = float(str(event["seconds"]))
-        if event["kind"] == "evaluated":
+        # A job may measure more than one thing; the first is what it is about.
+        if event["kind"] == "evaluated" and self.metric in ("", str(event["metric"])):
             self.value, self.metric = float(str(event["value"])), str(event["metric"])
             self.evaluation_seconds = float(str(event["evaluation_seconds"]))
         if not self._times or self.iteration > self._times[-1][0]:

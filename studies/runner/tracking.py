@@ -47,6 +47,10 @@ PARAMETERS = {
     "resolution": "data.resolution",
     "inr": "inr.basis.kind",
     "inr_layer": "inr.layer.kind",
+    "inr_init": "inr.init",
+    "emitter": "emitter.kind",
+    "first_layer_scale": "inr.basis.scale",
+    "coordinate_layer": "inr.coordinates.layer",
     "inr_width": "inr.width",
     "inr_depth": "inr.depth",
     "g_width": "hypernetwork.width",
@@ -357,8 +361,10 @@ class MlflowView:
         on = set(task.changes)
         parameters = {f"change.{change.name}": "on" if change.name in on else "off" for change in self.study.changes}
         parameters["seed"] = str(task.seed)
+        others = [variant.config.model_dump(mode="json") for variant in self.plan.variants]
         for name, path in PARAMETERS.items():
-            parameters[name] = str(lookup(config, path)) if has(config, path) else "off"
+            if any(has(other, path) for other in others):
+                parameters[name] = str(lookup(config, path)) if has(config, path) else "off"
         return parameters
 
     def _attach(self, client: MlflowClient, run_id: str, folder: RunFolder) -> None:
@@ -433,6 +439,8 @@ def _metrics(event: dict[str, Any], started: int, make: type[Metric]) -> list[Me
                 "score/real": event["real_score"],
                 "score/fake": event["fake_score"],
             }
+        case "fitted":
+            values = {"loss/fit": event["loss"]}
         case "evaluated":
             values = {event["metric"]: event["value"], "images": event["images"], "seconds": event["seconds"]}
         case _:
