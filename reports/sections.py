@@ -48,7 +48,6 @@ FIGURES = (
     "tradeoff.svg",
     "reconstructions.png",
     "rankings.svg",
-    "scales.svg",
 )
 """Every figure that a report may have."""
 

@@ -361,8 +361,10 @@ class MlflowView:
         on = set(task.changes)
         parameters = {f"change.{change.name}": "on" if change.name in on else "off" for change in self.study.changes}
         parameters["seed"] = str(task.seed)
-        others = [variant.config.model_dump(mode="json") for variant in self.plan.variants]
+        subsets = [(), *((change.name,) for change in self.study.changes)]
+        others = [self.study.folded(subset).model_dump(mode="json") for subset in subsets]
         for name, path in PARAMETERS.items():
+            # What no variant of the study could have would only be noise.
             if any(has(other, path) for other in others):
                 parameters[name] = str(lookup(config, path)) if has(config, path) else "off"
         return parameters

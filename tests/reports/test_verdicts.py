@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ablations.designs import DESIGNS
 from ablations.schema import Claim
 from core.folder import Outcome
 from reports.results import Results, load
@@ -107,7 +106,7 @@ def test_a_claim_about_an_unplanned_variant_is_not_tested(ladder_runs: Path) -> 
         ([NAN, NAN, NAN], [9, 9, 9], "not tested"),
     ],
 )
-@pytest.mark.parametrize("design", list(DESIGNS))
+@pytest.mark.parametrize("design", ["ladder", "add_one_in", "leave_one_out"])
 def test_verdict_on_a_change_is_the_same_rule_in_every_design(
     results: Results, design: str, without: list[float], with_it: list[float], word: str
 ) -> None:
