@@ -24,6 +24,8 @@ class Row(Node):
     mae: float | None = None
     layer: Layer
     reading: str | None = None
+    original: str | None = None
+    """The row that this is another reading of."""
 
     def change(self) -> Change:
         """This layer in Linear's place."""
@@ -117,18 +119,21 @@ ROWS: tuple[Row, ...] = (
 READINGS: tuple[Row, ...] = (
     Row(
         name="se_linear_unscaled",
+        original="se_linear",
         title="SELinear, p unscaled",
         layer=SELinear(scale_inside=False),
         reading="The other reading: the sigmoid sees the emitted numbers as they are.",
     ),
     Row(
         name="factorized_root",
+        original="factorized",
         title="Factorized / √r",
         layer=Factorized(root_rank=True),
         reading="The other reading: the product divided by sqrt(r), as in the author's code of 2021.",
     ),
     Row(
         name="factorized_se_root",
+        original="factorized_se",
         title="FactorizedSE / √r",
         layer=FactorizedSE(root_rank=True),
         reading="The other reading: the product divided by sqrt(r), as in the author's code of 2021.",
@@ -147,6 +152,7 @@ UNIT_INIT = Change(
     source=None,
     group="init",
     edits=(Edit(path="inr.init", before="deck", after="unit"),),
-    reading="Not the deck's: every layer starts with pre-activations of mean square 1, measured once. It separates a "
-    "parametrization from the size its numbers happen to start with.",
+    reading="Not the deck's: every layer starts with pre-activations of mean square 1, by a constant that is measured "
+    "once and stays. It separates a parametrization from the size its numbers happen to start with; it also scales "
+    "what a step of the optimiser does to the layer's weights.",
 )

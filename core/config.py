@@ -127,6 +127,12 @@ class MFiLM(Node):
     normalise: bool = True
     scale: bool = False
 
+    @model_validator(mode="after")
+    def _is_a_row_of_the_slide(self) -> MFiLM:
+        if self.normalise and self.scale:
+            raise ValueError("mfilm: the slide has no row with both normalise and scale: set normalise to false")
+        return self
+
 
 class Factorized(Node):
     """An emitted rank-r product for a weight: 2nr + n numbers a layer.

@@ -26,11 +26,12 @@ def macs(renderer: Renderer, emitted_BE: Tensor) -> int:
 
 
 def at_start(renderer: Renderer, emitted_BE: Tensor) -> tuple[LayerAtStart, ...]:
-    """Every layer's state for these emitted parameters, at most `IMAGES` of them and about `PIXELS` pixels."""
+    """Every layer's state for these emitted parameters, at most `IMAGES` of them at `PIXELS` pixels."""
     inr = renderer.inr
     layers = [inr.coordinate_layer, *inr.hidden_layers, inr.rgb_layer]
     emitted = emitted_BE[:IMAGES].detach().requires_grad_()
-    coords = renderer.coords_P2[:: max(1, len(renderer.coords_P2) // PIXELS)]
+    pixels = torch.randperm(len(renderer.coords_P2), generator=stream(0, "diagnosed pixels"))[:PIXELS]
+    coords = renderer.coords_P2[pixels.to(renderer.coords_P2.device)]
     outputs: list[float] = []
     hooks = [
         # Measured at once: activations overwrite their inputs.

@@ -96,7 +96,8 @@ def read_job(file: Path, seed: int) -> cfg.Job:
     try:
         data = json.loads(file.read_text())
         whole = data if "config" in data else {"config": data, "seed": seed}
-        whole["config"] = {"task": "gan", **whole["config"]}
+        if isinstance(whole["config"], dict):
+            whole["config"] = {"task": "gan", **whole["config"]}
         return cfg.Job.model_validate_json(json.dumps(whole))
     except (OSError, json.JSONDecodeError) as error:
         raise InputError(f"cannot read {file}: {error}") from None

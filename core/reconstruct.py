@@ -135,7 +135,7 @@ def reconstruct(
 
 def _built(inrs: FreeInrs | CodedInrs) -> Built:
     with torch.no_grad():
-        emitted = inrs.emitted()
+        emitted = inrs.parameters_of_all()
     return Built(
         iteration=0,
         images=0,

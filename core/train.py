@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import math
 import sys
 import time
@@ -271,12 +272,11 @@ def _penalty(penalty: cfg.Penalty, nets: _Networks, real: Tensor, real_scores: T
 
 
 def _built(nets: _Networks, latents: Tensor) -> Built:
-    # In evaluation mode: looking must not move the running statistics of a batch norm.
-    nets.generator.eval()
+    # Of a copy: looking must not move the running statistics of a batch norm.
+    generator = copy.deepcopy(nets.generator)
     with torch.no_grad():
-        emitted = nets.generator.hypernetwork(latents[:PICTURES])
-    initial, products = at_start(nets.generator, emitted), macs(nets.generator, emitted)
-    nets.generator.train()
+        emitted = generator.hypernetwork(latents[:PICTURES])
+    initial, products = at_start(generator, emitted), macs(generator, emitted)
     shared = sum(parameter.numel() for parameter in nets.generator.inr.parameters())
     return Built(
         iteration=0,

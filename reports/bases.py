@@ -8,7 +8,7 @@ from core.config import Config
 from reports import sections, stats
 from reports.layers import first_built, magnitude
 from reports.numbers import factor, fixed, interval, mean_sd, short
-from reports.page import Block, Bullets, Column, Heading, Paragraph, Piece, Strong, Table, Text
+from reports.page import Block, Bullets, Column, Heading, Paragraph, Strong, Table, Text
 from reports.results import Results
 from reports.sections import Report
 from reports.tables import metric_letters, metric_name
@@ -190,43 +190,57 @@ def scientific(value: float | None) -> str:
 
 
 def factor_findings(results: Results) -> list[Text]:
-    """With and without the factor, for both owners of the layer, from the recorded numbers."""
-    items: list[Text] = []
-    for owner, words in OWNERS:
-        with_it, without = results.variant(f"baseline{owner}"), results.variant(f"baseline+no_factor{owner}")
-        if with_it is None or without is None:
-            continue
-        one, other = results.last(with_it), results.last(without)
-        both = np.isfinite(one) & np.isfinite(other)
-        if not both.any():
-            continue
-        told: list[Piece] = [Strong(f"Coordinate layer {words}:"), " "]
-        if np.array_equal(one[both], other[both]):
-            told.append(
-                f"with and without the factor, all {int(both.sum())} seeds give the same number to the last digit. "
-                "σ / 30 on what is emitted, times 30, is σ: neither the function nor any gradient knows of it."
+    """With and without the factor, for both owners of the layer."""
+    items: list[Text] = [
+        (
+            Strong("Coordinate layer generated:"),
+            " nothing. Emitted numbers times σ / 30, their product times 30, is their product times σ: neither the "
+            "function nor any gradient knows of the factor, so here both variants are one program by construction.",
+        )
+    ]
+    with_it = results.variant("baseline+shared_coordinates")
+    without = results.variant("baseline+no_factor+shared_coordinates")
+    if with_it is not None and without is not None:
+        effect = stats.paired_effect(results.last(without), results.last(with_it))
+        a, b = first_built(results, with_it), first_built(results, without)
+        gradients = ""
+        if a and b and a.initial and b.initial and a.initial[0].own_gradient and b.initial[0].own_gradient:
+            ratio = factor(a.initial[0].own_gradient / b.initial[0].own_gradient)
+            gradients = (
+                f" At the start its weights' gradients are {ratio} times as large, and the weights 30 times smaller."
             )
-        else:
-            effect = stats.paired_effect(other, one)
-            a, b = first_built(results, with_it), first_built(results, without)
-            gradients = ""
-            if a and b and a.initial and b.initial and a.initial[0].own_gradient and b.initial[0].own_gradient:
-                gradients = (
-                    f" Its weights' gradients are {factor(a.initial[0].own_gradient / b.initial[0].own_gradient)} "
-                    "times as large at the start, and the weights 30 times smaller."
-                )
-            told.append(
-                f"the function at the start is the same.{gradients} Adam's step does not grow with the gradient, so "
-                "relative to the weights the layer moves 30 times as fast: the factor is a learning rate of the first "
-                f"layer. With over without it, {metric_letters(results)} has the ratio {interval(effect)}: "
-                f"{meaning(effect)}."
+        items.append(
+            (
+                Strong("Coordinate layer shared:"),
+                f" it is a learning rate.{gradients} Adam's step does not grow with the gradient, so relative to the "
+                f"weights the layer moves 30 times as fast. With over without it, {metric_letters(results)} has the "
+                f"ratio {interval(effect)}: {meaning(effect)}.",
             )
-        items.append(tuple(told))
-    items.append(
-        "“Do we suffer from small gradients?” Compare the columns: gradients of the first layer shrink in proportion "
-        "to its std, not to the sine."
-    )
+        )
+    items += small_gradients(results)
     return items
+
+
+def small_gradients(results: Results) -> list[Text]:
+    """The slide's second question, from what was recorded at the start."""
+    found = []
+    for name, title in bases(results):
+        built = first_built(results, results.variant(name))
+        if built is None or not built.initial:
+            continue
+        first, *hidden, _ = built.initial
+        others = [layer.emitted_gradient for layer in hidden if layer.emitted_gradient]
+        if first.emitted_gradient and others:
+            found.append(f"{title}: {factor(first.emitted_gradient / float(np.mean(others)))}")
+    if not found:
+        return []
+    return [
+        (
+            Strong("“Do we suffer from small gradients?”"),
+            " The first layer's gradient over the hidden layers' (per emitted number, at the start, coordinates "
+            f"generated): {'; '.join(found)}.",
+        )
+    ]
 
 
 def meaning(effect: stats.Effect) -> str:

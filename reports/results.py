@@ -266,9 +266,14 @@ def end_of_divergence(
     rows: list[dict[str, Any]],
     events: Sequence[object],
 ) -> list[dict[str, Any]]:
-    """The row of value inf with which a diverged job ends, for each metric that does not end so by itself."""
+    """The row of value inf with which a diverged job ends, unless its last measurement says so by itself.
+
+    Of what it measured besides nothing is said: infinity is not the worst of every measure.
+    """
     said = next((event for event in reversed(events) if isinstance(event, Diverged)), None)
-    metrics = sorted({row["metric"] for row in rows}) or [job.config.evaluation.metric.kind]
+    recorded = list(dict.fromkeys(row["metric"] for row in rows))
+    configured = job.config.evaluation.metric.kind
+    metrics = [configured if configured in recorded or not recorded else recorded[0]]
     ended = {row["metric"] for row in rows if np.isinf(row["value"])}
     return [
         {

@@ -504,6 +504,12 @@ def real_images(results: Results) -> np.ndarray | None:
 # --- how --------------------------------------------------------------------------------------------------------------
 
 
+def marked(text: str) -> Text:
+    """A declaration's text with what stands between backticks set as code."""
+    parts = text.split("`")
+    return tuple(Code(part) if index % 2 else part for index, part in enumerate(parts) if part)
+
+
 def the_setting(report: Report) -> list[Block]:
     """What was run: scale, changes, protocol."""
     results = report.results
@@ -514,7 +520,7 @@ def the_setting(report: Report) -> list[Block]:
         words.append(f"How its free numbers were chosen (rows with the reason “rule”): {profile.rule}")
     if profile.caveat:
         words.append(profile.caveat)
-    blocks.append(Paragraph(" ".join(words)))
+    blocks.append(Paragraph(marked(" ".join(words))))
     scalings = tables.scalings_table(results)
     blocks.append(
         scalings if scalings is not None else Paragraph("No number differs from the deck's or the public code's.")
@@ -551,7 +557,8 @@ def limits(report: Report) -> list[Block]:
             "so few values cannot show. Intervals are over training seeds: they hold for other seeds of this "
             "data and these settings only."
         )
-    items += comparisons(report)
+    # Studies of alternatives print other comparisons than the designs' verdicts, and say so themselves.
+    items += [] if results.study.groups else comparisons(report)
     items += [
         "Pairing by seed shares the data order and the latents of the metric; how far it shares the course of "
         "training is not known. Where it shares nothing the intervals are valid and wider than unpaired ones.",

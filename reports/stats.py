@@ -205,7 +205,7 @@ def rank_correlation(one: ArrayLike, other: ArrayLike) -> float:
 
 @dataclass(frozen=True)
 class RankCorrelation:
-    """Spearman's rho of the means, and the 2.5% and 97.5% quantiles of it over resampled seeds."""
+    """Spearman's rho of geometric means, and the 2.5% and 97.5% quantiles of it over resampled seeds."""
 
     items: int
     rho: float
@@ -216,15 +216,16 @@ class RankCorrelation:
 def seed_bootstrap_rank_correlation(
     one: ArrayLike, other: ArrayLike, draws: int = 4000, level: float = 0.95
 ) -> RankCorrelation | None:
-    """Rank correlation over items of two [items, seeds] tables, each item's mean taken over seeds.
+    """Rank correlation over items of two [items, seeds] tables of positive values, by geometric means over seeds.
 
     The interval resamples seeds within every item and table: it says how far training noise moves the order of these
-    items, not what other items would do. Items with a missing or diverged value are left out; None below three.
+    items, not what other items would do, and with three seeds it is too narrow. Items with a missing or diverged value
+    are left out; None below three items or two seeds.
     """
     a, b = np.asarray(one, dtype=float), np.asarray(other, dtype=float)
     kept = np.isfinite(a).all(axis=1) & np.isfinite(b).all(axis=1)
-    a, b = a[kept], b[kept]
-    if len(a) < 3:
+    a, b = np.log(a[kept]), np.log(b[kept])
+    if len(a) < 3 or min(a.shape[1], b.shape[1]) < 2:
         return None
     rng = np.random.default_rng(0)
 

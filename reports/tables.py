@@ -61,7 +61,8 @@ def claim_table(verdict: ClaimVerdict, results: Results) -> Table:
     write = fixed([end.mean for end in ends])
     iterations = listed([f"{i:,}" for i in results.iterations])
     ours = f"ours: {metric_name(results)}, {plan.data_name}, {iterations} iterations, profile {plan.profile}"
-    deck = f"the deck: {claim.metric}, {claim.dataset}, {claim.iterations:,} iterations, n and spread not given"
+    length = f"{claim.iterations:,} iterations" if claim.iterations else "iterations not given"
+    deck = f"the deck: {claim.metric}, {claim.dataset}, {length}, n and spread not given"
     return Table(
         columns=(
             Column("numbers from", share=2.4),

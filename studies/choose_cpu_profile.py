@@ -190,9 +190,9 @@ def main(runs: Path, jobs: int) -> None:
         "",
         f"The least geometric mean of both ends would have chosen the factor {other:g}"
         + (" as well." if other == g_factor else f" (baseline / all {by_factor[other][0] / by_factor[other][1]:.2f}).")
-        + " That was the rule at first. It is indifferent to how a handicap is shared between the ends, so it was replaced "
-        "by the least regret after both had been seen at 1,000 iterations, where they disagreed: 2 by the mean, 4 by "
-        "the regret.",
+        + " That was the rule at first. It is indifferent to how a handicap is shared between the ends, so it was "
+        "replaced by the least regret after both had been seen at 1,000 iterations, where they disagreed: 2 by the "
+        "mean, 4 by the regret.",
         "",
         "## Each end's first-layer scale, at the deck's rates times these factors",
         "",

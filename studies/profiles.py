@@ -25,11 +25,14 @@ which no study uses, by one rule for both ends of the ladder, `baseline` and `al
 candidate with the least regret, that is, with which the end that it serves worse is the least far above its own best
 candidate (geometric means over seeds). So were chosen the initial emission of the hypernetwork and D's learning rate
 (each end at its best rate of G), and then one factor on the deck's learning rates of G, so that the slide's change of
-rates keeps its proportions. Last, each end's first-layer scale is the best of the same values. Neither end gets a
-candidate that the other does not get, and none is judged by the ratio of the ends.
-`python -m studies.choose_cpu_profile` repeats the choice; docs/cpu_profile.md has all candidates with their figures,
+rates keeps its proportions. {scales} Neither end gets a candidate that the other does not get, and none is judged by
+the ratio of the ends. `python -m studies.choose_cpu_profile` repeats the choice; docs/cpu_profile.md has all candidates with their figures,
 the ends at their own best rates, and what another rule would have chosen.
 """
+
+
+SCALES_CHOSEN = "Last, each end's first-layer scale is the best of the same values."
+SCALES_LEFT = "The first layer's scale is the study's own question; the rates were chosen at other scales."
 
 
 def cpu(
@@ -101,7 +104,7 @@ def cpu(
                 why="a proxy over a network that ships with the code: Inception's weights need a download",
             ),
         ),
-        rule=" ".join(CPU_RULE.split()),
+        rule=" ".join(CPU_RULE.format(scales=SCALES_CHOSEN if scales else SCALES_LEFT).split()),
         caveat="Directions compare with the deck's, magnitudes do not: other images, another metric, networks and a "
         "training thousands of times smaller.",
     )

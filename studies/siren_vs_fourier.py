@@ -53,10 +53,11 @@ STUDY = Study(
         Change(
             name="no_factor",
             title="factor 1 in place of 30",
-            source=said(r"use $\sigma_1 = \sigma/30$ and multiply the activations by 30 afterwards"),
+            source=None,
             group="basis",
             edits=(Edit(path="inr.basis.factor", before=30.0, after=1.0),),
-            reading="Weights of std σ, no multiplication: the same function at first.",
+            reading="The opposite of the slide's “use σ₁ = σ/30 and multiply the activations by 30 afterwards”: weights "
+            "of std σ, no multiplication, the same function at first.",
         ),
         Change(
             name="shared_coordinates",

@@ -17,13 +17,13 @@ class FreeInrs(Renderer):
         super().__init__(config, resolution, hidden_layer)
         self.emitted_NE = nn.Parameter(torch.randn(images, self.inr.emitted))
 
-    def emitted(self) -> Tensor:
+    def parameters_of_all(self) -> Tensor:
         """INR parameters of all images, [N, E]."""
         return self.emitted_NE
 
     def forward(self) -> Tensor:
         """All images, [N, 3, R, R] in (-1, 1)."""
-        return self.render(self.emitted())
+        return self.render(self.parameters_of_all())
 
 
 class CodedInrs(Generator):
@@ -40,11 +40,11 @@ class CodedInrs(Generator):
         super().__init__(config, resolution, hidden_layer, hypernetwork)
         self.codes_NZ = nn.Parameter(torch.randn(images, hypernetwork.latent_dim))
 
-    def emitted(self) -> Tensor:
+    def parameters_of_all(self) -> Tensor:
         """INR parameters of all images, [N, E]."""
         emitted_NE: Tensor = self.hypernetwork(self.codes_NZ)
         return emitted_NE
 
     def forward(self) -> Tensor:  # type: ignore[override]
         """All images, [N, 3, R, R] in (-1, 1)."""
-        return self.render(self.emitted())
+        return self.render(self.parameters_of_all())

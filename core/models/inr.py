@@ -103,7 +103,7 @@ class Inr(nn.Module):
     @torch.no_grad()
     def calibrate(self, coords_P2: Tensor) -> None:
         """Brings every layer's pre-activations to mean square 1, first to last, for emitted standard normals."""
-        coords = coords_P2[:: max(1, len(coords_P2) // CALIBRATION_PIXELS)]
+        coords = coords_P2[torch.randperm(len(coords_P2))[:CALIBRATION_PIXELS]]
         first, *hidden, last = torch.randn(CALIBRATION_IMAGES, self.emitted).split(self.sizes, dim=1)
         x = self.embedded(first, coords)
         for layer, numbers in zip(self.hidden_layers, hidden, strict=True):

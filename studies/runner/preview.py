@@ -106,18 +106,18 @@ def _print_scalings(study: Study, profile: Profile, plan: Plan, console: Console
     console.print(f"profile {profile.name}: {profile.title}", markup=False, highlight=False, soft_wrap=True)
     if not profile.scalings and not plan.overrides:
         return
-    deck = study.folded(()).model_dump(mode="json")
-    everything = study.folded(change.name for change in study.changes).model_dump(mode="json")
+    subsets = [(), *((change.name,) for change in study.changes)]
+    decks = [study.folded(subset).model_dump(mode="json") for subset in subsets]
     table = Table()
     for name in ("path", "deck", "here", "why"):
         table.add_column(name, overflow="fold")
     for scaling in profile.scalings:
-        found = [patch.lookup(data, scaling.path) for data in (deck, everything) if applies(scaling, data)]
+        found = [patch.lookup(data, scaling.path) for data in decks if applies(scaling, data)]
         path = f"{scaling.path} (of {scaling.only})" if scaling.only else scaling.path
         here = [profile.here(scaling, value) for value in found]
         table.add_row(path, _both_ends(found), _both_ends(here), scaling.why)
     for path, value in plan.overrides.items():
-        before = patch.lookup(deck, path) if patch.has(deck, path) else None
+        before = next((patch.lookup(deck, path) for deck in decks if patch.has(deck, path)), None)
         table.add_row(path, _shown(before), _shown(value), "override")
     console.print(table, markup=False)
     for note in (profile.rule, profile.caveat):
@@ -126,7 +126,7 @@ def _print_scalings(study: Study, profile: Profile, plan: Plan, console: Console
 
 
 def _both_ends(values: Sequence[Any]) -> str:
-    """The value of the baseline and that of all changes, once where they are the same."""
+    """The value of the baseline and those that changes bring, each once."""
     return " → ".join(dict.fromkeys(_shown(value) for value in values))
 
 

@@ -90,13 +90,13 @@ def outcome_mark(folder: RunFolder) -> int:
 
 
 def final_value(folder: RunFolder) -> float | None:
-    """The last value of the metric, None where it was never measured."""
+    """The last value of the metric that the job is about, the first it measures; None where it measured nothing."""
     if not folder.events_file.exists():
         return None
-    for line in reversed(folder.events_file.read_bytes().split(b"\n")[:-1]):
-        if b'"evaluated"' in line and (event := json.loads(line))["kind"] == "evaluated":
-            return float(event["value"])
-    return None
+    lines = [line for line in folder.events_file.read_bytes().split(b"\n")[:-1] if b'"evaluated"' in line]
+    measured = [event for line in lines if (event := json.loads(line))["kind"] == "evaluated"]
+    mine = [event for event in measured if event["metric"] == measured[0]["metric"]]
+    return float(mine[-1]["value"]) if mine else None
 
 
 def log_tail(folder: RunFolder, lines: int = 6) -> list[str]:

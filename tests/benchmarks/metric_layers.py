@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from core.build import build_generator
-from core.config import RoomsFrechet
+from core.config import Config, RoomsFrechet
 from core.data import rooms
 from core.folder import RunFolder
 from core.metrics.build import BATCH, FrechetMeasure, build_metric
@@ -66,6 +66,7 @@ def resampling_spread(measure: FrechetMeasure, shown: Tensor) -> float:
 def generated_by(folder: RunFolder) -> tuple[str, Iterator[Tensor]]:
     """What trained there, and its images at the job's own evaluation latents."""
     job = folder.job()
+    assert isinstance(job.config, Config)
     generator = build_generator(job.config)
     generator.load_state_dict(safetensors.torch.load_file(folder.generator_file))
     seed = stream(job.config.evaluation.latents_seed, "evaluation")
@@ -94,7 +95,7 @@ def main(runs: Path | None) -> None:
         print(f"{name:40s}" + "".join(cells))
     for digest in sorted(path.name for path in jobs_root(runs).iterdir()) if runs else ():
         folder = RunFolder(jobs_root(runs), digest)
-        if folder.generator_file.exists():
+        if folder.generator_file.exists() and isinstance(folder.job().config, Config):
             values = []
             for measure in measures.values():
                 name, images = generated_by(folder)

@@ -39,7 +39,7 @@ def sigmoid(x: Tensor) -> Tensor:
 
 
 def se_linear(layer: EmittedLayer, p: Tensor, s: float, t: float) -> tuple[Tensor, Tensor]:
-    shared, bias = layer.weight_IO.T, layer.bias_O
+    shared, bias = S_W * layer.weight_IO.T, S_B * layer.bias_O
     return shared * 2 * sigmoid(s * p[: IN * OUT].view(IN, OUT).T), bias * 2 * sigmoid(t * p[IN * OUT :])
 
 
@@ -52,12 +52,12 @@ def mfilm(layer: EmittedLayer, p: Tensor) -> tuple[Tensor, Tensor]:
 
 def mfilm_no_norm(layer: EmittedLayer, p: Tensor) -> tuple[Tensor, Tensor]:
     gamma, beta, c = p[:OUT], p[OUT : 2 * OUT], p[2 * OUT :]
-    return gamma[:, None] * layer.weight_IO.T + S_W * beta[:, None], layer.bias_O + S_B * c
+    return gamma[:, None] * (S_W * layer.weight_IO.T) + S_W * beta[:, None], S_B * (layer.bias_O + c)
 
 
 def mfilm_scale(layer: EmittedLayer, p: Tensor) -> tuple[Tensor, Tensor]:
     gamma, beta, c = 1 + p[:OUT] / 10, S_W / 10 * p[OUT : 2 * OUT], S_B / 10 * p[2 * OUT :]
-    return gamma[:, None] * layer.weight_IO.T + beta[:, None], layer.bias_O + c
+    return gamma[:, None] * (S_W * layer.weight_IO.T) + beta[:, None], S_B * layer.bias_O + c
 
 
 def product_of(p: Tensor) -> tuple[Tensor, Tensor]:
@@ -87,7 +87,7 @@ def factorized_se_root(layer: EmittedLayer, p: Tensor) -> tuple[Tensor, Tensor]:
 
 def adain(layer: EmittedLayer, p: Tensor) -> tuple[Tensor, Tensor]:
     scale = 2 * sigmoid(p[:OUT])
-    return scale[:, None] * layer.weight_IO.T, scale * layer.bias_O + p[OUT:]
+    return scale[:, None] * S_W * layer.weight_IO.T, scale * S_B * layer.bias_O + p[OUT:]
 
 
 FORMULAS: dict[str, Callable[[EmittedLayer, Tensor], tuple[Tensor, Tensor]]] = {

@@ -7,7 +7,7 @@ from core.models.layers.emitted import EmittedLayer
 
 
 class AdaIN(EmittedLayer):
-    """y = (x W_sh + b_sh) * 2 sigmoid(p_s) + p_b (`adain_linear`: `INRSharedLinear`, `INRAdaIN`; 2n emitted numbers).
+    """y = (s_w x W_sh + s_b b_sh) * 2 sigmoid(p_s) + p_b (`INRSharedLinear`, `INRAdaIN`; 2n emitted numbers).
 
     Despite the name nothing is normalised (Huang and Belongie 2017 do): it is FiLM with a bounded scale.
     """
@@ -15,14 +15,14 @@ class AdaIN(EmittedLayer):
     def __init__(self, inputs: int, outputs: int, *, weight_std: float, bias_std: float) -> None:
         super().__init__(inputs, outputs, weight_std=weight_std, bias_std=bias_std)
         self.emitted = 2 * outputs
-        self.weight_IO = nn.Parameter(weight_std * torch.randn(inputs, outputs))
-        self.bias_O = nn.Parameter(bias_std * torch.randn(outputs))
+        self.weight_IO = nn.Parameter(torch.randn(inputs, outputs))
+        self.bias_O = nn.Parameter(torch.randn(outputs))
 
     def modulation(self, emitted_BE: Tensor) -> tuple[Tensor, Tensor]:
-        """Scale and bias, [B, O] each, the gain included."""
+        """What multiplies x W_sh, and the bias, [B, O] each, the gain included."""
         s_BO, p_BO = emitted_BE.split(self.outputs, dim=1)
         scale_BO = (2 * self.gain) * torch.sigmoid(s_BO)
-        return scale_BO, self.bias_O * scale_BO + self.gain * p_BO
+        return self.weight_std * scale_BO, (self.bias_std * self.bias_O) * scale_BO + self.gain * p_BO
 
     def weight_and_bias(self, emitted_BE: Tensor) -> tuple[Tensor, Tensor]:
         scale_BO, bias_BO = self.modulation(emitted_BE)

@@ -16,7 +16,9 @@ class MFiLM(EmittedLayer):
     - `normalise`, not `scale`, "mFiLM": W_0 is W_sh with every output's weights brought to mean 0 and variance 1, and
       g, h, c are the emitted numbers as they are. GAN memory's formula, a reading: no public code has this row.
     - neither, "mFiLM -norm": W_0 = s_w W_sh; h and the biases in units of s_w and s_b. A reading as well.
-    - `scale` alone, "mFiLM -norm +scale": g = 1 + p / 10, h = s_w p / 10, c = s_b p / 10 (`INRmFiLM`).
+    - `scale`, "mFiLM -norm +scale": g = 1 + p / 10, h = s_w p / 10, c = s_b p / 10 (`INRmFiLM`); never normalised.
+
+    W_sh and b_sh are stored as standard normals and multiplied by s_w and s_b.
     """
 
     def __init__(
@@ -26,19 +28,18 @@ class MFiLM(EmittedLayer):
         self.emitted = 3 * outputs
         self.normalise = normalise
         self.constant, self.spread = (1.0, 0.1) if scale else (0.0, 1.0)
-        # Brought to unit variance anyway, a normalised weight knows no s_w.
-        self.shift_std = self.spread * (1.0 if normalise and not scale else weight_std)
-        self.emitted_bias_std = self.spread * (1.0 if normalise and not scale else bias_std)
-        self.weight_IO = nn.Parameter(weight_std * torch.randn(inputs, outputs))
-        self.bias_O = nn.Parameter(self.emitted_bias_std / self.spread * torch.randn(outputs))
+        # GAN memory's formula knows neither s_w nor s_b.
+        self.shared_std, self.shared_bias_std = (1.0, 1.0) if normalise else (weight_std, bias_std)
+        self.shift_std = self.spread * self.shared_std
+        self.weight_IO = nn.Parameter(torch.randn(inputs, outputs))
+        self.bias_O = nn.Parameter(torch.randn(outputs))
 
     def shared_weight(self) -> Tensor:
         """W_0, [I, O]."""
         if not self.normalise:
-            return self.weight_IO
+            return self.shared_std * self.weight_IO
         centred = self.weight_IO - self.weight_IO.mean(dim=0)
-        unit = centred / (centred.square().mean(dim=0) + 1e-12).sqrt()
-        return unit * self.weight_std if self.constant else unit
+        return centred / (centred.square().mean(dim=0) + 1e-12).sqrt()
 
     def modulation(self, emitted_BE: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """g, h and the bias, each [B, O], the gain included."""
@@ -46,7 +47,7 @@ class MFiLM(EmittedLayer):
         return (
             self.gain * self.constant + (self.gain * self.spread) * g_BO,
             (self.gain * self.shift_std) * h_BO,
-            self.gain * self.bias_O + (self.gain * self.emitted_bias_std) * c_BO,
+            (self.gain * self.shared_bias_std) * (self.bias_O + self.spread * c_BO),
         )
 
     def weight_and_bias(self, emitted_BE: Tensor) -> tuple[Tensor, Tensor]:

@@ -17,11 +17,12 @@ class SELinear(EmittedLayer):
         super().__init__(inputs, outputs, weight_std=weight_std, bias_std=bias_std)
         self.emitted = inputs * outputs + outputs
         self.inside = (weight_std, bias_std) if scale_inside else (1.0, 1.0)
-        self.weight_IO = nn.Parameter(weight_std * torch.randn(inputs, outputs))
-        self.bias_O = nn.Parameter(bias_std * torch.randn(outputs))
+        self.weight_IO = nn.Parameter(torch.randn(inputs, outputs))
+        self.bias_O = nn.Parameter(torch.randn(outputs))
 
     def weight_and_bias(self, emitted_BE: Tensor) -> tuple[Tensor, Tensor]:
         p_BIO, p_BO = emitted_BE.split([self.inputs * self.outputs, self.outputs], dim=1)
         s, t = self.inside
-        weight_BIO = (2 * self.gain * self.weight_IO) * torch.sigmoid(s * p_BIO.view(-1, self.inputs, self.outputs))
-        return weight_BIO, (2 * self.gain * self.bias_O) * torch.sigmoid(t * p_BO)
+        gates_BIO = torch.sigmoid(s * p_BIO.view(-1, self.inputs, self.outputs))
+        weight_BIO = (2 * self.gain * self.weight_std * self.weight_IO) * gates_BIO
+        return weight_BIO, (2 * self.gain * self.bias_std * self.bias_O) * torch.sigmoid(t * p_BO)
