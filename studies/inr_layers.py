@@ -43,8 +43,12 @@ CODES = Change(
     title="through latent codes",
     source=None,
     group="emitter",
-    edits=(Edit(path="emitter", before=FreeParameters(), after=LatentCodes()),),
-    reading="Not the deck's: a hypernetwork emits the parameters, as G has to. The slide's numbers are of free ones.",
+    edits=(
+        Edit(path="emitter", before=FreeParameters(), after=LatentCodes()),
+        Edit(path="learning_rate", before=5e-4, after=1e-4),
+    ),
+    reading="Not the deck's: a hypernetwork emits the parameters, as G has to; the slide's numbers are of free ones. "
+    "Its rate is a fifth of theirs, the deck's for G: every one of its weights moves the parameters of all images.",
 )
 
 STUDY = Study(

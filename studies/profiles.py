@@ -26,8 +26,8 @@ candidate with the least regret, that is, with which the end that it serves wors
 candidate (geometric means over seeds). So were chosen the initial emission of the hypernetwork and D's learning rate
 (each end at its best rate of G), and then one factor on the deck's learning rates of G, so that the slide's change of
 rates keeps its proportions. {scales} Neither end gets a candidate that the other does not get, and none is judged by
-the ratio of the ends. `python -m studies.choose_cpu_profile` repeats the choice; docs/cpu_profile.md has all candidates with their figures,
-the ends at their own best rates, and what another rule would have chosen.
+the ratio of the ends. `python -m studies.choose_cpu_profile` repeats the choice; docs/cpu_profile.md has all candidates
+with their figures, the ends at their own best rates, and what another rule would have chosen.
 """
 
 

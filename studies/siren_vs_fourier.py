@@ -56,8 +56,8 @@ STUDY = Study(
             source=None,
             group="basis",
             edits=(Edit(path="inr.basis.factor", before=30.0, after=1.0),),
-            reading="The opposite of the slide's “use σ₁ = σ/30 and multiply the activations by 30 afterwards”: weights "
-            "of std σ, no multiplication, the same function at first.",
+            reading="The opposite of the slide's “use σ₁ = σ/30 and multiply the activations by 30 afterwards”: "
+            "weights of std σ, no multiplication, the same function at first.",
         ),
         Change(
             name="shared_coordinates",

@@ -7,8 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from core.folder import RunFolder
 
@@ -89,6 +91,33 @@ def test_a_second_run_trains_nothing_and_a_second_report_is_the_same(studied: tu
     assert "nothing to train" in again.stdout
     assert {file: file.stat().st_mtime_ns for file in marks} == marks
     assert {file: file.read_bytes() for file in before} == before
+
+
+def test_a_study_of_fits_from_images_to_report_and_mlflow(tmp_path: Path) -> None:
+    """Another task than a GAN, on images of the user's, with two metrics of which the first is reported."""
+    for index in range(8):
+        Image.fromarray(np.full((20, 24, 3), 30 * index, dtype=np.uint8)).save(tmp_path / f"{index}.png")
+    arguments = ("inr_layers", "iterations=6", "evaluation.every=3", "images=4", "data.resolution=8")
+    arguments += ("emitter.hypernetwork.width=16", "--data", str(tmp_path), "--seeds", "2", "--jobs", "1")
+    wanted = ("--only", "baseline,baseline+adain,baseline+adain+latent_codes")
+    done = command("studies.run", *arguments, *wanted, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert "psnr" not in done.stdout
+    (report,) = (tmp_path / "runs" / "reports" / "inr_layers").iterdir()
+    frame = pd.read_csv(report / "results.csv")
+    assert len(frame) == 3 * 2 * 2 * 2 and set(frame["metric"]) == {"mae", "psnr"}
+    import sqlite3
+
+    with sqlite3.connect(tmp_path / "mlflow.db") as database:
+        counts = dict(database.execute("select key, count(*) from metrics group by key").fetchall())
+    assert counts["mae"] == counts["psnr"] == counts["seconds"] == 3 * 2 * 2
+    last = frame[(frame["metric"] == "mae") & (frame["iteration"] == 6)]
+    import optuna
+
+    (journal,) = (tmp_path / "runs" / "queue").glob("*.journal")
+    backend = optuna.storages.journal.JournalFileBackend(str(journal))
+    trials = optuna.load_study(study_name=None, storage=optuna.storages.JournalStorage(backend)).trials
+    assert sorted(trial.value for trial in trials) == pytest.approx(sorted(last["value"]))
 
 
 def test_a_metric_without_its_weights_ends_in_one_line_before_training(tmp_path: Path) -> None:

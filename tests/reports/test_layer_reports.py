@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ablations.schema import DesignName
 from reports import stats
 from reports.render import render
 from reports.results import load
@@ -29,11 +30,26 @@ def page(runs: Path, study: str, out: Path) -> str:
 
 def test_layers(runs: Path, tmp_path: Path) -> None:
     said = page(runs, "inr_layers", tmp_path)
-    assert "mFiLM learned nothing (above 0.25)" in said and "None failed" in said
-    assert "reproduced: worse" in said
+    assert "mFiLM end above the" in said and "All that ended beat" in said
+    assert "| reproduced |" in said and "50 images, not named there" in said
     assert "mFiLM** starts with 1.0e+06 before tanh" in said
     assert all((tmp_path / "figures" / name).exists() for name in ("tradeoff.svg", "reconstructions.png"))
     assert "lies below its worse one" in said
+
+
+@pytest.mark.parametrize(("designs", "seeds"), [(("grid",), (0,)), (("add_one_in",), (0, 1, 2))])
+def test_what_was_not_run_is_not_concluded_from(
+    tmp_path: Path, designs: tuple[DesignName, ...], seeds: tuple[int, ...]
+) -> None:
+    for name in ("inr_layers", "inr_layers_gan", "siren_vs_fourier"):
+        train_all(tmp_path / "runs", planned(tmp_path / "runs", name, designs=designs, seeds=seeds))
+    said = page(tmp_path / "runs", "inr_layers", tmp_path / "one")
+    if designs == ("add_one_in",):
+        assert "Not said: no layer has finished runs at both inits" not in said
+        assert "starts with 1.0e+06 before tanh" not in said
+    gans = page(tmp_path / "runs", "inr_layers_gan", tmp_path / "two")
+    assert "Spearman" not in gans if len(seeds) == 1 else "ρ = " in gans
+    page(tmp_path / "runs", "siren_vs_fourier", tmp_path / "three")
 
 
 def test_layers_as_gans_correlate_with_the_reconstruction_study(runs: Path, tmp_path: Path) -> None:
@@ -73,12 +89,13 @@ def test_several_metrics_are_kept_apart(runs: Path) -> None:
 
 def test_rank_correlation_and_its_interval() -> None:
     rng = np.random.default_rng(0)
-    order = np.arange(8.0)[:, None] + np.zeros((8, 3))
-    same = stats.seed_bootstrap_rank_correlation(order, order + 0.01 * rng.normal(size=(8, 3)))
+    order = np.exp(np.arange(8.0)[:, None] + np.zeros((8, 3)))
+    same = stats.seed_bootstrap_rank_correlation(order, order * np.exp(0.01 * rng.normal(size=(8, 3))))
     assert same is not None and (same.rho, same.low, same.high, same.items) == (1.0, 1.0, 1.0, 8)
-    noisy = stats.seed_bootstrap_rank_correlation(order, order + 4 * rng.normal(size=(8, 3)))
+    noisy = stats.seed_bootstrap_rank_correlation(order, order * np.exp(4 * rng.normal(size=(8, 3))))
     assert noisy is not None and noisy.low < noisy.rho < noisy.high
     order[0, 0] = np.inf
     left = stats.seed_bootstrap_rank_correlation(order, order)
     assert left is not None and left.items == 7
     assert stats.seed_bootstrap_rank_correlation(order[:3], order[:3]) is None
+    assert stats.seed_bootstrap_rank_correlation(order[1:, :1], order[1:, :1]) is None
