@@ -62,7 +62,6 @@ class Change(Node):
     group: Name | None = None
     edits: tuple[Edit, ...] = Field(min_length=1)
     requires: tuple[Name, ...] = ()
-    conflicts: tuple[Name, ...] = ()
     reading: str | None = None
 
 
@@ -187,7 +186,7 @@ class Study(Node):
             raise ValueError(f"study {self.name}: two changes share a name in {names}")
         base = self.base.model_dump(mode="json")
         for index, change in enumerate(self.changes):
-            for name in (*change.requires, *change.conflicts):
+            for name in change.requires:
                 if name not in names:
                     raise ValueError(f"change {change.name} names the unknown change {name}")
             for edit in change.edits:
@@ -200,6 +199,13 @@ class Study(Node):
                     for theirs in other.edits:
                         if patch.overlap(edit.path, theirs.path):
                             raise ValueError(f"changes {change.name} and {other.name} both edit {edit.path}")
+        return self
+
+    @model_validator(mode="after")
+    def _alternatives_or_a_pile(self) -> Study:
+        alone = [change.name for change in self.changes if change.group is None]
+        if self.groups and alone:
+            raise ValueError(f"study {self.name} has groups of alternatives: give {', '.join(alone)} a group, too")
         return self
 
     @model_validator(mode="after")

@@ -465,6 +465,11 @@ class Job(Node):
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
 
+def place_of(location: tuple[int | str, ...]) -> str:
+    """Where in a config a validation error is, as people write the path; the task's tag is not part of it."""
+    return ".".join(str(part) for part in location if part not in ("gan", "reconstruction")) or "the config"
+
+
 _any_config: TypeAdapter[Config | Reconstruction] = TypeAdapter(AnyConfig)
 
 

@@ -103,7 +103,7 @@ def read_job(file: Path, seed: int) -> cfg.Job:
         raise InputError(f"cannot read {file}: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]
-        raise InputError(f"{file}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        raise InputError(f"{file}: {cfg.place_of(first['loc'])}: {first['msg']}") from None
 
 
 def _shown(job: cfg.Job, images: ImageSet) -> Tensor:

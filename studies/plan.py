@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 from ablations import patch
 from ablations.designs import DESIGNS, Subset, subset_named, variant_name, variant_title
 from ablations.schema import DesignName, Profile, Study
-from core.config import AnyConfig, Data, Job, Node, parse
+from core.config import AnyConfig, Data, Job, Node, parse, place_of
 from core.errors import InputError
 from core.folder import write_whole
 
@@ -82,8 +82,8 @@ def overridden(config: AnyConfig, overrides: Mapping[str, Any]) -> AnyConfig:
         return parse(data)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"]) or "the config"
-        raise InputError(f"override of {', '.join(overrides)} refused: {place}: {first['msg']}") from None
+        refused = f"override of {', '.join(overrides)} refused"
+        raise InputError(f"{refused}: {place_of(first['loc'])}: {first['msg']}") from None
 
 
 def check_overrides(study: Study, configs: Iterable[AnyConfig], overrides: Mapping[str, Any]) -> None:

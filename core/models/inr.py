@@ -81,10 +81,13 @@ class Inr(nn.Module):
 
     def embedded(self, emitted_BE: Tensor, coords_P2: Tensor) -> Tensor:
         """The coordinate layer's activations, [B, P, width], of its own emitted numbers."""
-        if self.sizes[0]:
-            x = self.coordinate_layer(coords_P2.expand(len(emitted_BE), -1, -1), emitted_BE)
-        else:
-            x = self.coordinate_layer(coords_P2, emitted_BE)
+        # Never in half precision: at a scale of 100 bfloat16 rounds phases to half a radian.
+        with torch.autocast(coords_P2.device.type, enabled=False):
+            emitted_BE = emitted_BE.to(coords_P2.dtype)
+            if self.sizes[0]:
+                x = self.coordinate_layer(coords_P2.expand(len(emitted_BE), -1, -1), emitted_BE)
+            else:
+                x = self.coordinate_layer(coords_P2, emitted_BE)
         x = torch.cat([x.sin(), x.cos()], dim=-1) if self.fourier else x.sin()
         return x.expand(len(emitted_BE), -1, -1)
 

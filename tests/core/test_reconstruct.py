@@ -17,6 +17,7 @@ from core.folder import RunFolder
 from core.job import run_job
 from core.memory import PeakMemory
 from core.reconstruct import build_inrs, drawn, psnr, reconstruct
+from core.streams import stream
 from core.train import train
 
 GRID = cfg.Coordinates(low=-1.0, high=1.0, sampling="centres")
@@ -121,10 +122,11 @@ def test_gradients_at_the_start_against_finite_differences() -> None:
     inrs = build_inrs(small(images=2)).double()
     emitted = torch.randn(2, inrs.inr.emitted, dtype=torch.float64)
     last = at_start(inrs, emitted)[-1].emitted_gradient
-    noise = torch.randn(2, 64, 3, generator=__import__("core.streams", fromlist=["stream"]).stream(0, "diagnosis"))
+    noise = torch.randn(2, 64, 3, generator=stream(0, "diagnosis"))
+    coords = inrs.coords_P2[torch.randperm(64, generator=stream(0, "diagnosed pixels"))]
 
     def probe(vector: Tensor) -> float:
-        return float((inrs.inr(vector, inrs.coords_P2) * noise).sum() / (2 * np.sqrt(64 * 3)))
+        return float((inrs.inr(vector, coords) * noise).sum() / (2 * np.sqrt(64 * 3)))
 
     start = inrs.inr.emitted - inrs.inr.sizes[-1]
     differences = []
