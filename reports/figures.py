@@ -99,6 +99,19 @@ def log_axis(ax: Axes, which: str, low: float, high: float, text: Callable[[floa
     return ax
 
 
+def shared_legend(figure: Figure, panels: Sequence[Axes], columns: int = 4) -> Figure:
+    """One legend below all panels, of every label that any of them has."""
+    found: dict[str, Any] = {}
+    for ax in panels:
+        for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
+            found.setdefault(label, handle)
+    if found:
+        # matplotlib's stubs know no place outside the axes.
+        below: Any = {"loc": "outside lower center"}
+        figure.legend(list(found.values()), list(found), ncols=columns, frameon=False, fontsize=6.5, **below)
+    return figure
+
+
 def span(values: Sequence[float], margin: float = 1.12) -> tuple[float, float]:
     """The ends of a log axis around these values, those that have a place on it."""
     there = [value for value in values if np.isfinite(value) and value > 0]

@@ -221,6 +221,7 @@ def size_and_quality(report: Report) -> list[Block]:
             tradeoff(ax, results, init)
             ax.set_title(f"ours at {words}")
         panels[0].set_ylabel("MAE in [−1, 1], log scale")
+        figures.shared_legend(canvas, panels)
         blocks.append(
             report.figure(
                 canvas,
@@ -281,8 +282,6 @@ def tradeoff(ax: Axes, results: Results, init: str) -> Axes:
     figures.log_axis(ax, "x", *figures.span(sizes, 1.6), text=thousands)
     figures.log_axis(ax, "y", *figures.span(values, 1.3))
     ax.set_xlabel("numbers emitted per image")
-    if ax.get_legend_handles_labels()[0]:
-        ax.legend(fontsize=5.6, frameon=False, ncols=2, loc="upper right")
     return ax
 
 

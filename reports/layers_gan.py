@@ -101,6 +101,7 @@ def rankings(report: Report) -> list[Block]:
             scatter(ax, results, fits, init)
             ax.set_title(words)
         panels[0].set_ylabel(f"{metric_name(results)}, log scale")
+        figures.shared_legend(canvas, panels)
         blocks.append(
             report.figure(
                 canvas,
@@ -183,8 +184,6 @@ def scatter(ax: Axes, results: Results, fits: Results, init: str) -> Axes:
     figures.log_axis(ax, "x", *figures.span(across, 1.3))
     figures.log_axis(ax, "y", *figures.span(up, 1.3))
     ax.set_xlabel("MAE of fitted images, log scale")
-    if across:
-        ax.legend(fontsize=5.6, frameon=False, loc="best")
     return ax
 
 
