@@ -140,19 +140,18 @@ def correlations(results: Results, fits: Results) -> list[Block]:
             items.append(
                 (
                     label,
-                    f" Spearman's ρ = {found.rho:.2f} [{found.low:.2f}, {found.high:.2f}] over {found.items} "
-                    f"layers{lost}: {word(found)}.",
+                    f" Spearman's ρ = {found.rho:.2f} [{found.low:.2f}, {found.high:.2f}], p = {found.p:.3f} over "
+                    f"{found.items} layers{lost}: {word(found)}.",
                 )
             )
     return [
         Bullets(tuple(items)),
         Note(
             (
-                Strong("What the interval covers."),
-                " It resamples the few training seeds there are: how far noise moves the order of these eight layers, "
-                "a range that three seeds draw too narrow. Eight layers are "
-                "few: for another set of layers ρ could be anything in a much wider range (a permutation of eight "
-                "gives |ρ| ≥ 0.74 one time in twenty).",
+                Strong("What these cover."),
+                " The interval resamples the few training seeds there are: how far noise moves the order of these "
+                "layers, a range that three seeds draw too narrow. p asks how often layers in random order would "
+                "correlate as strongly, every order tried. Neither says what other layers would do.",
             )
         ),
     ]
@@ -160,11 +159,11 @@ def correlations(results: Results, fits: Results) -> list[Block]:
 
 def word(found: stats.RankCorrelation) -> str:
     """What a correlation says of prediction."""
+    if found.p >= 0.05:
+        return "layers in random order would do as well often enough: it predicts nothing that can be relied on"
     if found.low > 0:
-        return "the orders agree more than by chance of the seeds"
-    if found.high < 0:
-        return "the orders contradict each other"
-    return "not resolved"
+        return "the one predicts the other"
+    return "the one contradicts the other" if found.high < 0 else "not resolved over seeds"
 
 
 def scatter(ax: Axes, results: Results, fits: Results, init: str) -> Axes:

@@ -13,6 +13,7 @@ standard errors at n = 3).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import permutations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -205,12 +206,16 @@ def rank_correlation(one: ArrayLike, other: ArrayLike) -> float:
 
 @dataclass(frozen=True)
 class RankCorrelation:
-    """Spearman's rho of geometric means, and the 2.5% and 97.5% quantiles of it over resampled seeds."""
+    """Spearman's rho of geometric means, and the 2.5% and 97.5% quantiles of it over resampled seeds.
+
+    `p` is two-sided: how often items in random order correlate as strongly.
+    """
 
     items: int
     rho: float
     low: float
     high: float
+    p: float
 
 
 def seed_bootstrap_rank_correlation(
@@ -237,4 +242,19 @@ def seed_bootstrap_rank_correlation(
     one_ranks, other_ranks = (rankdata(resampled(table), axis=1) - (len(a) + 1) / 2 for table in (a, b))
     norms = np.sqrt((one_ranks**2).sum(axis=1) * (other_ranks**2).sum(axis=1))
     low, high = np.quantile((one_ranks * other_ranks).sum(axis=1) / norms, [(1 - level) / 2, (1 + level) / 2])
-    return RankCorrelation(len(a), rank_correlation(a.mean(axis=1), b.mean(axis=1)), float(low), float(high))
+    means = a.mean(axis=1), b.mean(axis=1)
+    return RankCorrelation(len(a), rank_correlation(*means), float(low), float(high), random_order_p(*means))
+
+
+PERMUTED_UP_TO = 8
+"""All orders are tried up to this many items, else Student's t approximates."""
+
+
+def random_order_p(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Two-sided p of Spearman's rho when every order of the items is as likely."""
+    if len(one) > PERMUTED_UP_TO:
+        return float(spearmanr(one, other).pvalue)
+    ranks, orders = rankdata(one), np.array(list(permutations(rankdata(other))))
+    products = (orders - orders.mean()) @ (ranks - ranks.mean())
+    observed = (rankdata(other) - orders.mean()) @ (ranks - ranks.mean())
+    return float((np.abs(products) >= abs(observed) - 1e-9).mean())

@@ -92,6 +92,7 @@ def test_rank_correlation_and_its_interval() -> None:
     order = np.exp(np.arange(8.0)[:, None] + np.zeros((8, 3)))
     same = stats.seed_bootstrap_rank_correlation(order, order * np.exp(0.01 * rng.normal(size=(8, 3))))
     assert same is not None and (same.rho, same.low, same.high, same.items) == (1.0, 1.0, 1.0, 8)
+    assert same.p == pytest.approx(2 / 40320)
     noisy = stats.seed_bootstrap_rank_correlation(order, order * np.exp(4 * rng.normal(size=(8, 3))))
     assert noisy is not None and noisy.low < noisy.rho < noisy.high
     order[0, 0] = np.inf
