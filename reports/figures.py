@@ -245,8 +245,13 @@ class Curve:
     colour: str | None = None
 
 
-def curves(ax: Axes, lines: Sequence[Curve], x_label: str, limits: tuple[float, float]) -> Axes:
-    """The metric over x, log scale: means over seeds; of coloured lines each seed too, and a name at the end."""
+def curves(
+    ax: Axes, lines: Sequence[Curve], x_label: str, limits: tuple[float, float], names_at_ends: bool = True
+) -> Axes:
+    """The metric over x, log scale: means over seeds; of coloured lines each seed too, and a name at the end.
+
+    Long names are better left to a legend (`shared_legend`): the ends stay bare then.
+    """
     ends: list[tuple[float, float, Curve]] = []
     right = 0.0
     for line in sorted(lines, key=lambda line: line.colour is not None):
@@ -261,10 +266,11 @@ def curves(ax: Axes, lines: Sequence[Curve], x_label: str, limits: tuple[float, 
                 ax.plot(x[finite][-1], y[finite][-1], "x", color=colour, ms=4.5, mew=1.0, zorder=5)
         if mean is None:
             continue
-        ax.plot(*mean, color=colour, lw=1.7 if line.colour else 0.7, zorder=4 if line.colour else 2)
+        label = line.label if line.colour and not names_at_ends else None
+        ax.plot(*mean, color=colour, lw=1.7 if line.colour else 0.7, zorder=4 if line.colour else 2, label=label)
         if mean[0].size == 1:
             ax.plot(*mean, "o", color=colour, ms=3, zorder=4)
-        if line.colour:
+        if line.colour and names_at_ends:
             ends.append((float(mean[0][-1]), float(mean[1][-1]), line))
     log_axis(ax, "y", *limits)
     height = np.log(limits[1] / limits[0])
@@ -279,7 +285,7 @@ def curves(ax: Axes, lines: Sequence[Curve], x_label: str, limits: tuple[float, 
             va="center",
             arrowprops={"arrowstyle": "-", "color": line.colour, "lw": 0.4, "ls": ":", "shrinkA": 0, "shrinkB": 1.5},
         )
-    ax.set_xlim(0, (right or 1.0) * 1.42)
+    ax.set_xlim(0, (right or 1.0) * (1.42 if names_at_ends else 1.04))
     ticks = [tick for tick in MaxNLocator(4).tick_values(0, right or 1.0) if 0 <= tick <= right]
     ax.set_xticks(ticks, thousands(ticks))
     ax.set_xlabel(x_label)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
@@ -66,7 +68,7 @@ def rankings(report: Report) -> list[Block]:
     for row in ROWS:
         cells: list[Text] = [row.title]
         for init, _ in INITS:
-            cells.append(mean_sd(stats.summary(errors(results, row, init)), write))
+            cells.append(plain(stats.summary(errors(results, row, init)), write))
             cells.append(fitted(fits, fit_of(results, row, init), init, codes=False))
             cells.append(fitted(fits, fit_of(results, row, init), init, codes=True))
         rows.append(tuple(cells))
@@ -82,8 +84,9 @@ def rankings(report: Report) -> list[Block]:
                 ),
             ),
             rows=tuple(rows),
-            caption=f"{metric_name(results)} of the GANs, mean ± sd over seeds (n), beside the mean absolute error of "
-            f"the same layers fitted to 50 images (study {RECONSTRUCTION}): free parameters, and through latent codes.",
+            caption=f"{metric_name(results)} of the GANs, mean ± sd over at most {report.n} seeds, beside the mean "
+            f"absolute error of the same layers fitted to images (study {RECONSTRUCTION}): free parameters, and through "
+            "latent codes.",
             size=7.4,
         )
     )
@@ -97,8 +100,10 @@ def rankings(report: Report) -> list[Block]:
     with figures.style():
         canvas = Canvas(figsize=(figures.WIDTH, 3.0), layout="constrained")
         panels = canvas.subplots(1, 2, sharey=True)
-        for ax, (init, words) in zip(panels, INITS, strict=True):
-            scatter(ax, results, fits, init)
+        drawn = [scatter(ax, results, fits, init) for ax, (init, _) in zip(panels, INITS, strict=True)]
+        limits = figures.span([value for values in drawn for value in values], 1.3)
+        for ax, (_, words) in zip(panels, INITS, strict=True):
+            figures.log_axis(ax, "y", *limits)
             ax.set_title(words)
         panels[0].set_ylabel(f"{metric_name(results)}, log scale")
         figures.shared_legend(canvas, panels)
@@ -120,7 +125,14 @@ def fitted(fits: Results | None, row: Row, init: str, *, codes: bool) -> str:
     if fits is None:
         return "–"
     found = stats.summary(errors(fits, row, init, codes))
-    return mean_sd(found, fixed([0.05]))
+    return plain(found, fixed([0.05]))
+
+
+def plain(summary: stats.Summary, write: Callable[[float | None], str]) -> str:
+    """Mean and sd without the number of seeds, which the caption gives; in full where a run diverged."""
+    if summary.diverged or summary.sd is None:
+        return mean_sd(summary, write)
+    return f"{write(summary.mean)} ± {write(summary.sd)}"
 
 
 def correlations(results: Results, fits: Results) -> list[Block]:
@@ -166,9 +178,10 @@ def word(found: stats.RankCorrelation) -> str:
     return "the one contradicts the other" if found.high < 0 else "not resolved over seeds"
 
 
-def scatter(ax: Axes, results: Results, fits: Results, init: str) -> Axes:
-    """One mark per layer: reconstruction error across, GAN distance up."""
-    across, up = [], []
+def scatter(ax: Axes, results: Results, fits: Results, init: str) -> list[float]:
+    """One mark per layer: reconstruction error across, GAN distance up. Returns the distances."""
+    across: list[float] = []
+    up: list[float] = []
     for row, mark, colour in zip(ROWS, MARKS, figures.palette(len(ROWS)), strict=True):
         x, y = errors(fits, fit_of(results, row, init), init), errors(results, row, init)
         x, y = x[np.isfinite(x)], y[np.isfinite(y)]
@@ -181,9 +194,8 @@ def scatter(ax: Axes, results: Results, fits: Results, init: str) -> Axes:
         across += list(x)
         up += list(y)
     figures.log_axis(ax, "x", *figures.span(across, 1.3))
-    figures.log_axis(ax, "y", *figures.span(up, 1.3))
     ax.set_xlabel("MAE of fitted images, log scale")
-    return ax
+    return up
 
 
 def limits(report: Report) -> list[Block]:

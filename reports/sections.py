@@ -411,7 +411,8 @@ def learning_curves(report: Report) -> list[Block]:
         values += [float(v) for frame in frames for v in frame["value"]]
         for column, _ in axes:
             runs = tuple((f[column].to_numpy(dtype=float), f["value"].to_numpy(dtype=float)) for f in frames)
-            drawn[column].append(figures.Curve(variant.name, runs, colours.get(variant.name)))
+            label = variant.title if results.study.groups and variant.changes else variant.name
+            drawn[column].append(figures.Curve(label, runs, colours.get(variant.name)))
     if not np.isfinite(values).any():
         return [*blocks, Paragraph("No run has been evaluated yet.")]
     with figures.style():
@@ -419,8 +420,9 @@ def learning_curves(report: Report) -> list[Block]:
         panels = canvas.subplots(1, 3, sharey=True)
         limits = figures.span(values)
         for ax, (column, label) in zip(panels, axes, strict=True):
-            figures.curves(ax, drawn[column], label, limits)
+            figures.curves(ax, drawn[column], label, limits, names_at_ends=not results.study.groups)
         panels[0].set_ylabel(f"{metric_name(results)}, log scale", fontsize=6.8)
+        figures.shared_legend(canvas, panels, columns=3)
         others = len(results.plan.variants) - len(colours)
         grey = f" The other {counted(others, 'variant')} in grey." if others else ""
         blocks.append(
