@@ -85,8 +85,8 @@ def rankings(report: Report) -> list[Block]:
             ),
             rows=tuple(rows),
             caption=f"{metric_name(results)} of the GANs, mean ± sd over at most {report.n} seeds, beside the mean "
-            f"absolute error of the same layers fitted to images (study {RECONSTRUCTION}): free parameters, and through "
-            "latent codes.",
+            f"absolute error of the same layers fitted to images (study {RECONSTRUCTION}): free parameters, and "
+            "through latent codes.",
             size=7.4,
         )
     )
