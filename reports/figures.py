@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import fill
 from typing import Any, cast
 
 import matplotlib
@@ -349,5 +350,5 @@ def sample_sheet(rows: Sequence[tuple[str, NDArray[np.uint8]]], dots_per_inch: i
     for row, (label, _) in enumerate(rows):
         centre = height - row * (side + gap) - side / 2
         at = (label_width - 10) / (label_width + width)
-        figure.text(at, centre / height, label, ha="right", va="center", fontsize=6.4)
+        figure.text(at, centre / height, fill(label, 44), ha="right", va="center", fontsize=6.4)
     return figure

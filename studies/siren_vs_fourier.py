@@ -52,7 +52,7 @@ STUDY = Study(
         ),
         Change(
             name="no_factor",
-            title="factor 1 in place of 30",
+            title="SIREN, factor 1 in place of 30",
             source=None,
             group="basis",
             edits=(Edit(path="inr.basis.factor", before=30.0, after=1.0),),

@@ -66,7 +66,7 @@ def test_layers_as_gans_without_the_reconstruction_study_say_how_to_get_it(tmp_p
 
 def test_first_layers(runs: Path, tmp_path: Path) -> None:
     said = page(runs, "siren_vs_fourier", tmp_path)
-    assert "the best Fourier is" in said and "Why does the factor 30 matter?" in said
+    assert "best of each kind are" in said and "Why does the factor 30 matter?" in said
     assert (tmp_path / "figures" / "curves.svg").exists()
 
 
