@@ -125,7 +125,7 @@ def answer(report: Report, summaries: dict[str, stats.Summary]) -> list[Block]:
         items.append(
             (
                 Strong(f"Coordinate layer {words}:"),
-                f" best of each kind are “{fourier[2]}” ({short(fourier[0])}) and “{siren[2]}” "
+                f" the best of each kind are “{fourier[2]}” ({short(fourier[0])}) and “{siren[2]}” "
                 f"({short(siren[0])}); {verdict}. The best of several is chosen after the fact, so its advantage is "
                 "overstated.",
             )
