@@ -64,6 +64,7 @@ def answer(report: Report) -> list[Block]:
     """The findings in a few lines."""
     results = report.results
     items: list[Text] = []
+    blank = constant_error(results)
     for init, words in INITS:
         means = {row.name: stats.summary(errors(results, row, init)).mean for row in ROWS}
         known = {name: mean for name, mean in means.items() if mean is not None}
@@ -73,7 +74,6 @@ def answer(report: Report) -> list[Block]:
         titles = {row.name: row.title for row in ROWS}
         order = sorted(known, key=lambda name: known[name])
         ended = {name: mean for name, mean in known.items() if np.isfinite(mean)}
-        blank = constant_error(results)
         failed = [titles[name] for name in order if name in ended and blank is not None and ended[name] > blank]
         diverged = [titles[name] for name in order if name not in ended]
         told: list[Piece] = [Strong(f"At {words}:"), " from best to worst "]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -23,14 +24,15 @@ RECONSTRUCTION = "inr_layers"
 
 def layer_gan_sections(report: Report) -> list[Block]:
     """The report from the question to the list of runs."""
+    fits = reconstruction(report)
     parts = (
         sections.question,
-        rankings,
+        partial(rankings, fits=fits),
         sections.learning_curves,
         sections.samples,
         sections.the_setting,
         sections.cost,
-        limits,
+        partial(limits, fits=fits),
         sections.missing,
         sections.provenance,
         sections.runs,
@@ -58,9 +60,9 @@ def fit_of(results: Results, row: Row, init: str) -> Row:
     return next((other for other in (*ROWS, *READINGS) if other.layer == variant.config.inr.layer), row)
 
 
-def rankings(report: Report) -> list[Block]:
+def rankings(report: Report, fits: Results | None) -> list[Block]:
     """Both orders side by side, and their correlation."""
-    results, fits = report.results, reconstruction(report)
+    results = report.results
     blocks: list[Block] = [Heading("Two orders of the same layers")]
     generated = [stats.summary(errors(results, row, init)) for row in ROWS for init, _ in INITS]
     write = fixed([summary.mean for summary in generated])
@@ -198,10 +200,10 @@ def scatter(ax: Axes, results: Results, fits: Results, init: str) -> list[float]
     return up
 
 
-def limits(report: Report) -> list[Block]:
+def limits(report: Report, fits: Results | None) -> list[Block]:
     """What these numbers do not say."""
     diverged = sorted({str(v) for v in report.results.jobs[report.results.jobs["status"] == "diverged"]["variant"]})
-    results, fits = report.results, reconstruction(report)
+    results = report.results
     extra: list[Text] = [
         "Every layer trains with the learning rates that were chosen for the ladder's ends, which are Linear and "
         "FactorizedSE.",

@@ -19,6 +19,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -361,13 +362,16 @@ class MlflowView:
         on = set(task.changes)
         parameters = {f"change.{change.name}": "on" if change.name in on else "off" for change in self.study.changes}
         parameters["seed"] = str(task.seed)
-        subsets = [(), *((change.name,) for change in self.study.changes)]
-        others = [self.study.folded(subset).model_dump(mode="json") for subset in subsets]
-        for name, path in PARAMETERS.items():
-            # What no variant of the study could have would only be noise.
-            if any(has(other, path) for other in others):
-                parameters[name] = str(lookup(config, path)) if has(config, path) else "off"
+        for name, path in self._parameter_paths.items():
+            parameters[name] = str(lookup(config, path)) if has(config, path) else "off"
         return parameters
+
+    @cached_property
+    def _parameter_paths(self) -> dict[str, str]:
+        """Those of `PARAMETERS` that some variant of the study could have: others would only be noise."""
+        subsets = [(), *((change.name,) for change in self.study.changes)]
+        configs = [self.study.folded(subset).model_dump(mode="json") for subset in subsets]
+        return {name: path for name, path in PARAMETERS.items() if any(has(config, path) for config in configs)}
 
     def _attach(self, client: MlflowClient, run_id: str, folder: RunFolder) -> None:
         for name in ("job.json", "protocol.json", "provenance.json"):
