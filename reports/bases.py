@@ -33,7 +33,7 @@ def basis_sections(report: Report) -> list[Block]:
         sections.provenance,
         sections.runs,
     )
-    return [block for part in parts for block in part(report)]
+    return sections.composed(report, parts)
 
 
 def bases(results: Results) -> list[tuple[str, str]]:

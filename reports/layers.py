@@ -57,7 +57,7 @@ def layer_sections(report: Report) -> list[Block]:
         sections.provenance,
         sections.runs,
     )
-    return [block for part in parts for block in part(report)]
+    return sections.composed(report, parts)
 
 
 def answer(report: Report) -> list[Block]:
@@ -98,7 +98,7 @@ def kept_images(results: Results) -> int:
 
 def constant_error(results: Results) -> float | None:
     """The MAE in [−1, 1] of the best constant colour for each image, over the first seed's images that were kept."""
-    kept = targets(results, results.plan.seeds[0], kept_images(results)) if results.plan.seeds else None
+    kept = sections.real_images(results, results.plan.seeds[:1], kept_images(results))
     if kept is None:
         return None
     pixels = kept.reshape(len(kept), -1, 3) / 127.5 - 1
@@ -449,7 +449,7 @@ def reconstructions(report: Report) -> list[Block]:
     results = report.results
     seed = results.plan.seeds[0] if results.plan.seeds else 0
     rows: list[tuple[str, np.ndarray]] = []
-    if (target := targets(results, seed)) is not None:
+    if (target := sections.real_images(results, [seed], TILES)) is not None:
         rows.append(("images", target))
     for init, words in INITS:
         for row in ROWS:
@@ -478,16 +478,6 @@ def reconstructions(report: Report) -> list[Block]:
             )
         )
     return blocks
-
-
-def targets(results: Results, seed: int, most: int = TILES) -> np.ndarray | None:
-    """The images that this seed's runs fit, as one of them recorded them."""
-    for variant in results.plan.variants:
-        folder = results.folder(str(results.job(variant, seed)["run"]))
-        tiles = figures.first_tiles(folder.samples / "real.png", variant.config.data.resolution, most)
-        if tiles is not None:
-            return tiles
-    return None
 
 
 def limits(report: Report) -> list[Block]:

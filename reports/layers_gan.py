@@ -37,7 +37,7 @@ def layer_gan_sections(report: Report) -> list[Block]:
         sections.provenance,
         sections.runs,
     )
-    return [block for part in parts for block in part(report)]
+    return sections.composed(report, parts)
 
 
 SCALE_OF_FIT = {"cpu": "cpu", "lsun64": "deck128"}

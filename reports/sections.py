@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,6 +87,11 @@ class Report:
         return Figure(f"figures/{name}", caption, alt, width, floats)
 
 
+def composed(report: Report, parts: Sequence[Callable[[Report], list[Block]]]) -> list[Block]:
+    """The blocks of these sections, in order."""
+    return [block for part in parts for block in part(report)]
+
+
 def all_sections(report: Report) -> list[Block]:
     """The report from the question to the list of runs."""
     parts = (
@@ -105,7 +110,7 @@ def all_sections(report: Report) -> list[Block]:
         provenance,
         runs,
     )
-    return [block for part in parts for block in part(report)]
+    return composed(report, parts)
 
 
 def subtitle(results: Results) -> str:
@@ -468,7 +473,9 @@ def samples(report: Report) -> list[Block]:
             rows.append((label, tiles))
     blocks: list[Block] = [Heading("Samples")]
     if rows:
-        if (real := real_images(results)) is not None and real.shape[1] == rows[0][1].shape[1]:
+        if (real := real_images(results, results.plan.seeds, TILES)) is not None and real.shape[1] == rows[0][1].shape[
+            1
+        ]:
             rows.insert(0, ("real images", real))
         rows = [row for row in rows if row[1].shape[1] == rows[0][1].shape[1]]
         with figures.style():
@@ -492,12 +499,12 @@ def samples(report: Report) -> list[Block]:
     return blocks
 
 
-def real_images(results: Results) -> np.ndarray | None:
-    """Tiles of real images, from the first run that kept them."""
+def real_images(results: Results, seeds: Sequence[int], most: int) -> np.ndarray | None:
+    """Tiles of real images, from the first run of these seeds that kept them: of a fit, the images that it fits."""
     for variant in results.plan.variants:
-        for seed in results.plan.seeds:
+        for seed in seeds:
             folder = results.folder(str(results.job(variant, seed)["run"]))
-            tiles = figures.first_tiles(folder.samples / "real.png", variant.config.data.resolution, TILES)
+            tiles = figures.first_tiles(folder.samples / "real.png", variant.config.data.resolution, most)
             if tiles is not None:
                 return tiles
     return None
