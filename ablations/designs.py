@@ -1,11 +1,13 @@
 """Designs: which subsets of a study's changes are trained, and what each is called.
 
 A subset has one name whichever design asks for it: `baseline`, `all`, `baseline+x` (only x), `all-x` (all but x),
-`baseline..x` (every change up to x, in the slide's order), and `baseline+x+y` for any other.
+`baseline..x` (every change up to x, in the slide's order); any other is `baseline+x+y` or `all-x-y`, whichever is
+shorter.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping
 from itertools import product
 from types import MappingProxyType
@@ -51,19 +53,67 @@ def grid(study: Study) -> list[Subset]:
     return [in_order(study, {name for part in parts for name in part}) for parts in product(*columns)]
 
 
+def screening(study: Study) -> list[Subset]:
+    """Plackett and Burman's two-level design (1946), folded over: every run tells of every change.
+
+    Half of the runs have a change and half have not, balanced over each other change; the fold-over keeps interactions
+    of two changes out of the main effects. Raises ValueError where a change requires another, which unbalances it.
+    """
+    from pyDOE3 import fold, pbdesign  # Loads numpy and scipy, which most commands do without.
+
+    needy = [change.name for change in study.changes if change.requires]
+    if needy:
+        raise ValueError(f"{study.name} cannot be screened: {needy[0]} requires another change")
+    names = [change.name for change in study.changes]
+    runs = fold(pbdesign(len(names))) if names else []
+    subsets = [tuple(name for name, level in zip(names, run, strict=True) if level > 0) for run in runs]
+    return list(dict.fromkeys([(), tuple(names), *subsets]))
+
+
+def permutations(study: Study) -> list[Subset]:
+    """The study's changes in random orders, always the same ones; what a change requires comes before it."""
+    drawn = random.Random("shapley")
+    requires = {change.name: set(change.requires) for change in study.changes}
+    orders: list[Subset] = []
+    for _ in range(study.permutations):
+        left = list(requires)
+        drawn.shuffle(left)
+        order: list[str] = []
+        while left:
+            ready = next(name for name in left if requires[name] <= set(order))
+            left.remove(ready)
+            order.append(ready)
+        orders.append(tuple(order))
+    return orders
+
+
+def shapley(study: Study) -> list[Subset]:
+    """Every rung of a ladder in each of `permutations`: the mean step of a change estimates its Shapley value."""
+    rungs = [in_order(study, set(order[:k])) for order in permutations(study) for k in range(len(order) + 1)]
+    return list(dict.fromkeys(rungs))
+
+
 DESIGNS: Mapping[DesignName, Callable[[Study], list[Subset]]] = MappingProxyType(
-    {"ladder": ladder, "add_one_in": add_one_in, "leave_one_out": leave_one_out, "grid": grid}
+    {
+        "ladder": ladder,
+        "add_one_in": add_one_in,
+        "leave_one_out": leave_one_out,
+        "screening": screening,
+        "shapley": shapley,
+        "grid": grid,
+    }
 )
 
 
 def available(study: Study) -> list[DesignName]:
-    """The designs that make sense for a study: alternatives exclude each other, so they are never piled up."""
-    return ["add_one_in", "grid"] if study.groups else ["ladder", "add_one_in", "leave_one_out"]
+    """The designs that make sense for a study, as it declares them."""
+    return [design for design in DESIGNS if design in (*study.designs, *study.more_designs)]
 
 
 def variant_name(study: Study, subset: Subset) -> str:
     """The one name of a subset."""
     order = tuple(change.name for change in study.changes)
+    missing = tuple(name for name in order if name not in subset)
     joined = "+".join(("baseline", *subset))
     match subset:
         case ():
@@ -74,20 +124,27 @@ def variant_name(study: Study, subset: Subset) -> str:
             return "all"
         case (only,):
             return f"baseline+{only}"
-        case _ if len(subset) == len(order) - 1:
-            return f"all-{next(name for name in order if name not in subset)}"
+        case _ if len(missing) == 1:
+            return f"all-{missing[0]}"
         case _ if subset == order[: len(subset)]:
             return f"baseline..{subset[-1]}"
-    return joined
+    return joined if len(subset) <= len(missing) else "-".join(("all", *missing))
 
 
 def subset_named(study: Study, name: str) -> Subset:
-    """The subset that a variant's name stands for. Raises KeyError for a name that no design gives."""
-    for design in available(study):
-        for subset in DESIGNS[design](study):
-            if variant_name(study, subset) == name:
-                return subset
-    raise KeyError(f"no design of {study.name} has a variant '{name}'")
+    """The subset that a variant's name stands for. Raises KeyError for what is no such name."""
+    order = [change.name for change in study.changes]
+    subset: Subset = ()
+    if name.startswith("baseline.."):
+        last = name.removeprefix("baseline..")
+        subset = tuple(order[: order.index(last) + 1]) if last in order else ()
+    elif name.startswith("baseline+"):
+        subset = in_order(study, set(name.split("+")[1:]))
+    elif name == "all" or name.startswith("all-"):
+        subset = in_order(study, set(order) - set(name.split("-")[1:]))
+    if variant_name(study, subset) != name:
+        raise KeyError(f"{study.name} has no variant '{name}'")
+    return subset
 
 
 def variant_title(study: Study, subset: Subset) -> str:
@@ -102,8 +159,8 @@ def variant_title(study: Study, subset: Subset) -> str:
         return f"all {len(study.changes)} changes"
     if len(subset) == 1:
         return f"only {titles[subset[0]]}"
-    if name.startswith("all-"):
-        return f"all but {titles[name.removeprefix('all-')]}"
     if name.startswith("baseline.."):
         return f"first {len(subset)}, up to {titles[subset[-1]]}"
+    if name.startswith("all-"):
+        return f"all but {', '.join(title for change, title in titles.items() if change not in subset)}"
     return ", ".join(titles[change] for change in subset)

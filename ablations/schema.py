@@ -7,7 +7,9 @@ Changes therefore commute, and every design (`ablations.designs`) is well define
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt, field_validator, model_validator
@@ -16,12 +18,22 @@ from ablations import patch
 from core.config import AnyConfig, Node, parse
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-DesignName = Literal["ladder", "add_one_in", "leave_one_out", "grid"]
+DesignName = Literal["ladder", "add_one_in", "leave_one_out", "screening", "shapley", "grid"]
+PILING: frozenset[DesignName] = frozenset({"ladder", "leave_one_out", "screening", "shapley"})
+"""Designs that put several changes on top of each other, which alternatives exclude."""
 
 
 def plain(value: Any) -> Any:
     """A config node as plain data, all of its defaults spelled out; anything else as it is."""
     return value.model_dump(mode="json") if isinstance(value, Node) else value
+
+
+def edited(config: AnyConfig, values: Mapping[str, Any]) -> AnyConfig:
+    """`config` with other nodes or values at these paths. Raises KeyError for a path that it has not."""
+    data = config.model_dump(mode="json")
+    for path, value in values.items():
+        data = patch.replaced(data, path, plain(value))
+    return parse(data)
 
 
 class Source(Node):
@@ -53,7 +65,8 @@ class Edit(Node):
 class Change(Node):
     """One change. `reading` says how an ambiguous source was read, and what else it could mean.
 
-    `source` is None for a change that the deck does not name. Changes of one `group` are alternatives.
+    `source` is None for a change that the deck does not name: a question of ours, its verdict is exploratory. Changes
+    of one `group` are alternatives.
     """
 
     name: Name
@@ -65,25 +78,76 @@ class Change(Node):
     reading: str | None = None
 
 
-class Claim(Node):
-    """A number of the deck, as a comparison of two variants by name, with what counts as reproduced said beforehand.
+class Measured(Node):
+    """One number of a claim: which variant, which of its runs' measures, and what the deck says it was.
 
-    The claim's direction is reproduced when the interval of the paired ratio `after` / `before` lies below 1 entirely,
-    contradicted when it lies above 1, inconclusive otherwise. Its magnitude is compared only in the profile
-    `comparable_profile`, at `iterations` where the deck says them, on `dataset`; elsewhere it is "not comparable".
+    `series` is the key of a further measure of the same runs (`core.config.Evaluation`), None for the reported metric.
+    `value` is None where the deck speaks of it without a number.
+    """
+
+    variant: str
+    value: float | None = None
+    series: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The variant, and the measure where it is not the reported one."""
+        return self.variant if self.series is None else f"{self.variant}, {self.series}"
+
+
+class Claim(Node):
+    """What the deck says of two numbers, or of one, with what counts as reproduced said beforehand.
+
+    `expects` says where the 95% interval of the paired ratio `after` / `before` has to lie for the claim to be
+    reproduced: entirely below 1 ("lower"), entirely above 1 ("higher"), or entirely between 1 / `margin` and `margin`
+    ("same"). It is contradicted when the interval lies entirely outside of that, and inconclusive otherwise. Without
+    `before` the claim is of a single "value", which stands only where all conditions are the deck's: reproduced when
+    the interval of our mean lies below `margin` times the deck's value, contradicted when it lies above.
+
+    The magnitude of a ratio is compared only in the profile `comparable_profile`, at `iterations` where the deck says
+    them, on `dataset`; elsewhere it is "not comparable". A run that is longer is read at these iterations.
     """
 
     name: Name
     source: Source
-    before_variant: str
-    after_variant: str
-    before: float
-    after: float
+    expects: Literal["lower", "higher", "same", "value"]
+    before: Measured | None
+    after: Measured
+    margin: float | None = Field(default=None, gt=1)
     metric: str
     dataset: str
     iterations: PositiveInt | None
     comparable_profile: Name
     remark: str | None = None
+
+    @model_validator(mode="after")
+    def _rule_fits(self) -> Claim:
+        if (self.before is None) != (self.expects == "value"):
+            raise ValueError(f"claim {self.name}: expects a value exactly where there is no number before")
+        if (self.margin is None) == (self.expects in ("same", "value")):
+            raise ValueError(
+                f"claim {self.name}: a margin belongs to what expects the same or a value, to nothing else"
+            )
+        if self.expects == "value" and self.after.value is None:
+            raise ValueError(f"claim {self.name}: a claim of a value needs the value")
+        return self
+
+    @property
+    def numbers(self) -> tuple[Measured, ...]:
+        """Before and after, or after alone."""
+        return (self.after,) if self.before is None else (self.before, self.after)
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """The variants that have to be trained for it."""
+        return tuple(dict.fromkeys(number.variant for number in self.numbers))
+
+    @property
+    def ratio(self) -> float | None:
+        """The deck's after / before, None where it gives no such numbers."""
+        if self.before is None or self.before.value is None or self.after.value is None:
+            return None
+        return self.after.value / self.before.value
 
 
 class Multiply(Node):
@@ -114,7 +178,22 @@ class Put(Node):
         return plain(value)
 
 
-AnyScaling = Multiply | Put
+class Translate(Node):
+    """At `path` each of the deck's values stands for another one here; a value that is in no pair is refused."""
+
+    kind: Literal["translate"] = "translate"
+    path: str
+    pairs: tuple[tuple[Any, Any], ...]
+    why: str
+    only: str | None = None
+
+    @field_validator("pairs", mode="before")
+    @classmethod
+    def _as_plain_data(cls, pairs: Any) -> Any:
+        return tuple((plain(deck), plain(here)) for deck, here in pairs)
+
+
+AnyScaling = Multiply | Put | Translate
 Scaling = Annotated[AnyScaling, Field(discriminator="kind")]
 
 
@@ -143,6 +222,15 @@ class Profile(Node):
     caveat: str | None = None
     seeds: PositiveInt = 3
 
+    def adjusted(self, *scalings: AnyScaling, without: Sequence[str] = (), **fields: Any) -> Profile:
+        """This profile with these scalings in the place of its own at the same paths, or added; none at `without`."""
+        paths = {scaling.path for scaling in scalings} | set(without)
+        missing = set(without) - {scaling.path for scaling in self.scalings}
+        if missing:
+            raise ValueError(f"profile {self.name} scales nothing at {', '.join(sorted(missing))}")
+        kept = tuple(scaling for scaling in self.scalings if scaling.path not in paths)
+        return Profile(**{**dict(self), "scalings": (*kept, *scalings), **fields})
+
     def scaled(self, config: AnyConfig) -> AnyConfig:
         """`config` at this scale. Raises ValueError when an integer would not come out whole."""
         data = config.model_dump(mode="json")
@@ -157,6 +245,11 @@ class Profile(Node):
         match scaling:
             case Put():
                 return scaling.value
+            case Translate():
+                for theirs, ours in scaling.pairs:
+                    if theirs == deck:
+                        return ours
+                raise ValueError(f"profile {self.name}: {scaling.path} has no counterpart of {deck}")
             case Multiply():
                 product: float = deck * scaling.factor
                 if not isinstance(deck, int):
@@ -167,15 +260,21 @@ class Profile(Node):
 
 
 class Study(Node):
-    """One question of the deck: a base, the changes it is asked of, and the claims judged at the end."""
+    """One question of the deck: a base, the changes it is asked of, and the claims judged at the end.
+
+    `designs` are run unless others are asked for, `more_designs` make sense, too. `permutations` is the number of
+    orders in which the design "shapley" adds the changes.
+    """
 
     name: Name
     title: str
     question: str
     source: Source
     base: AnyConfig
-    changes: tuple[Change, ...]
+    changes: tuple[Change, ...] = ()
     designs: tuple[DesignName, ...] = ("ladder",)
+    more_designs: tuple[DesignName, ...] = ()
+    permutations: PositiveInt = 6
     profiles: tuple[Profile, ...]
     claims: tuple[Claim, ...] = ()
 
@@ -206,6 +305,11 @@ class Study(Node):
         alone = [change.name for change in self.changes if change.group is None]
         if self.groups and alone:
             raise ValueError(f"study {self.name} has groups of alternatives: give {', '.join(alone)} a group, too")
+        designs = (*self.designs, *self.more_designs)
+        unfit = [design for design in designs if design in (PILING if self.groups else {"grid"})]
+        if unfit:
+            reason = "alternatives exclude each other" if self.groups else "its changes have no groups"
+            raise ValueError(f"study {self.name} cannot have the design {unfit[0]}: {reason}")
         return self
 
     @model_validator(mode="after")
@@ -228,6 +332,26 @@ class Study(Node):
             if change.group is not None:
                 found[change.group] = (*found.get(change.group, ()), change.name)
         return found
+
+    def declaration(self, profile: str) -> dict[str, str]:
+        """What is promised before a run in that profile: question, base, scale, every change and every claim, as
+        digests.
+
+        16 hex digits of the sha256 of each; wording that only people read (titles, readings, remarks) is no part.
+        """
+        parts: dict[str, Any] = {
+            "question": self.question,
+            "base": plain(self.base),
+            f"profile {profile}": [plain(scaling) for scaling in self.profile(profile).scalings],
+        }
+        for change in self.changes:
+            parts[f"change {change.name}"] = [plain(edit) for edit in change.edits]
+        for claim in self.claims:
+            parts[f"claim {claim.name}"] = claim.model_dump(mode="json", exclude={"remark"})
+        return {
+            name: hashlib.sha256(json.dumps(part, sort_keys=True).encode()).hexdigest()[:16]
+            for name, part in parts.items()
+        }
 
     def change(self, name: str) -> Change:
         """The change of that name. Raises KeyError."""

@@ -170,7 +170,9 @@ class Inr(Node):
 
     "64x5" is width 64, depth 5 (a reading: the deck may also mean five hidden layers above the coordinate layer).
     `init` "deck" takes the layers' formulas as they stand; "unit" multiplies each by a constant, measured once, with
-    which pre-activations and the output start with mean square 1 (the coordinate layer keeps its scale).
+    which pre-activations and the output start with mean square 1 (the coordinate layer keeps its scale). `residual`
+    makes every hidden layer (x + f(x)) / sqrt(2), f with its activation: not the deck's, an answer to its trouble with
+    depth.
     """
 
     basis: Basis = Siren()
@@ -178,6 +180,7 @@ class Inr(Node):
     init: Literal["deck", "unit"] = "deck"
     width: PositiveInt = 64
     depth: int = Field(default=5, ge=2)
+    residual: bool = False
     coordinates: Coordinates = Coordinates()
 
     @model_validator(mode="after")
@@ -207,8 +210,18 @@ class Emission(Node):
     bias_std: NonNegativeFloat = 1.0
 
 
+class Heads(Node):
+    """Independent networks behind the trunk, one for every layer of the INR: `depth` layers of `width` each, built as
+    the trunk is, then a linear map to that layer's parameters (slide "Bluntly increasing the model size").
+    """
+
+    width: PositiveInt = 1024
+    depth: PositiveInt = 3
+
+
 class Hypernetwork(Node):
-    """G(z): a fully connected trunk, `depth` layers of `width`, then one linear map to all parameters of an INR.
+    """G(z): a fully connected trunk, `depth` layers of `width`, then one linear map to all parameters of an INR, or
+    `heads`.
 
     From the second layer on h + w * relu(norm(linear(h))), w learnable and `residual_weight` at the start.
     `weight_clip` clips the emitted parameters to +-weight_clip (slide "Clipping G output").
@@ -217,6 +230,7 @@ class Hypernetwork(Node):
     latent_dim: PositiveInt = 512
     width: PositiveInt = 1024
     depth: PositiveInt = 5
+    heads: Heads | None = None
     norm: BatchNorm | None = BatchNorm()
     residual_weight: float = 0.0
     weight_clip: PositiveFloat | None = None

@@ -190,7 +190,7 @@ class ForestRow:
     words: tuple[str, ...]
 
 
-DESIGN_MARKS = (("o", BLUE), ("s", GREEN), ("D", VERMILLION))
+DESIGN_MARKS = (("o", BLUE), ("s", GREEN), ("D", VERMILLION), ("^", PURPLE), ("v", ORANGE))
 
 
 def forest(ax: Axes, rows: Sequence[ForestRow], designs: Sequence[str]) -> Axes:
@@ -224,7 +224,8 @@ def forest(ax: Axes, rows: Sequence[ForestRow], designs: Sequence[str]) -> Axes:
     for index, name in enumerate(designs):
         mark, colour = DESIGN_MARKS[index]
         ax.plot([], [], mark, ls="-", lw=1.1, color=colour, ms=4, label=name)
-    ax.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=len(designs), frameon=False, fontsize=6.8)
+    columns = len(designs) if len(designs) <= 3 else 2
+    ax.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=columns, frameon=False, fontsize=6.8)
     ax.set_yticks(range(len(rows)), [row.label for row in rows])
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(rows) - 0.5, -0.5)

@@ -123,7 +123,7 @@ def against_the_deck(report: Report) -> list[Block]:
     """The slide's errors as ratios to Linear, ours beside them."""
     results = report.results
     rows: list[tuple[Text, ...]] = []
-    verdicts = {verdict.claim.after_variant: verdict for verdict in report.claims}
+    verdicts = {verdict.claim.after.variant: verdict for verdict in report.claims}
     write = fixed([stats.summary(errors(results, row)).mean for row in ROWS])
     for row in ROWS:
         assert row.mae is not None
@@ -135,7 +135,7 @@ def against_the_deck(report: Report) -> list[Block]:
                 factor(row.mae / LINEAR_MAE),
                 mean_sd(stats.summary(errors(results, row)), write),
                 interval(judged.effect) if judged else "–",
-                judged.direction if judged else "the reference",
+                judged.word if judged else "the reference",
             )
         )
     table = Table(

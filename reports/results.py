@@ -131,6 +131,18 @@ class Results:
         """The last iteration of the plan's variants: one number unless the study varies it."""
         return tuple(sorted({variant.config.iterations for variant in self.plan.variants}))
 
+    def exploratory(self, name: str) -> str | None:
+        """Why a part of the declaration, as in "claim overall", was not planned before the first run; None: it was."""
+        registered, now = self.plan.registered, self.study.declaration(self.profile.name)
+        if not registered:
+            return "the plan does not say what was declared before the first run"
+        for part in (name, "question", "base", f"profile {self.profile.name}"):
+            if part not in registered:
+                return f"{part} was declared after the first run"
+            if registered[part] != now[part]:
+                return f"{part} was changed after the first run"
+        return None
+
     def count(self, status: str) -> int:
         """How many planned jobs ended so."""
         return int((self.jobs["status"] == status).sum())

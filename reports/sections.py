@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,25 +12,25 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
 
-from ablations.designs import ladder, variant_name
+from ablations.designs import available, ladder, variant_name
 from ablations.schema import DesignName
 from core.config import MeanAbsoluteError
+from core.errors import InputError
 from reports import figures, stats, tables
 from reports.commands import planned_designs, reproduce_commands, train_command
 from reports.numbers import counted, factor, listed, short
 from reports.page import Block, Bullets, Code, Figure, Heading, Listing, Note, Paragraph, Piece, Quote, Strong, Text
-from reports.results import STATUSES, Results
+from reports.results import STATUSES, Results, load, settings
 from reports.tables import metric_letters, metric_name, slide_words
 from reports.verdicts import (
+    LEVEL,
     ChangeEffect,
     ClaimVerdict,
-    compare,
     designs_with,
     end_to_end,
     end_to_end_at_equal_seconds,
     judge_changes,
     judge_claim,
-    side_of_one,
 )
 from studies.plan import PlannedVariant
 
@@ -36,6 +38,8 @@ DESIGN_TITLES: dict[DesignName, str] = {
     "ladder": "ladder: on the rung before",
     "add_one_in": "add one in: on the baseline",
     "leave_one_out": "leave one out: on all others",
+    "screening": "screening: on average over the others on and off",
+    "shapley": "Shapley value: on average over orders",
 }
 PILOT = 3
 """Up to this many seeds a study is a pilot, and its report says so."""
@@ -43,6 +47,11 @@ PILOT = 3
 FIGURES = (
     "ladder.svg",
     "effects.svg",
+    "carriers.svg",
+    "upsampling.svg",
+    "upsampled.png",
+    "interpolations.png",
+    "interpolation.gif",
     "curves.svg",
     "samples.png",
     "tradeoff.svg",
@@ -94,23 +103,24 @@ def composed(report: Report, parts: Sequence[Callable[[Report], list[Block]]]) -
 
 def all_sections(report: Report) -> list[Block]:
     """The report from the question to the list of runs."""
-    parts = (
-        question,
-        claims,
-        end_to_end_line,
-        which_changes,
-        ladder_section,
-        single_changes,
-        learning_curves,
-        samples,
-        the_setting,
-        cost,
-        limits,
-        missing,
-        provenance,
-        runs,
-    )
-    return composed(report, parts)
+    return composed(report, (findings, learning_curves, samples, method))
+
+
+def findings(report: Report) -> list[Block]:
+    """What a study of changes found, as far as its designs go."""
+    designs = available(report.results.study)
+    parts = [question, claims]
+    parts += [end_to_end_line] if {"ladder", "leave_one_out"} & set(designs) else []
+    parts += [which_changes] if report.results.study.changes else []
+    parts += [retuned]
+    parts += [ladder_section] if "ladder" in designs else []
+    parts += [single_changes] if report.results.study.changes else []
+    return composed(report, [*parts, spread])
+
+
+def method(report: Report) -> list[Block]:
+    """How it was found."""
+    return composed(report, (registration, the_setting, cost, limits, missing, provenance, runs))
 
 
 def subtitle(results: Results) -> str:
@@ -147,33 +157,42 @@ def claims(report: Report) -> list[Block]:
             Paragraph("This study judges no number of the deck."),
         ]
     for verdict in report.claims:
-        claim = verdict.claim
-        blocks.append(Quote(slide_words(claim.source.quote), f"slide “{claim.source.slide}”"))
-        if verdict.effect is not None:
-            blocks.append(tables.claim_table(verdict, results))
-        told: list[Piece] = [
-            "Direction: ",
-            Strong(verdict.direction),
-            f" ({verdict.why}). Magnitude: ",
-            Strong(verdict.magnitude),
-        ]
+        blocks += claim_blocks(verdict, results)
+    if report.claims and report.n <= PILOT:
+        blocks.append(pilot_note(report))
+    return blocks
+
+
+def claim_blocks(verdict: ClaimVerdict, results: Results) -> list[Block]:
+    """One claim: the slide's words, both sides' numbers, the verdict and what it rests on."""
+    claim = verdict.claim
+    blocks: list[Block] = [Quote(slide_words(claim.source.quote), f"slide “{claim.source.slide}”")]
+    if any(results.variant(number.variant) is not None for number in claim.numbers):
+        blocks.append(tables.claim_table(verdict, results))
+    told: list[Piece] = ["Verdict: ", Strong(verdict.word), f" ({verdict.why})."]
+    if claim.expects == "value":
+        told.append(f" What differs: {'; '.join(verdict.differs)}." if verdict.differs else "")
+    else:
+        told += [" Magnitude: ", Strong(verdict.magnitude)]
         if verdict.differs:
             told.append(f", because what follows differs. {sentence('; '.join(verdict.differs))}")
-        elif verdict.effect is not None and verdict.effect.ratio is not None:
-            ours, theirs = factor(verdict.effect.ratio), factor(claim.after / claim.before)
+        elif verdict.effect is not None and verdict.effect.ratio is not None and claim.ratio is not None:
+            ours, theirs = factor(verdict.effect.ratio), factor(claim.ratio)
             told.append(f": ours is {ours}, the deck's {theirs} from one run each, as far as it says.")
         else:
             told.append(".")
-        if claim.remark:
-            told.append(f" {claim.remark}")
-        blocks.append(Paragraph(tuple(told)))
-        if verdict.direction == "not tested":
-            absent = [n for n in (claim.before_variant, claim.after_variant) if results.variant(n) is None]
-            wanted = list(dict.fromkeys(d for name in absent for d in designs_with(results.study, name)[:1]))
-            command = train_command(results, wanted or planned_designs(results), only=absent)
-            blocks += [Paragraph("To test it:"), Listing(command)]
-    if report.claims and report.n <= PILOT:
-        blocks.append(pilot_note(report))
+    if verdict.exploratory:
+        told += [" ", Strong("Exploratory"), f": {verdict.exploratory}."]
+    if claim.remark:
+        told.append(f" {claim.remark}")
+    blocks.append(Paragraph(tuple(piece for piece in told if piece)))
+    absent = [name for name in claim.variants if results.variant(name) is None]
+    if absent:
+        wanted = list(dict.fromkeys(d for name in absent for d in designs_with(results.study, name)[:1]))
+        blocks += [
+            Paragraph("To test it:"),
+            Listing(train_command(results, wanted or planned_designs(results), only=absent)),
+        ]
     return blocks
 
 
@@ -239,7 +258,7 @@ def by_word(effects: list[ChangeEffect], word: str) -> list[str]:
 
 
 def which_changes(report: Report) -> list[Block]:
-    """The answer in a few lines: what each design resolves."""
+    """The answer in a few lines: what each design resolves, and the few changes that carry the gain."""
     items: list[Text] = []
     for design, effects in report.effects.items():
         name = DESIGN_TITLES[design].capitalize()
@@ -248,34 +267,175 @@ def which_changes(report: Report) -> list[Block]:
             items.append((Strong(f"{name}."), " Not run."))
             continue
         told: list[Piece] = [Strong(f"{name}."), " "]
-        for word, phrase in (("helps", "help"), ("hurts", "hurt"), ("diverged", "with diverged runs")):
+        for word, phrase in (("helps", "help"), ("hurts", "hurt")):
             if titles := by_word(effects, word):
                 told.append(f"{len(titles)} {phrase}: {'; '.join(titles)}. ")
-        if same := by_word(effects, "same config"):
-            told.append(f"{len(same)} change nothing at this scale: {'; '.join(same)}. ")
         unresolved = len(by_word(effects, "inconclusive"))
-        left = f"{unresolved} of {counted(len(tested), 'tested change')} inconclusive"
-        told.append(f"{left}: no effect and an effect of this size cannot be told apart." if unresolved else f"{left}.")
-        if len(tested) < len(effects):
-            told.append(f" {len(effects) - len(tested)} not tested.")
+        told.append(f"{unresolved} of {counted(len(tested), 'tested change')} inconclusive.")
+        alone = [e.change.title for e in effects if e.word == "inconclusive" and e.p is not None and e.p <= LEVEL]
+        if alone:
+            told.append(f" Significant by themselves, but not among {len(tested)} comparisons: {'; '.join(alone)}.")
+        if same := [e.change.title for e in effects if e.before and e.why.startswith("both arms")]:
+            told.append(f" Change nothing at this scale: {'; '.join(same)}.")
+        if left := len(effects) - len(tested):
+            told.append(f" {left} not tested.")
         items.append(tuple(told))
-    return [Heading("Which changes carry the gain"), Bullets(tuple(items)), *power(report)]
+    title = "Which changes carry the gain" if len(report.effects) > 1 else "What each change does"
+    blocks: list[Block] = [Heading(title), Bullets(tuple(items)), *carriers(report)]
+    if (table := tables.effects_table(report.results, report.effects)) is not None:
+        blocks.append(table)
+    return [*blocks, *power(report)]
+
+
+BEST_FOR_SHARES: tuple[DesignName, ...] = ("shapley", "screening", "leave_one_out", "add_one_in", "ladder")
+"""The designs by how well they say what a change carries: averages over orders first, then over the others."""
+
+
+def carriers(report: Report, k: int = 3) -> list[Block]:
+    """Which `k` changes carry the gain, with a probability, by every design that tells."""
+    answers: list[Text] = []
+    for design in BEST_FOR_SHARES:
+        effects = report.effects.get(design, [])
+        known = [(e, *found) for e in effects if (found := log_effect(e)) is not None]
+        if len(known) <= k or len(known) < len(effects):
+            continue
+        best = stats.top_k([log for _, log, _, _ in known], [se for *_, se, _ in known], [df for *_, df in known], k)
+        titles = "; ".join(known[index][0].change.title for index in best.items)
+        others = sorted(((p, i) for i, p in enumerate(best.each) if i not in best.items), reverse=True)[:2]
+        rest = ", ".join(f"{known[i][0].change.title} {p:.0%}" for p, i in others)
+        each = ", ".join(f"{best.each[index]:.0%}" for index in best.items)
+        answers.append(
+            (
+                Strong(f"{tables.DESIGN_HEADS[design].capitalize()}: {titles}."),
+                f" These are the {k} most helpful with probability {best.probability:.0%}; each is among the {k} with "
+                f"{each}; next are {rest}.",
+            )
+        )
+    if not answers:
+        return []
+    return [
+        Heading(f"Which {k} changes carry the gain?", 2),
+        Paragraph(
+            f"How often these {k} are the most helpful ones when every effect is drawn many times from the "
+            "t-distribution of its estimate, independently of the others. The designs that average over the "
+            "company a change is in come first: they are the answer, the others show how it depends on that company."
+        ),
+        Bullets(tuple(answers)),
+    ]
+
+
+def log_effect(effect: ChangeEffect) -> tuple[float, float, float] | None:
+    """The log of an effect, its standard error and degrees of freedom; None where it has no such."""
+    found = effect.effect
+    if found is None or found.ratio is None:
+        return None
+    if effect.estimate is not None:
+        se, df = effect.estimate.se, effect.estimate.df
+        return None if se is None or df is None else (float(np.log(found.ratio)), se, df)
+    if found.log_sd is None or found.n < 2:
+        return None
+    return float(np.log(found.ratio)), found.log_sd / float(np.sqrt(found.n)), found.n - 1.0
 
 
 def power(report: Report) -> list[Block]:
-    """How large an effect had to be to be seen."""
-    effects = [e.effect for design in report.effects.values() for e in design if e.effect is not None]
-    spreads = [(e.log_sd, e.n) for e in effects if e.log_sd is not None and e.log_sd > 0]
+    """How large an effect had to be to be seen, and how many seeds smaller ones would ask for."""
+    pairs = {
+        (e.before, e.after): e.effect for design in report.effects.values() for e in design if e.before and e.effect
+    }
+    spreads = [(e.log_sd, e.n) for e in pairs.values() if e is not None and e.log_sd]
     if not spreads:
         return []
-    halves = [stats.standard_errors(n) * sd / np.sqrt(n) for sd, n in spreads]
-    least = float(np.exp(np.median(halves)))
-    return [
+    pooled = float(np.sqrt(np.average([sd**2 for sd, _ in spreads], weights=[n - 1 for _, n in spreads])))
+    family = max(len(effects) for effects in report.effects.values())
+    least = stats.detectable_ratio(pooled, report.n)
+    corrected = stats.detectable_ratio(pooled, report.n, alpha=LEVEL / family)
+    asked = [
+        f"{percent}% {seeds_text(pooled, percent, 1)} ({seeds_text(pooled, percent, family)})"
+        for percent in (5, 10, 20)
+    ]
+    blocks: list[Block] = [
         Paragraph(
-            f"How fine these runs can see: the median interval reaches a factor of {factor(least)} to each side of "
-            f"its ratio, so an observed ratio between {factor(1 / least)} and {factor(least)} would typically be "
-            "inconclusive. A verdict of “inconclusive” is not a verdict of “no effect”."
+            f"How fine these runs can see: log-ratios of pairs spread by {short(pooled)} (pooled over "
+            f"{counted(len(spreads), 'comparison')}). With {report.n} seeds a paired t-test at 5% finds a true factor "
+            f"of {factor(least)} four times in five, and one of {factor(corrected)} after the correction for {family} "
+            f"changes. Seeds needed for smaller effects, in brackets with that correction: {', '.join(asked)}. A "
+            "verdict of “inconclusive” is not a verdict of “no effect”."
         )
+    ]
+    return blocks
+
+
+def retuned(report: Report) -> list[Block]:
+    """Every change as published beside the same at re-tuned learning rates, where both have been run."""
+    pair = published_and_retuned(report.results)
+    if pair is None:
+        return []
+    published, tuned = pair
+    trials = tuned.plan.retuned.trials if tuned.plan.retuned else 0
+    return [
+        Heading("As published beside re-tuned", 2),
+        Paragraph(
+            "The deck changed learning rates together with other things, so a change may look bad only for want of its "
+            f"own rates. Re-tuned, every variant has the best of the same {trials} pairs of rates of G and D, tried on "
+            "a seed that judges nothing; the first pair are its own rates as they are."
+        ),
+        *tables.retuned_tables(published, judge_changes(published), tuned, judge_changes(tuned)),
+    ]
+
+
+def published_and_retuned(results: Results) -> tuple[Results, Results] | None:
+    """This setting and its counterpart; None where there is none."""
+    setting, here = results.plan.setting, results.plan.retuned
+    names = settings(results.runs, results.study.name)
+    if here is not None:
+        other = setting.removesuffix(f"-retuned{here.trials}")
+    else:
+        tuned = [name for name in names if name.startswith(f"{setting}-retuned")]
+        other = max(tuned, key=lambda name: int(name.rpartition("-retuned")[2]), default="")
+    if other not in names:
+        return None
+    try:
+        counterpart = load(results.study.name, results.runs, other)
+    except InputError:
+        return None
+    return (counterpart, results) if here is not None else (results, counterpart)
+
+
+def seeds_text(log_sd: float, percent: int, comparisons: int) -> str:
+    """How many seeds find an effect of so many percent."""
+    found = stats.seeds_needed(log_sd, 1 + percent / 100, comparisons=comparisons)
+    return f"more than {stats.MOST_SEEDS:,}" if found is None else str(found)
+
+
+def spread(report: Report) -> list[Block]:
+    """Training seeds against evaluation samples: which of the two the numbers scatter by."""
+    results = report.results
+    keys = sorted(
+        key for key in results.tidy["metric"].dropna().unique() if str(key).startswith(f"{results.metric}/resample_")
+    )
+    if not keys:
+        return []
+    measured = [
+        np.stack([results.last(variant), *(results.last_of(variant, str(key)) for key in keys)], axis=1)
+        for variant in results.plan.variants
+    ]
+    found = stats.variance_components(measured)
+    if found is None:
+        return []
+    return [
+        Heading("Where the scatter comes from", 2),
+        Paragraph(
+            f"The last {metric_letters(results)} of every run was measured on "
+            f"{counted(1 + len(keys), 'independent set')} of latents. Between evaluations of one model it scatters by "
+            f"{found.evaluation_cv:.1%} "
+            f"({found.evaluation_df} degrees of freedom), between training seeds by {found.training_cv:.1%} beyond "
+            f"that ({found.seed_df}), both pooled over variants. "
+            + (
+                "Training seeds are what the intervals are made of; more samples per evaluation would change little."
+                if found.training_sd > 2 * found.evaluation_sd
+                else "Evaluation is a large part of the scatter: more samples would narrow the intervals."
+            )
+        ),
     ]
 
 
@@ -307,9 +467,8 @@ def ladder_section(report: Report) -> list[Block]:
             "ladder.svg",
             f"The ladder at the last iteration, n = {report.n} at most. Dots are seeds, the upright bar their "
             "geometric mean with its 95% Student-t interval on the log scale (an arrow where it goes on). At the "
-            "right the geometric mean; blue with “helps”, vermilion with “hurts” where the interval of the ratio to "
-            "the rung before excludes 1. Intervals of two rungs may overlap where the paired ratio is resolved, and "
-            "the reverse.",
+            "right the geometric mean; blue with “helps”, vermilion with “hurts” where the ratio to the rung before is "
+            "significant. Intervals of two rungs may overlap where the paired ratio is resolved, and the reverse.",
             f"{metric_letters(results)} of each rung of the ladder, one dot per seed; the same numbers are in the "
             "table below.",
         )
@@ -327,44 +486,49 @@ def rung_label(rungs: Sequence[PlannedVariant | None], rung: int, report: Report
 def single_changes(report: Report) -> list[Block]:
     """Add one in, leave one out, and all designs in one picture."""
     results = report.results
-    blocks: list[Block] = [Heading("Each change by itself: on nothing, and taken out of everything")]
+    blocks: list[Block] = [Heading("Each change by itself")]
     effects = report.effects
     designs = list(effects)
     tested = {design: [e for e in effects[design] if e.word != "not tested"] for design in designs}
-    if any(e.effect is not None and e.effect.ratio is not None for design in designs for e in effects[design]):
+    drawn = [design for design in designs if tested[design]]
+    if any(e.effect is not None and e.effect.ratio is not None for design in drawn for e in effects[design]):
         rows = [
             figures.ForestRow(
                 change.title,
-                tuple(effects[d][i].effect for d in designs),
-                tuple(forest_word(effects[d][i]) if tested[d] else "" for d in designs),
+                tuple(effects[d][i].effect for d in drawn),
+                tuple(forest_word(effects[d][i]) for d in drawn),
             )
             for i, change in enumerate(results.study.changes)
         ]
-        labels = [DESIGN_TITLES[d] + ("" if tested[d] else " (not run)") for d in designs]
         with figures.style():
-            canvas = Canvas(figsize=(figures.WIDTH, 0.85 + 0.32 * len(rows)), layout="constrained")
-            figures.forest(canvas.subplots(), rows, labels)
+            tall = 0.7 + 0.2 * len(drawn) + len(rows) * max(0.3, 0.14 * len(drawn))
+            canvas = Canvas(figsize=(figures.WIDTH, min(PAGE_INCHES, tall)), layout="constrained")
+            figures.forest(canvas.subplots(), rows, [DESIGN_TITLES[d] for d in drawn])
             blocks.append(
                 report.figure(
                     canvas,
                     "effects.svg",
-                    f"Effect of each change on {metric_letters(results)} per design: the paired ratio with / without "
-                    "the change at the last iteration with its 95% Student-t interval (an arrow where it goes on). "
-                    "Filled where the interval excludes 1. The designs answer different questions: they agree only "
-                    "where changes do not interact.",
+                    f"Effect of each change on {metric_letters(results)} per design: the ratio with / without the "
+                    "change at the last iteration with its 95% interval (an arrow where it goes on). Filled where it "
+                    "is significant after Holm's correction over the design. The designs answer different questions: "
+                    "they agree only where changes do not interact.",
                     "Forest plot of the ratio with its interval for each change in each design; the numbers are in "
                     "the tables.",
                     floats=True,
                 )
             )
-    for design in ("add_one_in", "leave_one_out"):
+    for design in designs:
+        if design == "ladder":
+            continue
         if tested[design]:
-            blocks.append(tables.design_table(results, design, tested[design]))
+            table = tables.design_table if design in ("add_one_in", "leave_one_out") else tables.estimates_table
+            blocks.append(table(results, design, tested[design]))
         if len(tested[design]) < len(effects[design]):
             lacking = "no change" if not tested[design] else f"{len(tested[design])} of {len(effects[design])} changes"
-            name = design.replace("_", " ")
+            name = tables.DESIGN_HEADS[design]
+            why = "; ".join(dict.fromkeys(e.why for e in effects[design] if e.word == "not tested"))
             blocks += [
-                Paragraph(f"{name.capitalize()}: {lacking} tested. To run the design whole:"),
+                Paragraph(f"{name.capitalize()}: {lacking} tested ({why}). To run the design whole:"),
                 Listing(train_command(results, [design])),
             ]
     return blocks
@@ -372,13 +536,11 @@ def single_changes(report: Report) -> list[Block]:
 
 def forest_word(effect: ChangeEffect) -> str:
     """The word at the end of a line of the forest."""
-    match effect.word:
-        case "not tested":
-            return "not run" if effect.effect is None else "no pair"
-        case "diverged":
-            return "diverged"
-        case word:
-            return word
+    if effect.effect is not None and effect.effect.diverged:
+        return "diverged"
+    if effect.word == "not tested":
+        return "not run" if effect.effect is None else "no pair"
+    return effect.word
 
 
 HIGHLIGHTS = (("baseline", figures.INK), ("all", figures.BLUE))
@@ -394,7 +556,7 @@ def learning_curves(report: Report) -> list[Block]:
         if (variant := results.variant(name)) is not None:
             colours.setdefault(variant.name, colour)
     for verdict in report.claims:
-        for name in (verdict.claim.before_variant, verdict.claim.after_variant):
+        for name in verdict.claim.variants:
             variant = results.variant(name)
             if variant is not None and variant.name not in colours and spare:
                 colours[variant.name] = spare.pop(0)
@@ -519,6 +681,27 @@ def marked(text: str) -> Text:
     return tuple(Code(part) if index % 2 else part for index, part in enumerate(parts) if part)
 
 
+def registration(report: Report) -> list[Block]:
+    """Whether question, scale, changes and claims were declared before the first run."""
+    results = report.results
+    now = results.study.declaration(results.profile.name)
+    late = {reason for name in now if (reason := results.exploratory(name)) is not None}
+    ours = [change.title for change in results.study.changes if change.source is None]
+    told: list[Piece] = []
+    if late:
+        told += [Strong("Exploratory"), f", as far as it rests on what follows: {'; '.join(sorted(late))}."]
+    else:
+        digest = hashlib.sha256(json.dumps(now, sort_keys=True).encode()).hexdigest()[:12]
+        told += [
+            Strong("Planned"),
+            ": question, base, scale, changes, claims and the rules they are judged by are those declared before the "
+            f"first run of this setting (digest {digest}).",
+        ]
+    if ours:
+        told.append(f" Not the deck's, and exploratory in any case: {'; '.join(ours)}.")
+    return [Heading("Planned or exploratory"), Paragraph(tuple(told))]
+
+
 def the_setting(report: Report) -> list[Block]:
     """What was run: scale, changes, protocol."""
     results = report.results
@@ -579,8 +762,10 @@ def limits(report: Report) -> list[Block]:
                 "order it may differ, which is why add one in and leave one out stand beside it.",
             )
         ),
-        "Every variant has the same discriminator, and hyperparameters that no change names were not tuned per "
-        "variant: a change may look worse for want of its own learning rate.",
+        "Hyperparameters that no change names were not tuned per variant: a change may look worse for want of its own "
+        "learning rate."
+        if plan.retuned is None
+        else "Learning rates were tuned for each variant with one seed and few trials: the best is partly luck.",
     ]
     batches = sorted({variant.config.batch_size for variant in plan.variants})
     if len(batches) > 1:
@@ -615,25 +800,27 @@ def limits(report: Report) -> list[Block]:
 
 
 def comparisons(report: Report) -> list[Text]:
-    """The multiple comparisons: how many, and what is left after Bonferroni's correction."""
-    judged = [
-        e for design in report.effects.values() for e in design if e.effect is not None and e.effect.low is not None
-    ]
+    """The multiple comparisons: the family of each design, and all designs as one family."""
+    judged = {design: [e for e in effects if e.p is not None] for design, effects in report.effects.items()}
     # A comparison that two designs share (the first rung is also an add-one-in) is one comparison.
-    pairs = {(e.before, e.after): e for e in judged}
-    if len(pairs) < 2:
+    everything = {(e.before, e.after) if e.before else (d, e.change.name): e for d, es in judged.items() for e in es}
+    if len(everything) < 2:
         return []
-    resolved = [e for e in pairs.values() if e.word in ("helps", "hurts")]
-    strict = []
-    for e in resolved:
-        wide = compare(report.results, e.before, e.after, level=1 - 0.05 / len(pairs))
-        if wide is not None and side_of_one(wide) != "unresolved":
-            strict.append(f"{e.change.title} ({e.design.replace('_', ' ')})")
-    kept = f"{len(strict)} remain: {'; '.join(strict)}" if strict else "none remains"
+    strict = stats.holm([e.p for e in everything.values()])
+    kept = [
+        f"{e.change.title} ({tables.DESIGN_HEADS[e.design]})"
+        for e, p in zip(everything.values(), strict, strict=True)
+        if p is not None and p <= LEVEL
+    ]
+    named = f"{len(kept)} stay significant: {'; '.join(kept)}" if kept else "none stays significant"
+    if sum(bool(es) for es in judged.values()) < 2:
+        return [
+            f"Verdicts on the {len(everything)} changes are corrected together (Holm): if no change did anything, the "
+            "chance of a single “helps” or “hurts” would be at most 5%."
+        ]
     return [
-        f"{len(pairs)} comparisons at 95% each: about {0.05 * len(pairs):.1f} would be called helps or hurts if no "
-        f"change did anything; {len(resolved)} are. With Bonferroni's correction over all of them, {kept}. Read "
-        "single verdicts with that in mind."
+        "Verdicts are corrected within a design (Holm): if no change did anything, the chance of a single “helps” or "
+        f"“hurts” in it would be at most 5%. All {len(everything)} comparisons of all designs as one family: {named}."
     ]
 
 

@@ -20,7 +20,7 @@ from reports import stats
 from reports.numbers import counted, factor, fixed, interval, listed, mean_sd, short
 from reports.page import Code, Column, Link, Piece, Strong, Table, Text
 from reports.results import Results
-from reports.verdicts import ChangeEffect, ClaimVerdict, EndToEnd
+from reports.verdicts import ChangeEffect, ClaimVerdict, EndToEnd, claimed_values
 from studies.plan import overridden
 
 
@@ -54,29 +54,32 @@ def metric_name(results: Results) -> str:
 def claim_table(verdict: ClaimVerdict, results: Results) -> Table:
     """Ours and the deck's, each row with the protocol that its numbers come from."""
     claim, plan = verdict.claim, results.plan
-    before, after = results.variant(claim.before_variant), results.variant(claim.after_variant)
-    ends = [
-        stats.summary(results.last(arm)) if arm else stats.Summary(0, 0, None, None, None) for arm in (before, after)
-    ]
+    found = [claimed_values(claim, number, results) for number in claim.numbers]
+    ends = [stats.summary(values if values is not None else []) for values in found]
     write = fixed([end.mean for end in ends])
-    iterations = listed([f"{i:,}" for i in results.iterations])
-    ours = f"ours: {metric_name(results)}, {plan.data_name}, {iterations} iterations, profile {plan.profile}"
-    length = f"{claim.iterations:,} iterations" if claim.iterations else "iterations not given"
-    deck = f"the deck: {claim.metric}, {claim.dataset}, {length}, n and spread not given"
+    lengths = listed([f"{i:,}" for i in results.iterations])
+    length = f"iteration {verdict.iteration:,} of {lengths}" if verdict.iteration else f"{lengths} iterations"
+    measured = listed(list(dict.fromkeys(number.series for number in claim.numbers if number.series)))
+    ours = f"ours: {measured or metric_name(results)}, {plan.data_name}, {length}, profile {plan.profile}"
+    theirs = f"{claim.iterations:,} iterations" if claim.iterations else "iterations not given"
+    deck = f"the deck: {claim.metric}, {claim.dataset}, {theirs}, n and spread not given"
+    heads = ["before", "after"] if claim.before else ["the model"]
+    titles = [f"{head}: {number.name}" for head, number in zip(heads, claim.numbers, strict=True)]
+    ratio = [Column("after / before [95%]", "right", 1.2)] if claim.before else []
+    numbers = ["–" if number.value is None else f"{number.value:g}" for number in claim.numbers]
     return Table(
-        columns=(
-            Column("numbers from", share=2.4),
-            Column(f"before: {claim.before_variant}", "right", 1.3),
-            Column(f"after: {claim.after_variant}", "right", 1.3),
-            Column("after / before [95%]", "right", 1.2),
-        ),
+        columns=(Column("numbers from", share=2.4), *(Column(title, "right", 1.3) for title in titles), *ratio),
         rows=(
-            (ours, mean_sd(ends[0], write), mean_sd(ends[1], write), interval(verdict.effect)),
-            (deck, f"{claim.before:g}", f"{claim.after:g}", factor(claim.after / claim.before)),
+            (ours, *(mean_sd(end, write) for end in ends), *([interval(verdict.effect)] if ratio else [])),
+            (deck, *numbers, *([factor(claim.ratio)] if ratio else [])),
         ),
-        caption="The claim, ours and the deck's: mean ± standard deviation over training seeds; ours the geometric "
-        "mean of the ratio paired by seed with its Student-t interval on the log scale. The rows have different "
-        "units.",
+        caption="The claim, ours and the deck's: mean ± standard deviation over training seeds"
+        + (
+            "; ours the geometric mean of the ratio paired by seed with its Student-t interval on the log scale."
+            if ratio
+            else "."
+        )
+        + ("" if measured and not any(number.value for number in claim.numbers) else " The rows have different units."),
         size=8.5,
     )
 
@@ -187,6 +190,84 @@ def verdict_text(effect: ChangeEffect) -> Text:
     return Strong(effect.verdict) if effect.word in ("helps", "hurts") else effect.verdict
 
 
+def p_text(p: float | None) -> str:
+    """A p-value: two digits, never 0."""
+    if p is None:
+        return "–"
+    return "< .0001" if p < 1e-4 else f"{p:.2g}".removeprefix("0") if p < 1 else "1"
+
+
+DESIGN_HEADS: dict[DesignName, str] = {
+    "ladder": "ladder",
+    "add_one_in": "add one in",
+    "leave_one_out": "leave one out",
+    "screening": "screening",
+    "shapley": "Shapley value",
+}
+
+
+def effects_table(results: Results, effects: Mapping[DesignName, Sequence[ChangeEffect]]) -> Table | None:
+    """Each change's effect under each design that was run, with what the designs say together; None below two."""
+    shown = [design for design in effects if any(e.effect is not None for e in effects[design])]
+    if len(shown) < 2:
+        return None
+    banded = "shapley" in shown
+    synergetic = {"add_one_in", "leave_one_out"} <= set(shown)
+    rows: list[tuple[Text, ...]] = []
+    for index, change in enumerate(results.study.changes):
+        cells: list[Text] = []
+        for design in shown:
+            found = effects[design][index]
+            text = interval(found.effect) if found.effect and found.effect.ratio else found.verdict
+            cells.append(Strong(text) if found.word in ("helps", "hurts") else text)
+        if banded:
+            value = effects["shapley"][index].estimate
+            band = value.shapley if value else None
+            cells.append(f"{factor(band.order_low)} – {factor(band.order_high)}" if band else "–")
+        if synergetic:
+            cells.append(interval(synergy(results, effects["add_one_in"][index], effects["leave_one_out"][index])))
+        rows.append((change.title, *cells))
+    extra = []
+    if banded:
+        extra.append(
+            f"Order: the least and the largest mean step of the change over the {results.study.permutations} orders of "
+            "the Shapley design."
+        )
+    if synergetic:
+        extra.append(
+            "Synergy: the effect alone over the effect on all others; above 1 the change helps more on top of the "
+            "others than by itself, below 1 they make it redundant."
+        )
+    return Table(
+        columns=(
+            Column("change", share=1.3),
+            *(Column(DESIGN_HEADS[design], "right", 1.0) for design in shown),
+            *([Column("order", "right", 0.75)] if banded else []),
+            *([Column("synergy", "right", 1.0)] if synergetic else []),
+        ),
+        rows=tuple(rows),
+        caption=" ".join(
+            [
+                f"Each change under each design: ratio of the {metric_letters(results)} with / without it [95%], below "
+                "1 where it helps; bold where it is significant at 5% after Holm's correction over the design.",
+                *extra,
+            ]
+        ),
+        size=7.2,
+        landscape=len(shown) > 3,
+    )
+
+
+def synergy(results: Results, alone: ChangeEffect, on_top: ChangeEffect) -> stats.Effect | None:
+    """The ratio of a change's effect alone to that on all others, paired by seed; None where an arm is missing."""
+    arms = [results.variant(name) for name in (on_top.before, on_top.after, alone.before, alone.after)]
+    if any(arm is None for arm in arms):
+        return None
+    without_top, with_top, without, with_it = (results.last(arm) for arm in arms if arm is not None)
+    with np.errstate(invalid="ignore"):
+        return stats.paired_effect(with_top / without_top, with_it / without)
+
+
 def seconds_of(results: Results, name: str, column: str = "seconds") -> stats.Summary:
     """Seconds of a variant's ended jobs; a diverged job's are of what it ran."""
     rows = results.jobs[
@@ -204,7 +285,6 @@ def design_table(results: Results, design: DesignName, effects: Sequence[ChangeE
     for effect in effects:
         without, with_it = ends[effect.change.name]
         found = effect.effect
-        p = f"{found.p:.3g}" if found is not None and found.p is not None and found.n > 1 else "–"
         pairs = str(found.n) if found is not None else "0"
         rows.append(
             (
@@ -213,7 +293,9 @@ def design_table(results: Results, design: DesignName, effects: Sequence[ChangeE
                 mean_sd(with_it, write),
                 pairs,
                 interval(found),
-                p,
+                p_text(found.p if found is not None and found.n > 1 else None),
+                p_text(effect.p),
+                p_text(effect.p_holm),
                 verdict_text(effect),
             )
         )
@@ -237,14 +319,138 @@ def design_table(results: Results, design: DesignName, effects: Sequence[ChangeE
             Column(heads[1], "right", 1.0),
             Column("pairs", "right"),
             Column("ratio [95%]", "right"),
-            Column("p", "right"),
-            Column("verdict", share=0.75),
+            Column("exact p", "right"),
+            Column("t p", "right"),
+            Column("Holm p", "right"),
+            Column("verdict", share=0.85),
         ),
         rows=tuple(rows),
         caption=f"{what} {metric_letters(results)} at the last iteration, mean ± sd (n); ratio with / without paired "
-        f"by seed; p is the exact sign-flip test's{floor}.",
+        f"by seed; p of no effect by the exact sign-flip test{floor}, by the paired t-test of log-ratios, and the "
+        "latter after Holm's correction over the design's changes, which the verdict goes by.",
         size=7.8,
     )
+
+
+def estimates_table(results: Results, design: DesignName, effects: Sequence[ChangeEffect]) -> Table:
+    """One row per change of a design that estimates effects from all of its variants."""
+    shares = design == "shapley"
+    rows: list[tuple[Text, ...]] = []
+    for effect in effects:
+        found = effect.estimate
+        row: list[Text] = [effect.change.title, interval(effect.effect)]
+        if found is None:
+            rows.append((*row, *["–"] * (7 if shares else 4), effect.verdict))
+            continue
+        if shares:
+            value = found.shapley
+            row += [
+                "–" if value is None or value.share is None else f"{value.share:.0%}",
+                *(short(part) for part in ((value.monte_carlo_se, value.seed_se) if value else (None, None))),
+            ]
+        row += [short(found.se), short(found.df), p_text(found.p), p_text(effect.p_holm)]
+        rows.append((*row, verdict_text(effect)))
+    gone = max((e.estimate.diverged for e in effects if e.estimate is not None), default=0)
+    words = {
+        "screening": "Screening: main effects of a folded-over Plackett-Burman design, by least squares of the log on "
+        "all changes and one level per seed; every run tells of every change, interactions of two changes are kept out "
+        "of the effects and widen the intervals.",
+        "shapley": "Shapley values: the mean step of each change over "
+        f"{results.study.permutations} random orders and all seeds; its share of the whole log-ratio; the standard "
+        "error of the log from orders alone (more orders shrink it) and from training seeds alone (more seeds do).",
+    }
+    return Table(
+        columns=(
+            Column("change", share=1.5),
+            Column("ratio [95%]", "right"),
+            *(
+                (Column("share", "right"), Column("se, orders", "right"), Column("se, seeds", "right"))
+                if shares
+                else ()
+            ),
+            Column("se", "right"),
+            Column("df", "right"),
+            Column("p", "right"),
+            Column("Holm p", "right"),
+            Column("verdict", share=0.85),
+        ),
+        rows=tuple(rows),
+        caption=f"{words[design]} {metric_letters(results)} at the last iteration."
+        + (f" {counted(gone, 'diverged run')} stand in with the worst value that any run reached." if gone else ""),
+        size=7.8,
+    )
+
+
+def retuned_tables(
+    published: Results,
+    as_published: Mapping[DesignName, Sequence[ChangeEffect]],
+    tuned: Results,
+    as_tuned: Mapping[DesignName, Sequence[ChangeEffect]],
+) -> list[Table]:
+    """Effects in both settings for every design that both have, and the rates that were chosen."""
+    designs = [
+        d for d in as_published if all(any(e.effect for e in side[d]) for side in (as_published, as_tuned) if d in side)
+    ]
+    rows: list[tuple[Text, ...]] = []
+    for design in designs:
+        for one, other in zip(as_published[design], as_tuned[design], strict=True):
+            rows.append(
+                (
+                    DESIGN_HEADS[design],
+                    one.change.title,
+                    *(text for e in (one, other) for text in (interval(e.effect), verdict_text(e))),
+                )
+            )
+    retuned = tuned.plan.retuned
+    chosen: list[tuple[Text, ...]] = []
+    for variant in tuned.plan.variants:
+        before = published.variant(variant.name)
+        if retuned is None or variant.name not in retuned.rates:
+            continue
+        own = getattr(getattr(before and before.config, "optimizers", None), "learning_rates", None)
+        rates = retuned.rates[variant.name]
+        ends = [
+            stats.summary(r.last(v)) if v else stats.summary([]) for r, v in ((published, before), (tuned, variant))
+        ]
+        write = fixed([end.mean for end in ends])
+        chosen.append(
+            (
+                Code(variant.name),
+                f"{own.generator:g} / {own.discriminator:g}" if own else "–",
+                f"{rates.generator:g} / {rates.discriminator:g}",
+                *(mean_sd(end, write) for end in ends),
+            )
+        )
+    found = [
+        Table(
+            columns=(
+                Column("design"),
+                Column("change", share=1.2),
+                Column("as published [95%]", "right"),
+                Column("verdict", share=0.7),
+                Column("re-tuned [95%]", "right"),
+                Column("verdict", share=0.7),
+            ),
+            rows=tuple(rows),
+            caption="Each change as published and re-tuned: ratio with / without it, paired by seed.",
+            size=7.6,
+        )
+    ]
+    found.append(
+        Table(
+            columns=(
+                Column("variant", share=1.2),
+                Column("own rates G / D", "right"),
+                Column("chosen", "right"),
+                Column("as published", "right", 0.9),
+                Column("re-tuned", "right", 0.9),
+            ),
+            rows=tuple(chosen),
+            caption=f"Chosen rates, and {metric_letters(tuned)} at the last iteration, mean ± sd (n).",
+            size=7.6,
+        )
+    )
+    return found
 
 
 def arm_summary(results: Results, name: str) -> stats.Summary:

@@ -1,62 +1,58 @@
 """Judging claims and changes by rules that were fixed before the numbers were there.
 
-A claim's direction is reproduced when the 95% interval of the paired ratio after / before lies on the claim's side of 1
-entirely, contradicted when it lies on the other side, inconclusive otherwise. A change helps when the interval of its
-effect lies below 1, hurts when it lies above. A diverged run leaves no interval: the verdict then says who diverged.
+A claim says itself where the 95% interval of its ratio has to lie (`ablations.schema.Claim`). A change helps or hurts
+in a design when the effect, below or above 1, is significant at 5% after Holm's correction over the design's changes:
+the chance that a design calls any change so when none does anything is at most 5%. A diverged run leaves no interval
+and counts as the worst outcome in an exact signed-rank test.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, assert_never
 
 import numpy as np
 
 from ablations.designs import DESIGNS, available, in_order, ladder, variant_name
-from ablations.schema import Change, Claim, DesignName, Study
+from ablations.schema import Change, Claim, DesignName, Measured, Study
 from reports import stats
+from reports.attribution import Estimate, main_effects, shapley_values
 from reports.results import Results
 
-Direction = Literal["reproduced", "contradicted", "inconclusive", "not tested"]
-Word = Literal["helps", "hurts", "inconclusive", "diverged", "same config", "not tested"]
+ClaimWord = Literal["reproduced", "contradicted", "inconclusive", "not comparable", "not tested"]
+Word = Literal["helps", "hurts", "inconclusive", "not tested"]
 
 METRIC_OF_THE_FIELD = {"clean_fid": "FID", "mae": "MAE"}
 """What claims call the metric that a config names; any other metric is nobody else's."""
 
+LEVEL = 0.05
+"""The family-wise error rate of verdicts on changes."""
+
+
+# --- claims -----------------------------------------------------------------------------------------------------------
+
 
 @dataclass(frozen=True)
 class ClaimVerdict:
-    """`differs` names what keeps the magnitudes apart; empty means they may be compared. `why` is one sentence."""
+    """`differs` names what keeps the magnitudes apart; empty means they may be compared. `why` is one sentence.
+
+    `iteration` is where our runs were read, None for their last. `exploratory` says what was declared too late, or
+    None.
+    """
 
     claim: Claim
-    direction: Direction
+    word: ClaimWord
     why: str
     effect: stats.Effect | None
     differs: tuple[str, ...]
+    iteration: int | None = None
+    exploratory: str | None = None
 
     @property
     def magnitude(self) -> str:
         """`comparable`, or `not comparable`."""
         return "not comparable" if self.differs else "comparable"
-
-
-@dataclass(frozen=True)
-class ChangeEffect:
-    """What one change did in one design: `after` has it, `before` has not. `word` is the verdict, `why` its remark."""
-
-    change: Change
-    design: DesignName
-    before: str
-    after: str
-    effect: stats.Effect | None
-    word: Word
-    why: str
-
-    @property
-    def verdict(self) -> str:
-        """The verdict as a table says it."""
-        return self.why if self.word in ("diverged", "not tested") else self.word
 
 
 def compare(results: Results, before: str, after: str, level: float = 0.95) -> stats.Effect | None:
@@ -80,34 +76,108 @@ def side_of_one(effect: stats.Effect) -> Literal["below", "above", "unresolved"]
     return "below" if effect.high < 1 else "above" if effect.low > 1 else "unresolved"
 
 
+def claim_iteration(claim: Claim, number: Measured, results: Results) -> int | None:
+    """Where in our runs the claim's iteration lies, by proportion; None for the last one.
+
+    A further measure of a run is taken at its last iteration alone.
+    """
+    variant = results.variant(number.variant)
+    if claim.iterations is None or variant is None or number.series is not None:
+        return None
+    deck, here = results.study.base.iterations, variant.config.iterations
+    at = round(claim.iterations * here / deck)
+    return at if at < here else None
+
+
+def claimed_values(claim: Claim, number: Measured, results: Results) -> np.ndarray | None:
+    """One of a claim's numbers per seed in our runs: inf where it diverged, NaN where it is missing; None: not planned.
+
+    All measures that claims name are better the lower they are, so a diverged run is the worst in each.
+    """
+    variant = results.variant(number.variant)
+    if variant is None:
+        return None
+    if number.series is not None:
+        return np.where(np.isinf(results.last(variant)), np.inf, results.last_of(variant, number.series))
+    at = claim_iteration(claim, number, results)
+    return results.last(variant) if at is None else results.at(variant, at)
+
+
 def judge_claim(claim: Claim, results: Results) -> ClaimVerdict:
     """The verdict on one claim in the setting of `results`."""
-    differs = what_differs(claim, results)
-    for name in (claim.before_variant, claim.after_variant):
-        if results.variant(name) is None:
-            return ClaimVerdict(claim, "not tested", f"the plan has no variant {name}", None, differs)
-    effect = compare(results, claim.before_variant, claim.after_variant)
-    assert effect is not None
+    verdict = ClaimVerdict(
+        claim,
+        "not tested",
+        "",
+        None,
+        what_differs(claim, results),
+        claim_iteration(claim, claim.after, results),
+        results.exploratory(f"claim {claim.name}"),
+    )
+    values = []
+    for number in claim.numbers:
+        found = claimed_values(claim, number, results)
+        if found is None:
+            return replace(verdict, why=f"the plan has no variant {number.variant}")
+        if np.isnan(found).all():
+            return replace(verdict, why=f"no run of {number.variant} has ended with {number.series or 'a value'}")
+        values.append(found)
+    if len(values) == 1:
+        return judge_value(verdict, values[0])
+    effect = stats.paired_effect(values[0], values[1])
+    verdict = replace(verdict, effect=effect)
     if effect.n == 0:
-        why = f"no seed has ended in both {claim.before_variant} and {claim.after_variant}"
-        return ClaimVerdict(claim, "not tested", why, effect, differs)
+        return replace(verdict, why=f"no seed has ended in both {' and '.join(claim.variants)}")
+    verdict = replace(verdict, word="inconclusive")
     if effect.diverged:
-        why = (
-            f"{claim.before_variant} diverged in {effect.diverged_before} and {claim.after_variant} in "
-            f"{effect.diverged_after} of {effect.n} seeds, so the ratio has no interval"
+        before, after = claim.numbers
+        return replace(
+            verdict,
+            why=f"{before.variant} diverged in {effect.diverged_before} and {after.variant} in "
+            f"{effect.diverged_after} of {effect.n} seeds, so the ratio has no interval",
         )
-        return ClaimVerdict(claim, "inconclusive", why, effect, differs)
-    if effect.low is None:
-        return ClaimVerdict(claim, "inconclusive", f"n = {effect.n}: one pair has no interval", effect, differs)
-    if claim.before == claim.after:
-        why = "the claim is that nothing changes, which no interval can show; read how wide it is"
-        return ClaimVerdict(claim, "inconclusive", why, effect, differs)
-    side = side_of_one(effect)
-    if side == "unresolved":
-        return ClaimVerdict(claim, "inconclusive", "the interval contains 1", effect, differs)
-    claimed = "below" if claim.after < claim.before else "above"
-    direction: Direction = "reproduced" if side == claimed else "contradicted"
-    return ClaimVerdict(claim, direction, f"the whole interval lies {side} 1", effect, differs)
+    if effect.low is None or effect.high is None:
+        return replace(verdict, why=f"n = {effect.n}: one pair has no interval")
+    match claim.expects:
+        case "lower" | "higher":
+            side = side_of_one(effect)
+            if side == "unresolved":
+                return replace(verdict, why="the interval contains 1")
+            expected = {"lower": "below", "higher": "above"}[claim.expects]
+            word: ClaimWord = "reproduced" if side == expected else "contradicted"
+            return replace(verdict, word=word, why=f"the whole interval lies {side} 1")
+        case "same":
+            assert claim.margin is not None
+            reach = f"1/{claim.margin:g} to {claim.margin:g}"
+            if effect.low > 1 / claim.margin and effect.high < claim.margin:
+                return replace(verdict, word="reproduced", why=f"the whole interval lies within {reach}")
+            if effect.low > claim.margin or effect.high < 1 / claim.margin:
+                return replace(verdict, word="contradicted", why=f"the whole interval lies outside of {reach}")
+            return replace(verdict, why=f"the interval lies neither within nor outside of {reach}")
+        case "value":
+            raise AssertionError("a claim of a value has one number")
+        case _:
+            assert_never(claim.expects)
+
+
+def judge_value(verdict: ClaimVerdict, values: np.ndarray) -> ClaimVerdict:
+    """The verdict on a claim of one number: it stands only where all of its conditions are the deck's."""
+    claim = verdict.claim
+    assert claim.after.value is not None
+    assert claim.margin is not None
+    if verdict.differs:
+        return replace(verdict, word="not comparable", why="a number by itself holds under its own conditions alone")
+    most = claim.after.value * claim.margin
+    mean = stats.geometric_mean(values)
+    if mean is None:
+        return replace(verdict, word="inconclusive", why="a run diverged, so our mean has no interval")
+    if mean.low is None or mean.high is None:
+        return replace(verdict, word="inconclusive", why=f"n = {mean.n}: one run has no interval")
+    if mean.high < most:
+        return replace(verdict, word="reproduced", why=f"the whole interval of our mean lies below {most:.3g}")
+    if mean.low > most:
+        return replace(verdict, word="contradicted", why=f"the whole interval of our mean lies above {most:.3g}")
+    return replace(verdict, word="inconclusive", why=f"the interval of our mean contains {most:.3g}")
 
 
 def what_differs(claim: Claim, results: Results) -> tuple[str, ...]:
@@ -118,19 +188,60 @@ def what_differs(claim: Claim, results: Results) -> tuple[str, ...]:
         differs.append(f"scale: profile {plan.profile} here, {claim.comparable_profile} there")
     if plan.data_name.casefold() != claim.dataset.casefold():
         differs.append(f"dataset: {plan.data_name} here, {claim.dataset} there")
-    iterations = sorted({v.config.iterations for v in plan.variants})
-    if claim.iterations is not None and iterations and iterations != [claim.iterations]:
-        differs.append(f"iterations: {', '.join(f'{i:,}' for i in iterations)} here, {claim.iterations:,} there")
+    here = sorted(
+        {claim_iteration(claim, number, results) or variant.config.iterations
+         for number in claim.numbers if (variant := results.variant(number.variant)) is not None}
+    )  # fmt: skip
+    if claim.iterations is not None and here and here != [claim.iterations]:
+        differs.append(f"iterations: {', '.join(f'{i:,}' for i in here)} here, {claim.iterations:,} there")
     metrics = sorted({v.config.evaluation.metric.kind for v in plan.variants})
     if any(METRIC_OF_THE_FIELD.get(metric) != claim.metric for metric in metrics):
-        differs.append(f"metric: {', '.join(metrics)} here, {claim.metric} there")
+        measured = list(dict.fromkeys(number.series for number in claim.numbers if number.series)) or metrics
+        differs.append(f"metric: {', '.join(measured)} here, {claim.metric} there")
     if plan.overrides:
         differs.append(f"overrides: {', '.join(f'{path}={value}' for path, value in plan.overrides.items())}")
+    if plan.retuned:
+        differs.append("learning rates: re-tuned here, as published there")
     return tuple(differs)
 
 
+# --- changes ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ChangeEffect:
+    """What one change did in one design. `word` is the verdict, `why` its remark.
+
+    `after` has the change and `before` has not; both are empty for designs that compare no single pair. `p` is the
+    two-sided p of this effect alone, `p_holm` the same after Holm's correction over the design's changes. `estimate` is
+    there for designs that estimate it from many variants. `exploratory` marks a change that the deck does not name or
+    that was declared after the first run.
+    """
+
+    change: Change
+    design: DesignName
+    before: str
+    after: str
+    effect: stats.Effect | None
+    word: Word
+    why: str
+    p: float | None = None
+    p_holm: float | None = None
+    estimate: Estimate | None = None
+    exploratory: bool = False
+
+    @property
+    def verdict(self) -> str:
+        """The verdict as a table says it."""
+        word = f"{self.word} (exploratory)" if self.exploratory and self.word != "not tested" else self.word
+        return f"{word}: {self.why}" if self.why else word
+
+
 def arms(study: Study, change: Change, design: DesignName) -> tuple[str, str]:
-    """The names of the variants without and with `change` that `design` compares. A grid compares no single pair."""
+    """The names of the variants without and with `change` that `design` compares.
+
+    Raises ValueError for the designs that estimate an effect from many variants.
+    """
     everything = {c.name for c in study.changes}
     match design:
         case "ladder":
@@ -142,43 +253,85 @@ def arms(study: Study, change: Change, design: DesignName) -> tuple[str, str]:
         case "leave_one_out":
             dropped = {change.name} | {c.name for c in study.changes if change.name in c.requires}
             without, with_it = in_order(study, everything - dropped), in_order(study, everything)
-        case "grid":
-            raise ValueError("a grid has many pairs for one change")
+        case "grid" | "screening" | "shapley":
+            raise ValueError(f"{design} has many pairs for one change")
+        case _:
+            assert_never(design)
     return variant_name(study, without), variant_name(study, with_it)
 
 
-def judge_change(change: Change, design: DesignName, results: Results, level: float = 0.95) -> ChangeEffect:
-    """What `change` did in `design`, wherever both of its arms are in the plan, whichever design asked for them."""
+def pair_effect(change: Change, design: DesignName, results: Results) -> ChangeEffect:
+    """The effect of one pair of variants, wherever both are in the plan, whichever design asked for them."""
     before, after = arms(results.study, change, design)
     one, other = results.variant(before), results.variant(after)
+    found = ChangeEffect(change, design, before, after, None, "not tested", "not run")
     if one is None or other is None:
-        return ChangeEffect(change, design, before, after, None, "not tested", "not run")
+        return found
     if one == other:
-        return ChangeEffect(
-            change, design, before, after, None, "same config", "both arms are one config at this scale"
-        )
-    effect = compare(results, before, after, level)
-    assert effect is not None
+        return replace(found, why="both arms are one config at this scale")
+    effect = stats.paired_effect(results.last(one), results.last(other))
     if effect.n == 0:
-        return ChangeEffect(change, design, before, after, effect, "not tested", "no seed ended in both arms")
+        return replace(found, effect=effect, why="no seed ended in both arms")
+    # With an infinite ratio among them, log-ratios have no mean: the exact signed-rank test is left.
+    return replace(found, effect=effect, p=effect.rank_p if effect.diverged else effect.t_p)
+
+
+def estimated(design: DesignName, results: Results) -> list[ChangeEffect]:
+    """The effects of a design that estimates them from all of its variants together."""
+    estimates = {"screening": main_effects, "shapley": shapley_values}[design](results)
+    if isinstance(estimates, str):
+        return [ChangeEffect(change, design, "", "", None, "not tested", estimates) for change in results.study.changes]
+    return [
+        ChangeEffect(change, design, "", "", e.effect, "not tested", "", p=e.p, estimate=e)
+        for change, e in zip(results.study.changes, estimates, strict=True)
+    ]
+
+
+def judged(effects: Sequence[ChangeEffect]) -> list[ChangeEffect]:
+    """The effects of one design with their verdicts: one family, corrected together."""
+    corrected = stats.holm([effect.p for effect in effects])
+    return [verdict_on(replace(e, p_holm=p)) for e, p in zip(effects, corrected, strict=True)]
+
+
+def verdict_on(found: ChangeEffect) -> ChangeEffect:
+    """The rule."""
+    effect = found.effect
+    if effect is None or effect.n == 0:
+        return found
     if effect.diverged:
-        return ChangeEffect(change, design, before, after, effect, "diverged", diverged_words(effect))
-    match side_of_one(effect):
-        case "below":
-            return ChangeEffect(change, design, before, after, effect, "helps", "")
-        case "above":
-            return ChangeEffect(change, design, before, after, effect, "hurts", "")
-    why = "one seed: no interval" if effect.low is None else "the interval contains 1"
-    return ChangeEffect(change, design, before, after, effect, "inconclusive", why)
+        side: Word = "helps" if effect.diverged_before > effect.diverged_after else "hurts"
+        why = diverged_words(effect)
+    elif found.p is None or effect.ratio is None:
+        return replace(found, word="inconclusive", why="one seed: no interval")
+    else:
+        side = "helps" if effect.ratio < 1 else "hurts"
+        why = f"{side} by itself" if found.p <= LEVEL else ""
+    if found.p_holm is not None and found.p_holm <= LEVEL:
+        return replace(found, word=side, why=why if effect.diverged else "")
+    return replace(found, word="inconclusive", why=why)
 
 
-def judge_changes(results: Results, level: float = 0.95) -> dict[DesignName, list[ChangeEffect]]:
-    """Every change in every design, in the study's order."""
-    return {
-        design: [judge_change(change, design, results, level) for change in results.study.changes]
-        for design in available(results.study)
-        if design != "grid"
-    }
+def judge_change(change: Change, design: DesignName, results: Results) -> ChangeEffect:
+    """What `change` did in `design`, corrected for the design's other changes."""
+    return next(effect for effect in judge_design(design, results) if effect.change.name == change.name)
+
+
+def judge_design(design: DesignName, results: Results) -> list[ChangeEffect]:
+    """Every change in one design, in the study's order."""
+    if design in ("screening", "shapley"):
+        found = estimated(design, results)
+    else:
+        found = [pair_effect(change, design, results) for change in results.study.changes]
+    late = [e.change.source is None or bool(results.exploratory(f"change {e.change.name}")) for e in found]
+    return judged([replace(e, exploratory=mark) for e, mark in zip(found, late, strict=True)])
+
+
+def judge_changes(results: Results) -> dict[DesignName, list[ChangeEffect]]:
+    """Every change in every design that compares it, in the study's order."""
+    return {design: judge_design(design, results) for design in available(results.study) if design != "grid"}
+
+
+# --- end to end -------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,14 @@ import importlib
 from ablations.schema import Study
 from core.errors import InputError
 
-NAMES: tuple[str, ...] = ("changes_overview", "inr_layers", "inr_layers_gan", "siren_vs_fourier")
+NAMES: tuple[str, ...] = (
+    "lsun_bedroom_64",
+    "siren_vs_fourier",
+    "inr_layers",
+    "inr_layers_gan",
+    "changes_overview",
+)
+"""In the deck's order."""
 
 
 def study(name: str) -> Study:

@@ -5,7 +5,7 @@ at corrected ones, with free parameters and through a hypernetwork.
 """
 
 from ablations.layers import LAYERS, LINEAR_MAE, OTHER_READINGS, ROWS, SLIDE, UNIT_INIT
-from ablations.schema import Change, Claim, Edit, Multiply, Profile, Put, Source, Study
+from ablations.schema import Change, Claim, Edit, Measured, Multiply, Profile, Put, Source, Study
 from core.config import ErrorEvaluation, FreeParameters, LatentCodes, Reconstruction, Rooms
 
 DECK128 = Profile(
@@ -59,15 +59,15 @@ STUDY = Study(
     base=Reconstruction(),
     changes=(*LAYERS, *OTHER_READINGS, UNIT_INIT, CODES),
     designs=("grid",),
+    more_designs=("add_one_in",),
     profiles=(CPU, DECK128),
     claims=tuple(
         Claim(
             name=row.name,
             source=Source(slide=SLIDE, quote=row.quote),
-            before_variant="baseline",
-            after_variant=f"baseline+{row.name}",
-            before=LINEAR_MAE,
-            after=row.mae,
+            expects="higher",
+            before=Measured(variant="baseline", value=LINEAR_MAE),
+            after=Measured(variant=f"baseline+{row.name}", value=row.mae),
             metric="MAE",
             dataset="50 images, not named",
             iterations=None,

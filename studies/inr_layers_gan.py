@@ -19,5 +19,6 @@ STUDY = Study(
     ),
     changes=(*LAYERS, UNIT_INIT),
     designs=("grid",),
+    more_designs=("add_one_in",),
     profiles=(CPU, LSUN64),
 )

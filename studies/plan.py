@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 from ablations import patch
 from ablations.designs import DESIGNS, Subset, subset_named, variant_name, variant_title
 from ablations.schema import DesignName, Profile, Study
-from core.config import AnyConfig, Data, Job, Node, parse, place_of
+from core.config import AnyConfig, Data, Job, LearningRates, Node, parse, place_of
 from core.errors import InputError
 from core.folder import write_whole
 
@@ -38,8 +38,19 @@ class PlannedVariant(Node):
         return Job(config=self.config, seed=seed)
 
 
+class Retuned(Node):
+    """Every variant has the best of `trials` pairs of learning rates, tried with `seed`; `rates` are by its name."""
+
+    trials: int
+    seed: int
+    rates: dict[str, LearningRates]
+
+
 class Plan(Node):
-    """Everything a report needs beside the study's declaration and the run folders."""
+    """Everything a report needs beside the study's declaration and the run folders.
+
+    `registered` is the study's declaration (`ablations.schema.Study.declaration`) before the first run of the setting.
+    """
 
     study: str
     setting: str
@@ -48,6 +59,8 @@ class Plan(Node):
     data_name: str
     seeds: tuple[int, ...]
     variants: tuple[PlannedVariant, ...]
+    retuned: Retuned | None = None
+    registered: dict[str, str] = Field(default_factory=dict)
 
     def variant(self, name: str) -> PlannedVariant | None:
         """The variant of that name or alias, None where the plan has none."""
@@ -134,7 +147,7 @@ def make_plan(
                 configs[subset] = profile.scaled(study.folded(subset))
             places.setdefault(subset, {}).setdefault(design, place)
     for claim in study.claims:
-        for name in (claim.before_variant, claim.after_variant):
+        for name in claim.variants:
             subset = subset_named(study, name)
             configs.setdefault(subset, profile.scaled(study.folded(subset)))
             places.setdefault(subset, {})
@@ -165,6 +178,7 @@ def make_plan(
         data_name=data_name or "embedded rooms",
         seeds=tuple(seeds),
         variants=tuple(variants.values()),
+        registered=study.declaration(profile.name),
     )
 
 
@@ -198,6 +212,7 @@ def merged(old: Plan, new: Plan) -> Plan:
             **dict(new),
             "variants": tuple(variants.values()),
             "seeds": tuple(sorted({*old.seeds, *new.seeds})),
+            "registered": old.registered,
         }
     )
 
@@ -216,9 +231,18 @@ def read_plan(file: Path) -> Plan:
 
 
 def record_plan(runs: Path, plan: Plan) -> Plan:
-    """Joins `plan` to what its setting has, writes the whole, and returns it."""
+    """Joins `plan` to what its setting has, writes the whole, and returns it.
+
+    The declaration that is registered stays the one before the setting's first run.
+    """
     file = plan_file(runs, plan.study, plan.setting)
-    whole = merged(read_plan(file), plan) if file.exists() else plan
+    whole = plan
+    if file.exists():
+        old = read_plan(file)
+        whole = merged(old, plan)
+        if not any((jobs_root(runs) / v.job(seed).digest).exists() for v in old.variants for seed in old.seeds):
+            # Nothing has been trained yet: what is declared now is still declared before the first run.
+            whole = Plan(**{**dict(whole), "registered": plan.registered})
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, (whole.model_dump_json(indent=1) + "\n").encode())
     return whole

@@ -31,6 +31,7 @@ from studies.runner.estimate import with_estimates
 from studies.runner.launchers import LAUNCHERS, WorkersLost, check_launcher, launcher
 from studies.runner.preview import print_plan, print_studies, to_train
 from studies.runner.progress import span
+from studies.runner.retune import retuned_plan, tuning_plan
 from studies.runner.tasks import State, Task, longest_first, state_of, tasks_of
 from studies.runner.tracking import BackgroundSync, MlflowView, first_line
 
@@ -96,6 +97,12 @@ Examples
     show_default=True,
     help="Where run folders, plans, the queue and reports are.",
 )
+@click.option(
+    "--retune",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="Give every variant the best of the same N pairs of learning rates, beside the study as published.",
+)
 @click.option("--retry-failed", is_flag=True, help="Train runs that failed before once more.")
 @click.option("--dry-run", is_flag=True, help="Show what would be trained, and for how long.")
 @click.option("--list", "list_studies", is_flag=True, help="Show the studies.")
@@ -113,6 +120,7 @@ def command(
     launcher_name: str,
     device: str,
     runs: Path,
+    retune: int | None,
     retry_failed: bool,
     dry_run: bool,
     list_studies: bool,
@@ -136,19 +144,34 @@ def command(
         accelerators = _accelerators()
         plan = _plan(declared, overrides, profile, designs, seeds, only, data_path, accelerators)
         place = _place(device, plan.profile, jobs, accelerators)
-        tasks = with_estimates(tasks_of(plan), plan, runs)
-        if dry_run:
-            workers = place.workers
-            print_plan(declared, plan, tasks, runs=runs, workers=workers, retry_failed=retry_failed, console=console)
-            return DONE
-        return _run(
-            declared, plan, tasks, place, console,
-            runs=runs.absolute(),
-            data_path=data_path.absolute() if data_path else None,
-            launcher_name=launcher_name,
-            retry_failed=retry_failed,
-            report=not no_report,
-        )  # fmt: skip
+
+        def one(plan: Plan, *, report: bool) -> int:
+            """Trains (or only shows) one plan."""
+            tasks = with_estimates(tasks_of(plan), plan, runs)
+            if dry_run:
+                print_plan(
+                    declared, plan, tasks, runs=runs, workers=place.workers, retry_failed=retry_failed, console=console
+                )
+                return DONE
+            return _run(
+                declared,
+                plan,
+                tasks,
+                place,
+                console,
+                runs=runs.absolute(),
+                data_path=data_path.absolute() if data_path else None,
+                launcher_name=launcher_name,
+                retry_failed=retry_failed,
+                report=report,
+            )
+
+        if retune is not None:
+            code = one(tuning_plan(plan, retune), report=False)
+            if dry_run or code != DONE:
+                return code
+            plan = retuned_plan(plan, retune, runs.absolute())
+        return one(plan, report=not no_report)
     except InputError as error:
         _fail(str(error), debug)
     except OSError as error:

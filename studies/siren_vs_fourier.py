@@ -69,5 +69,6 @@ STUDY = Study(
         ),
     ),
     designs=("grid",),
+    more_designs=("add_one_in",),
     profiles=(CPU_SCALES_FREE, LSUN64),
 )

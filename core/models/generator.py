@@ -38,7 +38,7 @@ class Generator(Renderer):
         self, config: cfg.Inr, resolution: int, hidden_layer: LayerFactory, hypernetwork: cfg.Hypernetwork
     ) -> None:
         super().__init__(config, resolution, hidden_layer)
-        self.hypernetwork = Hypernetwork(hypernetwork, self.inr.emitted)
+        self.hypernetwork = Hypernetwork(hypernetwork, self.inr.sizes)
 
     def forward(self, z_BZ: Tensor, resolution: int | None = None) -> Tensor:
         """Images [B, 3, R, R] in (-1, 1) of latents [B, latent_dim]."""

@@ -54,6 +54,7 @@ class Inr(nn.Module):
     def __init__(self, config: cfg.Inr, hidden_layer: LayerFactory) -> None:
         super().__init__()
         self.fourier = isinstance(config.basis, cfg.Fourier)
+        self.residual = config.residual
         frequencies = config.width // 2 if self.fourier else config.width
         hidden_std = math.sqrt(2 / config.width)
         hidden = {"weight_std": hidden_std, "bias_std": BIAS_TO_WEIGHT_STD * hidden_std}
@@ -91,16 +92,17 @@ class Inr(nn.Module):
         x = torch.cat([x.sin(), x.cos()], dim=-1) if self.fourier else x.sin()
         return x.expand(len(emitted_BE), -1, -1)
 
-    def activated(self, x: Tensor) -> Tensor:
-        """Of a hidden layer's pre-activations, which are overwritten."""
-        return x.relu_() if self.fourier else x.sin()
+    def activated(self, pre: Tensor, x: Tensor) -> Tensor:
+        """A hidden layer's output from its pre-activations, which are overwritten, and its input."""
+        activation = pre.relu_() if self.fourier else pre.sin()
+        return (x + activation) * math.sqrt(0.5) if self.residual else activation
 
     def forward(self, emitted_BE: Tensor, coords_P2: Tensor) -> Tensor:
         """RGB in (-1, 1), [B, P, 3], of the images whose parameters are `emitted_BE`."""
         first, *hidden, last = emitted_BE.split(self.sizes, dim=1)
         x = self.embedded(first, coords_P2)
         for layer, numbers in zip(self.hidden_layers, hidden, strict=True):
-            x = self.activated(layer(x, numbers))
+            x = self.activated(layer(x, numbers), x)
         return self.rgb_layer(x, last).tanh()
 
     @torch.no_grad()
@@ -111,5 +113,5 @@ class Inr(nn.Module):
         x = self.embedded(first, coords)
         for layer, numbers in zip(self.hidden_layers, hidden, strict=True):
             cast(EmittedLayer, layer).calibrate(x, numbers)
-            x = self.activated(layer(x, numbers))
+            x = self.activated(layer(x, numbers), x)
         self.rgb_layer.calibrate(x, last)

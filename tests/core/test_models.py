@@ -79,14 +79,14 @@ def test_emission_has_the_declared_statistics(
         residual_weight=residual_weight,
         emission=cfg.Emission(gain=gain, bias_std=bias_std),
     )
-    emitted = Hypernetwork(config, 2000)(torch.randn(512, 32)).detach()
+    emitted = Hypernetwork(config, [1000, 1000])(torch.randn(512, 32)).detach()
     assert emitted.var(dim=0).mean().sqrt().item() == pytest.approx(gain, rel=0.05)
     assert emitted.mean(dim=0).std().item() == pytest.approx(bias_std, abs=0.06)
 
 
 def test_weight_clip_bounds_what_is_emitted() -> None:
     config = cfg.Hypernetwork(latent_dim=4, width=8, depth=2, weight_clip=0.25)
-    emitted = Hypernetwork(config, 100)(torch.randn(16, 4))
+    emitted = Hypernetwork(config, [100])(torch.randn(16, 4))
     assert emitted.abs().max() == 0.25
 
 

@@ -1,0 +1,112 @@
+"""Effects of changes estimated from many variants at once, and which few changes carry the gain.
+
+Each estimate is a ratio with / without the change, below 1 where it helps, on average over what else is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import t as student
+
+from ablations.designs import DESIGNS, Subset, in_order, permutations, variant_name
+from ablations.schema import DesignName
+from reports import stats
+from reports.results import Results
+from reports.stats.effects import two_sided_p
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """`effect` as tables print it, and the two-sided `p` of none. `se` is that of the log, with `df` degrees of
+    freedom.
+
+    `diverged` runs went in with the worst value of all. `shapley` has what only that design knows.
+    """
+
+    effect: stats.Effect
+    p: float | None
+    se: float | None
+    df: float | None
+    diverged: int = 0
+    shapley: stats.ShapleyValue | None = None
+
+
+def values_of(results: Results, design: DesignName) -> dict[Subset, np.ndarray] | str:
+    """The last values per seed of every variant of a design by its changes, a diverged run with the worst of all.
+
+    An estimate from many runs cannot hold an infinity (`stats.diverged_as_worst`). A phrase where variants are missing.
+    """
+    study = results.study
+    named = {subset: results.variant(variant_name(study, subset)) for subset in DESIGNS[design](study)}
+    planned = {subset: variant for subset, variant in named.items() if variant is not None}
+    if len(planned) < len(named):
+        few = len(planned) <= len(named) // 2
+        return "not run" if few else f"{len(named) - len(planned)} of {len(named)} variants not run"
+    try:
+        logs, _ = stats.diverged_as_worst(np.log(np.array([results.last(variant) for variant in planned.values()])))
+    except ValueError as error:
+        return str(error)
+    return dict(zip(planned, np.exp(logs), strict=True))
+
+
+def diverged_in(results: Results, design: DesignName) -> int:
+    """How many of a design's runs diverged."""
+    study = results.study
+    planned = [results.variant(variant_name(study, subset)) for subset in DESIGNS[design](study)]
+    return sum(int(np.isinf(results.last(variant)).sum()) for variant in planned if variant is not None)
+
+
+def main_effects(results: Results) -> Sequence[Estimate] | str:
+    """Each change's main effect in the screening design, from every one of its runs; a phrase where there is none."""
+    values = values_of(results, "screening")
+    if isinstance(values, str):
+        return values
+    names = [change.name for change in results.study.changes]
+    seeds = range(len(results.plan.seeds))
+    table = [[1 if name in subset else -1 for name in names] for subset in values for _ in seeds]
+    logs = np.log(np.concatenate(list(values.values())))
+    try:
+        found = stats.main_effects(table, logs, [seed for _ in values for seed in seeds])
+    except ValueError as error:
+        return str(error)
+    return [
+        Estimate(
+            stats.Effect(n=e.runs, ratio=e.ratio, low=e.low, high=e.high),
+            e.p,
+            e.se,
+            e.df,
+            diverged_in(results, "screening"),
+        )
+        for e in found
+    ]
+
+
+def shapley_values(results: Results) -> Sequence[Estimate] | str:
+    """Each change's Shapley value by sampled orders; a phrase where the design was not run."""
+    values = values_of(results, "shapley")
+    if isinstance(values, str):
+        return values
+    study = results.study
+    names = [change.name for change in study.changes]
+    orders = permutations(study)
+    marginals = np.empty((len(orders), len(results.plan.seeds), len(names)))
+    for row, order in enumerate(orders):
+        for step, name in enumerate(order):
+            before, after = (values[in_order(study, set(order[:end]))] for end in (step, step + 1))
+            marginals[row, :, names.index(name)] = np.log(after) - np.log(before)
+    whole = ~np.isnan(marginals).any(axis=(0, 2))
+    if not whole.any():
+        return "no seed ended in every variant"
+    gone = diverged_in(results, "shapley")
+    estimates = []
+    for e in stats.shapley(marginals[:, whole]):
+        effect = stats.Effect(n=int(whole.sum()), ratio=e.ratio, low=e.low, high=e.high)
+        se = p = None
+        if e.high is not None and e.df:
+            se = float(np.log(e.high / e.ratio) / student.ppf(0.975, e.df))
+            p = two_sided_p(float(np.log(e.ratio)), se, e.df)
+        estimates.append(Estimate(effect, p, se, e.df, gone, e))
+    return estimates
