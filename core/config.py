@@ -19,6 +19,7 @@ from pydantic import (
     ConfigDict,
     Field,
     NonNegativeFloat,
+    NonNegativeInt,
     PositiveFloat,
     PositiveInt,
     TypeAdapter,
@@ -337,12 +338,14 @@ class RoomsFrechet(Node):
     """Frechet distance over the shipped network that was trained on the rooms' own factors. Not an FID: a proxy.
 
     `layer` is where features are read: the last convolution averaged over positions (80 features, as FID reads
-    Inception) or the linear bottleneck behind it (64, which keep where things are). `extractor` is the sha256 of the
+    Inception) or the linear bottleneck behind it (64, which keep where things are). `resolution` is the side of the
+    images that the network sees; others are resized to it, as FID's are to 299. `extractor` is the sha256 of the
     shipped weights, so that a retrained network never shares numbers with this one.
     """
 
     kind: Literal["fd_rooms"] = "fd_rooms"
     samples: PositiveInt = 2048
+    resolution: Literal[16, 32] = 16
     layer: Literal["pooled", "bottleneck"] = "pooled"
     extractor: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
 
@@ -358,12 +361,60 @@ class CleanFid(Node):
 GanMetric = Annotated[RoomsFrechet | CleanFid, Field(discriminator="kind")]
 
 
+class Upsampling(Node):
+    """Images at `factor` times the resolution that the generator was trained at, against real images of that size.
+
+    The generator's own dense grid ("natural") and interpolations of the images that it renders at the training
+    resolution (slide "INR natural upsampling vs bilinear upsampling"), each with the fine pixels where the coarse
+    pixels' areas put them ("centres") and half a fine pixel up and left of it, where a grid that contains the coarse
+    samples does ("corners", as the public code). `metric` measures them all, coarse images included: one extractor.
+    """
+
+    factor: int = Field(default=2, ge=2)
+    metric: GanMetric = CleanFid()
+
+
+class Interpolation(Node):
+    """Spherical paths between `paths` pairs of fixed latents: how far, how evenly and how straight images move.
+
+    Perceptual path length (Karras et al. 2019, sec. 4.1) over the metric's own features takes steps of `epsilon`. The
+    other numbers, and the strips of the first `pictures` paths, are of `steps` images on each path, ends included.
+    """
+
+    paths: PositiveInt = 256
+    steps: int = Field(default=32, ge=3)
+    epsilon: PositiveFloat = 1e-2
+    pictures: PositiveInt = 8
+
+    @model_validator(mode="after")
+    def _pictures_are_of_paths(self) -> Interpolation:
+        if self.pictures > self.paths:
+            raise ValueError(f"interpolation.pictures is {self.pictures}: there are {self.paths} paths to show")
+        return self
+
+
 class Evaluation(Node):
-    """Every `every` iterations and at the last: `metric` on fixed latents, of the EMA generator if there is one."""
+    """Every `every` iterations and at the last: `metric` on fixed latents, of the EMA generator if there is one.
+
+    At the last iteration also: the metric on `resamples` further sets of latents, which tells how much of a difference
+    is the draw of the evaluated images; `upsampling`; `interpolation`.
+    """
 
     metric: GanMetric = CleanFid()
     every: PositiveInt = 2000
     latents_seed: int = 8192
+    resamples: NonNegativeInt = 0
+    upsampling: Upsampling | None = None
+    interpolation: Interpolation | None = None
+
+    @model_validator(mode="after")
+    def _upsampling_has_its_latents(self) -> Evaluation:
+        if self.upsampling and self.upsampling.metric.samples > self.metric.samples:
+            raise ValueError(
+                f"upsampling.metric.samples is {self.upsampling.metric.samples} and the fixed latents are "
+                f"{self.metric.samples}: lower it to metric.samples"
+            )
+        return self
 
 
 # --- the two tasks ----------------------------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ class Losses(_Event):
 
 
 class Evaluated(_Event):
-    """The metric at this iteration; `inf` where features or images were not finite."""
+    """The metric at this iteration, or a further measure at the last; `inf` where features were not finite."""
 
     kind: Literal["evaluated"] = "evaluated"
     metric: str
@@ -84,6 +84,14 @@ class Sampled(_Event):
     """Images of the fixed latents, uint8 [N, 3, R, R], the same latents for every job with the same latent size."""
 
     kind: Literal["sampled"] = "sampled"
+    pictures: Any = Field(default=None, exclude=True, repr=False)
+
+
+class Interpolated(_Event):
+    """Images on spherical paths between fixed latents, uint8 [paths, steps, 3, R, R], the same for every job with the
+    same latent size."""
+
+    kind: Literal["interpolated"] = "interpolated"
     pictures: Any = Field(default=None, exclude=True, repr=False)
 
 
@@ -109,7 +117,8 @@ class Finished(_Event):
 
 
 Event = Annotated[
-    Built | Losses | Fitted | Evaluated | Sampled | Checkpointed | Diverged | Finished, Field(discriminator="kind")
+    Built | Losses | Fitted | Evaluated | Sampled | Interpolated | Checkpointed | Diverged | Finished,
+    Field(discriminator="kind"),
 ]
 
 event_adapter: TypeAdapter[Event] = TypeAdapter(Event)

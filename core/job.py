@@ -23,13 +23,14 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from core import config as cfg
-from core.data.load import ImageSet, load
+from core.data.load import ImageSet, load, load_real
 from core.errors import InputError
-from core.events import Checkpointed, Diverged, Event, Finished, Sampled
+from core.events import Checkpointed, Diverged, Event, Finished, Interpolated, Sampled
 from core.folder import Outcome, RunFolder, Status, write_whole
 from core.memory import PeakMemory
-from core.metrics.build import Measure, build_metric
+from core.metrics.build import build_further, build_metric
 from core.metrics.identity import protocol
+from core.metrics.measure import Measure
 from core.pixels import PICTURES
 from core.reconstruct import drawn, reconstruct
 from core.train import train
@@ -119,8 +120,12 @@ def _task(job: cfg.Job, images: ImageSet, data_path: Path | None, cache: Path, d
     config = job.config
     match config:
         case cfg.Config():
-            measure = _measure(config.evaluation.metric, config.data, data_path, cache, device)
-            return partial(train, job, images.train, measure, device=device)
+
+            def against(metric: cfg.GanMetric, resolution: int) -> Measure:
+                return _measure(metric, config.data, resolution, data_path, cache, device)
+
+            measure = against(config.evaluation.metric, config.data.resolution)
+            return partial(train, job, images.train, measure, further=build_further(config, against), device=device)
         case cfg.Reconstruction():
             if len(images.train) < config.images:
                 raise InputError(
@@ -163,6 +168,9 @@ class _Recording:
                     match event:
                         case Sampled():
                             _write_grid(self.folder.samples / f"{event.iteration:06d}.png", event.pictures)
+                        case Interpolated():
+                            rows, steps = event.pictures, event.pictures.shape[1]
+                            _write_grid(self.folder.samples / "interpolations.png", rows.flatten(0, 1), columns=steps)
                         case Checkpointed():
                             began = time.perf_counter()
                             os.fsync(stream.fileno())
@@ -244,9 +252,16 @@ def _images(data: cfg.Data, path: Path | None, cache: Path) -> ImageSet:
     return load(data, path=path, cache=cache)
 
 
-@lru_cache(maxsize=2)
-def _measure(metric: cfg.GanMetric, data: cfg.Data, path: Path | None, cache: Path, device: str) -> Measure:
-    return build_metric(metric, _images(data, path, cache).real, device=device, cache=cache)
+@lru_cache(maxsize=4)
+def _measure(
+    metric: cfg.GanMetric, data: cfg.Data, resolution: int, path: Path | None, cache: Path, device: str
+) -> Measure:
+    """Against the data's real set at `resolution`."""
+    if resolution == data.resolution:
+        real = _images(data, path, cache).real
+    else:
+        real = load_real(data, resolution, path=path, cache=cache)
+    return build_metric(metric, real, device=device, cache=cache)
 
 
 def _write_grid(file: Path, pictures: Tensor, columns: int = 8) -> None:

@@ -10,7 +10,7 @@ import copy
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol, assert_never
@@ -23,13 +23,13 @@ from core import penalties
 from core.build import build_discriminator, build_generator, build_loss, build_optimizer
 from core.diagnose import at_start, macs
 from core.errors import InputError
-from core.events import Built, Checkpointed, Diverged, Evaluated, Event, Finished, Losses, Sampled
+from core.events import Built, Checkpointed, Diverged, Evaluated, Event, Finished, Interpolated, Losses, Sampled
+from core.metrics.further import Further, Strips
+from core.metrics.generated import generated
 from core.models.ema import ExponentialAverage
 from core.models.generator import Generator
-from core.pixels import PICTURES, to_uint8, to_unit_range
+from core.pixels import PICTURES, to_unit_range
 from core.streams import Shuffled, initialising, stream
-
-SAMPLE_BATCH = 256
 
 
 class Measure(Protocol):
@@ -39,16 +39,6 @@ class Measure(Protocol):
     def key(self) -> str: ...
 
     def __call__(self, images: Iterator[Tensor]) -> float: ...
-
-
-@torch.inference_mode()
-def generated(generator: Generator, latents: Tensor) -> Iterator[Tensor]:
-    """The images of these latents in batches, uint8 [B, 3, R, R]; NaN pixels raise FloatingPointError."""
-    for z in latents.split(SAMPLE_BATCH):
-        images = generator(z)
-        if not images.isfinite().all():
-            raise FloatingPointError("the generator made a pixel that is not finite")
-        yield to_uint8(images)
 
 
 class _Means:
@@ -126,12 +116,14 @@ def train(
     images: Tensor,
     measure: Measure,
     *,
+    further: Sequence[Further] = (),
     device: torch.device | str = "cpu",
     resume: dict[str, Any] | None = None,
     checkpoint_due: Callable[[], bool] = lambda: False,
 ) -> Iterator[Event]:
     """Trains `job` on `images` (uint8 [N, 3, R, R]) and yields its events, `Finished` or `Diverged` last.
 
+    `measure` is asked at every evaluation, `further` at the last iteration alone, after it.
     `resume` is the state of a `Checkpointed` event: the events after it are those of the uninterrupted job, bit for bit
     on the same machine with the same number of threads. `checkpoint_due` is asked after every iteration.
     """
@@ -225,6 +217,12 @@ def train(
             if not math.isfinite(value):
                 yield Diverged(reason=f"{measure.key} not finite at iteration {iteration}", **moment)
                 return
+            if iteration == config.iterations:
+                try:
+                    yield from _measured_further(further, nets.evaluated, latents, moment)
+                except FloatingPointError as error:
+                    yield Diverged(reason=f"{error} at iteration {iteration}", **moment)
+                    return
             spent, since = moment["seconds"], time.perf_counter()
 
         if iteration < config.iterations and checkpoint_due():
@@ -239,6 +237,22 @@ def train(
             spent, since = moment["seconds"], time.perf_counter()
 
     yield Finished(generator=nets.evaluated.state_dict(), **now())
+
+
+def _measured_further(
+    further: Sequence[Further], generator: Generator, latents: Tensor, moment: dict[str, Any]
+) -> Iterator[Event]:
+    """What the further measures find of the trained generator; each value's seconds are those since the one before."""
+    generator.eval()
+    for measure in further:
+        started = time.perf_counter()
+        for found in measure(generator, latents):
+            if isinstance(found, Strips):
+                yield Interpolated(pictures=found.pictures, **moment)
+            else:
+                seconds = time.perf_counter() - started
+                yield Evaluated(metric=found.key, value=found.value, evaluation_seconds=seconds, **moment)
+            started = time.perf_counter()
 
 
 def _gan(job: cfg.Job) -> cfg.Config:

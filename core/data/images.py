@@ -185,19 +185,32 @@ def square(image: Image.Image, resolution: int) -> Image.Image:
 
 
 def decode(
-    path: Path, resolution: int, *, workers: int = 1, progress: Callable[[int, int], None] | None = None
+    path: Path,
+    resolution: int,
+    *,
+    enlarge: bool = True,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.uint8]:
     """All images of a folder or zip in order, uint8 [N, 3, R, R].
 
     `workers` threads decode at once; the result does not depend on it. `progress(done, total)` is called from the
-    calling thread. Raises `InputError` naming the first image that cannot be decoded: none is left out silently.
+    calling thread. Raises `InputError` naming the first image that cannot be decoded, or, without `enlarge`, that has a
+    side below `resolution`: none is left out silently.
     """
     source = _open(path)
 
     def one(name: str) -> NDArray[np.uint8]:
         try:
             with Image.open(io.BytesIO(source.read(name))) as image:
+                if not enlarge and min(image.size) < resolution:
+                    raise InputError(
+                        f"{path}: image {name} is {image.width} x {image.height} and real images of {resolution} x "
+                        f"{resolution} are asked for: give larger images, or lower the factor of the upsampling"
+                    )
                 return np.asarray(square(to_rgb(image), resolution)).transpose(2, 0, 1)
+        except InputError:
+            raise
         except _DAMAGE as error:
             raise _unreadable(path, name, error) from None
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from core.config import Data
-from core.data.prepare import Progress, prepare
+from core.data.prepare import Progress, prepare, prepare_real
 
 
 @dataclass(frozen=True)
@@ -30,3 +30,10 @@ def load(
     train, real = prepare(data, path=path, cache=cache, progress=progress, workers=workers)
     # torch has no read-only tensors; the arrays are this process's own copies.
     return ImageSet(train=torch.from_numpy(train), real=torch.from_numpy(real))
+
+
+def load_real(
+    data: Data, resolution: int, *, path: Path | None = None, cache: Path, progress: Progress | None = None
+) -> Tensor:
+    """The metric's real set at another resolution, uint8 [M, 3, R, R]: see `core.data.prepare.prepare_real`."""
+    return torch.from_numpy(prepare_real(data, resolution, path=path, cache=cache, progress=progress))

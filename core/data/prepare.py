@@ -37,48 +37,95 @@ def prepare(
     """
     match data:
         case Rooms():
-            train_name, real_name = "train", "held_out"
-            supersample = rooms.default_supersample(data.resolution)
-            sets = {
-                train_name: rooms.train_indices(data.train),
-                real_name: rooms.held_out_indices(data.held_out),
-            }
-            if data.renderer != rooms.RENDERER:
-                raise InputError(f"the config asks for renderer {data.renderer} of the rooms, this is {rooms.RENDERER}")
-            total = data.train + data.held_out
-
-            def make() -> Iterator[tuple[str, NDArray[np.uint8]]]:
-                done = 0
-                for name, indices in sets.items():
-                    report = None if progress is None else _shifted(progress, done, total)
-                    images = rooms.render(
-                        indices, data.resolution, supersample, data.seed, workers=workers, progress=report
-                    )
-                    yield name, images
-                    done += len(indices)
-
-            key: dict[str, str | int] = {
-                "kind": data.kind,
-                "renderer": data.renderer,
-                "seed": data.seed,
-                "supersample": supersample,
-            }
-            key |= {"resolution": data.resolution, "train": data.train, "held_out": data.held_out}
+            sets = {"train": rooms.train_indices(data.train), "held_out": rooms.held_out_indices(data.held_out)}
+            arrays = _rendered(data, data.resolution, sets, cache, progress, workers)
+            return arrays["train"], arrays["held_out"]
         case Images():
-            train_name = real_name = "images"
-            source = _checked(data, path)
-
-            def make() -> Iterator[tuple[str, NDArray[np.uint8]]]:
-                yield "images", decode(source, data.resolution, workers=workers, progress=progress)
-
-            key = {"kind": data.kind, "fingerprint": data.fingerprint, "decoder": DECODER}
-            key |= {"resolution": data.resolution}
+            images = _decoded(data, data.resolution, path, cache, progress, workers, enlarge=True)
+            return images, images
         case _:
             assert_never(data)
 
+
+def prepare_real(
+    data: Data,
+    resolution: int,
+    *,
+    path: Path | None = None,
+    cache: Path,
+    progress: Progress | None = None,
+    workers: int = 1,
+) -> NDArray[np.uint8]:
+    """The metric's real set at another resolution than `data`'s, [M, 3, R, R]: the same scenes or photographs.
+
+    Otherwise as `prepare`, but raises `InputError` for a photograph smaller than `resolution`: enlarged it would hold
+    no detail of that size to compare with.
+    """
+    match data:
+        case Rooms():
+            sets = {"held_out": rooms.held_out_indices(data.held_out)}
+            return _rendered(data, resolution, sets, cache, progress, workers)["held_out"]
+        case Images():
+            return _decoded(data, resolution, path, cache, progress, workers, enlarge=False)
+        case _:
+            assert_never(data)
+
+
+def _rendered(
+    data: Rooms,
+    resolution: int,
+    sets: dict[str, NDArray[np.uint64]],
+    cache: Path,
+    progress: Progress | None,
+    workers: int,
+) -> dict[str, NDArray[np.uint8]]:
+    if data.renderer != rooms.RENDERER:
+        raise InputError(f"the config asks for renderer {data.renderer} of the rooms, this is {rooms.RENDERER}")
+    supersample = rooms.default_supersample(resolution)
+    total = sum(map(len, sets.values()))
+
+    def make() -> Iterator[tuple[str, NDArray[np.uint8]]]:
+        done = 0
+        for name, indices in sets.items():
+            report = None if progress is None else _shifted(progress, done, total)
+            yield name, rooms.render(indices, resolution, supersample, data.seed, workers=workers, progress=report)
+            done += len(indices)
+
+    key: dict[str, str | int] = {
+        "kind": data.kind,
+        "renderer": data.renderer,
+        "seed": data.seed,
+        "supersample": supersample,
+        "resolution": resolution,
+    }
     with _writable(cache):
-        arrays = _cached(cache, key, make)
-    return arrays[train_name], arrays[real_name]
+        return _cached(cache, key | {name: len(indices) for name, indices in sets.items()}, make)
+
+
+def _decoded(
+    data: Images,
+    resolution: int,
+    path: Path | None,
+    cache: Path,
+    progress: Progress | None,
+    workers: int,
+    *,
+    enlarge: bool,
+) -> NDArray[np.uint8]:
+    source = _checked(data, path)
+
+    def make() -> Iterator[tuple[str, NDArray[np.uint8]]]:
+        yield "images", decode(source, resolution, enlarge=enlarge, workers=workers, progress=progress)
+
+    key: dict[str, str | int] = {
+        "kind": data.kind,
+        "fingerprint": data.fingerprint,
+        "decoder": DECODER,
+        "resolution": resolution,
+    }
+    # Of images that need no enlarging both are the same; that nothing was enlarged is what the entry vouches for.
+    with _writable(cache):
+        return _cached(cache, key if enlarge else key | {"smallest": resolution}, make)["images"]
 
 
 def _shifted(progress: Progress, before: int, total: int) -> Progress:

@@ -9,39 +9,25 @@ from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, assert_never
+from typing import assert_never
 
 import numpy as np
 import torch
 from filelock import FileLock
 from torch import Tensor
 
-from core.config import CleanFid, GanMetric, RoomsFrechet
+from core.config import CleanFid, Config, GanMetric, RoomsFrechet
 from core.errors import InputError
 from core.metrics.clean_fid import inception_features, inception_weights
 from core.metrics.extractor import load_extractor
 from core.metrics.frechet import Gaussian, frechet_distance
+from core.metrics.further import Further, Resamples
 from core.metrics.identity import extractor_sha256, file_sha256
+from core.metrics.interpolation import Interpolated
+from core.metrics.measure import Features, Measure
+from core.metrics.upsampling import Upsampled
 
 BATCH = 256
-
-
-class Measure(Protocol):
-    """A metric with its real set behind it: the distance of generated images to that set."""
-
-    @property
-    def key(self) -> str:
-        """ "fd_rooms" or "clean_fid": the name of the series in events and tables."""
-        ...
-
-    @property
-    def samples(self) -> int:
-        """How many generated images a value is computed from."""
-        ...
-
-    def __call__(self, images: Iterator[Tensor]) -> float:
-        """Batches of uint8 [B, 3, R, R] on any device -> the distance, `inf` where a feature is not finite."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -50,7 +36,7 @@ class FrechetMeasure:
 
     key: str
     samples: int
-    features: Callable[[Tensor], Tensor]
+    features: Features
     real: Gaussian
 
     def __call__(self, images: Iterator[Tensor]) -> float:
@@ -68,7 +54,7 @@ class FrechetMeasure:
 
 
 @torch.inference_mode()
-def _features(extract: Callable[[Tensor], Tensor], images: Iterator[Tensor], limit: int) -> np.ndarray:
+def _features(extract: Features, images: Iterator[Tensor], limit: int) -> np.ndarray:
     """Features of the first `limit` images, float64 [N, D]."""
     found: list[np.ndarray] = []
     count = 0
@@ -92,17 +78,17 @@ def build_metric(metric: GanMetric, real: Tensor, *, device: torch.device | str,
         raise InputError(
             f"{metric.kind} compares {metric.samples} samples with {len(real)} real images: give at least two of each"
         )
-    features: Callable[[Tensor], Tensor]
+    features: Features
     match metric:
-        case RoomsFrechet(layer=layer):
-            shipped = extractor_sha256()
+        case RoomsFrechet(layer=layer, resolution=resolution):
+            shipped = extractor_sha256(resolution)
             if metric.extractor and metric.extractor != shipped:
                 raise InputError(
-                    f"the config's extractor is {metric.extractor[:12]}, this version ships {shipped[:12]}: set "
-                    "evaluation.metric.extractor to it, or use the version the config was made with"
+                    f"the config's rooms{resolution} extractor is {metric.extractor[:12]}, this version ships "
+                    f"{shipped[:12]}: set the metric's extractor to it, or use the version the config was made with"
                 )
-            net = load_extractor(device)
-            identity = f"rooms16 {layer} {shipped}"
+            net = load_extractor(resolution, device)
+            identity = f"rooms{resolution} {layer} {shipped}"
 
             def features(images: Tensor) -> Tensor:
                 return net.features(images.to(device), layer)
@@ -116,12 +102,31 @@ def build_metric(metric: GanMetric, real: Tensor, *, device: torch.device | str,
     return FrechetMeasure(metric.kind, metric.samples, features, _real_statistics(features, real, identity, cache))
 
 
+def build_further(config: Config, against: Callable[[GanMetric, int], Measure]) -> tuple[Further, ...]:
+    """What `config` measures at the last iteration besides its metric.
+
+    `against(metric, resolution)` is the measure of a metric against the real set at a resolution; what it raises for a
+    set that cannot be had is raised here, before training.
+    """
+    evaluation, resolution = config.evaluation, config.data.resolution
+    measure = against(evaluation.metric, resolution)
+    further: list[Further] = []
+    if evaluation.resamples:
+        further.append(Resamples(measure, evaluation.resamples, evaluation.latents_seed))
+    if asked := evaluation.upsampling:
+        coarse, fine = against(asked.metric, resolution), against(asked.metric, asked.factor * resolution)
+        further.append(Upsampled(asked.factor, coarse, fine))
+    if evaluation.interpolation:
+        further.append(Interpolated(evaluation.interpolation, measure.features, evaluation.latents_seed))
+    return tuple(further)
+
+
 # --- statistics of the real set ---------------------------------------------------------------------------------------
 
 _known: dict[str, Gaussian] = {}
 
 
-def _real_statistics(features: Callable[[Tensor], Tensor], real: Tensor, identity: str, cache: Path | None) -> Gaussian:
+def _real_statistics(features: Features, real: Tensor, identity: str, cache: Path | None) -> Gaussian:
     digest = hashlib.sha256(f"{identity} {list(real.shape)} ".encode())
     digest.update(real.contiguous().cpu().numpy().data)
     key = digest.hexdigest()

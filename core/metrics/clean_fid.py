@@ -32,7 +32,7 @@ from core.metrics.identity import INCEPTION_VARIABLE, TORCHSCRIPT_INCEPTION, inc
 SIDE = 299
 
 Features = Callable[[Tensor], Tensor]
-"""uint8 [B, 3, R, R] on any device -> float32 [B, 2048]."""
+"""[B, 3, R, R] in 0..255, uint8 or float, on any device -> float32 [B, 2048]."""
 
 
 def inception_weights(mode: str) -> Path:

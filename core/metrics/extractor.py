@@ -1,7 +1,8 @@
-"""The rooms feature extractor: a small CNN that was trained to read a room's scene factors off a 16 x 16 image.
+"""The rooms feature extractors: small CNNs that were trained to read a room's scene factors off its image.
 
-Its features take Inception's place in `fd_rooms`. `core.metrics.train_extractor` made the shipped weights; a network
-trained on anything else gives other numbers, hence `identity.extractor_sha256` is part of a config.
+One sees 16 x 16 pixels, one 32 x 32. Their features take Inception's place in `fd_rooms`. The shipped weights were made
+by `core.metrics.train_extractor`; a network trained on anything else gives other numbers, hence
+`identity.extractor_sha256` is part of a config.
 """
 
 from __future__ import annotations
@@ -17,21 +18,28 @@ from torch import Tensor, nn
 
 from core.data.rooms import FACTOR_NAMES
 from core.errors import InputError
-from core.metrics.identity import WEIGHTS, extractor_sha256
+from core.metrics.identity import extractor_sha256, extractor_weights
 
-RESOLUTION = 16
 CHANNELS, BOTTLENECK = 80, 64
 
 Layer = Literal["pooled", "bottleneck"]
 
 
 class FactorNet(nn.Module):
-    """Four convolutions, 16 -> 8 -> 4 pixels, a linear map to a bottleneck, a linear head to the factors."""
+    """Four convolutions, 16 -> 8 -> 4 pixels, a linear map to a bottleneck, a linear head to the factors.
 
-    def __init__(self, targets: int = len(FACTOR_NAMES)) -> None:
+    Of 32 pixels a further convolution comes first and halves them.
+    """
+
+    def __init__(self, resolution: int = 16, targets: int = len(FACTOR_NAMES)) -> None:
         super().__init__()
+        if resolution not in (16, 32):
+            raise ValueError(f"there is a rooms extractor for 16 and for 32 pixels, not for {resolution}")
+        self.resolution = resolution
+        halving = [nn.Conv2d(3, 32, 4, stride=2, padding=1), nn.ReLU()] if resolution == 32 else []
         self.trunk = nn.Sequential(
-            nn.Conv2d(3, 32, 3, padding=1),
+            *halving,
+            nn.Conv2d(32 if halving else 3, 32, 3, padding=1),
             nn.ReLU(),
             nn.Conv2d(32, 64, 4, stride=2, padding=1),
             nn.ReLU(),
@@ -45,11 +53,11 @@ class FactorNet(nn.Module):
         self.head = nn.Sequential(nn.ReLU(), nn.Linear(BOTTLENECK, targets))
 
     def features(self, images: Tensor, layer: Layer) -> Tensor:
-        """uint8 [B, 3, R, R] -> float32 [B, `CHANNELS` or `BOTTLENECK`]. See `at_16` for other resolutions than 16.
+        """[B, 3, R, R] in 0..255, uint8 or float -> float32 [B, `CHANNELS` or `BOTTLENECK`]. `resized` to what it sees.
 
         "pooled" is the last convolution, averaged over positions, what pool3 is in Inception.
         """
-        features: Tensor = at_16(images) / 127.5 - 1
+        features: Tensor = resized(images, self.resolution) / 127.5 - 1
         if layer == "bottleneck":
             return self.trunk(features)
         # Without the bottleneck's two layers, flattening and the linear map.
@@ -63,32 +71,33 @@ class FactorNet(nn.Module):
         return factors
 
 
-def at_16(images: Tensor) -> Tensor:
-    """uint8 [B, 3, R, R] -> float32 [B, 3, 16, 16] in [0, 255], not rounded again.
+def resized(images: Tensor, resolution: int) -> Tensor:
+    """[B, 3, R, R] in 0..255, uint8 or float -> float32 [B, 3, resolution, resolution], not rounded again.
 
-    Larger images are averaged over areas (exact boxes where 16 divides R, else boxes rounded out to whole pixels),
-    smaller ones enlarged bilinearly.
+    Larger images are averaged over areas (exact boxes where `resolution` divides R, else boxes rounded out to whole
+    pixels), smaller ones enlarged bilinearly.
     """
     images = images.float()
-    if images.shape[-1] > RESOLUTION:
-        return F.interpolate(images, size=(RESOLUTION, RESOLUTION), mode="area")
-    if images.shape[-1] < RESOLUTION:
-        return F.interpolate(images, size=(RESOLUTION, RESOLUTION), mode="bilinear", align_corners=False)
+    if images.shape[-1] > resolution:
+        return F.interpolate(images, size=(resolution, resolution), mode="area")
+    if images.shape[-1] < resolution:
+        return F.interpolate(images, size=(resolution, resolution), mode="bilinear", align_corners=False)
     return images
 
 
-def load_extractor(device: torch.device | str = "cpu") -> FactorNet:
-    """The shipped network, in evaluation mode. Raises `InputError` where the file is not the one rooms16.json names."""
+def load_extractor(resolution: int = 16, device: torch.device | str = "cpu") -> FactorNet:
+    """The shipped network, in evaluation mode. Raises `InputError` where the file is not the one its record names."""
+    weights = extractor_weights(resolution)
     try:
-        stored = WEIGHTS.read_bytes()
+        stored = weights.read_bytes()
     except OSError:
-        raise InputError(f"{WEIGHTS.name} is missing beside {__name__}: reinstall the package") from None
-    if hashlib.sha256(stored).hexdigest() != extractor_sha256():
-        raise InputError(f"{WEIGHTS.name} is not the file that rooms16.json describes: reinstall the package")
-    net = FactorNet()
+        raise InputError(f"{weights.name} is missing beside {__name__}: reinstall the package") from None
+    if hashlib.sha256(stored).hexdigest() != extractor_sha256(resolution):
+        raise InputError(f"{weights.name} is not the file that its record describes: reinstall the package")
+    net = FactorNet(resolution)
     try:
         net.load_state_dict(safetensors.torch.load(stored))
     except (SafetensorError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
-        raise InputError(f"{WEIGHTS.name} does not fit this version's network ({reason}): reinstall") from None
+        raise InputError(f"{weights.name} does not fit this version's network ({reason}): reinstall") from None
     return net.eval().requires_grad_(False).to(device)

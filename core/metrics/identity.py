@@ -14,6 +14,7 @@ from core.config import (
     AnyConfig,
     CleanFid,
     Config,
+    GanMetric,
     Images,
     LatentCodes,
     MeanAbsoluteError,
@@ -24,9 +25,6 @@ from core.config import (
 )
 from core.errors import InputError
 
-WEIGHTS = Path(__file__).with_name("rooms16.safetensors")
-RECORD = Path(__file__).with_name("rooms16.json")
-
 INCEPTION_VARIABLE = "INR_GAN_INCEPTION"
 """Environment variable with the path of an Inception weights file, looked at before clean-fid's usual places."""
 
@@ -34,13 +32,24 @@ TORCHSCRIPT_INCEPTION = "inception-2015-12-05.pt"
 STATE_DICT_INCEPTION = "pt_inception-2015-12-05-6726825d.pth"
 
 
+def extractor_weights(resolution: int = 16) -> Path:
+    """The shipped weights of the rooms extractor that sees `resolution` x `resolution` pixels, 16 or 32."""
+    return Path(__file__).with_name(f"rooms{resolution}.safetensors")
+
+
+def extractor_record(resolution: int = 16) -> Path:
+    """What the weights were trained on and what they explain: JSON, beside them."""
+    return Path(__file__).with_name(f"rooms{resolution}.json")
+
+
 @cache
-def extractor_sha256() -> str:
+def extractor_sha256(resolution: int = 16) -> str:
     """sha256 (64 hex digits) of the shipped weights, as recorded when they were trained; `load_extractor` checks it."""
+    record = extractor_record(resolution)
     try:
-        return str(json.loads(RECORD.read_text())["sha256"])
+        return str(json.loads(record.read_text())["sha256"])
     except (OSError, ValueError, KeyError, TypeError):
-        raise InputError(f"{RECORD.name} is missing or damaged beside {__name__}: reinstall the package") from None
+        raise InputError(f"{record.name} is missing or damaged beside {__name__}: reinstall the package") from None
 
 
 def inception_place(mode: str) -> Path:
@@ -81,8 +90,10 @@ def _file_sha256(path: Path, _size: int, _mtime: int) -> str:
 def title(metric: Metric) -> str:
     """The name to print: what is not the Inception FID is never called FID."""
     match metric:
-        case RoomsFrechet():
+        case RoomsFrechet(resolution=16):
             return "rooms Frechet distance (proxy, not FID)"
+        case RoomsFrechet(resolution=resolution):
+            return f"rooms Frechet distance at {resolution} x {resolution} (proxy, not FID)"
         case CleanFid(mode=mode, samples=samples):
             return f"FID (clean-fid, {mode}, {samples} samples)"
         case MeanAbsoluteError():
@@ -116,16 +127,6 @@ def _of_fit(config: Reconstruction) -> dict[str, str]:
 def _of_gan(config: Config) -> dict[str, str]:
     metric, data = config.evaluation.metric, config.data
     resolution = f"{data.resolution} x {data.resolution}"
-    match metric:
-        case RoomsFrechet(layer=layer):
-            read = {"pooled": "80 pooled features", "bottleneck": "64 bottleneck features"}[layer]
-            extractor = f"rooms16, {read} at 16 x 16 (sha256 {extractor_sha256()[:12]})"
-        case CleanFid(mode=mode):
-            file = inception_file(mode)
-            known = f"sha256 {file_sha256(file)[:12]}" if file else "fetched on first use"
-            extractor = f"InceptionV3 of 2015-12-05, 2048 features, clean-fid mode {mode} ({known})"
-        case _:
-            assert_never(metric)
     match data:
         case Rooms():
             real = f"{data.held_out} held-out rooms (renderer {data.renderer}, seed {data.seed}), {resolution}"
@@ -136,10 +137,60 @@ def _of_gan(config: Config) -> dict[str, str]:
     return {
         "metric": metric.kind,
         "title": title(metric),
-        "extractor": extractor,
+        "extractor": _extractor(metric),
         "samples": str(metric.samples),
         "real set": real,
         "latents": f"fixed, seed {config.evaluation.latents_seed}",
         "generator": f"EMA, decay {config.ema.decay:g}" if config.ema else "raw, no EMA",
         "quantisation": "generated and real images are rounded to 8 bits a channel",
+        **_of_further(config),
     }
+
+
+def _extractor(metric: GanMetric) -> str:
+    match metric:
+        case RoomsFrechet(layer=layer, resolution=side):
+            read = {"pooled": "80 pooled features", "bottleneck": "64 bottleneck features"}[layer]
+            return f"rooms{side}, {read} at {side} x {side} (sha256 {extractor_sha256(side)[:12]})"
+        case CleanFid(mode=mode):
+            file = inception_file(mode)
+            known = f"sha256 {file_sha256(file)[:12]}" if file else "fetched on first use"
+            return f"InceptionV3 of 2015-12-05, 2048 features, clean-fid mode {mode} ({known})"
+        case _:
+            assert_never(metric)
+
+
+def _of_further(config: Config) -> dict[str, str]:
+    """What is measured at the last iteration besides the metric."""
+    evaluation, side = config.evaluation, config.data.resolution
+    said: dict[str, str] = {}
+    if evaluation.resamples:
+        said["resamples"] = (
+            f"{evaluation.resamples} further sets of {evaluation.metric.samples} latents, independent of the fixed ones"
+        )
+    if asked := evaluation.upsampling:
+        fine = asked.factor * side
+        said["upsampling"] = (
+            f"{side} x {side} to {fine} x {fine}, the first {asked.metric.samples} fixed latents, against the same "
+            f"real set at {fine} x {fine}; own: {side} x {side} against {side} x {side}; {title(asked.metric)}, "
+            f"{_extractor(asked.metric)}"
+        )
+        said["upsampling grids"] = (
+            f"in coarse pixels fine pixel j is at (j + 1/2) / {asked.factor} - 1/2 (centres) or j / {asked.factor} "
+            f"(corners); trained on {config.inr.coordinates.sampling}"
+        )
+        said["upsampling methods"] = (
+            "natural: the INR at those points; natural_averaged: the mean of 2 x 2 points a pixel; bilinear, bicubic "
+            "(a = -0.75): of the 8-bit coarse images, edges repeated, rounded; nearest: pixels repeated"
+        )
+    if paths := evaluation.interpolation:
+        said["interpolation"] = (
+            f"{paths.paths} spherical paths between pairs of N(0, I) latents of their own, seed "
+            f"{evaluation.latents_seed}, {paths.steps} images each, ends included; distances are root mean squares "
+            "over pixels; not quantised; means over paths"
+        )
+        said["perceptual path length"] = (
+            f"squared distance of the extractor's features (not LPIPS) at steps of {paths.epsilon:g}, over its square, "
+            "one uniform place a path, none left out; not quantised"
+        )
+    return said

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from core import config as cfg
 from core.models.hypernetwork import Hypernetwork
-from core.models.inr import Inr, LayerFactory, pixel_coordinates
+from core.models.inr import Inr, LayerFactory, coordinates_at, pixel_coordinates
 
 
 class Renderer(nn.Module):
@@ -27,7 +27,18 @@ class Renderer(nn.Module):
         coords = self.coords_P2
         if size != self.resolution:
             coords = pixel_coordinates(size, self.coordinates).to(emitted_BE.device)
-        rgb_BP3: Tensor = self.inr(emitted_BE, coords)
+        return self._images(emitted_BE, coords, size)
+
+    def render_at(self, emitted_BE: Tensor, position_S: Tensor) -> Tensor:
+        """Images [B, 3, S, S] of emitted parameters at columns and rows `position_S`, in pixels of `resolution`.
+
+        Position i, whole, is pixel i of the image that `render` makes.
+        """
+        coords = coordinates_at(position_S, self.resolution, self.coordinates).to(emitted_BE.device)
+        return self._images(emitted_BE, coords, len(position_S))
+
+    def _images(self, emitted_BE: Tensor, coords_P2: Tensor, size: int) -> Tensor:
+        rgb_BP3: Tensor = self.inr(emitted_BE, coords_P2)
         return rgb_BP3.transpose(1, 2).reshape(-1, 3, size, size)
 
 

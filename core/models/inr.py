@@ -22,8 +22,16 @@ LayerFactory = Callable[..., EmittedLayer]
 
 def pixel_coordinates(resolution: int, coordinates: cfg.Coordinates) -> Tensor:
     """Coordinates of all pixels, [P, 2] as (x, y) with x = column, row by row."""
+    return coordinates_at(torch.arange(resolution, dtype=torch.float64), resolution, coordinates)
+
+
+def coordinates_at(position_S: Tensor, resolution: int, coordinates: cfg.Coordinates) -> Tensor:
+    """Coordinates [S S, 2] of the grid with columns and rows at `position_S`, float64, in units of pixels.
+
+    Position i is pixel i of an image of `resolution` pixels; positions may lie between pixels and outside of them.
+    """
     offset = 0.5 if coordinates.sampling == "centres" else 0.0
-    steps = (torch.arange(resolution, dtype=torch.float64) + offset) / resolution
+    steps = (position_S + offset) / resolution
     line = (coordinates.low + (coordinates.high - coordinates.low) * steps).float()
     y, x = torch.meshgrid(line, line, indexing="ij")
     return torch.stack([x.flatten(), y.flatten()], dim=1)

@@ -22,8 +22,8 @@ from core.data import rooms
 from core.folder import RunFolder
 from core.metrics.build import BATCH, FrechetMeasure, build_metric
 from core.metrics.frechet import Gaussian, frechet_distance
+from core.metrics.generated import generated
 from core.streams import stream
-from core.train import generated
 from studies.plan import jobs_root
 
 SAMPLES, HELD_OUT, RESOLUTION, DRAWS = 2048, 4096, 16, 16

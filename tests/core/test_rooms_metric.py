@@ -17,9 +17,11 @@ from core.config import CleanFid, Config, Ema, Evaluation, Images, RoomsFrechet
 from core.data import rooms
 from core.errors import InputError
 from core.metrics import build, extractor, identity
-from core.metrics.build import FrechetMeasure, Measure, build_metric
-from core.metrics.extractor import at_16, load_extractor
+from core.metrics.build import FrechetMeasure, build_metric
+from core.metrics.extractor import load_extractor, resized
 from core.metrics.frechet import Gaussian, frechet_distance
+from core.metrics.measure import Measure
+from core.metrics.upsampling import interpolated, positions
 
 SAMPLES = 2048
 CONFIG = RoomsFrechet(samples=SAMPLES, extractor=identity.extractor_sha256())
@@ -60,12 +62,16 @@ def floor(measure: Measure, shown: np.ndarray) -> float:
 
 # --- sanity -----------------------------------------------------------------------------------------------------------
 
-_noise = np.random.default_rng(0).standard_normal((SAMPLES, 3, 16, 16), dtype=np.float32)
+
+def noise(shape: tuple[int, ...]) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+
+
 CORRUPTIONS: dict[str, tuple[Callable[[np.ndarray, float], np.ndarray], list[float]]] = {
     # standard deviation in units of the [-1, 1] range's half, 127.5 levels
-    "noise": (lambda x, sd: x + 127.5 * sd * _noise, [0.05, 0.1, 0.2, 0.4]),
+    "noise": (lambda x, sd: x + 127.5 * sd * noise(x.shape), [0.05, 0.1, 0.2, 0.4]),
     "blur": (lambda x, pixels: gaussian_filter(x, (0, 0, pixels, pixels)), [0.5, 1, 2, 4]),
-    "mode collapse": (lambda x, lost: np.resize(x[: int(2048 / lost)], x.shape), [4, 16, 64, 256, 2048]),
+    "mode collapse": (lambda x, lost: np.resize(x[: max(1, len(x) // lost)], x.shape), [4, 16, 64, 256, 2048]),
     "greying": (lambda x, share: x + share * (x.mean(1, keepdims=True) - x), [0.25, 0.5, 0.75, 1]),
     "pull to the mean": (lambda x, share: x + share * (x.mean(0) - x), [0.25, 0.5, 0.75, 1]),
 }
@@ -101,6 +107,46 @@ def test_values_are_steady_over_resampling(measure: Measure, shown: np.ndarray) 
     assert np.std(values, ddof=1) < 0.07 * np.mean(values)
 
 
+# --- at 32 x 32 -------------------------------------------------------------------------------------------------------
+
+FINE = 1024
+
+
+@pytest.fixture(scope="module")
+def fine_shown() -> np.ndarray:
+    """1,024 training scenes; with 2 x 2 samples a pixel, which a quarter of the time renders."""
+    return rooms.render(rooms.train_indices(FINE), 32, supersample=2)
+
+
+@pytest.fixture(scope="module")
+def fine_measure() -> Measure:
+    """Against 2,048 held-out scenes."""
+    torch.set_num_threads(1)
+    real = torch.from_numpy(rooms.render(rooms.held_out_indices(2 * FINE), 32, supersample=2))
+    return build_metric(RoomsFrechet(samples=FINE, resolution=32), real, device="cpu", cache=None)
+
+
+def test_more_corruption_is_further_away_at_32(fine_measure: Measure, fine_shown: np.ndarray) -> None:
+    floor = fine_measure(batches(fine_shown))
+    for what, (corrupt, strengths) in CORRUPTIONS.items():
+        corrupted = (corrupt(fine_shown.astype(np.float32), strength) for strength in strengths)
+        values = [fine_measure(batches(quantised(images))) for images in corrupted]
+        assert [floor, *values] == sorted([floor, *values]), what
+        assert values[-1] > 20 * floor, what
+    joined = fine_shown.copy()
+    joined[..., 16:] = joined[::-1, ..., 16:]
+    assert fine_measure(batches(joined)) > 5 * floor
+
+
+def test_enlarged_images_are_told_from_those_of_the_size(fine_measure: Measure, fine_shown: np.ndarray) -> None:
+    """The further the blurrier: real images of 16 x 16, enlarged in three ways."""
+    floor = fine_measure(batches(fine_shown))
+    coarse = torch.from_numpy(quantised(fine_shown.reshape(FINE, 3, 16, 2, 16, 2).mean((3, 5))))
+    at = positions(16, 2, "centres")
+    bicubic, bilinear = (fine_measure(iter([interpolated(coarse, at, method)])) for method in ("bicubic", "bilinear"))
+    assert 2 * floor < bicubic < bilinear
+
+
 # --- the measure ------------------------------------------------------------------------------------------------------
 
 
@@ -122,11 +168,19 @@ def test_features_that_are_not_finite_are_infinitely_far() -> None:
 
 def test_larger_images_are_averaged_and_smaller_ones_enlarged(shown: np.ndarray) -> None:
     images = torch.from_numpy(shown[:8])
-    assert torch.equal(at_16(images), images.float())
+    assert torch.equal(resized(images, 16), images.float())
     doubled = images.repeat_interleave(2, -1).repeat_interleave(2, -2)
-    assert torch.equal(at_16(doubled), images.float())
+    assert torch.equal(resized(doubled, 16), images.float())
+    enlarged = resized(images, 32)
+    assert torch.equal(enlarged.round().to(torch.uint8), interpolated(images, positions(16, 2, "centres"), "bilinear"))
+    assert not torch.equal(enlarged, enlarged.round())
     for resolution in (1, 8, 24, 40):
-        assert at_16(torch.zeros(2, 3, resolution, resolution, dtype=torch.uint8)).shape == (2, 3, 16, 16)
+        for side in (16, 32):
+            assert resized(torch.zeros(2, 3, resolution, resolution, dtype=torch.uint8), side).shape[1:] == (
+                3,
+                side,
+                side,
+            )
 
 
 def test_real_statistics_are_cached_and_remade_when_damaged(
@@ -157,13 +211,19 @@ def test_real_statistics_are_cached_and_remade_when_damaged(
 # --- the shipped extractor --------------------------------------------------------------------------------------------
 
 
-def test_the_record_describes_the_shipped_weights() -> None:
-    record = json.loads(identity.RECORD.read_text())
-    assert identity.file_sha256(identity.WEIGHTS) == record["sha256"] == identity.extractor_sha256()
-    assert identity.WEIGHTS.stat().st_size <= 1 << 20
+@pytest.mark.parametrize(("resolution", "r2_mean"), [(16, 0.34), (32, 0.33)])
+def test_the_record_describes_the_shipped_weights(resolution: int, r2_mean: float) -> None:
+    record = json.loads(identity.extractor_record(resolution).read_text())
+    weights = identity.extractor_weights(resolution)
+    assert identity.file_sha256(weights) == record["sha256"] == identity.extractor_sha256(resolution)
+    assert weights.stat().st_size <= 1 << 20
     assert record["renderer"] == rooms.RENDERER
     assert record["targets"] == len(rooms.FACTOR_NAMES)
-    assert record["r2_mean"] > 0.34
+    assert record["r2_mean"] > r2_mean
+
+
+def test_the_first_extractor_is_the_one_that_numbers_were_recorded_with() -> None:
+    assert identity.extractor_sha256() == "e4ac20e097223376e6c4624edc3bacbf5a030154a3d40dd92938550e1c0a8ddf"
 
 
 def test_the_extractor_explains_factors_of_scenes_it_never_saw(shown: np.ndarray) -> None:
@@ -177,7 +237,7 @@ def test_the_extractor_explains_factors_of_scenes_it_never_saw(shown: np.ndarray
 
 def test_another_extractor_than_the_configs_is_refused() -> None:
     other = RoomsFrechet(extractor="0" * 64)
-    with pytest.raises(InputError, match=r"extractor is 000000000000, this version ships [0-9a-f]{12}"):
+    with pytest.raises(InputError, match=r"rooms16 extractor is 000000000000, this version ships [0-9a-f]{12}"):
         build_metric(other, torch.zeros(4, 3, 16, 16, dtype=torch.uint8), device="cpu", cache=None)
     with pytest.raises(InputError, match="at least two"):
         build_metric(CONFIG, torch.zeros(1, 3, 16, 16, dtype=torch.uint8), device="cpu", cache=None)
@@ -189,9 +249,9 @@ def test_damaged_or_missing_weights_are_one_line(
 ) -> None:
     copy = tmp_path / "rooms16.safetensors"
     if damage is not None:
-        shutil.copy(identity.WEIGHTS, copy)
+        shutil.copy(identity.extractor_weights(), copy)
         copy.write_bytes(damage(copy.read_bytes()))
-    monkeypatch.setattr(extractor, "WEIGHTS", copy)
+    monkeypatch.setattr(extractor, "extractor_weights", lambda resolution: copy)
     with pytest.raises(InputError, match="reinstall the package"):
         load_extractor()
 
@@ -206,7 +266,7 @@ def test_the_protocol_says_what_a_number_is(monkeypatch: pytest.MonkeyPatch) -> 
     assert said["real set"] == "4096 held-out rooms (renderer 1, seed 0), 64 x 64"
     assert (said["samples"], said["latents"], said["generator"]) == ("2048", "fixed, seed 8192", "EMA, decay 0.999")
 
-    monkeypatch.setenv(identity.INCEPTION_VARIABLE, str(identity.WEIGHTS))
+    monkeypatch.setenv(identity.INCEPTION_VARIABLE, str(identity.extractor_weights()))
     photographs = Images(count=30_000, fingerprint="ab" * 32)
     said = identity.protocol(Config(data=photographs, evaluation=Evaluation(metric=CleanFid())))
     assert said["title"] == "FID (clean-fid, legacy_pytorch, 8192 samples)"

@@ -1,0 +1,57 @@
+"""What else is measured of a trained generator, once, at its last iteration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from core.metrics.generated import generated
+from core.metrics.measure import Measure
+from core.models.generator import Generator
+from core.streams import stream
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One number under the name of its series."""
+
+    key: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Strips:
+    """Images on paths between latents, uint8 [paths, steps, 3, R, R] on the CPU."""
+
+    pictures: Tensor
+
+
+class Further(Protocol):
+    """A measure of the evaluated generator, in evaluation mode, and of the fixed latents [N, latent_dim]."""
+
+    def __call__(self, generator: Generator, latents: Tensor) -> Iterator[Reading | Strips]:
+        """Raises FloatingPointError where the generator makes a pixel that is not finite."""
+        ...
+
+
+@dataclass(frozen=True)
+class Resamples:
+    """The metric again on `count` sets of latents that are independent of the fixed ones and of each other.
+
+    Their spread is what a value of the metric owes to the draw of its latents, with the trained generator held.
+    """
+
+    measure: Measure
+    count: int
+    latents_seed: int
+
+    def __call__(self, generator: Generator, latents: Tensor) -> Iterator[Reading]:
+        """`<metric>/resample_1` and so on: set k is drawn from the latents' seed and k."""
+        for k in range(1, self.count + 1):
+            shape = (self.measure.samples, latents.shape[1])
+            others = torch.randn(shape, generator=stream(self.latents_seed, f"evaluation {k}")).to(latents.device)
+            yield Reading(f"{self.measure.key}/resample_{k}", self.measure(generated(generator, others)))

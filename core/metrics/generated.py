@@ -1,0 +1,34 @@
+"""A generator's images as the metrics take them: in batches, quantised to 8 bits as real images are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from core.models.generator import Generator
+from core.pixels import to_uint8
+
+SAMPLE_BATCH = 256
+"""Images in a batch at the training resolution; of larger ones as many as have the same number of pixels."""
+
+
+@torch.inference_mode()
+def generated(
+    generator: Generator, latents: Tensor, position_S: Tensor | None = None, *, average: int = 1
+) -> Iterator[Tensor]:
+    """The images of these latents in batches, uint8 [B, 3, R, R]; NaN pixels raise FloatingPointError.
+
+    `position_S` are other columns and rows than the training images' pixels (`Renderer.render_at`); then `average` x
+    `average` neighbours among them make one pixel.
+    """
+    batch = SAMPLE_BATCH
+    if position_S is not None:
+        batch = max(1, batch * generator.resolution**2 // len(position_S) ** 2)
+    for z in latents.split(batch):
+        images = generator(z) if position_S is None else generator.render_at(generator.hypernetwork(z), position_S)
+        if not images.isfinite().all():
+            raise FloatingPointError("the generator made a pixel that is not finite")
+        yield to_uint8(F.avg_pool2d(images, average) if average > 1 else images)

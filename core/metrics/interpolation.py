@@ -1,0 +1,115 @@
+"""Interpolation in latent space: how far, how evenly and how straight images move between two latents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from core.config import Interpolation
+from core.metrics.further import Reading, Strips
+from core.metrics.measure import Features
+from core.models.generator import Generator
+from core.pixels import to_uint8
+from core.streams import stream
+
+BATCH = 256
+
+
+def slerp(start_BZ: Tensor, end_BZ: Tensor, t_B: Tensor) -> Tensor:
+    """Spherical interpolation (Shoemake 1985) of latents [B, Z], 0 at `start_BZ`, 1 at `end_BZ`.
+
+    Norms are interpolated with the directions, so that of normal latents every point is about as likely as the ends.
+    """
+    cosine = torch.nn.functional.cosine_similarity(start_BZ, end_BZ, dim=1)
+    angle = cosine.clamp(-1, 1).acos()[:, None]
+    t = t_B[:, None]
+    along_the_arc = (((1 - t) * angle).sin() * start_BZ + (t * angle).sin() * end_BZ) / angle.sin()
+    # Latents on one line have no arc between them, or any.
+    return torch.where(angle.sin() > 1e-4, along_the_arc, (1 - t) * start_BZ + t * end_BZ)
+
+
+def path_numbers(images_PSD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(length, largest step, curvature) of paths of images, [paths, steps, D] -> three times [paths].
+
+    Distances are root mean squares over D. Length is the sum of the steps over the distance of the ends: 1 for a
+    straight path, more for every other. The largest step is in units of the mean step: 1 for an even path, the number
+    of steps for a path that jumps once. Curvature is the mean second difference over the mean step, 0 for an even
+    straight path. A path along which nothing moves is straight and even: 1, 1, 0.
+    """
+    steps = images_PSD.diff(dim=1)
+    moves = _rms(steps)
+    total = moves.sum(dim=1)
+    ends = _rms(images_PSD[:, -1] - images_PSD[:, 0])
+    mean = moves.mean(dim=1)
+    still = total == 0
+    return (
+        torch.where(still, 1, total / ends),
+        torch.where(still, 1, moves.amax(dim=1) / mean),
+        torch.where(still, 0, _rms(steps.diff(dim=1)).mean(dim=1) / mean),
+    )
+
+
+def _rms(values: Tensor) -> Tensor:
+    return values.square().mean(dim=-1).sqrt()
+
+
+@dataclass(frozen=True)
+class Interpolated:
+    """The path numbers of `config` between latents drawn from `latents_seed`, the same for every generator.
+
+    `features` takes images in 0..255 that are not quantised: at such small steps rounding would be most of a distance.
+    """
+
+    config: Interpolation
+    features: Features
+    latents_seed: int
+
+    @torch.inference_mode()
+    def __call__(self, generator: Generator, latents: Tensor) -> Iterator[Reading | Strips]:
+        """`interpolation/ppl`, `/path_length`, `/largest_step` and `/curvature`, means over paths, then the strips."""
+        paths, random = self.config.paths, stream(self.latents_seed, "interpolation")
+        start, end = torch.randn(2, paths, latents.shape[1], generator=random).to(latents.device)
+        at = torch.rand(paths, generator=random).to(latents.device)
+        yield Reading("interpolation/ppl", self._perceptual_path_length(generator, start, end, at).mean().item())
+
+        numbers: list[Tensor] = []
+        shown: list[Tensor] = []
+        line = torch.linspace(0, 1, self.config.steps, device=latents.device)
+        together = max(1, BATCH // self.config.steps)
+        for a, b in zip(start.split(together), end.split(together), strict=True):
+            count = len(a)
+            latents_of_all = slerp(
+                a.repeat_interleave(len(line), 0), b.repeat_interleave(len(line), 0), line.repeat(count)
+            )
+            images = _finite(generator(latents_of_all)).unflatten(0, (count, len(line)))
+            numbers.append(torch.stack(path_numbers(images.flatten(2).double())))
+            missing = self.config.pictures - sum(map(len, shown))
+            shown.append(to_uint8(images[:missing]).cpu())
+        means = torch.cat(numbers, dim=1).mean(dim=1).tolist()
+        for name, value in zip(("path_length", "largest_step", "curvature"), means, strict=True):
+            yield Reading(f"interpolation/{name}", value)
+        yield Strips(torch.cat(shown))
+
+    def _perceptual_path_length(self, generator: Generator, start: Tensor, end: Tensor, at: Tensor) -> Tensor:
+        """|f(G(slerp(t))) - f(G(slerp(t + epsilon)))|^2 / epsilon^2 of each path (Karras et al. 2019, eq. 2), [paths].
+
+        f are `features` where Karras et al. have LPIPS, and no path is left out where they drop the largest 1%.
+        """
+        epsilon = self.config.epsilon
+        found: list[Tensor] = []
+        for a, b, t in zip(start.split(BATCH), end.split(BATCH), at.split(BATCH), strict=True):
+            here, there = (
+                self.features((_finite(generator(slerp(a, b, moment))) + 1) * 127.5).double()
+                for moment in (t, t + epsilon)
+            )
+            found.append((here - there).square().sum(dim=1) / epsilon**2)
+        return torch.cat(found)
+
+
+def _finite(images: Tensor) -> Tensor:
+    if not images.isfinite().all():
+        raise FloatingPointError("the generator made a pixel that is not finite")
+    return images

@@ -1,0 +1,34 @@
+"""What a metric is to those who use one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from torch import Tensor
+
+Features = Callable[[Tensor], Tensor]
+"""Images [B, 3, R, R] in 0..255, uint8 or float, on any device -> float32 [B, D]."""
+
+
+class Measure(Protocol):
+    """A metric with its real set behind it: the distance of generated images to that set."""
+
+    @property
+    def key(self) -> str:
+        """ "fd_rooms" or "clean_fid": the name of the series in events and tables."""
+        ...
+
+    @property
+    def samples(self) -> int:
+        """How many generated images a value is computed from."""
+        ...
+
+    @property
+    def features(self) -> Features:
+        """What a value is computed on."""
+        ...
+
+    def __call__(self, images: Iterator[Tensor]) -> float:
+        """Batches of uint8 [B, 3, R, R] on any device -> the distance, `inf` where a feature is not finite."""
+        ...

@@ -1,0 +1,88 @@
+"""Upsampling: an INR's own dense grid against interpolation of the pixels that it was trained at.
+
+A position is in units of the coarse image's pixels: i is its pixel i. Where the fine pixels lie is a convention, and
+two are in use. "centres" divides the coarse pixels' areas, as every image library does (`align_corners=False`).
+"corners" keeps the coarse samples as every `factor`-th fine one, as the author's grid `arange(0, S) / S` does; its
+images are shifted by half a fine pixel at factor 2 against those of "centres", and against real ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, assert_never
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from core.metrics.further import Reading
+from core.metrics.generated import generated
+from core.metrics.measure import Measure
+from core.models.generator import Generator
+
+Convention = Literal["centres", "corners"]
+Method = Literal["nearest", "bilinear", "bicubic"]
+
+
+def positions(resolution: int, factor: int, convention: Convention) -> Tensor:
+    """Where the fine image's columns and rows lie, float64 [factor * resolution], in units of coarse pixels."""
+    steps = torch.arange(factor * resolution, dtype=torch.float64)
+    match convention:
+        case "centres":
+            return (steps + 0.5) / factor - 0.5
+        case "corners":
+            return steps / factor
+        case _:
+            assert_never(convention)
+
+
+def interpolated(images: Tensor, position_S: Tensor, method: Method) -> Tensor:
+    """uint8 [B, 3, R, R] -> uint8 [B, 3, S, S] at columns and rows `position_S`, rounded; edges are repeated.
+
+    "bicubic" is torch's, a = -0.75 (PIL's has -0.5).
+    """
+    # In double precision, so that where a value falls between two levels does not hang on the grid's last bit.
+    line = ((2 * position_S + 1) / images.shape[-1] - 1).to(images.device)
+    y, x = torch.meshgrid(line, line, indexing="ij")
+    grid = torch.stack([x, y], dim=-1).expand(len(images), -1, -1, -1)
+    fine = F.grid_sample(images.double(), grid, mode=method, padding_mode="border", align_corners=False)
+    return fine.round_().clamp_(0, 255).to(torch.uint8)
+
+
+@dataclass(frozen=True)
+class Upsampled:
+    """Distances of images at `factor` times the training resolution to real images of that size.
+
+    `coarse` holds the real set at the training resolution, `fine` at `factor` times it, both behind one extractor.
+    """
+
+    factor: int
+    coarse: Measure
+    fine: Measure
+
+    def __call__(self, generator: Generator, latents: Tensor) -> Iterator[Reading]:
+        """`upsampled/own`: the coarse images against the coarse real ones; all others against the fine real ones."""
+        latents = latents[: self.fine.samples]
+        coarse = list(generated(generator, latents))
+        yield Reading("upsampled/own", self.coarse(iter(coarse)))
+
+        def natural(convention: Convention, average: int = 1) -> float:
+            at = positions(generator.resolution, self.factor * average, convention)
+            return self.fine(generated(generator, latents, at, average=average))
+
+        def resampled(method: Method, convention: Convention) -> float:
+            at = positions(generator.resolution, self.factor, convention)
+            return self.fine(interpolated(images, at, method) for images in coarse)
+
+        conventions: tuple[Convention, ...] = ("centres", "corners")
+        methods: tuple[Method, ...] = ("bilinear", "bicubic")
+        for convention in conventions:
+            yield Reading(f"upsampled/natural_{convention}", natural(convention))
+        for method in methods:
+            for convention in conventions:
+                yield Reading(f"upsampled/{method}_{convention}", resampled(method, convention))
+        # Only one convention makes each pixel a block of equal ones.
+        yield Reading("upsampled/nearest", resampled("nearest", "centres"))
+        # Real pixels are means over areas, natural ones are values at points: the mean of 2 x 2 lies between.
+        yield Reading("upsampled/natural_averaged", natural("centres", average=2))
