@@ -8,7 +8,7 @@ import importlib
 from ablations.schema import Study
 from core.errors import InputError
 
-NAMES: tuple[str, ...] = ("changes_overview", "inr_layers", "inr_layers_gan", "siren_vs_fourier")
+NAMES: tuple[str, ...] = ("changes_overview", "inr_layers", "inr_layers_gan", "siren_vs_fourier", "learning_rates")
 
 
 def study(name: str) -> Study:

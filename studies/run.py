@@ -9,12 +9,12 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
+from typing import Any, Literal, NoReturn, cast
 
 import click
 from filelock import FileLock
@@ -22,7 +22,7 @@ from rich.console import Console
 
 from ablations.designs import DESIGNS, available, variant_name
 from ablations.schema import DesignName, Profile, Study
-from core.config import Images
+from core.config import Data, Images
 from core.errors import InputError
 from core.folder import RunFolder
 from studies import catalogue
@@ -31,11 +31,9 @@ from studies.runner.estimate import with_estimates
 from studies.runner.launchers import LAUNCHERS, WorkersLost, check_launcher, launcher
 from studies.runner.preview import print_plan, print_studies, to_train
 from studies.runner.progress import span
+from studies.runner.sweep import Place, SearchGaveUp, check_searches, print_searches, searched
 from studies.runner.tasks import State, Task, longest_first, state_of, tasks_of
 from studies.runner.tracking import BackgroundSync, MlflowView, first_line
-
-if TYPE_CHECKING:
-    from studies.runner.worker import Order
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 PLAIN_WIDTH = 160
@@ -96,6 +94,7 @@ Examples
     show_default=True,
     help="Where run folders, plans, the queue and reports are.",
 )
+@click.option("--trials", type=click.IntRange(min=1), help="Trials of each search, where the study has searches.")
 @click.option("--retry-failed", is_flag=True, help="Train runs that failed before once more.")
 @click.option("--dry-run", is_flag=True, help="Show what would be trained, and for how long.")
 @click.option("--list", "list_studies", is_flag=True, help="Show the studies.")
@@ -113,6 +112,7 @@ def command(
     launcher_name: str,
     device: str,
     runs: Path,
+    trials: int | None,
     retry_failed: bool,
     dry_run: bool,
     list_studies: bool,
@@ -136,11 +136,23 @@ def command(
         accelerators = _accelerators()
         plan = _plan(declared, overrides, profile, designs, seeds, only, data_path, accelerators)
         place = _place(device, plan.profile, jobs, accelerators)
+        searches = bool(declared.searches) and not only
+        if searches or trials is not None:
+            check_searches(declared, plan, launcher_name, trials)
         tasks = with_estimates(tasks_of(plan), plan, runs)
         if dry_run:
             workers = place.workers
             print_plan(declared, plan, tasks, runs=runs, workers=workers, retry_failed=retry_failed, console=console)
+            if searches:
+                seconds = tasks[0].expected_seconds
+                print_searches(declared, plan, seconds, runs=runs, trials=trials, workers=workers, console=console)
             return DONE
+        if searches:
+            found = _search(declared, plan, place, console, runs.absolute(), data_path, launcher_name, trials)
+            if isinstance(found, int):
+                return found
+            plan = found
+            tasks = with_estimates(tasks_of(plan), plan, runs)
         return _run(
             declared, plan, tasks, place, console,
             runs=runs.absolute(),
@@ -273,6 +285,8 @@ def _restricted(study: Study, plan: Plan, only: Sequence[str]) -> Plan:
     for name in only:
         variant = plan.variant(name)
         if variant is None:
+            if (search := next((search for search in study.searches if search.variant == name), None)) is not None:
+                raise InputError(f"'{name}' is what the search {search.name} chooses: run {study.name} without --only")
             for design in available(study):
                 if name in (variant_name(study, subset) for subset in DESIGNS[design](study)):
                     raise InputError(f"the variant '{name}' is one of another design: add --design {design}")
@@ -304,6 +318,43 @@ class _Interrupts:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _search(
+    study: Study,
+    plan: Plan,
+    place: _Place,
+    console: Console,
+    runs: Path,
+    data_path: Path | None,
+    launcher_name: str,
+    trials: int | None,
+) -> Plan | int:
+    """The plan with what the study's searches chose, or the exit code."""
+    interrupts = _Interrupts()
+    data_path = data_path.absolute() if data_path else None
+    where = Place(**vars(place), runs=runs, data_path=data_path, trainer=TRAINER, launcher=launcher_name)
+    data = {variant.config.data for variant in plan.variants}
+    try:
+        with interrupts.installed():
+            found = searched(
+                study,
+                plan,
+                where,
+                trials=trials,
+                stop=interrupts,
+                prepare=lambda: _prepare(data, data_path, runs / "cache", console),
+                console=console,
+            )
+        if found is not None:
+            return found
+    except (SearchGaveUp, WorkersLost) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        pass
+    console.print("interrupted: the same command goes on from there", highlight=False)
+    return INTERRUPTED
 
 
 def _run(
@@ -398,7 +449,7 @@ def _train(
         cache=runs / "cache",
         trainer=TRAINER,
     )
-    _prepare(order, console)
+    _prepare({task.job.config.data for task in order.tasks}, data_path, order.cache, console)
     queue = order.queue()
     queue.enqueue(order.tasks)
     everything = {task.digest for task in tasks_of(plan)}
@@ -422,19 +473,19 @@ def _train(
         launcher(launcher_name).run(order, stop=interrupts, tick=tick, say=progress.say)
 
 
-def _prepare(order: Order, console: Console) -> None:
+def _prepare(wanted: Collection[Data], data_path: Path | None, cache: Path, console: Console) -> None:
     """Renders or decodes the images before any worker needs them, with all cores and its progress shown."""
     from rich.progress import Progress
 
     from core.data.prepare import prepare
 
-    for data in {task.job.config.data for task in order.tasks}:
+    for data in wanted:
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             bar = progress.add_task(f"preparing {data.kind}", total=None)
             prepare(
                 data,
-                path=order.data_path,
-                cache=order.cache,
+                path=data_path,
+                cache=cache,
                 progress=lambda done, total: progress.update(bar, completed=done, total=total),  # noqa: B023
                 workers=os.cpu_count() or 1,
             )
