@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from ablations import patch
+from ablations.search import Search
 from core.config import AnyConfig, Node, parse
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -264,6 +265,7 @@ class Study(Node):
 
     `designs` are run unless others are asked for, `more_designs` make sense, too. `permutations` is the number of
     orders in which the design "shapley" adds the changes.
+    `searches` seek numbers of the base; the config that each chooses is a further variant.
     """
 
     name: Name
@@ -277,6 +279,7 @@ class Study(Node):
     permutations: PositiveInt = 6
     profiles: tuple[Profile, ...]
     claims: tuple[Claim, ...] = ()
+    searches: tuple[Search, ...] = ()
 
     @model_validator(mode="after")
     def _changes_commute(self) -> Study:
@@ -322,6 +325,20 @@ class Study(Node):
                 path = scaling.path if scaling.only is None else scaling.path.rpartition(".")[0]
                 if not any(patch.has(config.model_dump(mode="json"), path) for config in ends):
                     raise ValueError(f"profile {profile.name} scales {scaling.path}, which no variant has")
+        return self
+
+    @model_validator(mode="after")
+    def _searches_find_their_numbers(self) -> Study:
+        names = [search.name for search in self.searches]
+        if len(set(names)) != len(names):
+            raise ValueError(f"study {self.name}: two searches share a name in {names}")
+        varied = [edit.path for change in self.changes for edit in change.edits]
+        for search in self.searches:
+            for parameter in search.parameters:
+                if any(patch.overlap(parameter.path, path) for path in varied):
+                    raise ValueError(f"search {search.name}: {parameter.path} is what a change varies")
+            for profile in self.profiles:
+                search.check(profile.scaled(self.base))
         return self
 
     @property

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import assert_never
+from typing import Any, assert_never
 
 import torch
 from torch import Tensor
@@ -68,5 +68,22 @@ def build_loss(loss: cfg.Loss) -> tuple[Callable[[Tensor, Tensor], Tensor], Call
 
 def build_optimizer(adam: cfg.Adam, learning_rate: float, module: torch.nn.Module) -> torch.optim.Adam:
     """Adam over all parameters of `module`."""
+    return _adam(adam, learning_rate, module.parameters())
+
+
+def build_generator_optimizer(optimizers: cfg.Optimizers, generator: Generator) -> torch.optim.Adam:
+    """G's Adam: one group for what the INR shares, one for the trunk, one for all that emits."""
+    multipliers, rate = optimizers.multipliers, optimizers.learning_rates.generator
+    shared, trunk = list(generator.inr.parameters()), list(generator.hypernetwork.trunk.parameters())
+    grouped = {id(parameter) for parameter in (*shared, *trunk)}
+    groups = [
+        {"params": shared, "lr": multipliers.shared * rate},
+        {"params": trunk, "lr": multipliers.mapping * rate},
+        {"params": [parameter for parameter in generator.parameters() if id(parameter) not in grouped], "lr": rate},
+    ]
+    return _adam(optimizers.generator, rate, groups)
+
+
+def _adam(adam: cfg.Adam, learning_rate: float, parameters: Any) -> torch.optim.Adam:
     betas = (adam.beta1, adam.beta2)
-    return torch.optim.Adam(module.parameters(), lr=learning_rate, betas=betas, eps=adam.epsilon, fused=True)
+    return torch.optim.Adam(parameters, lr=learning_rate, betas=betas, eps=adam.epsilon, fused=True)

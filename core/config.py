@@ -317,10 +317,23 @@ class Adam(Node):
     epsilon: PositiveFloat = 1e-8
 
 
+class Multipliers(Node):
+    """Factors on G's learning rate: of the parameters that the INR shares between images, and of the hypernetwork's
+    trunk, which has the place of StyleGAN's mapping network (trained there at 0.01 times the rate).
+
+    What emits, the hypernetwork's last linear map, has G's rate as it stands. `shared` is idle in an INR that shares
+    nothing.
+    """
+
+    shared: PositiveFloat = 1.0
+    mapping: PositiveFloat = 1.0
+
+
 class Optimizers(Node):
-    """One Adam per network."""
+    """One Adam per network; `multipliers` are within G's."""
 
     learning_rates: LearningRates = LearningRates()
+    multipliers: Multipliers = Multipliers()
     generator: Adam = Adam()
     discriminator: Adam = Adam()
 

@@ -20,7 +20,13 @@ from torch import Tensor
 
 from core import config as cfg
 from core import penalties
-from core.build import build_discriminator, build_generator, build_loss, build_optimizer
+from core.build import (
+    build_discriminator,
+    build_generator,
+    build_generator_optimizer,
+    build_loss,
+    build_optimizer,
+)
 from core.diagnose import at_start, macs
 from core.errors import InputError
 from core.events import Built, Checkpointed, Diverged, Evaluated, Event, Finished, Interpolated, Losses, Sampled
@@ -79,9 +85,9 @@ class _Networks:
         with initialising(seed, "discriminator"):
             self.discriminator = build_discriminator(config).to(device).to(memory_format=torch.channels_last)
         self.average = ExponentialAverage(self.generator, config.ema.decay) if config.ema else None
-        adams, rates = config.optimizers, config.optimizers.learning_rates
-        self.g_optimizer = build_optimizer(adams.generator, rates.generator, self.generator)
-        self.d_optimizer = build_optimizer(adams.discriminator, rates.discriminator, self.discriminator)
+        adams, d_rate = config.optimizers, config.optimizers.learning_rates.discriminator
+        self.g_optimizer = build_generator_optimizer(adams, self.generator)
+        self.d_optimizer = build_optimizer(adams.discriminator, d_rate, self.discriminator)
         self.real = Shuffled(images, stream(seed, "order", device))
         self.latents = stream(seed, "latents", device)
         self.mixtures = stream(seed, "mixtures", device)

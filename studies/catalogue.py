@@ -14,6 +14,11 @@ NAMES: tuple[str, ...] = (
     "inr_layers",
     "inr_layers_gan",
     "changes_overview",
+    "learning_rates",
+    "lsun_bedroom_128",
+    "model_size",
+    "upsampling",
+    "weight_clipping",
 )
 """In the deck's order."""
 

@@ -46,8 +46,18 @@ class Retuned(Node):
     rates: dict[str, LearningRates]
 
 
+class Searched(Node):
+    """What a search chose: the best of `trials` ended trials, its number among them, its values by config path."""
+
+    search: str
+    variant: str
+    trials: int
+    trial: int
+    values: dict[str, float]
+
+
 class Plan(Node):
-    """Everything a report needs beside the study's declaration and the run folders.
+    """Everything a report needs beside the study's declaration, the run folders and the records of searches.
 
     `registered` is the study's declaration (`ablations.schema.Study.declaration`) before the first run of the setting.
     """
@@ -61,6 +71,7 @@ class Plan(Node):
     variants: tuple[PlannedVariant, ...]
     retuned: Retuned | None = None
     registered: dict[str, str] = Field(default_factory=dict)
+    searched: tuple[Searched, ...] = ()
 
     def variant(self, name: str) -> PlannedVariant | None:
         """The variant of that name or alias, None where the plan has none."""
@@ -102,7 +113,11 @@ def overridden(config: AnyConfig, overrides: Mapping[str, Any]) -> AnyConfig:
 def check_overrides(study: Study, configs: Iterable[AnyConfig], overrides: Mapping[str, Any]) -> None:
     """Raises InputError for a path that no variant has, and for one that would overwrite what a change varies."""
     plain = [config.model_dump(mode="json") for config in configs]
+    sought = [(parameter.path, search.name) for search in study.searches for parameter in search.parameters]
     for path in overrides:
+        for where, search in sought:
+            if patch.overlap(path, where):
+                raise InputError(f"{where} is what the search '{search}' seeks: it can't be overridden for all")
         for change in study.changes:
             for edit in change.edits:
                 if path in (edit.path, f"{edit.path}.kind") or edit.path.startswith(f"{path}."):
@@ -182,6 +197,28 @@ def make_plan(
     )
 
 
+def with_searched(plan: Plan, study: Study, chosen: Sequence[Searched]) -> Plan:
+    """`plan` with the configs that searches over its baseline chose, each a variant of its own, or a further name.
+
+    Raises KeyError for a plan without the baseline.
+    """
+    baseline = plan.variant("baseline")
+    if baseline is None:
+        raise KeyError(f"the plan of {plan.study} has no baseline to search around")
+    variants = {variant.job(0).digest: variant for variant in plan.variants}
+    searches = {search.name: search for search in study.searches}
+    for choice in chosen:
+        search = searches[choice.search]
+        config = search.applied(baseline.config, choice.values)
+        key = Job(config=config, seed=0).digest
+        if (twin := variants.get(key)) is not None:
+            variants[key] = PlannedVariant(**{**dict(twin), "aliases": (*twin.aliases, choice.variant)})
+        else:
+            title = f"best of {choice.trials} trials, {search.title}"
+            variants[key] = PlannedVariant(name=choice.variant, title=title, changes=(), config=config)
+    return Plan(**{**dict(plan), "variants": tuple(variants.values()), "searched": tuple(chosen)})
+
+
 def merged(old: Plan, new: Plan) -> Plan:
     """Both plans of one setting as one: all seeds in order, all variants with all their names and designs.
 
@@ -213,6 +250,7 @@ def merged(old: Plan, new: Plan) -> Plan:
             "variants": tuple(variants.values()),
             "seeds": tuple(sorted({*old.seeds, *new.seeds})),
             "registered": old.registered,
+            "searched": new.searched or old.searched,
         }
     )
 

@@ -102,7 +102,7 @@ def cpu(
             Put(path="ema.decay", value=0.99, why="a memory of 100 of 800 iterations instead of 1,000 of 20,000"),
             Put(
                 path="evaluation",
-                value=Evaluation(metric=RoomsFrechet(extractor=extractor_sha256()), every=200),
+                value=Evaluation(metric=RoomsFrechet(extractor=extractor_sha256()), every=200, resamples=2),
                 why="a proxy over a network that ships with the code: Inception's weights need a download",
             ),
         ),

@@ -9,12 +9,12 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
+from typing import Any, Literal, NoReturn, cast
 
 import click
 from filelock import FileLock
@@ -22,7 +22,7 @@ from rich.console import Console
 
 from ablations.designs import DESIGNS, available, variant_name
 from ablations.schema import DesignName, Profile, Study
-from core.config import Images
+from core.config import Data, Images
 from core.errors import InputError
 from core.folder import RunFolder
 from studies import catalogue
@@ -32,11 +32,9 @@ from studies.runner.launchers import LAUNCHERS, WorkersLost, check_launcher, lau
 from studies.runner.preview import print_plan, print_studies, to_train
 from studies.runner.progress import span
 from studies.runner.retune import retuned_plan, tuning_plan
+from studies.runner.sweep import Place, SearchGaveUp, check_searches, print_searches, searched
 from studies.runner.tasks import State, Task, longest_first, state_of, tasks_of
 from studies.runner.tracking import BackgroundSync, MlflowView, first_line
-
-if TYPE_CHECKING:
-    from studies.runner.worker import Order
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 PLAIN_WIDTH = 160
@@ -103,6 +101,7 @@ Examples
     metavar="N",
     help="Give every variant the best of the same N pairs of learning rates, beside the study as published.",
 )
+@click.option("--trials", type=click.IntRange(min=1), help="Trials of each search, where the study has searches.")
 @click.option("--retry-failed", is_flag=True, help="Train runs that failed before once more.")
 @click.option("--dry-run", is_flag=True, help="Show what would be trained, and for how long.")
 @click.option("--list", "list_studies", is_flag=True, help="Show the studies.")
@@ -121,6 +120,7 @@ def command(
     device: str,
     runs: Path,
     retune: int | None,
+    trials: int | None,
     retry_failed: bool,
     dry_run: bool,
     list_studies: bool,
@@ -144,6 +144,9 @@ def command(
         accelerators = _accelerators()
         plan = _plan(declared, overrides, profile, designs, seeds, only, data_path, accelerators)
         place = _place(device, plan.profile, jobs, accelerators)
+        searches = bool(declared.searches) and not only
+        if searches or trials is not None:
+            check_searches(declared, plan, launcher_name, trials)
 
         def one(plan: Plan, *, report: bool) -> int:
             """Trains (or only shows) one plan."""
@@ -166,6 +169,18 @@ def command(
                 report=report,
             )
 
+        if searches:
+            if dry_run:
+                one(plan, report=False)
+                seconds = with_estimates(tasks_of(plan), plan, runs)[0].expected_seconds
+                print_searches(
+                    declared, plan, seconds, runs=runs, trials=trials, workers=place.workers, console=console
+                )
+                return DONE
+            found = _search(declared, plan, place, console, runs.absolute(), data_path, launcher_name, trials)
+            if isinstance(found, int):
+                return found
+            plan = found
         if retune is not None:
             code = one(tuning_plan(plan, retune), report=False)
             if dry_run or code != DONE:
@@ -296,6 +311,8 @@ def _restricted(study: Study, plan: Plan, only: Sequence[str]) -> Plan:
     for name in only:
         variant = plan.variant(name)
         if variant is None:
+            if (search := next((search for search in study.searches if search.variant == name), None)) is not None:
+                raise InputError(f"'{name}' is what the search {search.name} chooses: run {study.name} without --only")
             for design in available(study):
                 if name in (variant_name(study, subset) for subset in DESIGNS[design](study)):
                     raise InputError(f"the variant '{name}' is one of another design: add --design {design}")
@@ -327,6 +344,43 @@ class _Interrupts:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _search(
+    study: Study,
+    plan: Plan,
+    place: _Place,
+    console: Console,
+    runs: Path,
+    data_path: Path | None,
+    launcher_name: str,
+    trials: int | None,
+) -> Plan | int:
+    """The plan with what the study's searches chose, or the exit code."""
+    interrupts = _Interrupts()
+    data_path = data_path.absolute() if data_path else None
+    where = Place(**vars(place), runs=runs, data_path=data_path, trainer=TRAINER, launcher=launcher_name)
+    data = {variant.config.data for variant in plan.variants}
+    try:
+        with interrupts.installed():
+            found = searched(
+                study,
+                plan,
+                where,
+                trials=trials,
+                stop=interrupts,
+                prepare=lambda: _prepare(data, data_path, runs / "cache", console),
+                console=console,
+            )
+        if found is not None:
+            return found
+    except (SearchGaveUp, WorkersLost) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        pass
+    console.print("interrupted: the same command goes on from there", highlight=False)
+    return INTERRUPTED
 
 
 def _run(
@@ -421,7 +475,7 @@ def _train(
         cache=runs / "cache",
         trainer=TRAINER,
     )
-    _prepare(order, console)
+    _prepare({task.job.config.data for task in order.tasks}, data_path, order.cache, console)
     queue = order.queue()
     queue.enqueue(order.tasks)
     everything = {task.digest for task in tasks_of(plan)}
@@ -445,19 +499,19 @@ def _train(
         launcher(launcher_name).run(order, stop=interrupts, tick=tick, say=progress.say)
 
 
-def _prepare(order: Order, console: Console) -> None:
+def _prepare(wanted: Collection[Data], data_path: Path | None, cache: Path, console: Console) -> None:
     """Renders or decodes the images before any worker needs them, with all cores and its progress shown."""
     from rich.progress import Progress
 
     from core.data.prepare import prepare
 
-    for data in {task.job.config.data for task in order.tasks}:
+    for data in wanted:
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             bar = progress.add_task(f"preparing {data.kind}", total=None)
             prepare(
                 data,
-                path=order.data_path,
-                cache=order.cache,
+                path=data_path,
+                cache=cache,
                 progress=lambda done, total: progress.update(bar, completed=done, total=total),  # noqa: B023
                 workers=os.cpu_count() or 1,
             )

@@ -15,7 +15,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import click
 from filelock import FileLock
@@ -24,6 +24,7 @@ from core.config import Node
 from core.errors import InputError
 from core.folder import RunFolder, write_whole
 from studies.plan import jobs_root
+from studies.runner.launchers import Work
 from studies.runner.queue import Claim, Queue
 from studies.runner.tasks import Task, mark_failed, outcome_mark
 
@@ -39,6 +40,8 @@ class Order(Node):
     `tasks` are in the order in which they should be claimed. `trainer` is the module that offers `run_job` and
     `JobTaken` as `core.job` does.
     """
+
+    module: ClassVar[str] = "studies.runner.worker"
 
     study: str
     setting: str
@@ -60,6 +63,15 @@ class Order(Node):
     def queue(self) -> Queue:
         """The queue that these jobs stand in."""
         return Queue(self.runs, self.study, self.setting)
+
+    def called(self, claim: Claim) -> str:
+        """What people call a claimed job."""
+        task = next(task for task in self.tasks if task.digest == claim.digest)
+        return f"{task.variant} seed {task.seed}"
+
+    def work(self, name: str, *, stop: Callable[[], bool], each: Callable[[], None]) -> None:
+        """See `work`."""
+        work(self, name, stop=stop, each=each)
 
     def write(self, name: str) -> Path:
         """Writes the order where its workers find it."""
@@ -164,13 +176,18 @@ def _stop_with_parent(stopping: threading.Event) -> None:
 @click.option("--follow-parent", is_flag=True, help="Stop when stdin ends.")
 def main(order_file: Path, name: str, follow_parent: bool) -> None:
     """Works off ORDER_FILE as worker NAME."""
+    serve(Order.model_validate_json(order_file.read_text()), name, follow_parent)
+
+
+def serve(order: Work, name: str, follow_parent: bool) -> None:
+    """The life of a worker process: signals, its parent's end, and the exit code for unusable input."""
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, lambda *_: stopping.set())
     if follow_parent:
         threading.Thread(target=_stop_with_parent, args=(stopping,), daemon=True).start()
     try:
-        work(Order.model_validate_json(order_file.read_text()), name, stop=stopping.is_set)
+        order.work(name, stop=stopping.is_set, each=_nothing)
     except InputError as error:
         print(error, file=sys.stderr, flush=True)
         sys.exit(2)

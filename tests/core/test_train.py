@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from core import config as cfg
+from core.build import build_generator, build_generator_optimizer, build_optimizer
 from core.events import Checkpointed, Diverged, Evaluated, Event, Losses
 from core.train import train
 from tests.core.conftest import MeanPixel, small_config
@@ -127,3 +128,45 @@ def test_variants_are_paired_in_data_and_discriminator(images: Tensor) -> None:
         for nodes in (MEMBERS["baseline"], MEMBERS["fourier"], MEMBERS["ema, no batch_norm"])
     ]
     assert first[0] == first[1] == first[2]
+
+
+@pytest.mark.parametrize("member", ["baseline", "factorized_se", "ema, no batch_norm"])
+def test_multipliers_of_one_train_as_a_single_group(
+    member: str, images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grouped = payload(events_of(small_config(**MEMBERS[member]), images))
+
+    def ungrouped(optimizers: cfg.Optimizers, generator: torch.nn.Module) -> torch.optim.Adam:
+        return build_optimizer(optimizers.generator, optimizers.learning_rates.generator, generator)
+
+    monkeypatch.setattr("core.train.build_generator_optimizer", ungrouped)
+    assert grouped == payload(events_of(small_config(**MEMBERS[member]), images))
+
+
+@pytest.mark.parametrize(
+    ("multipliers", "moved"),
+    [
+        (cfg.Multipliers(), (1.0, 1.0, 1.0)),
+        (cfg.Multipliers(shared=10.0), (10.0, 1.0, 1.0)),
+        (cfg.Multipliers(mapping=0.01), (1.0, 0.01, 1.0)),
+    ],
+)
+def test_each_multiplier_moves_its_own_parameters(multipliers: cfg.Multipliers, moved: tuple[float, ...]) -> None:
+    """Adam's first step is the rate itself wherever there is a gradient."""
+    config = small_config(**MEMBERS["factorized_se"])
+    generator = build_generator(config)
+    rate = 1e-3
+    optimizers = cfg.Optimizers(learning_rates=cfg.LearningRates(generator=rate), multipliers=multipliers)
+    optimizer = build_generator_optimizer(optimizers, generator)
+    before = {name: parameter.detach().clone() for name, parameter in generator.named_parameters()}
+    for parameter in generator.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    steps = {
+        name: float((before[name] - parameter.detach()).mean()) for name, parameter in generator.named_parameters()
+    }
+    groups = ("inr.", "hypernetwork.trunk.", "hypernetwork.output.")
+    assert all(any(name.startswith(group) for name in steps) for group in groups)
+    for name, step in steps.items():
+        (factor,) = (factor for group, factor in zip(groups, moved, strict=True) if name.startswith(group))
+        assert step == pytest.approx(factor * rate, rel=1e-2), name

@@ -4,14 +4,63 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from core.errors import InputError
 
 if TYPE_CHECKING:
-    from studies.runner.worker import Order
+    from pathlib import Path
+
+    from studies.runner.queue import Claim
+
+
+class Shared(Protocol):
+    """What workers share: a queue of jobs, or the trials of a search (`studies.runner.queue` has the meanings)."""
+
+    def worker_lock(self, worker: str) -> Path: ...
+
+    def waiting(self, wanted: Collection[str]) -> list[str]: ...
+
+    def running(self, wanted: Collection[str]) -> list[str]: ...
+
+    def held_by(self, worker: str) -> Claim | None: ...
+
+    def completed_by(self, worker: str) -> int: ...
+
+    def release(self, claim: Claim, *, again: bool) -> None: ...
+
+    def release_orphans(self) -> list[str]: ...
+
+
+class Work(Protocol):
+    """An order: `python -m MODULE FILE NAME` is a worker of it, `called` names a claim in a sentence."""
+
+    module: ClassVar[str]
+
+    @property
+    def runs(self) -> Path: ...
+
+    @property
+    def workers(self) -> int: ...
+
+    @property
+    def threads(self) -> int: ...
+
+    @property
+    def gpus(self) -> tuple[str, ...]: ...
+
+    @property
+    def digests(self) -> list[str]: ...
+
+    def queue(self) -> Shared: ...
+
+    def called(self, claim: Claim) -> str: ...
+
+    def work(self, name: str, *, stop: Callable[[], bool], each: Callable[[], None]) -> None: ...
+
+    def write(self, name: str) -> Path: ...
 
 
 class Launcher(Protocol):
@@ -22,7 +71,7 @@ class Launcher(Protocol):
     """
 
     def run(
-        self, order: Order, *, stop: Callable[[], bool], tick: Callable[[], None], say: Callable[[str], None]
+        self, order: Work, *, stop: Callable[[], bool], tick: Callable[[], None], say: Callable[[str], None]
     ) -> None: ...
 
 

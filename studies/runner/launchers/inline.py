@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Callable
 
-from studies.runner.worker import Order, work
+from studies.runner.launchers import Work
 
 WAIT_SECONDS = 1.0
 
@@ -15,13 +15,13 @@ class Inline:
     """Trains in the calling thread, whatever number of workers the order asks for."""
 
     def run(
-        self, order: Order, *, stop: Callable[[], bool], tick: Callable[[], None], say: Callable[[str], None]
+        self, order: Work, *, stop: Callable[[], bool], tick: Callable[[], None], say: Callable[[str], None]
     ) -> None:
         """See `studies.runner.launchers.Launcher`."""
         queue = order.queue()
         name = f"inline-{uuid.uuid4().hex[:8]}"
         while not stop():
-            work(order, name, stop=stop, each=tick)
+            order.work(name, stop=stop, each=tick)
             queue.release_orphans()
             tick()
             if queue.waiting(order.digests):

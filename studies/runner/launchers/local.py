@@ -17,10 +17,8 @@ import studies
 from core.errors import InputError
 from core.folder import RunFolder
 from studies.plan import jobs_root
-from studies.runner.launchers import WorkersLost
-from studies.runner.queue import Queue
+from studies.runner.launchers import Shared, Work, WorkersLost
 from studies.runner.tasks import mark_failed
-from studies.runner.worker import Order
 
 POLL_SECONDS = 0.2
 LOOK_SECONDS = 1.0
@@ -59,7 +57,7 @@ class Local:
     """
 
     def run(
-        self, order: Order, *, stop: Callable[[], bool], tick: Callable[[], None], say: Callable[[str], None]
+        self, order: Work, *, stop: Callable[[], bool], tick: Callable[[], None], say: Callable[[str], None]
     ) -> None:
         """See `studies.runner.launchers.Launcher`."""
         crew = _Crew(order, say)
@@ -89,9 +87,9 @@ class Local:
 
 
 class _Crew:
-    def __init__(self, order: Order, say: Callable[[str], None]) -> None:
+    def __init__(self, order: Work, say: Callable[[str], None]) -> None:
         self.order, self.say = order, say
-        self.queue: Queue = order.queue()
+        self.queue: Shared = order.queue()
         self.id = uuid.uuid4().hex[:8]
         self.file = order.write(self.id)
         self.slots = [_Slot(index) for index in range(order.workers)]
@@ -124,7 +122,7 @@ class _Crew:
         slot.log = logs / f"{slot.name}.txt"
         with slot.log.open("wb") as log:
             slot.process = subprocess.Popen(
-                [sys.executable, "-m", "studies.runner.worker", str(self.file), slot.name, "--follow-parent"],
+                [sys.executable, "-m", self.order.module, str(self.file), slot.name, "--follow-parent"],
                 env=self.environment(slot.index),
                 stdin=subprocess.PIPE,
                 stdout=log,
@@ -170,11 +168,10 @@ class _Crew:
         if claim is None:
             self.say(f"worker {slot.index + 1} {how}: {slot.last_words}")
             return
-        task = next(task for task in self.order.tasks if task.digest == claim.digest)
         self.deaths_at[claim.digest] += 1
         again = self.deaths_at[claim.digest] < DEATHS_OF_A_JOB
         if again:
-            self.say(f"worker {slot.index + 1} {how} at {task.variant} seed {task.seed}: the job will be resumed")
+            self.say(f"worker {slot.index + 1} {how} at {self.order.called(claim)}: the job will be resumed")
         else:
             memory = ", perhaps for want of memory" if code == -signal.SIGKILL else ""
             folder = RunFolder(jobs_root(self.order.runs), claim.digest)

@@ -1,0 +1,60 @@
+"""Which learning rate for G, and is G what StyleGAN calls the mapping network?"""
+
+from __future__ import annotations
+
+from ablations.schema import Source, Study
+from ablations.search import Parameter, Search
+from studies import changes_overview
+from studies.profiles import CPU, LSUN64
+
+RATES = (
+    Parameter(
+        path="optimizers.learning_rates.generator",
+        title="rate of G",
+        low=0.25,
+        high=40.0,
+        relative=True,
+        why="from a quarter of the slide's last rate to twice its first, which is 20 times the last",
+    ),
+    Parameter(
+        path="optimizers.learning_rates.discriminator",
+        title="rate of D",
+        low=0.1,
+        high=10.0,
+        relative=True,
+        why="a factor of 10 around the slide's: G's rate is no question by itself",
+    ),
+)
+MULTIPLIERS = (
+    Parameter(
+        path="optimizers.multipliers.shared",
+        title="multiplier of the INR's shared parameters",
+        low=0.1,
+        high=30.0,
+        why="the author's first public code has 10, which lies well inside",
+    ),
+    Parameter(
+        path="optimizers.multipliers.mapping",
+        title="multiplier of the trunk",
+        low=0.003,
+        high=10.0,
+        why="StyleGAN's mapping network has 0.01, which lies well inside",
+    ),
+)
+
+STUDY = Study(
+    name="learning_rates",
+    title="Learning rates",
+    question="Which learning rate should G have? And should G's trunk have one of its own, as StyleGAN's mapping "
+    "network has?",
+    source=Source(
+        slide=changes_overview.STUDY.source.slide,
+        quote="What LR should we use for G? Is it equivalent to the mapping network?",
+    ),
+    base=changes_overview.EVERYTHING,
+    profiles=(CPU, LSUN64),
+    searches=(
+        Search(name="one_rate", title="one rate for all of G", parameters=RATES),
+        Search(name="separate", title="separate rates within G", parameters=(*RATES, *MULTIPLIERS)),
+    ),
+)

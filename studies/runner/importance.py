@@ -1,0 +1,71 @@
+"""How much each parameter of a search mattered: fANOVA over its trials, by optuna, with what resampling says of it."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+import optuna
+from numpy.typing import NDArray
+from optuna.distributions import FloatDistribution
+from optuna.importance import FanovaImportanceEvaluator
+from optuna.trial import create_trial
+
+from studies.sweeps import Importance, Sweep, Trial
+
+FEWEST = 8
+"""Below so many trials nothing is said."""
+
+DRAWS = 40
+"""Resamples of the trials for an interval."""
+
+
+def importances(sweep: Sweep) -> tuple[Importance, ...]:
+    """Shares of every parameter, at the last iteration that all trials reached and at the very last one.
+
+    At the former no trial is missing; at the latter those given up are, and they are the worse ones. A diverged trial
+    has the worst value there was.
+    """
+    moments = dict.fromkeys(moment for moment in (sweep.common_iteration, sweep.iterations) if moment is not None)
+    return tuple(found for moment in moments for found in at(sweep, moment))
+
+
+def at(sweep: Sweep, iteration: int) -> list[Importance]:
+    """Shares by the metric at one iteration; none where too few trials measured it or all are alike."""
+    there = [trial for trial in sweep.ended if trial.state == "diverged" or trial.at(iteration) is not None]
+    finite = [value for trial in there if (value := trial.at(iteration)) is not None and trial.state != "diverged"]
+    if len(there) < FEWEST or not finite or min(finite) <= 0:
+        return []
+    worst = max(finite)
+    logs = np.log([worst if trial.state == "diverged" else trial.at(iteration) or worst for trial in there])
+    if np.ptp(logs) == 0:
+        return []
+    whole = shares(sweep, there, logs)
+    draws = np.random.default_rng(0).integers(len(there), size=(DRAWS, len(there)))
+    resampled = [shares(sweep, [there[i] for i in draw], logs[draw]) for draw in draws if np.ptp(logs[draw]) > 0]
+    found = []
+    for path, share in whole.items():
+        low, high = np.quantile([drawn[path] for drawn in resampled], [0.025, 0.975])
+        found.append(
+            Importance(path=path, iteration=iteration, trials=len(there), share=share, low=float(low), high=float(high))
+        )
+    return found
+
+
+def shares(sweep: Sweep, trials: Sequence[Trial], logs: NDArray[np.float64]) -> dict[str, float]:
+    """fANOVA's shares by path; they sum to 1."""
+    scales = {parameter.path: parameter.log for parameter in sweep.search.parameters}
+    ranges = {path: FloatDistribution(*ends, log=scales[path]) for path, ends in sweep.ranges.items()}
+    study = optuna.create_study()
+    study.add_trials(
+        [
+            create_trial(params=trial.values, distributions=ranges, value=float(value))
+            for trial, value in zip(trials, logs, strict=True)
+        ]
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        found = optuna.importance.get_param_importances(study, evaluator=FanovaImportanceEvaluator(n_trees=32, seed=0))
+    return {path: share if math.isfinite(share := float(found[path])) else 0.0 for path in ranges}

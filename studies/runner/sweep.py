@@ -1,0 +1,389 @@
+"""Runs the searches of a study: workers that ask Optuna for a trial, train it, and tell how it went.
+
+`python -m studies.runner.sweep ORDER NAME` is a worker, which the launchers start as they do those of a queue.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import click
+from filelock import FileLock
+from rich.console import Console
+from rich.text import Text
+
+from ablations.schema import Study
+from ablations.search import Search
+from core.config import AnyConfig, Node
+from core.errors import InputError
+from core.folder import RunFolder, write_whole
+from studies.plan import Plan, jobs_root, with_searched
+from studies.runner.launchers import launcher
+from studies.runner.tasks import mark_failed, outcome_mark
+from studies.sweeps import (
+    ENDED,
+    Sweep,
+    Trial,
+    baseline_of,
+    choice_of,
+    key_of,
+    read_sweep,
+    write_sweep,
+)
+
+if TYPE_CHECKING:
+    from studies.runner.queue import Claim
+    from studies.runner.trials import Trials
+
+FAILURES = 3
+"""So many failed trials in one command end a search: the next ones would fail as well."""
+
+LAUNCHED_BY = ("inline", "local")
+LOOK_SECONDS = 1.0
+
+
+class SearchGaveUp(RuntimeError):
+    """A search that chose nothing; the message is one line."""
+
+
+class SearchOrder(Node):
+    """All that the workers of a search need to know; see `studies.runner.worker.Order` for what both have."""
+
+    module: ClassVar[str] = "studies.runner.sweep"
+
+    study: str
+    setting: str
+    runs: Path
+    search: Search
+    base: AnyConfig
+    trials: int
+    failures: int
+    workers: int = 1
+    device: Literal["cpu", "cuda"] = "cpu"
+    gpus: tuple[str, ...] = ()
+    threads: int = 1
+    data_path: Path | None = None
+    cache: Path
+    trainer: str = "core.job"
+
+    @property
+    def digests(self) -> list[str]:
+        """None: trials are made up as they are claimed."""
+        return []
+
+    def queue(self) -> Trials:
+        """The trials that workers share."""
+        from studies.runner.trials import Trials
+
+        return Trials(
+            self.runs,
+            self.study,
+            self.setting,
+            self.search,
+            self.base,
+            budget=self.trials,
+            failures=self.failures,
+        )
+
+    def called(self, claim: Claim) -> str:
+        """What people call a claimed trial."""
+        return f"{self.search.name} trial {claim.number}"
+
+    def write(self, name: str) -> Path:
+        """Writes the order where its workers find it."""
+        folder = self.runs / "queue" / "orders"
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / f"{name}.json"
+        write_whole(file, self.model_dump_json().encode())
+        return file
+
+    def work(self, name: str, *, stop: Callable[[], bool], each: Callable[[], None]) -> None:
+        """Trains trials as worker `name` until none can be claimed or `stop()`; calls `each` after every event.
+
+        Raises InputError, the trial left to another worker, where the environment or the data cannot do it.
+        """
+        trainer = importlib.import_module(self.trainer)
+        trials = self.queue()
+        lock = trials.worker_lock(name)
+        try:
+            with FileLock(lock):
+                while not stop():
+                    claim = trials.claim(name)
+                    if claim is None:
+                        return
+                    try:
+                        _train(self, trainer, trials, claim, stop, each)
+                    except trainer.JobTaken:
+                        # Another search may begin at the same config: the trial is told once that one is done.
+                        trials.release(claim, again=True)
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def _train(
+    order: SearchOrder,
+    trainer: object,
+    trials: Trials,
+    claim: Claim,
+    stop: Callable[[], bool],
+    each: Callable[[], None],
+) -> None:
+    from studies.runner.worker import TAKEN_PAUSE_SECONDS, TAKEN_TRIES
+
+    folder = RunFolder(jobs_root(order.runs), claim.digest)
+    before = outcome_mark(folder)
+    run_job, taken = trainer.run_job, trainer.JobTaken  # type: ignore[attr-defined]
+    for attempt in range(1, TAKEN_TRIES + 1):
+        try:
+            events = run_job(
+                trials.job(claim),
+                runs=jobs_root(order.runs),
+                device=order.device,
+                data_path=order.data_path,
+                cache=order.cache,
+                threads=order.threads,
+                stop=stop,
+            )
+            with closing(events):
+                for event in events:
+                    each()
+                    if event.kind == "evaluated":
+                        trials.report(claim)
+                        if trials.hopeless(claim):
+                            trials.prune(claim)
+                            return
+        except taken:
+            if attempt == TAKEN_TRIES:
+                raise
+            time.sleep(TAKEN_PAUSE_SECONDS)  # Somebody may only have asked whether the lock is held.
+            continue
+        except InputError:
+            trials.release(claim, again=True)
+            raise
+        except Exception as error:
+            traceback.print_exc()
+            mark_failed(folder, f"{type(error).__name__}: {error}")
+        break
+    outcome = folder.outcome()
+    if outcome is not None and (outcome.status != "failed" or outcome_mark(folder) != before):
+        trials.settle(claim)
+    elif stop():
+        trials.release(claim, again=True)
+    else:
+        mark_failed(folder, "the training ended without an outcome")
+        trials.settle(claim)
+
+
+# --- the searches of a study ------------------------------------------------------------------------------------------
+
+
+class Place(Node):
+    """Where and how trials are trained: the part of an order that is the same for every search of a command."""
+
+    runs: Path
+    workers: int
+    device: Literal["cpu", "cuda"]
+    gpus: tuple[str, ...]
+    threads: int
+    data_path: Path | None
+    trainer: str
+    launcher: str
+
+
+def check_searches(study: Study, plan: Plan, launcher_name: str, trials: int | None) -> None:
+    """Raises InputError for what cannot be asked of this study's searches."""
+    if not study.searches:
+        if trials is not None:
+            raise InputError(f"--trials: {study.name} searches nothing")
+        return
+    if launcher_name not in LAUNCHED_BY:
+        raise InputError(f"--launcher {launcher_name}: searches run with {' or '.join(LAUNCHED_BY)}")
+    taken = {search.seed for search in study.searches} & set(plan.seeds)
+    if taken:
+        raise InputError(f"--seeds: {min(taken)} is the seed that searches choose by, judge by others")
+    baseline_of(plan)
+
+
+def recorded(study: Study, plan: Plan, runs: Path) -> dict[str, Sweep]:
+    """The records of this study's searches in this setting, by name, those of the same base and ranges."""
+    base = baseline_of(plan).config
+    found = {
+        search.name: (search, read_sweep(runs, plan.study, plan.setting, search.name)) for search in study.searches
+    }
+    return {name: sweep for name, (search, sweep) in found.items() if sweep and sweep.key == key_of(search, base)}
+
+
+def searched(
+    study: Study,
+    plan: Plan,
+    place: Place,
+    *,
+    trials: int | None,
+    stop: Callable[[], bool],
+    prepare: Callable[[], None],
+    console: Console,
+) -> Plan | None:
+    """Runs the searches one after the other and returns the plan with what they chose; None once `stop()` was true.
+
+    A search that has its trials is not run again. `prepare` is called before one that is. Raises `SearchGaveUp`, and
+    what launchers raise.
+    """
+    there = recorded(study, plan, place.runs)
+    chosen = []
+    for search in study.searches:
+        budget = trials or search.trials
+        sweep = there.get(search.name)
+        if sweep is None or len(sweep.ended) < budget:
+            prepare()
+            sweep = _searched(search, plan, place, budget, stop, console)
+        if stop():
+            return None
+        choice = choice_of(sweep)
+        if choice is None:
+            raise SearchGaveUp(f"search {search.name}: no trial came to a result, {_how_they_ended(sweep)}")
+        _say(console, f"{search.name}: best of {choice.trials} trials is {_values(choice.values)}")
+        chosen.append(choice)
+    return with_searched(plan, study, chosen)
+
+
+def _searched(
+    search: Search, plan: Plan, place: Place, budget: int, stop: Callable[[], bool], console: Console
+) -> Sweep:
+    from studies.runner.importance import importances
+
+    order = SearchOrder(
+        study=plan.study,
+        setting=plan.setting,
+        search=search,
+        base=baseline_of(plan).config,
+        trials=budget,
+        failures=FAILURES,
+        cache=place.runs / "cache",
+        **place.model_dump(exclude={"launcher"}),
+    )
+    order = SearchOrder(**{**dict(order), "failures": FAILURES + order.queue().failed()})
+    watch = _Watch(order, console)
+    try:
+        launcher(place.launcher).run(order, stop=stop, tick=watch.look, say=watch.say)
+    finally:
+        watch.look(now=True)
+    sweep = watch.sweep
+    if stop():
+        return sweep
+    if len(sweep.ended) < budget:
+        raise SearchGaveUp(f"search {search.name} gave up: {_how_they_ended(sweep)}; logs are in the run folders")
+    sweep = Sweep(**{**dict(sweep), "importances": importances(sweep)})
+    write_sweep(place.runs, sweep)
+    return sweep
+
+
+class _Watch:
+    """Says how trials end and keeps the search's record up to date."""
+
+    def __init__(self, order: SearchOrder, console: Console) -> None:
+        self.order, self.console = order, console
+        self.trials = order.queue()
+        self.sweep = self.trials.sweep()
+        self.said = {trial.number for trial in self.sweep.trials if trial.state != "running"}
+        self.looked = self.began = time.monotonic()
+        left = max(0, order.trials - len(self.sweep.ended))
+        self.say(f"search {order.search.name}: {len(self.sweep.ended)} trials ended, {left} to go")
+
+    def say(self, line: str) -> None:
+        _say(self.console, f"[{_clock(time.monotonic() - self.began)}] {line}")
+
+    def look(self, now: bool = False) -> None:
+        """Takes in what happened, at most once a second unless `now`."""
+        if not now and time.monotonic() - self.looked < LOOK_SECONDS:
+            return
+        self.looked = time.monotonic()
+        self.sweep = self.trials.sweep()
+        new = [trial for trial in self.sweep.trials if trial.state != "running" and trial.number not in self.said]
+        for trial in new:
+            self.said.add(trial.number)
+            self.say(self._sentence(trial))
+        if new or now:
+            write_sweep(self.order.runs, self.sweep)
+
+    def _sentence(self, trial: Trial) -> str:
+        last = trial.measured[-1] if trial.measured else None
+        value = f"{self.sweep.metric} {last[1]:.4g} at iteration {last[0]}" if last else "nothing measured"
+        best = self.sweep.best
+        mark = ", the best so far" if best is not None and best.number == trial.number else ""
+        count = f"{len(self.sweep.ended)}/{self.order.trials}"
+        name = f"{self.order.search.name} trial {trial.number}"
+        return f"{trial.state:9} {name}: {value}{mark} ({_values(trial.values)}; {count})"
+
+
+def _how_they_ended(sweep: Sweep) -> str:
+    counts = {state: sum(trial.state == state for trial in sweep.trials) for state in (*ENDED, "failed")}
+    return ", ".join(f"{count} {state}" for state, count in counts.items() if count) or "none ended"
+
+
+def _values(values: dict[str, float]) -> str:
+    return ", ".join(f"{path.removeprefix('optimizers.')} {value:.3g}" for path, value in values.items())
+
+
+def _say(console: Console, line: str) -> None:
+    console.print(Text(line), soft_wrap=True, highlight=False)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f"{minutes:02d}:{rest:02d}"
+
+
+def print_searches(
+    study: Study, plan: Plan, seconds: float | None, *, runs: Path, trials: int | None, workers: int, console: Console
+) -> None:
+    """What a dry run says of searches: what they seek, how many trials are there, and for how long the rest would go.
+
+    `seconds` is what a run of the baseline takes; trials that are given up take less.
+    """
+    from studies.runner.progress import span
+
+    there = recorded(study, plan, runs)
+    for search in study.searches:
+        budget = trials or search.trials
+        sweep = there.get(search.name)
+        left = max(0, budget - (len(sweep.ended) if sweep else 0))
+        base = baseline_of(plan).config
+        time_left = "an unknown time" if seconds is None else f"at most about {span(-(-left // workers) * seconds)}"
+        time_left = "no time" if left == 0 else time_left
+        console.print(
+            f"search {search.name} ({search.title}), before the runs: {budget} trials on seed {search.seed}, {left} to "
+            f"train, {time_left}; then {search.variant} with {len(plan.seeds)} seeds",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+        for parameter in search.parameters:
+            low, high = parameter.ends(base)
+            scale = ", log scale" if parameter.log else ""
+            console.print(
+                f"    {parameter.path} from {low:g} to {high:g}{scale}: {parameter.why}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+
+
+@click.command()
+@click.argument("order_file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("name")
+@click.option("--follow-parent", is_flag=True, help="Stop when stdin ends.")
+def main(order_file: Path, name: str, follow_parent: bool) -> None:
+    """Works off the search in ORDER_FILE as worker NAME."""
+    from studies.runner.worker import serve
+
+    serve(SearchOrder.model_validate_json(order_file.read_text()), name, follow_parent)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,286 @@
+"""The trials of one search, held by Optuna in a journal that any number of workers share.
+
+Optuna proposes and judges, the run folders stay the truth about numbers. Every claim is made under one lock, so that
+the budget holds exactly and a trial has one worker. A trial whose worker is gone goes on with the next one that claims:
+same number, same values, same folder with its checkpoint.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+
+import optuna
+from filelock import FileLock
+from optuna.distributions import FloatDistribution
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.pruners import MedianPruner
+from optuna.samplers import TPESampler
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+from scipy.stats.qmc import LatinHypercube
+
+from ablations import patch
+from ablations.search import Search
+from core.config import AnyConfig, Job
+from core.events import Evaluated
+from core.folder import RunFolder
+from studies import sweeps
+from studies.plan import jobs_root
+from studies.runner.queue import Claim
+from studies.runner.tasks import final_value, is_held
+from studies.sweeps import Proposal, Sweep, key_of
+
+COMPLETE_BEFORE_PRUNING = 4
+"""The median of fewer complete trials says too little to give one up by."""
+
+
+class Trials:
+    """One search over `base`, at most `budget` ended trials and `failures` failed ones."""
+
+    def __init__(
+        self, runs: Path, study: str, setting: str, search: Search, base: AnyConfig, *, budget: int, failures: int
+    ) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.search, self.base, self.budget, self.failures = search, base, budget, failures
+        self._names = study, setting
+        self._jobs = jobs_root(runs)
+        folder = runs / "queue"
+        self._workers = folder / f"{study}.workers"
+        self._workers.mkdir(parents=True, exist_ok=True)
+        self._claiming = FileLock(folder / f"{study}.{setting}.search.lock")
+        self._storage = JournalStorage(JournalFileBackend(str(folder / f"{study}.{setting}.search.journal")))
+        self._key = key_of(search, base)
+        self._study = optuna.create_study(
+            storage=self._storage,
+            study_name=f"{search.name}-{self._key}",
+            direction="minimize",
+            load_if_exists=True,
+            pruner=MedianPruner(
+                n_startup_trials=COMPLETE_BEFORE_PRUNING,
+                n_warmup_steps=math.ceil(search.prune_from * base.iterations),
+            ),
+        )
+        self._study_id = self._storage.get_study_id_from_name(self._study.study_name)
+        self._ranges = {parameter.path: parameter.ends(base) for parameter in search.parameters}
+
+    # --- what a worker does -------------------------------------------------------------------------------------------
+
+    def worker_lock(self, worker: str) -> Path:
+        """The file that a worker holds locked for as long as it lives."""
+        return self._workers / f"{worker}.lock"
+
+    def claim(self, worker: str) -> Claim | None:
+        """A trial that its worker left, else a new one; None when the budget is used or in others' hands."""
+        with self._claiming:
+            for trial in self._left():
+                if set(trial.params) != set(self._ranges):
+                    self._end(trial.number, TrialState.FAIL, None)  # Killed while it was being proposed.
+                    continue
+                return self._signed(trial.number, worker)
+            if self._room() <= 0:
+                return None
+            return self._signed(self._proposed(), worker)
+
+    def job(self, claim: Claim) -> Job:
+        """What the trial trains."""
+        return self._job(self._trial(claim.number))
+
+    def report(self, claim: Claim) -> None:
+        """Tells Optuna the evaluations in the trial's folder that it does not know yet."""
+        known = self._trial(claim.number).intermediate_values
+        for iteration, value in measured(RunFolder(self._jobs, claim.digest)):
+            if iteration not in known:
+                with suppress(UpdateFinishedTrialError):
+                    self._storage.set_trial_intermediate_value(self._id(claim.number), iteration, value)
+
+    def hopeless(self, claim: Claim) -> bool:
+        """Whether the trial is worse, at its last evaluation, than the median of the complete trials there."""
+        trial = self._trial(claim.number)
+        ends = trial.last_step == self.base.iterations
+        return not ends and self._study.pruner.prune(self._study, trial)
+
+    def prune(self, claim: Claim) -> None:
+        """Gives the trial up; its folder stays without an outcome."""
+        values = self._trial(claim.number).intermediate_values
+        self._end(claim.number, TrialState.PRUNED, values[max(values)] if values else None)
+
+    def settle(self, claim: Claim) -> None:
+        """Tells how the job ended, as its folder says: its last metric, inf (the worst) where it diverged, or FAIL."""
+        folder = RunFolder(self._jobs, claim.digest)
+        outcome, value = folder.outcome(), final_value(folder)
+        self.report(claim)
+        if outcome is None or outcome.status == "failed":
+            self._end(claim.number, TrialState.FAIL, None)
+        else:
+            ended = outcome.status == "finished" and value is not None
+            self._end(claim.number, TrialState.COMPLETE, value if ended else math.inf)
+
+    # --- what a launcher asks -----------------------------------------------------------------------------------------
+
+    def release(self, claim: Claim, *, again: bool) -> None:
+        """Gives up a claim that came to no result: `again` leaves the trial to the next worker, else it has failed."""
+        if not again:
+            self._end(claim.number, TrialState.FAIL, None)
+            return
+        with suppress(UpdateFinishedTrialError):
+            self._storage.set_trial_user_attr(self._id(claim.number), "worker", "")
+
+    def held_by(self, worker: str) -> Claim | None:
+        """What this worker is training."""
+        for trial in self._all(TrialState.RUNNING):
+            if trial.user_attrs.get("worker") == worker:
+                return Claim(trial.number, str(trial.user_attrs["job"]))
+        return None
+
+    def completed_by(self, worker: str) -> int:
+        """How many results this worker has brought."""
+        ended = self._all(TrialState.COMPLETE, TrialState.PRUNED)
+        return sum(trial.user_attrs.get("worker") == worker for trial in ended)
+
+    def release_orphans(self) -> list[str]:
+        """None: a trial that its worker left is claimed as it stands."""
+        return []
+
+    def waiting(self, wanted: Collection[str] = ()) -> list[str]:
+        """One entry for each trial that a worker could claim now."""
+        left = [f"trial {trial.number}" for trial in self._left()]
+        return [*left, *("new" for _ in range(self._room()))]
+
+    def running(self, wanted: Collection[str] = ()) -> list[str]:
+        """The jobs of the trials that are claimed, by whomever."""
+        left = {trial.number for trial in self._left()}
+        return [str(t.user_attrs.get("job")) for t in self._all(TrialState.RUNNING) if t.number not in left]
+
+    # --- what is recorded ---------------------------------------------------------------------------------------------
+
+    def ended(self) -> int:
+        """How many trials count against the budget."""
+        return len(self._all(TrialState.COMPLETE, TrialState.PRUNED))
+
+    def failed(self) -> int:
+        """How many trials failed: they say nothing about their values and do not count."""
+        return len(self._all(TrialState.FAIL))
+
+    def sweep(self) -> Sweep:
+        """All trials as they stand, without importances."""
+        study, setting = self._names
+        plain = self.base.model_dump(mode="json")
+        return Sweep(
+            study=study,
+            setting=setting,
+            key=self._key,
+            search=self.search,
+            metric=self.base.evaluation.metric.kind,
+            iterations=self.base.iterations,
+            ranges=self._ranges,
+            base={path: float(patch.lookup(plain, path)) for path in self._ranges},
+            trials=tuple(self._record(trial) for trial in self._all() if "job" in trial.user_attrs),
+        )
+
+    def _record(self, trial: FrozenTrial) -> sweeps.Trial:
+        folder = RunFolder(self._jobs, str(trial.user_attrs["job"]))
+        events = folder.events()
+        state: sweeps.TrialState = "running"
+        match trial.state:
+            case TrialState.COMPLETE:
+                state = "complete" if trial.value is not None and math.isfinite(trial.value) else "diverged"
+            case TrialState.PRUNED:
+                state = "pruned"
+            case TrialState.FAIL:
+                state = "failed"
+        return sweeps.Trial(
+            number=trial.number,
+            state=state,
+            proposal=self._proposal(trial.number),
+            values={path: float(trial.params[path]) for path in self._ranges},
+            digest=folder.digest,
+            measured=tuple(sorted(trial.intermediate_values.items())),
+            seconds=events[-1].seconds if events else 0.0,
+        )
+
+    # --- within the lock ----------------------------------------------------------------------------------------------
+
+    def _left(self) -> list[FrozenTrial]:
+        """Running trials that nobody trains: no live worker has signed, and their folder is free."""
+        return [trial for trial in self._all(TrialState.RUNNING) if not self._is_trained(trial)]
+
+    def _is_trained(self, trial: FrozenTrial) -> bool:
+        worker, job = trial.user_attrs.get("worker"), trial.user_attrs.get("job")
+        if worker and is_held(self.worker_lock(str(worker))):
+            return True
+        return job is not None and is_held(RunFolder(self._jobs, str(job)).lock_file)
+
+    def _room(self) -> int:
+        """How many more trials the budget lets begin."""
+        if self.failed() >= self.failures:
+            return 0
+        return max(0, self.budget - self.ended() - len(self._all(TrialState.RUNNING)))
+
+    def _proposed(self) -> int:
+        """Begins a new trial and returns its number."""
+        number = len(self._all())
+        waiting = self._all(TrialState.WAITING)
+        if not waiting and self._proposal(number) != "estimator":
+            self._study.enqueue_trial(self._design(number))
+        # A generator of its own for each trial: the proposals after an interruption are not those before it again.
+        self._study.sampler = TPESampler(
+            n_startup_trials=1, multivariate=True, constant_liar=True, seed=self.search.seed * 10_000 + number
+        )
+        scales = {parameter.path: parameter.log for parameter in self.search.parameters}
+        ranges = {path: FloatDistribution(*ends, log=scales[path]) for path, ends in self._ranges.items()}
+        return int(self._study.ask(ranges).number)
+
+    def _proposal(self, number: int) -> Proposal:
+        return "the base" if number == 0 else "hypercube" if number < self.search.startup else "estimator"
+
+    def _design(self, number: int) -> dict[str, float]:
+        """The base's own values first, moved to the range's end where they lie outside; then a Latin hypercube."""
+        plain = self.base.model_dump(mode="json")
+        if number == 0:
+            own = {path: float(patch.lookup(plain, path)) for path in self._ranges}
+            return {path: min(max(value, self._ranges[path][0]), self._ranges[path][1]) for path, value in own.items()}
+        hypercube = LatinHypercube(len(self._ranges), rng=self.search.seed, optimization="random-cd")
+        shares = hypercube.random(self.search.startup - 1)[number - 1]
+        return {
+            parameter.path: placed(float(share), *self._ranges[parameter.path], log=parameter.log)
+            for parameter, share in zip(self.search.parameters, shares, strict=True)
+        }
+
+    def _signed(self, number: int, worker: str) -> Claim:
+        digest = self._job(self._trial(number)).digest
+        self._storage.set_trial_user_attr(self._id(number), "job", digest)
+        self._storage.set_trial_user_attr(self._id(number), "worker", worker)
+        return Claim(number, digest)
+
+    def _job(self, trial: FrozenTrial) -> Job:
+        return Job(config=self.search.applied(self.base, trial.params), seed=self.search.seed)
+
+    def _all(self, *states: TrialState) -> list[FrozenTrial]:
+        return list(self._storage.get_all_trials(self._study_id, deepcopy=False, states=states or None))
+
+    def _trial(self, number: int) -> FrozenTrial:
+        return self._storage.get_trial(self._id(number))
+
+    def _id(self, number: int) -> int:
+        return int(self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number))
+
+    def _end(self, number: int, state: TrialState, value: float | None) -> None:
+        # Another runner may have taken this worker for dead; the first word counts.
+        with suppress(UpdateFinishedTrialError):
+            self._storage.set_trial_state_values(self._id(number), state, None if value is None else [value])
+
+
+def measured(folder: RunFolder) -> list[tuple[int, float]]:
+    """The finite (iteration, value) of the job's own metric, the first it measures, each iteration once, in order."""
+    events = [event for event in folder.events() if isinstance(event, Evaluated)]
+    mine = {event.iteration: event.value for event in events if event.metric == events[0].metric}
+    return sorted((iteration, value) for iteration, value in mine.items() if math.isfinite(value))
+
+
+def placed(share: float, low: float, high: float, *, log: bool) -> float:
+    """The value at this share of a range."""
+    return float(low * (high / low) ** share) if log else low + share * (high - low)

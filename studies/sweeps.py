@@ -1,0 +1,165 @@
+"""What a search found, as a file that needs neither optuna nor torch to be read.
+
+`<runs>/sweeps/<study>/<setting>/<search>.json` is written whole whenever a trial has ended. The journal beside the
+queue stays the truth about trials, run folders about their numbers; a trial's folder is that of any job.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from ablations.search import Search
+from core.config import AnyConfig, Job, Node
+from core.errors import InputError
+from core.folder import write_whole
+from studies.plan import Plan, PlannedVariant, Searched
+
+TrialState = Literal["running", "complete", "pruned", "diverged", "failed"]
+Proposal = Literal["the base", "hypercube", "estimator"]
+ENDED: tuple[TrialState, ...] = ("complete", "pruned", "diverged")
+"""The states that count as a trial of the budget."""
+
+
+class Trial(Node):
+    """One trial. `values` are by config path, `measured` the finite (iteration, metric) of its evaluations in order.
+
+    `seconds` of training went by until its last event.
+    """
+
+    number: int
+    state: TrialState
+    proposal: Proposal
+    values: dict[str, float]
+    digest: str
+    measured: tuple[tuple[int, float], ...] = ()
+    seconds: float = 0.0
+
+    def at(self, iteration: int) -> float | None:
+        """The metric at an iteration, None where it was not measured."""
+        return dict(self.measured).get(iteration)
+
+
+class Importance(Node):
+    """The share of the variance of log(metric) that fANOVA (Hutter et al. 2014) gives a parameter by itself and with
+    others, of `trials` trials at `iteration`; `low` and `high` are quantiles (2.5%, 97.5%) over resampled trials.
+
+    A forest fitted to few points is a rough guide: an interval that holds nearly everything says so.
+    """
+
+    path: str
+    iteration: int
+    trials: int
+    share: float
+    low: float
+    high: float
+
+
+class Sweep(Node):
+    """One search in one setting. `key` tells two searches of one name apart whose base, ranges or seed differ."""
+
+    study: str
+    setting: str
+    key: str
+    search: Search
+    metric: str
+    iterations: int
+    ranges: dict[str, tuple[float, float]]
+    base: dict[str, float]
+    trials: tuple[Trial, ...]
+    importances: tuple[Importance, ...] = ()
+
+    @property
+    def ended(self) -> tuple[Trial, ...]:
+        """The trials that count: complete, pruned and diverged ones."""
+        return tuple(trial for trial in self.trials if trial.state in ENDED)
+
+    @property
+    def complete(self) -> tuple[Trial, ...]:
+        """The complete trials, the best first."""
+        there = [trial for trial in self.trials if trial.state == "complete" and trial.at(self.iterations) is not None]
+        return tuple(sorted(there, key=lambda trial: (trial.at(self.iterations) or 0.0, trial.number)))
+
+    @property
+    def best(self) -> Trial | None:
+        """The complete trial with the least metric at the last iteration."""
+        return self.complete[0] if self.complete else None
+
+    @property
+    def common_iteration(self) -> int | None:
+        """The last iteration that every complete or pruned trial measured; None where there is none."""
+        there = [{i for i, _ in trial.measured} for trial in self.trials if trial.state in ("complete", "pruned")]
+        return max(set.intersection(*there), default=None) if there else None
+
+    def at_edge(self, path: str, share: float = 0.05) -> Literal["low", "high"] | None:
+        """Whether the best trial's value lies within this share of the range's length from one of its ends."""
+        if self.best is None:
+            return None
+        place = self.place(path, self.best.values[path])
+        return "low" if place < share else "high" if place > 1 - share else None
+
+    def place(self, path: str, value: float) -> float:
+        """Where a value lies in its range, 0 at the low end, 1 at the high one, on the scale that is searched."""
+        low, high = self.ranges[path]
+        if next(p for p in self.search.parameters if p.path == path).log:
+            return math.log(value / low) / math.log(high / low)
+        return (value - low) / (high - low)
+
+
+def key_of(search: Search, base: AnyConfig) -> str:
+    """The identity of a search: its base config, what it seeks and how, but not for how long."""
+    plain = search.model_dump(
+        mode="json", exclude={"title": True, "trials": True, "parameters": {"__all__": {"title", "why"}}}
+    )
+    canonical = json.dumps([plain, Job(config=base, seed=search.seed).digest], sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:8]
+
+
+def sweep_file(runs: Path, study: str, setting: str, search: str) -> Path:
+    """Where the record of a search is."""
+    return runs / "sweeps" / study / setting / f"{search}.json"
+
+
+def write_sweep(runs: Path, sweep: Sweep) -> None:
+    """Writes the record whole."""
+    file = sweep_file(runs, sweep.study, sweep.setting, sweep.search.name)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(file, (sweep.model_dump_json(indent=1) + "\n").encode())
+
+
+def read_sweep(runs: Path, study: str, setting: str, search: str) -> Sweep | None:
+    """The record of a search, None where there is none. Raises InputError when it was written for another schema."""
+    file = sweep_file(runs, study, setting, search)
+    if not file.exists():
+        return None
+    try:
+        return Sweep.model_validate_json(file.read_text())
+    except ValidationError as error:
+        raise InputError(f"{file} is no sweep of this version ({error.error_count()} errors): move it away") from None
+
+
+def baseline_of(plan: Plan) -> PlannedVariant:
+    """What searches start from. Raises InputError for a plan that has it not."""
+    baseline = plan.variant("baseline")
+    if baseline is None:
+        raise InputError(f"{plan.study} has no baseline to search around in this plan")
+    return baseline
+
+
+def choice_of(sweep: Sweep) -> Searched | None:
+    """What the search chose, as a plan records it; None while no trial is complete."""
+    best = sweep.best
+    if best is None:
+        return None
+    return Searched(
+        search=sweep.search.name,
+        variant=sweep.search.variant,
+        trials=len(sweep.ended),
+        trial=best.number,
+        values=best.values,
+    )
