@@ -1,0 +1,212 @@
+"""Effects: ratios between two arms, with intervals and p-values; and families of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import t as student
+from scipy.stats import ttest_ind
+from statsmodels.stats.multitest import multipletests
+
+from reports.stats.arms import Rate, half_width, wilson
+from reports.stats.sign_flips import sign_flip_p, signed_rank_p, smallest_sign_flip_p
+
+
+@dataclass(frozen=True)
+class Effect:
+    """The paired ratio after / before over `n` seeds that both arms ended; below 1 is better.
+
+    `ratio` is the geometric mean. `low` and `high` are None for one pair and wherever a run diverged: a ratio to
+    infinity has no interval. `p` is the exact two-sided sign-flip p, `p_floor` the smallest that n pairs can give,
+    `t_p` that of the paired t-test of the log-ratios. `log_sd` is the standard deviation of the log-ratios.
+
+    `median_ratio` and `rank_p`, the exact signed-rank p, are there with diverged runs too. A pair is then ordered by
+    what happened: infinite where only `after` diverged, 0 where only `before` did, 1, a tie, where both did.
+    """
+
+    n: int
+    ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    p_floor: float | None = None
+    log_sd: float | None = None
+    diverged_before: int = 0
+    diverged_after: int = 0
+    t_p: float | None = None
+    median_ratio: float | None = None
+    rank_p: float | None = None
+
+    @property
+    def diverged(self) -> int:
+        """Diverged runs in both arms."""
+        return self.diverged_before + self.diverged_after
+
+    @property
+    def rate_before(self) -> Rate | None:
+        """How often the arm without the change diverged, Wilson's 95% interval; None without pairs."""
+        return wilson(self.diverged_before, self.n)
+
+    @property
+    def rate_after(self) -> Rate | None:
+        """How often the arm with the change diverged, Wilson's 95% interval; None without pairs."""
+        return wilson(self.diverged_after, self.n)
+
+
+def paired_effect(before: ArrayLike, after: ArrayLike, level: float = 0.95) -> Effect:
+    """The effect of going from `before` to `after`, paired by position."""
+    b, a = np.asarray(before, dtype=float), np.asarray(after, dtype=float)
+    if b.shape != a.shape:
+        raise ValueError(f"arms are paired by position: {b.shape} and {a.shape} do not match")
+    both = ~(np.isnan(b) | np.isnan(a))
+    b, a = b[both], a[both]
+    n = int(b.size)
+    gone_before, gone_after = int(np.isinf(b).sum()), int(np.isinf(a).sum())
+    if n == 0 or (b <= 0).any() or (a <= 0).any():
+        return Effect(n, diverged_before=gone_before, diverged_after=gone_after)
+    logs = log_ratios(b, a)
+    median, rank_p = median_of_logs(logs), signed_rank_p(logs)
+    if gone_before or gone_after:
+        return Effect(
+            n,
+            diverged_before=gone_before,
+            diverged_after=gone_after,
+            median_ratio=median,
+            rank_p=rank_p,
+        )
+    centre, half = float(logs.mean()), half_width(logs, level)
+    return Effect(
+        n=n,
+        ratio=float(np.exp(centre)),
+        low=None if half is None else float(np.exp(centre - half)),
+        high=None if half is None else float(np.exp(centre + half)),
+        p=sign_flip_p(logs),
+        p_floor=smallest_sign_flip_p(n),
+        log_sd=float(logs.std(ddof=1)) if n > 1 else None,
+        t_p=paired_t_p(logs),
+        median_ratio=median,
+        rank_p=rank_p,
+    )
+
+
+def log_ratios(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.float64]:
+    """log(after / before) of positive values, where two infinities are a tie."""
+    logs = np.zeros(before.shape)
+    apart = ~(np.isinf(before) & np.isinf(after))
+    logs[apart] = np.log(after[apart]) - np.log(before[apart])
+    return logs
+
+
+def median_of_logs(logs: NDArray[np.float64]) -> float | None:
+    """The median ratio; None where it lies half-way between 0 and infinity."""
+    low, high = np.sort(logs)[[(logs.size - 1) // 2, logs.size // 2]]
+    if np.isneginf(low) and np.isposinf(high):
+        return None
+    return float(np.exp((low + high) / 2))
+
+
+def paired_t_p(logs: NDArray[np.float64]) -> float | None:
+    """Two-sided p of the one-sample t-test of a mean of 0; None below two values."""
+    if logs.size < 2:
+        return None
+    return two_sided_p(float(logs.mean()), float(logs.std(ddof=1) / np.sqrt(logs.size)), logs.size - 1)
+
+
+def two_sided_p(estimate: float, standard_error: float, df: float) -> float:
+    """Two-sided p of an estimate over its standard error, by Student's t; without spread 0, or 1 for no effect."""
+    if standard_error == 0:
+        return 1.0 if estimate == 0 else 0.0
+    return float(2 * student.sf(abs(estimate) / standard_error, df))
+
+
+@dataclass(frozen=True)
+class UnpairedEffect:
+    """The ratio after / before of two arms that share no seeds, by geometric means; `df` is Welch's.
+
+    `low`, `high` and `p` are None where an arm has one run; all but the counts are None where a run diverged.
+    """
+
+    n_before: int
+    n_after: int
+    ratio: float | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    df: float | None = None
+    diverged_before: int = 0
+    diverged_after: int = 0
+
+
+def unpaired_effect(before: ArrayLike, after: ArrayLike, level: float = 0.95) -> UnpairedEffect:
+    """The effect of going from `before` to `after`, Welch's interval of the difference of mean logs."""
+    b, a = np.asarray(before, dtype=float), np.asarray(after, dtype=float)
+    b, a = b[~np.isnan(b)], a[~np.isnan(a)]
+    gone = int(np.isinf(b).sum()), int(np.isinf(a).sum())
+    if not b.size or not a.size or any(gone) or (b <= 0).any() or (a <= 0).any():
+        return UnpairedEffect(b.size, a.size, diverged_before=gone[0], diverged_after=gone[1])
+    b, a = np.log(b), np.log(a)
+    ratio = float(np.exp(a.mean() - b.mean()))
+    if min(b.size, a.size) < 2 or b.std() + a.std() == 0:
+        return UnpairedEffect(b.size, a.size, ratio)
+    test = ttest_ind(a, b, equal_var=False)
+    ends = test.confidence_interval(level)
+    return UnpairedEffect(
+        b.size, a.size, ratio, float(np.exp(ends.low)), float(np.exp(ends.high)), float(test.pvalue), float(test.df)
+    )
+
+
+def smallest_pairing_ratio(before: ArrayLike, after: ArrayLike) -> float | None:
+    """The least of before_i / after_j over every pairing of seeds: the gain of the unluckiest pair of runs.
+
+    A diverged run counts as the worst: 0 if `after` has one. None where an arm has no run, or diverged ones only.
+    """
+    b, a = np.asarray(before, dtype=float), np.asarray(after, dtype=float)
+    b, a = b[~np.isnan(b)], a[~np.isnan(a)]
+    if b.size == 0 or a.size == 0 or np.isinf(b).all() or np.isinf(a).all():
+        return None
+    return float(b.min() / a.max())
+
+
+def equivalent(effect: Effect, margin: float) -> Literal["inside", "outside", "unresolved"]:
+    """Whether the interval of a ratio lies within [1 / margin, margin], wholly beyond it, or across an end.
+
+    With a 95% interval "inside" is stricter than two one-sided tests at 0.05 (Schuirmann 1987), which ask it of a 90%
+    interval. A ratio without an interval is unresolved. Raises ValueError for a margin that is not above 1.
+    """
+    if margin <= 1:
+        raise ValueError(f"a margin is a factor above 1, not {margin:g}")
+    if effect.low is None or effect.high is None:
+        return "unresolved"
+    if 1 / margin <= effect.low and effect.high <= margin:
+        return "inside"
+    return "outside" if effect.high < 1 / margin or effect.low > margin else "unresolved"
+
+
+# --- families ---------------------------------------------------------------------------------------------------------
+
+
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """The p-values adjusted for being one family (Holm 1979): rejecting those up to 0.05 errs in 5% of families.
+
+    That holds however the tests depend on each other. None and NaN are no tests: they stay None.
+    """
+    tested = [i for i, p in enumerate(p_values) if p is not None and not np.isnan(p)]
+    adjusted: list[float | None] = [None] * len(p_values)
+    if tested:
+        found = multipletests([p_values[i] for i in tested], method="holm")[1]
+        for i, p in zip(tested, found, strict=True):
+            adjusted[i] = float(p)
+    return adjusted
+
+
+def holm_t(effects: Sequence[Effect | None]) -> list[float | None]:
+    """The paired t-tests of a family of effects, adjusted by Holm.
+
+    Where a run diverged there is no t-test, and the exact signed-rank p takes its place, so that the comparison stays
+    in the family. None for an effect with fewer than two pairs.
+    """
+    return holm([None if e is None or e.n < 2 else e.rank_p if e.diverged else e.t_p for e in effects])
