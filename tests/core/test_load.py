@@ -16,7 +16,7 @@ from core.config import Images, Rooms
 from core.data import prepare as prepare_module
 from core.data import rooms
 from core.data.images import fingerprint
-from core.data.load import load
+from core.data.load import load, load_real
 from core.errors import InputError
 
 ROOMS = Rooms(resolution=8, train=12, held_out=6, seed=2)
@@ -67,6 +67,26 @@ def test_another_set_is_another_entry(tmp_path: Path, renders: list[int], change
     renders.clear()
     load(Rooms.model_validate(ROOMS.model_dump() | change), cache=tmp_path)
     assert len(renders) == 2
+
+
+def test_the_real_set_alone_at_another_resolution_is_the_same_scenes(tmp_path: Path, renders: list[int]) -> None:
+    fine = load_real(ROOMS, 16, cache=tmp_path)
+    assert renders == [6]
+    np.testing.assert_array_equal(fine.numpy(), rooms.render(rooms.held_out_indices(6), 16, seed=2))
+    renders.clear()
+    assert torch.equal(load_real(ROOMS, 16, cache=tmp_path), fine)
+    assert renders == []
+
+
+def test_photographs_are_never_enlarged_into_a_real_set(tmp_path: Path, photographs: tuple[Path, Images]) -> None:
+    path, images = photographs
+    fine = load_real(images, 20, path=path, cache=tmp_path / "cache")
+    assert fine.shape == (5, 3, 20, 20)
+    larger = Images(resolution=21, count=images.count, fingerprint=images.fingerprint)
+    load(larger, path=path, cache=tmp_path / "cache")
+    for _ in range(2):
+        with pytest.raises(InputError, match=r"image 0.png is 24 x 20 and real images of 21 x 21 are asked for"):
+            load_real(images, 21, path=path, cache=tmp_path / "cache")
 
 
 def _truncate(path: Path) -> None:

@@ -129,7 +129,7 @@ def fine_measure() -> Measure:
 def test_more_corruption_is_further_away_at_32(fine_measure: Measure, fine_shown: np.ndarray) -> None:
     floor = fine_measure(batches(fine_shown))
     for what, (corrupt, strengths) in CORRUPTIONS.items():
-        corrupted = (corrupt(fine_shown.astype(np.float32), strength) for strength in strengths)
+        corrupted = (corrupt(fine_shown.astype(np.float32), strength) for strength in strengths[1::2])
         values = [fine_measure(batches(quantised(images))) for images in corrupted]
         assert [floor, *values] == sorted([floor, *values]), what
         assert values[-1] > 20 * floor, what

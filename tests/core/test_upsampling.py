@@ -1,0 +1,193 @@
+"""Upsampling: every method is the library's, the two conventions differ by their shift, natural is the INR itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from core import config as cfg
+from core.build import build_generator
+from core.metrics.generated import generated
+from core.metrics.upsampling import Method, Upsampled, interpolated, positions
+from core.models.generator import Generator
+from core.pixels import to_uint8
+from tests.core.conftest import small_config, smooth_images
+
+RESOLUTION = 8
+
+
+class Collected:
+    """A measure that keeps what it is given; its value says how many came before."""
+
+    def __init__(self, key: str = "collected", samples: int = 10) -> None:
+        self.key, self.samples = key, samples
+        self.images: list[Tensor] = []
+
+    def __call__(self, images: Iterator[Tensor]) -> float:
+        self.images.append(torch.cat(list(images)))
+        return float(len(self.images))
+
+
+@pytest.fixture(params=["corners", "centres"])
+def generator(request: pytest.FixtureRequest) -> Generator:
+    torch.manual_seed(0)
+    coordinates = cfg.Coordinates(low=-1.0, high=1.0, sampling=request.param)
+    return build_generator(small_config(inr=cfg.Inr(width=8, depth=3, coordinates=coordinates))).eval()
+
+
+class Plane:
+    """Stands for a generator whose images are linear in the coarse pixel index, of levels 10 x + 20 y + 11.3."""
+
+    resolution = RESOLUTION
+
+    def hypernetwork(self, latents: Tensor) -> Tensor:
+        return latents
+
+    def render_at(self, latents: Tensor, position_S: Tensor) -> Tensor:
+        levels = 10 * position_S[None, :] + 20 * position_S[:, None] + 11.3
+        return (levels / 127.5 - 1).expand(len(latents), 3, -1, -1)
+
+    def __call__(self, latents: Tensor) -> Tensor:
+        return self.render_at(latents, torch.arange(RESOLUTION, dtype=torch.float64))
+
+
+# --- where fine pixels lie --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+def test_positions_share_areas_or_samples(factor: int) -> None:
+    centres, corners = (positions(RESOLUTION, factor, convention) for convention in ("centres", "corners"))
+    assert centres.reshape(RESOLUTION, factor).mean(1).tolist() == pytest.approx(range(RESOLUTION))
+    assert corners[::factor].tolist() == list(range(RESOLUTION))
+    shift = (corners - centres).tolist()
+    assert shift == pytest.approx([(factor - 1) / (2 * factor)] * len(shift))
+    # Half a fine pixel at factor 2.
+    if factor == 2:
+        assert shift == pytest.approx([0.5 / factor] * len(shift))
+
+
+# --- interpolation ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("factor", [2, 3, 4])
+@pytest.mark.parametrize("method", ["nearest", "bilinear", "bicubic"])
+def test_centres_are_what_torch_calls_not_aligned_corners(method: Method, factor: int) -> None:
+    images = smooth_images()
+    found = interpolated(images, positions(RESOLUTION, factor, "centres"), method)
+    options = {} if method == "nearest" else {"align_corners": False}
+    expected = F.interpolate(images.double(), scale_factor=factor, mode=method, **options).clamp(0, 255)
+    # A value between two levels may be rounded to either.
+    assert (found.double() - expected).abs().max() <= 0.5 + 1e-9
+
+
+@pytest.mark.parametrize("method", ["bilinear", "bicubic"])
+def test_corners_keep_the_coarse_samples(method: Method) -> None:
+    images = smooth_images()
+    fine = interpolated(images, positions(RESOLUTION, 2, "corners"), method)
+    assert torch.equal(fine[..., ::2, ::2], images)
+    assert not torch.equal(interpolated(images, positions(RESOLUTION, 2, "centres"), method)[..., ::2, ::2], images)
+
+
+@pytest.mark.parametrize("method", ["bilinear", "bicubic"])
+def test_on_a_ramp_the_conventions_differ_by_the_shift(method: Method) -> None:
+    ramp = (16 * torch.arange(RESOLUTION, dtype=torch.uint8)).expand(1, 3, RESOLUTION, RESOLUTION)
+    centres, corners = (
+        interpolated(ramp, positions(RESOLUTION, 2, convention), method).double()
+        for convention in ("centres", "corners")
+    )
+    # A quarter of a coarse pixel of 16 levels; away from the edges, which are repeated. At a = -0.75 a cubic does not
+    # keep a line straight between samples: a quarter from each it is off by as much to either side.
+    difference = (corners - centres)[..., 4:-4]
+    assert difference.mean() == 4
+    assert difference.unique().tolist() == ([4] if method == "bilinear" else [3, 5])
+
+
+# --- natural ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_dense_grid_holds_the_training_pixels(generator: Generator) -> None:
+    latents = torch.randn(3, 8)
+    emitted = generator.hypernetwork(latents)
+    coarse = generator(latents)
+    torch.testing.assert_close(generator.render_at(emitted, torch.arange(RESOLUTION).double()), coarse)
+    fine = generator.render_at(emitted, positions(RESOLUTION, 2, "corners"))
+    torch.testing.assert_close(fine[..., ::2, ::2], coarse)
+    # Of centres that is so at an odd factor.
+    fine = generator.render_at(emitted, positions(RESOLUTION, 3, "centres"))
+    torch.testing.assert_close(fine[..., 1::3, 1::3], coarse)
+
+
+def test_the_convention_of_the_training_is_the_generators_own_dense_grid(generator: Generator) -> None:
+    latents = torch.randn(3, 8)
+    emitted = generator.hypernetwork(latents)
+    own = generator.render(emitted, 2 * RESOLUTION)
+    sampling = generator.coordinates.sampling
+    torch.testing.assert_close(generator.render_at(emitted, positions(RESOLUTION, 2, sampling)), own)
+    other = "centres" if sampling == "corners" else "corners"
+    assert (generator.render_at(emitted, positions(RESOLUTION, 2, other)) - own).abs().max() > 1e-3
+
+
+def test_batches_of_other_sizes_are_the_same_images(generator: Generator) -> None:
+    latents = torch.randn(300, 8)
+    whole = torch.cat(list(generated(generator, latents)))
+    assert torch.equal(whole, to_uint8(generator(latents)))
+    batches = list(generated(generator, latents, positions(RESOLUTION, 2, "corners")))
+    assert [len(batch) for batch in batches] == [64, 64, 64, 64, 44]
+    fine = torch.cat(batches)
+    assert fine.shape == (300, 3, 2 * RESOLUTION, 2 * RESOLUTION)
+    assert (fine[..., ::2, ::2].int() - whole.int()).abs().max() <= 1
+    averaged = torch.cat(list(generated(generator, latents[:5], positions(RESOLUTION, 4, "centres"), average=2)))
+    dense = generator.render_at(generator.hypernetwork(latents[:5]), positions(RESOLUTION, 4, "centres"))
+    assert torch.equal(averaged, to_uint8(F.avg_pool2d(dense, 2)))
+
+
+# --- the measure ------------------------------------------------------------------------------------------------------
+
+
+def test_every_method_is_measured_on_its_own_images() -> None:
+    coarse, fine = Collected(), Collected()
+    readings = list(Upsampled(2, coarse, fine)(Plane(), torch.randn(12, 8)))  # type: ignore[arg-type]
+    names = [reading.key.removeprefix("upsampled/") for reading in readings]
+    assert names == [
+        "own",
+        "natural_centres",
+        "natural_corners",
+        "bilinear_centres",
+        "bilinear_corners",
+        "bicubic_centres",
+        "bicubic_corners",
+        "nearest",
+        "natural_averaged",
+    ]
+    assert [image.shape for image in coarse.images] == [(10, 3, 8, 8)]
+    found = dict(zip(names[1:], fine.images, strict=True))
+    assert {image.shape for image in fine.images} == {(10, 3, 16, 16)}
+
+    def along_the_diagonal(name: str) -> np.ndarray:
+        return found[name][0, 0].double().diagonal().numpy()[4:-4]
+
+    # 30 levels a coarse pixel on the diagonal: 7.5 between the conventions, less what each is rounded by.
+    for method in ("natural", "bilinear", "bicubic"):
+        shift = along_the_diagonal(f"{method}_corners") - along_the_diagonal(f"{method}_centres")
+        assert shift.mean() == pytest.approx(7.5, abs=0.51)
+        difference = along_the_diagonal(f"{method}_centres") - along_the_diagonal("natural_centres")
+        np.testing.assert_allclose(difference, 0, atol=1 if method == "bilinear" else 2)
+    np.testing.assert_array_equal(found["natural_averaged"], found["natural_centres"])
+    np.testing.assert_array_equal(found["nearest"][..., ::2, ::2], coarse.images[0])
+    np.testing.assert_array_equal(found["nearest"][..., 1::2, 1::2], coarse.images[0])
+
+
+def test_a_pixel_that_is_not_finite_is_an_error() -> None:
+    class Broken(Plane):
+        def render_at(self, latents: Tensor, position_S: Tensor) -> Tensor:
+            return super().render_at(latents, position_S) * torch.where(position_S % 1 > 0, torch.nan, 1.0)
+
+    measured = Upsampled(2, Collected(), Collected())(Broken(), torch.randn(12, 8))  # type: ignore[arg-type]
+    assert next(measured).key == "upsampled/own"
+    with pytest.raises(FloatingPointError, match="not finite"):
+        next(measured)
