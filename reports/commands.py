@@ -26,6 +26,10 @@ def train_command(results: Results, designs: Sequence[DesignName] = (), only: Se
     words += [
         f"{path}={value if isinstance(value, str) else json.dumps(value)}" for path, value in plan.overrides.items()
     ]
+    budgets = {search.name: search.trials for search in results.study.searches}
+    asked = {choice.trials for choice in plan.searched if choice.trials != budgets.get(choice.search)}
+    if asked:
+        words += ["--trials", str(max(asked))]
     return wrapped(words)
 
 
@@ -56,6 +60,8 @@ def reproduce_commands(results: Results) -> list[str]:
     names = {d: [variant_name(study, subset) for subset in DESIGNS[d](study)] for d in planned_designs(results)}
     whole = [d for d in names if all(results.variant(name) for name in names[d])]
     covered = {variant.name for d in whole for name in names[d] if (variant := results.variant(name))}
+    # What searches choose comes with them, whenever the study is run.
+    covered |= {variant.name for choice in results.plan.searched if (variant := results.variant(choice.variant))}
     rest = [variant for variant in results.plan.variants if variant.name not in covered]
     commands = [train_command(results, whole)] if whole else []
     if rest:

@@ -8,13 +8,19 @@ from types import MappingProxyType
 from reports.bases import basis_sections
 from reports.layers import layer_sections
 from reports.layers_gan import layer_gan_sections
+from reports.learning_rates import learning_rate_sections
 from reports.page import Block
 from reports.sections import Report, all_sections
 
 Sections = Callable[[Report], list[Block]]
 
 LAYOUTS: Mapping[str, Sections] = MappingProxyType(
-    {"inr_layers": layer_sections, "inr_layers_gan": layer_gan_sections, "siren_vs_fourier": basis_sections}
+    {
+        "inr_layers": layer_sections,
+        "inr_layers_gan": layer_gan_sections,
+        "siren_vs_fourier": basis_sections,
+        "learning_rates": learning_rate_sections,
+    }
 )
 
 

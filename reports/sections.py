@@ -57,6 +57,8 @@ FIGURES = (
     "tradeoff.svg",
     "reconstructions.png",
     "rankings.svg",
+    "sweep.svg",
+    "importance.svg",
 )
 """Every figure that a report may have."""
 
@@ -564,6 +566,9 @@ def learning_curves(report: Report) -> list[Block]:
         for variant in best_variants(results):
             if variant.name not in colours and spare:
                 colours[variant.name] = spare.pop(0)
+    for choice in results.plan.searched:
+        if (found := results.variant(choice.variant)) is not None and found.name not in colours and spare:
+            colours[found.name] = spare.pop(0)
     if not colours:
         colours = {variant.name: colour for variant, colour in zip(results.plan.variants, spare, strict=False)}
     axes = (
@@ -621,7 +626,7 @@ def samples(report: Report) -> list[Block]:
     wanted = [(rung_label(rungs, rung, report), variant) for rung, variant in enumerate(rungs) if variant is not None]
     on_ladder = len(wanted) > 1
     if not on_ladder:
-        wanted = [(variant.title if variant.changes else "baseline", variant) for variant in results.plan.variants]
+        wanted = [(v.title if v.name != "baseline" else v.name, v) for v in results.plan.variants]
     rows = []
     absent = []
     seed = results.plan.seeds[0] if results.plan.seeds else 0
@@ -717,7 +722,9 @@ def the_setting(report: Report) -> list[Block]:
     blocks.append(
         scalings if scalings is not None else Paragraph("No number differs from the deck's or the public code's.")
     )
-    blocks += [Heading("The changes", 2), tables.changes_table(results), Heading("Protocol of the metric", 2)]
+    if results.study.changes:
+        blocks += [Heading("The changes", 2), tables.changes_table(results)]
+    blocks.append(Heading("Protocol of the metric", 2))
     protocol = tables.record_table(results, "protocol.json", "Protocol of the metric, as the runs recorded it.")
     blocks.append(protocol if protocol is not None else Paragraph("No run recorded its protocol (protocol.json)."))
     return blocks
@@ -756,17 +763,20 @@ def limits(report: Report) -> list[Block]:
         "training is not known. Where it shares nothing the intervals are valid and wider than unpaired ones.",
         *(
             ()
-            if results.study.groups
+            if results.study.groups or not results.study.changes
             else (
                 "The ladder's order is the slide's. A rung's effect is its effect on the rungs below it; in another "
                 "order it may differ, which is why add one in and leave one out stand beside it.",
             )
         ),
-        "Hyperparameters that no change names were not tuned per variant: a change may look worse for want of its own "
-        "learning rate."
-        if plan.retuned is None
-        else "Learning rates were tuned for each variant with one seed and few trials: the best is partly luck.",
     ]
+    if results.study.changes and plan.retuned is None:
+        items.append(
+            "Hyperparameters that no change names were not tuned per variant: a change may look worse for want of its "
+            "own learning rate."
+        )
+    elif plan.retuned is not None:
+        items.append("Learning rates were tuned for each variant with one seed and few trials: the best is partly luck.")
     batches = sorted({variant.config.batch_size for variant in plan.variants})
     if len(batches) > 1:
         items.append(

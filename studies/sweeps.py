@@ -46,10 +46,10 @@ class Trial(Node):
 
 
 class Importance(Node):
-    """The share of the variance of log(metric) that fANOVA (Hutter et al. 2014) gives a parameter by itself and with
-    others, of `trials` trials at `iteration`; `low` and `high` are quantiles (2.5%, 97.5%) over resampled trials.
+    """The share of the variance of log(metric) that is one parameter's own, among all parameters' own shares.
 
-    A forest fitted to few points is a rough guide: an interval that holds nearly everything says so.
+    By fANOVA (Hutter et al. 2014) of `trials` trials at `iteration`: the mean over resampled trials, `low` and `high`
+    their 2.5% and 97.5% quantiles. A forest of few points is a rough guide, and a wide interval says so.
     """
 
     path: str

@@ -42,15 +42,14 @@ def at(sweep: Sweep, iteration: int) -> list[Importance]:
     logs = np.log([worst if trial.state == "diverged" else trial.at(iteration) or worst for trial in there])
     if np.ptp(logs) == 0:
         return []
-    whole = shares(sweep, there, logs)
     draws = np.random.default_rng(0).integers(len(there), size=(DRAWS, len(there)))
     resampled = [shares(sweep, [there[i] for i in draw], logs[draw]) for draw in draws if np.ptp(logs[draw]) > 0]
     found = []
-    for path, share in whole.items():
-        low, high = np.quantile([drawn[path] for drawn in resampled], [0.025, 0.975])
-        found.append(
-            Importance(path=path, iteration=iteration, trials=len(there), share=share, low=float(low), high=float(high))
-        )
+    for path in sweep.ranges:
+        drawn = [share[path] for share in resampled]
+        low, high = (float(end) for end in np.quantile(drawn, [0.025, 0.975]))
+        share = float(np.mean(drawn))
+        found.append(Importance(path=path, iteration=iteration, trials=len(there), share=share, low=low, high=high))
     return found
 
 

@@ -1,0 +1,618 @@
+"""The report of `learning_rates`: what the searches saw, what their choices do on other seeds, and what that says of G.
+
+A search's own best value is the luckiest of its trials. What is concluded here comes from the choices trained anew, on
+seeds that no search saw; the trials tell where good rates lie, and how flat the ground is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure as Canvas
+from numpy.typing import ArrayLike
+from scipy.interpolate import LinearNDInterpolator
+from scipy.spatial import QhullError
+from scipy.stats import t as student
+
+from ablations import patch
+from reports import figures, sections, stats
+from reports.commands import train_command
+from reports.numbers import counted, factor, fixed, interval, listed, mean_sd, short
+from reports.page import Block, Bullets, Code, Column, Heading, Listing, Note, Paragraph, Strong, Table, Text
+from reports.results import Results
+from reports.sections import Report
+from reports.tables import metric_letters, metric_name
+from reports.verdicts import compare, side_of_one
+from studies.sweeps import Importance, Sweep, Trial, read_sweep
+
+ONE, SEPARATE = "best_one_rate", "best_separate"
+G_RATE, D_RATE = "optimizers.learning_rates.generator", "optimizers.learning_rates.discriminator"
+SHARED, MAPPING = "optimizers.multipliers.shared", "optimizers.multipliers.mapping"
+HEADS = {G_RATE: "rate of G", D_RATE: "rate of D", SHARED: "× shared", MAPPING: "× trunk"}
+STYLEGAN_MAPPING = 0.01
+"""The multiplier of StyleGAN's mapping network (Karras et al. 2019)."""
+
+SHOWN_TRIALS = 6
+COLOURS = "viridis"
+
+
+def learning_rate_sections(report: Report) -> list[Block]:
+    """The report from the question to the list of runs."""
+    results = report.results
+    sweeps = [
+        sweep
+        for search in results.study.searches
+        if (sweep := read_sweep(results.runs, results.plan.study, results.plan.setting, search.name)) is not None
+    ]
+    parts = (
+        sections.question,
+        partial(answer, sweeps=sweeps),
+        partial(searches, sweeps=sweeps),
+        sections.learning_curves,
+        sections.samples,
+        sections.the_setting,
+        partial(what_was_sought, sweeps=sweeps),
+        sections.cost,
+        partial(cost_of_searches, sweeps=sweeps),
+        partial(limits, sweeps=sweeps),
+        sections.missing,
+        sections.provenance,
+        sections.runs,
+    )
+    return sections.composed(report, parts)
+
+
+# --- noise and ties ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Noise:
+    """How far a run's log(metric) is from that of the same config with another seed: standard deviation, and its
+    degrees of freedom."""
+
+    log_sd: float
+    freedom: int
+
+    @property
+    def apart(self) -> float:
+        """The ratio from which on two single runs differ at the 95% level, by Student's t."""
+        return float(np.exp(student.ppf(0.975, self.freedom) * np.sqrt(2) * self.log_sd))
+
+
+def pooled_noise(arms: Sequence[ArrayLike]) -> Noise | None:
+    """Over arms of values per seed, those that are finite; None where no arm has two."""
+    logs = [np.log(x[np.isfinite(x) & (x > 0)]) for x in (np.asarray(arm, dtype=float) for arm in arms)]
+    logs = [arm for arm in logs if arm.size > 1]
+    freedom = sum(arm.size - 1 for arm in logs)
+    if freedom == 0:
+        return None
+    squares = sum(float(((arm - arm.mean()) ** 2).sum()) for arm in logs)
+    return Noise(float(np.sqrt(squares / freedom)), freedom)
+
+
+def noise_of(results: Results) -> Noise | None:
+    """Of the variants that were trained with the study's seeds."""
+    return pooled_noise([results.last(variant) for variant in results.plan.variants])
+
+
+def ties(sweep: Sweep, noise: Noise) -> list[Trial]:
+    """The complete trials that one run each cannot tell from the best one, which is among them."""
+    complete = sweep.complete
+    if not complete:
+        return []
+    bound = value_of(sweep, complete[0]) * noise.apart
+    return [trial for trial in complete if value_of(sweep, trial) <= bound]
+
+
+def value_of(sweep: Sweep, trial: Trial) -> float:
+    """The metric of a complete trial at the last iteration."""
+    value = trial.at(sweep.iterations)
+    assert value is not None
+    return value
+
+
+def among(trials: Sequence[Trial], path: str) -> tuple[float, float]:
+    """The least and the largest value of a parameter."""
+    values = [trial.values[path] for trial in trials]
+    return min(values), max(values)
+
+
+def number(value: float) -> str:
+    """A rate or a multiplier: three digits."""
+    return f"{value:.3g}"
+
+
+# --- the answer -------------------------------------------------------------------------------------------------------
+
+
+def answer(report: Report, sweeps: Sequence[Sweep]) -> list[Block]:
+    """What the re-trained choices say, with the numbers it rests on."""
+    results = report.results
+    blocks: list[Block] = [Heading("The answer")]
+    if not results.plan.searched:
+        command = f"python -m studies.run {results.plan.study} --profile {results.plan.profile}"
+        return [*blocks, Paragraph("No search has come to its end here, so there is none:"), Listing(command)]
+    by_name = {sweep.search.variant: sweep for sweep in sweeps}
+    noise = noise_of(results)
+    blocks.append(Paragraph(sentence(results, by_name, noise)))
+    items = [
+        *which_rate(results, by_name.get(ONE), noise),
+        *mapping_network(results, by_name.get(SEPARATE), noise),
+        *selection(results, by_name),
+    ]
+    blocks += [Bullets(tuple(items)), reruns(results, by_name)]
+    if report.n <= sections.PILOT:
+        blocks.append(sections.pilot_note(report))
+    return blocks
+
+
+def sentence(results: Results, sweeps: dict[str, Sweep], noise: Noise | None) -> str:
+    """The deck's two questions answered in one sentence, with what is uncertain about it."""
+    best = sweeps[ONE].best if ONE in sweeps else None
+    first = "No rate of G was found"
+    if best is not None:
+        within = ""
+        if noise is not None:
+            low, high = among(ties(sweeps[ONE], noise), G_RATE)
+            within = f" (anything tried from {number(low)} to {number(high)} could be as good, as far as one run tells)"
+        first = f"For this setting G's rate should be about {number(best.values[G_RATE])}{within}"
+    effect = compare(results, ONE, SEPARATE)
+    if effect is None or effect.ratio is None:
+        return f"{first}; whether parts of G need rates of their own was not compared."
+    said = {
+        "below": "separate rates within G are better than one, so its parts are not equivalent",
+        "above": "the separate rates that were found are worse than one, so nothing speaks for the trunk's own rate",
+    }.get(
+        side_of_one(effect),
+        "no difference between separate rates within G and one rate is resolved, so nothing here shows that the trunk "
+        "needs a rate of its own, as StyleGAN's mapping network has, and nothing rules it out within that interval",
+    )
+    return f"{first}; {said} (separate over one rate {interval(effect)}, n = {effect.n} seeds)."
+
+
+def which_rate(results: Results, sweep: Sweep | None, noise: Noise | None) -> list[Text]:
+    """The best single rate, the trials like it, and what it brings over the profile's."""
+    if sweep is None or sweep.best is None:
+        return []
+    best = sweep.best
+    told = [
+        f"{HEADS[path]} {number(value)} ({factor(value / sweep.base[path])} times the profile's "
+        f"{number(sweep.base[path])}{edge(sweep, path)})"
+        for path, value in best.values.items()
+    ]
+    text = f" {listed(told)}, the best of {len(sweep.ended)} trials on seed {sweep.search.seed}."
+    if noise is not None:
+        tied = ties(sweep, noise)
+        spans = [f"{HEADS[path]} {' to '.join(map(number, among(tied, path)))}" for path in best.values]
+        text += (
+            f" {counted(len(tied) - 1, 'other trial')} cannot be told from it by one run each (their ratio is below "
+            f"{factor(noise.apart)}); together they span {listed(spans)}."
+        )
+    effect = compare(results, "baseline", ONE)
+    text += f" Re-trained, its ratio to the profile's own rates is {interval(effect)}: {verdict(effect)}."
+    return [(Strong("Which rate for G?"), text)]
+
+
+def mapping_network(results: Results, sweep: Sweep | None, noise: Noise | None) -> list[Text]:
+    """What a rate of their own brings to parts of G."""
+    if sweep is None or sweep.best is None:
+        return []
+    best = sweep.best
+    told = [f"{HEADS[path]} {number(value)}{edge(sweep, path)}" for path, value in best.values.items()]
+    text = f" The separate search chose {listed(told)}."
+    if noise is not None:
+        tied = ties(sweep, noise)
+        low, high = among(tied, MAPPING)
+        there = "inside" if low <= STYLEGAN_MAPPING <= high else "outside"
+        text += (
+            f" The {counted(len(tied), 'trial')} that one run each cannot tell apart from the best, itself included, "
+            f"multiply the trunk's rate by {number(low)} to {number(high)}; StyleGAN's {STYLEGAN_MAPPING:g} for its "
+            f"mapping network lies {there} of that."
+        )
+    effect = compare(results, ONE, SEPARATE)
+    text += f" Re-trained, separate over one rate is {interval(effect)}: {verdict(effect)}."
+    return [(Strong("Is it equivalent to the mapping network?"), text)]
+
+
+def edge(sweep: Sweep, path: str) -> str:
+    """A warning where the best lies at the end of its range."""
+    found = sweep.at_edge(path)
+    return "" if found is None else f", at the {found} edge of its range: the optimum may lie beyond"
+
+
+def verdict(effect: stats.Effect | None) -> str:
+    """What a paired ratio of two choices says."""
+    if effect is None or effect.n == 0:
+        return "not compared"
+    if effect.diverged:
+        return f"{counted(effect.diverged, 'run')} diverged, so there is no ratio"
+    return {"below": "better", "above": "worse"}.get(side_of_one(effect), "the difference is not resolved")
+
+
+def selection(results: Results, sweeps: dict[str, Sweep]) -> list[Text]:
+    """How much better the search saw its choice than other seeds do."""
+    items = []
+    for choice in results.plan.searched:
+        sweep, variant = sweeps.get(choice.variant), results.variant(choice.variant)
+        if sweep is None or sweep.best is None or variant is None:
+            continue
+        again = stats.geometric_mean(results.last(variant))
+        if again is None:
+            continue
+        seen = value_of(sweep, sweep.best)
+        ratio = stats.Effect(
+            again.n,
+            again.centre / seen,
+            None if again.low is None else again.low / seen,
+            None if again.high is None else again.high / seen,
+        )
+        items.append(f"{choice.variant} {interval(ratio)}")
+    if not items:
+        return []
+    return [
+        (
+            Strong("Selection."),
+            f" A search's best value is the luckiest of its trials. Re-trained mean over that value: "
+            f"{'; '.join(items)} (geometric means over seeds with Student-t intervals; above 1 the search was too "
+            "optimistic).",
+        )
+    ]
+
+
+def reruns(results: Results, sweeps: dict[str, Sweep]) -> Table:
+    """The variants as re-trained beside what the search saw."""
+    names = ["baseline", *(choice.variant for choice in results.plan.searched)]
+    paths = list(dict.fromkeys(path for sweep in sweeps.values() for path in sweep.ranges))
+    seen = {name: seen_by_search(sweeps, name) for name in names}
+    summaries = {name: stats.summary(results.last(v)) for name in names if (v := results.variant(name)) is not None}
+    write = fixed([summary.mean for summary in summaries.values()])
+    rows: list[tuple[Text, ...]] = []
+    for name, summary in summaries.items():
+        variant = results.variant(name)
+        assert variant is not None
+        plain = variant.config.model_dump(mode="json")
+        rows.append(
+            (
+                Code(name),
+                *(number(float(patch.lookup(plain, path))) for path in paths),
+                write(seen[name]),
+                mean_sd(summary, write),
+                "–" if name == "baseline" else interval(compare(results, "baseline", name)),
+            )
+        )
+    letters = metric_letters(results)
+    return Table(
+        columns=(
+            Column("variant", share=1.3),
+            *(Column(HEADS.get(path, path), "right") for path in paths),
+            Column(f"{letters}, seen by the search", "right", 1.0),
+            Column(f"{letters}, re-trained", "right", 1.3),
+            Column("ratio to baseline", "right", 1.4),
+        ),
+        rows=tuple(rows),
+        caption=f"{metric_name(results)} at the last iteration: of the one trial that the search chose by, and of the "
+        "same config with the study's seeds, mean ± sd (n); ratios paired by seed to the profile's own rates, "
+        "geometric means with 95% Student-t intervals on the log scale.",
+        size=7.8,
+    )
+
+
+def seen_by_search(sweeps: dict[str, Sweep], name: str) -> float | None:
+    """What the trial of this variant measured: the chosen one, or the base that every search begins with."""
+    if name in sweeps:
+        best = sweeps[name].best
+        return None if best is None else value_of(sweeps[name], best)
+    for sweep in sweeps.values():
+        for trial in sweep.complete:
+            if trial.proposal == "the base":
+                return value_of(sweep, trial)
+    return None
+
+
+# --- the searches -----------------------------------------------------------------------------------------------------
+
+
+def searches(report: Report, sweeps: Sequence[Sweep]) -> list[Block]:
+    """Trials as pictures and as a table, and what mattered."""
+    blocks: list[Block] = [Heading("The searches")]
+    there = [sweep for sweep in sweeps if any(trial.measured for trial in sweep.trials)]
+    if not there:
+        return [*blocks, Paragraph("No trial has been measured yet.")]
+    counts = [f"{sweep.search.name}: {how_they_ended(sweep)}" for sweep in there]
+    blocks.append(
+        Paragraph(
+            f"{'; '.join(counts)}. Each trial is one run on seed {there[0].search.seed}, by which no variant is "
+            "judged. The first is the profile's own rates, then a Latin hypercube, then proposals of a multivariate "
+            "tree-structured Parzen estimator (optuna). A pruned trial was worse than the median of the complete ones "
+            "at an evaluation of the second half; a diverged one counts as the worst."
+        )
+    )
+    with figures.style():
+        blocks.append(landscape(report, there))
+        if any(sweep.importances for sweep in there):
+            blocks.append(what_mattered(report, there))
+    if not any(sweep.importances for sweep in there):
+        blocks.append(Paragraph("Too few trials to say which parameter mattered."))
+    return [*blocks, *(trials_table(report.results, sweep) for sweep in there)]
+
+
+def how_they_ended(sweep: Sweep) -> str:
+    """12 complete, 4 pruned."""
+    counts = {
+        state: sum(trial.state == state for trial in sweep.trials)
+        for state in ("complete", "pruned", "diverged", "failed", "running")
+    }
+    return ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+
+
+def landscape(report: Report, sweeps: Sequence[Sweep]) -> Block:
+    """The trials of each search by pairs of parameters."""
+    results = report.results
+    panels: list[tuple[Sweep, tuple[str, str], int]] = []
+    for sweep in sweeps:
+        common = sweep.common_iteration or sweep.iterations
+        paths = list(sweep.ranges)
+        pairs = [(x, y) for x, y in zip(paths[::2], paths[1::2], strict=False)] or [(paths[0], paths[0])]
+        if len(pairs) == 1:
+            panels += [(sweep, pairs[0], moment) for moment in dict.fromkeys((common, sweep.iterations))]
+        else:
+            panels += [(sweep, pair, sweep.iterations) for pair in pairs]
+    values = [value for sweep, _, moment in panels for trial in sweep.trials if (value := trial.at(moment)) is not None]
+    least = min(values, default=0.1)
+    norm = LogNorm(least, min(max(values, default=1.0), 8 * least) * 1.001)
+    rows = -(-len(panels) // 2)
+    canvas = Canvas(figsize=(figures.WIDTH, 2.7 * rows + 0.3), layout="constrained")
+    axes = np.atleast_1d(canvas.subplots(rows, 2)).ravel()
+    for ax, (sweep, pair, moment) in zip(axes, panels, strict=False):
+        trials_panel(ax, sweep, pair, moment, norm, contours=len(sweep.ranges) == 2)
+    for ax in axes[len(panels) :]:
+        ax.set_visible(False)
+    bar = canvas.colorbar(ScalarMappable(norm, COLOURS), ax=list(axes), shrink=0.6, extend="max")
+    ticks = figures.log_ticks(*norm_ends(norm))
+    bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
+    bar.ax.minorticks_off()
+    bar.set_label(f"{metric_name(results)}, log scale")
+    figures.shared_legend(canvas, list(axes[: len(panels)]), columns=5)
+    return report.figure(
+        canvas,
+        "sweep.svg",
+        f"Trials of the searches by pairs of parameters, {metric_letters(results)} by colour at the iteration above "
+        "each panel (dark is better; the scale ends at eight times the least). Lines: contours between trials, linear "
+        "on log scales, only where a search has two parameters, for elsewhere the others vary as well. Hollow marks "
+        "were not measured there.",
+        "Scatter of the trials of each search over its parameters, coloured by the metric.",
+    )
+
+
+def norm_ends(norm: LogNorm) -> tuple[float, float]:
+    """The ends of a colour scale."""
+    assert norm.vmin is not None and norm.vmax is not None
+    return float(norm.vmin), float(norm.vmax)
+
+
+MARKS = {"complete": "o", "pruned": "s", "diverged": "X"}
+
+
+def trials_panel(ax: Axes, sweep: Sweep, pair: tuple[str, str], moment: int, norm: LogNorm, *, contours: bool) -> Axes:
+    """The ended trials over two parameters, the best one ringed, the base crossed."""
+    x_path, y_path = pair
+    logarithmic = {parameter.path: parameter.log for parameter in sweep.search.parameters}
+    if contours and all(logarithmic[path] for path in pair):
+        draw_contours(ax, sweep, pair, moment, norm)
+    for state, mark in MARKS.items():
+        trials = [trial for trial in sweep.trials if trial.state == state]
+        for trial in trials:
+            value = trial.at(moment)
+            colour: Any = "none" if value is None else matplotlib_colour(norm, value)
+            line = figures.VERMILLION if state == "diverged" else figures.INK
+            ax.plot(trial.values[x_path], trial.values[y_path], mark, ms=5, mfc=colour, mec=line, mew=0.6, zorder=4)
+        if trials:
+            ax.plot([], [], mark, ms=5, mfc="white", mec=figures.INK, mew=0.6, label=state)
+    if sweep.best is not None:
+        at = sweep.best.values
+        ax.plot(at[x_path], at[y_path], "o", ms=10, mfc="none", mec=figures.VERMILLION, mew=1.1, zorder=5, label="best")
+    base = sweep.base
+    ax.plot(base[x_path], base[y_path], "+", ms=9, color=figures.VERMILLION, mew=1.0, zorder=5, label="the profile's")
+    for which, path in (("x", x_path), ("y", y_path)):
+        low, high = sweep.ranges[path]
+        if logarithmic[path]:
+            figures.log_axis(ax, which, low / 1.15, high * 1.15)
+        elif which == "x":
+            ax.set_xlim(low, high)
+        else:
+            ax.set_ylim(low, high)
+    ax.set_xlabel(HEADS.get(x_path, x_path))
+    ax.set_ylabel(HEADS.get(y_path, y_path))
+    ax.set_title(f"{sweep.search.title}, iteration {moment:,}")
+    return ax
+
+
+def matplotlib_colour(norm: LogNorm, value: float) -> Any:
+    """The colour of a value on the figure's scale."""
+    return ScalarMappable(norm, COLOURS).to_rgba(np.array([value]))[0]
+
+
+def draw_contours(ax: Axes, sweep: Sweep, pair: tuple[str, str], moment: int, norm: LogNorm) -> Axes:
+    """Contours of log(metric), linear within the triangles between trials; none where they span no area."""
+    there = [(trial, value) for trial in sweep.trials if (value := trial.at(moment)) is not None]
+    if len(there) < 4:
+        return ax
+    points = np.log([[trial.values[path] for path in pair] for trial, _ in there])
+    try:
+        surface = LinearNDInterpolator(points, np.log([value for _, value in there]), rescale=True)
+    except QhullError:
+        return ax
+    x, y = (np.geomspace(*sweep.ranges[path], 80) for path in pair)
+    heights = np.exp(surface(*np.log(np.meshgrid(x, y))))
+    levels = np.geomspace(*norm_ends(norm), 9)[1:-1]
+    if np.nanmin(heights) < levels[-1] and np.nanmax(heights) > levels[0]:
+        ax.contour(x, y, heights, levels=levels, cmap=COLOURS, norm=norm, linewidths=0.8, zorder=2)
+    return ax
+
+
+def what_mattered(report: Report, sweeps: Sequence[Sweep]) -> Block:
+    """Importances with their spread over resampled trials."""
+    canvas = Canvas(
+        figsize=(figures.WIDTH, 0.9 + 0.32 * max(len(sweep.ranges) for sweep in sweeps)), layout="constrained"
+    )
+    axes = np.atleast_1d(canvas.subplots(1, len(sweeps), sharex=True)).ravel()
+    for ax, sweep in zip(axes, sweeps, strict=True):
+        importance_panel(ax, sweep)
+    figures.shared_legend(canvas, list(axes))
+    told = [
+        f"{sweep.search.name} at iteration {iteration:,} {counted(trials, 'trial')}"
+        for sweep in sweeps
+        for iteration, trials in dict.fromkeys((found.iteration, found.trials) for found in sweep.importances)
+    ]
+    return report.figure(
+        canvas,
+        "importance.svg",
+        f"Which parameter mattered: its share of the parts of the variance of log {metric_letters(report.results)} "
+        "that single parameters explain (fANOVA, Hutter et al. 2014, a forest of 32 trees), over the whole ranges: "
+        f"means over resampled trials, bars their 2.5% to 97.5% quantiles. Trials: {'; '.join(told)}. At the earlier "
+        "iteration no trial is missing; at the last one those that were pruned are, and they are the worse ones. What "
+        "interactions explain is left out.",
+        "Importance of each parameter of each search.",
+    )
+
+
+def importance_panel(ax: Axes, sweep: Sweep) -> Axes:
+    """One row per parameter, one mark per iteration."""
+    paths = list(sweep.ranges)
+    moments = list(dict.fromkeys(found.iteration for found in sweep.importances))
+    looks = (("o", figures.BLUE), ("s", figures.ORANGE))
+    by_place: dict[tuple[str, int], Importance] = {(found.path, found.iteration): found for found in sweep.importances}
+    for row, path in enumerate(paths):
+        for place, moment in enumerate(moments):
+            found = by_place[path, moment]
+            mark, colour = looks[place % 2]
+            y = row + (place - (len(moments) - 1) / 2) * 0.28
+            ax.plot((found.low, found.high), (y, y), color=colour, lw=1.1, zorder=2)
+            label = f"iteration {moment:,}" if row == 0 else None
+            ax.plot(found.share, y, mark, ms=4.5, color=colour, zorder=3, label=label)
+    ax.set_yticks(range(len(paths)), [HEADS.get(path, path) for path in paths])
+    ax.tick_params(axis="y", length=0)
+    ax.set_ylim(len(paths) - 0.5, -0.5)
+    ax.set_xlim(0, 1)
+    ax.set_xlabel("share")
+    ax.set_title(sweep.search.title)
+    return ax
+
+
+def trials_table(results: Results, sweep: Sweep) -> Table:
+    """The best trials of a search."""
+    moments = sorted({iteration for trial in sweep.trials for iteration, _ in trial.measured})
+    shown = sweep.complete[:SHOWN_TRIALS]
+    write = fixed([value for trial in shown for _, value in trial.measured])
+    rows: list[tuple[Text, ...]] = [
+        (
+            str(trial.number),
+            trial.proposal,
+            *(number(trial.values[path]) for path in sweep.ranges),
+            *(write(trial.at(moment)) for moment in moments),
+            Code(trial.digest[:8]),
+        )
+        for trial in shown
+    ]
+    return Table(
+        columns=(
+            Column("trial", "right"),
+            Column("proposed by", share=1.0),
+            *(Column(HEADS.get(path, path), "right") for path in sweep.ranges),
+            *(Column(f"{moment:,}", "right") for moment in moments),
+            Column("run"),
+        ),
+        rows=tuple(rows),
+        caption=f"The best {len(rows)} of {len(sweep.ended)} ended trials of the search “{sweep.search.title}”: "
+        f"{metric_letters(results)} of the one run of each, by iteration. All trials, the pruned ones too, are in "
+        f"sweeps/{sweep.study}/{sweep.setting}/{sweep.search.name}.json.",
+        size=7.4,
+    )
+
+
+# --- how --------------------------------------------------------------------------------------------------------------
+
+
+def what_was_sought(report: Report, sweeps: Sequence[Sweep]) -> list[Block]:
+    """The ranges, with where they come from."""
+    study = report.results.study
+    by_name = {sweep.search.name: sweep for sweep in sweeps}
+    rows: list[tuple[Text, ...]] = []
+    for search in study.searches:
+        sweep = by_name.get(search.name)
+        for parameter in search.parameters:
+            ends = sweep.ranges[parameter.path] if sweep else (parameter.low, parameter.high)
+            scale = "log" if parameter.log else "linear"
+            rows.append(
+                (
+                    search.name,
+                    Code(parameter.path),
+                    f"{number(ends[0])} to {number(ends[1])}",
+                    scale,
+                    number(sweep.base[parameter.path]) if sweep else "–",
+                    parameter.why,
+                )
+            )
+    return [
+        Heading("What was sought", 2),
+        Table(
+            columns=(
+                Column("search"),
+                Column("path", share=1.6),
+                Column("range", share=1.0),
+                Column("scale"),
+                Column("the profile's", "right"),
+                Column("why", share=1.6),
+            ),
+            rows=tuple(rows),
+            caption="Parameters of the searches. Everything else is the variant `all` of changes_overview at this "
+            "scale; Adam's betas are not sought.",
+            size=7.6,
+        ),
+    ]
+
+
+def cost_of_searches(report: Report, sweeps: Sequence[Sweep]) -> list[Block]:
+    """What trials took."""
+    if not sweeps:
+        return []
+    told = [f"{sweep.search.name} {short(sum(trial.seconds for trial in sweep.trials) / 60)}" for sweep in sweeps]
+    return [Paragraph(f"Minutes of training in trials, beside these runs: {'; '.join(told)}.")]
+
+
+def limits(report: Report, sweeps: Sequence[Sweep]) -> list[Block]:
+    """What these numbers do not say."""
+    results = report.results
+    items: list[Text] = [
+        "A search chooses by one run of each config on one seed, so its choice is one of the good ones, not the "
+        "optimum; another seed or budget chooses another.",
+        "Both searches have as many trials, but the separate one seeks more parameters with them: where it does not "
+        "win, more trials might. The two best are compared as found, not the best there are.",
+        "Good rates depend on the length of training, the batch and the networks: those of this scale are not the "
+        "deck's. What may carry over is whether parts of G want different rates.",
+        "Pruning favours what learns fast: a rate that is behind at half of the training is given up.",
+    ]
+    edges = [
+        f"{HEADS[path]} of {sweep.search.name} ({found} end)"
+        for sweep in sweeps
+        for path in sweep.ranges
+        if (found := sweep.at_edge(path)) is not None
+    ]
+    if edges:
+        items.append(f"The best lies at the edge of its range for {listed(edges)}: the optimum may lie outside.")
+    short_of = [sweep for sweep in sweeps if len(sweep.ended) < sweep.search.trials]
+    blocks: list[Block] = [*sections.limits(report), Bullets(tuple(items))]
+    if short_of:
+        told = [f"{sweep.search.name} has {len(sweep.ended)} of {sweep.search.trials}" for sweep in short_of]
+        blocks += [
+            Note((Strong("Fewer trials than declared:"), f" {listed(told)}. The whole searches are made by")),
+            Listing(train_command(results)),
+        ]
+    return blocks
