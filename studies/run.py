@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypedDict, cast
 
 import click
 from filelock import FileLock
@@ -25,13 +25,17 @@ from ablations.schema import DesignName, Profile, Study
 from core.config import Images
 from core.errors import InputError
 from core.folder import RunFolder
+from core.machine import Machine, cores, this_machine
 from studies import catalogue
 from studies.plan import Plan, jobs_root, make_plan, overridden, parse_override, record_plan
+from studies.runner.budget import MOST_SEEDS, costing, fitting, parse_budget
+from studies.runner.calibrate import calibrate, uncalibrated
 from studies.runner.estimate import with_estimates
 from studies.runner.launchers import LAUNCHERS, WorkersLost, check_launcher, launcher
-from studies.runner.preview import print_plan, print_studies, to_train
+from studies.runner.ledger import costs_kept
+from studies.runner.preview import print_plan, print_studies
 from studies.runner.progress import span
-from studies.runner.tasks import State, Task, longest_first, state_of, tasks_of
+from studies.runner.tasks import State, Task, longest_first, state_of, tasks_of, to_train
 from studies.runner.tracking import BackgroundSync, MlflowView, first_line
 
 if TYPE_CHECKING:
@@ -98,6 +102,18 @@ Examples
 )
 @click.option("--retry-failed", is_flag=True, help="Train runs that failed before once more.")
 @click.option("--dry-run", is_flag=True, help="Show what would be trained, and for how long.")
+@click.option(
+    "--calibrate",
+    "calibrated",
+    is_flag=True,
+    help="Measure what a job of each config takes here where no finished run says so, then do as --dry-run.",
+)
+@click.option(
+    "--budget",
+    metavar="TIME",
+    help="Train what fits this wall time, as in 30m or 2h: the claims' variants, at least 3 seeds, then whole designs, "
+    f"then more seeds up to {MOST_SEEDS}. --design and --seeds limit the choice.",
+)
 @click.option("--list", "list_studies", is_flag=True, help="Show the studies.")
 @click.option("--no-report", is_flag=True, help="Train only.")
 @click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
@@ -115,6 +131,8 @@ def command(
     runs: Path,
     retry_failed: bool,
     dry_run: bool,
+    calibrated: bool,
+    budget: str | None,
     list_studies: bool,
     no_report: bool,
     debug: bool,
@@ -134,12 +152,30 @@ def command(
         declared = catalogue.study(study)
         check_launcher(launcher_name)
         accelerators = _accelerators()
+        budget_seconds = None if budget is None else parse_budget(budget)
+        if budget_seconds is not None:
+            if only:
+                raise InputError("--budget chooses what is trained: leave out --only, or --budget")
+            designs, seeds = designs or "all", seeds or str(MOST_SEEDS)
         plan = _plan(declared, overrides, profile, designs, seeds, only, data_path, accelerators)
-        place = _place(device, plan.profile, jobs, accelerators)
-        tasks = with_estimates(tasks_of(plan), plan, runs)
-        if dry_run:
-            workers = place.workers
-            print_plan(declared, plan, tasks, runs=runs, workers=workers, retry_failed=retry_failed, console=console)
+        place = _place(device, plan.profile, jobs, accelerators, launcher_name)
+        where: _Where = {"machine": place.machine, "workers": place.workers}
+        tasks = with_estimates(tasks_of(plan), plan, runs, **where)
+        if calibrated:
+            _calibrate(plan, tasks, place, console, runs.absolute(), data_path and data_path.absolute(), retry_failed)
+            tasks = with_estimates(tasks_of(plan), plan, runs, **where)
+        if budget_seconds is not None:
+            cost = costing(tasks, runs, **where, retry_failed=retry_failed)
+            choice = fitting(declared, plan, _designs(designs, declared), budget_seconds, cost)
+            for line in choice.lines:
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
+            plan = choice.plan
+            tasks = with_estimates(tasks_of(plan), plan, runs, **where)
+        if dry_run or calibrated:
+            print_plan(
+                declared, plan, tasks, runs=runs, data_path=data_path, retry_failed=retry_failed, console=console,
+                **where,
+            )  # fmt: skip
             return DONE
         return _run(
             declared, plan, tasks, place, console,
@@ -164,6 +200,11 @@ class _Place:
     gpus: tuple[str, ...]
     threads: int
 
+    @property
+    def machine(self) -> Machine:
+        """What a time of these workers holds for."""
+        return this_machine(self.device, self.threads)
+
 
 def _accelerators() -> tuple[str, ...]:
     """The GPUs there are, as CUDA_VISIBLE_DEVICES names them. Asks the system: torch takes seconds to load."""
@@ -174,15 +215,20 @@ def _accelerators() -> tuple[str, ...]:
     return tuple(sorted((name for name in found if name.isdigit()), key=int))
 
 
-def _place(device: str, profile: str, jobs: int | None, accelerators: tuple[str, ...]) -> _Place:
+class _Where(TypedDict):
+    machine: Machine
+    workers: int
+
+
+def _place(device: str, profile: str, jobs: int | None, accelerators: tuple[str, ...], launcher_name: str) -> _Place:
     if device == "cuda" and not accelerators:
         raise InputError("--device cuda: there is no NVIDIA device here (or CUDA_VISIBLE_DEVICES hides it)")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    alone = 1 if launcher_name == "inline" else None
     if accelerators and (device == "cuda" or (device == "auto" and profile != "cpu")):
-        workers = jobs or len(accelerators)
-        return _Place(workers, "cuda", accelerators, max(1, cores // workers))
+        workers = alone or jobs or len(accelerators)
+        return _Place(workers, "cuda", accelerators, max(1, cores() // workers))
     # One thread each: the order of sums, and so the numbers, must not depend on how many workers there are.
-    return _Place(jobs or cores, "cpu", (), 1)
+    return _Place(alone or jobs or cores(), "cpu", (), 1)
 
 
 def _nearest(kind: str, name: str, names: Sequence[str]) -> InputError:
@@ -331,7 +377,11 @@ def _run(
             try:
                 if pending:
                     started = time.monotonic()
-                    _train(pending, whole, view, place, console, interrupts, runs, data_path, launcher_name)
+                    with costs_kept(
+                        whole, pending, runs, machine=place.machine, workers=place.workers, interrupted=interrupts,
+                        say=lambda line: console.print(line, highlight=False),
+                    ):  # fmt: skip
+                        _train(pending, whole, view, place, console, interrupts, runs, data_path, launcher_name)
                     _print_share(pending, runs, min(place.workers, len(pending)), time.monotonic() - started, console)
                 else:
                     console.print("nothing to train: every run has its result", highlight=False)
@@ -420,6 +470,39 @@ def _train(
             progress.look()
 
         launcher(launcher_name).run(order, stop=interrupts, tick=tick, say=progress.say)
+
+
+def _calibrate(
+    plan: Plan,
+    tasks: Sequence[Task],
+    place: _Place,
+    console: Console,
+    runs: Path,
+    data_path: Path | None,
+    retry_failed: bool,
+) -> None:
+    """Measures what the jobs that are to be trained take, each config once, where finished runs do not say it."""
+    pending = [task for task in tasks if to_train(_state(task, runs), retry_failed)]
+    unknown = uncalibrated(pending, place.machine, place.workers)
+    if not unknown:
+        console.print("nothing to calibrate: every config has its time on this machine", highlight=False)
+        return
+    from studies.runner.worker import Order
+
+    order = Order(
+        study=plan.study,
+        setting=plan.setting,
+        runs=runs,
+        tasks=tuple(unknown),
+        workers=place.workers,
+        device=place.device,
+        gpus=place.gpus,
+        threads=place.threads,
+        data_path=data_path,
+        cache=runs / "cache",
+    )
+    _prepare(order, console)
+    calibrate(order, place.machine, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
 
 
 def _prepare(order: Order, console: Console) -> None:
