@@ -542,7 +542,8 @@ def the_setting(report: Report) -> list[Block]:
 
 def cost(report: Report) -> list[Block]:
     """What it took."""
-    return [Heading("Cost"), tables.cost_table(report.results)]
+    predicted = tables.predicted_table(report.results)
+    return [Heading("Cost"), tables.cost_table(report.results), *([] if predicted is None else [predicted])]
 
 
 def limits(report: Report) -> list[Block]:
