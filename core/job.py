@@ -27,6 +27,7 @@ from core.data.load import ImageSet, load, load_real
 from core.errors import InputError
 from core.events import Checkpointed, Diverged, Event, Finished, Interpolated, Sampled
 from core.folder import Outcome, RunFolder, Status, write_whole
+from core.machine import cores, processor
 from core.memory import PeakMemory
 from core.metrics.build import build_further, build_metric
 from core.metrics.identity import protocol
@@ -90,6 +91,20 @@ def run_job(
             _write_grid(real_grid, _shown(job, images))
         attempt = before.attempts + 1 if before else 1
         yield from _Recording(folder, attempt, started, memory).of(begin, stop)
+
+
+def load_once(
+    job: cfg.Job, *, data_path: Path | None = None, cache: Path, device: str = "cpu", threads: int = 1
+) -> None:
+    """Loads what a process loads once and all its jobs share: images, the metric with its real set, parts of torch.
+
+    Raises InputError as `run_job` does.
+    """
+    torch.set_num_threads(threads)
+    provenance(device, threads)
+    begin = _task(job, _images(job.config.data, data_path, cache), data_path, cache, device)
+    # torch imports its compiler with the first optimiser, which takes seconds.
+    next(begin())
 
 
 def read_job(file: Path, seed: int) -> cfg.Job:
@@ -296,15 +311,8 @@ def provenance(device: str, threads: int) -> dict[str, Any]:
         "torch": torch.__version__,
         "numpy": np.__version__,
         "device": torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
-        "processor": _processor(),
+        "processor": processor(),
+        "cores": cores(),
         "threads": threads,
         "platform": platform.platform(terse=True),
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())

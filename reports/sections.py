@@ -732,7 +732,8 @@ def the_setting(report: Report) -> list[Block]:
 
 def cost(report: Report) -> list[Block]:
     """What it took."""
-    return [Heading("Cost"), tables.cost_table(report.results)]
+    predicted = tables.predicted_table(report.results)
+    return [Heading("Cost"), tables.cost_table(report.results), *([] if predicted is None else [predicted])]
 
 
 def limits(report: Report) -> list[Block]:
@@ -776,7 +777,9 @@ def limits(report: Report) -> list[Block]:
             "own learning rate."
         )
     elif plan.retuned is not None:
-        items.append("Learning rates were tuned for each variant with one seed and few trials: the best is partly luck.")
+        items.append(
+            "Learning rates were tuned for each variant with one seed and few trials: the best is partly luck."
+        )
     batches = sorted({variant.config.batch_size for variant in plan.variants})
     if len(batches) > 1:
         items.append(

@@ -21,6 +21,7 @@ from reports.numbers import counted, factor, fixed, interval, listed, mean_sd, s
 from reports.page import Code, Column, Link, Piece, Strong, Table, Text
 from reports.results import Results
 from reports.verdicts import ChangeEffect, ClaimVerdict, EndToEnd, claimed_values
+from studies.costs import read_invocations
 from studies.plan import overridden
 
 
@@ -700,6 +701,52 @@ def cost_table(results: Results) -> Table:
         rows=tuple(rows),
         caption="Cost per finished run: real images shown, wall seconds of training (mean and sd over n runs), the "
         f"same per 1,000 images, of evaluation, of the whole job; parameters emitted per image, of G and of D.{spent}",
+        size=7.4,
+    )
+
+
+def predicted_table(results: Results) -> Table | None:
+    """What the commands that trained were predicted to take and what they took; None where none wrote it down."""
+    invocations = read_invocations(results.runs, results.plan.study, results.plan.setting)
+    if not invocations:
+        return None
+    rows: list[tuple[Text, ...]] = []
+    compared = []
+    for line in invocations:
+        whole = line.ended == line.planned and not line.interrupted
+        ratio = line.seconds / line.predicted_seconds if whole and line.predicted_seconds else None
+        if ratio is not None:
+            compared.append(ratio)
+        continued = f", {line.continued} of them continued" if line.continued else ""
+        rows.append(
+            (
+                line.began.replace("T", " ").partition("+")[0],
+                f"{line.ended} of {line.planned}{continued}",
+                str(line.workers),
+                "unknown" if line.predicted_seconds is None else short(line.predicted_seconds / 3600),
+                short(line.seconds / 3600),
+                "interrupted" if line.interrupted else "not all ended" if not whole else factor(ratio),
+                short(line.job_seconds / 3600),
+            )
+        )
+    machines = dict.fromkeys(line.machine.words for line in invocations)
+    middle = (
+        f" Median actual / predicted {factor(float(np.median(compared)))} (n = {len(compared)})." if compared else ""
+    )
+    return Table(
+        columns=(
+            Column("began (UTC)"),
+            Column("runs ended", share=1.0),
+            Column("workers", "right"),
+            Column("predicted h", "right"),
+            Column("actual h", "right"),
+            Column("actual / predicted", "right"),
+            Column("h of jobs", "right"),
+        ),
+        rows=tuple(rows),
+        caption="Hours that each command that trained was predicted to take before it began, and took: wall time, the "
+        "report not counted; last the sum over its runs, of which as many went on at a time as there are workers."
+        f"{middle} Machine: {'; '.join(machines)}.",
         size=7.4,
     )
 

@@ -3,40 +3,31 @@
 from __future__ import annotations
 
 import difflib
-import os
-import signal
 import sys
-import time
 import traceback
-from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
-from typing import Any, Literal, NoReturn, cast
+from typing import Any, NoReturn, cast
 
 import click
-from filelock import FileLock
 from rich.console import Console
 
 from ablations.designs import DESIGNS, available, variant_name
 from ablations.schema import DesignName, Profile, Study
-from core.config import Data, Images
+from core.config import Images
 from core.errors import InputError
-from core.folder import RunFolder
 from studies import catalogue
-from studies.plan import Plan, jobs_root, make_plan, overridden, parse_override, record_plan
+from studies.plan import Plan, make_plan, overridden, parse_override
+from studies.runner.budget import MOST_SEEDS, costing, fitting, parse_budget
 from studies.runner.estimate import with_estimates
-from studies.runner.launchers import LAUNCHERS, WorkersLost, check_launcher, launcher
-from studies.runner.preview import print_plan, print_studies, to_train
-from studies.runner.progress import span
+from studies.runner.execute import BAD_INPUT, DONE, GOES_ON, INTERRUPTED, calibrate_plan, run_plan, with_choices
+from studies.runner.launchers import LAUNCHERS, check_launcher
+from studies.runner.place import accelerators, place_of
+from studies.runner.preview import print_plan, print_studies
 from studies.runner.retune import retuned_plan, tuning_plan
-from studies.runner.sweep import Place, SearchGaveUp, check_searches, print_searches, searched
-from studies.runner.tasks import State, Task, longest_first, state_of, tasks_of
-from studies.runner.tracking import BackgroundSync, MlflowView, first_line
+from studies.runner.sweep import check_searches, print_searches
+from studies.runner.tasks import Task, tasks_of
 
-DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 PLAIN_WIDTH = 160
 TRAINER = "core.job"
 """The module that offers `run_job`; workers import it, this process does not."""
@@ -104,6 +95,18 @@ Examples
 @click.option("--trials", type=click.IntRange(min=1), help="Trials of each search, where the study has searches.")
 @click.option("--retry-failed", is_flag=True, help="Train runs that failed before once more.")
 @click.option("--dry-run", is_flag=True, help="Show what would be trained, and for how long.")
+@click.option(
+    "--calibrate",
+    "calibrated",
+    is_flag=True,
+    help="Measure what a job of each config takes here where no finished run says so, then do as --dry-run.",
+)
+@click.option(
+    "--budget",
+    metavar="TIME",
+    help="Train what fits this wall time, as in 30m or 2h: the claims' variants, at least 3 seeds, then whole designs, "
+    f"then more seeds up to {MOST_SEEDS}. --design and --seeds limit the choice.",
+)
 @click.option("--list", "list_studies", is_flag=True, help="Show the studies.")
 @click.option("--no-report", is_flag=True, help="Train only.")
 @click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
@@ -123,6 +126,8 @@ def command(
     trials: int | None,
     retry_failed: bool,
     dry_run: bool,
+    calibrated: bool,
+    budget: str | None,
     list_studies: bool,
     no_report: bool,
     debug: bool,
@@ -141,86 +146,70 @@ def command(
             raise InputError("name a study: --list shows them")
         declared = catalogue.study(study)
         check_launcher(launcher_name)
-        accelerators = _accelerators()
-        plan = _plan(declared, overrides, profile, designs, seeds, only, data_path, accelerators)
-        place = _place(device, plan.profile, jobs, accelerators)
+        gpus = accelerators()
+        budget_seconds = None if budget is None else parse_budget(budget)
+        if budget_seconds is not None:
+            if only:
+                raise InputError("--budget chooses what is trained: leave out --only, or --budget")
+            designs, seeds = designs or "all", seeds or str(MOST_SEEDS)
+        plan = _plan(declared, overrides, profile, designs, seeds, only, data_path, gpus)
+        place = place_of(
+            device,
+            plan.profile,
+            jobs,
+            gpus=gpus,
+            runs=runs,
+            data_path=data_path,
+            launcher=launcher_name,
+            trainer=TRAINER,
+        )
         searches = bool(declared.searches) and not only
         if searches or trials is not None:
             check_searches(declared, plan, launcher_name, trials)
 
-        def one(plan: Plan, *, report: bool) -> int:
-            """Trains (or only shows) one plan."""
-            tasks = with_estimates(tasks_of(plan), plan, runs)
-            if dry_run:
-                print_plan(
-                    declared, plan, tasks, runs=runs, workers=place.workers, retry_failed=retry_failed, console=console
-                )
-                return DONE
-            return _run(
-                declared,
-                plan,
-                tasks,
-                place,
-                console,
-                runs=runs.absolute(),
-                data_path=data_path.absolute() if data_path else None,
-                launcher_name=launcher_name,
-                retry_failed=retry_failed,
-                report=report,
-            )
+        def timed(plan: Plan) -> list[Task]:
+            return with_estimates(tasks_of(plan), plan, place.runs, machine=place.machine, workers=place.workers)
 
+        def one(plan: Plan, *, report: bool) -> int:
+            """Trains, or only shows, one plan."""
+            tasks = timed(plan)
+            if not dry_run and not calibrated:
+                return run_plan(declared, plan, tasks, place, console, retry_failed=retry_failed, report=report)
+            if calibrated:
+                calibrate_plan(plan, tasks, place, console, retry_failed=retry_failed)
+                tasks = timed(plan)
+            print_plan(declared, plan, tasks, place=place, retry_failed=retry_failed, console=console)
+            return DONE
+
+        if budget_seconds is not None:
+            tasks = timed(plan)
+            if calibrated:
+                calibrate_plan(plan, tasks, place, console, retry_failed=retry_failed)
+                tasks = timed(plan)
+            cost = costing(tasks, place.runs, machine=place.machine, workers=place.workers, retry_failed=retry_failed)
+            choice = fitting(declared, plan, _designs(designs, declared), budget_seconds, cost)
+            for line in choice.lines:
+                console.print(line, markup=False, highlight=False, soft_wrap=True)
+            plan = choice.plan
+        if searches and (dry_run or calibrated):
+            one(plan, report=False)
+            print_searches(declared, plan, timed(plan)[0].expected_seconds, place=place, trials=trials, console=console)
+            return DONE
         if searches:
-            if dry_run:
-                one(plan, report=False)
-                seconds = with_estimates(tasks_of(plan), plan, runs)[0].expected_seconds
-                print_searches(
-                    declared, plan, seconds, runs=runs, trials=trials, workers=place.workers, console=console
-                )
-                return DONE
-            found = _search(declared, plan, place, console, runs.absolute(), data_path, launcher_name, trials)
+            found = with_choices(declared, plan, place, console, trials)
             if isinstance(found, int):
                 return found
             plan = found
         if retune is not None:
             code = one(tuning_plan(plan, retune), report=False)
-            if dry_run or code != DONE:
+            if dry_run or calibrated or code != DONE:
                 return code
-            plan = retuned_plan(plan, retune, runs.absolute())
+            plan = retuned_plan(plan, retune, place.runs)
         return one(plan, report=not no_report)
     except InputError as error:
         _fail(str(error), debug)
     except OSError as error:
         _fail(f"{type(error).__name__}: {error}", debug)
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where workers run: so many, on these GPUs or on CPU threads."""
-
-    workers: int
-    device: Literal["cpu", "cuda"]
-    gpus: tuple[str, ...]
-    threads: int
-
-
-def _accelerators() -> tuple[str, ...]:
-    """The GPUs there are, as CUDA_VISIBLE_DEVICES names them. Asks the system: torch takes seconds to load."""
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is not None:
-        return tuple(name for part in visible.split(",") if (name := part.strip()) and name != "-1")
-    found = (file.name.removeprefix("nvidia") for file in Path("/dev").glob("nvidia[0-9]*"))
-    return tuple(sorted((name for name in found if name.isdigit()), key=int))
-
-
-def _place(device: str, profile: str, jobs: int | None, accelerators: tuple[str, ...]) -> _Place:
-    if device == "cuda" and not accelerators:
-        raise InputError("--device cuda: there is no NVIDIA device here (or CUDA_VISIBLE_DEVICES hides it)")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if accelerators and (device == "cuda" or (device == "auto" and profile != "cpu")):
-        workers = jobs or len(accelerators)
-        return _Place(workers, "cuda", accelerators, max(1, cores // workers))
-    # One thread each: the order of sums, and so the numbers, must not depend on how many workers there are.
-    return _Place(jobs or cores, "cpu", (), 1)
 
 
 def _nearest(kind: str, name: str, names: Sequence[str]) -> InputError:
@@ -237,7 +226,7 @@ def _plan(
     seeds: str | None,
     only: Sequence[str],
     data_path: Path | None,
-    accelerators: tuple[str, ...],
+    gpus: tuple[str, ...],
 ) -> Plan:
     parsed: dict[str, Any] = {}
     for text in overrides:
@@ -246,7 +235,7 @@ def _plan(
             raise InputError(f"{path} is overridden twice")
         parsed[path] = value
     names = [profile.name for profile in study.profiles]
-    wished = profile_name or ("lsun64" if accelerators and data_path and "lsun64" in names else "cpu")
+    wished = profile_name or ("lsun64" if gpus and data_path and "lsun64" in names else "cpu")
     if wished not in names:
         raise _nearest("profile", wished, names)
     profile = study.profile(wished)
@@ -321,233 +310,6 @@ def _restricted(study: Study, plan: Plan, only: Sequence[str]) -> Plan:
     return Plan(**{**dict(plan), "variants": tuple(v for v in plan.variants if v.name in kept)})
 
 
-class _Interrupts:
-    """Ctrl-C or SIGTERM asks to stop; the second one raises KeyboardInterrupt wherever the command is."""
-
-    def __init__(self) -> None:
-        self.requested = False
-
-    def __call__(self) -> bool:
-        return self.requested
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
-
-    @contextmanager
-    def installed(self) -> Iterator[None]:
-        """Handles signals for as long as jobs run; afterwards they do what they did before."""
-        before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
-def _search(
-    study: Study,
-    plan: Plan,
-    place: _Place,
-    console: Console,
-    runs: Path,
-    data_path: Path | None,
-    launcher_name: str,
-    trials: int | None,
-) -> Plan | int:
-    """The plan with what the study's searches chose, or the exit code."""
-    interrupts = _Interrupts()
-    data_path = data_path.absolute() if data_path else None
-    where = Place(**vars(place), runs=runs, data_path=data_path, trainer=TRAINER, launcher=launcher_name)
-    data = {variant.config.data for variant in plan.variants}
-    try:
-        with interrupts.installed():
-            found = searched(
-                study,
-                plan,
-                where,
-                trials=trials,
-                stop=interrupts,
-                prepare=lambda: _prepare(data, data_path, runs / "cache", console),
-                console=console,
-            )
-        if found is not None:
-            return found
-    except (SearchGaveUp, WorkersLost) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return FAILED
-    except KeyboardInterrupt:
-        pass
-    console.print("interrupted: the same command goes on from there", highlight=False)
-    return INTERRUPTED
-
-
-def _run(
-    study: Study,
-    plan: Plan,
-    tasks: Sequence[Task],
-    place: _Place,
-    console: Console,
-    *,
-    runs: Path,
-    data_path: Path | None,
-    launcher_name: str,
-    retry_failed: bool,
-    report: bool,
-) -> int:
-    (runs / "plans").mkdir(parents=True, exist_ok=True)
-    with FileLock(runs / "plans" / ".lock"):
-        whole = record_plan(runs, plan)
-    view = MlflowView(study, whole, runs)
-    pending = [task for task in tasks if to_train(_state(task, runs), retry_failed)]
-    interrupts = _Interrupts()
-    lost: str | None = None
-    try:
-        with interrupts.installed():
-            try:
-                if pending:
-                    started = time.monotonic()
-                    _train(pending, whole, view, place, console, interrupts, runs, data_path, launcher_name)
-                    _print_share(pending, runs, min(place.workers, len(pending)), time.monotonic() - started, console)
-                else:
-                    console.print("nothing to train: every run has its result", highlight=False)
-            except WorkersLost as error:
-                lost = str(error)
-            finally:
-                _show(view, console)
-    except KeyboardInterrupt:
-        interrupts.requested = True
-    if interrupts.requested:
-        console.print("interrupted: the same command goes on from there", highlight=False)
-        return INTERRUPTED
-    states = Counter(_state(task, runs) for task in tasks)
-    if lost:
-        print(f"error: {lost}", file=sys.stderr)
-    if states["failed"]:
-        hint = "" if retry_failed else "; --retry-failed tries them once more"
-        console.print(f"{states['failed']} of {len(tasks)} runs failed{hint}", highlight=False, soft_wrap=True)
-    reported = _report(study, whole, runs, console) if report else True
-    return DONE if reported and states["finished"] + states["diverged"] == len(tasks) else FAILED
-
-
-def _state(task: Task, runs: Path) -> State:
-    return state_of(RunFolder(jobs_root(runs), task.digest), ())
-
-
-def _print_share(tasks: Sequence[Task], runs: Path, workers: int, seconds: float, console: Console) -> None:
-    """How much of the workers' time was training and evaluation; the rest is start-up, recording and the idle end."""
-    outcomes = [RunFolder(jobs_root(runs), task.digest).outcome() for task in tasks]
-    ended = [outcome for outcome in outcomes if outcome is not None]
-    # Runs that went on from a checkpoint carry seconds of an earlier command.
-    if len(ended) == len(tasks) and all(outcome.attempts == 1 and not outcome.resumed for outcome in ended):
-        share = sum(outcome.seconds + outcome.evaluation_seconds for outcome in ended) / (workers * seconds)
-        console.print(
-            f"runs: {len(ended)}, workers: {workers}, {span(seconds)}, {share:.1%} of it training and evaluation",
-            highlight=False,
-        )
-
-
-def _train(
-    pending: Sequence[Task],
-    plan: Plan,
-    view: MlflowView,
-    place: _Place,
-    console: Console,
-    interrupts: _Interrupts,
-    runs: Path,
-    data_path: Path | None,
-    launcher_name: str,
-) -> None:
-    from studies.runner.progress import StudyProgress
-    from studies.runner.worker import Order
-
-    order = Order(
-        study=plan.study,
-        setting=plan.setting,
-        runs=runs,
-        tasks=tuple(longest_first(pending)),
-        workers=min(place.workers, len(pending)),
-        device=place.device,
-        gpus=place.gpus,
-        threads=place.threads,
-        data_path=data_path,
-        cache=runs / "cache",
-        trainer=TRAINER,
-    )
-    _prepare({task.job.config.data for task in order.tasks}, data_path, order.cache, console)
-    queue = order.queue()
-    queue.enqueue(order.tasks)
-    everything = {task.digest for task in tasks_of(plan)}
-    with ExitStack() as stack:
-        stack.enter_context(BackgroundSync(view, lambda: set(queue.running(everything))))
-        progress = stack.enter_context(
-            StudyProgress(
-                order.tasks,
-                runs=runs,
-                workers=order.workers,
-                running=lambda: queue.running(order.digests),
-                console=console,
-            )
-        )
-
-        def tick() -> None:
-            if interrupts.requested:
-                progress.stopping()
-            progress.look()
-
-        launcher(launcher_name).run(order, stop=interrupts, tick=tick, say=progress.say)
-
-
-def _prepare(wanted: Collection[Data], data_path: Path | None, cache: Path, console: Console) -> None:
-    """Renders or decodes the images before any worker needs them, with all cores and its progress shown."""
-    from rich.progress import Progress
-
-    from core.data.prepare import prepare
-
-    for data in wanted:
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-            bar = progress.add_task(f"preparing {data.kind}", total=None)
-            prepare(
-                data,
-                path=data_path,
-                cache=cache,
-                progress=lambda done, total: progress.update(bar, completed=done, total=total),  # noqa: B023
-                workers=os.cpu_count() or 1,
-            )
-
-
-def _show(view: MlflowView, console: Console) -> None:
-    """Brings the MLflow view up to date: no run of it may stay RUNNING after the command."""
-    try:
-        view.sync()
-    except Exception as error:
-        print(
-            f"MLflow view not written ({first_line(error)}): python -m studies.sync {view.plan.study} rebuilds it",
-            file=sys.stderr,
-        )
-        return
-    if (link := view.link) is not None:
-        how = f"`{view.command}`, then " if view.command else ""
-        console.print(f"MLflow: {how}{link}", markup=False, highlight=False, soft_wrap=True)
-
-
-def _report(study: Study, plan: Plan, runs: Path, console: Console) -> bool:
-    """Renders the report; False, and a line that says why, where that did not work."""
-    try:
-        from reports.render import render
-
-        rendered = render(study.name, runs=runs, setting=plan.setting, out=runs / "reports" / study.name / plan.setting)
-    except Exception as error:
-        print(f"report not rendered: {first_line(error)}", file=sys.stderr)
-        return False
-    folder = rendered if rendered.is_dir() else rendered.parent
-    for name in ("report.md", "report.pdf"):
-        if (folder / name).exists():
-            console.print(f"report: {folder / name}", markup=False, highlight=False, soft_wrap=True)
-    return True
-
-
 def _fail(message: str, debug: bool) -> NoReturn:
     if debug:
         traceback.print_exc()
@@ -562,7 +324,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     except click.ClickException as error:
         _fail(error.format_message(), debug=False)
     except (click.Abort, KeyboardInterrupt):
-        print("interrupted: the same command goes on from there", file=sys.stderr)
+        print(GOES_ON, file=sys.stderr)
         sys.exit(INTERRUPTED)
     sys.exit(code or 0)
 

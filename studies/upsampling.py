@@ -65,6 +65,9 @@ STUDY = Study(
     designs=("add_one_in",),
     profiles=(
         CPU.adjusted(
+            Multiply(
+                path="penalty.weight", factor=0.0625, only="r1", why="that of the other studies' cpu profile at 16×16"
+            ),
             Multiply(path="iterations", factor=0.02, why="a minute per run, not a day"),
             Put(
                 path="evaluation",

@@ -61,6 +61,11 @@ def inception_place(mode: str) -> Path:
     return Path("." if platform.system() == "Windows" else "/tmp") / TORCHSCRIPT_INCEPTION
 
 
+def inception_host(mode: str) -> str:
+    """The host that clean-fid fetches the weights of a mode from."""
+    return "github.com" if mode == "legacy_pytorch" else "nvlabs-fi-cdn.nvidia.com"
+
+
 def inception_file(mode: str) -> Path | None:
     """The weights file to use: `INR_GAN_INCEPTION`, else clean-fid's usual place, else None (not fetched yet).
 

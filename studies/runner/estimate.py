@@ -1,6 +1,6 @@
-"""How long a job will take: from finished runs of the same config, else from times recorded with the code.
+"""How long jobs will take: by finished runs of the same config here, by a calibration, or as recorded with the code.
 
-`python -m studies.runner.estimate --record STUDY --runs DIR` records the times of a study's runs.
+`python -m studies.runner.estimate --record STUDY --runs DIR` records the times and the spread of a study's runs.
 """
 
 from __future__ import annotations
@@ -11,34 +11,81 @@ import os
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 from typing import Any
 
 import click
 
 from core.errors import InputError
 from core.folder import RunFolder, write_whole
+from core.machine import Machine
+from studies.costs import overheads
 from studies.plan import Plan, jobs_root, plan_file, read_plan
-from studies.runner.tasks import Task, tasks_of
+from studies.runner.calibrate import machine_key, read_calibration
+from studies.runner.power import observed_spread
+from studies.runner.tasks import Task, TimesFrom, tasks_of
 
 REFERENCE_TIMES = Path(__file__).parent.parent / "reference_times.json"
 
 
-def with_estimates(tasks: Sequence[Task], plan: Plan, runs: Path) -> list[Task]:
-    """The tasks with their expected seconds, None where nobody has measured such a config."""
-    measured = _measured(runs)
-    reference = _reference(plan)
+def with_estimates(tasks: Sequence[Task], plan: Plan, runs: Path, *, machine: Machine, workers: int) -> list[Task]:
+    """The tasks with their expected seconds and where these come from, None where nobody has measured such a config.
+
+    In this order: finished runs of the same config on such a machine, a calibration of it under as many workers, and
+    the times recorded with the code. Of an interrupted job the share after its last checkpoint counts.
+    """
+    measured, calibration, reference = _measured(runs, machine), read_calibration(runs), _reference(plan)
     estimated = []
     for task in tasks:
-        seconds = measured.get(_config_key(task.job.config.model_dump(mode="json")), reference.get(task.variant))
-        estimated.append(Task(**{**dict(task), "expected_seconds": seconds}))
+        config = task.job.config
+        sources: tuple[tuple[TimesFrom, float | None], ...] = (
+            ("runs", measured.get(_config_key(config.model_dump(mode="json")))),
+            ("calibration", calibration.seconds(config, machine, workers)),
+            ("record", reference.get(task.variant)),
+        )
+        source, seconds = next(((name, known) for name, known in sources if known is not None), (None, None))
+        if seconds is not None:
+            seconds *= 1 - _share_done(RunFolder(jobs_root(runs), task.digest), config.iterations)
+        estimated.append(Task(**{**dict(task), "expected_seconds": seconds, "times_from": source}))
     return estimated
 
 
-def makespan(seconds: Sequence[float], workers: int) -> float:
-    """Wall time of jobs that are claimed longest first by so many workers."""
-    ends = [0.0] * max(1, workers)
+@dataclass(frozen=True)
+class Prediction:
+    """Wall seconds of so many workers for the jobs whose time is known; `unknown` jobs are not in it.
+
+    `start_seconds` is a worker's start-up, which is in it; None where nobody has measured that, and then it is not.
+    """
+
+    seconds: float
+    unknown: int
+    start_seconds: float | None
+
+
+def predicted(tasks: Sequence[Task], runs: Path, *, machine: Machine, workers: int) -> Prediction:
+    """How long these jobs will take."""
+    known = [task.expected_seconds for task in tasks if task.expected_seconds is not None]
+    start = start_seconds(runs, machine=machine, workers=workers)
+    seconds = makespan(known, workers, start=start or 0.0)
+    return Prediction(seconds=seconds, unknown=len(tasks) - len(known), start_seconds=start)
+
+
+def start_seconds(runs: Path, *, machine: Machine, workers: int) -> float | None:
+    """What a worker's start takes: by a calibration, else the median overhead of earlier commands, else unknown."""
+    calibrated = read_calibration(runs).starts.get(machine_key(machine, workers))
+    if calibrated:
+        return calibrated.seconds
+    earlier = overheads(runs, machine, workers)
+    return median(earlier) if earlier else None
+
+
+def makespan(seconds: Sequence[float], workers: int, *, start: float = 0.0) -> float:
+    """Wall time of jobs that are claimed longest first by so many workers, each of which takes `start` to begin."""
+    if not seconds:
+        return 0.0
+    ends = [start] * max(1, workers)
     for job in sorted(seconds, reverse=True):
         heapq.heappush(ends, heapq.heappop(ends) + job)
     return max(ends)
@@ -48,12 +95,14 @@ def _config_key(config: dict[str, Any]) -> str:
     return json.dumps(config, sort_keys=True)
 
 
-def _measured(runs: Path) -> dict[str, float]:
+def _measured(runs: Path, machine: Machine) -> dict[str, float]:
     times: defaultdict[str, list[float]] = defaultdict(list)
     for file in jobs_root(runs).glob("*/outcome.json"):
         try:
             outcome = json.loads(file.read_text())
-            if outcome["status"] == "finished":
+            if outcome["status"] != "finished":
+                continue
+            if machine.ran(json.loads((file.parent / "provenance.json").read_text())):
                 config = json.loads((file.parent / "job.json").read_text())["config"]
                 times[_config_key(config)].append(float(outcome["job_seconds"]))
         except (OSError, ValueError, KeyError):
@@ -61,15 +110,30 @@ def _measured(runs: Path) -> dict[str, float]:
     return {key: mean(seconds) for key, seconds in times.items()}
 
 
-def _reference(plan: Plan) -> dict[str, float]:
-    """The recorded seconds by variant; they hold for a profile's own numbers, not for overridden ones."""
+def _share_done(folder: RunFolder, iterations: int) -> float:
+    """The share of its iterations that a job has behind it: up to the checkpoint that it will go on from."""
+    if not folder.checkpoint_file.exists() or not folder.events_file.exists():
+        return 0.0
+    lines = [line for line in folder.events_file.read_bytes().split(b"\n")[:-1] if b'"checkpointed"' in line]
+    return float(json.loads(lines[-1])["iteration"]) / iterations if lines else 0.0
+
+
+def recorded_times(plan: Plan) -> dict[str, Any]:
+    """What was recorded with the code for a plan: machine, torch, seconds by variant, and the spread if it was known.
+
+    Empty where nothing was; it holds for a profile's own numbers, not for overridden ones.
+    """
     if plan.setting != plan.profile:
         return {}
     try:
-        recorded = json.loads(REFERENCE_TIMES.read_text())
-        return {name: float(seconds) for name, seconds in recorded[plan.study][plan.profile]["seconds"].items()}
+        found = json.loads(REFERENCE_TIMES.read_text())[plan.study][plan.profile]
     except (OSError, ValueError, KeyError):
         return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _reference(plan: Plan) -> dict[str, float]:
+    return {name: float(seconds) for name, seconds in recorded_times(plan).get("seconds", {}).items()}
 
 
 def record(study: str, setting: str, runs: Path, file: Path) -> int:
@@ -87,11 +151,14 @@ def record(study: str, setting: str, runs: Path, file: Path) -> int:
             seconds[task.variant].append(outcome.job_seconds)
             provenance = folder.read("provenance.json") or provenance
     recorded = json.loads(file.read_text()) if file.exists() else {}
+    spread = observed_spread(plan, runs)
+    processor, cores = provenance.get("processor", "unknown processor"), provenance.get("cores", os.cpu_count())
     recorded.setdefault(study, {})[plan.profile] = {
-        "machine": f"{provenance.get('processor', 'unknown processor')}, {os.cpu_count()} cores",
+        "machine": f"{processor}, {cores} cores",
         "device": provenance.get("device"),
         "torch": provenance.get("torch"),
         "seconds": {name: round(mean(values), 2) for name, values in seconds.items()},
+        **({"log_sd": spread.as_record()} if spread else {}),
     }
     write_whole(file, (json.dumps(recorded, indent=1) + "\n").encode())
     return len(seconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,17 @@ from rich.table import Table
 
 from ablations import patch
 from ablations.schema import Change, Profile, Study, applies
+from core.errors import InputError
 from core.folder import RunFolder
-from studies.plan import Plan, PlannedVariant, jobs_root, make_plan, overridden
-from studies.runner.estimate import makespan
+from core.machine import Machine
+from studies.plan import Plan, PlannedVariant, jobs_root, make_plan, overridden, plan_file, read_plan
+from studies.runner import power
+from studies.runner.estimate import Prediction, predicted, recorded_times
+from studies.runner.obstacles import obstacle
+from studies.runner.place import Place
+from studies.runner.power import Spread, observed_spread
 from studies.runner.progress import span
-from studies.runner.tasks import State, Task, state_of
+from studies.runner.tasks import State, Task, TimesFrom, state_of, to_train
 
 
 def print_studies(studies: Sequence[Study], console: Console) -> None:
@@ -39,14 +45,26 @@ def print_studies(studies: Sequence[Study], console: Console) -> None:
 
 
 def print_plan(
-    study: Study, plan: Plan, tasks: Sequence[Task], *, runs: Path, workers: int, retry_failed: bool, console: Console
+    study: Study,
+    plan: Plan,
+    tasks: Sequence[Task],
+    *,
+    place: Place,
+    retry_failed: bool,
+    console: Console,
 ) -> None:
-    """The variants of `plan` with what each changes and which runs exist; then totals and the profile's scalings."""
+    """The variants of `plan` with what each changes and which runs exist; then what it will take, what is in the way,
+    what it can show, and the profile's scalings."""
     profile = study.profile(plan.profile)
+    runs, machine, workers = place.runs, place.machine, place.workers
     states = {task.digest: state_of(RunFolder(jobs_root(runs), task.digest)) for task in tasks}
-    console.print(
-        f"{study.name}, setting {plan.setting}: {study.question}", markup=False, highlight=False, soft_wrap=True
+    found = (
+        (task, obstacle(task, states[task.digest], runs=runs, data_path=place.data_path, retry_failed=retry_failed))
+        for task in tasks
     )
+    blocked = {task.digest: reason for task, reason in found if reason is not None}
+    said = {digest: "BLOCKED" if digest in blocked else state for digest, state in states.items()}
+    _say(f"{study.name}, setting {plan.setting}: {study.question}", console)
     table = Table(show_lines=True)
     for name in ("variant", "designs", "what it changes", "seeds", "time"):
         table.add_column(name, overflow="fold", justify="right" if name == "time" else "left")
@@ -58,23 +76,27 @@ def print_plan(
             "\n".join([variant.name, *(f"= {alias}" for alias in variant.aliases)]),
             ", ".join(f"{design} {place}" for design, place in variant.designs.items()) or "the claim",
             "\n".join([variant.title, *_edits(study, profile, plan, variant)]),
-            _seeds_by_state(mine, states),
+            _seeds_by_state(mine, said),
             _time(mine[0].expected_seconds),
         )
     console.print(table, markup=False)
-    new = [task for task in tasks if to_train(states[task.digest], retry_failed)]
-    _print_totals(tasks, new, states, workers, console)
+    new = [t for t in tasks if to_train(states[t.digest], retry_failed) and t.digest not in blocked]
+    _say(_totals(tasks, new, states, blocked, predicted(new, runs, machine=machine, workers=workers), workers), console)
+    if new:
+        _say(_times(new, plan, predicted(new, runs, machine=machine, workers=workers), machine), console)
+    for reason, names in _by_reason(tasks, blocked).items():
+        _say(f"BLOCKED {names}: {reason}", console)
+    _say(_power(plan, runs), console)
     _print_scalings(study, profile, plan, console)
 
 
-def to_train(state: State, retry_failed: bool) -> bool:
-    """Whether a job that stands so is (still) to be trained."""
-    return state in ("new", "interrupted", "running") or (state == "failed" and retry_failed)
+def _say(line: str, console: Console) -> None:
+    console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _seeds_by_state(tasks: Sequence[Task], states: dict[str, State]) -> str:
+def _seeds_by_state(tasks: Sequence[Task], states: Mapping[str, str]) -> str:
     """One line a state, as in "new: 0, 1, 2"."""
-    by_state: dict[State, list[str]] = {}
+    by_state: dict[str, list[str]] = {}
     for task in tasks:
         by_state.setdefault(states[task.digest], []).append(str(task.seed))
     return "\n".join(f"{state}: {', '.join(seeds)}" for state, seeds in by_state.items())
@@ -84,22 +106,78 @@ def _time(seconds: float | None) -> str:
     return "unknown" if seconds is None else f"about {span(seconds)}"
 
 
-def _print_totals(
-    tasks: Sequence[Task], new: Sequence[Task], states: dict[str, State], workers: int, console: Console
-) -> None:
-    counts = Counter(states[task.digest] for task in tasks)
-    known = [task.expected_seconds for task in new if task.expected_seconds is not None]
-    there = ", ".join(f"{count} {state}" for state, count in counts.items() if state != "new")
-    time = "no time" if not new else "an unknown time"
-    if known:
-        time = f"about {span(makespan(known, workers))}"
-        time += f" and {len(new) - len(known)} runs of unknown time" if len(known) < len(new) else ""
-    console.print(
-        f"{len(tasks)} runs: {len(new)} to train ({there or 'none begun'}); {time} with --jobs {workers}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-    )
+def _totals(
+    tasks: Sequence[Task],
+    new: Sequence[Task],
+    states: Mapping[str, State],
+    blocked: Collection[str],
+    prediction: Prediction,
+    workers: int,
+) -> str:
+    """ "36 runs: 30 new (1 interrupted), 6 cached, 0 blocked; about 12 min with --jobs 2"."""
+    begun = Counter(states[task.digest] for task in new if states[task.digest] != "new")
+    counted = f"{len(new)} new"
+    if begun:
+        counted += f" ({', '.join(f'{count} {state}' for state, count in begun.items())})"
+    cached = sum(states[task.digest] in ("finished", "diverged") for task in tasks)
+    if not new:
+        time = "nothing that can be trained" if blocked else "nothing to train"
+    elif prediction.unknown == len(new):
+        time = "time unknown, measure with --calibrate"
+    else:
+        time = f"about {span(prediction.seconds)}"
+        if prediction.unknown:
+            time += f" and {prediction.unknown} runs of unknown time, measure with --calibrate,"
+        time += f" with --jobs {workers}"
+    return f"{len(tasks)} runs: {counted}, {cached} cached, {len(blocked)} blocked; {time}"
+
+
+def _times(new: Sequence[Task], plan: Plan, prediction: Prediction, machine: Machine) -> str:
+    """Where the times come from."""
+    recorded = recorded_times(plan)
+    whence: dict[TimesFrom | None, str] = {
+        "runs": "as finished runs took on this machine",
+        "calibration": "as calibrated on this machine",
+        "record": f"as recorded with the code ({recorded.get('machine', 'on a machine that is not known')})",
+        None: "unknown",
+    }
+    counts = Counter(task.times_from for task in new)
+    parts = [f"{counts[source]} {words}" for source, words in whence.items() if counts[source]]
+    start = "not known and not counted" if prediction.start_seconds is None else f"{prediction.start_seconds:.1f} s"
+    return f"times of {len(new)} runs: {', '.join(parts)}; start-up {start}; this machine is {machine.words}"
+
+
+def _by_reason(tasks: Sequence[Task], blocked: Mapping[str, str]) -> dict[str, str]:
+    """For each reason the runs that it holds for: "baseline 0, 1; all 0"."""
+    runs: dict[str, dict[str, list[str]]] = {}
+    for task in tasks:
+        if task.digest in blocked:
+            runs.setdefault(blocked[task.digest], {}).setdefault(task.variant, []).append(str(task.seed))
+    return {
+        reason: f"all {len(tasks)} runs"
+        if sum(map(len, variants.values())) == len(tasks)
+        else "; ".join(f"{variant} {', '.join(seeds)}" for variant, seeds in variants.items())
+        for reason, variants in runs.items()
+    }
+
+
+def _power(plan: Plan, runs: Path) -> str:
+    """The seeds that effects need, by what the setting's runs have shown, else by what was recorded with the code."""
+    spread = observed_spread(_recorded(plan, runs), runs)
+    if spread is not None:
+        return power.sentence(spread, len(plan.seeds), recorded=False)
+    if "log_sd" in (recorded := recorded_times(plan)):
+        return power.sentence(Spread.of_record(recorded["log_sd"]), len(plan.seeds), recorded=True)
+    return "seeds needed to detect 5, 10 or 20%: unknown until the study has run"
+
+
+def _recorded(plan: Plan, runs: Path) -> Plan:
+    """All that the setting has; the plan itself where nothing was recorded, or for another schema."""
+    file = plan_file(runs, plan.study, plan.setting)
+    try:
+        return read_plan(file) if file.exists() else plan
+    except InputError:
+        return plan
 
 
 def _print_scalings(study: Study, profile: Profile, plan: Plan, console: Console) -> None:

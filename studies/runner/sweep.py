@@ -25,6 +25,7 @@ from core.errors import InputError
 from core.folder import RunFolder, write_whole
 from studies.plan import Plan, jobs_root, with_searched
 from studies.runner.launchers import launcher
+from studies.runner.place import Place
 from studies.runner.tasks import mark_failed, outcome_mark
 from studies.sweeps import (
     ENDED,
@@ -183,19 +184,6 @@ def _train(
 # --- the searches of a study ------------------------------------------------------------------------------------------
 
 
-class Place(Node):
-    """Where and how trials are trained: the part of an order that is the same for every search of a command."""
-
-    runs: Path
-    workers: int
-    device: Literal["cpu", "cuda"]
-    gpus: tuple[str, ...]
-    threads: int
-    data_path: Path | None
-    trainer: str
-    launcher: str
-
-
 def check_searches(study: Study, plan: Plan, launcher_name: str, trials: int | None) -> None:
     """Raises InputError for what cannot be asked of this study's searches."""
     if not study.searches:
@@ -340,7 +328,7 @@ def _clock(seconds: float) -> str:
 
 
 def print_searches(
-    study: Study, plan: Plan, seconds: float | None, *, runs: Path, trials: int | None, workers: int, console: Console
+    study: Study, plan: Plan, seconds: float | None, *, place: Place, trials: int | None, console: Console
 ) -> None:
     """What a dry run says of searches: what they seek, how many trials are there, and for how long the rest would go.
 
@@ -348,13 +336,15 @@ def print_searches(
     """
     from studies.runner.progress import span
 
-    there = recorded(study, plan, runs)
+    there = recorded(study, plan, place.runs)
     for search in study.searches:
         budget = trials or search.trials
         sweep = there.get(search.name)
         left = max(0, budget - (len(sweep.ended) if sweep else 0))
         base = baseline_of(plan).config
-        time_left = "an unknown time" if seconds is None else f"at most about {span(-(-left // workers) * seconds)}"
+        time_left = (
+            "an unknown time" if seconds is None else f"at most about {span(-(-left // place.workers) * seconds)}"
+        )
         time_left = "no time" if left == 0 else time_left
         console.print(
             f"search {search.name} ({search.title}), before the runs: {budget} trials on seed {search.seed}, {left} to "

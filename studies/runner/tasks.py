@@ -18,8 +18,13 @@ from studies.plan import Plan
 State = Literal["new", "interrupted", "running", "finished", "diverged", "failed"]
 
 
+TimesFrom = Literal["runs", "calibration", "record"]
+"""Finished runs on this machine, a calibration of it, or times recorded with the code, perhaps of another machine."""
+
+
 class Task(Node):
-    """One variant with one seed. `expected_seconds` is None where nobody has measured such a job."""
+    """One variant with one seed. `expected_seconds` is None where nobody has measured such a job; of an interrupted
+    one it is what is left."""
 
     digest: str
     variant: str
@@ -29,6 +34,7 @@ class Task(Node):
     seed: int
     job: Job
     expected_seconds: float | None = None
+    times_from: TimesFrom | None = None
 
     @property
     def sentence(self) -> str:
@@ -79,6 +85,11 @@ def state_of(folder: RunFolder, running: Collection[str] | None = None) -> State
     if not (folder.path / "job.json").exists():
         return "new"
     return "running" if running is None and is_held(folder.lock_file) else "interrupted"
+
+
+def to_train(state: State, retry_failed: bool) -> bool:
+    """Whether a job that stands so is (still) to be trained."""
+    return state in ("new", "interrupted", "running") or (state == "failed" and retry_failed)
 
 
 def outcome_mark(folder: RunFolder) -> int:

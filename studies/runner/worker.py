@@ -161,7 +161,7 @@ def _train(
         queue.settle(claim)
 
 
-def _stop_with_parent(stopping: threading.Event) -> None:
+def stop_with_parent(stopping: threading.Event) -> None:
     """The parent holds the other end of stdin: its end means that the parent is gone, however it went."""
     while os.read(0, 4096):
         pass
@@ -185,7 +185,7 @@ def serve(order: Work, name: str, follow_parent: bool) -> None:
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, lambda *_: stopping.set())
     if follow_parent:
-        threading.Thread(target=_stop_with_parent, args=(stopping,), daemon=True).start()
+        threading.Thread(target=stop_with_parent, args=(stopping,), daemon=True).start()
     try:
         order.work(name, stop=stopping.is_set, each=_nothing)
     except InputError as error:

@@ -24,9 +24,10 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = f"""
 import os, sys
 import studies.run
+import studies.runner.execute
 studies.run.TRAINER = "tests.studies.fake_job"
 if "WITHOUT_VIEW" in os.environ:
-    studies.run.MlflowView.sync = lambda *_: 0
+    studies.runner.execute.MlflowView.sync = lambda *_: 0
 try:
     studies.run.main(sys.argv[1:])
 finally:

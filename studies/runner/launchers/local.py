@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -13,10 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import studies
 from core.errors import InputError
 from core.folder import RunFolder
 from studies.plan import jobs_root
+from studies.runner.environment import share_of_machine
 from studies.runner.launchers import Shared, Work, WorkersLost
 from studies.runner.tasks import mark_failed
 
@@ -123,26 +122,12 @@ class _Crew:
         with slot.log.open("wb") as log:
             slot.process = subprocess.Popen(
                 [sys.executable, "-m", self.order.module, str(self.file), slot.name, "--follow-parent"],
-                env=self.environment(slot.index),
+                env=share_of_machine(slot.index, threads=self.order.threads, gpus=self.order.gpus),
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # A terminal's Ctrl-C is the parent's to pass on.
             )
-
-    def environment(self, index: int) -> dict[str, str]:
-        """One share of the machine: threads are counted before any library reads these."""
-        threads = str(self.order.threads)
-        root = str(Path(studies.__file__).parent.parent)
-        return {
-            **os.environ,
-            "OMP_NUM_THREADS": threads,
-            "MKL_NUM_THREADS": threads,
-            "OPENBLAS_NUM_THREADS": threads,
-            "CUDA_VISIBLE_DEVICES": self.order.gpus[index % len(self.order.gpus)] if self.order.gpus else "",
-            "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")])),
-            "DO_NOT_TRACK": "1",
-        }
 
     def reap(self) -> None:
         """Looks after workers that ended. Raises InputError where one found the input unusable."""

@@ -1,0 +1,82 @@
+"""What a time was measured on. Needs no torch, so that a command can say at once which times hold here."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+from core.config import Node
+
+GPUS = Path("/proc/driver/nvidia/gpus")
+
+
+class Machine(Node):
+    """Processor, cores that this process may use, and how one job runs on them.
+
+    `device` is "cpu" or the name of the GPU, "cuda" where the driver does not tell it. `torch` is its version without
+    the build's suffix.
+    """
+
+    processor: str
+    cores: int
+    device: str
+    threads: int
+    torch: str
+
+    def ran(self, provenance: Mapping[str, Any]) -> bool:
+        """Whether a run that wrote this provenance was trained on such a machine; what it left out is not compared."""
+        mine = {"processor": self.processor, "cores": self.cores, "threads": self.threads, "torch": self.torch}
+        theirs = {**provenance, "torch": _released(str(provenance.get("torch", self.torch)))}
+        device = str(provenance.get("device", self.device))
+        unnamed = self.device == "cuda" and device != "cpu"
+        return (device == self.device or unnamed) and all(theirs.get(key, mine[key]) == mine[key] for key in mine)
+
+    @property
+    def words(self) -> str:
+        """As people read it: "Some Processor, 2 cores, 1 thread a job"."""
+        where = "" if self.device == "cpu" else f"{self.device}, "
+        return f"{where}{self.processor}, {self.cores} cores, {self.threads} thread{'s' * (self.threads > 1)} a job"
+
+
+def this_machine(device: Literal["cpu", "cuda"], threads: int) -> Machine:
+    """The machine that this process runs on, for jobs of so many threads on CPU cores or on a GPU."""
+    return Machine(
+        processor=processor(),
+        cores=cores(),
+        device=device if device == "cpu" else _gpu(),
+        threads=threads,
+        torch=_released(version("torch")),
+    )
+
+
+def cores() -> int:
+    """CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def processor() -> str:
+    """The processor's name as the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _gpu() -> str:
+    """The name of the first GPU by the driver's own table, as torch tells it, too."""
+    for file in sorted(GPUS.glob("*/information")):
+        for line in file.read_text().splitlines():
+            if line.startswith("Model:"):
+                return line.partition(":")[2].strip()
+    return "cuda"
+
+
+def _released(torch: str) -> str:
+    return torch.partition("+")[0]

@@ -1,0 +1,79 @@
+"""What commands that trained took, beside what was predicted: one line each, kept beside the setting's plan.
+
+Needs neither torch nor the runner: reports read it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from filelock import FileLock
+from pydantic import ValidationError
+
+from core.config import Node
+from core.folder import write_whole
+from core.machine import Machine
+from studies.plan import plan_file
+
+
+class Invocation(Node):
+    """One command that trained runs of a setting. Seconds are wall time, the command's report not counted.
+
+    `planned` runs were to be trained and `ended` of them have ended, `continued` of those after an earlier command had
+    begun them. `predicted_seconds` is None where the time of some run was unknown. `job_seconds` is the sum over the
+    runs that ended, an earlier command's share of the continued ones included. `overhead_seconds` are those beyond the
+    time that the jobs alone take, longest first on so many workers; None for a command that did not do all its jobs
+    from the beginning.
+    """
+
+    began: str
+    machine: Machine
+    workers: int
+    planned: int
+    ended: int
+    continued: int
+    predicted_seconds: float | None
+    seconds: float
+    job_seconds: float
+    overhead_seconds: float | None
+    interrupted: bool
+
+
+def costs_file(runs: Path, study: str, setting: str) -> Path:
+    """Where the invocations of a setting are kept."""
+    return plan_file(runs, study, setting).with_name(f"{setting}.costs.jsonl")
+
+
+def add_invocation(runs: Path, study: str, setting: str, invocation: Invocation) -> None:
+    """Adds one line."""
+    file = costs_file(runs, study, setting)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(runs / "plans" / ".lock"):
+        before = file.read_bytes() if file.exists() else b""
+        write_whole(file, before + invocation.model_dump_json().encode() + b"\n")
+
+
+def read_invocations(runs: Path, study: str, setting: str) -> list[Invocation]:
+    """The invocations of a setting in order; lines of another version are left out."""
+    file = costs_file(runs, study, setting)
+    return list(_lines(file)) if file.exists() else []
+
+
+def overheads(runs: Path, machine: Machine, workers: int) -> list[float]:
+    """The overheads of all studies' commands on such a machine with so many workers, in seconds."""
+    files = (runs / "plans").glob("*/*.costs.jsonl")
+    return [
+        line.overhead_seconds
+        for file in sorted(files)
+        for line in _lines(file)
+        if line.overhead_seconds is not None and (line.machine, line.workers) == (machine, workers)
+    ]
+
+
+def _lines(file: Path) -> Iterator[Invocation]:
+    for line in file.read_text().splitlines():
+        try:
+            yield Invocation.model_validate_json(line)
+        except ValidationError:
+            continue

@@ -1,0 +1,245 @@
+"""Runs one plan: trains what has no result, keeps the MLflow view, and renders the report."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import FrameType
+
+from filelock import FileLock
+from rich.console import Console
+
+from ablations.schema import Study
+from core.config import Data
+from core.folder import RunFolder
+from studies.plan import Plan, jobs_root, record_plan
+from studies.runner.calibrate import calibrate, uncalibrated
+from studies.runner.launchers import WorkersLost, launcher
+from studies.runner.ledger import costs_kept
+from studies.runner.place import Place
+from studies.runner.progress import span
+from studies.runner.sweep import SearchGaveUp, searched
+from studies.runner.tasks import State, Task, longest_first, state_of, tasks_of, to_train
+from studies.runner.tracking import BackgroundSync, MlflowView, first_line
+
+DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
+GOES_ON = "interrupted: the same command goes on from there"
+
+
+class Interrupts:
+    """Ctrl-C or SIGTERM asks to stop; the second one raises KeyboardInterrupt wherever the command is."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def __call__(self) -> bool:
+        return self.requested
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+
+    @contextmanager
+    def installed(self) -> Iterator[None]:
+        """Handles signals for as long as jobs run; afterwards they do what they did before."""
+        before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def with_choices(study: Study, plan: Plan, place: Place, console: Console, trials: int | None) -> Plan | int:
+    """The plan with what the study's searches chose, or the exit code."""
+    interrupts = Interrupts()
+    data = {variant.config.data for variant in plan.variants}
+    try:
+        with interrupts.installed():
+            found = searched(
+                study,
+                plan,
+                place,
+                trials=trials,
+                stop=interrupts,
+                prepare=lambda: _prepare(data, place, console),
+                console=console,
+            )
+        if found is not None:
+            return found
+    except (SearchGaveUp, WorkersLost) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        pass
+    console.print(GOES_ON, highlight=False)
+    return INTERRUPTED
+
+
+def run_plan(
+    study: Study,
+    plan: Plan,
+    tasks: Sequence[Task],
+    place: Place,
+    console: Console,
+    *,
+    retry_failed: bool,
+    report: bool,
+) -> int:
+    """Records the plan, trains what of these tasks has no result, shows it in MLflow and renders the report.
+
+    Returns the exit code.
+    """
+    runs = place.runs
+    (runs / "plans").mkdir(parents=True, exist_ok=True)
+    with FileLock(runs / "plans" / ".lock"):
+        whole = record_plan(runs, plan)
+    view = MlflowView(study, whole, runs)
+    pending = [task for task in tasks if to_train(_state(task, runs), retry_failed)]
+    interrupts = Interrupts()
+    lost: str | None = None
+    try:
+        with interrupts.installed():
+            try:
+                if pending:
+                    started = time.monotonic()
+                    with costs_kept(
+                        whole, pending, runs, machine=place.machine, workers=place.workers, interrupted=interrupts,
+                        say=lambda line: console.print(line, highlight=False),
+                    ):  # fmt: skip
+                        _train(pending, whole, view, place, console, interrupts)
+                    _print_share(pending, runs, min(place.workers, len(pending)), time.monotonic() - started, console)
+                else:
+                    console.print("nothing to train: every run has its result", highlight=False)
+            except WorkersLost as error:
+                lost = str(error)
+            finally:
+                _show(view, console)
+    except KeyboardInterrupt:
+        interrupts.requested = True
+    if interrupts.requested:
+        console.print(GOES_ON, highlight=False)
+        return INTERRUPTED
+    states = Counter(_state(task, runs) for task in tasks)
+    if lost:
+        print(f"error: {lost}", file=sys.stderr)
+    if states["failed"]:
+        hint = "" if retry_failed else "; --retry-failed tries them once more"
+        console.print(f"{states['failed']} of {len(tasks)} runs failed{hint}", highlight=False, soft_wrap=True)
+    reported = _report(study, whole, runs, console) if report else True
+    return DONE if reported and states["finished"] + states["diverged"] == len(tasks) else FAILED
+
+
+def _state(task: Task, runs: Path) -> State:
+    return state_of(RunFolder(jobs_root(runs), task.digest), ())
+
+
+def _print_share(tasks: Sequence[Task], runs: Path, workers: int, seconds: float, console: Console) -> None:
+    """How much of the workers' time was training and evaluation; the rest is start-up, recording and the idle end."""
+    outcomes = [RunFolder(jobs_root(runs), task.digest).outcome() for task in tasks]
+    ended = [outcome for outcome in outcomes if outcome is not None]
+    # Runs that went on from a checkpoint carry seconds of an earlier command.
+    if len(ended) == len(tasks) and all(outcome.attempts == 1 and not outcome.resumed for outcome in ended):
+        share = sum(outcome.seconds + outcome.evaluation_seconds for outcome in ended) / (workers * seconds)
+        console.print(
+            f"runs: {len(ended)}, workers: {workers}, {span(seconds)}, {share:.1%} of it training and evaluation",
+            highlight=False,
+        )
+
+
+def _train(
+    pending: Sequence[Task], plan: Plan, view: MlflowView, place: Place, console: Console, interrupts: Interrupts
+) -> None:
+    from studies.runner.progress import StudyProgress
+
+    order = place.order(plan, longest_first(pending), min(place.workers, len(pending)))
+    _prepare({task.job.config.data for task in order.tasks}, place, console)
+    queue = order.queue()
+    queue.enqueue(order.tasks)
+    everything = {task.digest for task in tasks_of(plan)}
+    with ExitStack() as stack:
+        stack.enter_context(BackgroundSync(view, lambda: set(queue.running(everything))))
+        progress = stack.enter_context(
+            StudyProgress(
+                order.tasks,
+                runs=place.runs,
+                workers=order.workers,
+                running=lambda: queue.running(order.digests),
+                console=console,
+            )
+        )
+
+        def tick() -> None:
+            if interrupts.requested:
+                progress.stopping()
+            progress.look()
+
+        launcher(place.launcher).run(order, stop=interrupts, tick=tick, say=progress.say)
+
+
+def calibrate_plan(plan: Plan, tasks: Sequence[Task], place: Place, console: Console, *, retry_failed: bool) -> None:
+    """Measures what the jobs that are to be trained take, each config once, where finished runs do not say it."""
+    pending = [task for task in tasks if to_train(_state(task, place.runs), retry_failed)]
+    unknown = uncalibrated(pending, place.machine, place.workers)
+    if not unknown:
+        console.print("nothing to calibrate: every config has its time on this machine", highlight=False)
+        return
+    order = place.order(plan, unknown, place.workers)
+    _prepare({task.job.config.data for task in order.tasks}, place, console)
+    calibrate(order, place.machine, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
+
+
+def _prepare(wanted: Collection[Data], place: Place, console: Console) -> None:
+    """Renders or decodes the images before any worker needs them, with all cores and its progress shown."""
+    from rich.progress import Progress
+
+    from core.data.prepare import prepare
+
+    for data in wanted:
+        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+            bar = progress.add_task(f"preparing {data.kind}", total=None)
+            prepare(
+                data,
+                path=place.data_path,
+                cache=place.cache,
+                progress=lambda done, total: progress.update(bar, completed=done, total=total),  # noqa: B023
+                workers=os.cpu_count() or 1,
+            )
+
+
+def _show(view: MlflowView, console: Console) -> None:
+    """Brings the MLflow view up to date: no run of it may stay RUNNING after the command."""
+    try:
+        view.sync()
+    except Exception as error:
+        print(
+            f"MLflow view not written ({first_line(error)}): python -m studies.sync {view.plan.study} rebuilds it",
+            file=sys.stderr,
+        )
+        return
+    if (link := view.link) is not None:
+        how = f"`{view.command}`, then " if view.command else ""
+        console.print(f"MLflow: {how}{link}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _report(study: Study, plan: Plan, runs: Path, console: Console) -> bool:
+    """Renders the report; False, and a line that says why, where that did not work."""
+    try:
+        from reports.render import render
+
+        rendered = render(study.name, runs=runs, setting=plan.setting, out=runs / "reports" / study.name / plan.setting)
+    except Exception as error:
+        print(f"report not rendered: {first_line(error)}", file=sys.stderr)
+        return False
+    folder = rendered if rendered.is_dir() else rendered.parent
+    for name in ("report.md", "report.pdf"):
+        if (folder / name).exists():
+            console.print(f"report: {folder / name}", markup=False, highlight=False, soft_wrap=True)
+    return True

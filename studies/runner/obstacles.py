@@ -1,0 +1,111 @@
+"""Why a run cannot be trained here and now, as far as that can be known without torch, before anything starts."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import nullcontext
+from functools import cache
+from pathlib import Path
+from typing import assert_never
+from urllib.parse import urlsplit
+from urllib.request import getproxies
+
+from core.config import AnyConfig, CleanFid, Images, MeanAbsoluteError, Metric, Reconstruction, Rooms, RoomsFrechet
+from core.errors import InputError
+from core.folder import RunFolder
+from core.metrics.identity import INCEPTION_VARIABLE, extractor_sha256, inception_file, inception_host, inception_place
+from studies.plan import jobs_root
+from studies.runner.tasks import State, Task
+
+NETWORK_SECONDS = 0.5
+"""So long a dry run waits for a host to answer."""
+
+
+def obstacle(task: Task, state: State, *, runs: Path, data_path: Path | None, retry_failed: bool) -> str | None:
+    """What keeps this run from being trained, with the remedy; None for one that has its result or can be trained."""
+    if state in ("finished", "diverged", "running"):
+        return None
+    if state == "failed" and not retry_failed:
+        outcome = RunFolder(jobs_root(runs), task.digest).outcome()
+        reason = (outcome.reason if outcome else None) or "no reason given"
+        return f"failed before ({' '.join(reason.split())}): --retry-failed tries it once more"
+    return _of_data(task.job.config, data_path) or _of_metric(task.job.config.evaluation.metric)
+
+
+def _of_data(config: AnyConfig, path: Path | None) -> str | None:
+    data = config.data
+    match data:
+        case Rooms(train=count):
+            pass
+        case Images(count=count):
+            if path is None:
+                return f"its {count} images {data.fingerprint[:12]} are not given: --data names their folder or zip"
+            try:
+                with path.open("rb") if path.is_file() else nullcontext(next(path.iterdir(), None)):
+                    pass
+            except OSError as error:
+                return f"its images in {path} cannot be read ({error.strerror or error}): correct that or --data"
+        case _:
+            assert_never(data)
+    if isinstance(config, Reconstruction) and config.images > count:
+        return f"{config.images} images are to be fitted and the data has {count}: lower images"
+    return None
+
+
+def _of_metric(metric: Metric) -> str | None:
+    match metric:
+        case MeanAbsoluteError():
+            return None
+        case RoomsFrechet(extractor=named):
+            return _of_extractor(named)
+        case CleanFid(mode=mode):
+            return _of_inception(mode)
+        case _:
+            assert_never(metric)
+
+
+def _of_extractor(named: str) -> str | None:
+    try:
+        shipped = extractor_sha256()
+    except InputError as error:
+        return str(error)
+    if named in ("", shipped):
+        return None
+    return f"its extractor is {named[:12]}, this version ships {shipped[:12]}: set evaluation.metric.extractor to it"
+
+
+def _of_inception(mode: str) -> str | None:
+    try:
+        if inception_file(mode) is not None:
+            return None
+    except InputError as error:
+        return str(error)
+    place, host = inception_place(mode), inception_host(mode)
+    if _answers(host):
+        return None
+    return (
+        f"Inception weights {place.name} are not in {place.parent} and {host} does not answer: put the file there, or "
+        f"set {INCEPTION_VARIABLE} to its path"
+    )
+
+
+@cache
+def _answers(host: str) -> bool:
+    """Whether `host`, or the proxy on the way to it, takes a connection."""
+    proxy = getproxies().get("https")
+    parts = urlsplit(proxy if proxy and "://" in proxy else f"//{proxy}" if proxy else f"//{host}:443")
+    found = threading.Event()
+
+    def connect() -> None:
+        try:
+            socket.create_connection((parts.hostname or host, parts.port or 443), timeout=NETWORK_SECONDS).close()
+        except OSError:
+            return
+        found.set()
+
+    # In a thread, since the look-up of a name has no time limit.
+    thread = threading.Thread(target=connect, daemon=True)
+    thread.start()
+    thread.join(NETWORK_SECONDS)
+    return found.is_set()

@@ -1,0 +1,100 @@
+"""Where and how jobs of a command are trained: the part of every order that a plan does not say."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from core.config import Node
+from core.errors import InputError
+from core.machine import Machine, cores, this_machine
+from studies.plan import Plan
+from studies.runner.tasks import Task
+
+if TYPE_CHECKING:
+    from studies.runner.worker import Order
+
+
+class Place(Node):
+    """So many workers, on these GPUs or on CPU threads, with run folders below `runs` (absolute, as `data_path` is).
+
+    `trainer` is the module that workers train with, `launcher` the name of what starts them.
+    """
+
+    runs: Path
+    workers: int
+    device: Literal["cpu", "cuda"]
+    gpus: tuple[str, ...]
+    threads: int
+    data_path: Path | None
+    trainer: str
+    launcher: str
+
+    @property
+    def machine(self) -> Machine:
+        """What a time of these workers holds for."""
+        return this_machine(self.device, self.threads)
+
+    @property
+    def cache(self) -> Path:
+        """Where prepared images and statistics are kept."""
+        return self.runs / "cache"
+
+    def order(self, plan: Plan, tasks: Sequence[Task], workers: int) -> Order:
+        """These tasks of the plan as workers read them."""
+        from studies.runner.worker import Order
+
+        return Order(
+            study=plan.study,
+            setting=plan.setting,
+            runs=self.runs,
+            tasks=tuple(tasks),
+            workers=workers,
+            device=self.device,
+            gpus=self.gpus,
+            threads=self.threads,
+            data_path=self.data_path,
+            cache=self.cache,
+            trainer=self.trainer,
+        )
+
+
+def accelerators() -> tuple[str, ...]:
+    """The GPUs there are, as CUDA_VISIBLE_DEVICES names them. Asks the system: torch takes seconds to load."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return tuple(name for part in visible.split(",") if (name := part.strip()) and name != "-1")
+    found = (file.name.removeprefix("nvidia") for file in Path("/dev").glob("nvidia[0-9]*"))
+    return tuple(sorted((name for name in found if name.isdigit()), key=int))
+
+
+def place_of(
+    device: str,
+    profile: str,
+    jobs: int | None,
+    *,
+    gpus: tuple[str, ...],
+    runs: Path,
+    data_path: Path | None,
+    launcher: str,
+    trainer: str,
+) -> Place:
+    """The place that the options of a command come to. Raises InputError where it asks for a GPU that is not there."""
+    if device == "cuda" and not gpus:
+        raise InputError("--device cuda: there is no NVIDIA device here (or CUDA_VISIBLE_DEVICES hides it)")
+    alone = 1 if launcher == "inline" else None
+    accelerated = bool(gpus) and (device == "cuda" or (device == "auto" and profile != "cpu"))
+    workers = alone or jobs or (len(gpus) if accelerated else cores())
+    return Place(
+        runs=runs.absolute(),
+        workers=workers,
+        device="cuda" if accelerated else "cpu",
+        gpus=gpus if accelerated else (),
+        # On a CPU one thread each: the order of sums, and so the numbers, must not depend on the number of workers.
+        threads=max(1, cores() // workers) if accelerated else 1,
+        data_path=data_path.absolute() if data_path else None,
+        trainer=trainer,
+        launcher=launcher,
+    )

@@ -1,0 +1,129 @@
+"""Step times: whole periods after a warm-up, through the real job; equal work shares its times, other work does not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from core import calibrate
+from core import config as cfg
+from core import job as job_module
+from core.calibrate import StepTimes, Unmeasured, measure, period, timed_alike
+from core.events import Built, Checkpointed, Evaluated, Event, Finished, Losses, Sampled
+from core.folder import Outcome, RunFolder
+from tests.core.conftest import small_config
+
+FIT = cfg.Reconstruction(data=cfg.Rooms(resolution=8, train=64, held_out=32), images=4, inr=cfg.Inr(width=8, depth=3))
+
+
+def test_a_period_is_whole_when_updates_of_g_and_lazy_penalties_have_come_round() -> None:
+    assert period(small_config(d_per_g=5)) == 5
+    assert period(small_config(d_per_g=5, penalty=cfg.R1(interval=4))) == 20
+    assert period(small_config(d_per_g=2, penalty=cfg.R1(interval=4))) == 4
+    assert period(FIT) == 1
+
+
+def test_what_costs_nothing_shares_its_times_and_nothing_else_does() -> None:
+    rates = cfg.LearningRates(generator=0.5)
+    base = small_config(ema=cfg.Ema(decay=0.9))
+    for same in (
+        small_config(ema=cfg.Ema(decay=0.5)),
+        small_config(ema=cfg.Ema(decay=0.9), optimizers=cfg.Optimizers(learning_rates=rates)),
+        small_config(ema=cfg.Ema(decay=0.9), iterations=999),
+    ):
+        assert timed_alike(same) == timed_alike(base)
+    for other in (
+        small_config(),
+        small_config(ema=cfg.Ema(decay=0.9), batch_size=8),
+        small_config(ema=cfg.Ema(decay=0.9), d_per_g=1),
+        small_config(ema=cfg.Ema(decay=0.9), penalty=cfg.R1()),
+        small_config(ema=cfg.Ema(decay=0.9), evaluation=cfg.Evaluation(metric=cfg.RoomsFrechet(samples=65), every=5)),
+    ):
+        assert timed_alike(other) != timed_alike(base)
+    assert timed_alike(cfg.Reconstruction(learning_rate=0.1)) == timed_alike(cfg.Reconstruction())
+
+
+def test_a_job_is_its_start_its_iterations_and_its_evaluations() -> None:
+    times = StepTimes(
+        seconds_per_iteration=0.5, seconds_per_evaluation=10, last_evaluation_seconds=30, start_seconds=100
+    )
+    evaluation = cfg.Evaluation(metric=cfg.RoomsFrechet(samples=64), every=5)
+    assert times.job_seconds(small_config(iterations=10, evaluation=evaluation)) == 100 + 5 + 10 + 30
+    assert times.job_seconds(small_config(iterations=11, evaluation=evaluation)) == 100 + 5.5 + 20 + 30
+    assert times.job_seconds(small_config(iterations=3, evaluation=evaluation)) == 100 + 1.5 + 30
+
+
+class FakeClock:
+    """A `run_job` whose parts take known seconds, and the clock that shows them."""
+
+    def __init__(self, checkpoint_at: int | None = None) -> None:
+        self.now = 0.0
+        self.checkpoint_at = checkpoint_at
+        self.iterations: list[int] = []
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def run_job(self, job: cfg.Job, *, runs: Path, stop: Callable[[], bool], **_: object) -> Iterator[Event]:
+        def at(iteration: int) -> dict[str, float | int]:
+            return {"iteration": iteration, "images": 0, "seconds": 0.0}
+
+        self.now += 7.0
+        sizes = {"emitted_parameters": 1, "shared_parameters": 1, "generator_parameters": 1}
+        yield Built(**at(0), **sizes)
+        for iteration in range(1, job.config.iterations + 1):
+            last = iteration == job.config.iterations
+            # Every fourth step is long, and the first twenty are cold.
+            self.now += (3.0 if iteration % 4 == 0 else 1.0) + (100.0 if iteration <= 20 else 0.0)
+            yield Losses(**at(iteration), d_loss=0, g_loss=0, penalty=0, real_score=0, fake_score=0)
+            if iteration % job.config.evaluation.every == 0:
+                took = 40.0 if last else 10.0
+                self.now += took
+                yield Evaluated(**at(iteration), metric="fd_rooms", value=1.0, evaluation_seconds=took)
+                self.now += 0.5
+                yield Sampled(**at(iteration))
+            if not last:
+                stop()
+            if iteration == self.checkpoint_at:
+                yield Checkpointed(**at(iteration))
+                stop()
+        self.iterations.append(job.config.iterations)
+        self.now += 2.0
+        yield Finished(**at(job.config.iterations))
+        RunFolder(runs, job).write("outcome.json", finished(job.config.iterations))
+
+
+def finished(iterations: int) -> str:
+    outcome = Outcome(status="finished", iteration=iterations, seconds=1, evaluation_seconds=1, job_seconds=1)
+    return outcome.model_dump_json()
+
+
+@pytest.mark.parametrize("checkpoint_at", [None, 5, 20])
+def test_parts_are_timed_apart(checkpoint_at: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeClock(checkpoint_at)
+    monkeypatch.setattr(calibrate, "time", fake)
+    monkeypatch.setattr(job_module, "run_job", fake.run_job)
+    monkeypatch.setattr(job_module, "load_once", lambda *_, **__: None)
+    job = cfg.Job(config=small_config(d_per_g=1, penalty=cfg.R1(interval=4)), seed=0)
+    assert measure(job, cache=tmp_path) == StepTimes(
+        seconds_per_iteration=1.5, seconds_per_evaluation=10.5, last_evaluation_seconds=42.5, start_seconds=7.0
+    )
+    assert fake.iterations == [40]
+
+
+@pytest.mark.parametrize(
+    "config", [small_config(), small_config(penalty=cfg.R1(interval=3)), FIT], ids=["", "r1", "fit"]
+)
+def test_real_jobs_are_measured_and_leave_nothing_behind(config: cfg.AnyConfig, tmp_path: Path) -> None:
+    times = measure(cfg.Job(config=config, seed=0), cache=tmp_path)
+    assert min(times.model_dump().values()) > 0
+    assert {entry.name for entry in tmp_path.iterdir()} <= {"images", "statistics"}
+
+
+def test_what_diverges_at_once_is_not_measured(tmp_path: Path) -> None:
+    rates = cfg.LearningRates(generator=1e30, discriminator=1e30)
+    config = small_config(optimizers=cfg.Optimizers(learning_rates=rates))
+    with pytest.raises(Unmeasured, match="diverged"):
+        measure(cfg.Job(config=config, seed=0), cache=tmp_path)

@@ -1,0 +1,51 @@
+"""Which runs were trained on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core import machine
+from core.job import provenance
+from core.machine import Machine, this_machine
+
+HERE = {"processor": "a processor", "cores": 2, "device": "cpu", "threads": 1, "torch": "2.15.0"}
+
+
+def test_a_run_of_this_process_was_trained_on_this_machine() -> None:
+    assert this_machine("cpu", 1).ran(provenance("cpu", 1))
+
+
+@pytest.mark.parametrize(
+    ("theirs", "same"),
+    [
+        ({}, True),
+        ({"torch": "2.15.0+cu132"}, True),
+        ({"torch": "2.16.0"}, False),
+        ({"processor": "another"}, False),
+        ({"cores": 4}, False),
+        ({"threads": 2}, False),
+        ({"device": "NVIDIA H100"}, False),
+    ],
+)
+def test_what_a_run_recorded_is_compared(theirs: dict[str, object], same: bool) -> None:
+    assert Machine.model_validate(HERE).ran({**HERE, **theirs}) is same
+
+
+def test_provenance_of_an_older_version_lacks_cores() -> None:
+    assert Machine.model_validate(HERE).ran({key: value for key, value in HERE.items() if key != "cores"})
+
+
+def test_a_gpu_is_known_by_the_drivers_name_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "GPUS", tmp_path)
+    unnamed = this_machine("cuda", 8)
+    assert unnamed.device == "cuda"
+    (tmp_path / "0000:01:00.0").mkdir()
+    (tmp_path / "0000:01:00.0" / "information").write_text("Model: \t\t NVIDIA H100 80GB HBM3\nIRQ: 1\n")
+    named = this_machine("cuda", 8)
+    assert named.device == "NVIDIA H100 80GB HBM3"
+    there = {**named.model_dump(), "device": "NVIDIA H100 80GB HBM3"}
+    assert named.ran(there) and unnamed.ran(there)
+    assert not named.ran({**there, "device": "NVIDIA H200"})
+    assert not unnamed.ran({**there, "device": "cpu"})
