@@ -276,7 +276,7 @@ class Study(Node):
     changes: tuple[Change, ...] = ()
     designs: tuple[DesignName, ...] = ("ladder",)
     more_designs: tuple[DesignName, ...] = ()
-    permutations: PositiveInt = 6
+    permutations: PositiveInt = 4
     profiles: tuple[Profile, ...]
     claims: tuple[Claim, ...] = ()
     searches: tuple[Search, ...] = ()
