@@ -87,11 +87,16 @@ class Sampled(_Event):
     pictures: Any = Field(default=None, exclude=True, repr=False)
 
 
-class Interpolated(_Event):
-    """Images on spherical paths between fixed latents, uint8 [paths, steps, 3, R, R], the same for every job with the
-    same latent size."""
+class Pictured(_Event):
+    """Rows of images that belong together, uint8 [rows, columns, 3, R, R], of fixed latents, the same for every job
+    with the same latent size.
 
-    kind: Literal["interpolated"] = "interpolated"
+    "interpolations": spherical paths between two latents. "upsampled": one image made larger by every method, in the
+    order of `core.metrics.upsampling.SHOWN`.
+    """
+
+    kind: Literal["pictured"] = "pictured"
+    name: Literal["interpolations", "upsampled"]
     pictures: Any = Field(default=None, exclude=True, repr=False)
 
 
@@ -117,7 +122,7 @@ class Finished(_Event):
 
 
 Event = Annotated[
-    Built | Losses | Fitted | Evaluated | Sampled | Interpolated | Checkpointed | Diverged | Finished,
+    Built | Losses | Fitted | Evaluated | Sampled | Pictured | Checkpointed | Diverged | Finished,
     Field(discriminator="kind"),
 ]
 

@@ -5,7 +5,7 @@ protocol.json        what the metric's numbers mean: extractor, samples, real se
 provenance.json      git commit, versions, device, threads of the process that ended the job
 events.jsonl         one event a line, in order (`core.events`)
 samples/000500.png   images of the fixed latents
-samples/interpolations.png  paths between fixed latents, one a row, where the config measures them
+samples/interpolations.png, upsampled.png  rows of images that belong together, where the config measures them
 checkpoint.pt        while it runs
 generator.safetensors  the evaluated generator, at the end
 outcome.json         once it has ended: `Outcome`

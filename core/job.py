@@ -25,7 +25,7 @@ from torch import Tensor
 from core import config as cfg
 from core.data.load import ImageSet, load, load_real
 from core.errors import InputError
-from core.events import Checkpointed, Diverged, Event, Finished, Interpolated, Sampled
+from core.events import Checkpointed, Diverged, Event, Finished, Pictured, Sampled
 from core.folder import Outcome, RunFolder, Status, write_whole
 from core.machine import cores, processor
 from core.memory import PeakMemory
@@ -183,9 +183,9 @@ class _Recording:
                     match event:
                         case Sampled():
                             _write_grid(self.folder.samples / f"{event.iteration:06d}.png", event.pictures)
-                        case Interpolated():
+                        case Pictured():
                             rows, steps = event.pictures, event.pictures.shape[1]
-                            _write_grid(self.folder.samples / "interpolations.png", rows.flatten(0, 1), columns=steps)
+                            _write_grid(self.folder.samples / f"{event.name}.png", rows.flatten(0, 1), columns=steps)
                         case Checkpointed():
                             began = time.perf_counter()
                             os.fsync(stream.fileno())

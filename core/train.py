@@ -29,7 +29,7 @@ from core.build import (
 )
 from core.diagnose import at_start, macs
 from core.errors import InputError
-from core.events import Built, Checkpointed, Diverged, Evaluated, Event, Finished, Interpolated, Losses, Sampled
+from core.events import Built, Checkpointed, Diverged, Evaluated, Event, Finished, Losses, Pictured, Sampled
 from core.metrics.further import Further, Strips
 from core.metrics.generated import generated
 from core.models.ema import ExponentialAverage
@@ -254,7 +254,7 @@ def _measured_further(
         started = time.perf_counter()
         for found in measure(generator, latents):
             if isinstance(found, Strips):
-                yield Interpolated(pictures=found.pictures, **moment)
+                yield Pictured(name=found.name, pictures=found.pictures, **moment)
             else:
                 seconds = time.perf_counter() - started
                 yield Evaluated(metric=found.key, value=found.value, evaluation_seconds=seconds, **moment)

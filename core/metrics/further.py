@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -25,8 +25,9 @@ class Reading:
 
 @dataclass(frozen=True)
 class Strips:
-    """Images on paths between latents, uint8 [paths, steps, 3, R, R] on the CPU."""
+    """Rows of images that belong together, uint8 [rows, columns, 3, R, R] on the CPU (`core.events.Pictured`)."""
 
+    name: Literal["interpolations", "upsampled"]
     pictures: Tensor
 
 

@@ -91,7 +91,7 @@ class Interpolated:
         means = torch.cat(numbers, dim=1).mean(dim=1).tolist()
         for name, value in zip(("path_length", "largest_step", "curvature"), means, strict=True):
             yield Reading(f"interpolation/{name}", value)
-        yield Strips(torch.cat(shown))
+        yield Strips("interpolations", torch.cat(shown))
 
     def _perceptual_path_length(self, generator: Generator, start: Tensor, end: Tensor, at: Tensor) -> Tensor:
         """|f(G(slerp(t))) - f(G(slerp(t + epsilon)))|^2 / epsilon^2 of each path (Karras et al. 2019, eq. 2), [paths].

@@ -16,13 +16,19 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from core.metrics.further import Reading
+from core.metrics.further import Reading, Strips
 from core.metrics.generated import generated
 from core.metrics.measure import Measure
 from core.models.generator import Generator
 
 Convention = Literal["centres", "corners"]
 Method = Literal["nearest", "bilinear", "bicubic"]
+
+SHOWN = ("nearest", "bilinear", "bicubic", "natural")
+"""The columns of the pictures, all aligned to the areas of pixels."""
+
+PICTURED = 8
+"""Latents in the pictures."""
 
 
 def positions(resolution: int, factor: int, convention: Convention) -> Tensor:
@@ -61,7 +67,7 @@ class Upsampled:
     coarse: Measure
     fine: Measure
 
-    def __call__(self, generator: Generator, latents: Tensor) -> Iterator[Reading]:
+    def __call__(self, generator: Generator, latents: Tensor) -> Iterator[Reading | Strips]:
         """`upsampled/own`: the coarse images against the coarse real ones; all others against the fine real ones."""
         latents = latents[: self.fine.samples]
         coarse = list(generated(generator, latents))
@@ -86,3 +92,9 @@ class Upsampled:
         yield Reading("upsampled/nearest", resampled("nearest", "centres"))
         # Real pixels are means over areas, natural ones are values at points: the mean of 2 x 2 lies between.
         yield Reading("upsampled/natural_averaged", natural("centres", average=2))
+
+        at = positions(generator.resolution, self.factor, "centres")
+        first = coarse[0][:PICTURED]
+        columns = [interpolated(first, at, method) for method in ("nearest", *methods)]
+        columns.append(next(generated(generator, latents[:PICTURED], at)))
+        yield Strips("upsampled", torch.stack(columns, dim=1).cpu())

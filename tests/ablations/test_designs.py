@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -15,14 +16,38 @@ from ablations.designs import (
     add_one_in,
     available,
     grid,
+    in_order,
     ladder,
     leave_one_out,
+    permutations,
+    screening,
+    shapley,
     subset_named,
     variant_name,
     variant_title,
 )
-from ablations.schema import Change, Edit, Multiply, Profile, Put, Source, Study
-from core.config import Config, Ema, Fourier, LearningRates, Siren
+from ablations.schema import (
+    Change,
+    Claim,
+    Edit,
+    Measured,
+    Multiply,
+    Profile,
+    Put,
+    Source,
+    Study,
+    Translate,
+    edited,
+)
+from core.config import (
+    Config,
+    Ema,
+    Fourier,
+    LearningRates,
+    ResNetDiscriminator,
+    Siren,
+    StridedDiscriminator,
+)
 from studies.changes_overview import STUDY
 
 SOURCE = Source(slide="s", quote="q")
@@ -32,11 +57,12 @@ def change(name: str, *edits: Edit, **more: Any) -> Change:
     return Change(name=name, title=name, source=SOURCE, edits=edits, **more)
 
 
-def small_study(*changes: Change) -> Study:
+def small_study(*changes: Change, **more: Any) -> Study:
     profile = Profile(name="deck", title="as it is")
-    return Study(
-        name="small", title="t", question="q", source=SOURCE, base=Config(), changes=changes, profiles=(profile,)
-    )
+    if any(change.group for change in changes):
+        more = {"designs": ("grid",), "more_designs": ("add_one_in",), **more}
+    common: dict[str, Any] = {"name": "small", "title": "t", "question": "q", "source": SOURCE, "base": Config()}
+    return Study(**common, changes=changes, profiles=(profile,), **more)
 
 
 BATCH = change("batch", Edit(path="batch_size", before=32, after=64))
@@ -48,8 +74,43 @@ def test_sizes_and_names() -> None:
     assert [len(subset) for subset in ladder(STUDY)] == list(range(11))
     assert len(add_one_in(STUDY)) == len(leave_one_out(STUDY)) == 11
     everything = {variant_name(STUDY, subset) for design in DESIGNS.values() for subset in design(STUDY)}
-    assert len(everything) == 29
+    subsets = {subset for design in DESIGNS.values() for subset in design(STUDY)}
+    assert len(everything) == len(subsets)
+    assert all(subset_named(STUDY, variant_name(STUDY, subset)) == subset for subset in subsets)
     assert {"baseline", "all", "all-ns_loss", "baseline+r1", "baseline..d1_g1"} <= everything
+    classic = {variant_name(STUDY, s) for design in (ladder, add_one_in, leave_one_out) for s in design(STUDY)}
+    assert len(classic) == 29
+
+
+def test_a_name_of_nothing_is_refused() -> None:
+    for name in ("baseline+nothing", "all-nothing", "baseline..nothing", "baseline+r1+r1", "most", "baseline.."):
+        with pytest.raises(KeyError, match="has no variant"):
+            subset_named(STUDY, name)
+
+
+def test_screening_balances_every_change_against_every_other_and_is_folded_over() -> None:
+    runs = np.array([[c.name in subset for c in CHANGES] for subset in screening(STUDY)]) * 2 - 1
+    assert runs.shape == (24, 10)
+    np.testing.assert_array_equal(runs.T @ runs, 24 * np.eye(10))
+    assert {tuple(run) for run in runs} == {tuple(-run) for run in runs}
+    # No interaction of two changes is in a main effect.
+    for i in range(10):
+        for j in range(i):
+            np.testing.assert_array_equal(runs.T @ (runs[:, i] * runs[:, j]), np.zeros(10))
+    with pytest.raises(ValueError, match="ticks requires another change"):
+        screening(small_study(BATCH, TICKS))
+
+
+def test_sampled_orders_are_orders_and_always_the_same() -> None:
+    orders = permutations(STUDY)
+    assert len(orders) == STUDY.permutations == len(set(orders))
+    assert all(sorted(order) == sorted(c.name for c in CHANGES) for order in orders)
+    assert orders == permutations(STUDY)
+    subsets = shapley(STUDY)
+    for order in orders:
+        assert all(in_order(STUDY, set(order[:k])) in subsets for k in range(11))
+    for order in permutations(small_study(TICKS, EMA, BATCH)):
+        assert order.index("batch") < order.index("ticks")
 
 
 def test_ladder_climbs_in_the_slides_order() -> None:
@@ -122,8 +183,8 @@ def test_profiles_scale_every_variant_alike() -> None:
 
 @pytest.mark.parametrize("profile", STUDY.profiles, ids=lambda profile: profile.name)
 def test_every_variant_of_every_profile_is_a_config(profile: Profile) -> None:
-    for design in DESIGNS.values():
-        for subset in design(STUDY):
+    for name in available(STUDY):
+        for subset in DESIGNS[name](STUDY):
             assert profile.scaled(STUDY.folded(subset))
 
 
@@ -157,4 +218,75 @@ def test_alternatives_may_edit_the_same_place_and_exclude_each_other() -> None:
 
 def test_a_grid_without_groups_is_its_baseline() -> None:
     assert grid(small_study(BATCH)) == [()]
-    assert available(small_study(BATCH)) == ["ladder", "add_one_in", "leave_one_out"]
+    assert available(small_study(BATCH, more_designs=("leave_one_out", "add_one_in"))) == [
+        "ladder",
+        "add_one_in",
+        "leave_one_out",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "designs", "message"),
+    [
+        ((alternative("small", 16),), ("ladder",), "cannot have the design ladder: alternatives exclude each other"),
+        ((alternative("small", 16),), ("shapley",), "cannot have the design shapley"),
+        ((BATCH,), ("grid",), "cannot have the design grid: its changes have no groups"),
+    ],
+)
+def test_designs_that_do_not_fit_are_refused(changes: tuple[Change, ...], designs: Any, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        small_study(*changes, designs=designs)
+
+
+# --- profiles and claims ----------------------------------------------------------------------------------------------
+
+
+def test_a_translated_value_stands_for_the_decks() -> None:
+    small, large = StridedDiscriminator(), StridedDiscriminator(width=56)
+    pairs = ((ResNetDiscriminator(), small), (ResNetDiscriminator(width=110), large))
+    profile = Profile(name="p", title="t", scalings=(Translate(path="discriminator", pairs=pairs, why="w"),))
+    assert profile.scaled(Config()).discriminator == small
+    wide = edited(Config(), {"discriminator": ResNetDiscriminator(width=110)})
+    assert profile.scaled(wide).discriminator == large
+    with pytest.raises(ValueError, match="has no counterpart"):
+        profile.scaled(edited(Config(), {"discriminator": ResNetDiscriminator(width=32)}))
+
+
+def test_an_adjusted_profile_replaces_adds_and_drops() -> None:
+    profile = Profile(
+        name="p",
+        title="t",
+        scalings=(Multiply(path="batch_size", factor=0.5, why="w"), Put(path="d_per_g", value=1, why="w")),
+    )
+    other = profile.adjusted(
+        Put(path="batch_size", value=7, why="w"), Put(path="iterations", value=9, why="w"), without=("d_per_g",)
+    )
+    config = other.scaled(Config())
+    assert (config.batch_size, config.iterations, config.d_per_g) == (7, 9, 5)
+    with pytest.raises(ValueError, match="scales nothing at ema"):
+        profile.adjusted(without=("ema",))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"expects": "same"}, "a margin belongs to"),
+        ({"expects": "lower", "margin": 1.2}, "a margin belongs to"),
+        ({"expects": "value", "margin": 1.2}, "expects a value exactly where"),
+        ({"expects": "value", "before": None, "margin": 1.2, "after": Measured(variant="all")}, "needs the value"),
+    ],
+)
+def test_claims_whose_rule_does_not_fit_are_refused(fields: dict[str, Any], message: str) -> None:
+    claim = STUDY.claims[0]
+    with pytest.raises(ValidationError, match=message):
+        Claim(**{**dict(claim), **fields})
+
+
+def test_a_declaration_changes_with_what_is_promised_and_not_with_wording() -> None:
+    study = small_study(BATCH, EMA)
+    declared = study.declaration("deck")
+    assert set(declared) == {"question", "base", "profile deck", "change batch", "change ema"}
+    reworded = small_study(change("batch", *BATCH.edits, reading="otherwise"), EMA)
+    assert reworded.declaration("deck") == declared
+    other = small_study(change("batch", Edit(path="batch_size", before=32, after=16)), EMA).declaration("deck")
+    assert [name for name in declared if declared[name] != other[name]] == ["change batch"]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from core import config as cfg
 from core.errors import InputError
-from core.events import Diverged, Evaluated, Event, Interpolated, Sampled
+from core.events import Diverged, Evaluated, Event, Pictured, Sampled
 from core.folder import RunFolder
 from core.job import run_job
 from core.metrics import identity
@@ -74,7 +74,7 @@ def test_a_job_measures_everything_once_and_trains_as_without(tmp_path: Path, ca
     assert isinstance(events[first - 1], Sampled) and events[first - 1].iteration == 12
     *measured, strips, finished = events[first:]
     assert [event.metric for event in measured if isinstance(event, Evaluated)] == KEYS
-    assert isinstance(strips, Interpolated) and finished.kind == "finished"
+    assert isinstance(strips, Pictured) and strips.name == "interpolations" and finished.kind == "finished"
     assert {(event.iteration, event.images, event.seconds) for event in events[first - 2 : -1]} == {
         (12, 72, events[first - 2].seconds)
     }

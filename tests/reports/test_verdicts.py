@@ -8,18 +8,21 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from ablations.schema import Claim
+from ablations.schema import Claim, Measured
 from core.folder import Outcome
 from reports.results import Results, load
 from reports.verdicts import (
     arms,
+    claimed_values,
     designs_with,
     end_to_end,
     end_to_end_at_equal_seconds,
     judge_change,
     judge_claim,
+    judge_design,
 )
 from studies.plan import Plan
 from tests.reports.synthetic import planned, train_all
@@ -45,7 +48,7 @@ def claim(results: Results, **changed: object) -> Claim:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "direction"),
+    ("before", "after", "word"),
     [
         ([20, 21, 22], [5, 5.5, 6], "reproduced"),
         ([5, 5.5, 6], [20, 21, 22], "contradicted"),
@@ -55,21 +58,85 @@ def claim(results: Results, **changed: object) -> Claim:
         ([20, NAN, NAN], [NAN, 5, 6], "not tested"),
     ],
 )
-def test_direction_of_a_claim(results: Results, before: list[float], after: list[float], direction: str) -> None:
+def test_word_on_a_claim(results: Results, before: list[float], after: list[float], word: str) -> None:
     changed = with_values(results, {"baseline": before, "all-ns_loss": after})
     verdict = judge_claim(claim(results), changed)
-    assert verdict.direction == direction
+    assert verdict.word == word
     if INF in before:
         assert "diverged in 1" in verdict.why
 
 
 def test_a_claim_of_degradation_is_reproduced_above_one(results: Results) -> None:
     worse = with_values(results, {"baseline": [5, 5.5, 6], "all-ns_loss": [20, 21, 22]})
-    assert judge_claim(claim(results, before=12.0, after=15.0), worse).direction == "reproduced"
+    assert judge_claim(claim(results, expects="higher"), worse).word == "reproduced"
 
 
-def test_a_claim_of_no_change_is_never_reproduced_by_an_interval(results: Results) -> None:
-    assert judge_claim(claim(results, before=12.0, after=12.0), results).direction == "inconclusive"
+@pytest.mark.parametrize(
+    ("after", "word"),
+    [
+        ([20.1, 21.2, 21.9], "reproduced"),
+        ([40, 43, 44], "contradicted"),
+        ([10, 10.4, 11.2], "contradicted"),
+        ([20, 25, 29], "inconclusive"),
+    ],
+)
+def test_a_claim_of_no_change_is_judged_by_its_margin(results: Results, after: list[float], word: str) -> None:
+    changed = with_values(results, {"baseline": [20, 21, 22], "all-ns_loss": after})
+    assert judge_claim(claim(results, expects="same", margin=1.25), changed).word == word
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [
+        ([56, 57, 58], "reproduced"),
+        ([70, 71, 72], "contradicted"),
+        ([50, 60, 80], "inconclusive"),
+        ([50, INF, 60], "inconclusive"),
+    ],
+)
+def test_a_claim_of_a_value_stands_only_under_its_own_conditions(
+    results: Results, values: list[float], word: str
+) -> None:
+    one = claim(results, expects="value", before=None, after=Measured(variant="all", value=58), margin=1.1)
+    changed = with_values(results, {"all": values})
+    assert judge_claim(one, changed).word == "not comparable"
+    assert judge_claim(one, like_the_deck(changed)).word == word
+
+
+def test_a_claim_is_read_at_its_own_iteration_by_proportion(results: Results) -> None:
+    half = claim(results, iterations=10_000)
+    verdict = judge_claim(half, results)
+    assert verdict.iteration == 400
+    baseline = results.variant("baseline")
+    assert baseline is not None
+    np.testing.assert_array_equal(claimed_values(half, half.before, results), results.at(baseline, 400))  # type: ignore[arg-type]
+    assert any(part.startswith("iterations: 400 here") for part in verdict.differs)
+
+
+def test_a_claim_of_another_measure_reads_that_and_takes_a_diverged_run_as_the_worst(results: Results) -> None:
+    tidy = results.tidy.copy()
+    mine = tidy[(tidy["variant"] == "baseline") & (tidy["iteration"] == 800)].copy()
+    mine["metric"], mine["value"] = "upsampled/own", [3.0, 4.0, 5.0]
+    changed = dataclasses.replace(results, tidy=pd.concat([tidy, mine]))
+    changed = with_values(changed, {"baseline": [1.0, INF, 1.0]})
+    number = Measured(variant="baseline", series="upsampled/own")
+    np.testing.assert_array_equal(claimed_values(claim(results), number, changed), [3.0, INF, 5.0])  # type: ignore[arg-type]
+    missing = claim(results, after=Measured(variant="all", series="upsampled/own"))
+    assert judge_claim(missing, changed).word == "not tested"
+
+
+def test_what_was_declared_after_the_first_run_is_exploratory(results: Results) -> None:
+    assert judge_claim(claim(results), results).exploratory is None
+    raw = json.loads(results.plan.model_dump_json())
+    raw["registered"]["claim overall"] = "0" * 16
+    del raw["registered"]["change r1"]
+    late = dataclasses.replace(results, plan=Plan.model_validate_json(json.dumps(raw)))
+    assert judge_claim(claim(results), late).exploratory == "claim overall was changed after the first run"
+    marks = {e.change.name: e.exploratory for e in judge_design("ladder", late)}
+    assert marks["r1"] and not marks["d1_g1"]
+    raw["registered"] = {}
+    unknown = dataclasses.replace(results, plan=Plan.model_validate_json(json.dumps(raw)))
+    assert "does not say" in (judge_claim(claim(results), unknown).exploratory or "")
 
 
 def test_magnitude_names_all_that_differs(results: Results) -> None:
@@ -78,44 +145,67 @@ def test_magnitude_names_all_that_differs(results: Results) -> None:
     assert [part.partition(":")[0] for part in verdict.differs] == ["scale", "dataset", "iterations", "metric"]
 
 
-def test_magnitude_is_comparable_where_nothing_differs(results: Results) -> None:
+def like_the_deck(results: Results) -> Results:
+    """The same results as if of the deck's scale, data and metric."""
     raw = json.loads(results.plan.model_dump_json())
     raw |= {"profile": "lsun64", "data_name": "LSUN conference room"}
     for variant in raw["variants"]:
         variant["config"]["iterations"] = 20_000
         variant["config"]["evaluation"]["metric"] = {"kind": "clean_fid", "samples": 8192, "mode": "legacy_pytorch"}
-    like = dataclasses.replace(results, plan=Plan.model_validate_json(json.dumps(raw)))
-    verdict = judge_claim(claim(results), like)
+    return dataclasses.replace(results, plan=Plan.model_validate_json(json.dumps(raw)))
+
+
+def test_magnitude_is_comparable_where_nothing_differs(results: Results) -> None:
+    verdict = judge_claim(claim(results), like_the_deck(results))
     assert (verdict.differs, verdict.magnitude) == ((), "comparable")
 
 
 def test_a_claim_about_an_unplanned_variant_is_not_tested(ladder_runs: Path) -> None:
     ladder = load("changes_overview", ladder_runs)
-    verdict = judge_claim(claim(ladder, after_variant="all-r1"), ladder)
-    assert (verdict.direction, verdict.effect) == ("not tested", None)
-    assert designs_with(ladder.study, "all-r1") == ["leave_one_out"]
+    verdict = judge_claim(claim(ladder, after=Measured(variant="all-r1")), ladder)
+    assert (verdict.word, verdict.effect) == ("not tested", None)
+    assert designs_with(ladder.study, "all-r1")[0] == "leave_one_out"
 
 
 @pytest.mark.parametrize(
-    ("without", "with_it", "word"),
+    ("without", "with_it", "word", "alone"),
     [
-        ([20, 21, 22], [10, 11, 11.5], "helps"),
-        ([10, 11, 11.5], [20, 21, 22], "hurts"),
-        ([10, 11, 12], [12, 10, 11], "inconclusive"),
-        ([10, 11, 12], [9, INF, 10], "diverged"),
-        ([NAN, NAN, NAN], [9, 9, 9], "not tested"),
+        ([20, 21, 22], [10, 10.5, 11.02], "helps", True),
+        ([10, 10.5, 11.02], [20, 21, 22], "hurts", True),
+        ([20, 21, 22], [15, 17, 15.5], "inconclusive", True),
+        ([10, 11, 12], [12, 10, 11], "inconclusive", False),
+        ([10, 11, 12], [9, INF, 10], "inconclusive", False),
+        ([NAN, NAN, NAN], [9, 9, 9], "not tested", False),
     ],
 )
 @pytest.mark.parametrize("design", ["ladder", "add_one_in", "leave_one_out"])
 def test_verdict_on_a_change_is_the_same_rule_in_every_design(
-    results: Results, design: str, without: list[float], with_it: list[float], word: str
+    results: Results, design: str, without: list[float], with_it: list[float], word: str, alone: bool
 ) -> None:
     change = results.study.change("d1_g1")
     before, after = arms(results.study, change, design)  # type: ignore[arg-type]
-    found = judge_change(change, design, with_values(results, {before: without, after: with_it}))  # type: ignore[arg-type]
+    # Nothing else does anything: the family's correction then multiplies the smallest p by its size.
+    quiet = with_values(
+        results, {v.name: with_it if change.name in v.changes else without for v in results.plan.variants}
+    )
+    assert {before, after} <= {v.name for v in results.plan.variants}
+    found = judge_change(change, design, quiet)  # type: ignore[arg-type]
     assert found.word == word
-    if word == "diverged":
-        assert found.verdict == "diverged in 1 of 3 with"
+    assert (found.p is not None and found.p <= 0.05) == alone
+    if INF in with_it:
+        assert found.verdict == "inconclusive: diverged in 1 of 3 with"
+    if word == "inconclusive" and alone:
+        assert found.verdict == "inconclusive: helps by itself"
+
+
+def test_a_change_that_diverges_in_every_one_of_many_runs_hurts(results: Results) -> None:
+    ten = tuple(range(10))
+    jobs = results.jobs[results.jobs["seed"] == 0]
+    many = pd.concat([jobs.assign(seed=seed, value=10.0 + seed) for seed in ten], ignore_index=True)
+    many.loc[many["variant"] == "baseline..d1_g1", "value"] = np.inf
+    plan = Plan(**{**dict(results.plan), "seeds": ten})
+    found = judge_change(results.study.change("d1_g1"), "ladder", dataclasses.replace(results, jobs=many, plan=plan))
+    assert (found.word, found.verdict) == ("hurts", "hurts: diverged in 10 of 10 with")
 
 
 def test_leave_one_out_compares_all_with_all_but_one(results: Results) -> None:
@@ -130,7 +220,8 @@ def test_arms_that_are_one_config_are_called_so(results: Results) -> None:
     twin = type(baseline)(**{**dict(baseline), "aliases": ("baseline+r1",)})
     rest = tuple(v for v in plan.variants if v.name not in ("baseline", "baseline+r1"))
     merged = dataclasses.replace(results, plan=Plan(**{**dict(plan), "variants": (twin, *rest)}))
-    assert judge_change(results.study.change("r1"), "add_one_in", merged).word == "same config"
+    found = judge_change(results.study.change("r1"), "add_one_in", merged)
+    assert (found.word, found.why) == ("not tested", "both arms are one config at this scale")
 
 
 def test_end_to_end_by_hand() -> None:
