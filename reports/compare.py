@@ -391,11 +391,16 @@ def order_line(comparison: Comparison) -> Block:
     return Paragraph(
         (
             Strong("Order of the variants:"),
-            f" Spearman's ρ = {found.rho:.2f} [{found.low:.2f}, {found.high:.2f}], p = {found.p:.3f} over "
-            f"{found.items} variants{lost}. The interval resamples the seeds there are and is too narrow where they are three; p asks "
-            "how often variants in random order would agree as strongly.",
+            f" Spearman's ρ = {found.rho:.2f} [{found.low:.2f}, {found.high:.2f}], {p_words(found.p)} over "
+            f"{found.items} variants{lost}. The interval resamples the seeds there are and is too narrow where they "
+            "are three; p asks how often variants in random order would agree as strongly.",
         )
     )
+
+
+def p_words(p: float) -> str:
+    """A p-value; one too small for three decimals as a bound."""
+    return f"p = {p:.3f}" if p >= 0.0005 else "p < 0.001"
 
 
 def effects(comparison: Comparison, folder: Path) -> list[Block]:

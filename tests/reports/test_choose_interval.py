@@ -61,6 +61,10 @@ def test_the_record_chose_what_is_used_and_the_page_says_so() -> None:
     assert f"Chosen: **{ci.USED}**" in ci.RECORD.with_suffix(".md").read_text()
 
 
-def test_nothing_is_chosen_where_nothing_passes() -> None:
-    row = ci.Coverage("s", 3, "Student t", 100, 0.99, 2.0, True)
-    assert ci.choose([row]) is None or ci.choose([row]) != "Student t"
+def test_the_narrowest_that_passes_is_chosen_if_any_does() -> None:
+    wide, low = (ci.Coverage("s", 3, m, 100, c, 2.0, True) for m, c in (("Student t", 0.99), ("BCa bootstrap", 0.7)))
+    assert ci.choose([wide, low]) is None
+    fine = ci.Coverage("s", 3, "bootstrap t", 100, 0.93, 9.0, True)
+    assert ci.choose([wide, low, fine]) == "bootstrap t"
+    narrower = ci.Coverage("s", 3, "Johnson t", 100, 0.93, 8.0, True)
+    assert ci.choose([wide, fine, narrower]) == "Johnson t"
