@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from core.errors import InputError
-from reports import compare, markdown, pdf
+from reports import compare, markdown, pdf, side_by_side
 from reports.layouts import sections_of
 from reports.page import Document, Figure
 from reports.results import Results, load
@@ -58,9 +58,9 @@ def render_comparison(a: str, b: str, *, runs: Path, out: Path | None = None) ->
     comparison = compare.read(a, b, runs)
     folder = out or runs / "reports" / "compare" / compare.slug(comparison)
     folder.mkdir(parents=True, exist_ok=True)
-    document = compare.compose(comparison, folder)
+    document = side_by_side.compose(comparison, folder)
     if not any(isinstance(block, Figure) for block in document.blocks):
-        (folder / compare.FIGURE).unlink(missing_ok=True)
+        (folder / side_by_side.FIGURE).unlink(missing_ok=True)
     (folder / "report.md").write_text(markdown.render(document), encoding="utf-8")
     pdf.write(document, folder / "report.pdf")
     return folder

@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from core.errors import InputError
-from reports import compare, stats
+from reports import compare, side_by_side, stats
 from reports.render import main, render, render_comparison
 from reports.results import TIDY_COLUMNS
 from tests.reports.synthetic import planned, train_all
@@ -114,7 +114,9 @@ def test_distances_to_other_images_are_never_divided(tmp_path: Path) -> None:
     assert compare.Comparison(a, b).same_metric
     assert compare.Comparison(one, b).same_metric
     assert not compare.Comparison(one, other).same_metric
-    assert any("The data differ." in str(block) for block in compare.what_is_compared(compare.Comparison(one, other)))
+    assert any(
+        "The data differ." in str(block) for block in side_by_side.what_is_compared(compare.Comparison(one, other))
+    )
 
 
 def test_the_same_run_twice_is_no_replication(tmp_path: Path) -> None:
@@ -122,7 +124,7 @@ def test_the_same_run_twice_is_no_replication(tmp_path: Path) -> None:
     assert row(page(tmp_path, a, b), "all", "Values")[-2] == "the same runs"
     mixed = compare.Comparison(compare.read_side(a, tmp_path), compare.read_side(b, tmp_path))
     mixed.b.tidy.loc[mixed.b.tidy["run"] == "all-1", "run"] = "another"
-    assert compare.pairing_words(mixed, "all") == "paired, n = 3 (2 the same run)"
+    assert side_by_side.pairing_words(mixed, "all") == "paired, n = 3 (2 the same run)"
 
 
 def test_diverged_failed_and_lone_variants_are_named(tmp_path: Path) -> None:
