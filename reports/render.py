@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from core.errors import InputError
-from reports import markdown, pdf
+from reports import compare, markdown, pdf, side_by_side
 from reports.layouts import sections_of
 from reports.page import Document, Figure
 from reports.results import Results, load
@@ -49,17 +49,53 @@ def compose(results: Results, folder: Path) -> Document:
     )
 
 
+def render_comparison(a: str, b: str, *, runs: Path, out: Path | None = None) -> Path:
+    """Writes the page that puts two reports side by side, and returns its folder.
+
+    `compare.read_side` says how they are named. The folder is <runs>/reports/compare/<a>_vs_<b> unless `out`
+    names another. Raises InputError.
+    """
+    comparison = compare.read(a, b, runs)
+    folder = out or runs / "reports" / "compare" / compare.slug(comparison)
+    folder.mkdir(parents=True, exist_ok=True)
+    document = side_by_side.compose(comparison, folder)
+    if not any(isinstance(block, Figure) for block in document.blocks):
+        (folder / side_by_side.FIGURE).unlink(missing_ok=True)
+    (folder / "report.md").write_text(markdown.render(document), encoding="utf-8")
+    pdf.write(document, folder / "report.pdf")
+    return folder
+
+
 @click.command()
-@click.argument("study")
+@click.argument("study", required=False)
 @click.option(
     "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where the runs are."
 )
-@click.option("--out", type=click.Path(path_type=Path), help="Where to write.  [default: RUNS/reports/STUDY/SETTING]")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Where to write.  [default: RUNS/reports/STUDY/SETTING, or RUNS/reports/compare/A_vs_B]",
+)
 @click.option("--setting", help="Which setting of the study.  [default: cpu, or the only one]")
-def main(study: str, runs: Path, out: Path | None, setting: str | None) -> None:
+@click.option(
+    "--compare",
+    "sides",
+    nargs=2,
+    metavar="A B",
+    help="Put two side by side instead: each a STUDY, a STUDY:SETTING, or a report's folder with its results.csv.",
+)
+def main(study: str | None, runs: Path, out: Path | None, setting: str | None, sides: tuple[str, str] | None) -> None:
     """Write the report of STUDY from its run folders: report.md, report.pdf, figures/ and results.csv."""
     try:
-        click.echo(render(study, runs=runs, setting=setting, out=out) / "report.pdf")
+        if sides and (study or setting):
+            raise InputError("--compare takes its two sides, and no STUDY or --setting beside: write STUDY:SETTING")
+        if sides:
+            folder = render_comparison(*sides, runs=runs, out=out)
+        elif study:
+            folder = render(study, runs=runs, setting=setting, out=out)
+        else:
+            raise InputError("name a STUDY, or two reports with --compare A B")
+        click.echo(folder / "report.pdf")
     except InputError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)

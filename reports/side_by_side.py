@@ -1,0 +1,301 @@
+"""The page that puts two reports side by side: what is compared, values, effects, and what only one of them has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+from reports import figures, stats
+from reports.compare import BASELINE, Comparison
+from reports.numbers import counted, factor, fixed, listed, mean_sd, times
+from reports.page import Block, Bullets, Code, Column, Document, Figure, Heading, Note, Paragraph, Strong, Table, Text
+
+FIGURE = "figures/effects.svg"
+
+
+def compose(comparison: Comparison, folder: Path) -> Document:
+    """The page, its figure drawn into `folder`/figures."""
+    parts = (what_is_compared(comparison), values(comparison), effects(comparison, folder), rest(comparison))
+    return Document(
+        title=f"{comparison.a.name} and {comparison.b.name}",
+        subtitle="Side by side: A is the first, B the second.",
+        footer=f"{comparison.a.name} · {comparison.b.name}",
+        blocks=tuple(block for part in parts for block in part),
+    )
+
+
+def what_is_compared(comparison: Comparison) -> list[Block]:
+    """Provenance of both, and what keeps their values from being divided by each other."""
+    rows: list[tuple[Text, ...]] = []
+    for letter, side in (("A", comparison.a), ("B", comparison.b)):
+        counts = side.runs["status"].value_counts()
+        rows.append(
+            (
+                Strong(letter),
+                Code(side.name),
+                side.metric_title,
+                side.data or "not recorded",
+                listed([f"{i:,}" for i in side.iterations]) or "–",
+                ", ".join(map(str, sorted(side.runs["seed"].unique()))),
+                ", ".join(f"{count} {status}" for status, count in sorted(counts.items())),
+            )
+        )
+    blocks: list[Block] = [
+        Heading("What is compared"),
+        Table(
+            columns=(
+                Column(""),
+                Column("report", share=1.6),
+                Column("metric", share=1.5),
+                Column("data", share=1.0),
+                Column("iterations", share=0.9),
+                Column("seeds", share=0.9),
+                Column("runs", share=1.2),
+            ),
+            rows=tuple(rows),
+            caption=f"Provenance. {counted(len(comparison.shared), 'variant')} of the same name in both; a name says "
+            "which changes were made, not that the configs are equal.",
+        ),
+    ]
+    one, other = comparison.a, comparison.b
+    if one.metric != other.metric:
+        blocks.append(
+            Note(
+                (
+                    Strong("The metrics differ."),
+                    f" A reports {one.metric_title}, B {other.metric_title}: no value of the one is divided by one of "
+                    "the other.",
+                )
+            )
+        )
+    elif not comparison.same_metric:
+        blocks.append(
+            Note(
+                (
+                    Strong("The data differ."),
+                    f" A measures against {one.data}, B against {other.data}: a distance to other images is another "
+                    "measure, and none is divided by one of the other.",
+                )
+            )
+        )
+    elif one.iterations != other.iterations:
+        blocks.append(
+            Note(
+                (
+                    Strong("The lengths of training differ."),
+                    " A ratio B / A is then the effect of length and of whatever else differs.",
+                )
+            )
+        )
+    return blocks
+
+
+def values(comparison: Comparison) -> list[Block]:
+    """Last values of every shared variant, and their ratios where they may be divided."""
+    write_a, write_b = (
+        fixed([stats.summary(side.values(name)).mean for name in comparison.shared])
+        for side in (comparison.a, comparison.b)
+    )
+    rows: list[tuple[Text, ...]] = []
+    for name in comparison.shared:
+        cells: list[Text] = [Code(name)]
+        cells += [
+            mean_sd(stats.summary(side.values(name)), write)
+            for side, write in ((comparison.a, write_a), (comparison.b, write_b))
+        ]
+        if comparison.same_metric:
+            cells += [ratio_words(comparison, name), pairing_words(comparison, name)]
+        rows.append(tuple(cells))
+    columns = [Column("variant", share=1.6), Column("A", "right", 1.2), Column("B", "right", 1.2)]
+    caption = "Last values, mean ± sd over n training seeds."
+    if comparison.same_metric:
+        columns += [Column("B / A [95%]", "right", 1.2), Column("how", share=0.9)]
+        caption += (
+            " B / A is the ratio of geometric means: paired by seed, Student's t on the log-ratios, where two seeds "
+            "or more ended in both; else Welch's t on the logs. A pair that is one and the same run says nothing about "
+            "noise. The intervals are not adjusted for there being several."
+        )
+    return [
+        Heading("Values"),
+        Table(columns=tuple(columns), rows=tuple(rows), caption=caption),
+        order_line(comparison),
+    ]
+
+
+def ratio_words(comparison: Comparison, variant: str) -> str:
+    """B / A with its interval; what keeps it from having one."""
+    if comparison.paired(variant) and comparison.same_runs(variant) == len(comparison.seeds(variant)):
+        return "the same runs"
+    return with_interval(comparison.ratio(variant))
+
+
+def with_interval(found: stats.Effect | stats.UnpairedEffect) -> str:
+    """A ratio with the ends of its interval, and diverged runs in words."""
+    if found.ratio is not None:
+        ends = f" [{factor(found.low)}, {factor(found.high)}]" if found.low is not None else ""
+        return f"{factor(found.ratio)}{ends}"
+    lost = found.diverged_before, found.diverged_after
+    if not any(lost):
+        return "–"
+    totals = (found.n, found.n) if isinstance(found, stats.Effect) else (found.n_before, found.n_after)
+    return "diverged: " + ", ".join(f"{k} of {n}" for k, n in zip(lost, totals, strict=True))
+
+
+def pairing_words(comparison: Comparison, variant: str) -> str:
+    """How the two were set against each other."""
+    found = comparison.ratio(variant)
+    if isinstance(found, stats.UnpairedEffect):
+        return f"unpaired, n = {found.n_before} and {found.n_after}"
+    same = comparison.same_runs(variant)
+    return f"paired, n = {found.n}" + (f" ({same} the same run)" if 0 < same < found.n else "")
+
+
+def order_line(comparison: Comparison) -> Block:
+    """Whether the two rank the variants alike."""
+    found = comparison.order()
+    if found is None:
+        return Paragraph("Order of the variants: fewer than three have two seeds or more, all ended, in both.")
+    left = len(comparison.shared) - found.items
+    lost = f"; {counted(left, 'variant')} left out, with a diverged or missing run" if left else ""
+    return Paragraph(
+        (
+            Strong("Order of the variants:"),
+            f" Spearman's ρ = {found.rho:.2f} [{found.low:.2f}, {found.high:.2f}], {p_words(found.p)} over "
+            f"{found.items} variants{lost}. The interval resamples the seeds there are and is too narrow where they "
+            "are three; p asks how often variants in random order would agree as strongly.",
+        )
+    )
+
+
+def p_words(p: float) -> str:
+    """A p-value; one too small for three decimals as a bound."""
+    return f"p = {p:.3f}" if p >= 0.0005 else "p < 0.001"
+
+
+def effects(comparison: Comparison, folder: Path) -> list[Block]:
+    """Each variant's ratio to its own side's baseline, as a table and a scatter."""
+    found = comparison.effects()
+    blocks: list[Block] = [Heading("Effects on each side's own baseline")]
+    if not found:
+        why = f"one of the two has no variant {BASELINE}" if BASELINE not in comparison.shared else "no other variant"
+        return [*blocks, Paragraph(f"Not available: {why}.")]
+    rows = tuple(
+        (Code(name), with_interval(one), str(one.n), with_interval(other), str(other.n), agreement(one, other))
+        for name, one, other in found
+    )
+    blocks.append(
+        Table(
+            columns=(
+                Column("variant", share=1.6),
+                Column("A: ratio to baseline [95%]", "right", 1.3),
+                Column("n", "right"),
+                Column("B: ratio to baseline [95%]", "right", 1.3),
+                Column("n", "right"),
+                Column("together", share=1.0),
+            ),
+            rows=rows,
+            caption="Variant over baseline of the same side, paired by seed, below 1 is better; Student's t on the "
+            "log-ratios. Effects may compare where levels do not: ratios have no unit. That they have one size under "
+            "two metrics or scales is an assumption all the same.",
+        )
+    )
+    drawn = [(name, one, other) for name, one, other in found if one.ratio is not None and other.ratio is not None]
+    if drawn:
+        with figures.style():
+            canvas = Canvas(figsize=(figures.WIDTH, 4.6), layout="constrained")
+            scatter(canvas.subplots(), drawn)
+            figures.save(canvas, folder / FIGURE)
+        blocks.append(
+            Figure(
+                FIGURE,
+                "Effect in B over effect in A, both against their own baseline, with 95% intervals (an arrow: it goes "
+                "on). On the dashed line they are equal; in the lower left and the upper right quarter their direction "
+                "agrees.",
+                "Scatter of the effect in B over the effect in A for each variant, logarithmic axes.",
+            )
+        )
+    return blocks
+
+
+def agreement(one: stats.Effect, other: stats.Effect) -> str:
+    """Whether both resolve a direction, and the same one."""
+    directions = [side_of_one(effect) for effect in (one, other)]
+    lacking = [letter for letter, direction in zip("AB", directions, strict=True) if direction is None]
+    if lacking:
+        return "not resolved in " + ("both" if len(lacking) == 2 else lacking[0])
+    return "same direction" if directions[0] == directions[1] else "opposite directions"
+
+
+def side_of_one(effect: stats.Effect) -> bool | None:
+    """Whether the interval lies above 1; None where it holds 1 or is not there."""
+    if effect.low is None or effect.high is None or effect.low <= 1 <= effect.high:
+        return None
+    return effect.low > 1
+
+
+def scatter(ax: Axes, effects: list[tuple[str, stats.Effect, stats.Effect]]) -> Axes:
+    """One mark per variant with both intervals, named at the right; intervals may go on beyond the axes."""
+    ratios = [ratio for _, *pair in effects for effect in pair if (ratio := effect.ratio) is not None]
+    low, high = figures.span([*ratios, 1.0], 1.25)
+    ax.plot((low, high), (low, high), color=figures.GREY, lw=0.7, ls="--", zorder=1)
+    ax.axhline(1, color=figures.INK, lw=0.6, zorder=1)
+    ax.axvline(1, color=figures.INK, lw=0.6, zorder=1)
+    for _, one, other in effects:
+        assert one.ratio is not None and other.ratio is not None
+        resolved = agreement(one, other) in ("same direction", "opposite directions")
+        colour = figures.BLUE if resolved else figures.GREY
+        if one.low is not None and one.high is not None:
+            figures.interval_bar(ax, one.low, one.high, other.ratio, colour, (low, high))
+        if other.low is not None and other.high is not None:
+            upright_bar(ax, other.low, other.high, one.ratio, colour, (low, high))
+        ax.plot(one.ratio, other.ratio, "o", ms=4, mfc=colour if resolved else "white", mec=colour, zorder=4)
+    heights = [np.log(other.ratio) for _, _, other in effects if other.ratio is not None]
+    places = np.exp(stats.spread_apart(heights, 0.04 * np.log(high / low)))
+    for (name, one, other), place in zip(effects, places, strict=True):
+        ax.annotate(
+            name,
+            xy=(float(one.ratio or np.nan), float(other.ratio or np.nan)),
+            xytext=(1.02, float(place)),
+            textcoords=("axes fraction", "data"),
+            fontsize=6.3,
+            va="center",
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": figures.GREY, "lw": 0.4, "ls": ":", "shrinkA": 0, "shrinkB": 2.5},
+        )
+    figures.log_axis(ax, "x", low, high, times)
+    figures.log_axis(ax, "y", low, high, times)
+    ax.set_xlabel("A: ratio to baseline, log scale (below 1 is better)")
+    ax.set_ylabel("B: ratio to baseline, log scale")
+    return ax
+
+
+def upright_bar(ax: Axes, low: float, high: float, x: float, colour: str, ends: tuple[float, float]) -> Axes:
+    """An interval as a vertical line; an arrow where it goes on beyond the axis."""
+    ax.plot((x, x), (max(low, ends[0]), min(high, ends[1])), color=colour, lw=1.1, alpha=0.75, zorder=2)
+    for beyond, y, mark in ((low < ends[0], ends[0], "v"), (high > ends[1], ends[1], "^")):
+        if beyond:
+            ax.plot(x, y, mark, color=colour, ms=3.5, clip_on=False, zorder=3)
+    return ax
+
+
+def rest(comparison: Comparison) -> list[Block]:
+    """What only one of them has."""
+    items: list[Text] = []
+    for letter, side in (("A", comparison.a), ("B", comparison.b)):
+        names = [name for name in side.variants if name not in comparison.shared]
+        if names:
+            items.append((Strong(f"Only in {letter}:"), " ", *spaced(names), "."))
+    if not items:
+        return [Heading("In one of them only"), Paragraph("Nothing: both have the same variants.")]
+    return [Heading("In one of them only"), Bullets(tuple(items))]
+
+
+def spaced(names: list[str]) -> list[str | Code]:
+    """Names with commas between."""
+    found: list[str | Code] = []
+    for name in names:
+        found += [", ", Code(name)] if found else [Code(name)]
+    return found
