@@ -390,13 +390,14 @@ class Upsampling(Node):
 class Interpolation(Node):
     """Spherical paths between `paths` pairs of fixed latents: how far, how evenly and how straight images move.
 
-    Perceptual path length (Karras et al. 2019, sec. 4.1) over the metric's own features takes steps of `epsilon`. The
-    other numbers, and the strips of the first `pictures` paths, are of `steps` images on each path, ends included.
+    Perceptual path length (Karras et al. 2019, sec. 4.1) over the metric's own features takes steps of `epsilon`; the
+    default is small enough to stand for the limit (of one `cpu` generator 1e-2 gives 6% less, 1e-5 the same). The other
+    numbers, and the strips of the first `pictures` paths, are of `steps` images on each path, ends included.
     """
 
     paths: PositiveInt = 256
     steps: int = Field(default=32, ge=3)
-    epsilon: PositiveFloat = 1e-2
+    epsilon: PositiveFloat = 1e-3
     pictures: PositiveInt = 8
 
     @model_validator(mode="after")

@@ -104,8 +104,11 @@ def test_features_are_clean_fids(mode: str, resolution: int, torchscript: Path, 
     file = request.getfixturevalue("state_dict") if mode == "legacy_pytorch" else torchscript
     batch = images(0, 2, resolution)
     with torch.inference_mode():
-        features = inception_features(mode, file, "cpu")(batch)
+        extract = inception_features(mode, file, "cpu")
+        features, of_floats, between = extract(batch), extract(batch.float()), extract(batch.float() + 0.4)
     assert features.shape == (2, 2048)
+    # Latent paths are measured on images that are not quantised.
+    assert torch.equal(of_floats, features) and not torch.equal(between, features)
     expected = reference_features(mode, file, batch)
     assert np.abs(expected).max() > 0
     np.testing.assert_allclose(features.numpy(), expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())

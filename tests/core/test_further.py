@@ -177,5 +177,5 @@ def test_the_protocol_says_what_is_measured_further() -> None:
         "(j + 1/2) / 2 - 1/2 (centres)" in said["upsampling grids"] and "trained on corners" in said["upsampling grids"]
     )
     assert said["interpolation"].startswith("6 spherical paths") and "4 images each" in said["interpolation"]
-    assert "not LPIPS" in said["perceptual path length"] and "steps of 0.01" in said["perceptual path length"]
+    assert "not LPIPS" in said["perceptual path length"] and "steps of 0.001" in said["perceptual path length"]
     assert not {"resamples", "upsampling", "interpolation"} & set(identity.protocol(small_config()))

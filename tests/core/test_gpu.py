@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
 from core import config as cfg
-from core.events import Checkpointed, Event
+from core.events import Checkpointed, Evaluated, Event
+from core.job import run_job
 from core.train import train
 from tests.core.conftest import MeanPixel, small_config
+from tests.core.test_further import FURTHER
 from tests.core.test_train import MEMBERS, events_of, numbers
 
 pytestmark = [
@@ -39,3 +42,15 @@ def test_resumed_it_goes_on_with_the_same_losses(images: Tensor) -> None:
         before.append(event)
     after = events_of(config, images, device="cuda", resume=state)
     assert numbers(before + after) == pytest.approx(undisturbed, rel=1e-3, abs=1e-4)
+
+
+def test_further_measures_are_the_cpus(tmp_path: Path) -> None:
+    """Of an untrained generator, so that training does not come between: rates too small to move a weight."""
+    rates = cfg.LearningRates(generator=1e-12, discriminator=1e-12)
+    optimizers = cfg.Optimizers(learning_rates=rates)
+    config = small_config(evaluation=FURTHER, optimizers=optimizers, iterations=1, d_per_g=1)
+    found = []
+    for device in ("cpu", "cuda"):
+        events = run_job(cfg.Job(config=config, seed=0), runs=tmp_path / device, cache=tmp_path, device=device)
+        found.append({event.metric: event.value for event in events if isinstance(event, Evaluated)})
+    assert found[1] == pytest.approx(found[0], rel=0.02)
