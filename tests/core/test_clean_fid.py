@@ -209,3 +209,12 @@ def test_the_usual_place_of_the_state_dict_is_torch_hubs(monkeypatch: pytest.Mon
         monkeypatch.setenv(variable, str(tmp_path))
         checkpoints = Path(torch.hub.get_dir()) / "checkpoints"
         assert identity.inception_place("legacy_pytorch").parent == checkpoints
+
+
+def test_the_hosts_are_those_that_clean_fid_fetches_from() -> None:
+    from cleanfid.downloads_helper import inception_url
+    from cleanfid.inception_pytorch import FID_WEIGHTS_URL
+
+    assert FID_WEIGHTS_URL.split("/")[2] == identity.inception_host("legacy_pytorch")
+    assert inception_url.split("/")[2] == identity.inception_host("clean")
+    assert inception_url.split("/")[2] == identity.inception_host("legacy_tensorflow")

@@ -61,7 +61,7 @@ def run_job(
                 raise InputError("no Inception weights here: say where they are")
             folder.write("job.json", job.model_dump_json())
             folder.write("protocol.json", json.dumps({"metric": "fd_rooms"}))
-            folder.write("provenance.json", json.dumps({"commit": "0" * 40, "torch": "2.15.0", "device": device}))
+            folder.write("provenance.json", json.dumps({"commit": "0" * 40, "device": device}))
             with (folder.path / "trained_by.txt").open("a") as log:
                 log.write(f"{os.getpid()}\n")
             yield from _events(folder, job, stop)

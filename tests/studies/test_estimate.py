@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from core.calibrate import StepTimes
 from core.errors import InputError
 from core.folder import Outcome, RunFolder
+from core.machine import Machine
 from studies import catalogue
+from studies.costs import Invocation, add_invocation
 from studies.plan import Plan, jobs_root, make_plan, record_plan
 from studies.runner import estimate
+from studies.runner.calibrate import Calibrated, Calibration, WorkerStart, calibration_file, config_key, machine_key
 from studies.runner.tasks import Task, tasks_of
 
+HERE = Machine(processor="a processor", cores=2, device="cpu", threads=1, torch="2.15.0")
+WHERE: dict[str, Any] = {"machine": HERE, "workers": 2}
 STUDY = catalogue.study("changes_overview")
 
 
@@ -21,11 +28,11 @@ def planned(**overrides: int) -> Plan:
     return make_plan(STUDY, STUDY.profile("cpu"), designs=["ladder"], seeds=[0, 1, 2], overrides=overrides)
 
 
-def finish(runs: Path, task: Task, seconds: float, status: str = "finished") -> None:
+def finish(runs: Path, task: Task, seconds: float, status: str = "finished", processor: str = HERE.processor) -> None:
     folder = RunFolder(jobs_root(runs), task.digest)
     fields = {"status": status, "iteration": 1, "seconds": 1.0, "evaluation_seconds": 0.0, "job_seconds": seconds}
     folder.write("job.json", task.job.model_dump_json(indent=1))
-    folder.write("provenance.json", json.dumps({"processor": "a processor", "torch": "2.15.0", "device": "cpu"}))
+    folder.write("provenance.json", json.dumps({**HERE.model_dump(), "processor": processor}))
     folder.write("outcome.json", Outcome.model_validate_json(json.dumps(fields)).model_dump_json())
 
 
@@ -35,7 +42,7 @@ def test_other_seeds_of_the_config_say_how_long_it_takes(tmp_path: Path, monkeyp
     finish(tmp_path, tasks[0], 10.0)
     finish(tmp_path, tasks[1], 20.0)
     finish(tmp_path, tasks[3], 1.0, status="diverged")
-    estimated = estimate.with_estimates(tasks, planned(), tmp_path)
+    estimated = estimate.with_estimates(tasks, planned(), tmp_path, **WHERE)
     assert [task.expected_seconds for task in estimated[:4]] == [15.0, 15.0, 15.0, None]
 
 
@@ -47,11 +54,115 @@ def test_recorded_times_hold_for_the_profile_without_overrides(tmp_path: Path, m
     assert estimate.record("changes_overview", "cpu", tmp_path, file) == 1
     assert json.loads(file.read_text())["changes_overview"]["cpu"]["seconds"] == {"baseline": 10.0}
     elsewhere = tmp_path / "elsewhere"
-    assert estimate.with_estimates(tasks_of(plan), plan, elsewhere)[0].expected_seconds == 10.0
+    assert estimate.with_estimates(tasks_of(plan), plan, elsewhere, **WHERE)[0].expected_seconds == 10.0
     longer = planned(iterations=7)
-    assert estimate.with_estimates(tasks_of(longer), longer, elsewhere)[0].expected_seconds is None
+    assert estimate.with_estimates(tasks_of(longer), longer, elsewhere, **WHERE)[0].expected_seconds is None
 
 
 def test_recording_needs_a_plan(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no plan of changes_overview"):
         estimate.record("changes_overview", "cpu", tmp_path, tmp_path / "times.json")
+
+
+def calibrated(runs: Path, task: Task, *, workers: int = 2, seconds_per_iteration: float = 1.0) -> None:
+    """Writes a calibration in which only iterations take time, and workers four seconds to start."""
+    times = StepTimes(
+        seconds_per_iteration=seconds_per_iteration,
+        seconds_per_evaluation=0,
+        last_evaluation_seconds=0,
+        start_seconds=0,
+    )
+    entry = Calibrated(variant=task.variant, machine=HERE, workers=workers, times=times, n=1, spread=None)
+    start = WorkerStart(machine=HERE, workers=workers, seconds=4.0, n=workers)
+    whole = Calibration(
+        configs={config_key(task.job.config, HERE, workers): entry}, starts={machine_key(HERE, workers): start}
+    )
+    calibration_file(runs).write_text(whole.model_dump_json())
+
+
+def test_finished_runs_here_come_before_a_calibration_and_that_before_the_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "reference_times.json"
+    monkeypatch.setattr(estimate, "REFERENCE_TIMES", file)
+    plan = planned()
+    first = tasks_of(plan)[0]
+    file.write_text(json.dumps({"changes_overview": {"cpu": {"seconds": {first.variant: 5.0}}}}))
+
+    def known() -> tuple[float | None, str | None]:
+        task = estimate.with_estimates(tasks_of(plan), plan, tmp_path, **WHERE)[0]
+        return task.expected_seconds, task.times_from
+
+    assert known() == (5.0, "record")
+    finish(tmp_path, tasks_of(plan)[1], 7.0, processor="another")
+    assert known() == (5.0, "record"), "a run on another machine says nothing about this one"
+    calibrated(tmp_path, first, workers=3)
+    assert known() == (5.0, "record"), "workers slow each other: three are not two"
+    calibrated(tmp_path, first)
+    assert known() == (800.0, "calibration")
+    finish(tmp_path, tasks_of(plan)[1], 9.0)
+    assert known() == (9.0, "runs")
+
+
+def test_of_an_interrupted_job_the_share_after_its_checkpoint_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimate, "REFERENCE_TIMES", tmp_path / "none.json")
+    plan = planned()
+    done, begun = tasks_of(plan)[:2]
+    finish(tmp_path, done, 100.0)
+    folder = RunFolder(jobs_root(tmp_path), begun.digest)
+    folder.write("job.json", begun.job.model_dump_json())
+    folder.events_file.write_text('{"kind":"checkpointed","iteration":200}\n{"kind":"losses","iteration":400}\n')
+
+    def left() -> float | None:
+        return estimate.with_estimates(tasks_of(plan), plan, tmp_path, **WHERE)[1].expected_seconds
+
+    assert left() == 100.0, "without its checkpoint it starts anew"
+    folder.checkpoint_file.write_bytes(b"")
+    assert left() == 75.0
+
+
+def test_workers_start_before_their_first_job(tmp_path: Path) -> None:
+    assert estimate.makespan([3, 2, 2, 1], 2, start=10) == 14
+    assert estimate.makespan([], 2, start=10) == 0
+    tasks = [
+        Task(**{**dict(task), "expected_seconds": s})
+        for task, s in zip(tasks_of(planned()), [3, 2, None], strict=False)
+    ]
+    found = estimate.predicted(tasks, tmp_path, **WHERE)
+    assert (found.seconds, found.unknown, found.start_seconds) == (3, 1, None)
+    for overhead in (5.0, 50.0, 6.0, None):
+        add_invocation(tmp_path, "changes_overview", "cpu", invocation(overhead))
+    assert estimate.predicted(tasks, tmp_path, **WHERE).seconds == 3 + 6
+    assert estimate.predicted(tasks, tmp_path, machine=HERE, workers=1).start_seconds is None
+    calibrated(tmp_path, tasks[0])
+    assert estimate.predicted(tasks, tmp_path, **WHERE).seconds == 3 + 4
+
+
+def invocation(overhead: float | None) -> Invocation:
+    return Invocation(
+        began="2026-01-01T00:00:00+00:00",
+        machine=HERE,
+        workers=2,
+        planned=1,
+        ended=1,
+        continued=0,
+        predicted_seconds=None,
+        seconds=10.0,
+        job_seconds=1.0,
+        overhead_seconds=overhead,
+        interrupted=False,
+    )
+
+
+def test_the_spread_is_recorded_with_the_times(tmp_path: Path) -> None:
+    plan = record_plan(tmp_path, planned())
+    for task, value in zip(tasks_of(plan)[:6], (1, 1, 1, 1, 2, 4), strict=True):
+        finish(tmp_path, task, 10.0)
+        line = {"kind": "evaluated", "iteration": 800, "metric": "fd_rooms", "value": value}
+        RunFolder(jobs_root(tmp_path), task.digest).events_file.write_text(json.dumps(line) + "\n")
+    file = tmp_path / "times.json"
+    estimate.record("changes_overview", "cpu", tmp_path, file)
+    recorded = json.loads(file.read_text())["changes_overview"]["cpu"]
+    assert recorded["log_sd"] == {"sd": 0.6931, "pairs": 3, "comparisons": 1}

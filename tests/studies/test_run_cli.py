@@ -16,16 +16,19 @@ import pytest
 
 from core.folder import RunFolder
 from studies.catalogue import NAMES
+from studies.costs import read_invocations
 from tests.studies import fake_job
 
-HEAVY = ("torch", "mlflow", "optuna", "numpy", "pandas", "matplotlib")
+HEAVY = ("torch", "mlflow", "optuna", "numpy", "scipy", "statsmodels", "pandas", "matplotlib")
 ROOT = Path(__file__).parents[2]
 
 PROGRAM = f"""
 import os, sys
 import studies.run
 import studies.runner.execute
+import studies.runner.calibrate
 studies.run.TRAINER = "tests.studies.fake_job"
+studies.runner.calibrate.MEASURER = "tests.studies.fake_measure"
 if "WITHOUT_VIEW" in os.environ:
     studies.runner.execute.MlflowView.sync = lambda *_: 0
 try:
@@ -62,6 +65,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, list[str], list[str
         ["--list"],
         ["changes_overview", "--dry-run"],
         ["changes_overview", "--dry-run", "--design", "all", "--seeds", "5", "iterations=200"],
+        ["changes_overview", "--dry-run", "--budget", "12m"],
         *([name, "--dry-run", "--design", "all"] for name in NAMES[1:]),
     ],
 )
@@ -75,7 +79,7 @@ def test_looking_loads_nothing_heavy(arguments: list[str], tmp_path: Path) -> No
 def test_a_dry_run_says_what_changes_in_the_decks_numbers_and_here(tmp_path: Path) -> None:
     _, output, _, _ = ended(command("changes_overview", "--dry-run", "--seeds", "2", "--jobs", "2", cwd=tmp_path))
     assert "inr.width 64→256 (here 8→32)" in output
-    assert "24 runs: 24 to train (none begun)" in output
+    assert "24 runs: 24 new, 0 cached, 0 blocked; about" in output
     assert "with --jobs 2" in output
     assert "penalty.weight" in output
 
@@ -98,6 +102,10 @@ def test_a_dry_run_says_what_changes_in_the_decks_numbers_and_here(tmp_path: Pat
         (["changes_overview", "--device", "cuda"], "no NVIDIA device"),
         (["changes_overview", "--sedes", "3"], "--seeds"),
         (["changes_overview", "--jobs", "0"], "--jobs"),
+        (["changes_overview", "--budget", "2 weeks"], "give a time"),
+        (["changes_overview", "--budget", "2h", "--only", "all"], "leave out --only"),
+        (["changes_overview", "--budget", "1s"], "the claims with one seed would take"),
+        (["changes_overview", "--budget", "1s", "iterations=7"], "measure with --calibrate"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
@@ -119,6 +127,49 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert output.err.count("\n") == 1
     assert not output.out
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_says_what_is_cached_what_is_blocked_and_what_it_can_show(tmp_path: Path) -> None:
+    arguments = (*SMALL, "--launcher", "inline", "--seeds", f"0,1,{fake_job.FAILS}")
+    wider = (*arguments, "--only", "baseline,all", "--dry-run")
+    _, output, _, _ = ended(command(*wider, cwd=tmp_path))
+    assert "6 runs: 6 new, 0 cached, 0 blocked; time unknown, measure with --calibrate" in output
+    assert "seeds needed to detect 5, 10 or 20%: unknown until the study has run" in output
+    assert ended(command(*arguments, "--only", "all", cwd=tmp_path, WITHOUT_VIEW="1"))[0] == 1
+    _, output, errors, loaded = ended(command(*wider, cwd=tmp_path))
+    assert (errors, {"torch", "mlflow", "optuna"}.intersection(loaded)) == ([], set())
+    assert "6 runs: 0 new, 4 cached, 2 blocked; nothing that can be trained" in output
+    failures = f"BLOCKED baseline {fake_job.FAILS}; all {fake_job.FAILS}: failed before (RuntimeError: this job"
+    assert f"{failures} always fails): --retry-failed tries it once more" in output
+    _, output, _, _ = ended(command(*wider, "--retry-failed", cwd=tmp_path))
+    assert "6 runs: 2 new (2 failed), 4 cached, 0 blocked; " in output
+
+
+def test_a_calibration_gives_the_times_that_a_budget_needs(tmp_path: Path) -> None:
+    arguments = ("changes_overview", "iterations=100", "evaluation.every=50", "--jobs", "2", "--runs", "runs")
+    code, output, errors, _ = ended(command(*arguments, "--design", "all", "--calibrate", cwd=tmp_path))
+    assert (code, errors) == (0, [])
+    assert "measured  baseline (1/" in output
+    assert "0 cached, 0 blocked; about" in output
+    assert "as calibrated on this machine" in output
+    assert not (tmp_path / "runs" / "jobs").exists()
+    code, output, errors, loaded = ended(command(*arguments, "--budget", "3h", "--dry-run", cwd=tmp_path))
+    # Small batches take 16 of the fake's seconds an iteration, large ones 32: two claimed runs are 80 minutes.
+    assert (code, errors, loaded) == (0, [], [])
+    assert "budget 3 h 0 min: the claims' variants with 3 seeds, about 2 h" in output
+    assert "left out: ladder, with which 3 seeds would take" in output
+    assert "6 runs: 6 new" in output
+
+
+def test_a_command_writes_down_what_it_took_beside_what_was_predicted(tmp_path: Path) -> None:
+    arguments = (*SMALL, "--launcher", "inline")
+    assert ended(command(*arguments, "--seeds", "0,", cwd=tmp_path, WITHOUT_VIEW="1"))[0] == 0
+    assert ended(command(*arguments, "--seeds", "3", cwd=tmp_path, WITHOUT_VIEW="1"))[0] == 0
+    assert ended(command(*arguments, "--seeds", "3", cwd=tmp_path, WITHOUT_VIEW="1"))[0] == 0
+    (setting,) = (file.stem for file in (tmp_path / "runs" / "plans" / "changes_overview").glob("*.json"))
+    first, second = read_invocations(tmp_path / "runs", "changes_overview", setting)
+    assert (first.planned, first.ended, first.workers, first.predicted_seconds) == (1, 1, 1, None)
+    assert (second.planned, second.ended, second.continued, second.interrupted) == (2, 2, 0, False)
 
 
 def folders(runs: Path) -> list[RunFolder]:

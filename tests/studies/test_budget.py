@@ -1,0 +1,126 @@
+"""What fits a budget: the documented rule, step by step, with costs that are set here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from ablations.designs import available
+from ablations.schema import DesignName, Study
+from core.errors import InputError
+from core.machine import Machine
+from studies import catalogue
+from studies.plan import Plan, make_plan
+from studies.runner.budget import Choice, costing, duration, fitting, parse_budget, preference
+from studies.runner.tasks import Task, tasks_of
+from tests.studies.test_estimate import finish
+
+STUDY = catalogue.study("changes_overview")
+GRID = catalogue.study("siren_vs_fourier")
+HERE = Machine(processor="a processor", cores=2, device="cpu", threads=1, torch="2.15.0")
+
+
+def everything(study: Study = STUDY, seeds: int = 10) -> Plan:
+    return make_plan(study, study.profile("cpu"), designs=available(study), seeds=range(seeds))
+
+
+def one_each(plan: Plan) -> float:
+    """A second a run, one after the other."""
+    return float(len(plan.variants) * len(plan.seeds))
+
+
+def chosen(budget: float, study: Study = STUDY, designs: Sequence[DesignName] | None = None, seeds: int = 10) -> Choice:
+    return fitting(study, everything(study, seeds), designs or available(study), budget, one_each)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("2h", 7200), ("30m", 1800), ("90s", 90), ("1.5h", 5400), ("1d", 86400), ("2 H", 7200)]
+)
+def test_budgets_are_times(text: str, seconds: float) -> None:
+    assert parse_budget(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "2", "h", "-2h", "0h", "2 hours", "1e3s", "nan"])
+def test_what_is_no_time_is_one_line(text: str) -> None:
+    with pytest.raises(InputError, match="give a time, as in 90s"):
+        parse_budget(text)
+
+
+def test_durations_tell_close_times_apart() -> None:
+    assert [duration(s) for s in (45, 185, 7500)] == ["45 s", "3 min 5 s", "2 h 5 min"]
+
+
+@pytest.mark.parametrize(
+    ("budget", "variants", "seeds", "designs"),
+    [
+        (2, 2, 1, set()),
+        (5, 2, 2, set()),
+        (6, 2, 3, set()),
+        (35, 2, 10, set()),
+        # The ladder shares the baseline with the claim, which compares 'all-ns_loss': 12 variants with 3 seeds.
+        (36, 12, 3, {"ladder"}),
+        (59, 12, 4, {"ladder"}),
+        (60, 20, 3, {"ladder", "add_one_in"}),
+        (1000, 29, 10, {"ladder", "add_one_in", "leave_one_out"}),
+    ],
+)
+def test_claims_first_then_three_seeds_then_designs_then_seeds(
+    budget: float, variants: int, seeds: int, designs: set[str]
+) -> None:
+    choice = chosen(budget)
+    assert (len(choice.plan.variants), len(choice.plan.seeds)) == (variants, seeds)
+    assert {design for variant in choice.plan.variants for design in variant.designs} == designs
+    assert choice.seconds == one_each(choice.plan) <= budget
+    assert {"baseline", "all-ns_loss"} <= {variant.name for variant in choice.plan.variants}
+
+
+def test_a_design_that_does_not_fit_leaves_room_for_a_cheaper_one() -> None:
+    def long_ladder(plan: Plan) -> float:
+        return sum(10.0 if ".." in variant.name else 1.0 for variant in plan.variants) * len(plan.seeds)
+
+    choice = fitting(STUDY, everything(), ["add_one_in", "ladder"], 40, long_ladder)
+    assert {design for variant in choice.plan.variants for design in variant.designs} == {"add_one_in"}
+    assert "left out: ladder, with which 3 seeds would take 4 min 12 s" in choice.lines
+
+
+def test_what_is_left_out_is_said_with_its_reason() -> None:
+    lines = chosen(50).lines
+    assert lines[0] == "budget 50 s: the claims' variants, ladder with 4 seeds, about 48 s"
+    assert "left out: add_one_in, with which 3 seeds would take 1 min 0 s" in lines
+    assert "left out: more than 4 seeds, 5 would take 1 min 0 s" in lines
+    assert any("pilot" in line for line in chosen(36).lines)
+    assert any("anecdote" in line for line in chosen(2).lines)
+    assert not any("left out" in line or "pilot" in line for line in chosen(1000).lines)
+
+
+def test_without_claims_the_first_declared_design_comes_first() -> None:
+    assert preference(GRID, available(GRID)) == ["grid", "add_one_in"]
+    whole = len(everything(GRID, 1).variants)
+    choice = chosen(2 * whole, GRID)
+    assert (len(choice.plan.variants), len(choice.plan.seeds)) == (whole, 2)
+    with pytest.raises(InputError, match=f"design grid with one seed would take {whole} s"):
+        chosen(whole - 1, GRID)
+
+
+def test_nothing_fits_and_nothing_known_are_one_line() -> None:
+    with pytest.raises(InputError, match=re.escape("nothing fits --budget 1 s: the claims with one seed would take 2")):
+        chosen(1)
+    with pytest.raises(InputError, match="unknown, measure with --calibrate"):
+        fitting(STUDY, everything(), available(STUDY), 1000, lambda _: None)
+
+
+def test_runs_that_exist_cost_nothing_and_workers_share_the_rest(tmp_path: Path) -> None:
+    plan = everything(seeds=3)
+    tasks = [Task(**{**dict(task), "expected_seconds": 10.0}) for task in tasks_of(plan)]
+    for task in tasks:
+        if task.variant != "all":
+            finish(tmp_path, task, 10.0)
+    cost = costing(tasks, tmp_path, machine=HERE, workers=2)
+    assert cost(plan) == 20.0
+    unknown = [Task(**{**dict(task), "expected_seconds": None}) for task in tasks]
+    assert costing(unknown, tmp_path, machine=HERE, workers=2)(plan) is None
+    others = Plan(**{**dict(plan), "variants": plan.variants[:1]})
+    assert costing(unknown, tmp_path, machine=HERE, workers=2)(others) == 0
