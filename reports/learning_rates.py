@@ -23,9 +23,8 @@ from scipy.stats import t as student
 
 from ablations import patch
 from reports import figures, sections, stats
-from reports.commands import train_command
 from reports.numbers import counted, factor, fixed, interval, listed, mean_sd, short
-from reports.page import Block, Bullets, Code, Column, Heading, Listing, Note, Paragraph, Strong, Table, Text
+from reports.page import Block, Bullets, Code, Column, Heading, Listing, Paragraph, Strong, Table, Text
 from reports.results import Results
 from reports.sections import Report
 from reports.tables import metric_letters, metric_name
@@ -423,7 +422,7 @@ def trials_panel(ax: Axes, sweep: Sweep, pair: tuple[str, str], moment: int, nor
     for which, path in (("x", x_path), ("y", y_path)):
         low, high = sweep.ranges[path]
         if logarithmic[path]:
-            figures.log_axis(ax, which, low / 1.15, high * 1.15)
+            figures.log_axis(ax, which, low / 1.15, high * 1.15, tick_text)
         elif which == "x":
             ax.set_xlim(low, high)
         else:
@@ -432,6 +431,11 @@ def trials_panel(ax: Axes, sweep: Sweep, pair: tuple[str, str], moment: int, nor
     ax.set_ylabel(HEADS.get(y_path, y_path))
     ax.set_title(f"{sweep.search.title}, iteration {moment:,}")
     return ax
+
+
+def tick_text(value: float) -> str:
+    """A rate on an axis: 0.02, but 2e-4, for which there is room."""
+    return f"{value:g}" if value >= 1e-3 else f"{value:.0e}".replace("e-0", "e-")
 
 
 def matplotlib_colour(norm: LogNorm, value: float) -> Any:
@@ -467,7 +471,7 @@ def what_mattered(report: Report, sweeps: Sequence[Sweep]) -> Block:
         importance_panel(ax, sweep)
     figures.shared_legend(canvas, list(axes))
     told = [
-        f"{sweep.search.name} at iteration {iteration:,} {counted(trials, 'trial')}"
+        f"{sweep.search.name}, {counted(trials, 'trial')} at iteration {iteration:,}"
         for sweep in sweeps
         for iteration, trials in dict.fromkeys((found.iteration, found.trials) for found in sweep.importances)
     ]
@@ -475,7 +479,7 @@ def what_mattered(report: Report, sweeps: Sequence[Sweep]) -> Block:
         canvas,
         "importance.svg",
         f"Which parameter mattered: its share of the parts of the variance of log {metric_letters(report.results)} "
-        "that single parameters explain (fANOVA, Hutter et al. 2014, a forest of 32 trees), over the whole ranges: "
+        "that single parameters explain (fANOVA, Hutter et al. 2014), over the whole ranges: "
         f"means over resampled trials, bars their 2.5% to 97.5% quantiles. Trials: {'; '.join(told)}. At the earlier "
         "iteration no trial is missing; at the last one those that were pruned are, and they are the worse ones. What "
         "interactions explain is left out.",
@@ -572,8 +576,11 @@ def what_was_sought(report: Report, sweeps: Sequence[Sweep]) -> list[Block]:
                 Column("why", share=1.6),
             ),
             rows=tuple(rows),
-            caption="Parameters of the searches. Everything else is the variant `all` of changes_overview at this "
-            "scale; Adam's betas are not sought.",
+            caption=(
+                "Parameters of the searches. Everything else is the variant ",
+                Code("all"),
+                " of changes_overview at this scale; Adam's betas are not sought.",
+            ),
             size=7.6,
         ),
     ]
@@ -589,7 +596,6 @@ def cost_of_searches(report: Report, sweeps: Sequence[Sweep]) -> list[Block]:
 
 def limits(report: Report, sweeps: Sequence[Sweep]) -> list[Block]:
     """What these numbers do not say."""
-    results = report.results
     items: list[Text] = [
         "A search chooses by one run of each config on one seed, so its choice is one of the good ones, not the "
         "optimum; another seed or budget chooses another.",
@@ -608,11 +614,7 @@ def limits(report: Report, sweeps: Sequence[Sweep]) -> list[Block]:
     if edges:
         items.append(f"The best lies at the edge of its range for {listed(edges)}: the optimum may lie outside.")
     short_of = [sweep for sweep in sweeps if len(sweep.ended) < sweep.search.trials]
-    blocks: list[Block] = [*sections.limits(report), Bullets(tuple(items))]
     if short_of:
         told = [f"{sweep.search.name} has {len(sweep.ended)} of {sweep.search.trials}" for sweep in short_of]
-        blocks += [
-            Note((Strong("Fewer trials than declared:"), f" {listed(told)}. The whole searches are made by")),
-            Listing(train_command(results)),
-        ]
-    return blocks
+        items.append(f"Fewer trials than the study declares: {listed(told)}.")
+    return [*sections.limits(report), Bullets(tuple(items))]

@@ -18,8 +18,11 @@ from studies.sweeps import Importance, Sweep, Trial
 FEWEST = 8
 """Below so many trials nothing is said."""
 
-DRAWS = 40
-"""Resamples of the trials for an interval."""
+DRAWS = 25
+"""Resamples of the trials for an interval, each with a forest of its own."""
+
+TREES = 8
+"""Of each forest: what is reported is the mean of all of them."""
 
 
 def importances(sweep: Sweep) -> tuple[Importance, ...]:
@@ -66,5 +69,7 @@ def shares(sweep: Sweep, trials: Sequence[Trial], logs: NDArray[np.float64]) -> 
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        found = optuna.importance.get_param_importances(study, evaluator=FanovaImportanceEvaluator(n_trees=32, seed=0))
+        found = optuna.importance.get_param_importances(
+            study, evaluator=FanovaImportanceEvaluator(n_trees=TREES, seed=0)
+        )
     return {path: share if math.isfinite(share := float(found[path])) else 0.0 for path in ranges}

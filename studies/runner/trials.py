@@ -243,7 +243,7 @@ class Trials:
         if number == 0:
             own = {path: float(patch.lookup(plain, path)) for path in self._ranges}
             return {path: min(max(value, self._ranges[path][0]), self._ranges[path][1]) for path, value in own.items()}
-        hypercube = LatinHypercube(len(self._ranges), rng=self.search.seed, optimization="random-cd")
+        hypercube = LatinHypercube(len(self._ranges), rng=self.search.seed)
         shares = hypercube.random(self.search.startup - 1)[number - 1]
         return {
             parameter.path: placed(float(share), *self._ranges[parameter.path], log=parameter.log)
