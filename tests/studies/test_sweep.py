@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -122,8 +123,7 @@ def test_the_first_trial_is_the_base_and_the_estimator_comes_near_the_optimum(tm
 
     for trial in sweep.trials:
         assert all(low <= trial.values[path] <= high for path, (low, high) in sweep.ranges.items())
-    spread_out, late = sweep.trials[1:8], sweep.trials[-7:]
-    assert sum(map(away, late)) < 0.7 * sum(map(away, spread_out))
+    assert median(map(away, sweep.trials[8:])) < 0.8 * median(map(away, sweep.trials[1:8]))
 
 
 def test_the_same_seed_proposes_the_same_and_another_one_other_trials(tmp_path: Path) -> None:
@@ -336,6 +336,7 @@ def test_importance_finds_the_parameter_that_matters(tmp_path: Path) -> None:
         mine = {one.path: one for one in found if one.iteration == moment}
         assert sum(one.share for one in mine.values()) == pytest.approx(1)
         assert all(0 <= one.low <= one.share <= one.high <= 1 for one in mine.values())
-        assert mine["optimizers.multipliers.mapping"].share > 0.6
+        most = mine.pop("optimizers.multipliers.mapping")
+        assert most.share > 1.5 * max(one.share for one in mine.values())
     assert importances(Sweep(**{**dict(sweep), "trials": sweep.trials[:5]})) == ()
     assert choice_of(empty) is None
