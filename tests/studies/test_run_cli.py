@@ -200,18 +200,8 @@ def test_an_interrupted_study_says_how_to_go_on_and_does(
 
 def test_an_interrupted_search_goes_on_and_a_finished_one_loads_nothing(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
-    arguments = (
-        "learning_rates",
-        "iterations=300",
-        "evaluation.every=100",
-        "--trials",
-        "2",
-        "--seeds",
-        "1",
-        "--jobs",
-        "2",
-    )
-    arguments += ("--no-report",)
+    arguments = ("learning_rates", "iterations=200", "evaluation.every=100", "data.train=64", "data.held_out=64")
+    arguments += ("--trials", "2", "--seeds", "1", "--launcher", "inline", "--no-report")
     process = command(*arguments, cwd=tmp_path, WITHOUT_VIEW="1")
     deadline = time.monotonic() + 60
     while not ((runs / "jobs").exists() and any(f.events_file.exists() for f in folders(runs))):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Callable
@@ -21,6 +22,7 @@ from core.errors import InputError
 from core.folder import RunFolder
 from studies.catalogue import study as declared_study
 from studies.plan import Plan, Searched, jobs_root, make_plan, merged, with_searched
+from studies.runner.estimate import REFERENCE_TIMES
 from studies.runner.launchers import launcher
 from studies.runner.sweep import Place, SearchGaveUp, SearchOrder, check_searches, recorded, searched
 from studies.runner.tasks import is_held
@@ -207,6 +209,18 @@ def test_a_claim_cut_off_while_it_was_proposed_does_not_count(tmp_path: Path) ->
         claims = [trials.claim("a") for _ in range(4)]
     assert [claim.number for claim in claims if claim] == [1, 2, 3]
     assert trials.failed() == 1
+
+
+def test_the_study_searches_around_the_ladders_end() -> None:
+    """The last rung's runs are the baseline's, and its recorded times hold."""
+    ladder, ours = declared_study("changes_overview"), declared_study("learning_rates")
+    plans = [make_plan(s, s.profile("cpu"), designs=["ladder"], seeds=[0]) for s in (ladder, ours)]
+    everything, baseline = plans[0].variant("all"), plans[1].variant("baseline")
+    assert everything is not None and baseline is not None
+    assert everything.job(0).digest == baseline.job(0).digest
+    recorded_times = json.loads(REFERENCE_TIMES.read_text())
+    seconds = [recorded_times[name]["cpu"]["seconds"] for name in ("changes_overview", "learning_rates")]
+    assert seconds[0]["all"] == seconds[1]["baseline"]
 
 
 # --- the searches of a study ------------------------------------------------------------------------------------------
