@@ -333,7 +333,9 @@ class Study(Node):
         if len(set(names)) != len(names):
             raise ValueError(f"study {self.name}: two searches share a name in {names}")
         varied = [edit.path for change in self.changes for edit in change.edits]
-        for search in self.searches:
+        for index, search in enumerate(self.searches):
+            if search.begins_at is not None and search.begins_at not in names[:index]:
+                raise ValueError(f"search {search.name} begins at {search.begins_at}, which is no search before it")
             for parameter in search.parameters:
                 if any(patch.overlap(parameter.path, path) for path in varied):
                     raise ValueError(f"search {search.name}: {parameter.path} is what a change varies")

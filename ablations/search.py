@@ -54,14 +54,16 @@ class Parameter(Node):
 class Search(Node):
     """One search over the base of a study, by the metric at the last iteration, lower is better.
 
-    The first of `trials` trains the base as it stands, the next ones up to `startup` a Latin hypercube, all others what
-    a tree-structured Parzen estimator proposes. A trial that is worse than the median of the complete ones is given up,
-    at its evaluations from the share `prune_from` of its iterations on.
+    The first of `trials` trains the base as it stands, or what the search `begins_at` chose; the next ones up to
+    `startup` are a Latin hypercube, all others what a tree-structured Parzen estimator proposes. A trial that is worse
+    than the median of the complete ones is given up, at its evaluations from the share `prune_from` of its iterations
+    on.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
     title: str
     parameters: tuple[Parameter, ...] = Field(min_length=1)
+    begins_at: str | None = None
     trials: PositiveInt = 16
     startup: PositiveInt = 6
     prune_from: float = Field(default=0.5, ge=0, le=1)

@@ -6,6 +6,7 @@ seeds that no search saw; the trials tell where good rates lie, and how flat the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -162,6 +163,11 @@ def sentence(results: Results, sweeps: dict[str, Sweep], noise: Noise | None) ->
             low, high = among(ties(sweeps[ONE], noise), G_RATE)
             within = f" (anything tried from {number(low)} to {number(high)} could be as good, as far as one run tells)"
         first = f"For this setting G's rate should be about {number(best.values[G_RATE])}{within}"
+    if same_config(results, ONE, SEPARATE):
+        return (
+            f"{first}; the search over separate rates, which began there, found none that were better on its seed, so "
+            "nothing here shows that the trunk needs a rate of its own, as StyleGAN's mapping network has."
+        )
     effect = compare(results, ONE, SEPARATE)
     if effect is None or effect.ratio is None:
         return f"{first}; whether parts of G need rates of their own was not compared."
@@ -174,6 +180,20 @@ def sentence(results: Results, sweeps: dict[str, Sweep], noise: Noise | None) ->
         "needs a rate of its own, as StyleGAN's mapping network has, and nothing rules it out within that interval",
     )
     return f"{first}; {said} (separate over one rate {interval(effect)}, n = {effect.n} seeds)."
+
+
+def same_config(results: Results, one: str, other: str) -> bool:
+    """Whether two names of variants stand for one config, which has no ratio to itself."""
+    variant = results.variant(one)
+    return variant is not None and variant == results.variant(other)
+
+
+def retrained(results: Results, before: str, after: str) -> str:
+    """The paired ratio of two re-trained variants and what it says, as the end of a sentence."""
+    if same_config(results, before, after):
+        return f"{after} is {before} itself: there is nothing to compare"
+    effect = compare(results, before, after)
+    return f"re-trained, {after} over {before} is {interval(effect)}: {verdict(effect)}"
 
 
 def which_rate(results: Results, sweep: Sweep | None, noise: Noise | None) -> list[Text]:
@@ -194,8 +214,7 @@ def which_rate(results: Results, sweep: Sweep | None, noise: Noise | None) -> li
             f" {counted(len(tied) - 1, 'other trial')} cannot be told from it by one run each (their ratio is below "
             f"{factor(noise.apart)}); together they span {listed(spans)}."
         )
-    effect = compare(results, "baseline", ONE)
-    text += f" Re-trained, its ratio to the profile's own rates is {interval(effect)}: {verdict(effect)}."
+    text += f" Against the profile's own rates: {retrained(results, 'baseline', ONE)}."
     return [(Strong("Which rate for G?"), text)]
 
 
@@ -215,8 +234,7 @@ def mapping_network(results: Results, sweep: Sweep | None, noise: Noise | None) 
             f"multiply the trunk's rate by {number(low)} to {number(high)}; StyleGAN's {STYLEGAN_MAPPING:g} for its "
             f"mapping network lies {there} of that."
         )
-    effect = compare(results, ONE, SEPARATE)
-    text += f" Re-trained, separate over one rate is {interval(effect)}: {verdict(effect)}."
+    text += f" Against one rate: {retrained(results, ONE, SEPARATE)}."
     return [(Strong("Is it equivalent to the mapping network?"), text)]
 
 
@@ -283,7 +301,7 @@ def reruns(results: Results, sweeps: dict[str, Sweep]) -> Table:
                 *(number(float(patch.lookup(plain, path))) for path in paths),
                 write(seen[name]),
                 mean_sd(summary, write),
-                "–" if name == "baseline" else interval(compare(results, "baseline", name)),
+                "–" if same_config(results, "baseline", name) else interval(compare(results, "baseline", name)),
             )
         )
     letters = metric_letters(results)
@@ -304,13 +322,13 @@ def reruns(results: Results, sweeps: dict[str, Sweep]) -> Table:
 
 
 def seen_by_search(sweeps: dict[str, Sweep], name: str) -> float | None:
-    """What the trial of this variant measured: the chosen one, or the base that every search begins with."""
+    """What the trial of this variant measured: the chosen one, or one with the base's own values."""
     if name in sweeps:
         best = sweeps[name].best
         return None if best is None else value_of(sweeps[name], best)
     for sweep in sweeps.values():
         for trial in sweep.complete:
-            if trial.proposal == "the base":
+            if all(math.isclose(value, sweep.base[path]) for path, value in trial.values.items()):
                 return value_of(sweep, trial)
     return None
 
@@ -328,7 +346,8 @@ def searches(report: Report, sweeps: Sequence[Sweep]) -> list[Block]:
     blocks.append(
         Paragraph(
             f"{'; '.join(counts)}. Each trial is one run on seed {there[0].search.seed}, by which no variant is "
-            "judged. The first is the profile's own rates, then a Latin hypercube, then proposals of a multivariate "
+            "judged. The first is the profile's own rates, or for the separate search what the other one chose; then "
+            "come a Latin hypercube and proposals of a multivariate "
             "tree-structured Parzen estimator (optuna). A pruned trial was worse than the median of the complete ones "
             "at an evaluation of the second half; a diverged one counts as the worst."
         )
@@ -599,8 +618,9 @@ def limits(report: Report, sweeps: Sequence[Sweep]) -> list[Block]:
     items: list[Text] = [
         "A search chooses by one run of each config on one seed, so its choice is one of the good ones, not the "
         "optimum; another seed or budget chooses another.",
-        "Both searches have as many trials, but the separate one seeks more parameters with them: where it does not "
-        "win, more trials might. The two best are compared as found, not the best there are.",
+        "The separate search begins at what the other one chose and seeks more parameters with as many trials: where "
+        "it does not win, more trials might; where it wins, it had the trials of both. The two choices are compared as "
+        "found, not the best there are.",
         "Good rates depend on the length of training, the batch and the networks: those of this scale are not the "
         "deck's. What may carry over is whether parts of G want different rates.",
         "Pruning favours what learns fast: a rate that is behind at half of the training is given up.",

@@ -55,6 +55,12 @@ STUDY = Study(
     profiles=(CPU, LSUN64),
     searches=(
         Search(name="one_rate", title="one rate for all of G", parameters=RATES),
-        Search(name="separate", title="separate rates within G", parameters=(*RATES, *MULTIPLIERS)),
+        # From where the other one ended: what it finds is what multipliers add to the best single rate.
+        Search(
+            name="separate",
+            title="separate rates within G",
+            parameters=(*RATES, *MULTIPLIERS),
+            begins_at="one_rate",
+        ),
     ),
 )

@@ -21,7 +21,7 @@ from core.folder import write_whole
 from studies.plan import Plan, PlannedVariant, Searched
 
 TrialState = Literal["running", "complete", "pruned", "diverged", "failed"]
-Proposal = Literal["the base", "hypercube", "estimator"]
+Proposal = Literal["start", "hypercube", "estimator"]
 ENDED: tuple[TrialState, ...] = ("complete", "pruned", "diverged")
 """The states that count as a trial of the budget."""
 
@@ -112,9 +112,10 @@ class Sweep(Node):
 
 
 def key_of(search: Search, base: AnyConfig) -> str:
-    """The identity of a search: its base config, what it seeks and how, but not for how long."""
+    """The identity of a search: its base config, what it seeks and how, but neither for how long nor from where."""
     plain = search.model_dump(
-        mode="json", exclude={"title": True, "trials": True, "parameters": {"__all__": {"title", "why"}}}
+        mode="json",
+        exclude={"title": True, "trials": True, "begins_at": True, "parameters": {"__all__": {"title", "why"}}},
     )
     canonical = json.dumps([plain, Job(config=base, seed=search.seed).digest], sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()[:8]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import click
 from filelock import FileLock
+from pydantic import Field
 from rich.console import Console
 from rich.text import Text
 
@@ -23,7 +24,7 @@ from ablations.search import Search
 from core.config import AnyConfig, Node
 from core.errors import InputError
 from core.folder import RunFolder, write_whole
-from studies.plan import Plan, jobs_root, with_searched
+from studies.plan import Plan, Searched, jobs_root, with_searched
 from studies.runner.launchers import launcher
 from studies.runner.place import Place
 from studies.runner.tasks import mark_failed, outcome_mark
@@ -63,6 +64,7 @@ class SearchOrder(Node):
     runs: Path
     search: Search
     base: AnyConfig
+    start: dict[str, float] = Field(default_factory=dict)
     trials: int
     failures: int
     workers: int = 1
@@ -88,6 +90,7 @@ class SearchOrder(Node):
             self.setting,
             self.search,
             self.base,
+            start=self.start,
             budget=self.trials,
             failures=self.failures,
         )
@@ -223,13 +226,14 @@ def searched(
     what launchers raise.
     """
     there = recorded(study, plan, place.runs)
-    chosen = []
+    chosen: list[Searched] = []
     for search in study.searches:
         budget = trials or search.trials
         sweep = there.get(search.name)
         if sweep is None or len(sweep.ended) < budget:
             prepare()
-            sweep = _searched(search, plan, place, budget, stop, console)
+            start = next((choice.values for choice in chosen if choice.search == search.begins_at), {})
+            sweep = _searched(search, plan, place, start, budget, stop, console)
         if stop():
             return None
         choice = choice_of(sweep)
@@ -241,7 +245,13 @@ def searched(
 
 
 def _searched(
-    search: Search, plan: Plan, place: Place, budget: int, stop: Callable[[], bool], console: Console
+    search: Search,
+    plan: Plan,
+    place: Place,
+    start: dict[str, float],
+    budget: int,
+    stop: Callable[[], bool],
+    console: Console,
 ) -> Sweep:
     from studies.runner.importance import importances
 
@@ -250,6 +260,7 @@ def _searched(
         setting=plan.setting,
         search=search,
         base=baseline_of(plan).config,
+        start=start,
         trials=budget,
         failures=FAILURES,
         cache=place.runs / "cache",

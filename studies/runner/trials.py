@@ -8,7 +8,7 @@ same number, same values, same folder with its checkpoint.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -39,14 +39,26 @@ COMPLETE_BEFORE_PRUNING = 4
 
 
 class Trials:
-    """One search over `base`, at most `budget` ended trials and `failures` failed ones."""
+    """One search over `base`, at most `budget` ended trials and `failures` failed ones.
+
+    The first trial has the values in `start`, and the base's own for parameters that are not in it.
+    """
 
     def __init__(
-        self, runs: Path, study: str, setting: str, search: Search, base: AnyConfig, *, budget: int, failures: int
+        self,
+        runs: Path,
+        study: str,
+        setting: str,
+        search: Search,
+        base: AnyConfig,
+        *,
+        start: Mapping[str, float],
+        budget: int,
+        failures: int,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.search, self.base, self.budget, self.failures = search, base, budget, failures
-        self._names = study, setting
+        self._names, self._start = (study, setting), dict(start)
         self._jobs = jobs_root(runs)
         folder = runs / "queue"
         self._workers = folder / f"{study}.workers"
@@ -235,13 +247,13 @@ class Trials:
         return int(self._study.ask(ranges).number)
 
     def _proposal(self, number: int) -> Proposal:
-        return "the base" if number == 0 else "hypercube" if number < self.search.startup else "estimator"
+        return "start" if number == 0 else "hypercube" if number < self.search.startup else "estimator"
 
     def _design(self, number: int) -> dict[str, float]:
-        """The base's own values first, moved to the range's end where they lie outside; then a Latin hypercube."""
-        plain = self.base.model_dump(mode="json")
+        """The start first, moved to the range's end where it lies outside; then a Latin hypercube."""
         if number == 0:
-            own = {path: float(patch.lookup(plain, path)) for path in self._ranges}
+            plain = self.base.model_dump(mode="json")
+            own = {path: self._start.get(path, float(patch.lookup(plain, path))) for path in self._ranges}
             return {path: min(max(value, self._ranges[path][0]), self._ranges[path][1]) for path, value in own.items()}
         hypercube = LatinHypercube(len(self._ranges), rng=self.search.seed)
         shares = hypercube.random(self.search.startup - 1)[number - 1]

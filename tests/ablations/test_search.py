@@ -63,6 +63,13 @@ def test_two_searches_of_one_name_are_refused() -> None:
         Study(**{**dict(study("learning_rates")), "searches": (search, search)})
 
 
+def test_a_search_begins_at_an_earlier_one() -> None:
+    one, separate = study("learning_rates").searches
+    assert separate.begins_at == one.name
+    with pytest.raises(ValueError, match="which is no search before it"):
+        Study(**{**dict(study("learning_rates")), "searches": (separate, one)})
+
+
 def test_relative_ranges_are_around_what_the_profile_has() -> None:
     ours = study("learning_rates")
     rate = ours.searches[0].parameters[0]

@@ -18,7 +18,7 @@ from studies.runner.budget import Choice, costing, duration, fitting, parse_budg
 from studies.runner.tasks import Task, tasks_of
 from tests.studies.test_estimate import finish
 
-STUDY = catalogue.study("changes_overview")
+STUDY = Study(**{**dict(catalogue.study("changes_overview")), "more_designs": ("add_one_in", "leave_one_out")})
 GRID = catalogue.study("siren_vs_fourier")
 HERE = Machine(processor="a processor", cores=2, device="cpu", threads=1, torch="2.15.0")
 

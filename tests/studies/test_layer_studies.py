@@ -38,7 +38,7 @@ def test_the_decks_setting_is_a_profile() -> None:
 def test_claims_are_the_slides_ratios_to_linear() -> None:
     claims = {claim.name: claim for claim in study("inr_layers").claims}
     assert set(claims) == {row.name for row in ROWS} - {"linear"}
-    assert (claims["mfilm"].before, claims["mfilm"].after) == (0.047, 0.914)
+    assert [number.value for number in claims["mfilm"].numbers] == [0.047, 0.914]
 
 
 def test_gans_of_the_eight_layers_share_runs_with_the_ladder() -> None:

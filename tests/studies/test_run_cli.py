@@ -106,6 +106,11 @@ def test_a_dry_run_says_what_changes_in_the_decks_numbers_and_here(tmp_path: Pat
         (["changes_overview", "--budget", "2h", "--only", "all"], "leave out --only"),
         (["changes_overview", "--budget", "1s"], "the claims with one seed would take"),
         (["changes_overview", "--budget", "1s", "iterations=7"], "measure with --calibrate"),
+        (["changes_overview", "--trials", "3"], "changes_overview searches nothing"),
+        (["learning_rates", "--trials", "0"], "--trials"),
+        (["learning_rates", "--only", "best_separate"], "run learning_rates without --only"),
+        (["learning_rates", "--seeds", "2000,"], "2000 is the seed that searches choose by"),
+        (["learning_rates", "optimizers.multipliers.shared=2.0"], "what the search 'separate' seeks"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
@@ -243,6 +248,34 @@ def test_an_interrupted_study_says_how_to_go_on_and_does(
     for folder in folders(runs):
         events: list[dict[str, Any]] = [json.loads(line) for line in folder.events_file.read_text().splitlines()]
         assert [event["iteration"] for event in events if event["kind"] == "losses"] == list(range(1, 11))
+
+
+def test_an_interrupted_search_goes_on_and_a_finished_one_loads_nothing(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    arguments = ("learning_rates", "iterations=200", "evaluation.every=100", "data.train=64", "data.held_out=64")
+    arguments += ("--trials", "2", "--seeds", "1", "--launcher", "inline", "--no-report")
+    process = command(*arguments, cwd=tmp_path, WITHOUT_VIEW="1")
+    deadline = time.monotonic() + 60
+    while not ((runs / "jobs").exists() and any(f.events_file.exists() for f in folders(runs))):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    code, output, errors, _ = ended(process)
+    assert (code, errors) == (130, [])
+    assert output.count("interrupted: the same command goes on from there") == 1
+    assert not (runs / "plans").exists()
+    code, output, errors, _ = ended(command(*arguments, cwd=tmp_path, WITHOUT_VIEW="1"))
+    assert (code, errors) == (0, [])
+    (setting,) = (runs / "sweeps" / "learning_rates").iterdir()
+    for name in ("one_rate", "separate"):
+        trials = json.loads((setting / f"{name}.json").read_text())["trials"]
+        assert [trial["number"] for trial in trials] == [0, 1]
+        assert {trial["state"] for trial in trials} <= {"complete", "pruned", "diverged"}
+    plan = json.loads((runs / "plans" / "learning_rates" / f"{setting.name}.json").read_text())
+    assert {choice["variant"] for choice in plan["searched"]} == {"best_one_rate", "best_separate"}
+    code, output, errors, loaded = ended(command(*arguments, cwd=tmp_path, WITHOUT_VIEW="1"))
+    assert (code, errors, loaded) == (0, [], [])
+    assert "nothing to train" in output
 
 
 def shown_statuses(folder: Path) -> set[str]:

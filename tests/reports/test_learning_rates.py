@@ -1,0 +1,150 @@
+"""The report of the learning rates, from synthetic trials and runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ablations.search import Search
+from reports.learning_rates import Noise, pooled_noise, ties
+from reports.render import render
+from studies import catalogue
+from studies.plan import Plan, make_plan, record_plan, with_searched
+from studies.sweeps import Importance, Sweep, Trial, choice_of, key_of, write_sweep
+from tests.reports.synthetic import train_all
+
+STUDY = catalogue.study("learning_rates")
+G_RATE = "optimizers.learning_rates.generator"
+
+
+def a_sweep(search: Search, count: int, *, edge: bool = False) -> Sweep:
+    """Trials whose distance grows away from the middle of every range, or towards its upper ends with `edge`."""
+    plan = a_plan()
+    base = plan.variants[0].config
+    ranges = {parameter.path: parameter.ends(base) for parameter in search.parameters}
+    rng = np.random.default_rng(1)
+    trials = []
+    for number in range(count):
+        shares = rng.random(len(ranges))
+        if number == 1:
+            shares = np.full(len(ranges), 0.99 if edge else 0.5)
+        distance = 0.1 * float(np.exp(np.abs(shares - (1.0 if edge else 0.5)).sum()))
+        state = "pruned" if number in (4, 6) else "diverged" if number == 5 else "complete"
+        moments = [200, 400] if state == "pruned" else [200] if state == "diverged" else [200, 400, 600, 800]
+        trials.append(
+            Trial(
+                number=number,
+                state=state,
+                proposal="start" if number == 0 else "hypercube",
+                values={p: low * (high / low) ** s for (p, (low, high)), s in zip(ranges.items(), shares, strict=True)},
+                digest=f"{number:016x}",
+                measured=tuple((moment, distance * 800 / moment) for moment in moments),
+                seconds=30.0,
+            )
+        )
+    return Sweep(
+        study="learning_rates",
+        setting="cpu",
+        key=key_of(search, base),
+        search=search,
+        metric="fd_rooms",
+        iterations=800,
+        ranges=ranges,
+        base={G_RATE: 0.0004} | {path: 1.0 if "multipliers" in path else 0.002 for path in ranges if path != G_RATE},
+        trials=tuple(trials),
+        importances=tuple(
+            Importance(path=path, iteration=moment, trials=10, share=0.25, low=0.1, high=0.6)
+            for moment in (400, 800)
+            for path in ranges
+        ),
+    )
+
+
+def a_plan(seeds: Sequence[int] = (0, 1, 2)) -> Plan:
+    return make_plan(STUDY, STUDY.profile("cpu"), designs=["ladder"], seeds=seeds)
+
+
+def searched(runs: Path, count: int = 12, *, edge: bool = False) -> Plan:
+    sweeps = [a_sweep(search, count, edge=edge) for search in STUDY.searches]
+    for sweep in sweeps:
+        write_sweep(runs, sweep)
+    chosen = [choice for sweep in sweeps if (choice := choice_of(sweep)) is not None]
+    return record_plan(runs, with_searched(a_plan(), STUDY, chosen))
+
+
+def page(runs: Path, out: Path) -> str:
+    render("learning_rates", runs=runs, out=out)
+    assert (out / "report.pdf").read_bytes().startswith(b"%PDF")
+    return (out / "report.md").read_text()
+
+
+def test_the_whole_report(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    train_all(runs, searched(runs))
+    said = page(runs, tmp_path / "one")
+    assert "For this setting G's rate should be about 0.00126" in said
+    assert "separate over one rate" in said and "Re-trained mean over that value: best\\_one\\_rate" in said
+    assert "StyleGAN's 0.01 for its mapping network lies" in said
+    assert "9 complete, 2 pruned, 1 diverged" in said and "Fewer trials than the study declares" in said
+    assert "The ladder's order" not in said
+    assert "at the high edge" not in said and "### The changes" not in said
+    assert "python -m studies.run learning_rates --profile cpu --design ladder --seeds 0,1,2 --trials 12" in said
+    assert {file.name for file in (tmp_path / "one" / "figures").iterdir()} >= {"sweep.svg", "importance.svg"}
+    page(runs, tmp_path / "two")
+    names = [file.relative_to(tmp_path / "one") for file in (tmp_path / "one").rglob("*") if file.is_file()]
+    assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in names)
+
+
+def test_an_optimum_at_the_edge_is_called_one(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    train_all(runs, searched(runs, edge=True))
+    said = page(runs, tmp_path / "out")
+    assert "at the high edge of its range: the optimum may lie beyond" in said
+    assert "The best lies at the edge of its range for rate of G of one\\_rate (high end)" in said
+
+
+def test_without_a_search_the_report_says_how_to_get_one(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    train_all(runs, record_plan(runs, a_plan()))
+    said = page(runs, tmp_path / "out")
+    assert "No search has come to its end here" in said and "For this setting" not in said
+
+
+def test_diverged_and_missing_reruns_leave_no_conclusion(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    train_all(runs, searched(runs), diverged={("best_separate", 1)}, skip={("best_one_rate", 0)})
+    said = page(runs, tmp_path / "out")
+    assert "1 run diverged, so there is no ratio" in said and "was not compared" in said
+    assert "best_separate over best_one_rate is –" in said.replace("\\", "")
+
+
+def test_a_separate_search_that_finds_nothing_better_is_not_compared_with_itself(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    one, separate = (a_sweep(search, 12) for search in STUDY.searches)
+    assert one.best is not None and separate.best is not None
+    own = {"optimizers.multipliers.shared": 1.0, "optimizers.multipliers.mapping": 1.0}
+    start = Trial(**{**dict(separate.best), "values": {**one.best.values, **own}})
+    separate = Sweep(**{**dict(separate), "trials": (start,)})
+    for sweep in (one, separate):
+        write_sweep(runs, sweep)
+    chosen = [choice for sweep in (one, separate) if (choice := choice_of(sweep)) is not None]
+    plan = record_plan(runs, with_searched(a_plan(), STUDY, chosen))
+    assert [(v.name, v.aliases) for v in plan.variants] == [("baseline", ()), ("best_one_rate", ("best_separate",))]
+    train_all(runs, plan)
+    said = page(runs, tmp_path / "out").replace("\\", "")
+    assert "which began there, found none that were better" in said
+    assert "best_separate is best_one_rate itself: there is nothing to compare" in said
+
+
+def test_noise_is_pooled_within_arms_and_ties_follow_from_it() -> None:
+    noise = pooled_noise([[1.0, np.e], [np.e**5, np.e**6], [np.inf, np.nan], [3.0]])
+    assert noise is not None
+    assert (noise.log_sd, noise.freedom) == (pytest.approx(np.sqrt(0.5)), 2)
+    assert noise.apart == pytest.approx(np.exp(4.302653 * np.sqrt(2) * np.sqrt(0.5)))
+    assert pooled_noise([[1.0], [np.inf, 2.0]]) is None
+    sweep = a_sweep(STUDY.searches[0], 12)
+    assert ties(sweep, Noise(0.0, 3)) == [sweep.best]
+    assert ties(sweep, Noise(9.0, 3)) == list(sweep.complete)
