@@ -225,6 +225,13 @@ def mapping_network(results: Results, sweep: Sweep | None, noise: Noise | None) 
     best = sweep.best
     told = [f"{HEADS[path]} {number(value)}{edge(sweep, path)}" for path, value in best.values.items()]
     text = f" The separate search chose {listed(told)}."
+    least = sweep.complete[0]
+    if least.number != best.number:
+        write = fixed([value_of(sweep, best)])
+        text += (
+            f" On its own seed none of its trials beat the one rate that it began at ({write(value_of(sweep, best))} "
+            f"against {write(value_of(sweep, least))}, one run each)."
+        )
     if noise is not None:
         tied = ties(sweep, noise)
         low, high = among(tied, MAPPING)

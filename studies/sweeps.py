@@ -87,8 +87,12 @@ class Sweep(Node):
 
     @property
     def best(self) -> Trial | None:
-        """The complete trial with the least metric at the last iteration."""
-        return self.complete[0] if self.complete else None
+        """The complete trial with the least metric at the last iteration.
+
+        Where a search begins at another one's choice, that is no choice of its own unless it has no other.
+        """
+        own = [trial for trial in self.complete if self.search.begins_at is None or trial.proposal != "start"]
+        return next(iter([*own, *self.complete]), None)
 
     @property
     def common_iteration(self) -> int | None:

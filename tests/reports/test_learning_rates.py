@@ -126,7 +126,9 @@ def test_a_separate_search_that_finds_nothing_better_is_not_compared_with_itself
     one, separate = (a_sweep(search, 12) for search in STUDY.searches)
     assert one.best is not None and separate.best is not None
     own = {"optimizers.multipliers.shared": 1.0, "optimizers.multipliers.mapping": 1.0}
-    start = Trial(**{**dict(separate.best), "values": {**one.best.values, **own}})
+    start = Trial(**{**dict(separate.best), "proposal": "start", "values": {**one.best.values, **own}})
+    both = Sweep(**{**dict(separate), "trials": (start, *separate.trials[2:])})
+    assert both.complete[0] == start and both.best == both.complete[1]
     separate = Sweep(**{**dict(separate), "trials": (start,)})
     for sweep in (one, separate):
         write_sweep(runs, sweep)

@@ -242,13 +242,14 @@ def test_what_was_chosen_becomes_variants_with_the_studys_seeds(tmp_path: Path) 
     study = a_study(trials=8)
     plan = run_searches(study, tmp_path)
     assert plan is not None
-    assert [variant.name for variant in plan.variants][:2] == ["baseline", "best_one_rate"]
+    assert [variant.name for variant in plan.variants] == ["baseline", "best_one_rate", "best_separate"]
     first, second = (read_sweep(tmp_path, plan.study, plan.setting, name) for name in ("one_rate", "separate"))
     assert first is not None and first.best is not None and second is not None
     own = {"optimizers.multipliers.shared": 1.0, "optimizers.multipliers.mapping": 1.0}
     assert first.trials[0].values == pytest.approx(first.base)
     assert second.trials[0].values == {**first.best.values, **own}  # It begins where the other one ended,
     assert second.trials[0].digest == first.best.digest  # which costs nothing.
+    assert second.best is not None and second.best.number != 0  # What it began with is no choice of its own.
     for choice in plan.searched:
         sweep = read_sweep(tmp_path, plan.study, plan.setting, choice.search)
         variant = plan.variant(choice.variant)
