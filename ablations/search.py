@@ -21,10 +21,11 @@ class Parameter(Node):
     """The number at `path`, sought between `low` and `high`, evenly on the log scale where `log` is set.
 
     `relative` makes the ends factors on what the study has there at the profile's scale. `why` says where they are
-    from.
+    from. The numbers at the paths `also` are always the same as that at `path`.
     """
 
     path: str
+    also: tuple[str, ...] = ()
     title: str
     low: float
     high: float
@@ -100,6 +101,8 @@ class Search(Node):
     def applied(self, base: AnyConfig, values: Mapping[str, Any]) -> AnyConfig:
         """`base` with these values of parameters. Raises ValidationError for what the schema refuses."""
         data = base.model_dump(mode="json")
+        also = {parameter.path: parameter.also for parameter in self.parameters}
         for path, value in values.items():
-            data = patch.replaced(data, path, value)
+            for place in (path, *also.get(path, ())):
+                data = patch.replaced(data, place, value)
         return parse(data)

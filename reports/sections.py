@@ -50,6 +50,7 @@ FIGURES = (
     "carriers.svg",
     "upsampling.svg",
     "upsampled.png",
+    "upsampled_centres.png",
     "interpolations.png",
     "interpolation.gif",
     "curves.svg",
@@ -621,7 +622,7 @@ def samples(report: Report) -> list[Block]:
     """What the generators draw at the same latents."""
     results = report.results
     study = results.study
-    subsets = [] if study.groups else ladder(study)
+    subsets = ladder(study) if "ladder" in available(study) else []
     rungs = [results.variant(variant_name(study, subset)) for subset in subsets]
     wanted = [(rung_label(rungs, rung, report), variant) for rung, variant in enumerate(rungs) if variant is not None]
     on_ladder = len(wanted) > 1

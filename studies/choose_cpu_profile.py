@@ -85,7 +85,8 @@ def distance(job: Job, runs: Path) -> float:
     events = RunFolder(jobs_root(runs), job).events()
     if any(isinstance(event, Diverged) for event in events):
         return math.inf
-    last = [event for event in events if isinstance(event, Evaluated)][-1]
+    metric = job.config.evaluation.metric.kind
+    last = [event for event in events if isinstance(event, Evaluated) and event.metric == metric][-1]
     assert last.iteration == job.config.iterations
     return last.value
 

@@ -25,6 +25,26 @@ RATES = (
         why="a factor of 10 around the slide's: G's rate is no question by itself",
     ),
 )
+BETAS = (
+    Parameter(
+        path="optimizers.generator.beta1",
+        also=("optimizers.discriminator.beta1",),
+        title="beta1 of both",
+        low=0.0,
+        high=0.9,
+        log=False,
+        why="the author's first public code has 0, Adam's default is 0.9",
+    ),
+    Parameter(
+        path="optimizers.generator.beta2",
+        also=("optimizers.discriminator.beta2",),
+        title="beta2 of both",
+        low=0.9,
+        high=0.999,
+        log=False,
+        why="the author's first public code has 0.98, Adam's default is 0.999",
+    ),
+)
 MULTIPLIERS = (
     Parameter(
         path="optimizers.multipliers.shared",
@@ -54,12 +74,12 @@ STUDY = Study(
     base=changes_overview.EVERYTHING,
     profiles=(CPU, LSUN64),
     searches=(
-        Search(name="one_rate", title="one rate for all of G", parameters=RATES),
+        Search(name="one_rate", title="one rate for all of G", parameters=(*RATES, *BETAS)),
         # From where the other one ended: what it finds is what multipliers add to the best single rate.
         Search(
             name="separate",
             title="separate rates within G",
-            parameters=(*RATES, *MULTIPLIERS),
+            parameters=(*RATES, *BETAS, *MULTIPLIERS),
             begins_at="one_rate",
         ),
     ),

@@ -239,16 +239,29 @@ def _plan(
     if wished not in names:
         raise _nearest("profile", wished, names)
     profile = study.profile(wished)
+    wanted = [name for part in only for name in part.split(",") if name]
     plan = make_plan(
         study,
         profile,
-        designs=available(study) if only and designs is None else _designs(designs, study),
+        designs=_designs_with(study, wanted) if wanted and designs is None else _designs(designs, study),
         seeds=_seeds(seeds, profile.seeds),
         overrides=parsed,
         data=_images(study, profile, parsed, data_path) if data_path else None,
         data_name=data_path.resolve().name if data_path else None,
     )
-    return _restricted(study, plan, [name for part in only for name in part.split(",") if name])
+    return _restricted(study, plan, wanted)
+
+
+def _designs_with(study: Study, names: Sequence[str]) -> list[DesignName]:
+    """The first designs that together have these variants, or as many of them as any has."""
+    chosen: list[DesignName] = []
+    left = set(names)
+    for design in available(study):
+        mine = {variant_name(study, subset) for subset in DESIGNS[design](study)} if left else set()
+        if left & mine:
+            chosen.append(design)
+            left -= mine
+    return chosen or list(study.designs)
 
 
 def _designs(text: str | None, study: Study) -> list[DesignName]:

@@ -7,8 +7,9 @@ import signal
 import sys
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -16,7 +17,7 @@ from filelock import FileLock
 from rich.console import Console
 
 from ablations.schema import Study
-from core.config import Data
+from core.config import AnyConfig, Config, Data
 from core.folder import RunFolder
 from studies.plan import Plan, jobs_root, record_plan
 from studies.runner.calibrate import calibrate, uncalibrated
@@ -60,7 +61,7 @@ class Interrupts:
 def with_choices(study: Study, plan: Plan, place: Place, console: Console, trials: int | None) -> Plan | int:
     """The plan with what the study's searches chose, or the exit code."""
     interrupts = Interrupts()
-    data = {variant.config.data for variant in plan.variants}
+    configs = [variant.config for variant in plan.variants]
     try:
         with interrupts.installed():
             found = searched(
@@ -69,7 +70,7 @@ def with_choices(study: Study, plan: Plan, place: Place, console: Console, trial
                 place,
                 trials=trials,
                 stop=interrupts,
-                prepare=lambda: _prepare(data, place, console),
+                prepare=lambda: _prepare(configs, place, console),
                 console=console,
             )
         if found is not None:
@@ -160,7 +161,7 @@ def _train(
     from studies.runner.progress import StudyProgress
 
     order = place.order(plan, longest_first(pending), min(place.workers, len(pending)))
-    _prepare({task.job.config.data for task in order.tasks}, place, console)
+    _prepare([task.job.config for task in order.tasks], place, console)
     queue = order.queue()
     queue.enqueue(order.tasks)
     everything = {task.digest for task in tasks_of(plan)}
@@ -192,20 +193,27 @@ def calibrate_plan(plan: Plan, tasks: Sequence[Task], place: Place, console: Con
         console.print("nothing to calibrate: every config has its time on this machine", highlight=False)
         return
     order = place.order(plan, unknown, place.workers)
-    _prepare({task.job.config.data for task in order.tasks}, place, console)
+    _prepare([task.job.config for task in order.tasks], place, console)
     calibrate(order, place.machine, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
 
 
-def _prepare(wanted: Collection[Data], place: Place, console: Console) -> None:
+def _prepare(configs: Collection[AnyConfig], place: Place, console: Console) -> None:
     """Renders or decodes the images before any worker needs them, with all cores and its progress shown."""
     from rich.progress import Progress
 
-    from core.data.prepare import prepare
+    from core.data.prepare import prepare, prepare_real
 
-    for data in wanted:
+    made: list[tuple[Data, Callable[..., object]]] = [(data, prepare) for data in {c.data for c in configs}]
+    larger = {
+        (c.data, c.evaluation.upsampling.factor * c.data.resolution)
+        for c in configs
+        if isinstance(c, Config) and c.evaluation.upsampling is not None
+    }
+    made += [(data, partial(prepare_real, resolution=resolution)) for data, resolution in larger]
+    for data, make in made:
         with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
             bar = progress.add_task(f"preparing {data.kind}", total=None)
-            prepare(
+            make(
                 data,
                 path=place.data_path,
                 cache=place.cache,

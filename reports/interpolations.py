@@ -1,0 +1,145 @@
+"""The report of clipped weights: how images move between two latents, in numbers, strips and an animation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from core.config import Config
+from core.folder import RunFolder
+from reports import figures, stats
+from reports.numbers import fixed, interval, mean_sd
+from reports.page import Block, Column, Heading, Link, Paragraph, Strong, Table, Text
+from reports.results import Results
+from reports.sections import Report, composed, findings, learning_curves, method, samples
+from studies.plan import PlannedVariant
+
+MEASURES = {
+    "interpolation/ppl": "perceptual path length",
+    "interpolation/path_length": "path over distance of the ends",
+    "interpolation/largest_step": "largest over mean step",
+    "interpolation/curvature": "bend over mean step",
+}
+STRIPS, SHOWN_STEPS = 3, 16
+ENLARGED, FRAME_MILLISECONDS = 6, 90
+
+
+def interpolation_sections(report: Report) -> list[Block]:
+    """The report from the question to the list of runs."""
+    return composed(report, (findings, smoothness, strips, learning_curves, samples, method))
+
+
+def smoothness(report: Report) -> list[Block]:
+    """Every measure of interpolations, of every variant."""
+    results = report.results
+    blocks: list[Block] = [Heading("How smooth interpolations are")]
+    variants = results.plan.variants
+    there = [key for key in MEASURES if any(np.isfinite(results.last_of(v, key)).any() for v in variants)]
+    if not there:
+        return [*blocks, Paragraph("No run has measured it yet.")]
+    baseline = results.variant("baseline")
+    rows: list[tuple[Text, ...]] = []
+    for key in there:
+        write = fixed(stats.summary(results.last_of(v, key)).mean for v in variants)
+        for variant in variants:
+            found = results.last_of(variant, key)
+            ratio = None
+            if baseline is not None and variant != baseline:
+                ratio = stats.paired_effect(results.last_of(baseline, key), found)
+            first = variant == variants[0]
+            rows.append(
+                (
+                    Strong(MEASURES[key]) if first else "",
+                    variant.title,
+                    mean_sd(stats.summary(found), write),
+                    interval(ratio) if ratio else "",
+                )
+            )
+    config = variants[0].config
+    asked = config.evaluation.interpolation if isinstance(config, Config) else None
+    counts = f"{asked.paths} paths of {asked.steps} images, epsilon {asked.epsilon:g}" if asked else ""
+    return [
+        *blocks,
+        Table(
+            columns=(
+                Column("measure", share=1.0),
+                Column("variant", share=1.2),
+                Column("mean ± sd (n)", "right"),
+                Column("over no change [95%]", "right"),
+            ),
+            rows=tuple(rows),
+            caption="Spherical paths between the same pairs of latents in every variant and seed, at the last "
+            f"iteration ({counts}). Perceptual path length is that of Karras et al. 2019, eq. 2, over the metric's own "
+            "feature network, not LPIPS. The others are in pixels: 1 is a straight path of even steps, 0 one without "
+            "bends; more is less smooth.",
+            size=8.0,
+        ),
+    ]
+
+
+def strips(report: Report) -> list[Block]:
+    """The same paths in every variant, as strips and as an animation."""
+    results = report.results
+    blocks: list[Block] = [Heading("Interpolations")]
+    seed = results.plan.seeds[0] if results.plan.seeds else 0
+    found = [
+        (variant, paths) for variant in results.plan.variants if (paths := paths_of(results, variant, seed)) is not None
+    ]
+    if not found:
+        return [*blocks, Paragraph(f"No run of seed {seed} has kept interpolations.")]
+    steps = found[0][1].shape[1]
+    columns = np.linspace(0, steps - 1, min(SHOWN_STEPS, steps)).round().astype(int)
+    rows = [
+        (f"{variant.title}" if variant.changes else "no clipping", paths[path, columns])
+        for path in range(min(STRIPS, *(len(paths) for _, paths in found)))
+        for variant, paths in found
+    ]
+    with figures.style():
+        sheet = figures.sample_sheet(rows)
+        blocks.append(
+            report.figure(
+                sheet,
+                "interpolations.png",
+                f"Spherical paths between latents, seed {seed}: row by row the variants, path by path the same "
+                f"endpoints, {len(columns)} of {steps} images. The first paths, not chosen. "
+                "Pixels enlarged, not smoothed.",
+                "Strips of images on paths between two latents, one row for each variant.",
+            )
+        )
+    file = report.folder / "figures" / "interpolation.gif"
+    write_animation(file, [paths for _, paths in found])
+    names = ", ".join(variant.title if variant.changes else "no clipping" for variant, _ in found)
+    return [
+        *blocks,
+        Paragraph(
+            (
+                "The same paths as an animation: ",
+                Link("interpolation.gif", "figures/interpolation.gif", code=True),
+                f". From top to bottom: {names}; from left to right: {len(found[0][1])} paths; forth and back.",
+            )
+        ),
+    ]
+
+
+def paths_of(results: Results, variant: PlannedVariant, seed: int) -> NDArray[np.uint8] | None:
+    """The recorded paths of one run, uint8 [paths, steps, R, R, 3]; None where it kept none."""
+    config = variant.config
+    if not isinstance(config, Config) or config.evaluation.interpolation is None:
+        return None
+    folder: RunFolder = results.folder(str(results.job(variant, seed)["run"]))
+    steps, count = config.evaluation.interpolation.steps, config.evaluation.interpolation.pictures
+    tiles = figures.first_tiles(folder.samples / "interpolations.png", config.data.resolution, steps * count)
+    return None if tiles is None else tiles.reshape(-1, steps, *tiles.shape[1:])
+
+
+def write_animation(file: Path, variants: list[NDArray[np.uint8]]) -> None:
+    """One row of tiles per variant, one column per path, one frame per step, forth and back, as an endless GIF."""
+    count, steps = min(len(paths) for paths in variants), variants[0].shape[1]
+    frames = []
+    for step in [*range(steps), *range(steps - 2, 0, -1)]:
+        grid = np.concatenate([np.concatenate(list(paths[:count, step]), axis=1) for paths in variants], axis=0)
+        frames.append(Image.fromarray(grid.repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1)))
+    frames[0].save(file, save_all=True, append_images=frames[1:], duration=FRAME_MILLISECONDS, loop=0)

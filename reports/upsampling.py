@@ -1,0 +1,197 @@
+"""The report of natural upsampling: every way of making an image larger, under both conventions of where pixels lie."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Canvas
+
+from reports import figures, stats
+from reports.numbers import counted, fixed, interval, mean_sd
+from reports.page import Block, Column, Heading, Paragraph, Strong, Table, Text
+from reports.results import Results
+from reports.sections import Report, claims, composed, learning_curves, method, question, samples, spread, which_changes
+from studies.plan import PlannedVariant
+
+METHODS = (
+    ("natural", "natural: the INR on a denser grid"),
+    ("bicubic", "bicubic, of the image"),
+    ("bilinear", "bilinear, of the image"),
+    ("nearest", "nearest, of the image"),
+)
+CONVENTIONS = {
+    "centres": "aligned to the areas of pixels",
+    "corners": "corners: every second sample is a coarse one",
+}
+OWN, AVERAGED, NEAREST = "upsampled/own", "upsampled/natural_averaged", "upsampled/nearest"
+PICTURE_ROWS, PICTURE_COLUMNS = 6, ("nearest", "bilinear", "bicubic", "natural")
+
+
+def upsampling_sections(report: Report) -> list[Block]:
+    """The report from the question to the list of runs."""
+    parts = (question, claims, enlarged, which_changes, spread, pictures, learning_curves, samples, method)
+    return composed(report, parts)
+
+
+def series_of(name: str, convention: str) -> str:
+    """The measure of a method under a convention; only one of them makes blocks of equal pixels."""
+    return NEAREST if name == "nearest" else f"upsampled/{name}_{convention}"
+
+
+def values(results: Results, variant: PlannedVariant, series: str) -> np.ndarray:
+    """A further measure of the variant's runs per seed, inf where it diverged."""
+    return np.where(np.isinf(results.last(variant)), np.inf, results.last_of(variant, series))
+
+
+def label(variant: PlannedVariant) -> str:
+    """How the variant's grid lay in training."""
+    return "trained at pixel centres" if variant.changes else "trained at pixel corners, as the deck"
+
+
+def enlarged(report: Report) -> list[Block]:
+    """Distances of every method under every convention, as a figure and a table."""
+    results = report.results
+    blocks: list[Block] = [Heading("Every way of making an image twice as large")]
+    there = [v for v in results.plan.variants if np.isfinite(values(results, v, OWN)).any()]
+    if not there:
+        return [*blocks, Paragraph("No run has measured it yet.")]
+    with figures.style():
+        canvas = Canvas(figsize=(figures.WIDTH, 0.8 + 1.55 * len(there)), layout="constrained")
+        panels = np.atleast_1d(canvas.subplots(len(there), 1, sharex=True))
+        everything = [x for v in there for s in all_series() for x in values(results, v, s)]
+        for ax, variant in zip(panels, there, strict=True):
+            panel(ax, results, variant, figures.span(everything, 1.2))
+        panels[-1].set_xlabel("Fréchet distance at twice the training resolution, log scale (lower is better)")
+        figures.shared_legend(canvas, list(panels), columns=2)
+        blocks.append(
+            report.figure(
+                canvas,
+                "upsampling.svg",
+                "Distance to real images of twice the size, by method and convention: dots are seeds, the upright bar "
+                "is their geometric mean with its 95% interval. The dashed line is the model's own distance at the "
+                "size it was trained at, through the same feature network.",
+                "Dot plot of the distance for each method of upsampling; the numbers are in the table below.",
+            )
+        )
+    write = fixed(stats.summary(values(results, v, s)).mean for v in there for s in all_series())
+    rows: list[tuple[Text, ...]] = []
+    for variant in there:
+        own = values(results, variant, OWN)
+        rows.append((Strong(label(variant)), "own size", "", Strong(mean_sd(stats.summary(own), write)), "", ""))
+        for name, title in METHODS:
+            for convention in CONVENTIONS if name != "nearest" else ("centres",):
+                found = values(results, variant, series_of(name, convention))
+                natural = values(results, variant, series_of("natural", convention))
+                ratio = stats.paired_effect(natural, found) if name != "natural" else None
+                rows.append(
+                    (
+                        "",
+                        title.partition(":")[0].partition(",")[0],
+                        convention if name != "nearest" else "either",
+                        mean_sd(stats.summary(found), write),
+                        interval(ratio) if ratio else "1",
+                        interval(stats.paired_effect(own, found)),
+                    )
+                )
+        found = values(results, variant, AVERAGED)
+        if np.isfinite(found).any():
+            ratio = stats.paired_effect(values(results, variant, series_of("natural", "centres")), found)
+            rows.append(
+                (
+                    "",
+                    "natural, mean of 2×2 points",
+                    "centres",
+                    mean_sd(stats.summary(found), write),
+                    interval(ratio),
+                    interval(stats.paired_effect(own, found)),
+                )
+            )
+    seeds = counted(report.n, "seed")
+    return [
+        *blocks,
+        Table(
+            columns=(
+                Column("model", share=1.2),
+                Column("method", share=1.2),
+                Column("convention"),
+                Column("distance", "right"),
+                Column("over natural [95%]", "right"),
+                Column("over own size [95%]", "right"),
+            ),
+            rows=tuple(rows),
+            caption="Fréchet distance through the feature network of the larger size (a proxy where it is not "
+            f"Inception's) at the last iteration, mean ± sd (n); ratios paired by seed over "
+            f"{seeds}, to natural upsampling under "
+            "the same convention and to the model at its own size.",
+            size=7.8,
+        ),
+        Paragraph(
+            "Two conventions of where the fine pixels lie. Aligned: a coarse pixel's area is divided, as image "
+            "libraries do. Corners: every second fine sample is a coarse one, the deck's grid arange(0, n) / n made "
+            "twice as dense; its images are half a fine pixel off those they are compared with, and keep half of the "
+            "coarse samples as they are. A method may win by the convention alone, so ratios are within one."
+        ),
+    ]
+
+
+def all_series() -> list[str]:
+    """Every measure of the table."""
+    crossed = [series_of(name, convention) for name, _ in METHODS for convention in CONVENTIONS]
+    return list(dict.fromkeys([OWN, *crossed]))
+
+
+def panel(ax: Axes, results: Results, variant: PlannedVariant, limits: tuple[float, float]) -> None:
+    """One model: a row per method, the two conventions above each other."""
+    colours = dict(zip(CONVENTIONS, (figures.BLUE, figures.VERMILLION), strict=True))
+    for row, (name, _) in enumerate(METHODS):
+        for offset, convention in zip((-0.16, 0.16), CONVENTIONS, strict=True):
+            if name == "nearest" and convention == "corners":
+                continue
+            y = float(row) if name == "nearest" else row + offset
+            found = values(results, variant, series_of(name, convention))
+            finite, colour = found[np.isfinite(found)], colours[convention]
+            mean = stats.geometric_mean(found)
+            if mean is not None:
+                if mean.low is not None and mean.high is not None:
+                    figures.interval_bar(ax, mean.low, mean.high, y, colour, limits)
+                ax.plot(mean.centre, y, "|", ms=9, mew=1.6, color=colour, zorder=3)
+            named = CONVENTIONS[convention] if row == 0 else None
+            ax.plot(finite, np.full(finite.size, y), "o", ms=3, mfc="white", mec=colour, mew=0.8, zorder=4, label=named)
+    own = stats.geometric_mean(values(results, variant, OWN))
+    if own is not None:
+        ax.axvline(own.centre, color=figures.INK, lw=0.8, ls="--", zorder=1)
+    ax.set_yticks(range(len(METHODS)), [title for _, title in METHODS])
+    ax.set_ylim(len(METHODS) - 0.5, -0.5)
+    ax.set_title(label(variant), fontsize=7.5, loc="left")
+    figures.log_axis(ax, "x", *limits)
+
+
+def pictures(report: Report) -> list[Block]:
+    """The same latents made larger by every method."""
+    results = report.results
+    blocks: list[Block] = [Heading("What it looks like")]
+    seed = results.plan.seeds[0] if results.plan.seeds else 0
+    for variant in results.plan.variants:
+        folder = results.folder(str(results.job(variant, seed)["run"]))
+        size = 2 * variant.config.data.resolution
+        tiles = figures.first_tiles(folder.samples / "upsampled.png", size, PICTURE_ROWS * len(PICTURE_COLUMNS))
+        if tiles is None:
+            continue
+        by_method = [(name, tiles[index :: len(PICTURE_COLUMNS)]) for index, name in enumerate(PICTURE_COLUMNS)]
+        with figures.style():
+            sheet = figures.sample_sheet(by_method)
+            name = "upsampled.png" if not variant.changes else "upsampled_centres.png"
+            blocks.append(
+                report.figure(
+                    sheet,
+                    name,
+                    f"Images of the same latents at {size}×{size} pixels, {label(variant)}, seed {seed}: of the "
+                    f"{size // 2}×{size // 2} image by nearest, bilinear and bicubic interpolation, and by the INR "
+                    "itself. "
+                    "The first latents, not chosen. Pixels enlarged, not smoothed.",
+                    "Sheet of generated images made twice as large, one row for each method.",
+                )
+            )
+    if len(blocks) == 1:
+        blocks.append(Paragraph(f"No run of seed {seed} has kept such pictures."))
+    return blocks
