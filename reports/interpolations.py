@@ -84,6 +84,8 @@ def strips(report: Report) -> list[Block]:
     """The same paths in every variant, as strips and as an animation."""
     results = report.results
     blocks: list[Block] = [Heading("Interpolations")]
+    file = report.folder / "figures" / "interpolation.gif"
+    file.unlink(missing_ok=True)
     seed = results.plan.seeds[0] if results.plan.seeds else 0
     found = [
         (variant, paths) for variant in results.plan.variants if (paths := paths_of(results, variant, seed)) is not None
@@ -109,7 +111,6 @@ def strips(report: Report) -> list[Block]:
                 "Strips of images on paths between two latents, one row for each variant.",
             )
         )
-    file = report.folder / "figures" / "interpolation.gif"
     write_animation(file, [paths for _, paths in found])
     names = ", ".join(variant.title if variant.changes else "no clipping" for variant, _ in found)
     return [

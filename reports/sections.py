@@ -52,7 +52,6 @@ FIGURES = (
     "upsampled.png",
     "upsampled_centres.png",
     "interpolations.png",
-    "interpolation.gif",
     "curves.svg",
     "samples.png",
     "tradeoff.svg",

@@ -81,6 +81,10 @@ def test_relative_ranges_are_around_what_the_profile_has() -> None:
 def test_both_searches_cost_the_same_and_hold_the_numbers_they_are_asked_about() -> None:
     one, separate = study("learning_rates").searches
     assert (one.trials, one.startup, one.seed) == (separate.trials, separate.startup, separate.seed)
-    assert [p.path for p in separate.parameters][:2] == [p.path for p in one.parameters]
-    shared, mapping = separate.parameters[2:]
+    assert separate.parameters[:-2] == one.parameters
+    shared, mapping = separate.parameters[-2:]
+    betas = [p for p in one.parameters if "beta" in p.path]
+    config = one.applied(CPU.scaled(study("learning_rates").base), {p.path: 0.95 * p.high for p in betas})
+    assert isinstance(config, Config) and config.optimizers.generator == config.optimizers.discriminator
+    assert config.optimizers.generator.beta1 == pytest.approx(0.855)
     assert shared.low < 1 < 10 < shared.high and mapping.low < 0.01 < 1 < mapping.high

@@ -67,14 +67,15 @@ def test_a_job_measures_everything_once_and_trains_as_without(tmp_path: Path, ca
     plain = small_config(evaluation=cfg.Evaluation(metric=cfg.RoomsFrechet(samples=64), every=5), ema=ema)
     without = payload(events_of(cfg.Job(config=plain, seed=1), tmp_path, cache))
     assert [
-        event for event in payload(events) if event.get("metric") not in KEYS and event["kind"] != "interpolated"
+        event for event in payload(events) if event.get("metric") not in KEYS and event["kind"] != "pictured"
     ] == without
 
     (first,) = (i for i, event in enumerate(events) if getattr(event, "metric", "") == KEYS[0])
     assert isinstance(events[first - 1], Sampled) and events[first - 1].iteration == 12
-    *measured, strips, finished = events[first:]
+    *measured, finished = events[first:]
+    pictured = [event for event in measured if isinstance(event, Pictured)]
     assert [event.metric for event in measured if isinstance(event, Evaluated)] == KEYS
-    assert isinstance(strips, Pictured) and strips.name == "interpolations" and finished.kind == "finished"
+    assert [event.name for event in pictured] == ["upsampled", "interpolations"] and finished.kind == "finished"
     assert {(event.iteration, event.images, event.seconds) for event in events[first - 2 : -1]} == {
         (12, 72, events[first - 2].seconds)
     }
@@ -88,7 +89,7 @@ def test_a_job_measures_everything_once_and_trains_as_without(tmp_path: Path, ca
     with Image.open(folder.samples / "interpolations.png") as image:
         assert image.size == (4 * 8, 3 * 8)
         pixels = np.asarray(image)
-    np.testing.assert_array_equal(pixels[8:16, 24:32].transpose(2, 0, 1), strips.pictures[1, 3])
+    np.testing.assert_array_equal(pixels[8:16, 24:32].transpose(2, 0, 1), pictured[1].pictures[1, 3])
     outcome = folder.outcome()
     assert outcome is not None
     spent = sum(event.evaluation_seconds for event in events if isinstance(event, Evaluated))

@@ -12,7 +12,8 @@ from core.build import build_discriminator, build_generator, build_layer
 from core.models.discriminator import minibatch_std
 from core.models.ema import ExponentialAverage
 from core.models.hypernetwork import Hypernetwork
-from core.models.inr import pixel_coordinates
+from core.models.inr import Inr, pixel_coordinates
+from core.models.layers.linear import Linear
 from tests.core.conftest import small_config
 
 
@@ -124,3 +125,40 @@ def test_minibatch_std_sees_whether_a_group_is_all_alike() -> None:
     """Images i and i + 2 (of four in groups of two) share a group: alike gives 0, +1 and -1 give std 1."""
     x = torch.tensor([1.0, 1.0, 1.0, -1.0]).view(4, 1).expand(4, 3)
     torch.testing.assert_close(minibatch_std(x, group=2), torch.tensor([[0.0], [1.0], [0.0], [1.0]]), atol=1e-3, rtol=0)
+
+
+def test_heads_emit_one_layer_each_with_the_emission_asked_for() -> None:
+    emission = cfg.Emission(gain=0.3, bias_std=1.0)
+    config = cfg.Hypernetwork(
+        latent_dim=32, width=64, depth=2, norm=None, residual_weight=0.1, emission=emission,
+        heads=cfg.Heads(width=48, depth=3),
+    )  # fmt: skip
+    torch.manual_seed(0)
+    network = Hypernetwork(config, [700, 0, 900, 400])
+    assert network.output is None and network.heads is not None
+    assert [head.output.out_features for head in network.heads] == [700, 900, 400]
+    z = torch.randn(2048, 32)
+    emitted = network(z).detach()
+    assert emitted.shape == (2048, 2000)
+    for part in emitted.split([700, 900, 400], dim=1):
+        assert part.std(dim=0).square().mean().sqrt().item() == pytest.approx(0.3, rel=0.1)
+        assert part.mean(dim=0).std().item() == pytest.approx(1.0, rel=0.15)
+    # Independent: a head's parameters move its own layer's numbers alone.
+    with torch.no_grad():
+        network.heads[1].output.bias += 1
+    moved = network(z).detach() - emitted
+    torch.testing.assert_close(moved[:, 700:1600], torch.ones(2048, 900))
+    assert moved[:, :700].abs().max() == 0 == moved[:, 1600:].abs().max()
+
+
+def test_a_residual_layer_is_the_mean_square_preserving_sum_of_input_and_activation() -> None:
+    config = cfg.Inr(basis=cfg.Fourier(scale=4.0), width=8, depth=3)
+    torch.manual_seed(0)
+    plain, residual = Inr(config, Linear), Inr(cfg.Inr(**{**dict(config), "residual": True}), Linear)
+    coords = torch.rand(5, 2)
+    emitted = torch.randn(2, plain.emitted)
+    first, one, two, last = emitted.split(plain.sizes, dim=1)
+    x = plain.embedded(first, coords)
+    for layer, numbers in zip(plain.hidden_layers, (one, two), strict=True):
+        x = (x + layer(x, numbers).relu()) / 2**0.5
+    torch.testing.assert_close(residual(emitted, coords), plain.rgb_layer(x, last).tanh())

@@ -39,6 +39,15 @@ MEMBERS: dict[str, dict[str, object]] = {
     },
     "residual_weight": {"hypernetwork": cfg.Hypernetwork(latent_dim=8, width=16, depth=3, residual_weight=0.1)},
     "weight_clip": {"hypernetwork": cfg.Hypernetwork(latent_dim=8, width=16, depth=3, weight_clip=0.5)},
+    "heads": {
+        "hypernetwork": cfg.Hypernetwork(latent_dim=8, width=16, depth=2, heads=cfg.Heads(width=8, depth=2)),
+        "inr": cfg.Inr(layer=cfg.AdaIN(), width=8, depth=3),
+    },
+    "residual INR": {"inr": cfg.Inr(basis=cfg.Fourier(scale=4.0), width=8, depth=4, residual=True)},
+    "multipliers": {
+        "optimizers": cfg.Optimizers(multipliers=cfg.Multipliers(shared=2.0, mapping=0.5)),
+        "inr": cfg.Inr(layer=cfg.FactorizedSE(rank=3), width=8, depth=3),
+    },
     "one G step per D step": {"d_per_g": 1},
     "strided discriminator": {"discriminator": cfg.StridedDiscriminator(width=4, blocks=1, hidden=8)},
 }

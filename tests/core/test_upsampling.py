@@ -12,8 +12,9 @@ from torch import Tensor
 
 from core import config as cfg
 from core.build import build_generator
+from core.metrics.further import Reading, Strips
 from core.metrics.generated import generated
-from core.metrics.upsampling import Method, Upsampled, interpolated, positions
+from core.metrics.upsampling import SHOWN, Method, Upsampled, interpolated, positions
 from core.models.generator import Generator
 from core.pixels import to_uint8
 from tests.core.conftest import small_config, smooth_images
@@ -151,8 +152,8 @@ def test_batches_of_other_sizes_are_the_same_images(generator: Generator) -> Non
 
 def test_every_method_is_measured_on_its_own_images() -> None:
     coarse, fine = Collected(), Collected()
-    readings = list(Upsampled(2, coarse, fine)(Plane(), torch.randn(12, 8)))  # type: ignore[arg-type]
-    names = [reading.key.removeprefix("upsampled/") for reading in readings]
+    *readings, strips = Upsampled(2, coarse, fine)(Plane(), torch.randn(12, 8))  # type: ignore[arg-type]
+    names = [reading.key.removeprefix("upsampled/") for reading in readings if isinstance(reading, Reading)]
     assert names == [
         "own",
         "natural_centres",
@@ -177,6 +178,10 @@ def test_every_method_is_measured_on_its_own_images() -> None:
         assert shift.mean() == pytest.approx(7.5, abs=0.51)
         difference = along_the_diagonal(f"{method}_centres") - along_the_diagonal("natural_centres")
         np.testing.assert_allclose(difference, 0, atol=1 if method == "bilinear" else 2)
+    assert isinstance(strips, Strips) and strips.pictures.shape == (8, len(SHOWN), 3, 16, 16)
+    for column, name in enumerate(SHOWN):
+        images = found[name if name == "nearest" else f"{name}_centres"]
+        np.testing.assert_array_equal(strips.pictures[:, column], images[:8])
     np.testing.assert_array_equal(found["natural_averaged"], found["natural_centres"])
     np.testing.assert_array_equal(found["nearest"][..., ::2, ::2], coarse.images[0])
     np.testing.assert_array_equal(found["nearest"][..., 1::2, 1::2], coarse.images[0])

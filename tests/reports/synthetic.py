@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ablations.schema import DesignName
-from core.config import Data, Reconstruction
+from core.config import Config, Data, Reconstruction
 from core.events import Built, Diverged, Evaluated, Event, Finished, LayerAtStart, Losses
 from core.folder import Outcome, RunFolder
 from studies.catalogue import study as declared_study
@@ -114,8 +114,11 @@ def write_run(runs: Path, variant: PlannedVariant, seed: int, ending: str, *, me
     if ending == "diverged":
         events.append(Diverged(**end, reason="the loss of D is not finite"))
     if ending == "finished":
+        if measured:
+            events += further(config, end, value, rng)
         events.append(Finished(**end, generator=None))
         write_samples(folder, config.data.resolution, rng, f"{stop:06d}.png")
+        write_rows(folder, config, rng)
     folder.path.mkdir(parents=True, exist_ok=True)
     folder.events_file.write_text("".join(event.model_dump_json() + "\n" for event in events))
     folder.write("job.json", job.model_dump_json())
@@ -135,6 +138,45 @@ def write_run(runs: Path, variant: PlannedVariant, seed: int, ending: str, *, me
         )
         folder.write("outcome.json", outcome.model_dump_json())
     return folder
+
+
+UPSAMPLED = {
+    "own": 0.6,
+    "natural_centres": 1.0,
+    "natural_corners": 1.1,
+    "bilinear_centres": 2.0,
+    "bilinear_corners": 1.4,
+    "bicubic_centres": 1.1,
+    "bicubic_corners": 1.05,
+    "nearest": 1.3,
+    "natural_averaged": 1.05,
+}
+"""Each method's distance over that of natural upsampling."""
+
+
+def further(config: Config, at: Mapping[str, float], value: float, rng: np.random.Generator) -> list[Event]:
+    """What a run measures besides at its last iteration, by the config; clipping doubles the perceptual path length."""
+    found = {f"fd_rooms/resample_{k}": value for k in range(1, config.evaluation.resamples + 1)}
+    if config.evaluation.upsampling is not None:
+        found |= {f"upsampled/{name}": factor * value for name, factor in UPSAMPLED.items()}
+    if config.evaluation.interpolation is not None:
+        found["interpolation/ppl"] = 20.0 if config.hypernetwork.weight_clip else 10.0
+        found |= {f"interpolation/{name}": 1.5 for name in ("path_length", "largest_step", "curvature")}
+    return [
+        Evaluated(**at, metric=name, value=v * float(np.exp(0.02 * rng.normal())), evaluation_seconds=0.4)
+        for name, v in found.items()
+    ]
+
+
+def write_rows(folder: RunFolder, config: Config, rng: np.random.Generator) -> None:
+    """The pictures that go with further measures."""
+    size = config.data.resolution
+    if (asked := config.evaluation.interpolation) is not None:
+        grid = rng.integers(0, 256, (asked.pictures * size, asked.steps * size, 3), dtype=np.uint8)
+        Image.fromarray(grid).save(folder.samples / "interpolations.png")
+    if config.evaluation.upsampling is not None:
+        grid = rng.integers(0, 256, (8 * 2 * size, 4 * 2 * size, 3), dtype=np.uint8)
+        Image.fromarray(grid).save(folder.samples / "upsampled.png")
 
 
 def write_fit(

@@ -1,0 +1,141 @@
+"""Reports of the studies that measure more than one number of a run, and of those without changes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ablations.schema import DesignName
+from reports.render import render
+from reports.results import load
+from reports.verdicts import judge_changes, judge_claim
+from tests.reports.synthetic import TRUE_FACTORS, planned, train_all
+
+
+def rendered(runs: Path, study: str, designs: tuple[DesignName, ...] = ("add_one_in",)) -> tuple[Path, str]:
+    train_all(runs, planned(runs, study, designs=designs))
+    folder = render(study, runs=runs)
+    text = (folder / "report.md").read_text()
+    assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        assert (folder / target).exists(), target
+    assert "nan" not in re.findall(r"\w+", text)
+    return folder, text
+
+
+def words_of(runs: Path, study: str) -> dict[str, str]:
+    results = load(study, runs)
+    return {claim.name: judge_claim(claim, results).word for claim in results.study.claims}
+
+
+def test_upsampling_is_judged_within_one_model_and_shown_by_convention(tmp_path: Path) -> None:
+    folder, text = rendered(tmp_path, "upsampling")
+    assert words_of(tmp_path, "upsampling") == {
+        "natural_against_bilinear": "reproduced",
+        "aligned_against_bilinear": "reproduced",
+        "natural_against_own": "reproduced",
+        "against_nearest": "reproduced",
+        "against_bicubic": "reproduced",
+    }
+    assert "what follows differs. Scale: profile cpu here, lsun128 there; dataset: embedded rooms" in text
+    assert "trained at pixel corners, as the deck" in text and "trained at pixel centres" in text
+    row = next(line for line in text.splitlines() if "| bilinear | centres |" in line)
+    assert re.search(r"\| (1\.9|2\.)\d* \[", row)
+    assert {"upsampling.svg", "upsampled.png", "upsampled_centres.png"} <= {
+        f.name for f in (folder / "figures").iterdir()
+    }
+
+
+def test_clipping_is_judged_by_paths_and_shown_as_strips_and_an_animation(tmp_path: Path) -> None:
+    folder, text = rendered(tmp_path, "weight_clipping")
+    words = words_of(tmp_path, "weight_clipping")
+    assert (words["perceptual_path"], words["largest_step"]) == ("reproduced", "inconclusive")
+    assert "perceptual path length" in text
+    with Image.open(folder / "figures" / "interpolation.gif") as animation:
+        assert animation.n_frames == 2 * 32 - 2
+        assert animation.size == (8 * 16 * 6, 3 * 16 * 6)
+
+
+def test_runs_that_measured_nothing_more_are_said_to_have_not(tmp_path: Path) -> None:
+    plan = planned(tmp_path, "weight_clipping", designs=("add_one_in",), seeds=(0,))
+    everything = {(variant.name, 0) for variant in plan.variants}
+    train_all(tmp_path, plan, diverged=everything)
+    text = (render("weight_clipping", runs=tmp_path) / "report.md").read_text()
+    assert "No run has measured it yet." in text
+    assert "No run of seed 0 has kept interpolations." in text
+    assert set(words_of(tmp_path, "weight_clipping").values()) == {"inconclusive"}
+
+
+def test_a_study_of_one_model_has_one_number_and_its_conditions(tmp_path: Path) -> None:
+    _, text = rendered(tmp_path, "lsun_bedroom_64")
+    assert "Verdict: **not comparable** (a number by itself holds under its own conditions alone)." in text
+    for condition in (
+        "scale: profile cpu here, lsun64 there",
+        "dataset: embedded rooms here, LSUN bedroom there",
+        "metric",
+    ):
+        assert condition in text
+    assert "Which changes" not in text and "End to end" not in text
+    assert "Where the scatter comes from" in text
+
+
+def test_a_study_reads_each_claim_at_its_own_iteration(tmp_path: Path) -> None:
+    _, text = rendered(tmp_path, "model_size")
+    assert "iteration 640 of 800" in text
+    assert "Not the deck's, and exploratory in any case: 256×10 with residual layers" in text
+    assert "(exploratory)" in text
+
+
+@pytest.fixture(scope="module")
+def attributed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Every design of changes_overview, where changes multiply and do not interact."""
+    runs = tmp_path_factory.mktemp("attributed")
+    designs: tuple[DesignName, ...] = ("ladder", "add_one_in", "leave_one_out", "screening", "shapley")
+    train_all(runs, planned(runs, designs=designs))
+    return runs
+
+
+def test_every_design_gives_every_change_its_effect(attributed: Path) -> None:
+    effects = judge_changes(load("changes_overview", attributed))
+    assert list(effects) == ["ladder", "add_one_in", "leave_one_out", "screening", "shapley"]
+    widths = {}
+    for design, judged in effects.items():
+        for found in judged:
+            assert found.effect is not None and found.effect.ratio is not None and found.effect.low is not None
+            # 20 of these 50 intervals of 95% could miss by chance once or twice: four standard errors do not.
+            assert found.effect.ratio == pytest.approx(TRUE_FACTORS[found.change.name], rel=0.35)
+        widths[design] = np.median([np.log(e.effect.high / e.effect.low) for e in judged])  # type: ignore[union-attr,operator]
+    assert widths["screening"] < 0.5 * min(widths[d] for d in ("ladder", "add_one_in", "leave_one_out"))
+    screened = {e.change.name: e.word for e in effects["screening"]}
+    for name in ("d1_g1", "learning_rates", "inr_size"):
+        assert screened[name] == "helps"
+
+
+def test_the_report_says_which_three_carry_the_gain_with_a_probability(attributed: Path) -> None:
+    text = (render("changes_overview", runs=attributed) / "report.md").read_text()
+    assert "### Which 3 changes carry the gain?" in text
+    best = next(line for line in text.splitlines() if line.startswith("- **Screening: ") and "with probability" in line)
+    for title in ("D5:G1 → D1:G1 ticks", "LRs 0.002/0.0002 → 0.0001/0.0002", "INR size 64×5 → 256×5"):
+        assert title in best.split("**")[1]
+    assert re.search(r"with probability \d+%", best)
+    assert "synergy" in text and "Shapley values: the mean step of each change over 4 random orders" in text
+
+
+def test_re_tuned_effects_stand_beside_those_as_published(tmp_path: Path) -> None:
+    from studies.plan import record_plan
+    from studies.runner.retune import retuned_plan, tuning_plan
+
+    plan = planned(tmp_path, seeds=(0, 1))
+    train_all(tmp_path, plan)
+    train_all(tmp_path, record_plan(tmp_path, tuning_plan(plan, 2)))
+    tuned = record_plan(tmp_path, retuned_plan(plan, 2, tmp_path))
+    assert tuned.setting == "cpu-retuned2" and tuned.retuned is not None
+    train_all(tmp_path, tuned)
+    for setting in ("cpu", "cpu-retuned2"):
+        text = (render("changes_overview", runs=tmp_path, setting=setting) / "report.md").read_text()
+        assert "### As published beside re-tuned" in text
+        assert "the best of the same 2 pairs of rates" in text
