@@ -503,7 +503,7 @@ def single_changes(report: Report) -> list[Block]:
             for i, change in enumerate(results.study.changes)
         ]
         with figures.style():
-            tall = 0.7 + 0.2 * len(drawn) + len(rows) * max(0.3, 0.14 * len(drawn))
+            tall = 0.8 + 0.1 * len(drawn) + len(rows) * max(0.3, 0.11 * len(drawn))
             canvas = Canvas(figsize=(figures.WIDTH, min(PAGE_INCHES, tall)), layout="constrained")
             figures.forest(canvas.subplots(), rows, [DESIGN_TITLES[d] for d in drawn])
             blocks.append(

@@ -44,8 +44,8 @@ from reports.stats.orders import (
     rank_correlation,
     seed_bootstrap_rank_correlation,
 )
-from reports.stats.planning import MOST_SEEDS, detectable_ratio, seeds_needed
 from reports.stats.sign_flips import EXACT_UP_TO, seeds_for_sign_flip, sign_flip_p, signed_rank_p, smallest_sign_flip_p
+from studies.power import MOST_SEEDS, detectable_ratio, seeds_needed
 
 __all__ = [
     "EXACT_UP_TO",

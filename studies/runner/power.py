@@ -1,7 +1,7 @@
 """How many seeds an effect needs to be seen, at the spread that the study's own runs have shown.
 
 An effect is a ratio of two variants' metrics, paired by seed, on the log scale; it is seen when Student's t test of the
-paired log-ratios rejects "no effect". statsmodels, which takes a second to import, is imported where a spread is known.
+paired log-ratios rejects "no effect" (`studies.power`).
 """
 
 from __future__ import annotations
@@ -17,10 +17,7 @@ from core.folder import RunFolder
 from studies.plan import Plan, PlannedVariant, jobs_root
 from studies.runner.tasks import final_value
 
-POWER = 0.8
-LEVEL = 0.05
 EFFECTS = (0.05, 0.10, 0.20)
-MOST_SEEDS = 100_000
 
 
 @dataclass(frozen=True)
@@ -77,49 +74,13 @@ def _logs(variant: PlannedVariant, plan: Plan, runs: Path) -> dict[int, float]:
     return found
 
 
-def seeds_needed(log_sd: float, effect: float) -> int | None:
-    """The least number of seeds with which a ratio of 1 + `effect` is seen with power 0.8; None beyond 100,000.
-
-    Paired two-sided t test at the level 0.05, log-ratios normal with standard deviation `log_sd`.
-    """
-    size = math.log1p(effect) / log_sd
-    # 1.96 + 0.84 standard errors is the answer of the normal distribution, from which t's is never far below.
-    guess = max(2, math.floor((2.8 / size) ** 2))
-    if guess > MOST_SEEDS:
-        return None
-    seeds = guess
-    while _power(size, seeds) < POWER:
-        seeds += 1
-    return seeds
-
-
-def smallest_detectable(log_sd: float, seeds: int) -> float | None:
-    """The least ratio above 1 that so many seeds show with power 0.8; None for one seed, which shows none."""
-    if seeds < 2:
-        return None
-    from scipy.optimize import brentq
-
-    enough = 0.1
-    while _power(enough, seeds) < POWER:
-        enough *= 2
-    # Not from far above: scipy's noncentral t has holes (NaN) where the power is 1.
-    size = float(brentq(lambda size: _power(size, seeds) - POWER, 1e-6, enough))
-    return math.exp(size * log_sd)
-
-
-def _power(size: float, seeds: int) -> float:
-    """How often an effect of `size` standard deviations is seen, with its sign."""
-    from statsmodels.stats.power import TTestPower
-
-    # Half the level on the effect's side: scipy's noncentral t gives NaN in the other tail, which counts for nothing.
-    return float(TTestPower().power(size, seeds, LEVEL / 2, alternative="larger"))
-
-
 def sentence(spread: Spread, seeds: int, *, recorded: bool) -> str:
     """The seeds that effects of 5, 10 and 20% need, and the effect that the planned seeds show."""
-    counts = [(effect, seeds_needed(spread.log_sd, effect)) for effect in EFFECTS]
-    needs = ", ".join(f"{effect:.0%} needs {'over 100,000' if n is None else f'{n:,}'} seeds" for effect, n in counts)
-    least = smallest_detectable(spread.log_sd, seeds)
+    from studies.power import MOST_SEEDS, detectable_ratio, seeds_needed  # scipy takes a moment to load.
+
+    counts = [(effect, seeds_needed(spread.log_sd, 1 + effect)) for effect in EFFECTS]
+    needs = ", ".join(f"{effect:.0%} needs {f'over {MOST_SEEDS:,}' if n is None else n} seeds" for effect, n in counts)
+    least = detectable_ratio(spread.log_sd, seeds)
     shows = (
         "one planned seed can show no effect"
         if least is None

@@ -10,7 +10,7 @@ from scipy.stats import ttest_1samp
 from statsmodels.stats.power import TTestPower
 
 from reports import stats
-from reports.stats.planning import power_of_shift
+from studies.power import power_of_shift
 
 
 @pytest.mark.parametrize(("n", "shift"), [(2, 1.0), (3, 2.0), (5, 1.0), (5, 0.0), (50, 0.3)])
