@@ -840,7 +840,7 @@ def comparisons(report: Report) -> list[Text]:
 def missing(report: Report) -> list[Block]:
     """Runs that did not finish, by name."""
     jobs = report.results.jobs
-    blocks: list[Block] = [Heading("Failed and missing runs")]
+    blocks: list[Block] = [Heading("Failed and missing runs"), *divergence(report.results)]
     lost = jobs[jobs["status"] != "finished"]
     if lost.empty:
         return [*blocks, Paragraph("None: every planned run finished.")]
@@ -859,6 +859,25 @@ def missing(report: Report) -> list[Block]:
             reason = f": {first_line(str(row['reason']))}" if isinstance(row["reason"], str) and row["reason"] else ""
             items.append((Strong(status), " ", Code(str(row["variant"])), f" seed {row['seed']}{reached}{reason}."))
     return [*blocks, Bullets(tuple(items))]
+
+
+def divergence(results: Results) -> list[Block]:
+    """How often runs diverged, in all and by variant, with Wilson intervals."""
+    rates = {v.name: stats.divergence_rate(results.last(v)) for v in results.plan.variants}
+    ended = [rate for rate in rates.values() if rate is not None]
+    if not ended:
+        return []
+    everything = stats.divergence_rate([np.inf] * sum(r.k for r in ended) + [1.0] * sum(r.n - r.k for r in ended))
+    assert everything is not None
+
+    def said(rate: stats.Rate) -> str:
+        return f"{rate.k} of {rate.n} ({rate.k / rate.n:.0%}, Wilson's 95% interval {rate.low:.0%} to {rate.high:.0%})"
+
+    told: list[Piece] = [f"Runs that ended and diverged: {said(everything)}."]
+    for name, rate in rates.items():
+        if rate is not None and rate.k:
+            told += [" ", Code(name), f": {said(rate)}."]
+    return [Paragraph(tuple(told))]
 
 
 def first_line(text: str, most: int = 160) -> str:
