@@ -35,7 +35,14 @@ from studies.sweeps import Importance, Sweep, Trial, read_sweep
 ONE, SEPARATE = "best_one_rate", "best_separate"
 G_RATE, D_RATE = "optimizers.learning_rates.generator", "optimizers.learning_rates.discriminator"
 SHARED, MAPPING = "optimizers.multipliers.shared", "optimizers.multipliers.mapping"
-HEADS = {G_RATE: "rate of G", D_RATE: "rate of D", SHARED: "× shared", MAPPING: "× trunk"}
+HEADS = {
+    G_RATE: "rate of G",
+    D_RATE: "rate of D",
+    "optimizers.generator.beta1": "β₁ of both",
+    "optimizers.generator.beta2": "β₂ of both",
+    SHARED: "× shared",
+    MAPPING: "× trunk",
+}
 STYLEGAN_MAPPING = 0.01
 """The multiplier of StyleGAN's mapping network (Karras et al. 2019)."""
 
@@ -57,6 +64,7 @@ def learning_rate_sections(report: Report) -> list[Block]:
         partial(searches, sweeps=sweeps),
         sections.learning_curves,
         sections.samples,
+        sections.registration,
         sections.the_setting,
         partial(what_was_sought, sweeps=sweeps),
         sections.cost,
@@ -202,8 +210,7 @@ def which_rate(results: Results, sweep: Sweep | None, noise: Noise | None) -> li
         return []
     best = sweep.best
     told = [
-        f"{HEADS[path]} {number(value)} ({factor(value / sweep.base[path])} times the profile's "
-        f"{number(sweep.base[path])}{edge(sweep, path)})"
+        f"{HEADS[path]} {number(value)} ({beside(sweep, path, value)}{edge(sweep, path)})"
         for path, value in best.values.items()
     ]
     text = f" {listed(told)}, the best of {len(sweep.ended)} trials on seed {sweep.search.seed}."
@@ -243,6 +250,15 @@ def mapping_network(results: Results, sweep: Sweep | None, noise: Noise | None) 
         )
     text += f" Against one rate: {retrained(results, ONE, SEPARATE)}."
     return [(Strong("Is it equivalent to the mapping network?"), text)]
+
+
+def beside(sweep: Sweep, path: str, value: float) -> str:
+    """A chosen value beside the profile's: as a factor where its range is one of factors."""
+    base = sweep.base[path]
+    logarithmic = next(p for p in sweep.search.parameters if p.path == path).log
+    return (
+        f"{factor(value / base)} times the profile's {number(base)}" if logarithmic else f"the profile's {number(base)}"
+    )
 
 
 def edge(sweep: Sweep, path: str) -> str:

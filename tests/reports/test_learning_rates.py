@@ -25,6 +25,12 @@ def a_sweep(search: Search, count: int, *, edge: bool = False) -> Sweep:
     plan = a_plan()
     base = plan.variants[0].config
     ranges = {parameter.path: parameter.ends(base) for parameter in search.parameters}
+    logarithmic = {parameter.path for parameter in search.parameters if parameter.log}
+
+    def at(path: str, share: float) -> float:
+        low, high = ranges[path]
+        return float(low * (high / low) ** share if path in logarithmic else low + (high - low) * share)
+
     rng = np.random.default_rng(1)
     trials = []
     for number in range(count):
@@ -39,7 +45,7 @@ def a_sweep(search: Search, count: int, *, edge: bool = False) -> Sweep:
                 number=number,
                 state=state,
                 proposal="start" if number == 0 else "hypercube",
-                values={p: low * (high / low) ** s for (p, (low, high)), s in zip(ranges.items(), shares, strict=True)},
+                values={path: at(path, share) for path, share in zip(ranges, shares, strict=True)},
                 digest=f"{number:016x}",
                 measured=tuple((moment, distance * 800 / moment) for moment in moments),
                 seconds=30.0,
