@@ -37,11 +37,32 @@ def edited(config: AnyConfig, values: Mapping[str, Any]) -> AnyConfig:
     return parse(data)
 
 
+_SIGNS = (
+    (r"\rightarrow", "→"),
+    (r"\times", "×"),
+    (r"\sigma_1", "σ₁"),
+    (r"\sigma", "σ"),
+    (r"\sim", "~"),
+    (r"\sin", "sin"),
+    (r"\text{clip}", "clip"),
+    ("n^2", "n²"),
+    ("$", ""),
+)
+
+
 class Source(Node):
     """Where the deck says it: the slide's title and the words, verbatim."""
 
     slide: str
     quote: str
+
+    @property
+    def words(self) -> str:
+        """The quote as people read it: what its mark-up stands for."""
+        text = self.quote
+        for mark, sign in _SIGNS:
+            text = text.replace(mark, sign)
+        return text
 
 
 class Edit(Node):

@@ -21,7 +21,7 @@ from reports.commands import planned_designs, reproduce_commands, train_command
 from reports.numbers import counted, factor, listed, short
 from reports.page import Block, Bullets, Code, Figure, Heading, Listing, Note, Paragraph, Piece, Quote, Strong, Text
 from reports.results import STATUSES, Results, load, settings
-from reports.tables import metric_letters, metric_name, slide_words
+from reports.tables import metric_letters, metric_name
 from reports.verdicts import (
     LEVEL,
     ChangeEffect,
@@ -155,7 +155,7 @@ def claims(report: Report) -> list[Block]:
     ]
     if not report.claims:
         blocks += [
-            Quote(slide_words(results.study.source.quote), f"slide “{results.study.source.slide}”"),
+            Quote(results.study.source.words, f"slide “{results.study.source.slide}”"),
             Paragraph("This study judges no number of the deck."),
         ]
     for verdict in report.claims:
@@ -168,7 +168,7 @@ def claims(report: Report) -> list[Block]:
 def claim_blocks(verdict: ClaimVerdict, results: Results) -> list[Block]:
     """One claim: the slide's words, both sides' numbers, the verdict and what it rests on."""
     claim = verdict.claim
-    blocks: list[Block] = [Quote(slide_words(claim.source.quote), f"slide “{claim.source.slide}”")]
+    blocks: list[Block] = [Quote(claim.source.words, f"slide “{claim.source.slide}”")]
     if any(results.variant(number.variant) is not None for number in claim.numbers):
         blocks.append(tables.claim_table(verdict, results))
     told: list[Piece] = ["Verdict: ", Strong(verdict.word), f" ({verdict.why})."]

@@ -24,12 +24,6 @@ from reports.verdicts import ChangeEffect, ClaimVerdict, EndToEnd, claimed_value
 from studies.costs import read_invocations
 from studies.plan import overridden
 
-
-def slide_words(quote: str) -> str:
-    """The deck's words with its one piece of mark-up set as what it stands for."""
-    return quote.replace(r"\rightarrow", "→").replace(r"\sigma_1", "σ₁").replace(r"\sigma", "σ")
-
-
 # --- the metric -------------------------------------------------------------------------------------------------------
 
 METRICS = {
@@ -581,7 +575,7 @@ def changes_table(results: Results) -> Table:
         deck, here = (
             edits_in(change, before, after.model_dump(mode="json")) for before, after in zip(base, changed, strict=True)
         )
-        said = f"“{slide_words(change.source.quote)}”" if change.source else f"{change.title} (not the deck's)"
+        said = f"“{change.source.words}”" if change.source else f"{change.title} (not the deck's)"
         rows.append((str(index), said, deck, here, change.reading or ""))
     return Table(
         columns=(

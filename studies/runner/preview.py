@@ -33,7 +33,7 @@ def print_studies(studies: Sequence[Study], console: Console) -> None:
     for study in studies:
         profile = study.profiles[0]
         plan = make_plan(study, profile, designs=study.designs, seeds=range(profile.seeds))
-        claims = [claim.source.quote for claim in study.claims] or [study.source.quote]
+        claims = [claim.source.words for claim in study.claims] or [study.source.words]
         table.add_row(
             study.name,
             study.question,
