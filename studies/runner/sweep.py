@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import importlib
 import time
-import traceback
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
 from filelock import FileLock
@@ -21,13 +19,12 @@ from rich.text import Text
 
 from ablations.schema import Study
 from ablations.search import Search
-from core.config import AnyConfig, Node
+from core.config import AnyConfig
 from core.errors import InputError
-from core.folder import RunFolder, write_whole
-from studies.plan import Plan, Searched, jobs_root, with_searched
+from studies.plan import Plan, Searched, with_searched
 from studies.runner.launchers import launcher
 from studies.runner.place import Place
-from studies.runner.tasks import mark_failed, outcome_mark
+from studies.runner.training import GivenUp, TrainingOrder, train_claim
 from studies.sweeps import (
     ENDED,
     Sweep,
@@ -54,26 +51,16 @@ class SearchGaveUp(RuntimeError):
     """A search that chose nothing; the message is one line."""
 
 
-class SearchOrder(Node):
-    """All that the workers of a search need to know; see `studies.runner.worker.Order` for what both have."""
+class SearchOrder(TrainingOrder):
+    """All that the workers of a search need to know."""
 
     module: ClassVar[str] = "studies.runner.sweep"
 
-    study: str
-    setting: str
-    runs: Path
     search: Search
     base: AnyConfig
     start: dict[str, float] = Field(default_factory=dict)
     trials: int
     failures: int
-    workers: int = 1
-    device: Literal["cpu", "cuda"] = "cpu"
-    gpus: tuple[str, ...] = ()
-    threads: int = 1
-    data_path: Path | None = None
-    cache: Path
-    trainer: str = "core.job"
 
     @property
     def digests(self) -> list[str]:
@@ -99,14 +86,6 @@ class SearchOrder(Node):
         """What people call a claimed trial."""
         return f"{self.search.name} trial {claim.number}"
 
-    def write(self, name: str) -> Path:
-        """Writes the order where its workers find it."""
-        folder = self.runs / "queue" / "orders"
-        folder.mkdir(parents=True, exist_ok=True)
-        file = folder / f"{name}.json"
-        write_whole(file, self.model_dump_json().encode())
-        return file
-
     def work(self, name: str, *, stop: Callable[[], bool], each: Callable[[], None]) -> None:
         """Trains trials as worker `name` until none can be claimed or `stop()`; calls `each` after every event.
 
@@ -122,7 +101,7 @@ class SearchOrder(Node):
                     if claim is None:
                         return
                     try:
-                        _train(self, trainer, trials, claim, stop, each)
+                        _train(self, trials, claim, stop, each)
                     except trainer.JobTaken:
                         # Another search may begin at the same config: the trial is told once that one is done.
                         trials.release(claim, again=True)
@@ -131,57 +110,17 @@ class SearchOrder(Node):
 
 
 def _train(
-    order: SearchOrder,
-    trainer: object,
-    trials: Trials,
-    claim: Claim,
-    stop: Callable[[], bool],
-    each: Callable[[], None],
+    order: SearchOrder, trials: Trials, claim: Claim, stop: Callable[[], bool], each: Callable[[], None]
 ) -> None:
-    from studies.runner.worker import TAKEN_PAUSE_SECONDS, TAKEN_TRIES
+    def follow(event: Any) -> None:
+        each()
+        if event.kind == "evaluated":
+            trials.report(claim)
+            if trials.hopeless(claim):
+                trials.prune(claim)
+                raise GivenUp
 
-    folder = RunFolder(jobs_root(order.runs), claim.digest)
-    before = outcome_mark(folder)
-    run_job, taken = trainer.run_job, trainer.JobTaken  # type: ignore[attr-defined]
-    for attempt in range(1, TAKEN_TRIES + 1):
-        try:
-            events = run_job(
-                trials.job(claim),
-                runs=jobs_root(order.runs),
-                device=order.device,
-                data_path=order.data_path,
-                cache=order.cache,
-                threads=order.threads,
-                stop=stop,
-            )
-            with closing(events):
-                for event in events:
-                    each()
-                    if event.kind == "evaluated":
-                        trials.report(claim)
-                        if trials.hopeless(claim):
-                            trials.prune(claim)
-                            return
-        except taken:
-            if attempt == TAKEN_TRIES:
-                raise
-            time.sleep(TAKEN_PAUSE_SECONDS)  # Somebody may only have asked whether the lock is held.
-            continue
-        except InputError:
-            trials.release(claim, again=True)
-            raise
-        except Exception as error:
-            traceback.print_exc()
-            mark_failed(folder, f"{type(error).__name__}: {error}")
-        break
-    outcome = folder.outcome()
-    if outcome is not None and (outcome.status != "failed" or outcome_mark(folder) != before):
-        trials.settle(claim)
-    elif stop():
-        trials.release(claim, again=True)
-    else:
-        mark_failed(folder, "the training ended without an outcome")
-        trials.settle(claim)
+    train_claim(order, trials, claim, trials.job(claim), stop=stop, each=follow, again_after_stop=True)
 
 
 # --- the searches of a study ------------------------------------------------------------------------------------------

@@ -12,48 +12,29 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import click
 from filelock import FileLock
 
-from core.config import Node
 from core.errors import InputError
-from core.folder import RunFolder, write_whole
-from studies.plan import jobs_root
 from studies.runner.launchers import Work
 from studies.runner.queue import Claim, Queue
-from studies.runner.tasks import Task, mark_failed, outcome_mark
+from studies.runner.tasks import Task
+from studies.runner.training import TrainingOrder, train_claim
 
-TAKEN_TRIES = 4
-TAKEN_PAUSE_SECONDS = 0.25
 TAKEN_WAIT_SECONDS = 5.0
 PARENT_GONE_GRACE_SECONDS = 60.0
 
 
-class Order(Node):
-    """All that workers need to know, written to a file before they start.
-
-    `tasks` are in the order in which they should be claimed. `trainer` is the module that offers `run_job` and
-    `JobTaken` as `core.job` does.
-    """
+class Order(TrainingOrder):
+    """All that workers need to know; `tasks` are in the order in which they should be claimed."""
 
     module: ClassVar[str] = "studies.runner.worker"
 
-    study: str
-    setting: str
-    runs: Path
     tasks: tuple[Task, ...]
-    workers: int = 1
-    device: Literal["cpu", "cuda"] = "cpu"
-    gpus: tuple[str, ...] = ()
-    threads: int = 1
-    data_path: Path | None = None
-    cache: Path
-    trainer: str = "core.job"
 
     @property
     def digests(self) -> list[str]:
@@ -72,14 +53,6 @@ class Order(Node):
     def work(self, name: str, *, stop: Callable[[], bool], each: Callable[[], None]) -> None:
         """See `work`."""
         work(self, name, stop=stop, each=each)
-
-    def write(self, name: str) -> Path:
-        """Writes the order where its workers find it."""
-        folder = self.runs / "queue" / "orders"
-        folder.mkdir(parents=True, exist_ok=True)
-        file = folder / f"{name}.json"
-        write_whole(file, self.model_dump_json().encode())
-        return file
 
 
 def _nothing() -> None:
@@ -102,7 +75,15 @@ def work(order: Order, name: str, *, stop: Callable[[], bool], each: Callable[[]
                 if claim is None:
                     return
                 try:
-                    _train(order, trainer, queue, claim, by_digest[claim.digest], stop, each)
+                    train_claim(
+                        order,
+                        queue,
+                        claim,
+                        by_digest[claim.digest].job,
+                        stop=stop,
+                        each=lambda _: each(),
+                        again_after_stop=False,
+                    )
                 except trainer.JobTaken:
                     # Another study may be training the same job: it stays in the queue until that one is done.
                     queue.release(claim, again=True)
@@ -112,53 +93,6 @@ def work(order: Order, name: str, *, stop: Callable[[], bool], each: Callable[[]
                         time.sleep(0.2)
     finally:
         lock.unlink(missing_ok=True)
-
-
-def _train(
-    order: Order,
-    trainer: object,
-    queue: Queue,
-    claim: Claim,
-    task: Task,
-    stop: Callable[[], bool],
-    each: Callable[[], None],
-) -> None:
-    folder = RunFolder(jobs_root(order.runs), task.digest)
-    before = outcome_mark(folder)
-    run_job, taken = trainer.run_job, trainer.JobTaken  # type: ignore[attr-defined]
-    for attempt in range(1, TAKEN_TRIES + 1):
-        try:
-            for _event in run_job(
-                task.job,
-                runs=jobs_root(order.runs),
-                device=order.device,
-                data_path=order.data_path,
-                cache=order.cache,
-                threads=order.threads,
-                stop=stop,
-            ):
-                each()
-        except taken:
-            if attempt == TAKEN_TRIES:
-                raise
-            time.sleep(TAKEN_PAUSE_SECONDS)  # Somebody may only have asked whether the lock is held.
-            continue
-        except InputError:
-            queue.release(claim, again=True)
-            raise
-        except Exception as error:
-            traceback.print_exc()
-            mark_failed(folder, f"{type(error).__name__}: {error}")
-        break
-    outcome = folder.outcome()
-    results = outcome is not None and (outcome.status != "failed" or outcome_mark(folder) != before)
-    if results:
-        queue.settle(claim)
-    elif stop():
-        queue.release(claim, again=False)
-    else:
-        mark_failed(folder, "the training ended without an outcome")
-        queue.settle(claim)
 
 
 def stop_with_parent(stopping: threading.Event) -> None:

@@ -35,7 +35,19 @@ ITERATIONS = 12
 
 def a_study(trials: int = 8, startup: int = 4, seed: int = fake_job.TUNING) -> Study:
     ours = declared_study("learning_rates")
-    searches = tuple(Search(**{**dict(s), "trials": trials, "startup": startup, "seed": seed}) for s in ours.searches)
+    searches = tuple(
+        Search(
+            **{
+                **dict(s),
+                # Rates and multipliers alone: what the fake trainer knows.
+                "parameters": tuple(p for p in s.parameters if "beta" not in p.path),
+                "trials": trials,
+                "startup": startup,
+                "seed": seed,
+            }
+        )
+        for s in ours.searches
+    )
     return Study(**{**dict(ours), "searches": searches})
 
 

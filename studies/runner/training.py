@@ -1,0 +1,115 @@
+"""What workers of queues and of searches share: how an order is written down, and how a claimed job is trained."""
+
+from __future__ import annotations
+
+import importlib
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from core.config import Job, Node
+from core.errors import InputError
+from core.folder import RunFolder, write_whole
+from studies.plan import jobs_root
+from studies.runner.tasks import mark_failed, outcome_mark
+
+if TYPE_CHECKING:
+    from studies.runner.queue import Claim
+
+TAKEN_TRIES = 4
+TAKEN_PAUSE_SECONDS = 0.25
+
+
+class TrainingOrder(Node):
+    """Where and how the jobs of an order are trained. `trainer` is the module that offers `run_job` and `JobTaken` as
+    `core.job` does."""
+
+    study: str
+    setting: str
+    runs: Path
+    workers: int = 1
+    device: Literal["cpu", "cuda"] = "cpu"
+    gpus: tuple[str, ...] = ()
+    threads: int = 1
+    data_path: Path | None = None
+    cache: Path
+    trainer: str = "core.job"
+
+    def write(self, name: str) -> Path:
+        """Writes the order where its workers find it."""
+        folder = self.runs / "queue" / "orders"
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / f"{name}.json"
+        write_whole(file, self.model_dump_json().encode())
+        return file
+
+
+class Claims(Protocol):
+    """Where a claim is told how it ended."""
+
+    def settle(self, claim: Claim) -> None: ...
+
+    def release(self, claim: Claim, *, again: bool) -> None: ...
+
+
+class GivenUp(Exception):
+    """Raised while a job trains: it is not worth its end, and has been told so."""
+
+
+def train_claim(
+    order: TrainingOrder,
+    claims: Claims,
+    claim: Claim,
+    job: Job,
+    *,
+    stop: Callable[[], bool],
+    each: Callable[[Any], None],
+    again_after_stop: bool,
+) -> None:
+    """Trains a claimed job until it has an outcome, until `stop()`, or until `each`, called with every event, gives up.
+
+    Raises InputError, the claim released, where environment or data cannot do it, and the trainer's JobTaken where
+    another process trains the same job.
+    """
+    trainer = importlib.import_module(order.trainer)
+    folder = RunFolder(jobs_root(order.runs), claim.digest)
+    before = outcome_mark(folder)
+    for attempt in range(1, TAKEN_TRIES + 1):
+        try:
+            events = trainer.run_job(
+                job,
+                runs=jobs_root(order.runs),
+                device=order.device,
+                data_path=order.data_path,
+                cache=order.cache,
+                threads=order.threads,
+                stop=stop,
+            )
+            with closing(events):
+                for event in events:
+                    each(event)
+        except GivenUp:
+            return
+        except trainer.JobTaken:
+            if attempt == TAKEN_TRIES:
+                raise
+            time.sleep(TAKEN_PAUSE_SECONDS)  # Somebody may only have asked whether the lock is held.
+            continue
+        except InputError:
+            claims.release(claim, again=True)
+            raise
+        except Exception as error:
+            traceback.print_exc()
+            mark_failed(folder, f"{type(error).__name__}: {error}")
+        break
+    outcome = folder.outcome()
+    if outcome is not None and (outcome.status != "failed" or outcome_mark(folder) != before):
+        claims.settle(claim)
+    elif stop():
+        claims.release(claim, again=again_after_stop)
+    else:
+        mark_failed(folder, "the training ended without an outcome")
+        claims.settle(claim)
