@@ -203,7 +203,10 @@ def choose(found: Sequence[Coverage]) -> str | None:
     asked = [row for row in found if row.bar]
     tried = [method for method in METHODS if any(row.method == method for row in asked)]
     methods = [m for m in tried if all(row.passes for row in asked if row.method == m)]
-    widths = {m: float(np.mean(np.log([np.log(row.width) for row in asked if row.method == m]))) for m in methods}
+    # Rounded, so that a last bit decides nothing between intervals that are equally wide.
+    widths = {
+        m: round(float(np.mean(np.log([np.log(row.width) for row in asked if row.method == m]))), 6) for m in methods
+    }
     return min(widths, key=lambda method: widths[method]) if widths else None
 
 
