@@ -41,8 +41,8 @@ def test_each_command_that_trained_has_a_row(tmp_path: Path, page: Callable[...,
     table = predicted_table(load("changes_overview", tmp_path))
     assert table is not None
     assert [row[1:] for row in table.rows] == [
-        ("6 of 6", "2", "1", "1.25", "1.25", "2.22"),
-        ("2 of 6", "2", "1", "1.25", "interrupted", "2.22"),
+        ("6 of 6", "2", "1.00", "1.25", "1.25", "2.22"),
+        ("2 of 6", "2", "1.00", "1.25", "interrupted", "2.22"),
         ("6 of 6, 1 of them continued", "2", "unknown", "1.25", "–", "2.22"),
     ]
     assert "Median actual / predicted 1.25 (n = 1)" in table.caption
