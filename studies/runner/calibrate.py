@@ -42,6 +42,9 @@ MEASURER = "core.calibrate"
 """The module that offers `load` and `measure`; the measuring processes import it, this one uses its times only."""
 
 
+ROUNDS = 2
+"""Measurements of each config at least, so that there is a spread."""
+
 END_SECONDS = 10.0
 """What a process that was asked to end is given to clean up."""
 
@@ -116,7 +119,7 @@ def uncalibrated(tasks: Sequence[Task], machine: Machine, workers: int) -> list[
 
 
 def calibrate(order: Order, machine: Machine, say: Callable[[str], None]) -> None:
-    """Measures each job of `order` at least once and adds the times to those of its runs folder.
+    """Measures each job of `order` at least twice and adds the times to those of its runs folder.
 
     What diverges or fails at once is said and stays without a time. Raises InputError where the jobs cannot be trained
     here.
@@ -126,15 +129,16 @@ def calibrate(order: Order, machine: Machine, say: Callable[[str], None]) -> Non
     starts: list[float] = []
     names = {task.digest: task.variant for task in order.tasks}
     with _Measuring(order) as processes:
-        while len(found) + len(lost - set(found)) < len(names):
+        while any(len(found[digest]) < ROUNDS and digest not in lost for digest in names):
             line = processes.next_line()
             match line:
                 case {"ready": float(seconds)}:
                     starts.append(seconds)
                 case {"job": str(digest), "times": times}:
-                    if digest not in found:
-                        say(f"measured  {names[digest]} ({len(found) + 1}/{len(names)})")
                     found[digest].append(StepTimes.model_validate(times))
+                    if len(found[digest]) == ROUNDS:
+                        done = sum(len(measured) >= ROUNDS for measured in found.values())
+                        say(f"measured  {names[digest]} ({done}/{len(names)})")
                 case {"job": str(digest), "unmeasured": reason}:
                     if digest not in lost:
                         say(f"not measured: {names[digest]}: {reason}")
@@ -157,7 +161,7 @@ def _keep(order: Order, machine: Machine, found: dict[str, list[StepTimes]], sta
                 spread=_spread([times.seconds_per_iteration for times in found[task.digest]]),
             )
             for task in order.tasks
-            if task.digest in found
+            if found[task.digest]
         }
         start = WorkerStart(machine=machine, workers=order.workers, seconds=mean(starts), n=len(starts))
         whole = Calibration(

@@ -154,19 +154,19 @@ def test_a_dry_run_says_what_is_cached_what_is_blocked_and_what_it_can_show(tmp_
 
 
 def test_a_calibration_gives_the_times_that_a_budget_needs(tmp_path: Path) -> None:
-    arguments = ("changes_overview", "iterations=100", "evaluation.every=50", "--jobs", "2", "--runs", "runs")
+    arguments = ("changes_overview", "iterations=100", "evaluation.every=50", *FEW, "--jobs", "2")
     code, output, errors, _ = ended(command(*arguments, "--design", "all", "--calibrate", cwd=tmp_path))
     assert (code, errors) == (0, [])
     assert "measured  baseline (1/" in output
     assert "0 cached, 0 blocked; about" in output
     assert "as calibrated on this machine" in output
     assert not (tmp_path / "runs" / "jobs").exists()
-    code, output, errors, loaded = ended(command(*arguments, "--budget", "3h", "--dry-run", cwd=tmp_path))
-    # Small batches take 16 of the fake's seconds an iteration, large ones 32: two claimed runs are 80 minutes.
+    code, output, errors, loaded = ended(command(*arguments, "--budget", "150m", "--dry-run", cwd=tmp_path))
+    # By the fake's times three seeds of both claimed variants take 2:14 on two workers, four 2:41.
     assert (code, errors, loaded) == (0, [], OF_SCREENING)
-    assert "budget 3 h 0 min: the claims' variants with 4 seeds, about 2 h 40 min" in output
+    assert "budget 2 h 30 min: the claims' variants with 3 seeds, about 2 h 1" in output
     assert "left out: ladder, with which 3 seeds would take" in output
-    assert "8 runs: 8 new" in output
+    assert "6 runs: 6 new" in output
 
 
 def test_a_command_writes_down_what_it_took_beside_what_was_predicted(tmp_path: Path) -> None:
@@ -188,7 +188,8 @@ def statuses(runs: Path) -> list[str]:
     return [outcome.status if (outcome := folder.outcome()) else "none" for folder in folders(runs)]
 
 
-SMALL = ("changes_overview", "iterations=10", "evaluation.every=5", "--only", "baseline", "--no-report")
+FEW = ("data.train=64", "data.held_out=64")
+SMALL = ("changes_overview", "iterations=10", "evaluation.every=5", *FEW, "--only", "baseline", "--no-report")
 
 
 def test_a_study_runs_once_and_the_second_time_loads_nothing(mlflow_folder: Path) -> None:
