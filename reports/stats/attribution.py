@@ -76,7 +76,9 @@ def _value(x: NDArray[np.float64], level: float, every_order: bool, share: float
         noise = float((left**2).sum()) / noise_df / (orders * seeds)
         variance = max(order_square + seed_square - noise, order_square, seed_square)
         spread = order_square**2 / (orders - 1) + seed_square**2 / (seeds - 1) + noise**2 / noise_df
-        df = variance**2 / spread if spread > 0 else float(seeds - 1)
+        # Satterthwaite's for a sum lie between the least of its parts and their sum; subtracting leaves that range.
+        least = float(min(orders, seeds) - 1)
+        df = max(variance**2 / spread, least) if spread > 0 else least
     half = float(student.ppf((1 + level) / 2, df) * np.sqrt(variance)) if variance is not None and df else None
     return ShapleyValue(
         ratio=float(np.exp(centre)),

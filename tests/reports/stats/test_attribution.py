@@ -155,3 +155,11 @@ def test_what_cannot_be_ranked_is_refused() -> None:
         stats.top_k([0.0, 1.0], [1.0, 1.0], [2, 2])
     with pytest.raises(ValueError, match="finite"):
         stats.top_k([0.0, math.nan], [1.0, 1.0], [2, 2], k=1)
+
+
+def test_degrees_of_freedom_are_never_fewer_than_those_of_orders_or_seeds() -> None:
+    rng = np.random.default_rng(8)
+    for _ in range(200):
+        values = stats.shapley(0.3 * rng.normal(size=(4, 3, 5)))
+        assert all(value.df is not None and value.df >= 2 for value in values)
+        assert all(value.high is not None and np.isfinite(value.high) for value in values)
