@@ -284,8 +284,8 @@ def which_changes(report: Report) -> list[Block]:
         items.append(tuple(told))
     title = "Which changes carry the gain" if len(report.effects) > 1 else "What each change does"
     blocks: list[Block] = [Heading(title), Bullets(tuple(items)), *carriers(report)]
-    if (table := tables.effects_table(report.results, report.effects)) is not None:
-        blocks.append(table)
+    found = [table(report.results, report.effects) for table in (tables.effects_table, tables.company_table)]
+    blocks += [table for table in found if table is not None]
     return [*blocks, *power(report)]
 
 

@@ -202,12 +202,10 @@ DESIGN_HEADS: dict[DesignName, str] = {
 
 
 def effects_table(results: Results, effects: Mapping[DesignName, Sequence[ChangeEffect]]) -> Table | None:
-    """Each change's effect under each design that was run, with what the designs say together; None below two."""
+    """Each change's effect under each design that was run; None below two designs."""
     shown = [design for design in effects if any(e.effect is not None for e in effects[design])]
     if len(shown) < 2:
         return None
-    banded = "shapley" in shown
-    synergetic = {"add_one_in", "leave_one_out"} <= set(shown)
     rows: list[tuple[Text, ...]] = []
     for index, change in enumerate(results.study.changes):
         cells: list[Text] = []
@@ -215,41 +213,53 @@ def effects_table(results: Results, effects: Mapping[DesignName, Sequence[Change
             found = effects[design][index]
             text = interval(found.effect) if found.effect and found.effect.ratio else found.verdict
             cells.append(Strong(text) if found.word in ("helps", "hurts") else text)
+        rows.append((change.title, *cells))
+    return Table(
+        columns=(Column("change", share=1.0), *(Column(DESIGN_HEADS[design], "right") for design in shown)),
+        rows=tuple(rows),
+        caption=f"Each change under each design: ratio of the {metric_letters(results)} with / without it [95%], below "
+        "1 where it helps; bold where it is significant at 5% after Holm's correction over the design.",
+        size=6.9,
+    )
+
+
+def company_table(results: Results, effects: Mapping[DesignName, Sequence[ChangeEffect]]) -> Table | None:
+    """How much each change's effect depends on what else is there; None where no design says so."""
+    banded = any(e.estimate is not None and e.estimate.shapley is not None for e in effects.get("shapley", ()))
+    both = [effects.get(design, ()) for design in ("add_one_in", "leave_one_out")]
+    synergetic = all(any(e.effect is not None for e in design) for design in both)
+    if not banded and not synergetic:
+        return None
+    rows: list[tuple[Text, ...]] = []
+    for index, change in enumerate(results.study.changes):
+        cells: list[Text] = []
         if banded:
             value = effects["shapley"][index].estimate
             band = value.shapley if value else None
             cells.append(f"{factor(band.order_low)} – {factor(band.order_high)}" if band else "–")
         if synergetic:
-            cells.append(interval(synergy(results, effects["add_one_in"][index], effects["leave_one_out"][index])))
+            cells.append(interval(synergy(results, both[0][index], both[1][index])))
         rows.append((change.title, *cells))
-    extra = []
+    said = "How much each change depends on its company."
     if banded:
-        extra.append(
-            f"Order: the least and the largest mean step of the change over the {results.study.permutations} orders of "
-            "the Shapley design."
+        said += (
+            f" Over orders: the least and the largest mean step of the change over the {results.study.permutations} "
+            "orders of the Shapley design; the ladder is one order of many."
         )
     if synergetic:
-        extra.append(
-            "Synergy: the effect alone over the effect on all others; above 1 the change helps more on top of the "
-            "others than by itself, below 1 they make it redundant."
+        said += (
+            " Synergy: the effect alone over the effect on all others, paired by seed [95%]; above 1 the change helps "
+            "more on top of the others than by itself, below 1 they make it redundant."
         )
     return Table(
         columns=(
-            Column("change", share=1.3),
-            *(Column(DESIGN_HEADS[design], "right", 1.0) for design in shown),
-            *([Column("order", "right", 0.75)] if banded else []),
-            *([Column("synergy", "right", 1.0)] if synergetic else []),
+            Column("change", share=1.0),
+            *([Column("over orders", "right")] if banded else []),
+            *([Column("synergy", "right")] if synergetic else []),
         ),
         rows=tuple(rows),
-        caption=" ".join(
-            [
-                f"Each change under each design: ratio of the {metric_letters(results)} with / without it [95%], below "
-                "1 where it helps; bold where it is significant at 5% after Holm's correction over the design.",
-                *extra,
-            ]
-        ),
-        size=7.2,
-        landscape=len(shown) > 3,
+        caption=said,
+        size=7.8,
     )
 
 
