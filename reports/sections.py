@@ -23,6 +23,7 @@ from reports.page import Block, Bullets, Code, Figure, Heading, Listing, Note, P
 from reports.results import STATUSES, Results, load, settings
 from reports.tables import metric_letters, metric_name
 from reports.verdicts import (
+    ALONE,
     LEVEL,
     ChangeEffect,
     ClaimVerdict,
@@ -274,9 +275,9 @@ def which_changes(report: Report) -> list[Block]:
                 told.append(f"{len(titles)} {phrase}: {'; '.join(titles)}. ")
         unresolved = len(by_word(effects, "inconclusive"))
         told.append(f"{unresolved} of {counted(len(tested), 'tested change')} inconclusive.")
-        alone = [e.change.title for e in effects if e.word == "inconclusive" and e.p is not None and e.p <= LEVEL]
+        alone = [f"{e.change.title} ({e.why})" for e in effects if e.word == "inconclusive" and e.why.endswith(ALONE)]
         if alone:
-            told.append(f" Significant by themselves, but not among {len(tested)} comparisons: {'; '.join(alone)}.")
+            told.append(f" Significant, but not among {len(tested)} comparisons: {'; '.join(alone)}.")
         if same := [e.change.title for e in effects if e.before and e.why.startswith("both arms")]:
             told.append(f" Change nothing at this scale: {'; '.join(same)}.")
         if left := len(effects) - len(tested):

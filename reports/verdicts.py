@@ -29,6 +29,9 @@ METRIC_OF_THE_FIELD = {"clean_fid": "FID", "mae": "MAE"}
 LEVEL = 0.05
 """The family-wise error rate of verdicts on changes."""
 
+ALONE = "by itself"
+"""How a remark ends on what is significant before the correction only."""
+
 
 # --- claims -----------------------------------------------------------------------------------------------------------
 
@@ -305,7 +308,7 @@ def verdict_on(found: ChangeEffect) -> ChangeEffect:
         return replace(found, word="inconclusive", why="one seed: no interval")
     else:
         side = "helps" if effect.ratio < 1 else "hurts"
-        why = f"{side} by itself" if found.p <= LEVEL else ""
+        why = f"{side} {ALONE}" if found.p <= LEVEL else ""
     if found.p_holm is not None and found.p_holm <= LEVEL:
         return replace(found, word=side, why=why if effect.diverged else "")
     return replace(found, word="inconclusive", why=why)
