@@ -95,7 +95,7 @@ def strips(report: Report) -> list[Block]:
     steps = found[0][1].shape[1]
     columns = np.linspace(0, steps - 1, min(SHOWN_STEPS, steps)).round().astype(int)
     rows = [
-        (f"{variant.title}" if variant.changes else "no clipping", paths[path, columns])
+        (f"path {path + 1}: {variant.title if variant.changes else 'no clipping'}", paths[path, columns])
         for path in range(min(STRIPS, *(len(paths) for _, paths in found)))
         for variant, paths in found
     ]
