@@ -20,7 +20,7 @@ import click
 
 from core.errors import InputError
 from core.folder import RunFolder, write_whole
-from core.machine import Machine
+from core.machine import Machine, this_machine
 from studies.costs import overheads
 from studies.plan import Plan, jobs_root, plan_file, read_plan
 from studies.runner.calibrate import machine_key, read_calibration
@@ -136,8 +136,12 @@ def _reference(plan: Plan) -> dict[str, float]:
     return {name: float(seconds) for name, seconds in recorded_times(plan).get("seconds", {}).items()}
 
 
-def record(study: str, setting: str, runs: Path, file: Path) -> int:
-    """Writes the mean seconds of each variant's finished runs to `file`; returns how many variants had any."""
+def record(study: str, setting: str, runs: Path, file: Path, calibration: Path | None = None) -> int:
+    """Writes the mean seconds of each variant's finished runs to `file`; returns how many variants had any.
+
+    Where the runs shared their machine with other work, their times are no reference: with `calibration`, another
+    folder of runs, what was calibrated there stands instead.
+    """
     source = plan_file(runs, study, setting)
     if not source.exists():
         raise InputError(f"there is no plan of {study} in {runs}: run it there first")
@@ -150,6 +154,11 @@ def record(study: str, setting: str, runs: Path, file: Path) -> int:
         if outcome is not None and outcome.status == "finished":
             seconds[task.variant].append(outcome.job_seconds)
             provenance = folder.read("provenance.json") or provenance
+    if calibration is not None:
+        measured = read_calibration(calibration)
+        machine = this_machine("cpu", 1)
+        times = {v.name: measured.seconds(v.config, machine, machine.cores) for v in plan.variants}
+        seconds = defaultdict(list, {name: [known] for name, known in times.items() if known is not None})
     recorded = json.loads(file.read_text()) if file.exists() else {}
     spread = observed_spread(plan, runs)
     processor, cores = provenance.get("processor", "unknown processor"), provenance.get("cores", os.cpu_count())
@@ -168,10 +177,15 @@ def record(study: str, setting: str, runs: Path, file: Path) -> int:
 @click.option("--record", "study", metavar="STUDY", required=True, help="The study whose times are recorded.")
 @click.option("--runs", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"), show_default=True)
 @click.option("--setting", default="cpu", show_default=True, help="The setting, a profile without overrides.")
-def main(study: str, runs: Path, setting: str) -> None:
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path, file_okay=False, exists=True),
+    help="Times as calibrated in this folder of runs, instead of those of the study's runs.",
+)
+def main(study: str, runs: Path, setting: str, calibration: Path | None) -> None:
     """Records how long each variant of STUDY took, for the estimates of --dry-run on fresh checkouts."""
     try:
-        count = record(study, setting, runs, REFERENCE_TIMES)
+        count = record(study, setting, runs, REFERENCE_TIMES, calibration)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
