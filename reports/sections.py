@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure as Canvas
 
 from ablations.designs import available, ladder, variant_name
-from ablations.schema import DesignName
+from ablations.schema import PILING, DesignName
 from core.config import MeanAbsoluteError
 from core.errors import InputError
 from reports import figures, stats, tables
@@ -296,6 +296,8 @@ BEST_FOR_SHARES: tuple[DesignName, ...] = ("shapley", "screening", "leave_one_ou
 
 def carriers(report: Report, k: int = 3) -> list[Block]:
     """Which `k` changes carry the gain, with a probability, by every design that tells."""
+    if not PILING & set(available(report.results.study)):
+        return []  # Without a pile of changes there is no gain to share out.
     answers: list[Text] = []
     for design in BEST_FOR_SHARES:
         effects = report.effects.get(design, [])
