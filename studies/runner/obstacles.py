@@ -11,7 +11,17 @@ from typing import assert_never
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
-from core.config import AnyConfig, CleanFid, Images, MeanAbsoluteError, Metric, Reconstruction, Rooms, RoomsFrechet
+from core.config import (
+    AnyConfig,
+    CleanFid,
+    Config,
+    Images,
+    MeanAbsoluteError,
+    Metric,
+    Reconstruction,
+    Rooms,
+    RoomsFrechet,
+)
 from core.errors import InputError
 from core.folder import RunFolder
 from core.metrics.identity import INCEPTION_VARIABLE, extractor_sha256, inception_file, inception_host, inception_place
@@ -30,7 +40,11 @@ def obstacle(task: Task, state: State, *, runs: Path, data_path: Path | None, re
         outcome = RunFolder(jobs_root(runs), task.digest).outcome()
         reason = (outcome.reason if outcome else None) or "no reason given"
         return f"failed before ({' '.join(reason.split())}): --retry-failed tries it once more"
-    return _of_data(task.job.config, data_path) or _of_metric(task.job.config.evaluation.metric)
+    config = task.job.config
+    metrics: list[Metric] = [config.evaluation.metric]
+    if isinstance(config, Config) and config.evaluation.upsampling is not None:
+        metrics.append(config.evaluation.upsampling.metric)
+    return next(filter(None, (_of_data(config, data_path), *map(_of_metric, metrics))), None)
 
 
 def _of_data(config: AnyConfig, path: Path | None) -> str | None:
@@ -57,17 +71,18 @@ def _of_metric(metric: Metric) -> str | None:
     match metric:
         case MeanAbsoluteError():
             return None
-        case RoomsFrechet(extractor=named):
-            return _of_extractor(named)
+        case RoomsFrechet():
+            return _of_extractor(metric)
         case CleanFid(mode=mode):
             return _of_inception(mode)
         case _:
             assert_never(metric)
 
 
-def _of_extractor(named: str) -> str | None:
+def _of_extractor(metric: RoomsFrechet) -> str | None:
+    named = metric.extractor
     try:
-        shipped = extractor_sha256()
+        shipped = extractor_sha256(metric.resolution)
     except InputError as error:
         return str(error)
     if named in ("", shipped):

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from core.config import CleanFid, Config, Evaluation, Images, Job, Reconstruction, Rooms, RoomsFrechet
+from core.config import CleanFid, Config, Evaluation, Images, Job, Reconstruction, Rooms, RoomsFrechet, Upsampling
 from core.folder import Outcome, RunFolder
-from studies.plan import jobs_root
+from studies import catalogue
+from studies.catalogue import NAMES
+from studies.plan import jobs_root, make_plan
 from studies.runner import obstacles
 from studies.runner.obstacles import obstacle
 from studies.runner.tasks import State, Task
@@ -58,6 +60,19 @@ def test_a_fit_needs_as_many_images_as_it_fits(tmp_path: Path) -> None:
 
 def test_another_extractor_is_not_shipped(tmp_path: Path) -> None:
     config = Config(evaluation=Evaluation(metric=RoomsFrechet(extractor="b" * 64)))
+    assert "its extractor is bbbbbbbbbbbb" in (of(config, tmp_path) or "")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_keeps_a_cpu_profile_from_being_trained(name: str, tmp_path: Path) -> None:
+    study = catalogue.study(name)
+    plan = make_plan(study, study.profile("cpu"), designs=study.designs, seeds=[0])
+    assert {of(variant.config, tmp_path) for variant in plan.variants} == {None}
+
+
+def test_the_metric_of_upsampling_counts(tmp_path: Path) -> None:
+    other = Upsampling(metric=RoomsFrechet(resolution=32, extractor="b" * 64))
+    config = Config(evaluation=Evaluation(metric=RoomsFrechet(), upsampling=other))
     assert "its extractor is bbbbbbbbbbbb" in (of(config, tmp_path) or "")
 
 
