@@ -120,10 +120,10 @@ def variant_name(study: Study, subset: Subset) -> str:
             return "baseline"
         case _ if study.groups:
             return joined
-        case _ if subset == order:
-            return "all"
         case (only,):
             return f"baseline+{only}"
+        case _ if subset == order:
+            return "all"
         case _ if len(missing) == 1:
             return f"all-{missing[0]}"
         case _ if subset == order[: len(subset)]:
@@ -155,10 +155,10 @@ def variant_title(study: Study, subset: Subset) -> str:
         return "no change"
     if study.groups:
         return ", ".join(titles[change] for change in subset)
-    if name == "all":
-        return f"all {len(study.changes)} changes"
     if len(subset) == 1:
         return f"only {titles[subset[0]]}"
+    if name == "all":
+        return f"all {len(study.changes)} changes"
     if name.startswith("baseline.."):
         return f"first {len(subset)}, up to {titles[subset[-1]]}"
     if name.startswith("all-"):

@@ -382,12 +382,17 @@ class Study(Node):
         parts: dict[str, Any] = {
             "question": self.question,
             "base": plain(self.base),
-            f"profile {profile}": [plain(scaling) for scaling in self.profile(profile).scalings],
+            f"profile {profile}": [
+                scaling.model_dump(mode="json", exclude={"why"}) for scaling in self.profile(profile).scalings
+            ],
+            "designs": list(self.designs),
         }
         for change in self.changes:
             parts[f"change {change.name}"] = [plain(edit) for edit in change.edits]
         for claim in self.claims:
-            parts[f"claim {claim.name}"] = claim.model_dump(mode="json", exclude={"remark"})
+            parts[f"claim {claim.name}"] = claim.model_dump(mode="json", exclude={"remark", "source"})
+        for search in self.searches:
+            parts[f"search {search.name}"] = search.model_dump(mode="json", exclude={"title"})
         return {
             name: hashlib.sha256(json.dumps(part, sort_keys=True).encode()).hexdigest()[:16]
             for name, part in parts.items()

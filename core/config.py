@@ -321,8 +321,8 @@ class Multipliers(Node):
     """Factors on G's learning rate: of the parameters that the INR shares between images, and of the hypernetwork's
     trunk, which has the place of StyleGAN's mapping network (trained there at 0.01 times the rate).
 
-    What emits, the hypernetwork's last linear map, has G's rate as it stands. `shared` is idle in an INR that shares
-    nothing.
+    What emits, the hypernetwork's last linear map or its heads, has G's rate as it stands. `shared` is idle in an INR
+    that shares nothing.
     """
 
     shared: PositiveFloat = 1.0

@@ -55,8 +55,9 @@ def values_of(results: Results, design: DesignName) -> dict[Subset, np.ndarray] 
 def diverged_in(results: Results, design: DesignName) -> int:
     """How many of a design's runs diverged."""
     study = results.study
-    planned = [results.variant(variant_name(study, subset)) for subset in DESIGNS[design](study)]
-    return sum(int(np.isinf(results.last(variant)).sum()) for variant in planned if variant is not None)
+    planned = (results.variant(variant_name(study, subset)) for subset in DESIGNS[design](study))
+    distinct = {variant.name: variant for variant in planned if variant is not None}
+    return sum(int(np.isinf(results.last(variant)).sum()) for variant in distinct.values())
 
 
 def main_effects(results: Results) -> Sequence[Estimate] | str:

@@ -37,18 +37,18 @@ def smoothness(report: Report) -> list[Block]:
     results = report.results
     blocks: list[Block] = [Heading("How smooth interpolations are")]
     variants = results.plan.variants
-    there = [key for key in MEASURES if any(np.isfinite(results.last_of(v, key)).any() for v in variants)]
+    there = [key for key in MEASURES if any(np.isfinite(results.worst_where_diverged(v, key)).any() for v in variants)]
     if not there:
         return [*blocks, Paragraph("No run has measured it yet.")]
     baseline = results.variant("baseline")
     rows: list[tuple[Text, ...]] = []
     for key in there:
-        write = fixed(stats.summary(results.last_of(v, key)).mean for v in variants)
+        write = fixed(stats.summary(results.worst_where_diverged(v, key)).mean for v in variants)
         for variant in variants:
-            found = results.last_of(variant, key)
+            found = results.worst_where_diverged(variant, key)
             ratio = None
             if baseline is not None and variant != baseline:
-                ratio = stats.paired_effect(results.last_of(baseline, key), found)
+                ratio = stats.paired_effect(results.worst_where_diverged(baseline, key), found)
             first = variant == variants[0]
             rows.append(
                 (

@@ -64,7 +64,6 @@ def learning_rate_sections(report: Report) -> list[Block]:
         partial(searches, sweeps=sweeps),
         sections.learning_curves,
         sections.samples,
-        sections.registration,
         sections.the_setting,
         partial(what_was_sought, sweeps=sweeps),
         sections.cost,
@@ -264,7 +263,12 @@ def beside(sweep: Sweep, path: str, value: float) -> str:
 def edge(sweep: Sweep, path: str) -> str:
     """A warning where the best lies at the end of its range."""
     found = sweep.at_edge(path)
-    return "" if found is None else f", at the {found} edge of its range: the optimum may lie beyond"
+    # Below 0 there is nothing that a search could have missed.
+    return (
+        ""
+        if found is None or sweep.ranges[path][0] == 0
+        else f", at the {found} edge of its range: the optimum may lie beyond"
+    )
 
 
 def verdict(effect: stats.Effect | None) -> str:

@@ -99,6 +99,10 @@ class Results:
         there = mine[mine["iteration"] == variant.config.iterations].set_index("seed")["value"].to_dict()
         return np.array([there.get(seed, np.nan) for seed in self.plan.seeds], dtype=float)
 
+    def worst_where_diverged(self, variant: PlannedVariant, metric: str) -> np.ndarray:
+        """`last_of` a measure that is better the lower it is: inf where the run diverged."""
+        return np.where(np.isinf(self.last(variant)), np.inf, self.last_of(variant, metric))
+
     def at(self, variant: PlannedVariant, iteration: int) -> np.ndarray:
         """The value at `iteration` per planned seed: inf from where it diverged, NaN where it was not measured."""
         values = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +49,6 @@ PILOT = 3
 FIGURES = (
     "ladder.svg",
     "effects.svg",
-    "carriers.svg",
     "upsampling.svg",
     "upsampled.png",
     "upsampled_centres.png",
@@ -123,7 +123,7 @@ def findings(report: Report) -> list[Block]:
 
 def method(report: Report) -> list[Block]:
     """How it was found."""
-    return composed(report, (registration, the_setting, cost, limits, missing, provenance, runs))
+    return composed(report, (the_setting, cost, limits, missing, provenance, runs))
 
 
 def subtitle(results: Results) -> str:
@@ -217,8 +217,8 @@ def pilot_note(report: Report) -> Note:
             Strong(f"A pilot: n = {n}."),
             f" The exact sign-flip test cannot go below p = 2/2{superscript(n)} = {stats.smallest_sign_flip_p(n):g} "
             f"at this n, so it calls nothing significant at .05; the Student-t interval can, at {width:.1f} standard "
-            "errors to each side, if log-ratios are about normal. Six seeds or more are needed before the exact "
-            "test can reach .05.",
+            "errors to each side, if log-ratios are about normal. The exact test can reach .05 from "
+            f"{stats.seeds_for_sign_flip(0.05)} seeds on.",
         )
     )
 
@@ -393,17 +393,15 @@ def published_and_retuned(results: Results) -> tuple[Results, Results] | None:
     setting, here = results.plan.setting, results.plan.retuned
     names = settings(results.runs, results.study.name)
     if here is not None:
-        other = setting.removesuffix(f"-retuned{here.trials}")
+        others = [name for name in names if name == setting.removesuffix(f"-retuned{here.trials}")]
     else:
         tuned = [name for name in names if name.startswith(f"{setting}-retuned")]
-        other = max(tuned, key=lambda name: int(name.rpartition("-retuned")[2]), default="")
-    if other not in names:
-        return None
-    try:
-        counterpart = load(results.study.name, results.runs, other)
-    except InputError:
-        return None
-    return (counterpart, results) if here is not None else (results, counterpart)
+        others = sorted(tuned, key=lambda name: int(name.rpartition("-retuned")[2]), reverse=True)
+    for other in others:
+        with suppress(InputError):  # Planned, and nothing of it trained.
+            counterpart = load(results.study.name, results.runs, other)
+            return (counterpart, results) if here is not None else (results, counterpart)
+    return None
 
 
 def seeds_text(log_sd: float, percent: int, comparisons: int) -> str:
@@ -694,6 +692,7 @@ def registration(report: Report) -> list[Block]:
     results = report.results
     now = results.study.declaration(results.profile.name)
     late = {reason for name in now if (reason := results.exploratory(name)) is not None}
+    late |= {f"{name} was taken out after the first run" for name in results.plan.registered if name not in now}
     ours = [change.title for change in results.study.changes if change.source is None]
     told: list[Piece] = []
     if late:
@@ -714,7 +713,7 @@ def the_setting(report: Report) -> list[Block]:
     """What was run: scale, changes, protocol."""
     results = report.results
     profile = results.profile
-    blocks: list[Block] = [Heading("What was run"), Heading("Scale", 2)]
+    blocks: list[Block] = [*registration(report), Heading("What was run"), Heading("Scale", 2)]
     words = [f"Profile {profile.name}: {profile.title}."]
     if profile.rule:
         words.append(f"How its free numbers were chosen (rows with the reason “rule”): {profile.rule}")
@@ -748,7 +747,7 @@ def limits(report: Report) -> list[Block]:
             f"{metric_letters(results)} is {metric_name(results)}: no value here may stand beside a published FID, "
             "and an order of variants by it may differ from the order by FID."
         )
-    if plan.profile != "lsun64":
+    if results.profile.scalings:
         items.append(
             f"The scale is the profile's ({results.profile.title}). A change that carries nothing here may carry "
             "much at the deck's scale, and the reverse; directions are evidence, magnitudes are not."
@@ -760,14 +759,14 @@ def limits(report: Report) -> list[Block]:
             "so few values cannot show. Intervals are over training seeds: they hold for other seeds of this "
             "data and these settings only."
         )
-    # Studies of alternatives print other comparisons than the designs' verdicts, and say so themselves.
-    items += [] if results.study.groups else comparisons(report)
+    # Grids of alternatives print other comparisons than the designs' verdicts, and say so themselves.
+    items += [] if "grid" in results.study.designs else comparisons(report)
     items += [
         "Pairing by seed shares the data order and the latents of the metric; how far it shares the course of "
         "training is not known. Where it shares nothing the intervals are valid and wider than unpaired ones.",
         *(
             ()
-            if results.study.groups or not results.study.changes
+            if "ladder" not in available(results.study) or not results.study.changes
             else (
                 "The ladder's order is the slide's. A rung's effect is its effect on the rungs below it; in another "
                 "order it may differ, which is why add one in and leave one out stand beside it.",
@@ -798,7 +797,9 @@ def limits(report: Report) -> list[Block]:
         )
     kinds = {variant.config.data.kind for variant in plan.variants}
     if "images" in kinds:
-        items.append(f"The data is {plan.data_name}, not the deck's.")
+        datasets = sorted({claim.dataset for claim in results.study.claims})
+        theirs = f"; the deck's claims are of {listed(datasets)}" if datasets else ""
+        items.append(f"The data is {plan.data_name}{theirs}.")
     elif "rooms" in kinds:
         items.append(
             "The data is the embedded procedural rooms: far less varied than LSUN, and without camera noise or clutter."

@@ -74,7 +74,11 @@ def claim_table(verdict: ClaimVerdict, results: Results) -> Table:
             if ratio
             else "."
         )
-        + ("" if measured and not any(number.value for number in claim.numbers) else " The rows have different units."),
+        + (
+            " The rows have different units."
+            if "metric" in {part.partition(":")[0] for part in verdict.differs}
+            else ""
+        ),
         size=8.5,
     )
 
@@ -426,21 +430,25 @@ def retuned_tables(
                 *(mean_sd(end, write) for end in ends),
             )
         )
-    found = [
-        Table(
-            columns=(
-                Column("design"),
-                Column("change", share=1.2),
-                Column("as published [95%]", "right"),
-                Column("verdict", share=0.7),
-                Column("re-tuned [95%]", "right"),
-                Column("verdict", share=0.7),
-            ),
-            rows=tuple(rows),
-            caption="Each change as published and re-tuned: ratio with / without it, paired by seed.",
-            size=7.6,
-        )
-    ]
+    found = (
+        []
+        if not rows
+        else [
+            Table(
+                columns=(
+                    Column("design"),
+                    Column("change", share=1.2),
+                    Column("as published [95%]", "right"),
+                    Column("verdict", share=0.7),
+                    Column("re-tuned [95%]", "right"),
+                    Column("verdict", share=0.7),
+                ),
+                rows=tuple(rows),
+                caption="Each change as published and re-tuned: ratio with / without it, paired by seed.",
+                size=7.6,
+            )
+        ]
+    )
     found.append(
         Table(
             columns=(

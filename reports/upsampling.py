@@ -10,7 +10,18 @@ from reports import figures, stats
 from reports.numbers import counted, fixed, interval, mean_sd
 from reports.page import Block, Column, Heading, Paragraph, Strong, Table, Text
 from reports.results import Results
-from reports.sections import Report, claims, composed, learning_curves, method, question, samples, spread, which_changes
+from reports.sections import (
+    Report,
+    claims,
+    composed,
+    learning_curves,
+    method,
+    question,
+    retuned,
+    samples,
+    spread,
+    which_changes,
+)
 from studies.plan import PlannedVariant
 
 METHODS = (
@@ -29,18 +40,13 @@ PICTURE_ROWS, PICTURE_COLUMNS = 6, ("nearest", "bilinear", "bicubic", "natural")
 
 def upsampling_sections(report: Report) -> list[Block]:
     """The report from the question to the list of runs."""
-    parts = (question, claims, enlarged, which_changes, spread, pictures, learning_curves, samples, method)
+    parts = (question, claims, enlarged, which_changes, retuned, spread, pictures, learning_curves, samples, method)
     return composed(report, parts)
 
 
 def series_of(name: str, convention: str) -> str:
     """The measure of a method under a convention; only one of them makes blocks of equal pixels."""
     return NEAREST if name == "nearest" else f"upsampled/{name}_{convention}"
-
-
-def values(results: Results, variant: PlannedVariant, series: str) -> np.ndarray:
-    """A further measure of the variant's runs per seed, inf where it diverged."""
-    return np.where(np.isinf(results.last(variant)), np.inf, results.last_of(variant, series))
 
 
 def label(variant: PlannedVariant) -> str:
@@ -52,13 +58,13 @@ def enlarged(report: Report) -> list[Block]:
     """Distances of every method under every convention, as a figure and a table."""
     results = report.results
     blocks: list[Block] = [Heading("Every way of making an image twice as large")]
-    there = [v for v in results.plan.variants if np.isfinite(values(results, v, OWN)).any()]
+    there = [v for v in results.plan.variants if np.isfinite(results.worst_where_diverged(v, OWN)).any()]
     if not there:
         return [*blocks, Paragraph("No run has measured it yet.")]
     with figures.style():
         canvas = Canvas(figsize=(figures.WIDTH, 0.8 + 1.55 * len(there)), layout="constrained")
         panels = np.atleast_1d(canvas.subplots(len(there), 1, sharex=True))
-        everything = [x for v in there for s in all_series() for x in values(results, v, s)]
+        everything = [x for v in there for s in all_series() for x in results.worst_where_diverged(v, s)]
         for ax, variant in zip(panels, there, strict=True):
             panel(ax, results, variant, figures.span(everything, 1.2))
         panels[-1].set_xlabel("Fréchet distance at twice the training resolution, log scale (lower is better)")
@@ -73,15 +79,15 @@ def enlarged(report: Report) -> list[Block]:
                 "Dot plot of the distance for each method of upsampling; the numbers are in the table below.",
             )
         )
-    write = fixed(stats.summary(values(results, v, s)).mean for v in there for s in all_series())
+    write = fixed(stats.summary(results.worst_where_diverged(v, s)).mean for v in there for s in all_series())
     rows: list[tuple[Text, ...]] = []
     for variant in there:
-        own = values(results, variant, OWN)
+        own = results.worst_where_diverged(variant, OWN)
         rows.append((Strong(label(variant)), "own size", "", Strong(mean_sd(stats.summary(own), write)), "", ""))
         for name, title in METHODS:
             for convention in CONVENTIONS if name != "nearest" else ("centres",):
-                found = values(results, variant, series_of(name, convention))
-                natural = values(results, variant, series_of("natural", convention))
+                found = results.worst_where_diverged(variant, series_of(name, convention))
+                natural = results.worst_where_diverged(variant, series_of("natural", convention))
                 ratio = stats.paired_effect(natural, found) if name != "natural" else None
                 rows.append(
                     (
@@ -93,9 +99,9 @@ def enlarged(report: Report) -> list[Block]:
                         interval(stats.paired_effect(own, found)),
                     )
                 )
-        found = values(results, variant, AVERAGED)
+        found = results.worst_where_diverged(variant, AVERAGED)
         if np.isfinite(found).any():
-            ratio = stats.paired_effect(values(results, variant, series_of("natural", "centres")), found)
+            ratio = stats.paired_effect(results.worst_where_diverged(variant, series_of("natural", "centres")), found)
             rows.append(
                 (
                     "",
@@ -148,7 +154,7 @@ def panel(ax: Axes, results: Results, variant: PlannedVariant, limits: tuple[flo
             if name == "nearest" and convention == "corners":
                 continue
             y = float(row) if name == "nearest" else row + offset
-            found = values(results, variant, series_of(name, convention))
+            found = results.worst_where_diverged(variant, series_of(name, convention))
             finite, colour = found[np.isfinite(found)], colours[convention]
             mean = stats.geometric_mean(found)
             if mean is not None:
@@ -157,7 +163,7 @@ def panel(ax: Axes, results: Results, variant: PlannedVariant, limits: tuple[flo
                 ax.plot(mean.centre, y, "|", ms=9, mew=1.6, color=colour, zorder=3)
             named = CONVENTIONS[convention] if row == 0 else None
             ax.plot(finite, np.full(finite.size, y), "o", ms=3, mfc="white", mec=colour, mew=0.8, zorder=4, label=named)
-    own = stats.geometric_mean(values(results, variant, OWN))
+    own = stats.geometric_mean(results.worst_where_diverged(variant, OWN))
     if own is not None:
         ax.axvline(own.centre, color=figures.INK, lw=0.8, ls="--", zorder=1)
     ax.set_yticks(range(len(METHODS)), [title for _, title in METHODS])

@@ -101,9 +101,11 @@ def claimed_values(claim: Claim, number: Measured, results: Results) -> np.ndarr
     if variant is None:
         return None
     if number.series is not None:
-        return np.where(np.isinf(results.last(variant)), np.inf, results.last_of(variant, number.series))
+        return results.worst_where_diverged(variant, number.series)
     at = claim_iteration(claim, number, results)
-    return results.last(variant) if at is None else results.at(variant, at)
+    last = results.last(variant)
+    # Only of runs that ended: what a failed one measured on its way is no result.
+    return last if at is None else np.where(np.isnan(last), np.nan, results.at(variant, at))
 
 
 def judge_claim(claim: Claim, results: Results) -> ClaimVerdict:
@@ -123,7 +125,9 @@ def judge_claim(claim: Claim, results: Results) -> ClaimVerdict:
         if found is None:
             return replace(verdict, why=f"the plan has no variant {number.variant}")
         if np.isnan(found).all():
-            return replace(verdict, why=f"no run of {number.variant} has ended with {number.series or 'a value'}")
+            what, at = number.series or "a value", claim_iteration(claim, number, results)
+            where = f" at iteration {at:,}" if at is not None else ""
+            return replace(verdict, why=f"no run of {number.variant} has ended with {what}{where}")
         values.append(found)
     if len(values) == 1:
         return judge_value(verdict, values[0])
@@ -152,10 +156,11 @@ def judge_claim(claim: Claim, results: Results) -> ClaimVerdict:
         case "same":
             assert claim.margin is not None
             reach = f"1/{claim.margin:g} to {claim.margin:g}"
-            if effect.low > 1 / claim.margin and effect.high < claim.margin:
-                return replace(verdict, word="reproduced", why=f"the whole interval lies within {reach}")
-            if effect.low > claim.margin or effect.high < 1 / claim.margin:
-                return replace(verdict, word="contradicted", why=f"the whole interval lies outside of {reach}")
+            match stats.equivalent(effect, claim.margin):
+                case "inside":
+                    return replace(verdict, word="reproduced", why=f"the whole interval lies within {reach}")
+                case "outside":
+                    return replace(verdict, word="contradicted", why=f"the whole interval lies outside of {reach}")
             return replace(verdict, why=f"the interval lies neither within nor outside of {reach}")
         case "value":
             raise AssertionError("a claim of a value has one number")
@@ -183,13 +188,18 @@ def judge_value(verdict: ClaimVerdict, values: np.ndarray) -> ClaimVerdict:
     return replace(verdict, word="inconclusive", why=f"the interval of our mean contains {most:.3g}")
 
 
+def dataset_name(text: str) -> str:
+    """A data set's name as people write it, or as a folder or a file is called after it."""
+    return text.removesuffix(".zip").replace("_", " ").replace("-", " ").casefold().strip()
+
+
 def what_differs(claim: Claim, results: Results) -> tuple[str, ...]:
     """What keeps our magnitude from being compared with the claim's."""
     plan = results.plan
     differs = []
     if plan.profile != claim.comparable_profile:
         differs.append(f"scale: profile {plan.profile} here, {claim.comparable_profile} there")
-    if plan.data_name.casefold() != claim.dataset.casefold():
+    if dataset_name(plan.data_name) != dataset_name(claim.dataset):
         differs.append(f"dataset: {plan.data_name} here, {claim.dataset} there")
     here = sorted(
         {claim_iteration(claim, number, results) or variant.config.iterations
@@ -302,7 +312,11 @@ def verdict_on(found: ChangeEffect) -> ChangeEffect:
     if effect is None or effect.n == 0:
         return found
     if effect.diverged:
-        side: Word = "helps" if effect.diverged_before > effect.diverged_after else "hurts"
+        # The same order of pairs as the test's: of a median that is a tie or unknown nothing is said.
+        middle = effect.median_ratio
+        if middle is None or middle == 1:
+            return replace(found, word="inconclusive", why=diverged_words(effect))
+        side: Word = "helps" if middle < 1 else "hurts"
         why = diverged_words(effect)
     elif found.p is None or effect.ratio is None:
         return replace(found, word="inconclusive", why="one seed: no interval")

@@ -219,6 +219,13 @@ def with_searched(plan: Plan, study: Study, chosen: Sequence[Searched]) -> Plan:
     return Plan(**{**dict(plan), "variants": tuple(variants.values()), "searched": tuple(chosen)})
 
 
+def _both_retuned(old: Retuned | None, new: Retuned | None) -> Retuned | None:
+    """The chosen rates of the variants of both; the names that both have go to the new one."""
+    if old is None or new is None:
+        return new
+    return Retuned(**{**dict(new), "rates": {**old.rates, **new.rates}})
+
+
 def merged(old: Plan, new: Plan) -> Plan:
     """Both plans of one setting as one: all seeds in order, all variants with all their names and designs.
 
@@ -250,6 +257,7 @@ def merged(old: Plan, new: Plan) -> Plan:
             "variants": tuple(variants.values()),
             "seeds": tuple(sorted({*old.seeds, *new.seeds})),
             "registered": old.registered,
+            "retuned": _both_retuned(old.retuned, new.retuned),
             "searched": new.searched or old.searched,
         }
     )

@@ -48,13 +48,13 @@ def cpu(
 
     A scale of None leaves the first layer's to the study, which asks about it.
     """
-    small = "networks in proportion to a 16×16 image"
+    small = "networks in proportion to small images"
     by_rule = "by the rule below"
     scales = [
         Put(path="inr.basis.scale", value=scale, only=basis, why=why)
         for basis, scale, why in (
             ("siren", siren_scale, by_rule),
-            ("fourier", fourier_scale, f"{by_rule}; 16×16 has no fine detail"),
+            ("fourier", fourier_scale, f"{by_rule}; small images have no fine detail"),
         )
         if scale is not None
     ]
@@ -96,10 +96,10 @@ def cpu(
             Multiply(
                 path="optimizers.learning_rates.generator",
                 factor=generator_factor,
-                why=f"{by_rule}: 800 iterations instead of 20,000",
+                why=f"{by_rule}, for 800 of 20,000 iterations",
             ),
             Multiply(path="optimizers.learning_rates.discriminator", factor=discriminator_factor, why=by_rule),
-            Put(path="ema.decay", value=0.99, why="a memory of 100 of 800 iterations instead of 1,000 of 20,000"),
+            Put(path="ema.decay", value=0.99, why="a memory of 100 of 800 iterations, as 1,000 of 20,000"),
             Put(
                 path="evaluation",
                 value=Evaluation(metric=RoomsFrechet(extractor=extractor_sha256()), every=200, resamples=2),

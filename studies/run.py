@@ -148,7 +148,12 @@ def command(
         check_launcher(launcher_name)
         gpus = accelerators()
         budget_seconds = None if budget is None else parse_budget(budget)
+        if retune is not None and declared.searches:
+            raise InputError(f"--retune: {declared.name} searches rates itself, and with --trials for longer")
         if budget_seconds is not None:
+            if declared.searches or retune is not None:
+                what = "--retune" if retune is not None else f"the searches of {declared.name}"
+                raise InputError(f"--budget counts runs of designs, not those of {what}: leave it out")
             if only:
                 raise InputError("--budget chooses what is trained: leave out --only, or --budget")
             designs, seeds = designs or "all", seeds or str(MOST_SEEDS)
@@ -202,6 +207,9 @@ def command(
             plan = found
         if retune is not None:
             code = one(tuning_plan(plan, retune), report=False)
+            if dry_run or calibrated:
+                later = len(plan.variants) * len(plan.seeds)
+                console.print(f"then, at the rates that are chosen: {later} runs, less those that exist")
             if dry_run or calibrated or code != DONE:
                 return code
             plan = retuned_plan(plan, retune, place.runs)

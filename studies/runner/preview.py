@@ -56,6 +56,7 @@ def print_plan(
     """The variants of `plan` with what each changes and which runs exist; then what it will take, what is in the way,
     what it can show, and the profile's scalings."""
     profile = study.profile(plan.profile)
+    claimed = {name for claim in study.claims for name in claim.variants}
     runs, machine, workers = place.runs, place.machine, place.workers
     states = {task.digest: state_of(RunFolder(jobs_root(runs), task.digest)) for task in tasks}
     found = (
@@ -74,7 +75,8 @@ def print_plan(
             continue
         table.add_row(
             "\n".join([variant.name, *(f"= {alias}" for alias in variant.aliases)]),
-            ", ".join(f"{design} {place}" for design, place in variant.designs.items()) or "the claim",
+            ", ".join(f"{design} {place}" for design, place in variant.designs.items())
+            or ("the claim" if claimed & {variant.name, *variant.aliases} else ""),
             "\n".join([variant.title, *_edits(study, profile, plan, variant)]),
             _seeds_by_state(mine, said),
             _time(mine[0].expected_seconds),

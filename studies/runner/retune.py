@@ -49,7 +49,12 @@ def tried(config: AnyConfig, factor: tuple[float, float]) -> AnyConfig:
 
 
 def tuning_plan(plan: Plan, trials: int) -> Plan:
-    """Every variant with every pair of factors, one seed."""
+    """Every variant with every pair of factors, one seed.
+
+    Raises InputError where the study would judge by that seed, and for what has no rates of G and D.
+    """
+    if SEED in plan.seeds:
+        raise InputError(f"--seeds: {SEED} is the seed that --retune chooses by, choose another")
     pairs = factors(trials)
     variants = [
         PlannedVariant(

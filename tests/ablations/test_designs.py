@@ -285,7 +285,7 @@ def test_claims_whose_rule_does_not_fit_are_refused(fields: dict[str, Any], mess
 def test_a_declaration_changes_with_what_is_promised_and_not_with_wording() -> None:
     study = small_study(BATCH, EMA)
     declared = study.declaration("deck")
-    assert set(declared) == {"question", "base", "profile deck", "change batch", "change ema"}
+    assert set(declared) == {"question", "base", "designs", "profile deck", "change batch", "change ema"}
     reworded = small_study(change("batch", *BATCH.edits, reading="otherwise"), EMA)
     assert reworded.declaration("deck") == declared
     other = small_study(change("batch", Edit(path="batch_size", before=32, after=16)), EMA).declaration("deck")

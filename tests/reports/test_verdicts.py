@@ -253,3 +253,30 @@ def test_statuses_are_those_of_outcomes(tmp_path: Path) -> None:
     outcome = found.folder(str(found.jobs["run"].iloc[1])).outcome()
     assert isinstance(outcome, Outcome)
     assert [found.count(status) for status in ("finished", "diverged")] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("without", "with_it", "word"),
+    [
+        # One seed diverged in both arms, a tie: the others decide.
+        ([INF, *[10.0] * 9], [INF, *[8.0] * 9], "helps"),
+        # One diverged without the change, and all others are worse with it.
+        ([INF, *[10.0] * 14], [9.0, *[12.0] * 14], "hurts"),
+        ([INF, *[10.0] * 2], [9.0, 12.0, 8.0], "inconclusive"),
+    ],
+)
+def test_diverged_runs_take_their_place_in_the_order_of_pairs(
+    results: Results, without: list[float], with_it: list[float], word: str
+) -> None:
+    change, seeds = results.study.change("d1_g1"), tuple(range(len(without)))
+    jobs = results.jobs[results.jobs["seed"] == 0]
+    many = pd.concat([jobs.assign(seed=seed) for seed in seeds], ignore_index=True)
+    for variant in results.plan.variants:
+        many.loc[many["variant"] == variant.name, "value"] = with_it if change.name in variant.changes else without
+    plan = Plan(**{**dict(results.plan), "seeds": seeds})
+    assert judge_change(change, "ladder", dataclasses.replace(results, jobs=many, plan=plan)).word == word
+
+
+def test_data_is_known_by_the_name_of_its_folder_or_file(results: Results) -> None:
+    named = dataclasses.replace(results, plan=Plan(**{**dict(results.plan), "data_name": "lsun_conference-room.zip"}))
+    assert not any(part.startswith("dataset") for part in judge_claim(claim(named), named).differs)
