@@ -18,6 +18,9 @@ from studies.plan import Plan, PlannedVariant, jobs_root
 from studies.runner.tasks import final_value
 
 EFFECTS = (0.05, 0.10, 0.20)
+MOST_SEEDS = 1000
+"""As in `studies.power`, which loads scipy."""
+MOST_RECORDED = 10
 
 
 @dataclass(frozen=True)
@@ -28,14 +31,53 @@ class Spread:
     pairs: int
     comparisons: int
 
-    def as_record(self) -> dict[str, float | int]:
-        """As it is recorded beside reference times."""
-        return {"sd": round(self.log_sd, 4), "pairs": self.pairs, "comparisons": self.comparisons}
+    def as_record(self) -> dict[str, Any]:
+        """As it is recorded beside reference times, with what follows from it: looking at a plan then needs no scipy."""
+        rounded = Spread(round(self.log_sd, 4), self.pairs, self.comparisons)
+        return {
+            "sd": rounded.log_sd,
+            "pairs": self.pairs,
+            "comparisons": self.comparisons,
+            "seeds_needed": [rounded.seeds_needed(effect) for effect in EFFECTS],
+            "detectable": [rounded.detectable(seeds) for seeds in range(MOST_RECORDED + 1)],
+        }
+
+    def seeds_needed(self, effect: float) -> int | None:
+        """The fewest seeds that find a ratio of 1 + `effect`; None beyond `studies.power.MOST_SEEDS`."""
+        from studies.power import seeds_needed  # scipy takes a moment to load.
+
+        return seeds_needed(self.log_sd, 1 + effect)
+
+    def detectable(self, seeds: int) -> float | None:
+        """The smallest ratio that so many seeds find; None below two."""
+        from studies.power import detectable_ratio
+
+        found = detectable_ratio(self.log_sd, seeds)
+        return None if found is None else float(f"{found:.6g}")
+
+
+@dataclass(frozen=True)
+class RecordedSpread(Spread):
+    """A spread as `Spread.as_record` wrote it, with what follows from it."""
+
+    record: Mapping[str, Any]
 
     @classmethod
-    def of_record(cls, record: Mapping[str, Any]) -> Spread:
+    def of(cls, record: Mapping[str, Any]) -> RecordedSpread:
         """What `as_record` gave."""
-        return cls(float(record["sd"]), int(record["pairs"]), int(record["comparisons"]))
+        return cls(float(record["sd"]), int(record["pairs"]), int(record["comparisons"]), record)
+
+    def seeds_needed(self, effect: float) -> int | None:
+        """As recorded."""
+        found: int | None = self.record["seeds_needed"][EFFECTS.index(effect)]
+        return found
+
+    def detectable(self, seeds: int) -> float | None:
+        """As recorded, worked out for more seeds than were."""
+        if seeds > MOST_RECORDED:
+            return super().detectable(seeds)
+        found: float | None = self.record["detectable"][seeds]
+        return found
 
 
 def observed_spread(plan: Plan, runs: Path) -> Spread | None:
@@ -74,19 +116,17 @@ def _logs(variant: PlannedVariant, plan: Plan, runs: Path) -> dict[int, float]:
     return found
 
 
-def sentence(spread: Spread, seeds: int, *, recorded: bool) -> str:
+def sentence(spread: Spread, seeds: int) -> str:
     """The seeds that effects of 5, 10 and 20% need, and the effect that the planned seeds show."""
-    from studies.power import MOST_SEEDS, detectable_ratio, seeds_needed  # scipy takes a moment to load.
-
-    counts = [(effect, seeds_needed(spread.log_sd, 1 + effect)) for effect in EFFECTS]
+    counts = [(effect, spread.seeds_needed(effect)) for effect in EFFECTS]
     needs = ", ".join(f"{effect:.0%} needs {f'over {MOST_SEEDS:,}' if n is None else n} seeds" for effect, n in counts)
-    least = detectable_ratio(spread.log_sd, seeds)
+    least = spread.detectable(seeds)
     shows = (
         "one planned seed can show no effect"
         if least is None
         else f"with the planned {seeds} seeds the smallest detectable effect is ×{least:.3g}"
     )
-    whose = "recorded" if recorded else "observed"
+    whose = "recorded" if isinstance(spread, RecordedSpread) else "observed"
     return (
         f"at the {whose} spread (sd of a paired log-ratio {spread.log_sd:.3g}, from {spread.pairs} pairs of "
         f"{spread.comparisons} comparison{'s' * (spread.comparisons > 1)}) {needs}; {shows} (power 80%, paired t test "

@@ -20,7 +20,7 @@ from studies.runner import power
 from studies.runner.estimate import Prediction, predicted, recorded_times
 from studies.runner.obstacles import obstacle
 from studies.runner.place import Place
-from studies.runner.power import Spread, observed_spread
+from studies.runner.power import RecordedSpread, observed_spread
 from studies.runner.progress import span
 from studies.runner.tasks import State, Task, TimesFrom, state_of, to_train
 
@@ -167,9 +167,9 @@ def _power(plan: Plan, runs: Path) -> str:
     """The seeds that effects need, by what the setting's runs have shown, else by what was recorded with the code."""
     spread = observed_spread(_recorded(plan, runs), runs)
     if spread is not None:
-        return power.sentence(spread, len(plan.seeds), recorded=False)
+        return power.sentence(spread, len(plan.seeds))
     if "log_sd" in (recorded := recorded_times(plan)):
-        return power.sentence(Spread.of_record(recorded["log_sd"]), len(plan.seeds), recorded=True)
+        return power.sentence(RecordedSpread.of(recorded["log_sd"]), len(plan.seeds))
     return "seeds needed to detect 5, 10 or 20%: unknown until the study has run"
 
 

@@ -261,7 +261,7 @@ def test_statuses_are_those_of_outcomes(tmp_path: Path) -> None:
         # One seed diverged in both arms, a tie: the others decide.
         ([INF, *[10.0] * 9], [INF, *[8.0] * 9], "helps"),
         # One diverged without the change, and all others are worse with it.
-        ([INF, *[10.0] * 24], [9.0, *[12.0] * 24], "hurts"),
+        ([INF, *[10.0] * 18], [9.0, *[12.0] * 18], "hurts"),
         ([INF, *[10.0] * 2], [9.0, 12.0, 8.0], "inconclusive"),
     ],
 )

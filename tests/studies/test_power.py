@@ -12,7 +12,7 @@ import pytest
 from core.folder import Outcome, RunFolder
 from studies import catalogue
 from studies.plan import Plan, jobs_root, make_plan
-from studies.runner.power import Spread, observed_spread, sentence
+from studies.runner.power import EFFECTS, RecordedSpread, Spread, observed_spread, sentence
 
 STUDY = catalogue.study("changes_overview")
 PLAN = make_plan(STUDY, STUDY.profile("cpu"), designs=["ladder"], seeds=[0, 1, 2])
@@ -45,14 +45,19 @@ def test_the_spread_is_pooled_over_the_comparisons_with_the_first_variant(tmp_pa
 
 def test_a_spread_survives_its_record() -> None:
     spread = Spread(0.2134, 30, 10)
-    assert Spread.of_record(json.loads(json.dumps(spread.as_record()))) == spread
+    back = RecordedSpread.of(json.loads(json.dumps(spread.as_record())))
+    assert (back.log_sd, back.pairs, back.comparisons) == (0.2134, 30, 10)
+    for effect in EFFECTS:
+        assert back.seeds_needed(effect) == spread.seeds_needed(effect)
+    for seeds in (0, 1, 2, 3, 10, 40):
+        assert back.detectable(seeds) == spread.detectable(seeds)
 
 
 def test_the_sentence_names_its_protocol() -> None:
-    said = sentence(Spread(0.21, 30, 10), 3, recorded=False)
+    said = sentence(Spread(0.21, 30, 10), 3)
     assert "observed spread (sd of a paired log-ratio 0.21, from 30 pairs of 10 comparisons)" in said
     assert "5% needs 148 seeds, 10% needs 41 seeds, 20% needs 13 seeds" in said
     assert "with the planned 3 seeds the smallest detectable effect is ×1.98" in said
     assert "power 80%, paired t test at level 0.05" in said
-    assert "recorded spread" in sentence(Spread(0.21, 30, 10), 3, recorded=True)
-    assert "one planned seed can show no effect" in sentence(Spread(0.21, 30, 10), 1, recorded=False)
+    assert "recorded spread" in sentence(RecordedSpread.of(Spread(0.21, 30, 10).as_record()), 3)
+    assert "one planned seed can show no effect" in sentence(Spread(0.21, 30, 10), 1)
