@@ -32,7 +32,7 @@ class Spread:
     comparisons: int
 
     def as_record(self) -> dict[str, Any]:
-        """As it is recorded beside reference times, with what follows from it: looking at a plan then needs no scipy."""
+        """As it is recorded beside reference times, with what follows from it, so that dry runs need no scipy."""
         rounded = Spread(round(self.log_sd, 4), self.pairs, self.comparisons)
         return {
             "sd": rounded.log_sd,
