@@ -11,8 +11,13 @@ from ablations.schema import DesignName
 from reports.results import Results
 
 
-def train_command(results: Results, designs: Sequence[DesignName] = (), only: Sequence[str] = ()) -> str:
-    """Trains these designs (or variants) of the report's study in the report's setting."""
+def train_command(
+    results: Results, designs: Sequence[DesignName] = (), only: Sequence[str] = (), *, as_published: bool = False
+) -> str:
+    """Trains these designs (or variants) of the report's study in the report's setting.
+
+    `as_published` leaves out that learning rates were tuned again.
+    """
     plan = results.plan
     words = ["python", "-m", "studies.run", plan.study, "--profile", plan.profile]
     if designs:
@@ -21,6 +26,8 @@ def train_command(results: Results, designs: Sequence[DesignName] = (), only: Se
         words += ["--only", ",".join(only)]
     # A comma after a single seed says that it is one, not a number of seeds.
     words += ["--seeds", ",".join(str(seed) for seed in plan.seeds) + ("," if len(plan.seeds) == 1 else "")]
+    if plan.retuned is not None and not as_published:
+        words += ["--retune", str(plan.retuned.trials)]
     if plan.variants and plan.variants[0].config.data.kind == "images":
         words += ["--data", f"<{plan.data_name}>"]
     words += [

@@ -373,6 +373,12 @@ def power(report: Report) -> list[Block]:
 def retuned(report: Report) -> list[Block]:
     """Every change as published beside the same at re-tuned learning rates, where both have been run."""
     pair = published_and_retuned(report.results)
+    if pair is None and report.results.plan.retuned is not None:
+        return [
+            Heading("As published beside re-tuned", 2),
+            Paragraph("The study as published has not been run. To run it:"),
+            Listing(train_command(report.results, planned_designs(report.results), as_published=True)),
+        ]
     if pair is None:
         return []
     published, tuned = pair
