@@ -405,18 +405,17 @@ def landscape(report: Report, sweeps: Sequence[Sweep]) -> Block:
         common = sweep.common_iteration or sweep.iterations
         paths = list(sweep.ranges)
         pairs = [(x, y) for x, y in zip(paths[::2], paths[1::2], strict=False)] or [(paths[0], paths[0])]
-        if len(pairs) == 1:
-            panels += [(sweep, pairs[0], moment) for moment in dict.fromkeys((common, sweep.iterations))]
-        else:
-            panels += [(sweep, pair, sweep.iterations) for pair in pairs]
+        # At the common iteration no trial is missing: of the two rates it shows all that were tried.
+        first = [(sweep, pairs[0], moment) for moment in dict.fromkeys((common, sweep.iterations))]
+        panels += [*first, *((sweep, pair, sweep.iterations) for pair in pairs[1:])]
     values = [value for sweep, _, moment in panels for trial in sweep.trials if (value := trial.at(moment)) is not None]
     least = min(values, default=0.1)
     norm = LogNorm(least, min(max(values, default=1.0), 8 * least) * 1.001)
     rows = -(-len(panels) // 2)
-    canvas = Canvas(figsize=(figures.WIDTH, 2.7 * rows + 0.3), layout="constrained")
+    canvas = Canvas(figsize=(figures.WIDTH, min(2.7 * rows + 0.3, sections.PAGE_INCHES - 0.4)), layout="constrained")
     axes = np.atleast_1d(canvas.subplots(rows, 2)).ravel()
     for ax, (sweep, pair, moment) in zip(axes, panels, strict=False):
-        trials_panel(ax, sweep, pair, moment, norm, contours=len(sweep.ranges) == 2)
+        trials_panel(ax, sweep, pair, moment, norm, contours=pair == panels[0][1])
     for ax in axes[len(panels) :]:
         ax.set_visible(False)
     bar = canvas.colorbar(ScalarMappable(norm, COLOURS), ax=list(axes), shrink=0.6, extend="max")
@@ -429,9 +428,9 @@ def landscape(report: Report, sweeps: Sequence[Sweep]) -> Block:
         canvas,
         "sweep.svg",
         f"Trials of the searches by pairs of parameters, {metric_letters(results)} by colour at the iteration above "
-        "each panel (dark is better; the scale ends at eight times the least). Lines: contours between trials, linear "
-        "on log scales, only where a search has two parameters, for elsewhere the others vary as well. Hollow marks "
-        "were not measured there.",
+        "each panel (dark is better; the scale ends at eight times the least). Lines: contours between the trials of "
+        "the two rates, linear on log scales; what else a search varies goes through them as noise. Hollow marks were "
+        "not measured there.",
         "Scatter of the trials of each search over its parameters, coloured by the metric.",
     )
 
@@ -473,6 +472,7 @@ def trials_panel(ax: Axes, sweep: Sweep, pair: tuple[str, str], moment: int, nor
             ax.set_xlim(low, high)
         else:
             ax.set_ylim(low, high)
+    ax.tick_params(axis="both", labelsize=5.5)
     ax.set_xlabel(HEADS.get(x_path, x_path))
     ax.set_ylabel(HEADS.get(y_path, y_path))
     ax.set_title(f"{sweep.search.title}, iteration {moment:,}")
