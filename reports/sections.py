@@ -277,7 +277,7 @@ def which_changes(report: Report) -> list[Block]:
         told.append(f"{unresolved} of {counted(len(tested), 'tested change')} inconclusive.")
         alone = [f"{e.change.title} ({e.why})" for e in effects if e.word == "inconclusive" and e.why.endswith(ALONE)]
         if alone:
-            told.append(f" Significant, but not among {len(tested)} comparisons: {'; '.join(alone)}.")
+            told.append(f" Significant, but not among {len(effects)} comparisons: {'; '.join(alone)}.")
         if same := [e.change.title for e in effects if e.before and e.why.startswith("both arms")]:
             told.append(f" Change nothing at this scale: {'; '.join(same)}.")
         if left := len(effects) - len(tested):

@@ -301,9 +301,12 @@ def estimated(design: DesignName, results: Results) -> list[ChangeEffect]:
 
 
 def judged(effects: Sequence[ChangeEffect]) -> list[ChangeEffect]:
-    """The effects of one design with their verdicts: one family, corrected together."""
-    corrected = stats.holm([effect.p for effect in effects])
-    return [verdict_on(replace(e, p_holm=p)) for e, p in zip(effects, corrected, strict=True)]
+    """The effects of one design with their verdicts: one family, corrected together.
+
+    What was not run counts as if nothing had been found: else a pair would be judged by what else happens to be there.
+    """
+    corrected = stats.holm([1.0 if effect.p is None else effect.p for effect in effects])
+    return [verdict_on(replace(e, p_holm=None if e.p is None else p)) for e, p in zip(effects, corrected, strict=True)]
 
 
 def verdict_on(found: ChangeEffect) -> ChangeEffect:

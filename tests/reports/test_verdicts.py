@@ -280,3 +280,13 @@ def test_diverged_runs_take_their_place_in_the_order_of_pairs(
 def test_data_is_known_by_the_name_of_its_folder_or_file(results: Results) -> None:
     named = dataclasses.replace(results, plan=Plan(**{**dict(results.plan), "data_name": "lsun_conference-room.zip"}))
     assert not any(part.startswith("dataset") for part in judge_claim(claim(named), named).differs)
+
+
+def test_a_pair_is_judged_alike_whatever_else_was_run(ladder_runs: Path) -> None:
+    ladder = load("changes_overview", ladder_runs)
+    few = with_values(ladder, {"baseline": [20, 21, 22], "baseline+fourier_inr": [15, 17, 15.5]})
+    rung, alone = (judge_change(few.study.change("fourier_inr"), d, few) for d in ("ladder", "add_one_in"))  # type: ignore[arg-type]
+    assert (rung.before, rung.after) == (alone.before, alone.after) == ("baseline", "baseline+fourier_inr")
+    assert rung.p == alone.p
+    assert alone.p_holm == pytest.approx(10 * alone.p)  # type: ignore[operator]
+    assert alone.word == "inconclusive"
