@@ -447,6 +447,11 @@ def _metrics(event: dict[str, Any], started: int, make: type[Metric]) -> list[Me
             }
         case "fitted":
             values = {"loss/fit": event["loss"]}
+        case "evaluated" if "/resample_" in event["metric"]:
+            # The same metric on other latents: the report tells scatter from it, a page of charts would lead with it.
+            return []
+        case "evaluated" if "/" in event["metric"]:
+            values = {event["metric"]: event["value"]}
         case "evaluated":
             values = {event["metric"]: event["value"], "images": event["images"], "seconds": event["seconds"]}
         case _:

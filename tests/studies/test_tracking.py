@@ -18,7 +18,7 @@ from core.folder import Outcome, RunFolder
 from studies import catalogue, sync
 from studies.plan import Plan, jobs_root, record_plan
 from studies.runner.tasks import Task, tasks_of
-from studies.runner.tracking import MlflowView, tracking_uri
+from studies.runner.tracking import MlflowView, _metrics, tracking_uri
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Those of SQLAlchemy are between it and mlflow.
 
@@ -205,3 +205,14 @@ def test_the_view_is_where_the_environment_says(monkeypatch: pytest.MonkeyPatch)
 def _no_server_of_the_user(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setitem(os.environ, "MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     return
+
+
+def test_further_measures_are_shown_once_and_resamples_are_not() -> None:
+    at = {"kind": "evaluated", "iteration": 4, "images": 16, "seconds": 0.5, "value": 2.0, "evaluation_seconds": 0.1}
+
+    def keys(metric: str) -> list[str]:
+        return [key for key, *_ in _metrics({**at, "metric": metric}, 0, lambda *row: row)]  # type: ignore[arg-type,misc]
+
+    assert keys("fd_rooms") == ["fd_rooms", "images", "seconds"]
+    assert keys("upsampled/own") == ["upsampled/own"]
+    assert keys("fd_rooms/resample_1") == []
