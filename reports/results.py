@@ -135,9 +135,14 @@ class Results:
         """The last iteration of the plan's variants: one number unless the study varies it."""
         return tuple(sorted({variant.config.iterations for variant in self.plan.variants}))
 
+    @cached_property
+    def declaration(self) -> dict[str, str]:
+        """What the study declares now in this profile (`ablations.schema.Study.declaration`)."""
+        return self.study.declaration(self.profile.name)
+
     def exploratory(self, name: str) -> str | None:
         """Why a part of the declaration, as in "claim overall", was not planned before the first run; None: it was."""
-        registered, now = self.plan.registered, self.study.declaration(self.profile.name)
+        registered, now = self.plan.registered, self.declaration
         if not registered:
             return "the plan does not say what was declared before the first run"
         for part in (name, "question", "base", f"profile {self.profile.name}"):

@@ -696,7 +696,7 @@ def marked(text: str) -> Text:
 def registration(report: Report) -> list[Block]:
     """Whether question, scale, changes and claims were declared before the first run."""
     results = report.results
-    now = results.study.declaration(results.profile.name)
+    now = results.declaration
     late = {reason for name in now if (reason := results.exploratory(name)) is not None}
     late |= {f"{name} was taken out after the first run" for name in results.plan.registered if name not in now}
     ours = [change.title for change in results.study.changes if change.source is None]

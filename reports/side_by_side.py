@@ -12,6 +12,7 @@ from reports import figures, stats
 from reports.compare import BASELINE, Comparison
 from reports.numbers import counted, factor, fixed, listed, mean_sd, times
 from reports.page import Block, Bullets, Code, Column, Document, Figure, Heading, Note, Paragraph, Strong, Table, Text
+from reports.verdicts import side_of_one
 
 FIGURE = "figures/effects.svg"
 
@@ -223,17 +224,10 @@ def effects(comparison: Comparison, folder: Path) -> list[Block]:
 def agreement(one: stats.Effect, other: stats.Effect) -> str:
     """Whether both resolve a direction, and the same one."""
     directions = [side_of_one(effect) for effect in (one, other)]
-    lacking = [letter for letter, direction in zip("AB", directions, strict=True) if direction is None]
+    lacking = [letter for letter, direction in zip("AB", directions, strict=True) if direction == "unresolved"]
     if lacking:
         return "not resolved in " + ("both" if len(lacking) == 2 else lacking[0])
     return "same direction" if directions[0] == directions[1] else "opposite directions"
-
-
-def side_of_one(effect: stats.Effect) -> bool | None:
-    """Whether the interval lies above 1; None where it holds 1 or is not there."""
-    if effect.low is None or effect.high is None or effect.low <= 1 <= effect.high:
-        return None
-    return effect.low > 1
 
 
 def scatter(ax: Axes, effects: list[tuple[str, stats.Effect, stats.Effect]]) -> Axes:

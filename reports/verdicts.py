@@ -58,12 +58,12 @@ class ClaimVerdict:
         return "not comparable" if self.differs else "comparable"
 
 
-def compare(results: Results, before: str, after: str, level: float = 0.95) -> stats.Effect | None:
+def compare(results: Results, before: str, after: str) -> stats.Effect | None:
     """The paired effect at the last iteration between two variants by name; None where the plan lacks one."""
     one, other = results.variant(before), results.variant(after)
     if one is None or other is None:
         return None
-    return stats.paired_effect(results.last(one), results.last(other), level)
+    return stats.paired_effect(results.last(one), results.last(other))
 
 
 def diverged_words(effect: stats.Effect) -> str:

@@ -172,33 +172,36 @@ def command(
         if searches or trials is not None:
             check_searches(declared, plan, launcher_name, trials)
 
-        def timed(plan: Plan) -> list[Task]:
+        def estimated(plan: Plan) -> list[Task]:
             return with_estimates(tasks_of(plan), plan, place.runs, machine=place.machine, workers=place.workers)
+
+        def timed(plan: Plan) -> list[Task]:
+            """The plan's tasks with their times, measured first where that was asked for."""
+            if calibrated:
+                calibrate_plan(plan, estimated(plan), place, console, retry_failed=retry_failed)
+            return estimated(plan)
 
         def one(plan: Plan, *, report: bool) -> int:
             """Trains, or only shows, one plan."""
             tasks = timed(plan)
             if not dry_run and not calibrated:
                 return run_plan(declared, plan, tasks, place, console, retry_failed=retry_failed, report=report)
-            if calibrated:
-                calibrate_plan(plan, tasks, place, console, retry_failed=retry_failed)
-                tasks = timed(plan)
             print_plan(declared, plan, tasks, place=place, retry_failed=retry_failed, console=console)
             return DONE
 
         if budget_seconds is not None:
-            tasks = timed(plan)
-            if calibrated:
-                calibrate_plan(plan, tasks, place, console, retry_failed=retry_failed)
-                tasks = timed(plan)
-            cost = costing(tasks, place.runs, machine=place.machine, workers=place.workers, retry_failed=retry_failed)
+            cost = costing(
+                timed(plan), place.runs, machine=place.machine, workers=place.workers, retry_failed=retry_failed
+            )
             choice = fitting(declared, plan, _designs(designs, declared), budget_seconds, cost)
             for line in choice.lines:
                 console.print(line, markup=False, highlight=False, soft_wrap=True)
             plan = choice.plan
         if searches and (dry_run or calibrated):
             one(plan, report=False)
-            print_searches(declared, plan, timed(plan)[0].expected_seconds, place=place, trials=trials, console=console)
+            print_searches(
+                declared, plan, estimated(plan)[0].expected_seconds, place=place, trials=trials, console=console
+            )
             return DONE
         if searches:
             found = with_choices(declared, plan, place, console, trials)
