@@ -52,12 +52,17 @@ class Rooms(Node):
 
 
 class Images(Node):
-    """Real images, centre-cropped to a square and resized with a box filter. Identified by content, never by path."""
+    """Real images, centre-cropped to a square and resized. Identified by content, never by path.
+
+    `resampling` is the filter that makes images smaller, "box" (means over areas) or "lanczos" (sharper, what the
+    StyleGAN tools take); it moves an FID by as much as some changes do. Images are made larger by Lanczos.
+    """
 
     kind: Literal["images"] = "images"
     resolution: PositiveInt = 64
     count: PositiveInt
     fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
+    resampling: Literal["box", "lanczos"] = "box"
 
 
 Data = Annotated[Rooms | Images, Field(discriminator="kind")]
@@ -364,10 +369,15 @@ class RoomsFrechet(Node):
 
 
 class CleanFid(Node):
-    """Inception FID by clean-fid. Mode "legacy_pytorch" with 8,192 images is nearest to the deck's protocol."""
+    """Inception FID by clean-fid. The defaults are nearest to the deck's protocol (public code): 8,192 generated and
+    8,192 real images, resized bilinearly by torch.
+
+    `real` images are spread evenly over the real set in its order; a smaller set, or None, is taken whole.
+    """
 
     kind: Literal["clean_fid"] = "clean_fid"
     samples: PositiveInt = 8192
+    real: PositiveInt | None = 8192
     mode: Literal["clean", "legacy_tensorflow", "legacy_pytorch"] = "legacy_pytorch"
 
 
@@ -407,16 +417,35 @@ class Interpolation(Node):
         return self
 
 
+class Quality(Node):
+    """More measures of the metric's own features and images: what one distance does not tell apart.
+
+    Kernel distance (KID, Binkowski et al. 2018): the unbiased estimate, a mean over `kernel_subsets` draws of
+    `kernel_subset` images from either side. Precision and recall (Kynkaanniemi et al. 2019), density and coverage
+    (Naeem et al. 2020): of `neighbours` nearest neighbours among at most `samples` images of either side. The metric
+    without the bias of few samples (Chong and Forsyth 2020): a line in 1/N through the metric at `points` numbers of
+    images N from `smallest` on, read at 0.
+    """
+
+    samples: PositiveInt = 10_000
+    neighbours: PositiveInt = 5
+    kernel_subsets: PositiveInt = 100
+    kernel_subset: int = Field(default=1_000, ge=2)
+    points: int = Field(default=15, ge=3)
+    smallest: int = Field(default=5_000, ge=2)
+
+
 class Evaluation(Node):
     """Every `every` iterations and at the last: `metric` on fixed latents, of the EMA generator if there is one.
 
-    At the last iteration also: the metric on `resamples` further sets of latents, which tells how much of a difference
-    is the draw of the evaluated images; `upsampling`; `interpolation`.
+    At the last iteration also: `quality`, of the same images; the metric on `resamples` further sets of latents, which
+    tells how much of a difference is the draw of the evaluated images; `upsampling`; `interpolation`.
     """
 
     metric: GanMetric = CleanFid()
     every: PositiveInt = 2000
     latents_seed: int = 8192
+    quality: Quality | None = None
     resamples: NonNegativeInt = 0
     upsampling: Upsampling | None = None
     interpolation: Interpolation | None = None
@@ -438,11 +467,13 @@ class Config(Node):
     """One INR-GAN and how it is trained and measured.
 
     An iteration is one update of D; G is updated at every `d_per_g`-th iteration (a reading: the author's later code
-    counts so). `images` shown after t iterations are t * batch_size.
+    counts so). `images` shown after t iterations are t * batch_size. With `flip` half of the real images that D sees are
+    mirrored left to right; generated images and the metric's real set are not.
     """
 
     task: Literal["gan"] = "gan"
     data: Data = Rooms()
+    flip: bool = False
     inr: Inr = Inr()
     hypernetwork: Hypernetwork = Hypernetwork()
     discriminator: Discriminator = ResNetDiscriminator()
