@@ -467,8 +467,8 @@ class Config(Node):
     """One INR-GAN and how it is trained and measured.
 
     An iteration is one update of D; G is updated at every `d_per_g`-th iteration (a reading: the author's later code
-    counts so). `images` shown after t iterations are t * batch_size. With `flip` half of the real images that D sees are
-    mirrored left to right; generated images and the metric's real set are not.
+    counts so). `images` shown after t iterations are t * batch_size. With `flip` half of the real images that D sees
+    are mirrored left to right; generated images and the metric's real set are not.
     """
 
     task: Literal["gan"] = "gan"

@@ -2,6 +2,7 @@
 
 job.json             the identity: config, seed, schema version (its digest names the folder)
 protocol.json        what the metric's numbers mean: extractor, samples, real set, latents, EMA, quantisation
+data.json            of a prepared image set: source, filter, count, what was skipped
 provenance.json      git commit, versions, device, threads of the process that ended the job
 events.jsonl         one event a line, in order (`core.events`)
 samples/000500.png   images of the fixed latents
@@ -76,7 +77,7 @@ class RunFolder:
         return [event_adapter.validate_json(line) for line in lines]
 
     def read(self, name: str) -> dict[str, Any]:
-        """`protocol.json` or `provenance.json` as plain data, empty where it is absent."""
+        """`protocol.json`, `data.json` or `provenance.json` as plain data, empty where it is absent."""
         file = self.path / name
         return json.loads(file.read_text()) if file.exists() else {}
 

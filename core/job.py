@@ -24,6 +24,7 @@ from torch import Tensor
 
 from core import config as cfg
 from core.data.load import ImageSet, load, load_real
+from core.data.prepared import is_prepared, read_index
 from core.errors import InputError
 from core.events import Checkpointed, Diverged, Event, Finished, Pictured, Sampled
 from core.folder import Outcome, RunFolder, Status, write_whole
@@ -85,6 +86,8 @@ def run_job(
         started = time.perf_counter()
         folder.write("job.json", job.model_dump_json(indent=1) + "\n")
         folder.write("protocol.json", json.dumps(protocol(job.config), indent=1) + "\n")
+        if (described := _described(job.config.data, data_path)) is not None:
+            folder.write("data.json", json.dumps(described, indent=1) + "\n")
         folder.write("provenance.json", json.dumps(provenance(device, threads), indent=1) + "\n")
         real_grid = folder.samples / "real.png"
         if not real_grid.exists():
@@ -265,6 +268,14 @@ def read_checkpoint(folder: RunFolder) -> dict[str, Any] | None:
 def _images(data: cfg.Data, path: Path | None, cache: Path) -> ImageSet:
     """Loaded once per process, not once per job."""
     return load(data, path=path, cache=cache)
+
+
+def _described(data: cfg.Data, path: Path | None) -> dict[str, Any] | None:
+    """What a prepared set says of its images, None for other data: an image set has no more to say than its config."""
+    if not isinstance(data, cfg.Images) or path is None or not is_prepared(path):
+        return None
+    index = read_index(path)
+    return {"words": index.words, **index.model_dump(mode="json", exclude={"pixels", "stamps"})}
 
 
 @lru_cache(maxsize=4)

@@ -27,6 +27,7 @@ from core.build import (
     build_loss,
     build_optimizer,
 )
+from core.data.feed import feed
 from core.diagnose import at_start, macs
 from core.errors import InputError
 from core.events import Built, Checkpointed, Diverged, Evaluated, Event, Finished, Losses, Pictured, Sampled
@@ -35,7 +36,7 @@ from core.metrics.generated import generated
 from core.models.ema import ExponentialAverage
 from core.models.generator import Generator
 from core.pixels import PICTURES, to_unit_range
-from core.streams import Shuffled, initialising, stream
+from core.streams import initialising, stream
 
 
 class Measure(Protocol):
@@ -88,7 +89,7 @@ class _Networks:
         adams, d_rate = config.optimizers, config.optimizers.learning_rates.discriminator
         self.g_optimizer = build_generator_optimizer(adams, self.generator)
         self.d_optimizer = build_optimizer(adams.discriminator, d_rate, self.discriminator)
-        self.real = Shuffled(images, stream(seed, "order", device))
+        self.real = feed(images, seed, config.batch_size, flip=config.flip, device=device)
         self.latents = stream(seed, "latents", device)
         self.mixtures = stream(seed, "mixtures", device)
 
@@ -134,7 +135,6 @@ def train(
     on the same machine with the same number of threads. `checkpoint_due` is asked after every iteration.
     """
     config, device = _gan(job), torch.device(device)
-    images = images.to(device)
     nets = _Networks(job, images, device)
     g_params = list(nets.generator.parameters())
     d_loss_of, g_loss_of = build_loss(config.loss)
@@ -165,7 +165,7 @@ def train(
 
         # One update of D. Where G's follows, it reuses these fakes: one pass through G less.
         updates_g = iteration % config.d_per_g == 0
-        real = to_unit_range(nets.real.take(config.batch_size)).contiguous(memory_format=torch.channels_last)
+        real = to_unit_range(nets.real.take()).contiguous(memory_format=torch.channels_last)
         with torch.set_grad_enabled(updates_g):
             generated_images = nets.generator(_latents(config, nets.latents))
         fake = generated_images.detach()

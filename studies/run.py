@@ -69,7 +69,12 @@ Examples
     multiple=True,
     help="Only this variant of any design (a comma list, or given repeatedly).",
 )
-@click.option("--data", "data_path", type=click.Path(path_type=Path), help="Real images: a folder or a zip.")
+@click.option(
+    "--data",
+    "data_path",
+    type=click.Path(path_type=Path),
+    help="Real images: a set that `python -m core.data prepare` made, or a folder, a zip or an LMDB.",
+)
 @click.option("--jobs", "-j", type=click.IntRange(min=1), help="Workers at a time; default one per core, or per GPU.")
 @click.option("--launcher", "launcher_name", default="local", show_default=True, help=f"{' or '.join(LAUNCHERS)}.")
 @click.option(
@@ -258,7 +263,7 @@ def _plan(
         seeds=_seeds(seeds, profile.seeds),
         overrides=parsed,
         data=_images(study, profile, parsed, data_path) if data_path else None,
-        data_name=data_path.resolve().name if data_path else None,
+        data_name=_data_name(data_path) if data_path else None,
     )
     return _restricted(study, plan, wanted)
 
@@ -309,12 +314,16 @@ def _images(study: Study, profile: Profile, overrides: dict[str, Any], path: Pat
     """The images at `path`, at the resolution that the profile and the overrides give."""
     if not path.exists():
         raise InputError(f"--data {path}: there is no such file or folder")
-    from core.data.images import fingerprint
+    from core.data.prepare import described
 
-    sha256, count = fingerprint(path)
     own = {"data.resolution": overrides["data.resolution"]} if "data.resolution" in overrides else {}
-    resolution = overridden(profile.scaled(study.base), own).data.resolution
-    return Images(resolution=resolution, count=count, fingerprint=sha256)
+    return described(path, overridden(profile.scaled(study.base), own).data.resolution)
+
+
+def _data_name(path: Path) -> str:
+    from core.data.prepare import named
+
+    return named(path)
 
 
 def _restricted(study: Study, plan: Plan, only: Sequence[str]) -> Plan:

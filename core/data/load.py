@@ -28,7 +28,7 @@ def load(
 ) -> ImageSet:
     """The images that `data` describes, as `core.data.prepare.prepare` finds or makes them; raises what it raises."""
     train, real = prepare(data, path=path, cache=cache, progress=progress, workers=workers)
-    # torch has no read-only tensors; the arrays are this process's own copies.
+    # torch has no read-only tensors: the arrays are this process's own, or mapped so that a write would not reach them.
     return ImageSet(train=torch.from_numpy(train), real=torch.from_numpy(real))
 
 

@@ -20,10 +20,31 @@ from numpy.typing import NDArray
 
 from core.config import Data, Images, Rooms
 from core.data import rooms
-from core.data.images import DECODER, decode, fingerprint
+from core.data.images import DECODER
+from core.data.making import make, stamps
+from core.data.prepared import Index, is_prepared, read_index, read_pixels
+from core.data.sources import fingerprint
 from core.errors import InputError
 
 Progress = Callable[[int, int], None]
+
+
+def described(path: Path, resolution: int) -> Images:
+    """The config of the images at `path`, a prepared set or what one can be made of.
+
+    Raises `InputError` where there are none, or none of that resolution in a prepared set.
+    """
+    if not is_prepared(path):
+        sha256, count = fingerprint(path)
+        return Images(resolution=resolution, count=count, fingerprint=sha256)
+    index = read_index(path)
+    index.at(path, resolution)
+    return Images(resolution=resolution, count=index.count, fingerprint=index.fingerprint, resampling=index.resampling)
+
+
+def named(path: Path) -> str:
+    """What people call the images at `path`: the name that a prepared set was given, else the file's or folder's."""
+    return read_index(path).name if is_prepared(path) else path.resolve().name
 
 
 def prepare(
@@ -31,8 +52,9 @@ def prepare(
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """What D is shown and the metric's real set, both [N, 3, R, R]: from `cache` where they are there whole, else made.
 
-    `path` is the folder or zip of `Images`, whose content must be the one `data.fingerprint` names; `Rooms` need none.
-    `workers` threads render or decode; the bytes do not depend on it. Raises `InputError` for anything wrong with the
+    `path` is what holds the `Images`, a prepared set or a folder, zip or LMDB, whose content must be the one that
+    `data.fingerprint` names; `Rooms` need none. Images are memory-mapped. `workers` render or decode at once; the bytes
+    do not depend on it. Raises `InputError` for anything wrong with the
     images or a cache folder that cannot be written.
     """
     match data:
@@ -41,7 +63,10 @@ def prepare(
             arrays = _rendered(data, data.resolution, sets, cache, progress, workers)
             return arrays["train"], arrays["held_out"]
         case Images():
-            images = _decoded(data, data.resolution, path, cache, progress, workers, enlarge=True)
+            folder, index = prepared_set(
+                data, data.resolution, path=path, cache=cache, progress=progress, workers=workers
+            )
+            images = read_pixels(folder, index, data.resolution)
             return images, images
         case _:
             assert_never(data)
@@ -66,7 +91,15 @@ def prepare_real(
             sets = {"held_out": rooms.held_out_indices(data.held_out)}
             return _rendered(data, resolution, sets, cache, progress, workers)["held_out"]
         case Images():
-            return _decoded(data, resolution, path, cache, progress, workers, enlarge=False)
+            folder, index = prepared_set(data, resolution, path=path, cache=cache, progress=progress, workers=workers)
+            images = read_pixels(folder, index, resolution)
+            if (small := index.pixels[str(resolution)].enlarged).count:
+                raise InputError(
+                    f"{path}: {small.count} images are smaller than {resolution} x {resolution}, {small.first} "
+                    f"({small.width} x {small.height}) first, and real images of that size are asked for: give larger "
+                    "images, or lower the factor of the upsampling"
+                )
+            return images
         case _:
             assert_never(data)
 
@@ -102,46 +135,62 @@ def _rendered(
         return _cached(cache, key | {name: len(indices) for name, indices in sets.items()}, make)
 
 
-def _decoded(
-    data: Images,
-    resolution: int,
-    path: Path | None,
-    cache: Path,
-    progress: Progress | None,
-    workers: int,
-    *,
-    enlarge: bool,
-) -> NDArray[np.uint8]:
-    source = _checked(data, path)
-
-    def make() -> Iterator[tuple[str, NDArray[np.uint8]]]:
-        yield "images", decode(source, resolution, enlarge=enlarge, workers=workers, progress=progress)
-
-    key: dict[str, str | int] = {
-        "kind": data.kind,
-        "fingerprint": data.fingerprint,
-        "decoder": DECODER,
-        "resolution": resolution,
-    }
-    # Of images that need no enlarging both are the same; that nothing was enlarged is what the entry vouches for.
-    with _writable(cache):
-        return _cached(cache, key if enlarge else key | {"smallest": resolution}, make)["images"]
-
-
 def _shifted(progress: Progress, before: int, total: int) -> Progress:
     return lambda done, _: progress(before + done, total)
 
 
-def _checked(data: Images, path: Path | None) -> Path:
+def prepared_set(
+    data: Images,
+    resolution: int,
+    *,
+    path: Path | None = None,
+    cache: Path,
+    progress: Progress | None = None,
+    workers: int = 1,
+) -> tuple[Path, Index]:
+    """The prepared set that has `data` at `resolution`: the one at `path`, or one made in `cache` of what is there."""
     if path is None:
-        raise InputError(f"images {data.fingerprint[:12]} need a path: give the folder or zip that holds them")
-    found, count = fingerprint(path)
+        raise InputError(f"images {data.fingerprint[:12]} need a path: give the folder, zip or LMDB that holds them")
+    if is_prepared(path):
+        index = read_index(path)
+        _same(data, index.fingerprint, index.count, path)
+        if index.resampling != data.resampling:
+            raise InputError(
+                f"{path} is prepared with the {index.resampling} filter, the config names {data.resampling}: give a "
+                "set that is prepared so, or leave data.resampling to the set"
+            )
+        return path, index
+    made_of = f"{data.fingerprint} {data.resampling} {DECODER} {resolution}"
+    folder = cache / "images" / f"images-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}"
+    with _writable(cache):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_name(f"{folder.name}.lock")):
+            found = _whole(folder, resolution)
+            # Reading all of a large source takes minutes: what was not touched since need not be read again.
+            if found is None or found.stamps != stamps(path):
+                _same(data, *fingerprint(path), path)
+            return folder, found or make(
+                path, folder, [resolution], resampling=data.resampling, workers=workers, progress=progress
+            )
+
+
+def _whole(folder: Path, resolution: int) -> Index | None:
+    """What is in a folder of the cache; one that is damaged is removed."""
+    try:
+        index = read_index(folder)
+        read_pixels(folder, index, resolution)
+        return index
+    except InputError:
+        shutil.rmtree(folder, ignore_errors=True)
+        return None
+
+
+def _same(data: Images, found: str, count: int, path: Path) -> None:
     if found != data.fingerprint or count != data.count:
         raise InputError(
             f"{path} holds {count} images with fingerprint {found[:12]}, the config names {data.count} with "
             f"{data.fingerprint[:12]}: give the same images, or make a config for these"
         )
-    return path
 
 
 @contextmanager

@@ -58,6 +58,9 @@ def _of_data(config: AnyConfig, path: Path | None) -> str | None:
             try:
                 with path.open("rb") if path.is_file() else nullcontext(next(path.iterdir(), None)):
                     pass
+                _check_set(config, path)
+            except InputError as error:
+                return str(error)
             except OSError as error:
                 return f"its images in {path} cannot be read ({error.strerror or error}): correct that or --data"
         case _:
@@ -65,6 +68,19 @@ def _of_data(config: AnyConfig, path: Path | None) -> str | None:
     if isinstance(config, Reconstruction) and config.images > count:
         return f"{config.images} images are to be fitted and the data has {count}: lower images"
     return None
+
+
+def _check_set(config: AnyConfig, path: Path) -> None:
+    """Raises InputError where a prepared set lacks a resolution that the run needs."""
+    # Loads numpy, for those alone who give images.
+    from core.data.prepared import is_prepared, read_index
+
+    if not is_prepared(path):
+        return
+    index = read_index(path)
+    index.at(path, config.data.resolution)
+    if isinstance(config, Config) and config.evaluation.upsampling is not None:
+        index.at(path, config.evaluation.upsampling.factor * config.data.resolution)
 
 
 def _of_metric(metric: Metric) -> str | None:

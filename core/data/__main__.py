@@ -1,0 +1,150 @@
+"""`python -m core.data`: images on disk into a set that any study trains on."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+from tqdm import tqdm
+
+from core.data.making import make
+from core.data.prepared import Index, read_index, verify
+from core.errors import InputError
+
+BAD_INPUT, INTERRUPTED = 2, 130
+
+EPILOG = """\
+The source is a folder of images with its subfolders, a zip (of the StyleGAN tools too), or an LMDB as LSUN ships, by
+its folder. Images are turned upright, cropped to their centre square and resized once; grey, 16-bit and CMYK ones
+become RGB, transparent ones stand on white. An interrupted command goes on where it was. Then train with
+  python -m studies.run changes_overview --data OUT
+"""
+
+
+@contextmanager
+def _bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
+    bars: list[tqdm] = []
+
+    def progress(done: int, total: int) -> None:
+        if not bars:
+            # What an interrupted command had done is not this one's speed.
+            bars.append(tqdm(desc=what, unit=unit, total=total, initial=done, disable=None, unit_scale=True))
+        bars[0].update(done - bars[0].n)
+
+    try:
+        yield progress
+    finally:
+        for bar in bars:
+            bar.close()
+
+
+def _show(folder: Path, index: Index) -> None:
+    print(f"{folder}: {index.words}")
+    for side in index.resolutions:
+        enlarged = index.pixels[str(side)].enlarged
+        sheet = folder / f"contact_{side}.png"
+        print(f"  {side}.npy, to look at: {sheet}")
+        if enlarged.count:
+            print(
+                f"  {enlarged.count:,} images are smaller than {side} x {side} and were enlarged, {enlarged.first} "
+                f"({enlarged.width} x {enlarged.height}) first: they hold no detail of that size"
+            )
+    for skipped in index.skipped:
+        print(f"  skipped {skipped.name}: {skipped.reason}")
+
+
+def _prepare(given: argparse.Namespace) -> None:
+    out = given.out or given.source.with_name(f"{given.source.stem}_{'_'.join(map(str, given.resolution))}")
+    with _bar("preparing", "image") as progress:
+        index = make(
+            given.source,
+            out,
+            given.resolution,
+            resampling=given.resampling,
+            skip_bad=given.skip_bad,
+            most=given.max_images,
+            name=given.name,
+            workers=given.workers,
+            progress=progress,
+        )
+    _show(out, index)
+
+
+def _verify(given: argparse.Namespace) -> None:
+    with _bar("verifying", "block") as progress:
+        index = verify(given.set, progress)
+    _show(given.set, index)
+    print("every byte is what was prepared")
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+_positive.__name__ = "positive number"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; whatever is wrong ends in one line and exit code 2."""
+
+    class Parser(argparse.ArgumentParser):
+        def error(self, message: str) -> NoReturn:
+            print(f"error: {message} ({self.prog} --help)", file=sys.stderr)
+            sys.exit(BAD_INPUT)
+
+    parser = Parser(
+        prog="python -m core.data",
+        description=__doc__,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(required=True, metavar="prepare|verify|show")
+
+    prepare = commands.add_parser("prepare", help="decode, crop and resize once", description=_prepare.__doc__)
+    prepare.add_argument("source", type=Path, help="a folder, a zip or an LMDB of images")
+    prepare.add_argument("--resolution", type=_positive, nargs="+", required=True, help="one or more sides in pixels")
+    prepare.add_argument("--out", type=Path, help="the set's folder (default: beside the source, SOURCE_RESOLUTION)")
+    prepare.add_argument(
+        "--resampling",
+        choices=["box", "lanczos"],
+        default="box",
+        help="the filter that shrinks (default: box, means over areas); it moves an FID, so configs name it",
+    )
+    prepare.add_argument("--name", help="what people call the data, as in 'LSUN bedroom' (default: the source's name)")
+    prepare.add_argument("--skip-bad", action="store_true", help="leave out what cannot be read, and list it")
+    prepare.add_argument("--max-images", type=_positive, metavar="N", help="the first N images alone")
+    prepare.add_argument(
+        "--workers", type=_positive, default=os.cpu_count() or 1, help="processes (default: one a core)"
+    )
+    prepare.set_defaults(run=_prepare)
+
+    check = commands.add_parser("verify", help="hash every byte of a prepared set")
+    check.add_argument("set", type=Path)
+    check.set_defaults(run=_verify)
+
+    show = commands.add_parser("show", help="what a prepared set holds")
+    show.add_argument("set", type=Path)
+    show.set_defaults(run=lambda given: _show(given.set, read_index(given.set)))
+
+    given = parser.parse_args(arguments)
+    try:
+        given.run(given)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        print("interrupted: the same command goes on from there", file=sys.stderr)
+        return INTERRUPTED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

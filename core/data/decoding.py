@@ -1,0 +1,140 @@
+"""Decodes a source's images in order, in processes of their own where there are enough: threads would wait for one
+another, since most of a small image's time is spent in Python."""
+
+from __future__ import annotations
+
+import hashlib
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import warnings
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.config import Node
+from core.data.images import Resampling, decoded
+from core.data.sources import DAMAGE, Source, opened, reason_of
+from core.errors import InputError
+
+ALONE = 5.0
+"""What takes no more seconds is done before other processes have started."""
+
+TRIED = 256
+"""Images by which that is told."""
+
+TOGETHER = 64
+"""Images that a process is given at a time."""
+
+
+class Skipped(Node):
+    """An image that cannot be read, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """sha256 of the encoded image, its pixels uint8 [3, R, R] at each resolution, and its own (width, height)."""
+
+    sha256: bytes
+    pixels: list[NDArray[np.uint8]]
+    size: tuple[int, int]
+
+
+def _decode(
+    source: Source, names: Sequence[str], resolutions: Sequence[int], resampling: Resampling
+) -> list[Decoded | Skipped]:
+    found: list[Decoded | Skipped] = []
+    with warnings.catch_warnings():
+        # Odd metadata and large photographs are not the user's concern here; damage raises.
+        warnings.simplefilter("ignore")
+        for name in names:
+            try:
+                content = source.read(name)
+                pixels, size = decoded(content, resolutions, resampling)
+                found.append(Decoded(hashlib.sha256(content).digest(), pixels, size))
+            except DAMAGE as error:
+                found.append(Skipped(name=name, reason=reason_of(error)))
+    return found
+
+
+@contextmanager
+def decoding(
+    path: Path,
+    source: Source,
+    names: Sequence[str],
+    resolutions: Sequence[int],
+    resampling: Resampling,
+    workers: int,
+) -> Iterator[Iterator[Decoded | Skipped]]:
+    """The images of these names in order. The pixels do not depend on `workers`.
+
+    Raises `InputError` where a process was killed, which may be for memory.
+    """
+    started = time.perf_counter()
+    first = _decode(source, names[:TRIED], resolutions, resampling)
+    expected = (time.perf_counter() - started) / TRIED * len(names)
+    chunks = [names[i : i + TOGETHER] for i in range(TRIED, len(names), TOGETHER)]
+    if workers < 2 or expected < ALONE:
+        alone = (found for chunk in chunks for found in _decode(source, chunk, resolutions, resampling))
+        yield chain(first, alone)
+        return
+    # Not forked: this process may have threads, and locks that they hold.
+    with ProcessPoolExecutor(
+        workers, multiprocessing.get_context("spawn"), _open_here, (path, tuple(resolutions), resampling)
+    ) as pool:
+        try:
+            yield chain(first, _in_order(pool, chunks, 4 * workers))
+        except BrokenProcessPool:
+            raise InputError(
+                f"a process that decodes {path} was killed, for memory perhaps: run the same again with fewer --workers"
+            ) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _in_order(pool: ProcessPoolExecutor, chunks: Sequence[Sequence[str]], ahead: int) -> Iterator[Decoded | Skipped]:
+    pending: deque[Future[list[Decoded | Skipped]]] = deque()
+    for chunk in chunks:
+        pending.append(pool.submit(_decode_here, chunk))
+        if len(pending) > ahead:
+            yield from pending.popleft().result()
+    while pending:
+        yield from pending.popleft().result()
+
+
+# --- in a decoding process --------------------------------------------------------------------------------------------
+
+_here: list[tuple[Source, tuple[int, ...], Resampling]] = []
+_open_until_the_end = ExitStack()
+
+
+def _open_here(path: Path, resolutions: tuple[int, ...], resampling: Resampling) -> None:
+    # The one that was interrupted tells the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _here.append((_open_until_the_end.enter_context(opened(path)), resolutions, resampling))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _decode_here(names: Sequence[str]) -> list[Decoded | Skipped]:
+    source, resolutions, resampling = _here[0]
+    return _decode(source, names, resolutions, resampling)

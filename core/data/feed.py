@@ -1,0 +1,177 @@
+"""Batches of real images for D, endless, in an order that the seed fixes, on the device that trains."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import weakref
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from core.streams import stream
+
+RESIDENT = 0.5
+"""The share of an accelerator's free memory that a set may take; a larger one is streamed to it from the host."""
+
+AHEAD = 4
+"""Batches that are read before they are asked for."""
+
+
+class Feed(Protocol):
+    """What D sees next. `state_dict` is of what was taken, however much was read ahead."""
+
+    def take(self) -> Tensor:
+        """The next images, uint8 [batch, 3, R, R], on the training device."""
+        ...
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class _Order:
+    """Which images are next, and which of them are mirrored: epoch after epoch; batches may span two epochs.
+
+    Drawn on the CPU wherever the images are, so that the order is the same on every device.
+    """
+
+    def __init__(self, seed: int, count: int, batch: int, flip: bool) -> None:
+        self.count, self.batch = count, batch
+        self.generator = stream(seed, "order")
+        self.flips = stream(seed, "flips") if flip else None
+        self._begin()
+
+    def _begin(self) -> None:
+        self.epoch = self.generator.get_state()
+        self.permutation = torch.randperm(self.count, generator=self.generator)
+        self.position = 0
+
+    def next(self) -> tuple[Tensor, Tensor | None]:
+        """Indices, int64 [batch], and what to mirror, bool [batch]; None where nothing ever is."""
+        parts: list[Tensor] = []
+        missing = self.batch
+        while missing:
+            if self.position == self.count:
+                self._begin()
+            part = self.permutation[self.position : self.position + missing]
+            parts.append(part)
+            self.position += len(part)
+            missing -= len(part)
+        mirrored = None if self.flips is None else torch.rand(self.batch, generator=self.flips) < 0.5
+        return torch.cat(parts), mirrored
+
+    def state_dict(self) -> dict[str, Any]:
+        # The permutation follows from the generator's state before it, and may be of millions.
+        state = {"epoch": self.epoch, "position": self.position}
+        return state if self.flips is None else state | {"flips": self.flips.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.generator.set_state(state["epoch"])
+        self._begin()
+        self.position = state["position"]
+        if self.flips is not None:
+            self.flips.set_state(state["flips"])
+
+
+def _mirrored(images: Tensor, which: Tensor | None) -> Tensor:
+    return images if which is None else torch.where(which[:, None, None, None], images.flip(-1), images)
+
+
+class Resident:
+    """All images where D is: on the CPU memory-mapped, on an accelerator copied there once."""
+
+    def __init__(self, images: Tensor, order: _Order, device: torch.device) -> None:
+        self.images, self.order, self.device = images.to(device), order, device
+
+    def take(self) -> Tensor:
+        indices, mirrored = self.order.next()
+        if self.device.type == "cuda":
+            # From pinned memory, or the copy of a few numbers would wait for the device.
+            indices = indices.pin_memory().to(self.device, non_blocking=True)
+            mirrored = None if mirrored is None else mirrored.pin_memory().to(self.device, non_blocking=True)
+        return _mirrored(self.images[indices], mirrored)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.order.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.order.load_state_dict(state)
+
+
+class Streamed:
+    """Images stay in the host's memory, or on its disk; a thread reads batches ahead, until this is no longer used."""
+
+    def __init__(self, images: Tensor, order: _Order, device: torch.device) -> None:
+        self.images, self.order, self.device = images, order, device
+        self.state = order.state_dict()
+        self._start()
+
+    def _start(self) -> None:
+        self.ready: _Ready = queue.Queue(AHEAD)
+        over = threading.Event()
+        pinned = self.device.type == "cuda"
+        # The thread knows nothing of this object, which would otherwise never be let go.
+        thread = threading.Thread(
+            target=_read_ahead, args=(self.images, self.order, pinned, self.ready, over), daemon=True
+        )
+        thread.start()
+        self.thread, self.end = thread, weakref.finalize(self, over.set)
+
+    def take(self) -> Tensor:
+        found = self.ready.get()
+        if isinstance(found, BaseException):
+            raise found
+        batch, self.state = found
+        return batch.to(self.device, non_blocking=True)
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.state
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.end()
+        self.thread.join()
+        self.order.load_state_dict(state)
+        self.state = state
+        self._start()
+
+
+_Ready = queue.Queue[tuple[Tensor, dict[str, Any]] | BaseException]
+
+
+def _read_ahead(images: Tensor, order: _Order, pinned: bool, ready: _Ready, over: threading.Event) -> None:
+    while not over.is_set():
+        item: tuple[Tensor, dict[str, Any]] | BaseException
+        try:
+            indices, mirrored = order.next()
+            batch = _mirrored(images[indices], mirrored)
+            item = (batch.pin_memory() if pinned else batch, order.state_dict())
+        except BaseException as error:  # it is raised where the batch is taken
+            item = error
+        while not over.is_set():
+            try:
+                ready.put(item, timeout=0.1)
+                break
+            except queue.Full:
+                continue
+
+
+def feed(
+    images: Tensor, seed: int, batch: int, *, flip: bool = False, device: torch.device, resident: bool | None = None
+) -> Feed:
+    """Batches of `images`, uint8 [N, 3, R, R] on the CPU; the same ones wherever the images are kept.
+
+    `resident` says whether they are kept where D is; None where there is room for them.
+    """
+    order = _Order(seed, len(images), batch, flip)
+    if _fits(images, device) if resident is None else resident:
+        return Resident(images, order, device)
+    return Streamed(images, order, device)
+
+
+def _fits(images: Tensor, device: torch.device) -> bool:
+    if device.type != "cuda":
+        return True
+    free, _ = torch.cuda.mem_get_info(device)
+    return images.nbytes <= RESIDENT * free

@@ -1,0 +1,318 @@
+"""Makes a prepared set: aside, in `.NAME.part` beside it, block by block with a journal, moved into place at the end.
+
+When the making is interrupted, the same call goes on from the last block whose bytes are what the journal says.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+from PIL import Image
+from PIL import __version__ as pillow_version
+
+from core.data.decoding import Decoded, Skipped, decoding
+from core.data.images import DECODER, Resampling
+from core.data.prepared import HEADER, INDEX, Enlarged, Index, Pixels, Progress, is_prepared, mapped, read_index
+from core.data.sources import BLOCK, Source, fingerprint, opened, unreadable
+from core.errors import InputError
+from core.folder import write_whole
+
+SHEET = (12, 8)
+"""Columns and rows of a contact sheet."""
+
+
+def stamps(path: Path) -> str:
+    """What `Index.stamps` would be of what is at `path` now. Raises `InputError` where no images are."""
+    with opened(path) as source:
+        return _stamps(source, source.names)
+
+
+@dataclass
+class _Made:
+    """What the journal has so far: images looked at, rows written, and what is known of them."""
+
+    seen: int
+    rows: int
+    encoded: list[str]
+    skipped: list[Skipped]
+    enlarged: dict[int, Enlarged]
+    blocks: dict[int, list[str]]
+
+
+def make(
+    path: Path,
+    folder: Path,
+    resolutions: Sequence[int],
+    *,
+    resampling: Resampling = "box",
+    skip_bad: bool = False,
+    most: int | None = None,
+    name: str | None = None,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> Index:
+    """Prepares the images at `path` (folder, zip or LMDB) into `folder`, or goes on with it where it was interrupted.
+
+    `workers` processes decode; the bytes do not depend on it. `most` takes the first so many. With `skip_bad` an image
+    that cannot be decoded is left out and listed; without, the first one raises. Raises `InputError` for anything that
+    is wrong with the images, the folder or the disk: with what to do, and nothing that was made is lost.
+    """
+    resolutions = sorted(set(resolutions))
+    folder = folder.absolute()
+    with _written_to(folder), opened(path) as source, _alone(folder):
+        names = source.names[:most]
+        how = {"resolutions": resolutions, "resampling": resampling, "decoder": DECODER, "pillow": pillow_version}
+        if folder.exists():
+            return _already(path, folder, source, names, how)
+        aside = folder.with_name(f".{folder.name}.part")
+        made = _begun(aside, how, source, names)
+        _enough_space(folder, len(names), resolutions, made.rows)
+        report = progress or (lambda done, total: None)
+        report(made.seen, len(names))
+        block = _Block(made.seen, dict(made.enlarged))
+        left = names[made.seen :]
+        with decoding(path, source, left, resolutions, resampling, workers) as results:
+            for image_name, found in zip(left, results, strict=True):
+                if isinstance(found, Skipped) and not skip_bad:
+                    raise unreadable(path, image_name, found.reason)
+                block.add(image_name, found)
+                if block.rows == BLOCK or block.seen == len(names):
+                    _write(aside, block, made, _stamps(source, names[made.seen : block.seen]))
+                    report(made.seen, len(names))
+                    block = _Block(made.seen, dict(made.enlarged))
+        if not made.rows:
+            raise InputError(f"{path}: none of its {len(names)} images can be read ({made.skipped[0].reason})")
+        index = _index(path, source, names, made, resolutions, resampling, name)
+        _finish(aside, folder, index)
+        return index
+
+
+class _Block:
+    """Decoded images on their way to the disk."""
+
+    def __init__(self, seen: int, enlarged: dict[int, Enlarged]) -> None:
+        self.seen, self.enlarged = seen, enlarged
+        self.sha256: list[bytes] = []
+        self.skipped: list[Skipped] = []
+        self.pixels: dict[int, list[NDArray[np.uint8]]] = {resolution: [] for resolution in enlarged}
+
+    @property
+    def rows(self) -> int:
+        return len(self.sha256)
+
+    def add(self, name: str, found: Decoded | Skipped) -> None:
+        self.seen += 1
+        if isinstance(found, Skipped):
+            self.skipped.append(found)
+            return
+        self.sha256.append(found.sha256)
+        for resolution, image in zip(self.pixels, found.pixels, strict=True):
+            self.pixels[resolution].append(image)
+            if min(found.size) < resolution:
+                before, (width, height) = self.enlarged[resolution], found.size
+                first = before if before.count else Enlarged(first=name, width=width, height=height)
+                self.enlarged[resolution] = first.model_copy(update={"count": before.count + 1})
+
+
+def _write(aside: Path, block: _Block, made: _Made, stamps: str) -> None:
+    """Appends a block to the arrays, and then says so in the journal."""
+    blocks = {}
+    for resolution, pixels in block.pixels.items():
+        content = np.stack(pixels).tobytes() if pixels else b""
+        blocks[str(resolution)] = hashlib.sha256(content).hexdigest()
+        with (aside / f"{resolution}.npy").open("r+b") as file:
+            file.seek(HEADER + made.rows * 3 * resolution**2)
+            file.write(content)
+            file.truncate()
+    line = {
+        "stamps": stamps,
+        "seen": block.seen,
+        "rows": block.rows,
+        "encoded": hashlib.sha256(b"".join(block.sha256)).hexdigest(),
+        "skipped": [entry.model_dump() for entry in block.skipped],
+        "enlarged": {str(resolution): entry.model_dump() for resolution, entry in block.enlarged.items()},
+        "blocks": blocks,
+    }
+    with (aside / "journal.jsonl").open("ab") as journal:
+        journal.write(json.dumps(line).encode() + b"\n")
+    _account(made, line)
+
+
+def _account(made: _Made, line: dict[str, Any]) -> None:
+    made.seen = line["seen"]
+    made.rows += line["rows"]
+    made.encoded += [line["encoded"]] if line["rows"] else []
+    made.skipped += [Skipped.model_validate(entry) for entry in line["skipped"]]
+    for resolution in made.blocks:
+        made.enlarged[resolution] = Enlarged.model_validate(line["enlarged"][str(resolution)])
+        if line["rows"]:
+            made.blocks[resolution].append(line["blocks"][str(resolution)])
+
+
+def _stamps(source: Source, names: Sequence[str]) -> str:
+    """Differs when one of these images was renamed or replaced."""
+    return hashlib.sha256("\n".join(f"{name} {source.stamp(name)}" for name in names).encode()).hexdigest()
+
+
+def _begun(aside: Path, how: dict[str, Any], source: Source, names: Sequence[str]) -> _Made:
+    """What an interrupted making left that still holds, in `aside`, or an empty beginning there."""
+    resolutions: list[int] = how["resolutions"]
+    made = _Made(0, 0, [], [], dict.fromkeys(resolutions, Enlarged()), {resolution: [] for resolution in resolutions})
+    try:
+        lines = (aside / "journal.jsonl").read_bytes().split(b"\n")[:-1]
+        if lines and json.loads(lines[0]) != how:
+            lines = []
+    except (OSError, ValueError):
+        lines = []
+    if not lines:
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        for resolution in resolutions:
+            (aside / f"{resolution}.npy").write_bytes(bytes(HEADER))
+        (aside / "journal.jsonl").write_bytes(json.dumps(how).encode() + b"\n")
+        return made
+    kept = [lines[0]]
+    for text in lines[1:]:
+        line = json.loads(text)
+        if line["seen"] > len(names) or line["stamps"] != _stamps(source, names[made.seen : line["seen"]]):
+            break
+        # Images have been added behind what was the last block.
+        if line["rows"] < BLOCK and line["seen"] < len(names):
+            break
+        if not all(_is_there(aside / f"{side}.npy", side, made.rows, line) for side in resolutions):
+            break
+        _account(made, line)
+        kept.append(text)
+    write_whole(aside / "journal.jsonl", b"".join(text + b"\n" for text in kept))
+    return made
+
+
+def _is_there(file: Path, resolution: int, row: int, line: dict[str, Any]) -> bool:
+    """Whether the block of a journal's line is in the array's file as it was written."""
+    size = 3 * resolution**2
+    with file.open("rb") as stream:
+        stream.seek(HEADER + row * size)
+        content = stream.read(line["rows"] * size)
+    return hashlib.sha256(content).hexdigest() == line["blocks"][str(resolution)]
+
+
+def _index(
+    path: Path,
+    source: Source,
+    names: Sequence[str],
+    made: _Made,
+    resolutions: Sequence[int],
+    resampling: Resampling,
+    name: str | None,
+) -> Index:
+    return Index(
+        name=name or path.resolve().name,
+        source=path.resolve().name,
+        kind=source.kind,
+        count=made.rows,
+        # As `Fingerprint` makes it, from the blocks' own.
+        fingerprint=hashlib.sha256(b"".join(map(bytes.fromhex, made.encoded))).hexdigest(),
+        stamps=_stamps(source, names),
+        resampling=resampling,
+        decoder=DECODER,
+        pillow=pillow_version,
+        skipped=tuple(made.skipped),
+        pixels={
+            str(resolution): Pixels(
+                shape=(made.rows, 3, resolution, resolution),
+                blocks=tuple(made.blocks[resolution]),
+                enlarged=made.enlarged[resolution],
+            )
+            for resolution in resolutions
+        },
+    )
+
+
+def _finish(aside: Path, folder: Path, index: Index) -> None:
+    """Headers, contact sheets and the index, then the move into place."""
+    for side, pixels in index.pixels.items():
+        file = aside / f"{side}.npy"
+        with file.open("r+b") as stream:
+            described = {"descr": "|u1", "fortran_order": False, "shape": pixels.shape}
+            np.lib.format.write_array_header_1_0(stream, described)
+            if stream.tell() != HEADER:
+                raise AssertionError(f"a .npy header of {stream.tell()} bytes")
+            os.fsync(stream.fileno())
+        contact_sheet(mapped(file, pixels, aside)).save(aside / f"contact_{side}.png")
+    write_whole(aside / INDEX, (index.model_dump_json(indent=1) + "\n").encode())
+    (aside / "journal.jsonl").unlink()
+    aside.replace(folder)
+
+
+def contact_sheet(images: NDArray[np.uint8]) -> Image.Image:
+    """Images spread evenly over [N, 3, R, R], in order, with a white line between them."""
+    columns, rows = SHEET
+    side, shown = images.shape[-1], min(len(images), columns * rows)
+    columns = min(columns, shown)
+    step = side + 1
+    sheet = np.full((-(-shown // columns) * step - 1, columns * step - 1, 3), 255, np.uint8)
+    for place in range(shown):
+        top, left = place // columns * step, place % columns * step
+        sheet[top : top + side, left : left + side] = images[place * len(images) // shown].transpose(1, 2, 0)
+    return Image.fromarray(sheet)
+
+
+def _already(path: Path, folder: Path, source: Source, names: Sequence[str], how: dict[str, Any]) -> Index:
+    """The set that is there, where it is the one asked for."""
+    if not is_prepared(folder):
+        raise InputError(f"{folder} exists and is no prepared set: give another folder with --out")
+    index = read_index(folder)
+    missing = [side for side in how["resolutions"] if side not in index.resolutions]
+    same = (index.resampling, index.decoder) == (how["resampling"], how["decoder"]) and (
+        index.stamps == _stamps(source, names) or index.fingerprint == fingerprint(path)[0]
+    )
+    if missing or not same:
+        what = f"has no {' and '.join(map(str, missing))}" if same else "holds other images, or prepared in another way"
+        raise InputError(
+            f"{folder} is a prepared set already and {what}: give another folder with --out, or remove it first"
+        )
+    return index
+
+
+def _enough_space(folder: Path, count: int, resolutions: Sequence[int], rows: int) -> None:
+    needed = (count - rows) * sum(3 * resolution**2 for resolution in resolutions)
+    free = shutil.disk_usage(folder.parent).free
+    if needed > free:
+        raise InputError(
+            f"{folder.parent} has {free / 1e9:.1f} GB free and the prepared images take {needed / 1e9:.1f} GB more: "
+            "free space, or give another folder with --out"
+        )
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    try:
+        lock = FileLock(folder.with_name(f".{folder.name}.lock")).acquire(timeout=0)
+    except Timeout:
+        raise InputError(f"{folder} is being prepared by another process: wait for it") from None
+    with lock:
+        yield
+
+
+@contextmanager
+def _written_to(folder: Path) -> Iterator[None]:
+    """An error of the file system while something is made, as one line."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+        remedy = "free space and run the same again: it goes on from there" if full else "choose another folder"
+        raise InputError(f"{folder} cannot be written ({error.strerror or error}): {remedy}") from error

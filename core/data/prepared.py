@@ -1,0 +1,166 @@
+"""A prepared set: images decoded, cropped and resized once, as memory-mapped arrays, with hashes that vouch for them.
+
+prepared.json   what it is made from and how, what was skipped, the sha256 of every block; it makes a set whole
+64.npy          uint8 [N, 3, 64, 64], in the order of the source; one file a resolution
+contact_64.png  a few of them to look at, spread over the set
+
+`core.data.making` makes one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field, ValidationError
+
+from core.config import Node
+from core.data.decoding import Skipped
+from core.data.images import Resampling
+from core.data.sources import BLOCK
+from core.errors import InputError
+
+Progress = Callable[[int, int], None]
+
+INDEX = "prepared.json"
+
+CHECKED = 256 * 2**20
+"""Bytes of an array that are hashed whenever it is opened, in blocks spread over it; `verify` hashes all."""
+
+HEADER = 128
+"""Bytes of a .npy file before its pixels."""
+
+
+class Enlarged(Node):
+    """How many images were smaller than the resolution, and the first of them."""
+
+    count: int = 0
+    first: str = ""
+    width: int = 0
+    height: int = 0
+
+
+class Pixels(Node):
+    """One resolution's array: its shape, the sha256 of each block of images, and who had to be enlarged."""
+
+    shape: tuple[int, int, int, int]
+    blocks: tuple[str, ...]
+    enlarged: Enlarged
+
+
+class Index(Node):
+    """`prepared.json`. `fingerprint` is of the encoded images that were kept (`core.data.sources.Fingerprint`),
+    `stamps` of the names and stamps of all that were there."""
+
+    format: int = 1
+    name: str
+    source: str
+    kind: str
+    count: int
+    fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
+    stamps: str
+    resampling: Resampling
+    decoder: int
+    pillow: str
+    skipped: tuple[Skipped, ...]
+    pixels: dict[str, Pixels]
+
+    @property
+    def resolutions(self) -> list[int]:
+        """In order."""
+        return sorted(map(int, self.pixels))
+
+    def at(self, folder: Path, resolution: int) -> Pixels:
+        """The array of a resolution. Raises `InputError` for one that was not prepared."""
+        if (pixels := self.pixels.get(str(resolution))) is None:
+            there = " and ".join(map(str, self.resolutions))
+            raise InputError(
+                f"{folder} is prepared at {there} and {resolution} is asked for: prepare the images with "
+                f"--resolution {' '.join(map(str, sorted({*self.resolutions, resolution})))} into another folder"
+            )
+        return pixels
+
+    @property
+    def words(self) -> str:
+        """What the set is, in one sentence."""
+        sizes = " and ".join(f"{side} × {side}" for side in self.resolutions)
+        return (
+            f"{self.count:,} images of {self.source} ({self.kind}), centre-cropped to squares, {self.resampling} "
+            f"filter, {sizes}; fingerprint {self.fingerprint[:12]}"
+        )
+
+
+def is_prepared(path: Path) -> bool:
+    """Whether a prepared set is there; it may still be damaged."""
+    return (path / INDEX).is_file()
+
+
+def read_index(folder: Path) -> Index:
+    """What the set says of itself, its files' sizes checked. Raises `InputError` for one that is damaged."""
+    try:
+        index = Index.model_validate_json((folder / INDEX).read_text())
+        if index.format != 1:
+            raise InputError(f"{folder} was prepared by another version (format {index.format}): prepare it again")
+        for side, pixels in index.pixels.items():
+            expected = HEADER + int(np.prod(pixels.shape))
+            if (found := (folder / f"{side}.npy").stat().st_size) != expected:
+                raise InputError(f"{folder}: {side}.npy has {found} of {expected} bytes: prepare it again")
+    except (OSError, ValidationError, UnicodeDecodeError) as error:
+        reason = error.strerror or str(error) if isinstance(error, OSError) else f"{INDEX} is damaged"
+        raise InputError(f"{folder} is no whole prepared set ({reason}): prepare it again") from None
+    return index
+
+
+def read_pixels(folder: Path, index: Index, resolution: int) -> NDArray[np.uint8]:
+    """uint8 [N, 3, R, R], memory-mapped: pages are read when they are asked for, and shared between processes.
+
+    Raises `InputError` for a resolution that was not prepared and for bytes that are not those that were written.
+    """
+    pixels = index.at(folder, resolution)
+    array = mapped(folder / f"{resolution}.npy", pixels, folder)
+    count = len(pixels.blocks)
+    looked_at = min(count, max(1, CHECKED // (BLOCK * 3 * resolution**2)))
+    _check(folder, array, pixels, [i * count // looked_at for i in range(looked_at)])
+    return array
+
+
+def verify(folder: Path, progress: Progress | None = None) -> Index:
+    """Hashes every block of every array. Raises `InputError` for the first that is not what was written."""
+    index = read_index(folder)
+    total = sum(len(pixels.blocks) for pixels in index.pixels.values())
+    done = 0
+    if progress is not None:
+        progress(done, total)
+    for side, pixels in index.pixels.items():
+        array = mapped(folder / f"{side}.npy", pixels, folder)
+        for block in range(len(pixels.blocks)):
+            _check(folder, array, pixels, [block])
+            done += 1
+            if progress is not None:
+                progress(done, total)
+    return index
+
+
+def mapped(file: Path, pixels: Pixels, folder: Path) -> NDArray[np.uint8]:
+    try:
+        # Copy on write: torch has no read-only tensors, and nothing may ever change the file.
+        array: NDArray[np.uint8] = np.load(file, mmap_mode="c", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{folder}: {file.name} cannot be read ({error}): prepare it again") from None
+    if array.dtype != np.uint8 or array.shape != pixels.shape:
+        raise InputError(f"{folder}: {file.name} holds {array.dtype} {list(array.shape)}: prepare it again")
+    return array
+
+
+def _check(folder: Path, array: NDArray[np.uint8], pixels: Pixels, which: Sequence[int]) -> None:
+    for i in which:
+        content = array[i * BLOCK : (i + 1) * BLOCK]
+        if hashlib.sha256(content.data).hexdigest() != pixels.blocks[i]:
+            last = i * BLOCK + len(content) - 1
+            raise InputError(
+                f"{folder}: images {i * BLOCK} to {last} of {array.shape[-1]}.npy are not those that were prepared: "
+                "prepare it again"
+            )
