@@ -91,6 +91,10 @@ class _Folder:
     def read(self, name: str) -> bytes:
         return (self.path / name).read_bytes()
 
+    def was_prepared(self) -> bool:
+        """Whether the only pictures are the contact sheets of a prepared set."""
+        return any(self.path.glob("*.npy")) and all(name.startswith("contact_") for name in self.names)
+
     def stamp(self, name: str) -> str:
         try:
             return _of_file(self.path / name)
@@ -229,7 +233,7 @@ def opened(path: Path) -> Iterator[Source]:
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error}): correct its permissions") from None
     try:
-        if not source.names:
+        if not source.names or (isinstance(source, _Folder) and source.was_prepared()):
             raise InputError(_without_images(path, source))
         yield source
     finally:
@@ -241,6 +245,8 @@ def _without_images(path: Path, source: Source) -> str:
         return f"{path} is an LMDB without a single key: copy or download it again"
     if isinstance(source, _Zip) and source.holds_lmdb():
         return f"{path} holds an LMDB, as LSUN is downloaded: unzip it and give the folder with its {LMDB_FILE}"
+    if path.is_dir() and any(path.glob("*.npy")):
+        return f"{path} was a prepared set and has lost its prepared.json: prepare the images again"
     inside = sorted(file.parent.name for file in path.glob(f"*/{LMDB_FILE}")) if path.is_dir() else []
     if inside:
         return f"{path} holds no images but the LMDB {', '.join(inside[:3])}: give that folder"

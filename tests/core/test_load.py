@@ -15,8 +15,8 @@ from PIL import Image
 from core.config import Images, Rooms
 from core.data import prepare as prepare_module
 from core.data import rooms
-from core.data.images import fingerprint
 from core.data.load import load, load_real
+from core.data.sources import fingerprint
 from core.errors import InputError
 
 ROOMS = Rooms(resolution=8, train=12, held_out=6, seed=2)
@@ -85,7 +85,10 @@ def test_photographs_are_never_enlarged_into_a_real_set(tmp_path: Path, photogra
     larger = Images(resolution=21, count=images.count, fingerprint=images.fingerprint)
     load(larger, path=path, cache=tmp_path / "cache")
     for _ in range(2):
-        with pytest.raises(InputError, match=r"image 0.png is 24 x 20 and real images of 21 x 21 are asked for"):
+        with pytest.raises(
+            InputError,
+            match=r"5 images are smaller than 21 x 21, 0.png \(24 x 20\) first, and real images of that size are",
+        ):
             load_real(images, 21, path=path, cache=tmp_path / "cache")
 
 
@@ -186,5 +189,5 @@ def test_a_cache_that_is_a_file_is_one_line(tmp_path: Path) -> None:
 
 
 def test_the_data_package_itself_is_light() -> None:
-    code = "import sys, core.data, core.data.rooms, core.data.images; sys.exit('torch' in sys.modules)"
+    code = "import sys, core.data, core.data.rooms, core.data.prepare; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0

@@ -1,0 +1,360 @@
+"""Everything docs/data.md lists as wrong ends as it says there, and nothing half made is ever taken for a set."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from filelock import FileLock
+from PIL import Image
+
+from core.config import Images
+from core.data import decoding, making
+from core.data.making import make
+from core.data.prepare import described, prepare, prepare_real
+from core.data.prepared import is_prepared, read_index, read_pixels
+from core.errors import InputError
+from tests.core.pictures import encoded, foldered, lsun, picture, zipped
+
+ROOT = Path(__file__).parents[2]
+FILES = {f"{name}.png": encoded(picture(i)) for i, name in enumerate("abcd")}
+MONKEY = pytest.MonkeyPatch
+
+
+def documented() -> dict[str, str]:
+    """What is wrong -> the outcome, from the last table of docs/data.md."""
+    table = (ROOT / "docs" / "data.md").read_text().split("| what is wrong | outcome |\n|---|---|\n")[1]
+    rows = [line.strip().strip("|").split("|") for line in table.strip().splitlines()]
+    return {wrong.strip(): outcome.strip() for wrong, outcome in rows}
+
+
+OUTCOMES = documented()
+
+
+def holds(outcome: str, message: str) -> bool:
+    """Whether a message is the documented one, "…" standing for anything."""
+    pattern = ".+".join(re.escape(part) for part in outcome.split("…"))
+    return re.fullmatch(pattern, message) is not None
+
+
+# --- sources ----------------------------------------------------------------------------------------------------------
+
+
+def _written(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+def _damaged_member(path: Path) -> Path:
+    content = bytearray(zipped(path, {"one.png": b"\x89PNG" + bytes(500)}, zipfile.ZIP_STORED).read_bytes())
+    content[200] ^= 1
+    return _written(path, bytes(content))
+
+
+def _encrypted(path: Path) -> Path:
+    content = bytearray(zipped(path, {"one.png": encoded(picture())}).read_bytes())
+    content[6] |= 1
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    return _written(path, bytes(content))
+
+
+def _around(path: Path) -> Path:
+    path.mkdir()
+    lsun(path / "bedroom_train_lmdb", FILES)
+    return path
+
+
+def _mdb(path: Path, content: bytes) -> Path:
+    path.mkdir()
+    (path / "data.mdb").write_bytes(content)
+    return path
+
+
+def _truncated_mdb(path: Path) -> Path:
+    file = lsun(path, {f"{i:03d}": encoded(picture(i, (64, 64))) for i in range(20)}) / "data.mdb"
+    # An LMDB of another system may be as large as its map: what counts are the pages in use.
+    file.write_bytes(file.read_bytes()[: 40 * 4096])
+    return path
+
+
+def _png_with_bad_crc() -> bytes:
+    content = bytearray(encoded(picture()))
+    content[content.index(b"IDAT") + 20] ^= 0xFF
+    return bytes(content)
+
+
+def _bomb() -> bytes:
+    header = b"IHDR" + struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    chunks = [header, b"IDAT" + zlib.compress(bytes(1000)), b"IEND"]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) for chunk in chunks
+    )
+
+
+def _with(name: str, content: Callable[[], bytes]) -> Callable[[Path], Path]:
+    return lambda path: zipped(path, {"a/good.png": encoded(picture()), f"b/{name}": content()})
+
+
+LARGE = picture(0, (64, 64))
+
+SOURCES: dict[str, Callable[[Path], Path]] = {
+    "the path does not exist": lambda path: path,
+    "a folder without images": lambda path: foldered(path, {"notes.txt": b"no image"}),
+    "a zip without images": lambda path: zipped(path, {"notes.txt": b"hello"}),
+    "an empty zip": lambda path: zipped(path, {}),
+    "a text file": lambda path: _written(path, b"hello"),
+    "an empty file": lambda path: _written(path, b""),
+    "a single image": lambda path: _written(path, encoded(picture())),
+    "a truncated zip": lambda path: _written(path, zipped(path, FILES).read_bytes()[:-30]),
+    "a damaged member of a zip": _damaged_member,
+    "an encrypted zip": _encrypted,
+    "a zip that holds an LMDB": lambda path: zipped(path, {"bedroom_train_lmdb/data.mdb": b"x"}),
+    "a folder around an LMDB": _around,
+    "an LMDB that is none": lambda path: _mdb(path, b"no database" * 1000),
+    "an empty LMDB file": lambda path: _mdb(path, b""),
+    "a truncated LMDB": _truncated_mdb,
+    "an LMDB without keys": lambda path: lsun(path, {}),
+    "an LMDB with a key that is no image": lambda path: lsun(path, FILES | {"length": b"4"}),
+    "an image of no bytes": lambda path: zipped(path, FILES | {"b/bad.png": b""}),
+    "text called .png": _with("bad.png", lambda: b"this is no image"),
+    "a truncated JPEG": _with("bad.jpg", lambda: encoded(LARGE, "JPEG")[:600]),
+    "a truncated PNG": _with("bad.png", lambda: encoded(LARGE)[:600]),
+    "a PNG with a flipped bit": _with("bad.png", _png_with_bad_crc),
+    "half a GIF": _with("bad.gif", lambda: encoded(LARGE, "GIF")[:40]),
+    "a truncated WebP": _with("bad.webp", lambda: encoded(LARGE, "WEBP")[:100]),
+    "a decompression bomb": _with("bad.png", _bomb),
+    "floating-point pixels": _with("bad.tif", lambda: encoded(Image.new("F", (8, 8), 0.5), "TIFF")),
+    "32-bit pixels beyond 16 bits": _with("bad.tif", lambda: encoded(Image.new("I", (8, 8), 70_000), "TIFF")),
+}
+
+
+@pytest.mark.parametrize("wrong", SOURCES)
+def test_a_bad_source(tmp_path: Path, wrong: str) -> None:
+    path, out = SOURCES[wrong](tmp_path / "given"), tmp_path / "set"
+    with pytest.raises(InputError) as caught:
+        make(path, out, [8])
+    assert holds(OUTCOMES[wrong], str(caught.value)), str(caught.value)
+    assert str(path) in str(caught.value)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("wrong", [w for w in SOURCES if "bad." in OUTCOMES[w] or "key that is no image" in w])
+def test_a_bad_image_may_be_skipped_and_is_listed(tmp_path: Path, wrong: str) -> None:
+    path = SOURCES[wrong](tmp_path / "given")
+    index = make(path, tmp_path / "set", [8], skip_bad=True)
+    (skipped,) = index.skipped
+    assert f"image {skipped.name} cannot be read ({skipped.reason})" in _message(
+        lambda: make(path, tmp_path / "no", [8])
+    )
+    assert index.count == len(read_pixels(tmp_path / "set", index, 8)) >= 1
+    assert read_index(tmp_path / "set") == index
+
+
+def _message(refused: Callable[[], object]) -> str:
+    with pytest.raises(InputError) as caught:
+        refused()
+    return str(caught.value)
+
+
+# --- while a set is made ----------------------------------------------------------------------------------------------
+
+
+def _good(tmp_path: Path) -> Path:
+    return zipped(tmp_path / "good.zip", FILES)
+
+
+def _unreadable(tmp_path: Path, _: MONKEY) -> None:
+    make(zipped(tmp_path / "bad.zip", {"a.png": b"x", "b.png": b"y"}), tmp_path / "set", [8], skip_bad=True)
+
+
+def _in_the_way(tmp_path: Path, _: MONKEY) -> None:
+    foldered(tmp_path / "set", {"thesis.tex": b"mine"})
+    make(_good(tmp_path), tmp_path / "set", [8])
+
+
+def _others(tmp_path: Path, _: MONKEY) -> None:
+    make(_good(tmp_path), tmp_path / "set", [8])
+    make(zipped(tmp_path / "others.zip", FILES | {"e.png": encoded(picture(9))}), tmp_path / "set", [8])
+
+
+def _more_resolutions(tmp_path: Path, _: MONKEY) -> None:
+    make(_good(tmp_path), tmp_path / "set", [8])
+    make(_good(tmp_path), tmp_path / "set", [8, 16])
+
+
+def _below_a_file(tmp_path: Path, _: MONKEY) -> None:
+    (tmp_path / "file").write_text("")
+    make(_good(tmp_path), tmp_path / "file" / "set", [8])
+
+
+def _no_space(tmp_path: Path, monkeypatch: MONKEY) -> None:
+    monkeypatch.setattr(making.shutil, "disk_usage", lambda _: SimpleNamespace(free=100))
+    make(_good(tmp_path), tmp_path / "set", [8])
+
+
+def _meanwhile(tmp_path: Path, _: MONKEY) -> None:
+    with FileLock(tmp_path / ".set.lock"):
+        make(_good(tmp_path), tmp_path / "set", [8])
+
+
+def _killed(tmp_path: Path, monkeypatch: MONKEY) -> None:
+    monkeypatch.setattr(decoding, "ALONE", 0.0)
+    monkeypatch.setattr(decoding, "_decode_here", _kill_this_process)
+    make(lsun(tmp_path / "many", {f"{i:04d}": FILES["a.png"] for i in range(600)}), tmp_path / "set", [8], workers=2)
+
+
+def _kill_this_process(_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+WHILE_MADE: dict[str, Callable[[Path, MONKEY], None]] = {
+    "no image can be read, with --skip-bad": _unreadable,
+    "the output exists and is something else": _in_the_way,
+    "the output is a set of other images": _others,
+    "the output has other resolutions": _more_resolutions,
+    "the output is below a file": _below_a_file,
+    "not enough space for it": _no_space,
+    "two commands at once": _meanwhile,
+    "a decoding process is killed": _killed,
+}
+
+
+@pytest.mark.parametrize("wrong", WHILE_MADE)
+def test_a_set_that_cannot_be_made(tmp_path: Path, monkeypatch: MONKEY, wrong: str) -> None:
+    message = _message(lambda: WHILE_MADE[wrong](tmp_path, monkeypatch))
+    assert holds(OUTCOMES[wrong], message), message
+    if is_prepared(tmp_path / "set"):
+        assert read_index(tmp_path / "set").count == 4
+
+
+def test_a_disk_that_fills(tmp_path: Path) -> None:
+    """The operating system refuses to write more; with room again the same command goes on and ends as it should."""
+    path = lsun(tmp_path / "many", {f"{i:04d}": FILES["abcd"[i % 4] + ".png"] for i in range(2100)})
+    full = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, -1)); "
+        "from core.data.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    )
+    given = ["prepare", str(path), "--resolution", "16", "--out", str(tmp_path / "set"), "--workers", "1"]
+    ended = subprocess.run([sys.executable, "-c", full, *given], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert ended.returncode == 2
+    assert holds("error: " + OUTCOMES["a disk that fills"], ended.stderr.strip()), ended.stderr
+    assert not (tmp_path / "set").exists()
+    seen: list[tuple[int, int]] = []
+    index = make(path, tmp_path / "set", [16], progress=lambda done, total: seen.append((done, total)))
+    assert seen[0] == (1024, 2100)
+    assert index == make(path, tmp_path / "again", [16])
+
+
+# --- prepared sets ----------------------------------------------------------------------------------------------------
+
+
+def _set(tmp_path: Path) -> Path:
+    make(_good(tmp_path), tmp_path / "set", [8])
+    return tmp_path / "set"
+
+
+def _trained_on(path: Path, resolution: int = 8, **other: object) -> None:
+    """What a training process does with the path that it is given."""
+    data = described(path, 8)
+    data = Images.model_validate(data.model_dump() | {"resolution": resolution} | other)
+    prepare(data, path=path, cache=path.parent / "cache")
+
+
+def _flip_a_bit(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[-7] ^= 1
+    file.write_bytes(content)
+
+
+def _index_edited(folder: Path, **values: object) -> None:
+    file = folder / "prepared.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+
+
+def _truncated_array(path: Path) -> None:
+    (path / "8.npy").write_bytes((path / "8.npy").read_bytes()[:-40])
+    _trained_on(path)
+
+
+def _flipped(path: Path) -> None:
+    _flip_a_bit(path / "8.npy")
+    _trained_on(path)
+
+
+def _no_index(path: Path) -> None:
+    (path / "prepared.json").unlink()
+    _trained_on(path)
+
+
+def _damaged_index(path: Path) -> None:
+    (path / "prepared.json").write_text("{")
+    _trained_on(path)
+
+
+def _later_version(path: Path) -> None:
+    _index_edited(path, format=2)
+    _trained_on(path)
+
+
+def _no_array(path: Path) -> None:
+    (path / "8.npy").unlink()
+    _trained_on(path)
+
+
+def _too_small(path: Path) -> None:
+    shutil.rmtree(path)
+    make(path.parent / "good.zip", path, [8, 64])
+    prepare_real(described(path, 8), 64, path=path, cache=path.parent / "cache")
+
+
+OF_SETS: dict[str, Callable[[Path], None]] = {
+    "a truncated prepared set": _truncated_array,
+    "a prepared set with a flipped bit": _flipped,
+    "a prepared set without prepared.json": _no_index,
+    "a damaged prepared.json": _damaged_index,
+    "a set prepared by a later version": _later_version,
+    "a missing array in a prepared set": _no_array,
+    "a resolution that was not prepared": lambda path: _trained_on(path, 16),
+    "a set of another filter than the config's": lambda path: _trained_on(path, resampling="lanczos"),
+    "other images than the config's": lambda path: _trained_on(path, fingerprint="ab" * 32),
+    "images too small for an upsampling": _too_small,
+}
+
+
+@pytest.mark.parametrize("wrong", OF_SETS)
+def test_a_bad_set(tmp_path: Path, wrong: str) -> None:
+    message = _message(lambda: OF_SETS[wrong](_set(tmp_path)))
+    assert holds(OUTCOMES[wrong], message), message
+
+
+def test_the_document_lists_what_is_tested_here() -> None:
+    tested = {*SOURCES, *WHILE_MADE, *OF_SETS, "a disk that fills"}
+    assert tested == set(OUTCOMES)
+    assert len(tested) >= 30
+
+
+def test_an_altered_array_of_any_size_is_found_by_verify(tmp_path: Path, monkeypatch: MONKEY) -> None:
+    from core.data import prepared
+
+    path = lsun(tmp_path / "many", {f"{i:04d}": FILES["abcd"[i % 4] + ".png"] for i in range(4100)})
+    make(path, tmp_path / "set", [8])
+    assert prepared.verify(tmp_path / "set").count == 4100
+    monkeypatch.setattr(prepared, "CHECKED", 2 * 1024 * 3 * 8**2)
+    content = np.lib.format.open_memmap(tmp_path / "set" / "8.npy", mode="r+")
+    content[1500, 0, 0, 0] ^= 1
+    content.flush()
+    del content
+    read_pixels(tmp_path / "set", read_index(tmp_path / "set"), 8)
+    with pytest.raises(InputError, match="images 1024 to 2047 of"):
+        prepared.verify(tmp_path / "set")

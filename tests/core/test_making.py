@@ -1,0 +1,279 @@
+"""Prepared sets: the pixels of the images themselves, whatever interrupted the making and however many decode."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.data import decoding, making
+from core.data.__main__ import main
+from core.data.making import make
+from core.data.prepare import described, named
+from core.data.prepared import read_index, read_pixels
+from core.data.sources import fingerprint
+from core.errors import InputError
+from core.train import main as train_main
+from tests.core.pictures import encoded, foldered, lsun, picture, shared, zipped
+
+ROOT = Path(__file__).parents[2]
+
+
+def many(path: Path, count: int = 2500) -> Path:
+    """Small different images, every 700th of which is none."""
+    bad = {i for i in range(count) if i % 700 == 699}
+    return lsun(path, {f"{i:05d}": b"no" if i in bad else encoded(picture(i, (9, 8)), "BMP") for i in range(count)})
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+
+
+def test_a_set_holds_the_images_and_says_what_it_is(tmp_path: Path) -> None:
+    files = {f"{i}.png": encoded(picture(i)) for i in range(5)}
+    path = zipped(tmp_path / "photographs.zip", files)
+    index = make(path, tmp_path / "set", [20, 10], name="My photographs")
+    for resolution, filtered in ((20, None), (10, Image.Resampling.BOX)):
+        array = read_pixels(tmp_path / "set", index, resolution)
+        assert array.shape == (5, 3, resolution, resolution)
+        for i, pixels in enumerate(array):
+            square = picture(i).crop((2, 0, 22, 20))
+            expected = square if filtered is None else square.resize((10, 10), filtered)
+            np.testing.assert_array_equal(pixels, np.asarray(expected).transpose(2, 0, 1))
+    assert (index.count, index.resolutions, index.skipped) == (5, [10, 20], ())
+    assert index.fingerprint == fingerprint(path)[0]
+    assert index.words.startswith(
+        "5 images of photographs.zip (zip), centre-cropped to squares, box filter, 10 × 10 and"
+    )
+    assert read_index(tmp_path / "set") == index
+    assert named(tmp_path / "set") == "My photographs"
+    assert described(tmp_path / "set", 10) == described(path, 10)
+    with Image.open(tmp_path / "set" / "contact_20.png") as sheet:
+        assert sheet.size == (5 * 21 - 1, 20)
+    np.testing.assert_array_equal(np.load(tmp_path / "set" / "20.npy"), read_pixels(tmp_path / "set", index, 20))
+
+
+def test_a_set_of_a_folder_a_zip_and_an_lmdb_is_one_set(tmp_path: Path) -> None:
+    files = {f"{name}.png": encoded(picture(i)) for i, name in enumerate("abc")}
+    made = [
+        make(path, tmp_path / f"set{i}", [16])
+        for i, path in enumerate(
+            [foldered(tmp_path / "f", files), zipped(tmp_path / "z.zip", files), lsun(tmp_path / "l", files)]
+        )
+    ]
+    assert len({(index.fingerprint, index.pixels["16"].blocks) for index in made}) == 1
+
+
+def test_the_filter_is_another_data_set(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "x.zip", {"a.png": encoded(picture())})
+    for resampling in ("box", "lanczos"):
+        make(path, tmp_path / resampling, [8], resampling=resampling)
+    assert described(tmp_path / "box", 8) != described(tmp_path / "lanczos", 8)
+
+
+def test_enlarged_images_are_counted(tmp_path: Path) -> None:
+    files = {"a.png": encoded(picture(0, (64, 64))), "b.png": encoded(picture(1, (30, 40)))}
+    index = make(zipped(tmp_path / "x.zip", files), tmp_path / "set", [16, 32])
+    assert index.pixels["16"].enlarged.count == 0
+    found = index.pixels["32"].enlarged
+    assert (found.count, found.first, found.width, found.height) == (1, "b.png", 30, 40)
+
+
+def test_the_bytes_do_not_depend_on_the_number_of_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = many(tmp_path / "lmdb")
+    monkeypatch.setattr(decoding, "ALONE", 0.0)
+    for workers in (1, 2):
+        make(path, tmp_path / str(workers), [8, 4], skip_bad=True, workers=workers)
+    assert content(tmp_path / "1") == content(tmp_path / "2")
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.parametrize("after", [0, 1, 2])
+def test_an_interrupted_making_goes_on_and_ends_the_same(tmp_path: Path, after: int) -> None:
+    path = many(tmp_path / "lmdb")
+    whole = make(path, tmp_path / "whole", [8, 4], skip_bad=True)
+
+    def interrupt(done: int, _: int) -> None:
+        if done >= after * 1024:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        make(path, tmp_path / "set", [8, 4], skip_bad=True, progress=interrupt)
+    assert not (tmp_path / "set").exists()
+    with pytest.raises(InputError):  # and a failed attempt in between
+        make(path, tmp_path / "set", [8, 4])
+    seen: list[int] = []
+    assert make(path, tmp_path / "set", [8, 4], skip_bad=True, progress=lambda done, _: seen.append(done)) == whole
+    assert seen[0] == sum(sorted([0, 1025, 2050])[: after + 1][-1:])
+    assert content(tmp_path / "set") == content(tmp_path / "whole")
+
+
+def _interrupted(path: Path, folder: Path) -> Path:
+    def interrupt(done: int, _: int) -> None:
+        if done >= 2048:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        make(path, folder, [8], progress=interrupt)
+    return folder.with_name(f".{folder.name}.part")
+
+
+def _alter(aside: Path) -> None:
+    with (aside / "8.npy").open("r+b") as file:
+        file.seek(128 + 1500 * 192)
+        file.write(b"\xff\x00\xff")
+
+
+def _cut(aside: Path) -> None:
+    os.truncate(aside / "8.npy", 128 + 1500 * 192)
+
+
+def _tear_the_journal(aside: Path) -> None:
+    os.truncate(aside / "journal.jsonl", (aside / "journal.jsonl").stat().st_size - 30)
+
+
+@pytest.mark.parametrize("damage", [_alter, _cut, _tear_the_journal])
+def test_what_was_damaged_meanwhile_is_made_again(tmp_path: Path, damage: object) -> None:
+    path = lsun(tmp_path / "lmdb", {f"{i:05d}": encoded(picture(i, (9, 8)), "BMP") for i in range(2500)})
+    aside = _interrupted(path, tmp_path / "set")
+    damage(aside)  # type: ignore[operator]
+    seen: list[int] = []
+    make(path, tmp_path / "set", [8], progress=lambda done, _: seen.append(done))
+    assert seen[0] == 1024
+    make(path, tmp_path / "whole", [8])
+    assert content(tmp_path / "set") == content(tmp_path / "whole")
+
+
+def test_a_replaced_image_is_noticed_on_going_on(tmp_path: Path) -> None:
+    files = {f"{i:05d}.bmp": encoded(picture(i, (9, 8)), "BMP") for i in range(2500)}
+    _interrupted(zipped(tmp_path / "x.zip", files), tmp_path / "set")
+    files["01100.bmp"] = encoded(picture(7, (9, 8)), "BMP")
+    path = zipped(tmp_path / "x.zip", files)
+    index = make(path, tmp_path / "set", [8])
+    assert index.fingerprint == fingerprint(path)[0]
+    assert index == make(path, tmp_path / "whole", [8]).model_copy(update={"stamps": index.stamps})
+
+
+def test_the_same_command_again_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = zipped(tmp_path / "x.zip", {"a.png": encoded(picture()), "b.png": encoded(picture(1))})
+    index = make(path, tmp_path / "set", [8])
+    monkeypatch.setattr(making, "decoding", None)
+    assert make(path, tmp_path / "set", [8]) == index
+    os.utime(path)
+    assert make(path, tmp_path / "set", [8]) == index
+
+
+def test_killed_it_leaves_no_process_behind_and_goes_on(tmp_path: Path) -> None:
+    path = many(tmp_path / "lmdb", 690)
+    slow = (
+        "import sys, time; from core.data import decoding; decoding.ALONE = 0.0; "
+        "from core.data.making import make; from pathlib import Path; "
+        "make(Path(sys.argv[1]), Path(sys.argv[2]), [8], workers=2, progress=lambda *_: (print('on', flush=True), "
+        "time.sleep(60) if _[0] else None))"
+    )
+    file = tmp_path / "slow.py"
+    file.write_text(f"if __name__ == '__main__':\n    {slow}\n")
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    process = subprocess.Popen(
+        [sys.executable, str(file), str(path), str(tmp_path / "set")],
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert [process.stdout.readline() for _ in range(2)] == ["on\n", "on\n"]
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert children
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{child}").exists() for child in children) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not [child for child in children if Path(f"/proc/{child}").exists()]
+    seen: list[int] = []
+    make(path, tmp_path / "set", [8], progress=lambda done, _: seen.append(done))
+    assert seen == [690]
+
+
+def test_the_command_prepares_shows_and_verifies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = zipped(tmp_path / "x.zip", {"a.png": encoded(picture()), "b.png": b"no", "c.png": encoded(picture(1))})
+    assert main(["prepare", str(path), "--resolution", "16", "32", "--skip-bad", "--name", "Mine"]) == 0
+    said = capsys.readouterr().out
+    assert "2 images of x.zip (zip)" in said
+    assert "2 images are smaller than 32 x 32 and were enlarged, a.png (24 x 20) first" in said
+    assert "skipped b.png: not an image" in said
+    made = tmp_path / "x_16_32"
+    assert sorted(file.name for file in made.iterdir()) == [
+        "16.npy", "32.npy", "contact_16.png", "contact_32.png", "prepared.json",
+    ]  # fmt: skip
+    assert main(["show", str(made)]) == 0
+    assert capsys.readouterr().out == said
+    assert main(["verify", str(made)]) == 0
+    assert "every byte is what was prepared" in capsys.readouterr().out
+    assert main(["prepare", str(path), "--resolution", "16", "--out", str(tmp_path / "y")]) == 2
+    assert capsys.readouterr().err.startswith(f"error: {path}: image b.png cannot be read (not an image): repair")
+    for wrong in (["prepare", str(path)], ["prepare", str(path), "--resolution", "0"], ["prepare"], []):
+        with pytest.raises(SystemExit) as ended:
+            main(wrong)
+        assert ended.value.code == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_ten_thousand_images_as_lsun_ships_them_are_prepared_trained_on_and_evaluated(tmp_path: Path) -> None:
+    from core.data import rooms
+    from studies.changes_overview import STUDY
+
+    scenes = rooms.render(rooms.train_indices(2_500), 16, seed=5).transpose(0, 2, 3, 1)
+    images = np.concatenate([scenes, scenes[:, :, ::-1], scenes[:, ::-1], scenes[:, ::-1, ::-1]])
+    files = {
+        f"{i:040x}": encoded(Image.fromarray(pixels), "WEBP" if i % 10 == 0 else "JPEG", quality=90)
+        for i, pixels in enumerate(images)
+    }
+    path = lsun(tmp_path / "bedroom_train_lmdb", files)
+    given = ["prepare", str(path), "--resolution", "16", "--out", str(tmp_path / "set"), "--name", "LSUN bedroom"]
+    assert main(given) == 0
+    data = described(tmp_path / "set", 16)
+    assert data.count == 10_000
+    everything = STUDY.profile("cpu").scaled(STUDY.folded([change.name for change in STUDY.changes]))
+    config = everything.model_copy(update={"data": data, "iterations": 200})
+    (tmp_path / "config.json").write_text(config.model_dump_json())
+    out = tmp_path / "runs"
+    code = train_main(
+        [
+            "--config",
+            str(tmp_path / "config.json"),
+            "--out",
+            str(out),
+            "--data",
+            str(tmp_path / "set"),
+            "--device",
+            "cpu",
+        ]
+    )
+    assert code == 0
+    (outcome,) = out.glob("*/outcome.json")
+    assert json.loads(outcome.read_text())["status"] == "finished"
+    told = json.loads((outcome.parent / "data.json").read_text())
+    assert (told["name"], told["count"], told["skipped"]) == ("LSUN bedroom", 10_000, [])
+    events = [json.loads(line) for line in (outcome.parent / "events.jsonl").read_text().splitlines()]
+    (value,) = [e["value"] for e in events if e["kind"] == "evaluated" and e["metric"] == "fd_rooms"]
+    assert 0 < value < 10
+
+
+@pytest.mark.parametrize(("name", "resolution", "count"), [("photos32.zip", 32, 30_000), ("indoor64.zip", 16, 6_500)])
+def test_real_photographs(tmp_path: Path, name: str, resolution: int, count: int) -> None:
+    index = make(shared(name), tmp_path / "set", [resolution], workers=2)
+    images = read_pixels(tmp_path / "set", index, resolution)
+    assert images.shape == (count, 3, resolution, resolution)
+    assert 80 < images.mean() < 160
+    assert 30 < images.std() < 90
