@@ -49,7 +49,7 @@ class _Order:
         self.position = 0
 
     def next(self) -> tuple[Tensor, Tensor | None]:
-        """Indices, int64 [batch], and what to mirror, bool [batch]; None where nothing ever is."""
+        """Indices of images, int64 [batch], and which places of the batch to mirror; None where nothing ever is."""
         parts: list[Tensor] = []
         missing = self.batch
         while missing:
@@ -59,8 +59,9 @@ class _Order:
             parts.append(part)
             self.position += len(part)
             missing -= len(part)
-        mirrored = None if self.flips is None else torch.rand(self.batch, generator=self.flips) < 0.5
-        return torch.cat(parts), mirrored
+        if self.flips is None:
+            return torch.cat(parts), None
+        return torch.cat(parts), (torch.rand(self.batch, generator=self.flips) < 0.5).nonzero()[:, 0]
 
     def state_dict(self) -> dict[str, Any]:
         # The permutation follows from the generator's state before it, and may be of millions.
@@ -75,8 +76,10 @@ class _Order:
             self.flips.set_state(state["flips"])
 
 
-def _mirrored(images: Tensor, which: Tensor | None) -> Tensor:
-    return images if which is None else torch.where(which[:, None, None, None], images.flip(-1), images)
+def _taken(images: Tensor, indices: Tensor, mirrored: Tensor | None) -> Tensor:
+    # Copies whole images: several times faster than indexing, which goes pixel by pixel.
+    batch = images.index_select(0, indices)
+    return batch if mirrored is None else batch.index_copy_(0, mirrored, batch.index_select(0, mirrored).flip(-1))
 
 
 class Resident:
@@ -91,7 +94,7 @@ class Resident:
             # From pinned memory, or the copy of a few numbers would wait for the device.
             indices = indices.pin_memory().to(self.device, non_blocking=True)
             mirrored = None if mirrored is None else mirrored.pin_memory().to(self.device, non_blocking=True)
-        return _mirrored(self.images[indices], mirrored)
+        return _taken(self.images, indices, mirrored)
 
     def state_dict(self) -> dict[str, Any]:
         return self.order.state_dict()
@@ -117,7 +120,7 @@ class Streamed:
             target=_read_ahead, args=(self.images, self.order, pinned, self.ready, over), daemon=True
         )
         thread.start()
-        self.thread, self.end = thread, weakref.finalize(self, over.set)
+        self.thread, self.end = thread, weakref.finalize(self, _end, over, thread)
 
     def take(self) -> Tensor:
         found = self.ready.get()
@@ -131,10 +134,16 @@ class Streamed:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.end()
-        self.thread.join()
         self.order.load_state_dict(state)
         self.state = state
         self._start()
+
+
+def _end(over: threading.Event, thread: threading.Thread) -> None:
+    over.set()
+    # A thread that is inside torch when the interpreter ends takes the process down with it.
+    if threading.current_thread() is not thread:
+        thread.join()
 
 
 _Ready = queue.Queue[tuple[Tensor, dict[str, Any]] | BaseException]
@@ -145,7 +154,7 @@ def _read_ahead(images: Tensor, order: _Order, pinned: bool, ready: _Ready, over
         item: tuple[Tensor, dict[str, Any]] | BaseException
         try:
             indices, mirrored = order.next()
-            batch = _mirrored(images[indices], mirrored)
+            batch = _taken(images, indices, mirrored)
             item = (batch.pin_memory() if pinned else batch, order.state_dict())
         except BaseException as error:  # it is raised where the batch is taken
             item = error
