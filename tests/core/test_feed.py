@@ -90,6 +90,10 @@ def test_the_thread_ends_with_its_feed() -> None:
 def test_what_goes_wrong_while_reading_is_raised_where_it_is_missed() -> None:
     broken = feed(IMAGES, 3, 4, device=CPU, resident=False)
     broken.take()
-    broken.order.permutation = torch.tensor([99] * 10)  # type: ignore[attr-defined]
-    with pytest.raises((IndexError, RuntimeError), match="out of"):
+
+    def unreadable() -> None:
+        raise OSError("the disk is gone")
+
+    broken.order.next = unreadable  # type: ignore[attr-defined]
+    with pytest.raises(OSError, match="the disk is gone"):
         deque((broken.take() for _ in range(20)), maxlen=0)
