@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import copy
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -33,6 +34,7 @@ from core.errors import InputError
 from core.events import Built, Checkpointed, Diverged, Evaluated, Event, Finished, Losses, Pictured, Sampled
 from core.metrics.further import Further, Strips
 from core.metrics.generated import generated
+from core.metrics.identity import INCEPTION_VARIABLE
 from core.models.ema import ExponentialAverage
 from core.models.generator import Generator
 from core.pixels import PICTURES, to_unit_range
@@ -322,10 +324,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="the job's folder is made below this one")
     parser.add_argument("--seed", type=int, default=0, help="where the file holds a config alone")
     parser.add_argument("--data", type=Path, help="folder or zip of images, where the config asks for images")
+    parser.add_argument("--inception", type=Path, help=f"Inception's weights, a file (or {INCEPTION_VARIABLE})")
     parser.add_argument("--cache", type=Path, help="where prepared data is kept (default: OUT/cache)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1)
     given = parser.parse_args(arguments)
+    if given.inception is not None:
+        os.environ[INCEPTION_VARIABLE] = str(given.inception)
     try:
         events = run_job(
             read_job(given.config, given.seed),

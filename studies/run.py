@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from ablations.designs import DESIGNS, available, variant_name
 from ablations.schema import DesignName, Profile, Study
 from core.config import Images
 from core.errors import InputError
+from core.metrics.identity import INCEPTION_VARIABLE
 from studies import catalogue
 from studies.plan import Plan, make_plan, overridden, parse_override
 from studies.runner.budget import MOST_SEEDS, costing, fitting, parse_budget
@@ -75,6 +77,11 @@ Examples
     type=click.Path(path_type=Path),
     help="Real images: a set that `python -m core.data prepare` made, or a folder, a zip or an LMDB.",
 )
+@click.option(
+    "--inception",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help=f"Inception's weights, a file, where they cannot be fetched; the variable {INCEPTION_VARIABLE} does the same.",
+)
 @click.option("--jobs", "-j", type=click.IntRange(min=1), help="Workers at a time; default one per core, or per GPU.")
 @click.option("--launcher", "launcher_name", default="local", show_default=True, help=f"{' or '.join(LAUNCHERS)}.")
 @click.option(
@@ -123,6 +130,7 @@ def command(
     seeds: str | None,
     only: tuple[str, ...],
     data_path: Path | None,
+    inception: Path | None,
     jobs: int | None,
     launcher_name: str,
     device: str,
@@ -151,6 +159,9 @@ def command(
             raise InputError("name a study: --list shows them")
         declared = catalogue.study(study)
         check_launcher(launcher_name)
+        if inception is not None:
+            # Workers inherit it.
+            os.environ[INCEPTION_VARIABLE] = str(inception.absolute())
         gpus = accelerators()
         budget_seconds = None if budget is None else parse_budget(budget)
         if retune is not None and declared.searches:

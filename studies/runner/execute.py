@@ -23,6 +23,7 @@ from studies.plan import Plan, jobs_root, record_plan
 from studies.runner.calibrate import calibrate, uncalibrated
 from studies.runner.launchers import WorkersLost, launcher
 from studies.runner.ledger import costs_kept
+from studies.runner.obstacles import check_trainable
 from studies.runner.place import Place
 from studies.runner.progress import span
 from studies.runner.sweep import SearchGaveUp, searched
@@ -96,14 +97,15 @@ def run_plan(
 ) -> int:
     """Records the plan, trains what of these tasks has no result, shows it in MLflow and renders the report.
 
-    Returns the exit code.
+    Returns the exit code. Raises InputError, before anything is recorded, for runs that cannot be trained here.
     """
     runs = place.runs
+    pending = [task for task in tasks if to_train(_state(task, runs), retry_failed)]
+    check_trainable(pending, data_path=place.data_path)
     (runs / "plans").mkdir(parents=True, exist_ok=True)
     with FileLock(runs / "plans" / ".lock"):
         whole = record_plan(runs, plan)
     view = MlflowView(study, whole, runs)
-    pending = [task for task in tasks if to_train(_state(task, runs), retry_failed)]
     interrupts = Interrupts()
     lost: str | None = None
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
@@ -40,7 +41,18 @@ def obstacle(task: Task, state: State, *, runs: Path, data_path: Path | None, re
         outcome = RunFolder(jobs_root(runs), task.digest).outcome()
         reason = (outcome.reason if outcome else None) or "no reason given"
         return f"failed before ({' '.join(reason.split())}): --retry-failed tries it once more"
-    config = task.job.config
+    return _of_config(task.job.config, data_path)
+
+
+def check_trainable(tasks: Sequence[Task], *, data_path: Path | None) -> None:
+    """Raises InputError where one of these runs, which are about to be trained, cannot be."""
+    reasons = [_of_config(task.job.config, data_path) for task in tasks]
+    blocked = [reason for reason in reasons if reason is not None]
+    if blocked:
+        raise InputError(f"{len(blocked)} of {len(tasks)} runs cannot be trained: {blocked[0]}")
+
+
+def _of_config(config: AnyConfig, data_path: Path | None) -> str | None:
     metrics: list[Metric] = [config.evaluation.metric]
     if isinstance(config, Config) and config.evaluation.upsampling is not None:
         metrics.append(config.evaluation.upsampling.metric)
