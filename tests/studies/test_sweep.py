@@ -92,7 +92,8 @@ def outcome(order: SearchOrder, digest: str) -> str | None:
 
 
 def test_two_workers_never_train_the_same_trial_and_keep_the_budget(tmp_path: Path) -> None:
-    order = an_order(tmp_path, a_study(trials=10).searches[0], workers=2)
+    # Slow ones, or a worker that starts late finds nothing left.
+    order = an_order(tmp_path, a_study(trials=10, seed=fake_job.SLOW).searches[0], workers=2, iterations=5)
     sweep = launched(order, "local")
     assert [trial.number for trial in sweep.trials] == list(range(10)) and len(sweep.ended) == 10
     assert len({trial.digest for trial in sweep.trials}) == 10
