@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from core.config import CleanFid
 from core.errors import InputError
-from core.metrics import build, clean_fid, identity
+from core.metrics import clean_fid, identity
+from core.metrics import real as real_set
 from core.metrics.build import build_metric
 from core.metrics.clean_fid import inception_features, inception_weights
 
@@ -66,7 +67,7 @@ def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine without weights: an empty folder in place of clean-fid's usual ones."""
     monkeypatch.delenv(identity.INCEPTION_VARIABLE, raising=False)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setattr(build, "_known", {})
+    monkeypatch.setattr(real_set, "_known", {})
     usual = identity.inception_place
 
     def place(mode: str) -> Path:
@@ -129,8 +130,8 @@ def test_a_whole_measurement(torchscript: Path, no_weights: Path, monkeypatch: p
     assert value == pytest.approx(expected, rel=1e-4)
 
     # Found again without the network's features being computed.
-    build._known.clear()
-    with mock.patch.object(build, "_features", side_effect=AssertionError):
+    real_set._known.clear()
+    with mock.patch.object(real_set, "features_of", side_effect=AssertionError):
         build_metric(config, real, device="cpu", cache=no_weights)
 
 
