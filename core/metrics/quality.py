@@ -29,6 +29,8 @@ from core.streams import stream_seed
 
 SHARES = ("precision", "recall", "density", "coverage")
 
+REMEDY = "lower it, or measure none of this with evaluation.quality=null"
+
 
 def kernel_distance(generated_ND: FeatureArray, real_MD: FeatureArray, subsets: int, subset: int, seed: int) -> float:
     """Squared maximum mean discrepancy with the kernel (x.y / D + 1)^3 (Binkowski et al. 2018, sec. 4), by clean-fid.
@@ -99,17 +101,17 @@ class Assessed:
         if config.smallest >= samples:
             raise InputError(
                 f"evaluation.quality.smallest is {config.smallest} and the metric has {samples} samples, so there is "
-                "no line through more than one number of them: lower it"
+                f"no line through more than one number of them: {REMEDY}"
             )
         if config.neighbours > compared - 2:
             raise InputError(
-                f"evaluation.quality.neighbours is {config.neighbours} and {compared} images are compared: lower it, "
-                "to two fewer at most"
+                f"evaluation.quality.neighbours is {config.neighbours} and it must be two fewer than the "
+                f"{compared} images that are compared: {REMEDY}"
             )
         if config.kernel_subset > min(samples, real):
             raise InputError(
                 f"evaluation.quality.kernel_subset is {config.kernel_subset} and there are {samples} samples and "
-                f"{real} real images: lower it to the smaller number"
+                f"{real} real images: {REMEDY}"
             )
         self._real()
 

@@ -210,8 +210,11 @@ def test_features_that_are_not_finite_are_infinitely_far() -> None:
     ("changed", "said"),
     [
         ({"smallest": 200}, "quality.smallest is 200 and the metric has 200 samples"),
-        ({"neighbours": 119}, "quality.neighbours is 119 and 120 images are compared"),
-        ({"samples": 1000, "neighbours": 149}, "quality.neighbours is 149 and 150 images are compared"),
+        ({"neighbours": 119}, "quality.neighbours is 119 and it must be two fewer than the 120 images"),
+        (
+            {"samples": 1000, "neighbours": 149},
+            "quality.neighbours is 149 and it must be two fewer than the 150 images",
+        ),
         ({"kernel_subset": 151}, "quality.kernel_subset is 151 and there are 200 samples and 150 real images"),
     ],
 )
