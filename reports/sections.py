@@ -21,6 +21,7 @@ from reports import figures, stats, tables
 from reports.commands import planned_designs, reproduce_commands, train_command
 from reports.numbers import counted, factor, listed, short
 from reports.page import Block, Bullets, Code, Figure, Heading, Listing, Note, Paragraph, Piece, Quote, Strong, Text
+from reports.quality import other_measures
 from reports.results import STATUSES, Results, load, settings
 from reports.tables import metric_letters, metric_name
 from reports.verdicts import (
@@ -122,8 +123,9 @@ def findings(report: Report) -> list[Block]:
 
 
 def method(report: Report) -> list[Block]:
-    """How it was found."""
-    return composed(report, (the_setting, cost, limits, missing, provenance, runs))
+    """What else was measured, and how it was found."""
+    found = composed(report, (the_setting, cost, limits, missing, provenance, runs))
+    return [*other_measures(report.results), *found]
 
 
 def subtitle(results: Results) -> str:

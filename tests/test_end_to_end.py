@@ -19,6 +19,8 @@ SMALL = (
     "iterations=6",
     "evaluation.every=3",
     "evaluation.metric.samples=96",
+    "evaluation.quality.smallest=48",
+    "evaluation.quality.kernel_subset=32",
     "data.train=128",
     "data.held_out=128",
 )
@@ -65,8 +67,8 @@ def test_the_tidy_table_has_every_evaluation_once(studied: tuple[Path, str]) -> 
     frame = pd.read_csv(report / "results.csv")
     expected = ["study", "variant", "seed", "iteration", "images", "seconds", "metric", "value", "status", "run"]
     assert list(frame.columns) == expected
-    # Two evaluations, and the last one on two further sets of latents.
-    assert len(frame) == 2 * 2 * (2 + 2)
+    # Two evaluations, and at the last one six further measures and two further sets of latents.
+    assert len(frame) == 2 * 2 * (2 + 6 + 2)
     assert not frame.duplicated(["variant", "seed", "iteration", "metric"]).any()
     assert set(frame["variant"]) == {"baseline", "all"}
 

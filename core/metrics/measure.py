@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Protocol
 
 from torch import Tensor
 
-Features = Callable[[Tensor], Tensor]
-"""Images [B, 3, R, R] in 0..255, uint8 or float, on any device -> float32 [B, D]."""
+from core.metrics.features import Features
+from core.metrics.real import RealSet
 
 
 class Measure(Protocol):
@@ -27,6 +27,11 @@ class Measure(Protocol):
     @property
     def features(self) -> Features:
         """What a value is computed on."""
+        ...
+
+    @property
+    def real(self) -> RealSet:
+        """What generated images are compared with."""
         ...
 
     def __call__(self, images: Iterator[Tensor]) -> float:
