@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from core import config as cfg
+from core.evaluate import Evaluation, Inline
 from core.events import Checkpointed, Evaluated, Event
 from core.job import run_job
 from core.train import train
@@ -35,7 +36,8 @@ def test_resumed_it_goes_on_with_the_same_losses(images: Tensor) -> None:
     undisturbed = numbers(events_of(config, images, device="cuda"))
     before: list[Event] = []
     state = None
-    for event in train(cfg.Job(config=config, seed=0), images, MeanPixel(), device="cuda", checkpoint_due=lambda: True):
+    evaluator = Inline(Evaluation(config, MeanPixel(), device="cuda"))
+    for event in train(cfg.Job(config=config, seed=0), images, evaluator, device="cuda", checkpoint_due=lambda: True):
         if isinstance(event, Checkpointed) and event.iteration == 7:
             state = event.state
             break
