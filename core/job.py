@@ -95,12 +95,15 @@ def run_job(
         # Once per process, so not a part of what this job costs.
         images = images_of(job.config.data, data_path, cache)
         order = Order(job=job, data_path=data_path, cache=cache, device=evaluation_device or device, threads=threads)
+        beside = evaluation == "beside" and isinstance(job.config, cfg.Config)
+        entered = time.perf_counter()
         with _task(order, images, device, evaluation) as begin:
             memory = PeakMemory(device)
-            started = time.perf_counter()
+            # A process beside is this job's own; a metric inline is loaded once per process, as images are.
+            started = entered if beside else time.perf_counter()
             folder.write("job.json", job.model_dump_json(indent=1) + "\n")
             folder.write("protocol.json", json.dumps(protocol(job.config), indent=1) + "\n")
-            ran_by = {**provenance(device, threads), "evaluation": evaluation}
+            ran_by = {**provenance(device, threads), "evaluation": f"beside on {order.device}" if beside else "inline"}
             folder.write("provenance.json", json.dumps(ran_by, indent=1) + "\n")
             real_grid = folder.samples / "real.png"
             if not real_grid.exists():

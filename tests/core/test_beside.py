@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import os
 import signal
-import subprocess
 import sys
 import textwrap
 import time
@@ -27,6 +26,7 @@ from core.folder import RunFolder
 from core.job import run_job
 from tests.core.conftest import small_config
 from tests.core.test_further import FURTHER
+from tests.core.test_job import in_a_process_that_kills_itself
 from tests.core.test_train import payload
 
 JOB = cfg.Job(config=small_config(evaluation=FURTHER, ema=cfg.Ema(decay=0.9)), seed=3)
@@ -68,7 +68,10 @@ def test_a_run_is_the_same_inline_and_beside(tmp_path: Path, cache: Path, inline
     assert {e.kind for e in folder.events()} >= {"evaluated", "sampled", "pictured", "finished"}
     outcome = folder.outcome()
     assert outcome is not None and outcome.evaluation_seconds > 0
-    assert [found.read("provenance.json")["evaluation"] for found in (folder, inline)] == ["beside", "inline"]
+    assert outcome.evaluation_seconds == pytest.approx(
+        sum(getattr(e, "evaluation_seconds", 0) for e in folder.events())
+    )
+    assert [found.read("provenance.json")["evaluation"] for found in (folder, inline)] == ["beside on cpu", "inline"]
 
 
 def test_a_metric_that_is_not_finite_ends_the_run_where_it_ends_inline(tmp_path: Path, cache: Path) -> None:
@@ -82,37 +85,34 @@ def test_a_metric_that_is_not_finite_ends_the_run_where_it_ends_inline(tmp_path:
     assert_same(finished(tmp_path / "beside", cache, job, evaluation="beside"), expected)
 
 
-TRAINER = """
-from core import job
-from core.train import main
-job.CHECKPOINT_SECONDS, job.CHECKPOINT_COST_FACTOR = -1.0, 0.0
-raise SystemExit(main())
-"""
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_killed_trainer_leaves_no_process_and_a_run_that_goes_on_to_the_same_end(
+    tmp_path: Path, cache: Path, inline: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_module, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(job_module, "CHECKPOINT_COST_FACTOR", 0.0)
+    noted = tmp_path / "children"
 
+    def kills_itself_at(event: Event) -> bool:
+        if event.kind != "sampled":
+            return False
+        noted.write_text(Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text())
+        return True
 
-def test_a_killed_trainer_leaves_no_process_and_a_run_that_goes_on_to_the_same_end(tmp_path: Path, cache: Path) -> None:
-    evaluation = cfg.Evaluation(metric=cfg.RoomsFrechet(samples=64), every=10)
-    job = cfg.Job(config=small_config(evaluation=evaluation, iterations=40), seed=1)
-    file = tmp_path / "job.json"
-    file.write_text(job.model_dump_json())
-    arguments = ["--config", file, "--out", tmp_path / "killed", "--cache", cache, "--device", "cpu"]
-    command = [sys.executable, "-c", TRAINER, *arguments, "--evaluation", "beside"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as trainer:
-        assert trainer.stdout is not None
-        next(line for line in trainer.stdout if '"evaluated"' in line)
-        children = Path(f"/proc/{trainer.pid}/task/{trainer.pid}/children").read_text().split()
-        trainer.kill()
-    assert children and trainer.returncode == -signal.SIGKILL
+    status = in_a_process_that_kills_itself(
+        lambda: run_job(JOB, runs=tmp_path, cache=cache, evaluation="beside"), kills_itself_at
+    )
+    assert os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
+    (child,) = noted.read_text().split()
     deadline = time.monotonic() + 60
-    while any(lives(pid) for pid in children):
+    while lives(child):
         assert time.monotonic() < deadline, "the process beside outlived its trainer"
         time.sleep(0.05)
-    killed = RunFolder(tmp_path / "killed", job)
-    assert killed.outcome() is None and killed.checkpoint_file.exists()
+    folder = RunFolder(tmp_path, JOB)
+    assert folder.outcome() is None and folder.checkpoint_file.exists()
     # Where it is evaluated may change on the way.
-    finished(tmp_path / "killed", cache, job)
-    assert_same(killed, finished(tmp_path / "inline", cache, job))
-    outcome = killed.outcome()
+    assert_same(finished(tmp_path, cache), inline)
+    outcome = folder.outcome()
     assert outcome is not None and outcome.resumed
 
 
