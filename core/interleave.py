@@ -64,15 +64,15 @@ def _merged(
         behind.clear()
 
     for step in until_it_fails():
-        evaluates = isinstance(step, Pause) and step.evaluates
-        if under_way is not None and (evaluates or under_way.ready):
-            yield from caught_up()
-        if not isinstance(step, Pause):
+        if isinstance(step, Pause):
+            if step.evaluates or (under_way is not None and under_way.ready):
+                yield from caught_up()
+            if under_way is None and checkpoint_due():
+                yield Checkpointed(state=step.state(), **step.moment)
+            if step.evaluates:
+                under_way = evaluator.ask(step.generator, step.moment)
+        else:
             behind.append(step)
-        elif under_way is None and checkpoint_due():
-            yield Checkpointed(state=step.state(), **step.moment)
-        if isinstance(step, Pause) and evaluates:
-            under_way = evaluator.ask(step.generator, step.moment)
         if under_way is None or under_way.ready:
             yield from caught_up()
     yield from caught_up()
