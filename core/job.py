@@ -10,9 +10,10 @@ import subprocess
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 
 import filelock
 import numpy as np
@@ -23,16 +24,17 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from core import config as cfg
-from core.data.load import ImageSet, load, load_real
+from core.beside import Beside, Order
+from core.data.load import ImageSet
 from core.data.prepared import is_prepared, read_index
 from core.errors import InputError
+from core.evaluate import Evaluator, Inline
 from core.events import Checkpointed, Diverged, Event, Finished, Pictured, Sampled
 from core.folder import Outcome, RunFolder, Status, write_whole
+from core.loaded import evaluation_of, images_of
 from core.machine import cores, processor
 from core.memory import PeakMemory
-from core.metrics.build import build_further, build_metric
 from core.metrics.identity import protocol
-from core.metrics.measure import Measure
 from core.pixels import PICTURES
 from core.reconstruct import drawn, reconstruct
 from core.train import train
@@ -45,6 +47,9 @@ CHECKPOINT_COST_FACTOR = 20.0
 
 
 Begin = Callable[..., Iterator[Event]]
+
+Where = Literal["inline", "beside"]
+"""A GAN is evaluated in the process that trains it, or in one of its own beside it; the numbers are the same."""
 
 
 class JobTaken(RuntimeError):
@@ -59,14 +64,23 @@ def run_job(
     data_path: Path | None = None,
     cache: Path,
     threads: int = 1,
+    evaluation: Where = "inline",
+    evaluation_device: str | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Event]:
     """Trains `job` in its folder below `runs`, or goes on where its last checkpoint stands, and yields each event.
+
+    With `evaluation` "beside" a GAN trains on while a process of its own evaluates it on `evaluation_device`, `device`
+    where that is None. A reconstruction's error is a by-product of its loop and always found there.
 
     A job that has finished or diverged is not trained again: nothing is yielded. An error in training ends the job as
     `failed`, with the traceback in its log. When `stop()` turns true a checkpoint is written and the job ends without
     an outcome. Raises InputError for data or a metric that cannot be used, and JobTaken where the folder is locked.
     """
+    if evaluation_device is not None and evaluation != "beside":
+        raise InputError(
+            f"the evaluation's device {evaluation_device} is that of a process beside: ask for one as well"
+        )
     folder = RunFolder(runs, job)
     folder.samples.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(folder.lock_file)
@@ -80,20 +94,25 @@ def run_job(
             return
         torch.set_num_threads(threads)
         # Once per process, so not a part of what this job costs.
-        images = _images(job.config.data, data_path, cache)
-        begin = _task(job, images, data_path, cache, device)
-        memory = PeakMemory(device)
-        started = time.perf_counter()
-        folder.write("job.json", job.model_dump_json(indent=1) + "\n")
-        folder.write("protocol.json", json.dumps(protocol(job.config), indent=1) + "\n")
-        if (described := _described(job.config.data, data_path)) is not None:
-            folder.write("data.json", json.dumps(described, indent=1) + "\n")
-        folder.write("provenance.json", json.dumps(provenance(device, threads), indent=1) + "\n")
-        real_grid = folder.samples / "real.png"
-        if not real_grid.exists():
-            _write_grid(real_grid, _shown(job, images))
-        attempt = before.attempts + 1 if before else 1
-        yield from _Recording(folder, attempt, started, memory).of(begin, stop)
+        images = images_of(job.config.data, data_path, cache)
+        order = Order(job=job, data_path=data_path, cache=cache, device=evaluation_device or device, threads=threads)
+        beside = evaluation == "beside" and isinstance(job.config, cfg.Config)
+        entered = time.perf_counter()
+        with _task(order, images, device, evaluation) as begin:
+            memory = PeakMemory(device)
+            # A process beside is this job's own; a metric inline is loaded once per process, as images are.
+            started = entered if beside else time.perf_counter()
+            folder.write("job.json", job.model_dump_json(indent=1) + "\n")
+            folder.write("protocol.json", json.dumps(protocol(job.config), indent=1) + "\n")
+            if (described := _described(job.config.data, data_path)) is not None:
+                folder.write("data.json", json.dumps(described, indent=1) + "\n")
+            ran_by = {**provenance(device, threads), "evaluation": f"beside on {order.device}" if beside else "inline"}
+            folder.write("provenance.json", json.dumps(ran_by, indent=1) + "\n")
+            real_grid = folder.samples / "real.png"
+            if not real_grid.exists():
+                _write_grid(real_grid, _shown(job, images))
+            attempt = before.attempts + 1 if before else 1
+            yield from _Recording(folder, attempt, started, memory).of(begin, stop)
 
 
 def load_once(
@@ -105,9 +124,10 @@ def load_once(
     """
     torch.set_num_threads(threads)
     provenance(device, threads)
-    begin = _task(job, _images(job.config.data, data_path, cache), data_path, cache, device)
-    # torch imports its compiler with the first optimiser, which takes seconds.
-    next(begin())
+    order = Order(job=job, data_path=data_path, cache=cache, device=device, threads=threads)
+    with _task(order, images_of(job.config.data, data_path, cache), device, "inline") as begin:
+        # torch imports its compiler with the first optimiser, which takes seconds.
+        next(begin())
 
 
 def read_job(file: Path, seed: int) -> cfg.Job:
@@ -133,25 +153,34 @@ def _shown(job: cfg.Job, images: ImageSet) -> Tensor:
     return images.real[:: max(1, len(images.real) // PICTURES)][:PICTURES]
 
 
-def _task(job: cfg.Job, images: ImageSet, data_path: Path | None, cache: Path, device: str) -> Begin:
-    """What begins the job, given `resume` and `checkpoint_due`: all that can be refused is refused here."""
-    config = job.config
+@contextmanager
+def _task(order: Order, images: ImageSet, device: str, evaluation: Where) -> Iterator[Begin]:
+    """What begins the job, given `resume` and `checkpoint_due`: all that can be refused is refused on entering."""
+    job, config = order.job, order.job.config
     match config:
         case cfg.Config():
-
-            def against(metric: cfg.GanMetric, resolution: int) -> Measure:
-                return _measure(metric, config.data, resolution, data_path, cache, device)
-
-            measure = against(config.evaluation.metric, config.data.resolution)
-            return partial(train, job, images.train, measure, further=build_further(config, against), device=device)
+            with _evaluator(order, config, evaluation) as evaluator:
+                yield partial(train, job, images.train, evaluator, device=device)
         case cfg.Reconstruction():
             if len(images.train) < config.images:
                 raise InputError(
                     f"{config.images} images are to be fitted and the data has {len(images.train)}: lower images"
                 )
-            return partial(reconstruct, job, images.train, device=device)
+            yield partial(reconstruct, job, images.train, device=device)
         case _:
             assert_never(config)
+
+
+@contextmanager
+def _evaluator(order: Order, config: cfg.Config, evaluation: Where) -> Iterator[Evaluator]:
+    match evaluation:
+        case "inline":
+            yield Inline(evaluation_of(config, data_path=order.data_path, cache=order.cache, device=order.device))
+        case "beside":
+            with Beside(order) as beside:
+                yield beside
+        case _:
+            assert_never(evaluation)
 
 
 class _Recording:
@@ -264,30 +293,12 @@ def read_checkpoint(folder: RunFolder) -> dict[str, Any] | None:
     return loaded
 
 
-@lru_cache(maxsize=2)
-def _images(data: cfg.Data, path: Path | None, cache: Path) -> ImageSet:
-    """Loaded once per process, not once per job."""
-    return load(data, path=path, cache=cache)
-
-
 def _described(data: cfg.Data, path: Path | None) -> dict[str, Any] | None:
     """What a prepared set says of its images, None for other data: an image set has no more to say than its config."""
     if not isinstance(data, cfg.Images) or path is None or not is_prepared(path):
         return None
     index = read_index(path)
     return {"words": index.words, **index.model_dump(mode="json", exclude={"pixels", "stamps"})}
-
-
-@lru_cache(maxsize=4)
-def _measure(
-    metric: cfg.GanMetric, data: cfg.Data, resolution: int, path: Path | None, cache: Path, device: str
-) -> Measure:
-    """Against the data's real set at `resolution`."""
-    if resolution == data.resolution:
-        real = _images(data, path, cache).real
-    else:
-        real = load_real(data, resolution, path=path, cache=cache)
-    return build_metric(metric, real, device=device, cache=cache)
 
 
 def _write_grid(file: Path, pictures: Tensor, columns: int = 8) -> None:
