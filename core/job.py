@@ -29,8 +29,8 @@ from core.events import Checkpointed, Diverged, Event, Finished, Pictured, Sampl
 from core.folder import Outcome, RunFolder, Status, write_whole
 from core.machine import cores, processor
 from core.memory import PeakMemory
+from core.metrics import protocol as protocols
 from core.metrics.build import build_further, build_metric
-from core.metrics.identity import protocol
 from core.metrics.measure import Measure
 from core.pixels import PICTURES
 from core.reconstruct import drawn, reconstruct
@@ -80,11 +80,12 @@ def run_job(
         torch.set_num_threads(threads)
         # Once per process, so not a part of what this job costs.
         images = _images(job.config.data, data_path, cache)
-        begin = _task(job, images, data_path, cache, device)
+        begin, measured_with = _task(job, images, data_path, cache, device)
+        _check_protocol(folder, measured_with)
         memory = PeakMemory(device)
         started = time.perf_counter()
         folder.write("job.json", job.model_dump_json(indent=1) + "\n")
-        folder.write("protocol.json", json.dumps(protocol(job.config), indent=1) + "\n")
+        folder.write("protocol.json", protocols.as_json(measured_with))
         folder.write("provenance.json", json.dumps(provenance(device, threads), indent=1) + "\n")
         real_grid = folder.samples / "real.png"
         if not real_grid.exists():
@@ -102,7 +103,7 @@ def load_once(
     """
     torch.set_num_threads(threads)
     provenance(device, threads)
-    begin = _task(job, _images(job.config.data, data_path, cache), data_path, cache, device)
+    begin, _ = _task(job, _images(job.config.data, data_path, cache), data_path, cache, device)
     # torch imports its compiler with the first optimiser, which takes seconds.
     next(begin())
 
@@ -130,25 +131,47 @@ def _shown(job: cfg.Job, images: ImageSet) -> Tensor:
     return images.real[:: max(1, len(images.real) // PICTURES)][:PICTURES]
 
 
-def _task(job: cfg.Job, images: ImageSet, data_path: Path | None, cache: Path, device: str) -> Begin:
-    """What begins the job, given `resume` and `checkpoint_due`: all that can be refused is refused here."""
+def _task(
+    job: cfg.Job, images: ImageSet, data_path: Path | None, cache: Path, device: str
+) -> tuple[Begin, tuple[protocols.Protocol, ...]]:
+    """What begins the job, given `resume` and `checkpoint_due`, and the protocols of its series, the metric's first.
+
+    All that can be refused is refused here.
+    """
     config = job.config
     match config:
         case cfg.Config():
 
             def against(metric: cfg.GanMetric, resolution: int) -> Measure:
-                return _measure(metric, config.data, resolution, data_path, cache, device)
+                seed = config.evaluation.latents_seed
+                return _measure(metric, config.data, resolution, data_path, cache, device, seed)
 
             measure = against(config.evaluation.metric, config.data.resolution)
-            return partial(train, job, images.train, measure, further=build_further(config, against), device=device)
+            further = build_further(config, against)
+            series = (measure.protocol, *(protocol for each in further for protocol in each.protocols))
+            return partial(train, job, images.train, measure, further=further, device=device), series
         case cfg.Reconstruction():
             if len(images.train) < config.images:
                 raise InputError(
                     f"{config.images} images are to be fitted and the data has {len(images.train)}: lower images"
                 )
-            return partial(reconstruct, job, images.train, device=device)
+            return partial(reconstruct, job, images.train, device=device), protocols.of_fit(config)
         case _:
             assert_never(config)
+
+
+def _check_protocol(folder: RunFolder, now: tuple[protocols.Protocol, ...]) -> None:
+    """Raises InputError for a job that would go on under another protocol than it began with."""
+    if not folder.checkpoint_file.exists():
+        return
+    before = protocols.from_json(folder.read("protocol.json"))
+    for protocol in now:
+        if protocol.series in before and (differ := protocols.differences(before[protocol.series], protocol)):
+            field, (then, here) = next(iter(differ.items()))
+            raise InputError(
+                f"job {folder.digest} began with another protocol of {protocol.series}: {field} was {then[:40]} and is "
+                f"{here[:40]}: bring that back, or remove {folder.path} to begin anew"
+            )
 
 
 class _Recording:
@@ -269,14 +292,20 @@ def _images(data: cfg.Data, path: Path | None, cache: Path) -> ImageSet:
 
 @lru_cache(maxsize=4)
 def _measure(
-    metric: cfg.GanMetric, data: cfg.Data, resolution: int, path: Path | None, cache: Path, device: str
+    metric: cfg.GanMetric,
+    data: cfg.Data,
+    resolution: int,
+    path: Path | None,
+    cache: Path,
+    device: str,
+    latents_seed: int,
 ) -> Measure:
     """Against the data's real set at `resolution`."""
     if resolution == data.resolution:
         real = _images(data, path, cache).real
     else:
         real = load_real(data, resolution, path=path, cache=cache)
-    return build_metric(metric, real, device=device, cache=cache)
+    return build_metric(metric, real, device=device, cache=cache, latents_seed=latents_seed)
 
 
 def _write_grid(file: Path, pictures: Tensor, columns: int = 8) -> None:

@@ -10,10 +10,11 @@ import copy
 import math
 import sys
 import time
+import typing
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol, assert_never
+from typing import Any, assert_never
 
 import torch
 from torch import Tensor
@@ -32,17 +33,21 @@ from core.errors import InputError
 from core.events import Built, Checkpointed, Diverged, Evaluated, Event, Finished, Losses, Pictured, Sampled
 from core.metrics.further import Further, Strips
 from core.metrics.generated import generated
+from core.metrics.protocol import Protocol
 from core.models.ema import ExponentialAverage
 from core.models.generator import Generator
 from core.pixels import PICTURES, to_unit_range
 from core.streams import Shuffled, initialising, stream
 
 
-class Measure(Protocol):
+class Measure(typing.Protocol):
     """A metric with its real set behind it: the distance of generated images to that set."""
 
     @property
     def key(self) -> str: ...
+
+    @property
+    def protocol(self) -> Protocol: ...
 
     def __call__(self, images: Iterator[Tensor]) -> float: ...
 
@@ -218,7 +223,8 @@ def train(
                 return
             nets.evaluated.train()
             seconds = time.perf_counter() - started
-            yield Evaluated(metric=measure.key, value=value, evaluation_seconds=seconds, **moment)
+            fingerprint = measure.protocol.fingerprint
+            yield Evaluated(metric=measure.key, value=value, protocol=fingerprint, evaluation_seconds=seconds, **moment)
             yield Sampled(pictures=first[:PICTURES].cpu(), **moment)
             if not math.isfinite(value):
                 yield Diverged(reason=f"{measure.key} not finite at iteration {iteration}", **moment)
@@ -251,13 +257,20 @@ def _measured_further(
     """What the further measures find of the trained generator; each value's seconds are those since the one before."""
     generator.eval()
     for measure in further:
+        fingerprints = {protocol.series: protocol.fingerprint for protocol in measure.protocols}
         started = time.perf_counter()
         for found in measure(generator, latents):
             if isinstance(found, Strips):
                 yield Pictured(name=found.name, pictures=found.pictures, **moment)
             else:
                 seconds = time.perf_counter() - started
-                yield Evaluated(metric=found.key, value=found.value, evaluation_seconds=seconds, **moment)
+                yield Evaluated(
+                    metric=found.key,
+                    value=found.value,
+                    protocol=fingerprints[found.key],
+                    evaluation_seconds=seconds,
+                    **moment,
+                )
             started = time.perf_counter()
 
 

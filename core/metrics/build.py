@@ -25,6 +25,7 @@ from core.metrics.further import Further, Resamples
 from core.metrics.identity import extractor_sha256, file_sha256
 from core.metrics.interpolation import Interpolated
 from core.metrics.measure import Features, Measure
+from core.metrics.protocol import Protocol, content_sha256, of_metric
 from core.metrics.upsampling import Upsampled
 
 BATCH = 256
@@ -38,6 +39,7 @@ class FrechetMeasure:
     samples: int
     features: Features
     real: Gaussian
+    protocol: Protocol
 
     def __call__(self, images: Iterator[Tensor]) -> float:
         """Takes the first `samples` images and leaves the iterator after the batch that completes them.
@@ -67,8 +69,12 @@ def _features(extract: Features, images: Iterator[Tensor], limit: int) -> np.nda
     return np.concatenate(found) if found else np.empty((0, 0))
 
 
-def build_metric(metric: GanMetric, real: Tensor, *, device: torch.device | str, cache: Path | None) -> Measure:
+def build_metric(
+    metric: GanMetric, real: Tensor, *, device: torch.device | str, cache: Path | None, latents_seed: int = 8192
+) -> Measure:
     """The measure of `metric` against `real`, uint8 [M, 3, R, R], all of it.
+
+    `latents_seed` is what the measured images' latents are drawn from, which the measure's protocol says.
 
     The real set's statistics are computed once per process and kept under `cache` (None: not on disk) by the content
     of the set and of the extractor. Everything that can be wrong is found here, before training: raises `InputError`
@@ -88,18 +94,39 @@ def build_metric(metric: GanMetric, real: Tensor, *, device: torch.device | str,
                     f"{shipped[:12]}: set the metric's extractor to it, or use the version the config was made with"
                 )
             net = load_extractor(resolution, device)
-            identity = f"rooms{resolution} {layer} {shipped}"
+            weights, identity = shipped, f"rooms{resolution} {layer} {shipped}"
 
             def features(images: Tensor) -> Tensor:
                 return net.features(images.to(device), layer)
 
         case CleanFid(mode=mode):
             file = inception_weights(mode)
-            identity = f"clean_fid {mode} {file_sha256(file)}"
+            weights = file_sha256(file)
+            identity = f"clean_fid {mode} {weights}"
             features = inception_features(mode, file, device)
         case _:
             assert_never(metric)
-    return FrechetMeasure(metric.kind, metric.samples, features, _real_statistics(features, real, identity, cache))
+    features = in_single_precision(features)
+    protocol = of_metric(
+        metric,
+        weights=weights,
+        side=real.shape[-1],
+        real_samples=len(real),
+        real_content=content_sha256(real.cpu().numpy()),
+        latents_seed=latents_seed,
+    )
+    statistics = _real_statistics(features, real, identity, cache)
+    return FrechetMeasure(metric.kind, metric.samples, features, statistics, protocol)
+
+
+def in_single_precision(features: Features) -> Features:
+    """The same features with convolutions in float32 on CUDA, too, where torch's default is the coarser TF32."""
+
+    def exact(images: Tensor) -> Tensor:
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            return features(images)
+
+    return exact
 
 
 def build_further(config: Config, against: Callable[[GanMetric, int], Measure]) -> tuple[Further, ...]:
@@ -117,7 +144,9 @@ def build_further(config: Config, against: Callable[[GanMetric, int], Measure]) 
         coarse, fine = against(asked.metric, resolution), against(asked.metric, asked.factor * resolution)
         further.append(Upsampled(asked.factor, coarse, fine))
     if evaluation.interpolation:
-        further.append(Interpolated(evaluation.interpolation, measure.features, evaluation.latents_seed))
+        further.append(
+            Interpolated(evaluation.interpolation, measure.features, evaluation.latents_seed, measure.protocol)
+        )
     return tuple(further)
 
 

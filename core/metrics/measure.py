@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
 from torch import Tensor
+
+from core.metrics.protocol import Protocol
 
 Features = Callable[[Tensor], Tensor]
 """Images [B, 3, R, R] in 0..255, uint8 or float, on any device -> float32 [B, D]."""
 
 
-class Measure(Protocol):
+class Measure(typing.Protocol):
     """A metric with its real set behind it: the distance of generated images to that set."""
 
     @property
     def key(self) -> str:
         """ "fd_rooms" or "clean_fid": the name of the series in events and tables."""
+        ...
+
+    @property
+    def protocol(self) -> Protocol:
+        """What a value is measured with."""
         ...
 
     @property
