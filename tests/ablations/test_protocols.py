@@ -18,10 +18,7 @@ def test_the_decks_protocol_is_that_of_the_public_code() -> None:
 def test_words_and_numbers_agree() -> None:
     for protocol in (DECK_2020, CLEAN_50K, EMBEDDED):
         assert f"{protocol.metric.samples:,} generated" in protocol.source
-    assert isinstance(CLEAN_50K.metric, CleanFid) and (CLEAN_50K.metric.mode, CLEAN_50K.metric.real) == (
-        "clean",
-        50_000,
-    )
+    assert CleanFid(mode="clean", samples=50_000, real=50_000) == CLEAN_50K.metric == CLEAN_50K.upsampling
     assert isinstance(EMBEDDED.metric, RoomsFrechet) and "FID" not in EMBEDDED.title
     assert list(PROTOCOLS) == ["deck-2020", "clean-50k", "embedded"]
 
