@@ -141,12 +141,14 @@ def read_record(file: Path) -> tuple[str | None, Known]:
 def read_tidy(file: Path) -> pd.DataFrame:
     """A results.csv. Raises InputError where it is not one."""
     try:
-        tidy = pd.read_csv(file, dtype={"variant": str, "metric": str, "status": str, "run": str, "protocol": str})
+        tidy = pd.read_csv(
+            file, dtype={"variant": str, "metric": str, "status": str, "run": str, "protocol": str, "reported": str}
+        )
     except (ValueError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read as a table: {str(error).splitlines()[0]}") from None
     # Reports of earlier versions have neither: their protocols count as not recorded.
-    for column, absent in (("protocol", UNRECORDED), ("reported", False)):
-        tidy[column] = tidy[column].fillna(absent) if column in tidy.columns else absent
+    tidy["protocol"] = tidy["protocol"].fillna(UNRECORDED) if "protocol" in tidy.columns else UNRECORDED
+    tidy["reported"] = tidy["reported"] == "True" if "reported" in tidy.columns else False
     if missing := [column for column in TIDY_COLUMNS if column not in tidy.columns]:
         raise InputError(f"{file} lacks the columns {listed(missing)}: render the report again to write it anew")
     try:

@@ -31,6 +31,12 @@ def by_protocol(tidy: pd.DataFrame, series: str) -> dict[str, pd.DataFrame]:
     return dict(sorted(found.items(), key=lambda item: (-item[1]["run"].nunique(), item[0] == UNRECORDED)))
 
 
+def with_rows(tidy: pd.DataFrame, rows: Sequence[tuple[str, str, str, str]]) -> pd.DataFrame:
+    """What `mixture` reads of a tidy frame, and further rows: variant, run, metric and fingerprint."""
+    further = pd.DataFrame(rows, columns=["variant", "run", "metric", "protocol"])
+    return pd.concat([tidy[list(further.columns)], further], ignore_index=True) if rows else tidy
+
+
 def shortened(value: str) -> str:
     """A field's value on one line: hashes by their first 12 digits."""
     text = _HASH.sub(lambda found: f"{found[0][:12]}…", value)
