@@ -26,3 +26,8 @@ def test_words_and_numbers_agree() -> None:
 def test_protocols_read_no_weights_and_load_no_torch() -> None:
     code = "import sys, ablations.protocols; sys.exit('torch' in sys.modules or 'core.metrics.identity' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
+
+
+def test_the_docs_name_every_protocol() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "protocols.md").read_text().split("## By name")[1].split("##")[0]
+    assert [line.split("`")[1] for line in text.splitlines() if line.startswith("| `")] == list(PROTOCOLS)

@@ -138,3 +138,9 @@ def test_a_job_does_not_go_on_under_another_protocol(tmp_path: Path) -> None:
 def test_protocols_import_no_torch() -> None:
     code = "import sys, core.metrics.protocol; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
+
+
+def test_the_docs_name_every_field() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "protocols.md").read_text()
+    rows = [line.split("|")[1].strip() for line in text.split("## By name")[0].splitlines() if line.startswith("| `")]
+    assert rows == [f"`{name}`" for name in Protocol.model_fields]

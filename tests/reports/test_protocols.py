@@ -188,8 +188,9 @@ def test_what_was_not_recorded_is_not_the_decks_protocol(tmp_path: Path) -> None
 
 
 def test_upsampled_images_are_held_to_the_decks_protocol_by_their_own_metric(tmp_path: Path) -> None:
-    plan = planned(tmp_path, "upsampling", designs=("add_one_in",), seeds=(0,), profile="lsun128",
-                   data=Images(resolution=128, count=20_000, fingerprint="ef" * 32), data_name="LSUN bedroom")  # fmt: skip
+    data = Images(resolution=128, count=20_000, fingerprint="ef" * 32)
+    given = {"data": data, "data_name": "LSUN bedroom", "profile": "lsun128"}
+    plan = planned(tmp_path, "upsampling", designs=("add_one_in",), seeds=(0,), **given)  # type: ignore[arg-type]
     train_all(tmp_path, plan)
     results = load("upsampling", tmp_path)
     assert [judge_claim(claim, results).differs for claim in results.study.claims] == [()] * 5
