@@ -75,6 +75,7 @@ def mixture(tidy: pd.DataFrame, series: str, known: Known) -> str | None:
     folders = [*again[:4], *([f"{len(again) - 4} more"] if len(again) > 4 else [])]
     return (
         f"{series} was measured under {len(groups)} protocols, which no table mixes: {'; '.join(told)}. "
-        f"Train {counted(len(again), 'run')} again like the others: remove {listed(folders)} below runs/jobs, keep the "
-        "same weights file and data, and give the study's command"
+        f"Train {counted(len(again), 'run')} again like the others: remove the run "
+        f"{'folder' if len(again) == 1 else 'folders'} {listed(folders)}, keep the same weights file and data, and "
+        "give the study's command"
     )

@@ -37,7 +37,7 @@ def test_one_run_of_other_weights_refuses_the_report_in_one_line(tmp_path: Path)
     # The remedy names the folder, and only what differs is named as such.
     all_of_it = plan.variant("all")
     assert all_of_it is not None
-    assert f"remove {all_of_it.job(1).digest} below runs/jobs" in done.output
+    assert f"remove the run folder {all_of_it.job(1).digest}, keep" in done.output
     assert "resize" not in done.output
     assert not (tmp_path / "reports").exists() or not any((tmp_path / "reports").rglob("report.md"))
 
