@@ -37,6 +37,7 @@ from reports.page import (
     Text,
 )
 from reports.protocols import MixedProtocols, mixture
+from reports.quality import other_measures
 from reports.results import STATUSES, Results, load, settings
 from reports.tables import metric_letters, metric_name
 from reports.verdicts import (
@@ -146,8 +147,9 @@ def findings(report: Report) -> list[Block]:
 
 
 def method(report: Report) -> list[Block]:
-    """How it was found."""
-    return composed(report, (the_setting, cost, limits, missing, provenance, runs))
+    """What else was measured, and how it was found."""
+    found = composed(report, (the_setting, cost, limits, missing, provenance, runs))
+    return [*other_measures(report.results), *found]
 
 
 def subtitle(results: Results) -> str:

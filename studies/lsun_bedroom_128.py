@@ -4,7 +4,7 @@ from ablations.schema import Claim, Measured, Multiply, Put, Source, Study, edit
 from core.config import Evaluation, Rooms, RoomsFrechet, StridedDiscriminator
 from core.metrics.identity import extractor_sha256
 from studies.changes_overview import EVERYTHING
-from studies.profiles import CPU, LSUN128
+from studies.profiles import CPU, CPU_QUALITY, LSUN128
 
 SOURCE = Source(
     slide="Model samples for LSUN bedroom 128x128",
@@ -32,7 +32,10 @@ STUDY = Study(
             Put(
                 path="evaluation",
                 value=Evaluation(
-                    metric=RoomsFrechet(resolution=32, extractor=extractor_sha256(32)), every=200, resamples=2
+                    metric=RoomsFrechet(resolution=32, extractor=extractor_sha256(32)),
+                    every=200,
+                    quality=CPU_QUALITY,
+                    resamples=2,
                 ),
                 why="a proxy over a network that ships with the code and sees 32×32",
             ),

@@ -4,7 +4,7 @@ from ablations.schema import Change, Claim, Edit, Measured, Multiply, Put, Sourc
 from core.config import Evaluation, Heads, LearningRates, ResNetDiscriminator, RoomsFrechet, StridedDiscriminator
 from core.metrics.identity import extractor_sha256
 from studies import changes_overview
-from studies.profiles import CPU, LSUN64
+from studies.profiles import CPU, CPU_QUALITY, LSUN64
 
 SLIDE = "Bluntly increasing the model size"
 INR = Source(
@@ -84,7 +84,9 @@ STUDY = Study(
             Multiply(path="iterations", factor=0.016, why="seconds per run, not days"),
             Put(
                 path="evaluation",
-                value=Evaluation(metric=RoomsFrechet(extractor=extractor_sha256()), every=160, resamples=2),
+                value=Evaluation(
+                    metric=RoomsFrechet(extractor=extractor_sha256()), every=160, quality=CPU_QUALITY, resamples=2
+                ),
                 why="a proxy over a network that ships with the code; 640 stands for the slide's 40k",
             ),
             Multiply(path="hypernetwork.heads.width", factor=0.25, why="networks in proportion to a 16×16 image"),

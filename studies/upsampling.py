@@ -3,8 +3,8 @@
 from ablations.schema import Change, Claim, Edit, Measured, Multiply, Put, Source, Study, edited
 from core.config import CleanFid, Evaluation, Rooms, RoomsFrechet, Upsampling
 from core.metrics.identity import extractor_sha256
-from studies.changes_overview import EVERYTHING
-from studies.profiles import CPU, LSUN128
+from studies.changes_overview import EVERYTHING, QUALITY
+from studies.profiles import CPU, CPU_QUALITY, LSUN128
 
 SLIDE = "INR natural upsampling vs bilinear upsampling"
 BETTER = Source(slide=SLIDE, quote="22 vs 41.4 after 70k iterations on LSUN bedroom")
@@ -50,7 +50,7 @@ STUDY = Study(
         {
             "data": Rooms(resolution=128),
             "iterations": 70_000,
-            "evaluation": Evaluation(upsampling=Upsampling(metric=CleanFid())),
+            "evaluation": Evaluation(quality=QUALITY, upsampling=Upsampling(metric=CleanFid())),
         },
     ),
     changes=(
@@ -75,6 +75,7 @@ STUDY = Study(
                 value=Evaluation(
                     metric=RoomsFrechet(extractor=extractor_sha256()),
                     every=350,
+                    quality=CPU_QUALITY,
                     resamples=2,
                     upsampling=Upsampling(metric=RoomsFrechet(resolution=32, extractor=extractor_sha256(32))),
                 ),

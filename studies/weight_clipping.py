@@ -3,8 +3,8 @@
 from ablations.schema import Change, Claim, Edit, Measured, Put, Source, Study, edited
 from core.config import Evaluation, Interpolation, RoomsFrechet
 from core.metrics.identity import extractor_sha256
-from studies.changes_overview import EVERYTHING
-from studies.profiles import CPU, LSUN64
+from studies.changes_overview import EVERYTHING, QUALITY
+from studies.profiles import CPU, CPU_QUALITY, LSUN64
 
 SLIDE = "Clipping G output"
 CLIP = Source(slide=SLIDE, quote=r"$$w = \text{clip}(G(z), -2, 2)$$")
@@ -34,7 +34,7 @@ STUDY = Study(
     title="Clipping G's output",
     question="Does clipping the emitted weights leave the FID as it is, and does it spoil interpolations?",
     source=CLIP,
-    base=edited(EVERYTHING, {"iterations": 300_000, "evaluation": Evaluation(interpolation=MEASURES)}),
+    base=edited(EVERYTHING, {"iterations": 300_000, "evaluation": Evaluation(quality=QUALITY, interpolation=MEASURES)}),
     changes=(
         Change(
             name="clip_2",
@@ -60,7 +60,11 @@ STUDY = Study(
             Put(
                 path="evaluation",
                 value=Evaluation(
-                    metric=RoomsFrechet(extractor=extractor_sha256()), every=200, resamples=2, interpolation=MEASURES
+                    metric=RoomsFrechet(extractor=extractor_sha256()),
+                    every=200,
+                    quality=CPU_QUALITY,
+                    resamples=2,
+                    interpolation=MEASURES,
                 ),
                 why="a proxy over a network that ships with the code: Inception's weights need a download",
             ),

@@ -27,12 +27,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core.errors import InputError
+from core.metrics.features import Features
 from core.metrics.identity import INCEPTION_VARIABLE, TORCHSCRIPT_INCEPTION, inception_file, inception_place
 
 SIDE = 299
-
-Features = Callable[[Tensor], Tensor]
-"""[B, 3, R, R] in 0..255, uint8 or float, on any device -> float32 [B, 2048]."""
 
 
 def inception_weights(mode: str) -> Path:
@@ -118,7 +116,7 @@ def _from_torchscript(mode: str, file: Path) -> nn.Module:
 
 
 def inception_features(mode: str, file: Path, device: torch.device | str) -> Features:
-    """The feature function of a mode. Raises `InputError` for a file that is not what the mode needs."""
+    """2,048 features an image, as the mode computes them. Raises `InputError` for a file that is not what it needs."""
     network = _network(mode, file).requires_grad_(False).to(device)
     match mode:
         case "legacy_pytorch":

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from core.config import Interpolation
+from core.metrics.features import Features
 from core.metrics.further import Reading, Strips
-from core.metrics.measure import Features
 from core.metrics.protocol import Protocol
 from core.models.generator import Generator
 from core.pixels import to_uint8

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from torch import Tensor
 
+from core.metrics.features import Features
 from core.metrics.protocol import Protocol
-
-Features = Callable[[Tensor], Tensor]
-"""Images [B, 3, R, R] in 0..255, uint8 or float, on any device -> float32 [B, D]."""
+from core.metrics.real import RealSet
 
 
 class Measure(typing.Protocol):
@@ -34,6 +33,11 @@ class Measure(typing.Protocol):
     @property
     def features(self) -> Features:
         """What a value is computed on."""
+        ...
+
+    @property
+    def real(self) -> RealSet:
+        """What generated images are compared with."""
         ...
 
     def __call__(self, images: Iterator[Tensor]) -> float:

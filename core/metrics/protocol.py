@@ -11,8 +11,6 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any, assert_never
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field, PositiveInt, ValidationError
 
 from core.config import CleanFid, GanMetric, Node, Reconstruction, RoomsFrechet
@@ -28,10 +26,10 @@ RESIZED = {
 class Protocol(Node):
     """One series of numbers. None is what has no meaning for it, as the extractor of an error of pixels.
 
-    `weights` is the sha256 of the extractor's file, `real_content` that of the real images (`content_sha256`) or, of
-    fitted images, of the data's description. `samples` and `real_samples` are how many images were used, not how many
-    were asked for. `generator` is a rule: whether a run has an average is what its config says. `details` are settings
-    that only some measures have.
+    `weights` is the sha256 of the extractor's file, `real_content` that of the real images (`content` of
+    `core.metrics.real.RealSet`) or, of fitted images, of the data's description. `samples` and `real_samples` are how
+    many images were used, not how many were asked for. `generator` is a rule: whether a run has an average is what its
+    config says. `details` are settings that only some measures have.
     """
 
     series: str
@@ -75,13 +73,6 @@ def differences(one: Protocol | None, other: Protocol | None) -> dict[str, tuple
         for name in dict.fromkeys([*here, *there])
         if here.get(name) != there.get(name)
     }
-
-
-def content_sha256(images: NDArray[np.uint8]) -> str:
-    """sha256 (64 hex digits) of the shape and the bytes of images, uint8 [N, 3, R, R]."""
-    digest = hashlib.sha256(f"{list(images.shape)} ".encode())
-    digest.update(np.ascontiguousarray(images).data)
-    return digest.hexdigest()
 
 
 def of_metric(

@@ -20,9 +20,10 @@ from core.build import build_generator
 from core.config import Config, RoomsFrechet
 from core.data import rooms
 from core.folder import RunFolder
-from core.metrics.build import BATCH, FrechetMeasure, build_metric
+from core.metrics.build import FrechetMeasure, build_metric
 from core.metrics.frechet import Gaussian, frechet_distance
 from core.metrics.generated import generated
+from core.metrics.real import BATCH
 from core.streams import stream
 from studies.plan import jobs_root
 
@@ -59,7 +60,7 @@ def resampling_spread(measure: FrechetMeasure, shown: Tensor) -> float:
     """Standard deviation over the mean of real against real, each time with other real scenes."""
     with torch.inference_mode():
         features = torch.cat([measure.features(batch) for batch in batches(shown)]).double().numpy()
-    values = [frechet_distance(Gaussian.fit(part), measure.real) for part in np.split(features, DRAWS)]
+    values = [frechet_distance(Gaussian.fit(part), measure.real.gaussian) for part in np.split(features, DRAWS)]
     return float(np.std(values, ddof=1) / np.mean(values))
 
 

@@ -1,19 +1,25 @@
 """The whole clean-fid path, with small networks in place of Inception where its architecture does not matter."""
 
+import threading
 import urllib.error
 import warnings
 from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Literal
 from unittest import mock
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from core.config import CleanFid
 from core.errors import InputError
-from core.metrics import build, clean_fid, identity
+from core.metrics import clean_fid, identity
+from core.metrics import real as real_set
 from core.metrics.build import build_metric
 from core.metrics.clean_fid import inception_features, inception_weights
 
@@ -66,7 +72,7 @@ def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine without weights: an empty folder in place of clean-fid's usual ones."""
     monkeypatch.delenv(identity.INCEPTION_VARIABLE, raising=False)
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    monkeypatch.setattr(build, "_known", {})
+    monkeypatch.setattr(real_set, "_known", {})
     usual = identity.inception_place
 
     def place(mode: str) -> Path:
@@ -132,9 +138,106 @@ def test_a_whole_measurement(torchscript: Path, no_weights: Path, monkeypatch: p
     assert value == pytest.approx(expected, rel=1e-4)
 
     # Found again without the network's features being computed.
-    build._known.clear()
-    with mock.patch.object(build, "_features", side_effect=AssertionError):
+    real_set._known.clear()
+    with mock.patch.object(real_set, "features_of", side_effect=AssertionError):
         build_metric(config, real, device="cpu", cache=no_weights)
+
+
+class FewChannels(nn.Module):
+    """The same with 24 features, and zeros up to Inception's 2,048."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 24, 8, stride=8),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.ConstantPad1d((0, 2024), 0.0),
+        )
+
+    def forward(self, x: Tensor, return_features: bool = True) -> Tensor:
+        x = nn.functional.interpolate(x, size=[299, 299], mode="bilinear", align_corners=False)
+        return self.layers((x - 128) / 128)
+
+
+class _Folder(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server on this machine that has a small network under the name of Inception's file."""
+    folder = tmp_path_factory.mktemp("host")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(FewChannels()).save(str(folder / identity.TORCHSCRIPT_INCEPTION))
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Folder, directory=str(folder))) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/{identity.TORCHSCRIPT_INCEPTION}"
+        server.shutdown()
+        thread.join()
+
+
+def on_disk(folder: Path, shown: Tensor) -> Path:
+    folder.mkdir()
+    for index, image in enumerate(shown.permute(0, 2, 3, 1).numpy()):
+        Image.fromarray(image).save(folder / f"{index:03d}.png")
+    return folder
+
+
+@pytest.mark.parametrize("mode", ["clean", "legacy_tensorflow"])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_from_the_download_to_the_distance_it_is_clean_fids_compute_fid(
+    mode: Literal["clean", "legacy_tensorflow"], host: str, no_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from cleanfid import downloads_helper, features, fid, inception_torchscript
+
+    monkeypatch.setattr(downloads_helper, "inception_url", host)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    real, fake = images(0, 90, 24), images(1, 60, 24) // 2 + 40
+    config = CleanFid(mode=mode, samples=60, real=40)
+    value = build_metric(config, real, device="cpu", cache=no_weights)(iter(fake.split(25)))
+    assert identity.inception_place(mode).is_file()
+
+    # Of 90 real images 40, spread evenly. Inception's 2,048 dimensions would take scipy ten seconds and are zero here.
+    compared = real[np.arange(40) * 90 // 40]
+    theirs = fid.frechet_distance
+
+    def of_the_few(m: np.ndarray, s: np.ndarray, n: np.ndarray, t: np.ndarray) -> float:
+        assert not any(part[24:].any() for part in (m, s, n, t))
+        return float(theirs(m[:24], s[:24, :24], n[:24], t[:24, :24]))
+
+    def fetching(_: str, **options: bool) -> nn.Module:
+        network: nn.Module = inception_torchscript.InceptionV3W(str(no_weights), **options)
+        return network
+
+    monkeypatch.setattr(fid, "frechet_distance", of_the_few)
+    monkeypatch.setattr(features, "InceptionV3W", fetching)
+    expected = fid.compute_fid(
+        str(on_disk(no_weights / "fake", fake)),
+        str(on_disk(no_weights / "real", compared)),
+        mode=mode,
+        num_workers=0,
+        device=torch.device("cpu"),
+        verbose=False,
+        use_dataparallel=False,
+    )
+    assert value == pytest.approx(expected, rel=1e-4)
+    assert value > 1e-3
+
+    # A file that the variable names comes before the one that was fetched.
+    named = no_weights / "named.pt"
+    identity.inception_place(mode).rename(named)
+    monkeypatch.setenv(identity.INCEPTION_VARIABLE, str(named))
+    real_set._known.clear()
+    with mock.patch.object(real_set.RealSet, "_extracted", side_effect=AssertionError("looked at once more")):
+        assert build_metric(config, real, device="cpu", cache=no_weights)(iter([fake])) == pytest.approx(
+            value, rel=1e-6
+        )
 
 
 def _no_route(*_: object, **__: object) -> Iterator[None]:

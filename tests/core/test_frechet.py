@@ -43,13 +43,41 @@ def test_closed_forms() -> None:
     assert frechet_distance(moved, moved) == pytest.approx(0, abs=1e-12)
 
 
+def _by_singular_values(x: np.ndarray, y: np.ndarray) -> float:
+    """Tr (S_x S_y)^(1/2) as the nuclear norm of the centred samples' product: no covariance, no precision lost."""
+    a, b = ((z - z.mean(0)) / np.sqrt(len(z) - 1) for z in (x, y))
+    overlap = np.linalg.svd(a @ b.T, compute_uv=False).sum()
+    return float(((x.mean(0) - y.mean(0)) ** 2).sum() + (a**2).sum() + (b**2).sum() - 2 * overlap)
+
+
+@pytest.mark.parametrize(
+    ("dimensions", "samples", "decades"),
+    [(64, 40, 0), (64, 500, 3), (64, 500, 8), (128, 100, 3)],
+    ids=["fewer samples than dimensions", "condition 1e6", "condition 1e16", "both"],
+)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_equals_clean_fid_where_covariances_are_nearly_singular(dimensions: int, samples: int, decades: int) -> None:
+    from cleanfid.fid import frechet_distance as clean_fid
+
+    scales = np.logspace(0, -decades, dimensions)
+    x, y = 1.3 * _random(0, dimensions, samples) * scales, _random(1, dimensions, 2 * samples) * scales
+    a, b = Gaussian.fit(x), Gaussian.fit(y)
+    mine = frechet_distance(a, b)
+    assert mine == pytest.approx(_by_singular_values(x, y), rel=1e-6)
+    assert mine == pytest.approx(float(clean_fid(a.mean, a.covariance, b.mean, b.covariance)), rel=1e-6)
+    assert frechet_distance(b, a) == pytest.approx(mine, rel=1e-6)
+
+
+def test_the_root_is_a_factor_of_the_covariance_and_is_computed_once() -> None:
+    fitted = Gaussian.fit(_random(0, 64, 20))
+    assert fitted.root.shape == (64, 19)
+    np.testing.assert_allclose(fitted.root @ fitted.root.T, fitted.covariance, atol=1e-12)
+    assert fitted.root is fitted.root
+
+
 def test_fewer_samples_than_dimensions() -> None:
-    """Singular covariances, against the nuclear norm of the centred samples' product, which needs no covariance."""
     x, y = _random(0, 64, 20), _random(1, 64, 30)
-    a, b = (z - z.mean(0) for z in (x, y))
-    overlap = np.linalg.svd((a / np.sqrt(19)) @ (b / np.sqrt(29)).T, compute_uv=False).sum()
-    expected = ((x.mean(0) - y.mean(0)) ** 2).sum() + (a**2).sum() / 19 + (b**2).sum() / 29 - 2 * overlap
-    assert frechet_distance(Gaussian.fit(x), Gaussian.fit(y)) == pytest.approx(expected, rel=1e-6)
+    assert frechet_distance(Gaussian.fit(x), Gaussian.fit(y)) == pytest.approx(_by_singular_values(x, y), rel=1e-6)
     constant = Gaussian.fit(np.ones((4, 64)))
     assert frechet_distance(constant, constant) == 0
 

@@ -16,11 +16,14 @@ from torch import Tensor
 from core.config import RoomsFrechet
 from core.data import rooms
 from core.errors import InputError
-from core.metrics import build, extractor, identity
+from core.metrics import extractor, identity
+from core.metrics import real as real_set
 from core.metrics.build import FrechetMeasure, build_metric
 from core.metrics.extractor import load_extractor, resized
+from core.metrics.features import features_of
 from core.metrics.frechet import Gaussian, frechet_distance
 from core.metrics.measure import Measure
+from core.metrics.real import RealSet
 from core.metrics.upsampling import interpolated, positions
 from tests.core.conftest import a_protocol
 
@@ -99,10 +102,10 @@ def test_joined_halves_of_different_rooms_are_far(measure: Measure, shown: np.nd
 def test_values_are_steady_over_resampling(measure: Measure, shown: np.ndarray) -> None:
     """Eight halves of 4,096 scenes: their spread is 0.7 of that of independent sets, so 7% stands for 10%."""
     assert isinstance(measure, FrechetMeasure)
-    features = build._features(measure.features, batches(shown), len(shown))
+    features = features_of(batches(shown), measure.features, len(shown))
     rng = np.random.default_rng(0)
     values = [
-        frechet_distance(Gaussian.fit(features[rng.choice(4096, SAMPLES, replace=False)]), measure.real)
+        frechet_distance(Gaussian.fit(features[rng.choice(4096, SAMPLES, replace=False)]), measure.real.gaussian)
         for _ in range(8)
     ]
     assert np.std(values, ddof=1) < 0.07 * np.mean(values)
@@ -155,14 +158,15 @@ def test_takes_exactly_its_samples_in_any_batches(measure: Measure, shown: np.nd
     assert (measure.key, measure.samples) == ("fd_rooms", SAMPLES)
     more = torch.from_numpy(shown[: SAMPLES + 300])
     assert measure(iter(more.split(333))) == pytest.approx(floor, rel=1e-5)
-    with pytest.raises(ValueError, match="needs 2048 images and was given 100"):
+    with pytest.raises(ValueError, match="2048 images are needed and 100 were given"):
         measure(batches(shown[:100]))
     with pytest.raises(ValueError, match="must be uint8"):
         measure(iter([torch.zeros(4, 3, 16, 16)]))
 
 
 def test_features_that_are_not_finite_are_infinitely_far() -> None:
-    real = Gaussian(np.zeros(2), np.eye(2))
+    some = torch.randint(0, 256, (8, 3, 4, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    real = RealSet(some, lambda images: images[:, :2, 0, 0].float(), "two values of a corner")
     broken = FrechetMeasure("fd_rooms", 4, lambda images: torch.full((len(images), 2), torch.nan), real, a_protocol())
     assert broken(iter([torch.zeros(4, 3, 16, 16, dtype=torch.uint8)])) == float("inf")
 
@@ -187,26 +191,26 @@ def test_larger_images_are_averaged_and_smaller_ones_enlarged(shown: np.ndarray)
 def test_real_statistics_are_cached_and_remade_when_damaged(
     tmp_path: Path, shown: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(build, "_known", {})
+    monkeypatch.setattr(real_set, "_known", {})
     real, fake = torch.from_numpy(shown[:200]), shown[200:300]
     config = RoomsFrechet(samples=100)
 
     def value() -> float:
-        build._known.clear()
+        real_set._known.clear()
         return build_metric(config, real, device="cpu", cache=tmp_path)(batches(fake))
 
     first = value()
-    (stored,) = tmp_path.glob("statistics/*.npz")
+    (stored,) = tmp_path.glob("statistics/*.safetensors")
     written = stored.stat().st_mtime_ns
     assert value() == first
     assert stored.stat().st_mtime_ns == written
     whole = stored.read_bytes()
-    for damaged in (whole[:100], whole[:-400] + bytes(400), b""):
+    for damaged in (whole[:100], whole[:-400] + bytes(400), whole[:-1] + bytes([whole[-1] ^ 1]), b""):
         stored.write_bytes(damaged)
         assert value() == first
         assert stored.read_bytes() == whole
     build_metric(config, real[:150], device="cpu", cache=tmp_path)
-    assert len(list(tmp_path.glob("statistics/*.npz"))) == 2
+    assert len(list(tmp_path.glob("statistics/*.safetensors"))) == 2
 
 
 # --- the shipped extractor --------------------------------------------------------------------------------------------

@@ -220,6 +220,10 @@ UPSAMPLED = {
 """Each method's distance over that of natural upsampling."""
 
 
+QUALITY = {"kid": 0.004, "precision": 0.02, "recall": 0.03, "density": 0.04, "coverage": 0.01, "infinity": 0.9}
+"""Each further measure over the metric: not what real runs show, but known."""
+
+
 def further(
     config: Config, at: Mapping[str, float], value: float, rng: np.random.Generator, fingerprints: Mapping[str, str]
 ) -> list[Event]:
@@ -245,6 +249,8 @@ def further_values(config: Config, value: float) -> dict[str, float]:
     if config.evaluation.interpolation is not None:
         found["interpolation/ppl"] = 20.0 if config.hypernetwork.weight_clip else 10.0
         found |= {f"interpolation/{name}": 1.5 for name in ("path_length", "largest_step", "curvature")}
+    if config.evaluation.quality is not None:
+        found |= {f"{key}/{name}": factor * value for name, factor in QUALITY.items()}
     return found
 
 

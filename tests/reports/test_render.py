@@ -45,6 +45,7 @@ def test_the_whole_report_is_there(full_report: Path) -> None:
         "Each change by itself",
         "Learning curves",
         "Samples",
+        "Other measures",
         "Planned or exploratory",
         "What was run",
         "Cost",

@@ -23,7 +23,8 @@ def test_one_row_per_evaluation_and_one_for_a_job_without_any(results: Results) 
     tidy = results.tidy
     assert tuple(tidy.columns) == TIDY_COLUMNS
     one = tidy[(tidy["variant"] == "baseline") & (tidy["seed"] == 0)]
-    assert set(one["metric"]) == {"fd_rooms", "fd_rooms/resample_1", "fd_rooms/resample_2"}
+    further = ("resample_1", "resample_2", "kid", "precision", "recall", "density", "coverage", "infinity")
+    assert set(one["metric"]) == {"fd_rooms", *(f"fd_rooms/{name}" for name in further)}
     one = one[one["metric"] == "fd_rooms"]
     assert list(one["iteration"]) == [200, 400, 600, 800]
     assert list(one["images"]) == [3200, 6400, 9600, 12800]

@@ -1,0 +1,139 @@
+"""The real set as the metrics see it: some of its images, behind one feature extractor, looked at once.
+
+What is found is kept by content under the cache folder: the key is the sha256 of the images that are looked at and of
+what the extractor is. A file carries the checksum of its key and numbers; one that does not fit it is made anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import FileLock
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+from torch import Tensor
+
+from core.errors import InputError
+from core.folder import write_whole
+from core.metrics.features import FeatureArray, Features, features_of
+from core.metrics.frechet import Gaussian
+
+BATCH = 256
+
+Arrays = dict[str, NDArray[np.generic]]
+
+
+def evenly(total: int, count: int | None) -> Tensor:
+    """`count` of `total` places, spread evenly and in order: floor(i * total / count). All where there are no more."""
+    if count is None or count >= total:
+        return torch.arange(total)
+    return torch.arange(count) * total // count
+
+
+@dataclass(frozen=True)
+class RealSet:
+    """Of `images`, uint8 [M, 3, R, R], those that `evenly` spreads to `limit` (None: all), behind `extract`.
+
+    `extractor` says what `extract` is: its name, what it reads, the sha256 of its weights. Of the images only those
+    that are looked at are ever read, a batch at a time: they may be a file in memory. `cache` None keeps nothing on
+    disk. All of its numbers are remembered for the rest of the process.
+    """
+
+    images: Tensor
+    extract: Features
+    extractor: str
+    limit: int | None = None
+    cache: Path | None = None
+
+    def __len__(self) -> int:
+        """How many images are looked at."""
+        return len(self.images) if self.limit is None else min(self.limit, len(self.images))
+
+    @cached_property
+    def content(self) -> str:
+        """sha256 over shape and bytes of the images that are looked at, 64 hex digits."""
+        digest = hashlib.sha256(f"{[len(self), *self.images.shape[1:]]} ".encode())
+        for batch in self._batches(evenly(len(self.images), self.limit)):
+            digest.update(batch.contiguous().cpu().numpy().data)
+        return digest.hexdigest()
+
+    @cached_property
+    def gaussian(self) -> Gaussian:
+        """Of the features of all images that are looked at. Raises InputError where one is not finite."""
+
+        def fitted() -> Arrays:
+            fit = Gaussian.fit(self._extracted(evenly(len(self.images), self.limit)))
+            return {"mean": fit.mean, "covariance": fit.covariance}
+
+        found = self._kept("statistics", fitted)
+        return Gaussian(found["mean"].astype(np.float64), found["covariance"].astype(np.float64))
+
+    def features(self, count: int) -> FeatureArray:
+        """Features of `count` of the images, spread evenly over them, float32 [N, D]; all where there are no more.
+
+        Raises InputError where one is not finite.
+        """
+        places = evenly(len(self.images), self.limit)[evenly(len(self), count)]
+        found = self._kept(f"features of {len(places)}", lambda: {"features": self._extracted(places)})
+        return found["features"].astype(np.float32, copy=False)
+
+    def _batches(self, places: Tensor) -> Iterator[Tensor]:
+        return (self.images[part] for part in places.split(BATCH))
+
+    def _extracted(self, places: Tensor) -> FeatureArray:
+        found = features_of(self._batches(places), self.extract, len(places))
+        if not np.isfinite(found).all():
+            raise InputError(f"the extractor ({self.extractor[:40]}) gives features that are not finite: replace it")
+        return found
+
+    def _kept(self, what: str, make: Callable[[], Arrays]) -> Arrays:
+        """What was made before from the same images and extractor, here or in another process; else made, and kept."""
+        key = hashlib.sha256(f"{what} | {self.extractor} | {self.content}".encode()).hexdigest()
+        if key in _known:
+            return _known[key]
+        try:
+            folder = None if self.cache is None else self.cache / "statistics"
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder / f"{key[:32]}.lock") if folder else nullcontext():
+                file = folder / f"{key[:32]}.safetensors" if folder else None
+                found = _read(file, key) if file else None
+                if found is None:
+                    found = make()
+                    if file:
+                        write_whole(file, save(found, metadata={"sha256": _checksum(key, found)}))
+        except OSError as error:
+            reason = error.strerror or error
+            raise InputError(f"cache folder {self.cache} cannot be used ({reason}): choose another") from error
+        _known[key] = found
+        return found
+
+
+_known: dict[str, Arrays] = {}
+
+
+def _checksum(key: str, arrays: Arrays) -> str:
+    digest = hashlib.sha256(key.encode())
+    for name in sorted(arrays):
+        digest.update(f"{name} {arrays[name].dtype} {arrays[name].shape} ".encode())
+        digest.update(np.ascontiguousarray(arrays[name]).data)
+    return digest.hexdigest()
+
+
+def _read(file: Path, key: str) -> Arrays | None:
+    """None for a file that is missing, damaged, altered or made of something else."""
+    try:
+        with safe_open(file, framework="np") as stored:
+            said = stored.metadata() or {}
+            found = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  it is no mapping
+    except (SafetensorError, FileNotFoundError):
+        return None
+    return found if said == {"sha256": _checksum(key, found)} else None
