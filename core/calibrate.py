@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, assert_never
 
 from core.config import R1, AnyConfig, GradientPenalty, Job, Node, Reconstruction, parse
-from core.events import Built, Checkpointed, Evaluated, Fitted, Losses
+from core.events import Built, Evaluated, Fitted, Losses, Sampled
 from core.folder import RunFolder
 
 LEAST_ITERATIONS = {"cpu": 20, "cuda": 100}
@@ -115,7 +115,6 @@ def measure(
             data_path=data_path,
             cache=cache,
             threads=threads,
-            stop=clock.tick,
         ):
             clock.note(event)
         ended = time.perf_counter()
@@ -126,19 +125,12 @@ def measure(
 
 
 class _Clock:
-    """When the parts of a short job began and ended. A job asks whether to stop after every iteration: that ticks."""
+    """When the parts of a short job began and ended, by the events that end them."""
 
     def __init__(self, stretch: int) -> None:
-        self.stretch, self.ticks = stretch, 0
+        self.stretch = stretch
         self.called = time.perf_counter()
         self.built = self.evaluating = self.resumed = self.trained = 0.0
-
-    def tick(self) -> bool:
-        """Counts an iteration, its evaluation included; never stops the job."""
-        self.ticks += 1
-        if self.ticks == self.stretch:
-            self.resumed = time.perf_counter()
-        return False
 
     def note(self, event: object) -> None:
         """Takes the moment at which an event was recorded."""
@@ -148,10 +140,10 @@ class _Clock:
                 self.built = now
             case Evaluated(iteration=self.stretch) if not self.evaluating:
                 self.evaluating = now - event.evaluation_seconds
+            case Sampled(iteration=self.stretch):
+                self.resumed = now
             case Losses() | Fitted() if event.iteration == 2 * self.stretch:
                 self.trained = now
-            case Checkpointed():
-                self.ticks -= 1  # A job asks once more after a checkpoint.
 
     def times(self, ended: float) -> StepTimes:
         """The parts, the job having ended at `ended`."""

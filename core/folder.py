@@ -2,7 +2,7 @@
 
 job.json             the identity: config, seed, schema version (its digest names the folder)
 protocol.json        what each series of numbers is measured with, and its fingerprint (`core.metrics.protocol`)
-provenance.json      git commit, versions, device, threads of the process that ended the job
+provenance.json      git commit, versions, device, threads of the process that ended the job, and where it evaluated
 events.jsonl         one event a line, in order (`core.events`)
 samples/000500.png   images of the fixed latents
 samples/interpolations.png, upsampled.png  rows of images that belong together, where the config measures them
@@ -31,7 +31,8 @@ class Outcome(Node):
 
     Seconds are wall time: of training steps, of evaluations, and of the job in all, loading and recording included,
     summed over interruptions as far as they were recorded. `resumed` says whether it went on from a checkpoint.
-    `peak_memory` is in bytes (`core.memory`), of the process that ended the job; None where nobody could tell.
+    `peak_memory` is in bytes (`core.memory`), of the process that ended the job, without one that evaluated beside it;
+    None where nobody could tell. Evaluations beside training take no time of the job's own.
     """
 
     status: Status

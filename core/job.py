@@ -9,10 +9,11 @@ import platform
 import subprocess
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any, Literal, assert_never
 
 import filelock
 import numpy as np
@@ -23,15 +24,16 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from core import config as cfg
-from core.data.load import ImageSet, load, load_real
+from core.beside import Beside, Order
+from core.data.load import ImageSet
 from core.errors import InputError
+from core.evaluate import Evaluator, Inline
 from core.events import Checkpointed, Diverged, Event, Finished, Pictured, Sampled
 from core.folder import Outcome, RunFolder, Status, write_whole
+from core.loaded import evaluation_of, images_of
 from core.machine import cores, processor
 from core.memory import PeakMemory
 from core.metrics import protocol as protocols
-from core.metrics.build import build_further, build_metric
-from core.metrics.measure import Measure
 from core.pixels import PICTURES
 from core.reconstruct import drawn, reconstruct
 from core.train import train
@@ -44,6 +46,9 @@ CHECKPOINT_COST_FACTOR = 20.0
 
 
 Begin = Callable[..., Iterator[Event]]
+
+Where = Literal["inline", "beside"]
+"""A GAN is evaluated in the process that trains it, or in one of its own beside it; the numbers are the same."""
 
 
 class JobTaken(RuntimeError):
@@ -58,14 +63,23 @@ def run_job(
     data_path: Path | None = None,
     cache: Path,
     threads: int = 1,
+    evaluation: Where = "inline",
+    evaluation_device: str | None = None,
     stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Event]:
     """Trains `job` in its folder below `runs`, or goes on where its last checkpoint stands, and yields each event.
+
+    With `evaluation` "beside" a GAN trains on while a process of its own evaluates it on `evaluation_device`, `device`
+    where that is None. A reconstruction's error is a by-product of its loop and always found there.
 
     A job that has finished or diverged is not trained again: nothing is yielded. An error in training ends the job as
     `failed`, with the traceback in its log. When `stop()` turns true a checkpoint is written and the job ends without
     an outcome. Raises InputError for data or a metric that cannot be used, and JobTaken where the folder is locked.
     """
+    if evaluation_device is not None and evaluation != "beside":
+        raise InputError(
+            f"the evaluation's device {evaluation_device} is that of a process beside: ask for one as well"
+        )
     folder = RunFolder(runs, job)
     folder.samples.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(folder.lock_file)
@@ -79,19 +93,24 @@ def run_job(
             return
         torch.set_num_threads(threads)
         # Once per process, so not a part of what this job costs.
-        images = _images(job.config.data, data_path, cache)
-        begin, measured_with = _task(job, images, data_path, cache, device)
-        _check_protocol(folder, measured_with)
-        memory = PeakMemory(device)
-        started = time.perf_counter()
-        folder.write("job.json", job.model_dump_json(indent=1) + "\n")
-        folder.write("protocol.json", protocols.as_json(measured_with))
-        folder.write("provenance.json", json.dumps(provenance(device, threads), indent=1) + "\n")
-        real_grid = folder.samples / "real.png"
-        if not real_grid.exists():
-            _write_grid(real_grid, _shown(job, images))
-        attempt = before.attempts + 1 if before else 1
-        yield from _Recording(folder, attempt, started, memory).of(begin, stop)
+        images = images_of(job.config.data, data_path, cache)
+        order = Order(job=job, data_path=data_path, cache=cache, device=evaluation_device or device, threads=threads)
+        beside = evaluation == "beside" and isinstance(job.config, cfg.Config)
+        entered = time.perf_counter()
+        with _task(order, images, device, evaluation) as (begin, measured_with):
+            _check_protocol(folder, measured_with)
+            memory = PeakMemory(device)
+            # A process beside is this job's own; a metric inline is loaded once per process, as images are.
+            started = entered if beside else time.perf_counter()
+            folder.write("job.json", job.model_dump_json(indent=1) + "\n")
+            folder.write("protocol.json", protocols.as_json(measured_with))
+            ran_by = {**provenance(device, threads), "evaluation": f"beside on {order.device}" if beside else "inline"}
+            folder.write("provenance.json", json.dumps(ran_by, indent=1) + "\n")
+            real_grid = folder.samples / "real.png"
+            if not real_grid.exists():
+                _write_grid(real_grid, _shown(job, images))
+            attempt = before.attempts + 1 if before else 1
+            yield from _Recording(folder, attempt, started, memory).of(begin, stop)
 
 
 def load_once(
@@ -103,9 +122,10 @@ def load_once(
     """
     torch.set_num_threads(threads)
     provenance(device, threads)
-    begin, _ = _task(job, _images(job.config.data, data_path, cache), data_path, cache, device)
-    # torch imports its compiler with the first optimiser, which takes seconds.
-    next(begin())
+    order = Order(job=job, data_path=data_path, cache=cache, device=device, threads=threads)
+    with _task(order, images_of(job.config.data, data_path, cache), device, "inline") as (begin, _):
+        # torch imports its compiler with the first optimiser, which takes seconds.
+        next(begin())
 
 
 def read_job(file: Path, seed: int) -> cfg.Job:
@@ -131,36 +151,30 @@ def _shown(job: cfg.Job, images: ImageSet) -> Tensor:
     return images.real[:: max(1, len(images.real) // PICTURES)][:PICTURES]
 
 
+@contextmanager
 def _task(
-    job: cfg.Job, images: ImageSet, data_path: Path | None, cache: Path, device: str
-) -> tuple[Begin, tuple[protocols.Protocol, ...]]:
+    order: Order, images: ImageSet, device: str, evaluation: Where
+) -> Iterator[tuple[Begin, tuple[protocols.Protocol, ...]]]:
     """What begins the job, given `resume` and `checkpoint_due`, and the protocols of its series, the metric's first.
 
-    All that can be refused is refused here.
+    All that can be refused is refused on entering.
     """
-    config = job.config
+    job, config = order.job, order.job.config
     match config:
         case cfg.Config():
-
-            def against(metric: cfg.GanMetric, resolution: int) -> Measure:
-                seed = config.evaluation.latents_seed
-                return _measure(metric, config.data, resolution, data_path, cache, device, seed)
-
-            measure = against(config.evaluation.metric, config.data.resolution)
-            further = build_further(config, against)
-            series = (measure.protocol, *(protocol for each in further for protocol in each.protocols))
-            return partial(train, job, images.train, measure, further=further, device=device), series
+            with _evaluator(order, config, evaluation) as evaluator:
+                yield partial(train, job, images.train, evaluator, device=device), evaluator.protocols
         case cfg.Reconstruction():
             if len(images.train) < config.images:
                 raise InputError(
                     f"{config.images} images are to be fitted and the data has {len(images.train)}: lower images"
                 )
-            return partial(reconstruct, job, images.train, device=device), protocols.of_fit(config)
+            yield partial(reconstruct, job, images.train, device=device), protocols.of_fit(config)
         case _:
             assert_never(config)
 
 
-def _check_protocol(folder: RunFolder, now: tuple[protocols.Protocol, ...]) -> None:
+def _check_protocol(folder: RunFolder, now: Iterable[protocols.Protocol]) -> None:
     """Raises InputError for a job that would go on under another protocol than it began with."""
     if not folder.checkpoint_file.exists():
         return
@@ -172,6 +186,18 @@ def _check_protocol(folder: RunFolder, now: tuple[protocols.Protocol, ...]) -> N
                 f"job {folder.digest} began with another protocol of {protocol.series}: {field} was {then[:40]} and is "
                 f"{here[:40]}: bring that back, or remove {folder.path} to begin anew"
             )
+
+
+@contextmanager
+def _evaluator(order: Order, config: cfg.Config, evaluation: Where) -> Iterator[Evaluator]:
+    match evaluation:
+        case "inline":
+            yield Inline(evaluation_of(config, data_path=order.data_path, cache=order.cache, device=order.device))
+        case "beside":
+            with Beside(order) as beside:
+                yield beside
+        case _:
+            assert_never(evaluation)
 
 
 class _Recording:
@@ -282,30 +308,6 @@ def read_checkpoint(folder: RunFolder) -> dict[str, Any] | None:
             print(f"checkpoint unreadable, starting anew: {error}", file=log)
         return None
     return loaded
-
-
-@lru_cache(maxsize=2)
-def _images(data: cfg.Data, path: Path | None, cache: Path) -> ImageSet:
-    """Loaded once per process, not once per job."""
-    return load(data, path=path, cache=cache)
-
-
-@lru_cache(maxsize=4)
-def _measure(
-    metric: cfg.GanMetric,
-    data: cfg.Data,
-    resolution: int,
-    path: Path | None,
-    cache: Path,
-    device: str,
-    latents_seed: int,
-) -> Measure:
-    """Against the data's real set at `resolution`."""
-    if resolution == data.resolution:
-        real = _images(data, path, cache).real
-    else:
-        real = load_real(data, resolution, path=path, cache=cache)
-    return build_metric(metric, real, device=device, cache=cache, latents_seed=latents_seed)
 
 
 def _write_grid(file: Path, pictures: Tensor, columns: int = 8) -> None:

@@ -10,9 +10,7 @@ import copy
 import math
 import sys
 import time
-import typing
-from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, assert_never
 
@@ -30,26 +28,13 @@ from core.build import (
 )
 from core.diagnose import at_start, macs
 from core.errors import InputError
-from core.events import Built, Checkpointed, Diverged, Evaluated, Event, Finished, Losses, Pictured, Sampled
-from core.metrics.further import Further, Strips
-from core.metrics.generated import generated
-from core.metrics.protocol import Protocol
+from core.evaluate import Evaluator, Moment, fixed_latents
+from core.events import Built, Diverged, Event, Finished, Losses
+from core.interleave import Pause, interleaved
 from core.models.ema import ExponentialAverage
 from core.models.generator import Generator
 from core.pixels import PICTURES, to_unit_range
 from core.streams import Shuffled, initialising, stream
-
-
-class Measure(typing.Protocol):
-    """A metric with its real set behind it: the distance of generated images to that set."""
-
-    @property
-    def key(self) -> str: ...
-
-    @property
-    def protocol(self) -> Protocol: ...
-
-    def __call__(self, images: Iterator[Tensor]) -> float: ...
 
 
 class _Means:
@@ -125,27 +110,30 @@ class _Networks:
 def train(
     job: cfg.Job,
     images: Tensor,
-    measure: Measure,
+    evaluator: Evaluator,
     *,
-    further: Sequence[Further] = (),
     device: torch.device | str = "cpu",
     resume: dict[str, Any] | None = None,
     checkpoint_due: Callable[[], bool] = lambda: False,
 ) -> Iterator[Event]:
     """Trains `job` on `images` (uint8 [N, 3, R, R]) and yields its events, `Finished` or `Diverged` last.
 
-    `measure` is asked at every evaluation, `further` at the last iteration alone, after it.
-    `resume` is the state of a `Checkpointed` event: the events after it are those of the uninterrupted job, bit for bit
-    on the same machine with the same number of threads. `checkpoint_due` is asked after every iteration.
+    `evaluator` is asked every `evaluation.every` iterations and at the last. `resume` is the state of a `Checkpointed`
+    event: the events after it are those of the uninterrupted job, bit for bit on the same machine with the same number
+    of threads. `checkpoint_due` is asked between iterations while no evaluation is under way.
     """
-    config, device = _gan(job), torch.device(device)
+    return interleaved(_steps(job, images, torch.device(device), resume), evaluator, checkpoint_due)
+
+
+def _steps(
+    job: cfg.Job, images: Tensor, device: torch.device, resume: dict[str, Any] | None
+) -> Iterator[Event | Pause]:
+    """The loop: its events but those of evaluations and checkpoints, and a pause after every iteration for these."""
+    config = _gan(job)
     images = images.to(device)
     nets = _Networks(job, images, device)
     g_params = list(nets.generator.parameters())
     d_loss_of, g_loss_of = build_loss(config.loss)
-    latents = torch.randn(
-        _count(config), config.hypernetwork.latent_dim, generator=stream(config.evaluation.latents_seed, "evaluation")
-    ).to(device)
     iteration, spent = 0, 0.0
     means = _Means(device)
     report_every = max(1, config.iterations // 50)
@@ -155,17 +143,38 @@ def train(
         iteration, spent = resume["iteration"], resume["seconds"]
         means.load_state_dict(resume["means"])
     else:
-        yield _built(nets, latents)
+        yield _built(nets, fixed_latents(config, device))
     since = time.perf_counter()
 
-    def now() -> dict[str, Any]:
+    def now() -> Moment:
         return {
             "iteration": iteration,
             "images": iteration * config.batch_size,
             "seconds": spent + time.perf_counter() - since,
         }
 
-    while iteration < config.iterations:
+    def paused() -> Pause:
+        moment = now()
+        return Pause(
+            moment=moment,
+            generator=nets.evaluated,
+            evaluates=iteration % config.evaluation.every == 0 or iteration == config.iterations,
+            state=lambda: {
+                "networks": nets.state_dict(),
+                "iteration": iteration,
+                "seconds": moment["seconds"],
+                "means": means.state_dict(),
+            },
+        )
+
+    while True:
+        # Whatever is done with the networks as they are now is no part of the training time.
+        if iteration:
+            pause = paused()
+            yield pause
+            spent, since = pause.moment["seconds"], time.perf_counter()
+        if iteration == config.iterations:
+            break
         iteration += 1
 
         # One update of D. Where G's follows, it reuses these fakes: one pass through G less.
@@ -209,79 +218,13 @@ def train(
                 return
             yield Losses(**losses, **now())
 
-        # The metric, on fixed latents, through the evaluated generator.
-        if iteration % config.evaluation.every == 0 or iteration == config.iterations:
-            moment = now()
-            nets.evaluated.eval()
-            started = time.perf_counter()
-            try:
-                batches = generated(nets.evaluated, latents)
-                first = next(batches)
-                value = measure(chain([first], batches))
-            except FloatingPointError as error:
-                yield Diverged(reason=f"{error} at iteration {iteration}", **moment)
-                return
-            nets.evaluated.train()
-            seconds = time.perf_counter() - started
-            fingerprint = measure.protocol.fingerprint
-            yield Evaluated(metric=measure.key, value=value, protocol=fingerprint, evaluation_seconds=seconds, **moment)
-            yield Sampled(pictures=first[:PICTURES].cpu(), **moment)
-            if not math.isfinite(value):
-                yield Diverged(reason=f"{measure.key} not finite at iteration {iteration}", **moment)
-                return
-            if iteration == config.iterations:
-                try:
-                    yield from _measured_further(further, nets.evaluated, latents, moment)
-                except FloatingPointError as error:
-                    yield Diverged(reason=f"{error} at iteration {iteration}", **moment)
-                    return
-            spent, since = moment["seconds"], time.perf_counter()
-
-        if iteration < config.iterations and checkpoint_due():
-            moment = now()
-            state = {
-                "networks": nets.state_dict(),
-                "iteration": iteration,
-                "seconds": moment["seconds"],
-                "means": means.state_dict(),
-            }
-            yield Checkpointed(state=state, **moment)
-            spent, since = moment["seconds"], time.perf_counter()
-
     yield Finished(generator=nets.evaluated.state_dict(), **now())
-
-
-def _measured_further(
-    further: Sequence[Further], generator: Generator, latents: Tensor, moment: dict[str, Any]
-) -> Iterator[Event]:
-    """What the further measures find of the trained generator; each value's seconds are those since the one before."""
-    generator.eval()
-    for measure in further:
-        fingerprints = {protocol.series: protocol.fingerprint for protocol in measure.protocols}
-        started = time.perf_counter()
-        for found in measure(generator, latents):
-            if isinstance(found, Strips):
-                yield Pictured(name=found.name, pictures=found.pictures, **moment)
-            else:
-                seconds = time.perf_counter() - started
-                yield Evaluated(
-                    metric=found.key,
-                    value=found.value,
-                    protocol=fingerprints[found.key],
-                    evaluation_seconds=seconds,
-                    **moment,
-                )
-            started = time.perf_counter()
 
 
 def _gan(job: cfg.Job) -> cfg.Config:
     if not isinstance(job.config, cfg.Config):
         raise TypeError(f"a job of task '{job.config.task}' is no GAN")
     return job.config
-
-
-def _count(config: cfg.Config) -> int:
-    return max(config.evaluation.metric.samples, PICTURES)
 
 
 def _latents(config: cfg.Config, generator: torch.Generator) -> Tensor:
@@ -338,6 +281,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--cache", type=Path, help="where prepared data is kept (default: OUT/cache)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--evaluation",
+        choices=["inline", "beside"],
+        default="inline",
+        help="beside: train on while another process evaluates. The numbers are the same; it gains nothing where all "
+        "cores or the GPU are busy without it (default: inline)",
+    )
+    parser.add_argument("--evaluation-device", help="of the process beside, as cpu or cuda:1 (default: DEVICE)")
     given = parser.parse_args(arguments)
     try:
         events = run_job(
@@ -347,6 +298,8 @@ def main(arguments: list[str] | None = None) -> int:
             data_path=given.data,
             cache=given.cache or given.out / "cache",
             threads=given.threads,
+            evaluation=given.evaluation,
+            evaluation_device=given.evaluation_device,
         )
         for event in events:
             print(event.model_dump_json(), flush=True)

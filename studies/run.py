@@ -6,7 +6,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn, cast
+from typing import Any, Literal, NoReturn, cast
 
 import click
 from rich.console import Console
@@ -85,6 +85,14 @@ Examples
     help="auto: the CPU for the profile cpu, an accelerator for others where there is one.",
 )
 @click.option(
+    "--evaluation",
+    type=click.Choice(["inline", "beside"]),
+    default="inline",
+    show_default=True,
+    help="beside: a second process per worker evaluates while it trains on, for GPUs and slow metrics; the numbers are "
+    "the same. Where the workers keep all cores busy it gains nothing. Expected times are those of inline.",
+)
+@click.option(
     "--runs",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("runs"),
@@ -127,6 +135,7 @@ def command(
     jobs: int | None,
     launcher_name: str,
     device: str,
+    evaluation: Literal["inline", "beside"],
     runs: Path,
     retune: int | None,
     trials: int | None,
@@ -173,6 +182,7 @@ def command(
             data_path=data_path,
             launcher=launcher_name,
             trainer=TRAINER,
+            evaluation=evaluation,
         )
         searches = bool(declared.searches) and not only
         if searches or trials is not None:

@@ -102,7 +102,9 @@ def _measured(runs: Path, machine: Machine) -> dict[str, float]:
             outcome = json.loads(file.read_text())
             if outcome["status"] != "finished":
                 continue
-            if machine.ran(json.loads((file.parent / "provenance.json").read_text())):
+            provenance = json.loads((file.parent / "provenance.json").read_text())
+            # Expected times are those of jobs that evaluate themselves: beside training it depends on what is idle.
+            if provenance.get("evaluation", "inline") == "inline" and machine.ran(provenance):
                 config = json.loads((file.parent / "job.json").read_text())["config"]
                 times[_config_key(config)].append(float(outcome["job_seconds"]))
         except (OSError, ValueError, KeyError):

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class Place(Node):
     """So many workers, on these GPUs or on CPU threads, with run folders below `runs` (absolute, as `data_path` is).
 
+    With `evaluation` "beside" each of them has a second process that evaluates while it trains (`core.beside`).
+
     `trainer` is the module that workers train with, `launcher` the name of what starts them.
     """
 
@@ -28,6 +30,7 @@ class Place(Node):
     device: Literal["cpu", "cuda"]
     gpus: tuple[str, ...]
     threads: int
+    evaluation: Literal["inline", "beside"] = "inline"
     data_path: Path | None
     trainer: str
     launcher: str
@@ -55,6 +58,7 @@ class Place(Node):
             device=self.device,
             gpus=self.gpus,
             threads=self.threads,
+            evaluation=self.evaluation,
             data_path=self.data_path,
             cache=self.cache,
             trainer=self.trainer,
@@ -80,6 +84,7 @@ def place_of(
     data_path: Path | None,
     launcher: str,
     trainer: str,
+    evaluation: Literal["inline", "beside"] = "inline",
 ) -> Place:
     """The place that the options of a command come to. Raises InputError where it asks for a GPU that is not there."""
     if device == "cuda" and not gpus:
@@ -94,6 +99,7 @@ def place_of(
         gpus=gpus if accelerated else (),
         # On a CPU one thread each: the order of sums, and so the numbers, must not depend on the number of workers.
         threads=max(1, cores() // workers) if accelerated else 1,
+        evaluation=evaluation,
         data_path=data_path.absolute() if data_path else None,
         trainer=trainer,
         launcher=launcher,

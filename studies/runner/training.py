@@ -36,6 +36,7 @@ class TrainingOrder(Node):
     threads: int = 1
     data_path: Path | None = None
     cache: Path
+    evaluation: Literal["inline", "beside"] = "inline"
     trainer: str = "core.job"
 
     def write(self, name: str) -> Path:
@@ -86,6 +87,7 @@ def train_claim(
                 data_path=order.data_path,
                 cache=order.cache,
                 threads=order.threads,
+                evaluation=order.evaluation,
                 stop=stop,
             )
             with closing(events):

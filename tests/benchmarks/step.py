@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ablations.designs import subset_named
 from core.config import Job
+from core.evaluate import Evaluation, Inline
 from core.train import train
 from studies.changes_overview import STUDY
 from studies.plan import overridden
@@ -31,7 +32,8 @@ class Nothing:
 
 def seconds_per_iteration(job: Job, images: Tensor, device: str) -> float:
     started = time.perf_counter()
-    for event in train(job, images, Nothing(), device=device):
+    evaluator = Inline(Evaluation(job.config, Nothing(), device=device))
+    for event in train(job, images, evaluator, device=device):
         if event.kind == "built":
             started = time.perf_counter()
         elif event.kind == "evaluated":

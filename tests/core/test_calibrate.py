@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -66,7 +66,7 @@ class FakeClock:
     def perf_counter(self) -> float:
         return self.now
 
-    def run_job(self, job: cfg.Job, *, runs: Path, stop: Callable[[], bool], **_: object) -> Iterator[Event]:
+    def run_job(self, job: cfg.Job, *, runs: Path, **_: object) -> Iterator[Event]:
         def at(iteration: int) -> dict[str, float | int]:
             return {"iteration": iteration, "images": 0, "seconds": 0.0}
 
@@ -78,17 +78,14 @@ class FakeClock:
             # Every fourth step is long, and the first twenty are cold.
             self.now += (3.0 if iteration % 4 == 0 else 1.0) + (100.0 if iteration <= 20 else 0.0)
             yield Losses(**at(iteration), d_loss=0, g_loss=0, penalty=0, real_score=0, fake_score=0)
+            if iteration == self.checkpoint_at:
+                yield Checkpointed(**at(iteration))
             if iteration % job.config.evaluation.every == 0:
                 took = 40.0 if last else 10.0
                 self.now += took
                 yield Evaluated(**at(iteration), metric="fd_rooms", value=1.0, evaluation_seconds=took)
                 self.now += 0.5
                 yield Sampled(**at(iteration))
-            if not last:
-                stop()
-            if iteration == self.checkpoint_at:
-                yield Checkpointed(**at(iteration))
-                stop()
         self.iterations.append(job.config.iterations)
         self.now += 2.0
         yield Finished(**at(job.config.iterations))

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from core import config as cfg
 from core.errors import InputError
+from core.evaluate import Evaluation, Inline
 from core.events import Diverged, Evaluated, Event, Pictured, Sampled
 from core.folder import RunFolder
 from core.job import run_job
@@ -133,7 +134,7 @@ def test_a_pixel_that_is_not_finite_in_a_further_measure_is_a_divergence(images:
             raise FloatingPointError("the generator made a pixel that is not finite")
 
     job = cfg.Job(config=small_config(), seed=0)
-    *_, first, last = train(job, images, MeanPixel(), further=[Broken()])
+    *_, first, last = train(job, images, Inline(Evaluation(small_config(), MeanPixel(), [Broken()])))
     assert isinstance(first, Evaluated) and (first.metric, first.iteration) == ("first", 12)
     assert first.protocol == a_protocol("first").fingerprint
     assert isinstance(last, Diverged) and last.reason.endswith("not finite at iteration 12")

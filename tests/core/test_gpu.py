@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from core import config as cfg
+from core.evaluate import Evaluation, Inline
 from core.events import Checkpointed, Evaluated, Event
 from core.job import run_job
 from core.train import train
@@ -35,7 +36,8 @@ def test_resumed_it_goes_on_with_the_same_losses(images: Tensor) -> None:
     undisturbed = numbers(events_of(config, images, device="cuda"))
     before: list[Event] = []
     state = None
-    for event in train(cfg.Job(config=config, seed=0), images, MeanPixel(), device="cuda", checkpoint_due=lambda: True):
+    evaluator = Inline(Evaluation(config, MeanPixel(), device="cuda"))
+    for event in train(cfg.Job(config=config, seed=0), images, evaluator, device="cuda", checkpoint_due=lambda: True):
         if isinstance(event, Checkpointed) and event.iteration == 7:
             state = event.state
             break
@@ -54,3 +56,18 @@ def test_further_measures_are_the_cpus(tmp_path: Path) -> None:
         events = run_job(cfg.Job(config=config, seed=0), runs=tmp_path / device, cache=tmp_path, device=device)
         found.append({event.metric: event.value for event in events if isinstance(event, Evaluated)})
     assert found[1] == pytest.approx(found[0], rel=0.02)
+
+
+@pytest.mark.parametrize("beside_on", [None, "cpu"])
+def test_evaluated_beside_the_values_are_those_of_inline(beside_on: str | None, tmp_path: Path) -> None:
+    rates = cfg.LearningRates(generator=1e-12, discriminator=1e-12)
+    config = small_config(evaluation=FURTHER, optimizers=cfg.Optimizers(learning_rates=rates))
+    job = cfg.Job(config=config, seed=0)
+    options = {"cache": tmp_path / "cache", "device": "cuda"}
+    inline = list(run_job(job, runs=tmp_path / "inline", **options))  # type: ignore[arg-type]
+    beside = list(
+        run_job(job, runs=tmp_path / "beside", evaluation="beside", evaluation_device=beside_on, **options)  # type: ignore[arg-type]
+    )
+    assert [event.kind for event in beside] == [event.kind for event in inline]
+    values = [[event.value for event in events if isinstance(event, Evaluated)] for events in (beside, inline)]
+    assert values[0] == pytest.approx(values[1], rel=0.02 if beside_on else 1e-5)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from core import config as cfg
 from core.diagnose import at_start, macs
+from core.evaluate import Evaluation, Inline
 from core.events import Built, Checkpointed, Diverged, Evaluated, Event, Finished
 from core.folder import RunFolder
 from core.job import run_job
@@ -19,6 +20,7 @@ from core.memory import PeakMemory
 from core.reconstruct import build_inrs, drawn, psnr, reconstruct
 from core.streams import stream
 from core.train import train
+from tests.core.conftest import MeanPixel, small_config
 
 GRID = cfg.Coordinates(low=-1.0, high=1.0, sampling="centres")
 CODES = cfg.LatentCodes(hypernetwork=cfg.Hypernetwork(latent_dim=4, width=16, depth=2, norm=None))
@@ -97,7 +99,7 @@ def test_psnr_is_the_mean_over_images_on_a_range_of_two() -> None:
 
 def test_tasks_are_not_mixed_up(images: Tensor) -> None:
     with pytest.raises(TypeError, match="task 'reconstruction' is no GAN"):
-        next(train(cfg.Job(config=small(), seed=0), images, lambda batches: 0.0))  # type: ignore[arg-type]
+        next(train(cfg.Job(config=small(), seed=0), images, Inline(Evaluation(small_config(), MeanPixel()))))
     with pytest.raises(TypeError, match="not a reconstruction"):
         next(reconstruct(cfg.Job(config=cfg.Config(), seed=0), images))
     with pytest.raises(ValueError, match="65 images are to be fitted and the data has 64"):

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from core import config as cfg
 from core.build import build_generator, build_generator_optimizer, build_optimizer
+from core.evaluate import Evaluation, Inline
 from core.events import Checkpointed, Diverged, Evaluated, Event, Losses
 from core.train import train
 from tests.core.conftest import MeanPixel, small_config
@@ -54,7 +55,8 @@ MEMBERS: dict[str, dict[str, object]] = {
 
 
 def events_of(config: cfg.Config, images: Tensor, seed: int = 0, **options: Any) -> list[Event]:
-    return list(train(cfg.Job(config=config, seed=seed), images, MeanPixel(), **options))
+    evaluator = Inline(Evaluation(config, MeanPixel(), device=options.get("device", "cpu")))
+    return list(train(cfg.Job(config=config, seed=seed), images, evaluator, **options))
 
 
 def payload(events: list[Event]) -> list[dict[str, Any]]:
@@ -105,7 +107,8 @@ def test_resumed_after_any_iteration_is_bit_identical(
     undisturbed = events_of(config, images)
     before: list[Event] = []
     state = None
-    for event in train(cfg.Job(config=config, seed=0), images, MeanPixel(), checkpoint_due=lambda: True):
+    evaluator = Inline(Evaluation(config, MeanPixel()))
+    for event in train(cfg.Job(config=config, seed=0), images, evaluator, checkpoint_due=lambda: True):
         if isinstance(event, Checkpointed) and event.iteration == stop_at:
             # Through a file, as a killed process would find it.
             torch.save(event.state, tmp_path / "state.pt")

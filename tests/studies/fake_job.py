@@ -52,6 +52,7 @@ def run_job(
     data_path: Path | None = None,
     cache: Path,
     threads: int = 1,
+    evaluation: str = "inline",
     stop: Callable[[], bool] = never,
 ) -> Iterator[Event]:
     folder = RunFolder(runs, job)
@@ -65,7 +66,9 @@ def run_job(
                 raise InputError("no Inception weights here: say where they are")
             folder.write("job.json", job.model_dump_json())
             folder.write("protocol.json", json.dumps({"metric": "fd_rooms"}))
-            folder.write("provenance.json", json.dumps({"commit": "0" * 40, "device": device}))
+            folder.write(
+                "provenance.json", json.dumps({"commit": "0" * 40, "device": device, "evaluation": evaluation})
+            )
             with (folder.path / "trained_by.txt").open("a") as log:
                 log.write(f"{os.getpid()}\n")
             yield from _events(folder, job, stop)

@@ -48,6 +48,22 @@ def test_other_seeds_of_the_config_say_how_long_it_takes(tmp_path: Path, monkeyp
     assert [task.expected_seconds for task in estimated[:4]] == [15.0, 15.0, 15.0, None]
 
 
+def test_runs_that_were_evaluated_beside_do_not_say_how_long_a_run_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimate, "REFERENCE_TIMES", tmp_path / "none.json")
+    plan = planned()
+    task = tasks_of(plan)[0]
+    finish(tmp_path, task, 30.0)
+    file = RunFolder(jobs_root(tmp_path), task.digest).path / "provenance.json"
+
+    def expected(**said: str) -> float | None:
+        file.write_text(json.dumps({**HERE.model_dump(), **said}))
+        return estimate.with_estimates([task], plan, tmp_path, **WHERE)[0].expected_seconds
+
+    assert [expected(), expected(evaluation="inline"), expected(evaluation="beside on cuda")] == [30.0, 30.0, None]
+
+
 def test_recorded_times_hold_for_the_profile_without_overrides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "reference_times.json"
     monkeypatch.setattr(estimate, "REFERENCE_TIMES", file)

@@ -1,0 +1,267 @@
+"""Evaluates in a process of its own beside training: on the same GPU, on another one, or on the CPU.
+
+`python -m core.beside FD` is that process; FD is its end of a socket to the process that trains, and where that is
+gone, however it went, it ends. Both ends speak in frames: JSON, and safetensors where tensors belong to it.
+
+to it       `Order`; then for each evaluation a moment and the generator's state dict
+from it     {"ready": the protocols of its series}, or {"refused": line} for unusable input; then for each evaluation
+            its events, pictures behind those that have them, and {"answered": true}, or {"failed": traceback}
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import suppress
+from multiprocessing.connection import Connection, Pipe
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+from safetensors.torch import load as load_safetensors
+from safetensors.torch import save as save_safetensors
+
+import core
+from core.build import build_generator
+from core.config import Config, Job, Node
+from core.errors import InputError
+from core.evaluate import Answer, Moment
+from core.events import Event, Pictured, Sampled, event_adapter
+from core.loaded import evaluation_of
+from core.metrics.protocol import Protocol
+from core.models.generator import Generator
+from core.streams import initialising
+
+ATTEMPTS = 2
+"""Processes that may die at one evaluation."""
+
+
+class EvaluationLost(RuntimeError):
+    """An evaluation beside came to no end; the first line of the message says why."""
+
+
+class Order(Node):
+    """What the process evaluates and on what."""
+
+    job: Job
+    data_path: Path | None
+    cache: Path
+    device: str
+    threads: int
+
+
+class Beside:
+    """An evaluator (`core.evaluate.Evaluator`) whose process is there from the beginning to the end of the context.
+
+    Entering waits until the process has loaded all it needs, and raises the InputError of what it cannot use. A process
+    that dies is replaced and asked again; the second death at one evaluation raises `EvaluationLost`, and so does one
+    that would measure otherwise than the first, as after its weights file was replaced.
+    """
+
+    protocols: tuple[Protocol, ...] = ()
+    """Of every series, the metric's first; known once the context is entered."""
+
+    def __init__(self, order: Order) -> None:
+        if not isinstance(order.job.config, Config):
+            raise TypeError(f"a job of task '{order.job.config.task}' is evaluated in its own loop")
+        self.order = order
+
+    def __enter__(self) -> Beside:
+        self._start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    def ask(self, generator: Generator, moment: Moment) -> Answer:
+        """See `core.evaluate.Evaluator`; the state is copied before this returns."""
+        state = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
+        question = (json.dumps(moment).encode(), save_safetensors(state))
+        self._send(*question)
+        return _FromBeside(self, question, moment)
+
+    # --- the process --------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        self._connection, theirs = Pipe()
+        with theirs:
+            self._process = subprocess.Popen(
+                [*_command(), str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, "PYTHONPATH": _search_path()},
+                stdin=subprocess.DEVNULL,
+                stdout=2,  # Libraries print there, and the trainer's own output may be read by a program.
+                start_new_session=True,  # A terminal's Ctrl-C is the trainer's to act on.
+            )
+        try:
+            self._send(self.order.model_dump_json().encode())
+            said = json.loads(self._connection.recv_bytes())
+        except (EOFError, ConnectionResetError):
+            raise EvaluationLost(f"the process that evaluates {self._death()} before it was ready") from None
+        except BaseException:
+            self._end()
+            raise
+        if "ready" not in said:
+            self._end()
+            raise InputError(said["refused"]) if "refused" in said else EvaluationLost(said["failed"])
+        protocols = tuple(Protocol.model_validate_json(json.dumps(fields)) for fields in said["ready"])
+        if self.protocols and protocols != self.protocols:
+            self._end()
+            raise EvaluationLost("the process that replaced one that evaluated would measure by another protocol")
+        self.protocols = protocols
+
+    def _end(self) -> None:
+        self._connection.close()
+        self._process.kill()
+        self._process.wait()
+
+    def _death(self) -> str:
+        """How the process ended; it is known to have closed its end."""
+        self._connection.close()
+        code = self._process.wait()
+        if code == -signal.SIGKILL:
+            return "was killed by SIGKILL, perhaps for want of memory,"
+        return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+
+    def _send(self, *frames: bytes) -> None:
+        # Who reads the answer finds that nobody is there.
+        with suppress(BrokenPipeError, ConnectionResetError):
+            for frame in frames:
+                self._connection.send_bytes(frame)
+
+    def _again(self, question: tuple[bytes, bytes]) -> None:
+        self._start()
+        self._send(*question)
+
+    def _ready(self) -> bool:
+        return self._connection.poll()
+
+    def _events(self) -> Iterator[Event]:
+        """Those of one evaluation. Raises EOFError where the process is gone."""
+        while True:
+            try:
+                said: dict[str, Any] = json.loads(self._connection.recv_bytes())
+                if "answered" in said:
+                    return
+                if "failed" in said:
+                    raise EvaluationLost(said["failed"])
+                if said["kind"] in ("sampled", "pictured"):
+                    said |= load_safetensors(self._connection.recv_bytes())
+            except ConnectionResetError:
+                raise EOFError from None
+            yield event_adapter.validate_python(said)
+
+
+class _FromBeside:
+    def __init__(self, beside: Beside, question: tuple[bytes, bytes], moment: Moment) -> None:
+        self.beside, self.question, self.moment = beside, question, moment
+
+    @property
+    def ready(self) -> bool:
+        return self.beside._ready()
+
+    def __iter__(self) -> Iterator[Event]:
+        passed = 0
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                for number, event in enumerate(self.beside._events(), 1):
+                    if number > passed:  # What the one that died had said is said by the next one again.
+                        yield event
+                        passed = number
+                return
+            except EOFError:
+                died = self.beside._death()
+                if attempt < ATTEMPTS:
+                    self.beside._again(self.question)
+        raise EvaluationLost(
+            f"the process that evaluates {died} at the evaluation of iteration {self.moment['iteration']}, "
+            f"{ATTEMPTS} times"
+        )
+
+
+def _command() -> list[str]:
+    return [sys.executable, "-m", "core.beside"]
+
+
+def _search_path() -> str:
+    root = str(Path(core.__file__).parent.parent)
+    return os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
+
+
+# --- in the process ---------------------------------------------------------------------------------------------------
+
+
+def _received(connection: Connection) -> queue.SimpleQueue[bytes]:
+    """All frames as they come, by a thread of its own, which ends the process when the trainer is gone."""
+    frames: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+    def receive() -> None:
+        while True:
+            try:
+                frames.put(connection.recv_bytes())
+            except (EOFError, OSError):
+                os._exit(0)
+
+    threading.Thread(target=receive, daemon=True).start()
+    return frames
+
+
+def _say(connection: Connection, **said: object) -> None:
+    connection.send_bytes(json.dumps(said).encode())
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"the device {device} cannot evaluate: {str(error).splitlines()[0]}") from None
+
+
+def _evaluate(connection: Connection) -> None:
+    frames = _received(connection)
+    order = Order.model_validate_json(frames.get())
+    config = order.job.config
+    assert isinstance(config, Config)
+    torch.set_num_threads(order.threads)
+    try:
+        _check_device(order.device)
+        evaluation = evaluation_of(config, data_path=order.data_path, cache=order.cache, device=order.device)
+    except InputError as error:
+        _say(connection, refused=str(error))
+        return
+    with initialising(order.job.seed, "generator"):
+        generator = build_generator(config).to(order.device)
+    _say(connection, ready=[protocol.model_dump(mode="json") for protocol in evaluation.protocols])
+    while True:
+        moment: Moment = json.loads(frames.get())
+        generator.load_state_dict(load_safetensors(frames.get()))
+        for event in evaluation(generator, moment):
+            connection.send_bytes(event.model_dump_json().encode())
+            if isinstance(event, Sampled | Pictured):
+                connection.send_bytes(save_safetensors({"pictures": event.pictures.contiguous()}))
+        _say(connection, answered=True)
+
+
+def main() -> None:
+    """The life of the process; an error that is nobody's input is told to the trainer."""
+    # Of the trainer alone; a Ctrl-C that reaches this process all the same is the trainer's to act on.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    connection = Connection(int(sys.argv[1]))
+    try:
+        _evaluate(connection)
+    except Exception as error:
+        _say(connection, failed=f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
+
+
+if __name__ == "__main__":
+    main()
