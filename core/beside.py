@@ -4,8 +4,8 @@
 gone, however it went, it ends. Both ends speak in frames: JSON, and safetensors where tensors belong to it.
 
 to it       `Order`; then for each evaluation a moment and the generator's state dict
-from it     {"ready": true}, or {"refused": line} for unusable input; then for each evaluation its events, pictures
-            behind those that have them, and {"answered": true}, or {"failed": traceback}
+from it     {"ready": the protocols of its series}, or {"refused": line} for unusable input; then for each evaluation
+            its events, pictures behind those that have them, and {"answered": true}, or {"failed": traceback}
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ from core.errors import InputError
 from core.evaluate import Answer, Moment
 from core.events import Event, Pictured, Sampled, event_adapter
 from core.loaded import evaluation_of
+from core.metrics.protocol import Protocol
 from core.models.generator import Generator
 from core.streams import initialising
 
@@ -61,8 +62,12 @@ class Beside:
     """An evaluator (`core.evaluate.Evaluator`) whose process is there from the beginning to the end of the context.
 
     Entering waits until the process has loaded all it needs, and raises the InputError of what it cannot use. A process
-    that dies is replaced and asked again; the second death at one evaluation raises `EvaluationLost`.
+    that dies is replaced and asked again; the second death at one evaluation raises `EvaluationLost`, and so does one
+    that would measure otherwise than the first, as after its weights file was replaced.
     """
+
+    protocols: tuple[Protocol, ...] = ()
+    """Of every series, the metric's first; known once the context is entered."""
 
     def __init__(self, order: Order) -> None:
         if not isinstance(order.job.config, Config):
@@ -109,6 +114,11 @@ class Beside:
         if "ready" not in said:
             self._end()
             raise InputError(said["refused"]) if "refused" in said else EvaluationLost(said["failed"])
+        protocols = tuple(Protocol.model_validate_json(json.dumps(fields)) for fields in said["ready"])
+        if self.protocols and protocols != self.protocols:
+            self._end()
+            raise EvaluationLost("the process that replaced one that evaluated would measure by another protocol")
+        self.protocols = protocols
 
     def _end(self) -> None:
         self._connection.close()
@@ -231,7 +241,7 @@ def _evaluate(connection: Connection) -> None:
         return
     with initialising(order.job.seed, "generator"):
         generator = build_generator(config).to(order.device)
-    _say(connection, ready=True)
+    _say(connection, ready=[protocol.model_dump(mode="json") for protocol in evaluation.protocols])
     while True:
         moment: Moment = json.loads(frames.get())
         generator.load_state_dict(load_safetensors(frames.get()))

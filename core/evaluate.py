@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+import typing
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Protocol, TypedDict
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -16,6 +17,7 @@ from core.events import Diverged, Evaluated, Event, Pictured, Sampled
 from core.metrics.further import Further, Strips
 from core.metrics.generated import generated
 from core.metrics.measure import Measure
+from core.metrics.protocol import Protocol
 from core.models.generator import Generator
 from core.pixels import PICTURES
 from core.streams import stream
@@ -49,6 +51,9 @@ class Evaluation:
     ) -> None:
         self.last_iteration, self.measure, self.further = config.iterations, measure, further
         self.latents = fixed_latents(config, device)
+        self.protocols = (measure.protocol, *(protocol for each in further for protocol in each.protocols))
+        """Of every series, the metric's first."""
+        self._fingerprints = {protocol.series: protocol.fingerprint for protocol in self.protocols}
 
     def __call__(self, generator: Generator, moment: Moment) -> Iterator[Event]:
         """What is found, as events; `Diverged` is the last of them where something is not finite.
@@ -69,7 +74,7 @@ class Evaluation:
         first = next(batches)
         value = self.measure(chain([first], batches))
         seconds = time.perf_counter() - started
-        yield Evaluated(metric=self.measure.key, value=value, evaluation_seconds=seconds, **moment)
+        yield self._evaluated(self.measure.key, value, seconds, moment)
         yield Sampled(pictures=first[:PICTURES].cpu(), **moment)
         if not math.isfinite(value):
             yield Diverged(reason=f"{self.measure.key} not finite at iteration {moment['iteration']}", **moment)
@@ -85,14 +90,18 @@ class Evaluation:
                     yield Pictured(name=found.name, pictures=found.pictures, **moment)
                 else:
                     seconds = time.perf_counter() - started
-                    yield Evaluated(metric=found.key, value=found.value, evaluation_seconds=seconds, **moment)
+                    yield self._evaluated(found.key, found.value, seconds, moment)
                 started = time.perf_counter()
+
+    def _evaluated(self, series: str, value: float, seconds: float, moment: Moment) -> Evaluated:
+        fingerprint = self._fingerprints[series]
+        return Evaluated(metric=series, value=value, protocol=fingerprint, evaluation_seconds=seconds, **moment)
 
 
 # --- who evaluates ----------------------------------------------------------------------------------------------------
 
 
-class Answer(Protocol):
+class Answer(typing.Protocol):
     """The events of an evaluation that was asked for."""
 
     @property
@@ -105,8 +114,13 @@ class Answer(Protocol):
         ...
 
 
-class Evaluator(Protocol):
+class Evaluator(typing.Protocol):
     """Whoever evaluates: the process that trains (`Inline`), or one beside it (`core.beside.Beside`)."""
+
+    @property
+    def protocols(self) -> tuple[Protocol, ...]:
+        """What each series is measured with, the metric first."""
+        ...
 
     def ask(self, generator: Generator, moment: Moment) -> Answer:
         """Begins to evaluate the generator as it is now.
@@ -121,6 +135,11 @@ class Inline:
 
     def __init__(self, evaluation: Evaluation) -> None:
         self.evaluation = evaluation
+
+    @property
+    def protocols(self) -> tuple[Protocol, ...]:
+        """See `Evaluator`."""
+        return self.evaluation.protocols
 
     def ask(self, generator: Generator, moment: Moment) -> Answer:
         """See `Evaluator`."""

@@ -72,12 +72,17 @@ class Losses(_Event):
 
 
 class Evaluated(_Event):
-    """The metric at this iteration, or a further measure at the last; `inf` where features were not finite."""
+    """The metric at this iteration, or a further measure at the last; `inf` where features were not finite.
+
+    `protocol` is the fingerprint of what it was measured with (`core.metrics.protocol`), empty in events of versions
+    that recorded none.
+    """
 
     kind: Literal["evaluated"] = "evaluated"
     metric: str
     value: float
     evaluation_seconds: float
+    protocol: str = ""
 
 
 class Sampled(_Event):

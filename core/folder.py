@@ -1,7 +1,7 @@
 """The run folder: the truth about one job. Reading it needs neither torch nor the code that trained.
 
 job.json             the identity: config, seed, schema version (its digest names the folder)
-protocol.json        what the metric's numbers mean: extractor, samples, real set, latents, EMA, quantisation
+protocol.json        what each series of numbers is measured with, and its fingerprint (`core.metrics.protocol`)
 data.json            of a prepared image set: source, filter, count, what was skipped
 provenance.json      git commit, versions, device, threads of the process that ended the job, and where it evaluated
 events.jsonl         one event a line, in order (`core.events`)

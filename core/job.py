@@ -9,7 +9,7 @@ import platform
 import subprocess
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
@@ -34,7 +34,7 @@ from core.folder import Outcome, RunFolder, Status, write_whole
 from core.loaded import evaluation_of, images_of
 from core.machine import cores, processor
 from core.memory import PeakMemory
-from core.metrics.identity import protocol
+from core.metrics import protocol as protocols
 from core.pixels import PICTURES
 from core.reconstruct import drawn, reconstruct
 from core.train import train
@@ -98,12 +98,13 @@ def run_job(
         order = Order(job=job, data_path=data_path, cache=cache, device=evaluation_device or device, threads=threads)
         beside = evaluation == "beside" and isinstance(job.config, cfg.Config)
         entered = time.perf_counter()
-        with _task(order, images, device, evaluation) as begin:
+        with _task(order, images, device, evaluation) as (begin, measured_with):
+            _check_protocol(folder, measured_with)
             memory = PeakMemory(device)
             # A process beside is this job's own; a metric inline is loaded once per process, as images are.
             started = entered if beside else time.perf_counter()
             folder.write("job.json", job.model_dump_json(indent=1) + "\n")
-            folder.write("protocol.json", json.dumps(protocol(job.config), indent=1) + "\n")
+            folder.write("protocol.json", protocols.as_json(measured_with))
             if (described := _described(job.config.data, data_path)) is not None:
                 folder.write("data.json", json.dumps(described, indent=1) + "\n")
             ran_by = {**provenance(device, threads), "evaluation": f"beside on {order.device}" if beside else "inline"}
@@ -125,7 +126,7 @@ def load_once(
     torch.set_num_threads(threads)
     provenance(device, threads)
     order = Order(job=job, data_path=data_path, cache=cache, device=device, threads=threads)
-    with _task(order, images_of(job.config.data, data_path, cache), device, "inline") as begin:
+    with _task(order, images_of(job.config.data, data_path, cache), device, "inline") as (begin, _):
         # torch imports its compiler with the first optimiser, which takes seconds.
         next(begin())
 
@@ -154,21 +155,40 @@ def _shown(job: cfg.Job, images: ImageSet) -> Tensor:
 
 
 @contextmanager
-def _task(order: Order, images: ImageSet, device: str, evaluation: Where) -> Iterator[Begin]:
-    """What begins the job, given `resume` and `checkpoint_due`: all that can be refused is refused on entering."""
+def _task(
+    order: Order, images: ImageSet, device: str, evaluation: Where
+) -> Iterator[tuple[Begin, tuple[protocols.Protocol, ...]]]:
+    """What begins the job, given `resume` and `checkpoint_due`, and the protocols of its series, the metric's first.
+
+    All that can be refused is refused on entering.
+    """
     job, config = order.job, order.job.config
     match config:
         case cfg.Config():
             with _evaluator(order, config, evaluation) as evaluator:
-                yield partial(train, job, images.train, evaluator, device=device)
+                yield partial(train, job, images.train, evaluator, device=device), evaluator.protocols
         case cfg.Reconstruction():
             if len(images.train) < config.images:
                 raise InputError(
                     f"{config.images} images are to be fitted and the data has {len(images.train)}: lower images"
                 )
-            yield partial(reconstruct, job, images.train, device=device)
+            yield partial(reconstruct, job, images.train, device=device), protocols.of_fit(config)
         case _:
             assert_never(config)
+
+
+def _check_protocol(folder: RunFolder, now: Iterable[protocols.Protocol]) -> None:
+    """Raises InputError for a job that would go on under another protocol than it began with."""
+    if not folder.checkpoint_file.exists():
+        return
+    before = protocols.from_json(folder.read("protocol.json"))
+    for protocol in now:
+        if protocol.series in before and (differ := protocols.differences(before[protocol.series], protocol)):
+            field, (then, here) = next(iter(differ.items()))
+            raise InputError(
+                f"job {folder.digest} began with another protocol of {protocol.series}: {field} was {then[:40]} and is "
+                f"{here[:40]}: bring that back, or remove {folder.path} to begin anew"
+            )
 
 
 @contextmanager

@@ -22,7 +22,8 @@ def evaluation_of(config: cfg.Config, *, data_path: Path | None, cache: Path, de
     """All that `config` measures. What can be refused, weights and real sets, is refused here, by InputError."""
 
     def against(metric: cfg.GanMetric, resolution: int) -> Measure:
-        return _measure(metric, config.data, resolution, data_path, cache, device)
+        seed = config.evaluation.latents_seed
+        return _measure(metric, config.data, resolution, data_path, cache, device, seed)
 
     measure = against(config.evaluation.metric, config.data.resolution)
     return Evaluation(config, measure, build_further(config, against), device=device)
@@ -30,11 +31,17 @@ def evaluation_of(config: cfg.Config, *, data_path: Path | None, cache: Path, de
 
 @lru_cache(maxsize=4)
 def _measure(
-    metric: cfg.GanMetric, data: cfg.Data, resolution: int, path: Path | None, cache: Path, device: str
+    metric: cfg.GanMetric,
+    data: cfg.Data,
+    resolution: int,
+    path: Path | None,
+    cache: Path,
+    device: str,
+    latents_seed: int,
 ) -> Measure:
     """Against the data's real set at `resolution`."""
     if resolution == data.resolution:
         real = images_of(data, path, cache).real
     else:
         real = load_real(data, resolution, path=path, cache=cache)
-    return build_metric(metric, real, device=device, cache=cache)
+    return build_metric(metric, real, device=device, cache=cache, latents_seed=latents_seed)

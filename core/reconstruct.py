@@ -14,6 +14,7 @@ from core import config as cfg
 from core.build import build_layer, build_optimizer
 from core.diagnose import at_start, macs
 from core.events import Built, Checkpointed, Diverged, Evaluated, Event, Finished, Fitted, Sampled
+from core.metrics import protocol
 from core.models.fitted import CodedInrs, FreeInrs
 from core.pixels import PICTURES, to_uint8, to_unit_range
 from core.streams import initialising, stream
@@ -67,6 +68,7 @@ def reconstruct(
     optimizer = build_optimizer(config.optimizer, config.learning_rate, inrs)
     iteration, spent = 0, 0.0
     report_every = max(1, config.iterations // 50)
+    of_error, of_ratio = (each.fingerprint for each in protocol.of_fit(config))
 
     def rendered() -> Tensor:
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
@@ -114,8 +116,8 @@ def reconstruct(
                     return
                 noise_ratio = psnr(shown, targets)
             seconds = time.perf_counter() - started
-            yield Evaluated(metric="mae", value=error, evaluation_seconds=seconds, **moment)
-            yield Evaluated(metric="psnr", value=noise_ratio, evaluation_seconds=0.0, **moment)
+            yield Evaluated(metric="mae", value=error, protocol=of_error, evaluation_seconds=seconds, **moment)
+            yield Evaluated(metric="psnr", value=noise_ratio, protocol=of_ratio, evaluation_seconds=0.0, **moment)
             yield Sampled(pictures=to_uint8(shown[:PICTURES]).cpu(), **moment)
             spent, since = moment["seconds"], time.perf_counter()
 

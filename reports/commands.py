@@ -20,6 +20,8 @@ def train_command(
     """
     plan = results.plan
     words = ["python", "-m", "studies.run", plan.study, "--profile", plan.profile]
+    if plan.protocol is not None:
+        words += ["--protocol", plan.protocol]
     if designs:
         words += ["--design", ",".join(designs)]
     if only:

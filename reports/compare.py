@@ -6,8 +6,9 @@ compares with today's runs.
 
 from __future__ import annotations
 
+import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -17,9 +18,11 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from core.errors import InputError
+from core.metrics.protocol import from_json
 from reports import stats
 from reports.numbers import listed
-from reports.results import TIDY_COLUMNS, load
+from reports.protocols import UNRECORDED, Known, MixedProtocols, by_protocol, mixture, told_apart
+from reports.results import TIDY_COLUMNS, Results, load
 from reports.tables import METRICS
 
 BASELINE = "baseline"
@@ -27,12 +30,22 @@ BASELINE = "baseline"
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two: its tidy frame, and the metric it reports. `data` is None where only a results.csv is there."""
+    """One of the two: its tidy frame, and the metric it reports.
+
+    `data` is what its images are called, None where only a results.csv is there. `protocols` are those it recorded, by
+    fingerprint.
+    """
 
     name: str
     tidy: pd.DataFrame
     metric: str
     data: str | None = None
+    protocols: Known = field(default_factory=dict)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Of the protocol of the reported metric, empty where none was recorded."""
+        return next(iter(by_protocol(self.tidy, self.metric)), UNRECORDED)
 
     @cached_property
     def runs(self) -> pd.DataFrame:
@@ -87,27 +100,55 @@ class Side:
 def read_side(text: str, runs: Path, other_metric: str | None = None) -> Side:
     """`STUDY`, `STUDY:SETTING` or the path of a folder with a results.csv. Raises InputError where it is none of them.
 
-    A results.csv does not say which of its metrics was reported: it is `other_metric` if recorded, else the one known
-    to `reports.tables.METRICS`.
+    Of a results.csv that does not say which of its metrics was reported it is `other_metric` if recorded, else the one
+    known to `reports.tables.METRICS`. Raises MixedProtocols for one whose metric was measured differently in its runs.
     """
     folder = Path(text)
     if (folder / "results.csv").is_file():
         tidy = read_tidy(folder / "results.csv")
-        return Side(text, tidy, metric_of(tidy, text, other_metric))
+        metric = metric_of(tidy, text, other_metric)
+        data, protocols = read_record(folder / RECORD)
+        if (reason := mixture(tidy, metric, protocols)) is not None:
+            raise MixedProtocols(f"{text}: {reason}")
+        return Side(text, tidy, metric, data, protocols)
     if folder.is_dir():
         raise InputError(f"{text} has no results.csv: name a report's folder, or a study as STUDY or STUDY:SETTING")
     study, _, setting = text.partition(":")
     results = load(study, runs, setting or None)
     name = f"{results.plan.study}:{results.plan.setting}"
-    return Side(name, results.tidy, results.metric, results.plan.data_name)
+    return Side(name, results.tidy, results.metric, results.plan.data_name, results.protocols)
+
+
+RECORD = "protocols.json"
+"""Beside a results.csv: the name of its data, and the fields of its protocols by fingerprint."""
+
+
+def record(results: Results) -> str:
+    """The content of `RECORD`."""
+    protocols = {fingerprint: protocol.model_dump(mode="json") for fingerprint, protocol in results.protocols.items()}
+    return json.dumps({"data": results.plan.data_name, "protocols": protocols}, indent=1) + "\n"
+
+
+def read_record(file: Path) -> tuple[str | None, Known]:
+    """What a report's folder says of its data and its protocols: nothing where it is of an earlier version."""
+    try:
+        said = json.loads(file.read_text())
+        return str(said["data"]), from_json(said["protocols"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None, {}
 
 
 def read_tidy(file: Path) -> pd.DataFrame:
     """A results.csv. Raises InputError where it is not one."""
     try:
-        tidy = pd.read_csv(file, dtype={"variant": str, "metric": str, "status": str, "run": str})
+        tidy = pd.read_csv(
+            file, dtype={"variant": str, "metric": str, "status": str, "run": str, "protocol": str, "reported": str}
+        )
     except (ValueError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read as a table: {str(error).splitlines()[0]}") from None
+    # Reports of earlier versions have neither: their protocols count as not recorded.
+    tidy["protocol"] = tidy["protocol"].fillna(UNRECORDED) if "protocol" in tidy.columns else UNRECORDED
+    tidy["reported"] = tidy["reported"] == "True" if "reported" in tidy.columns else False
     if missing := [column for column in TIDY_COLUMNS if column not in tidy.columns]:
         raise InputError(f"{file} lacks the columns {listed(missing)}: render the report again to write it anew")
     try:
@@ -123,6 +164,9 @@ def read_tidy(file: Path) -> pd.DataFrame:
 def metric_of(tidy: pd.DataFrame, where: str, wanted: str | None) -> str:
     """The reported metric of a frame. Raises InputError where nothing was measured, or nothing says which it is."""
     recorded = [str(key) for key in tidy["metric"].dropna().unique()]
+    reported = tidy[tidy["reported"]]["metric"].unique()
+    if len(reported) == 1:
+        return str(reported[0])
     known = [key for key in METRICS if key in recorded]
     if wanted in recorded:
         return str(wanted)
@@ -143,11 +187,22 @@ class Comparison:
     a: Side
     b: Side
 
-    @property
-    def same_metric(self) -> bool:
-        """Whether values may be divided by each other: one metric, and no two data sets known to differ."""
-        data = self.a.data, self.b.data
-        return self.a.metric == self.b.metric and (None in data or data[0] == data[1])
+    @cached_property
+    def apart(self) -> tuple[str, ...]:
+        """What keeps the values of the two out of one table: the fields in which their protocols differ.
+
+        Where neither recorded its protocol, the metrics and the names of the data tell.
+        """
+        one, other = self.a, self.b
+        if one.metric != other.metric:
+            return (f"metric: {one.metric_title} in A, {other.metric_title} in B",)
+        fingerprints = one.fingerprint, other.fingerprint
+        if fingerprints[0] != fingerprints[1]:
+            fields = told_apart(fingerprints, {**one.protocols, **other.protocols})
+            return tuple(f"{name.replace('_', ' ')}: {a} in A, {b} in B" for name, (a, b) in fields.items())
+        if UNRECORDED in fingerprints and None not in (one.data, other.data) and one.data != other.data:
+            return (f"data: {one.data} in A, {other.data} in B",)
+        return ()
 
     @cached_property
     def shared(self) -> list[str]:

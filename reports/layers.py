@@ -14,6 +14,7 @@ from reports.numbers import factor, fixed, interval, listed, mean_sd, short
 from reports.page import Block, Bullets, Column, Heading, Paragraph, Piece, Strong, Table, Text
 from reports.results import Results
 from reports.sections import Report
+from reports.tables import deck_number, grey_note
 from studies.plan import PlannedVariant
 
 INITS = (("", "the formulas' init"), ("+unit_init", "unit init"))
@@ -125,14 +126,15 @@ def against_the_deck(report: Report) -> list[Block]:
     rows: list[tuple[Text, ...]] = []
     verdicts = {verdict.claim.after.variant: verdict for verdict in report.claims}
     write = fixed([stats.summary(errors(results, row)).mean for row in ROWS])
+    differs = what_differs(report)
     for row in ROWS:
         assert row.mae is not None
         judged = verdicts.get(named(row))
         rows.append(
             (
                 row.title,
-                f"{row.mae:.3f}",
-                factor(row.mae / LINEAR_MAE),
+                deck_number(f"{row.mae:.3f}", differs),
+                deck_number(factor(row.mae / LINEAR_MAE), differs),
                 mean_sd(stats.summary(errors(results, row)), write),
                 interval(judged.effect) if judged else "–",
                 judged.word if judged else "the reference",
@@ -153,14 +155,14 @@ def against_the_deck(report: Report) -> list[Block]:
         "interval on the log scale. The deck's are one run each as far as it says, on images, sizes and iterations "
         "that it does not give: orders compare, errors do not.",
         size=8.2,
+        note=grey_note(differs),
     )
-    differs = dict.fromkeys(what for verdict in report.claims for what in verdict.differs)
-    told: list[Block] = []
-    if differs:
-        told.append(
-            Paragraph(f"Not compared in size, because what follows differs. {sections.sentence('; '.join(differs))}")
-        )
-    return [Heading("The slide's order, and ours"), table, *told]
+    return [Heading("The slide's order, and ours"), table]
+
+
+def what_differs(report: Report) -> tuple[str, ...]:
+    """What keeps the slide's errors from being compared with ours."""
+    return tuple(dict.fromkeys(what for verdict in report.claims for what in verdict.differs))
 
 
 def size_and_quality(report: Report) -> list[Block]:
@@ -214,11 +216,12 @@ def size_and_quality(report: Report) -> list[Block]:
         size=7.8,
     )
     blocks: list[Block] = [Heading("Size and quality"), table]
+    differs = what_differs(report)
     with figures.style():
         canvas = Canvas(figsize=(figures.WIDTH, 3.0), layout="constrained")
         panels = canvas.subplots(1, 2, sharey=True)
         for ax, (init, words) in zip(panels, INITS, strict=True):
-            tradeoff(ax, results, init)
+            tradeoff(ax, results, init, grey=bool(differs))
             ax.set_title(f"ours at {words}")
         panels[0].set_ylabel("MAE in [−1, 1], log scale")
         figures.shared_legend(canvas, panels)
@@ -227,9 +230,10 @@ def size_and_quality(report: Report) -> list[Block]:
                 canvas,
                 "tradeoff.svg",
                 "Mean absolute error against the numbers emitted per image. Filled: ours, the bar from the least to "
-                "the largest seed. Hollow: the deck's MAE at its INR 256×5, the same in both panels; sizes by the "
-                "slide's formulas. Ours and the deck's are different images, sizes and fits: the pattern compares, the "
-                "heights do not.",
+                "the largest seed. Hollow: the deck's MAE at its INR 256×5, the same in both panels, by the same mark"
+                f"{' and grey' if differs else ''}; sizes by the slide's formulas. Ours and the deck's are different "
+                "images, sizes and fits: the pattern compares, the heights do not."
+                + (f" Differs: {'; '.join(differs)}." if differs else ""),
                 "Scatter of reconstruction error against emitted parameters, ours and the deck's.",
             )
         )
@@ -257,13 +261,13 @@ def deck_size(row: Row) -> int:
 MARKS = ("o", "s", "v", "^", "P", "D", "X", "*")
 
 
-def tradeoff(ax: Axes, results: Results, init: str) -> Axes:
-    """Error over emitted parameters, one mark per layer."""
+def tradeoff(ax: Axes, results: Results, init: str, *, grey: bool) -> Axes:
+    """Error over emitted parameters, one mark per layer; the deck's hollow, and `grey` where they do not compare."""
     palette = figures.palette(len(ROWS))
     sizes, values = [], []
     for row, mark, colour in zip(ROWS, MARKS, palette, strict=True):
         assert row.mae is not None
-        ax.plot(deck_size(row), row.mae, mark, mfc="none", mec=colour, ms=6, mew=0.9)
+        ax.plot(deck_size(row), row.mae, mark, mfc="none", mec=figures.GREY if grey else colour, ms=6, mew=0.9)
         sizes.append(deck_size(row))
         values.append(row.mae)
         variant = results.variant(named(row, init))

@@ -15,6 +15,7 @@ from reports import figures, sections, stats
 from reports.layers import INITS, MARKS, errors, named
 from reports.numbers import fixed, listed, mean_sd
 from reports.page import Block, Bullets, Column, Heading, Listing, Note, Paragraph, Strong, Table, Text
+from reports.protocols import MixedProtocols
 from reports.results import Results, load
 from reports.sections import Report
 from reports.tables import metric_letters, metric_name
@@ -45,9 +46,11 @@ SCALE_OF_FIT = {"cpu": "cpu", "lsun64": "deck128"}
 
 
 def reconstruction(report: Report) -> Results | None:
-    """The reconstruction study under the same runs at the scale that goes with this one."""
+    """The reconstruction study under the same runs at the scale that goes with this one; None: not run there."""
     try:
         return load(RECONSTRUCTION, report.results.runs, SCALE_OF_FIT.get(report.results.plan.profile))
+    except MixedProtocols:
+        raise
     except InputError:
         return None
 

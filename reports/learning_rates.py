@@ -23,9 +23,11 @@ from scipy.spatial import QhullError
 from scipy.stats import t as student
 
 from ablations import patch
+from core.metrics.protocol import from_json
 from reports import figures, sections, stats
 from reports.numbers import counted, factor, fixed, interval, listed, mean_sd, short
 from reports.page import Block, Bullets, Code, Column, Heading, Listing, Paragraph, Strong, Table, Text
+from reports.protocols import MixedProtocols, mixture, with_rows
 from reports.results import Results
 from reports.sections import Report
 from reports.tables import metric_letters, metric_name
@@ -58,6 +60,7 @@ def learning_rate_sections(report: Report) -> list[Block]:
         for search in results.study.searches
         if (sweep := read_sweep(results.runs, results.plan.study, results.plan.setting, search.name)) is not None
     ]
+    check_alike(results, sweeps)
     parts = (
         sections.question,
         partial(answer, sweeps=sweeps),
@@ -74,6 +77,20 @@ def learning_rate_sections(report: Report) -> list[Block]:
         sections.runs,
     )
     return sections.composed(report, parts)
+
+
+def check_alike(results: Results, sweeps: Sequence[Sweep]) -> None:
+    """Raises MixedProtocols where a trial was measured otherwise than what was trained anew."""
+    known = dict(results.protocols)
+    rows = []
+    for sweep in sweeps:
+        for trial in sweep.trials:
+            recorded = from_json(results.folder(trial.digest).read("protocol.json"))
+            if (protocol := recorded.get(sweep.metric)) is not None:
+                known[protocol.fingerprint] = protocol
+                rows.append((f"trial {trial.number}", trial.digest, sweep.metric, protocol.fingerprint))
+    if (reason := mixture(with_rows(results.tidy, rows), results.metric, known)) is not None:
+        raise MixedProtocols(reason)
 
 
 # --- noise and ties ---------------------------------------------------------------------------------------------------

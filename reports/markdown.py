@@ -11,6 +11,7 @@ from reports.page import (
     Code,
     Document,
     Figure,
+    Grey,
     Heading,
     Link,
     Listing,
@@ -55,6 +56,8 @@ def piece(part: Piece) -> str:
             return f"`{text}`"
         case Strong(text):
             return f"**{escaped(text)}**"
+        case Grey(text):
+            return f"<sub>{escaped(text)}</sub>"
         case Link(text, target, code):
             return f"[`{text}`]({target})" if code else f"[{escaped(text)}]({target})"
         case _:
@@ -90,6 +93,7 @@ def block(part: Block, numbers: dict[str, int]) -> str:
             head = "| " + " | ".join(escaped(column.title) for column in part.columns) + " |"
             rule = "|" + "|".join(_RULES[column.align] for column in part.columns) + "|"
             rows = ["| " + " | ".join(cell(text) for text in row) + " |" for row in part.rows]
-            return "\n".join([f"*Table {numbers['Table']}.* {inline(part.caption)}\n", head, rule, *rows])
+            note = [f"\n{inline(part.note)}"] if part.note else []
+            return "\n".join([f"*Table {numbers['Table']}.* {inline(part.caption)}\n", head, rule, *rows, *note])
         case _:
             assert_never(part)

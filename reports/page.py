@@ -1,7 +1,7 @@
 """A page as data: what `reports.markdown` and `reports.pdf` both write out.
 
-Text is a string or a tuple of pieces; a piece is a string, `Code`, `Strong` or `Link`. Strings are plain: the writers
-escape whatever is special to their format.
+Text is a string or a tuple of pieces; a piece is a string, `Code`, `Strong`, `Grey` or `Link`. Strings are plain: the
+writers escape whatever is special to their format.
 """
 
 from __future__ import annotations
@@ -25,6 +25,13 @@ class Strong:
 
 
 @dataclass(frozen=True)
+class Grey:
+    """Text that does not count beside its neighbours; a note says why. Markdown, without colours, sets it small."""
+
+    text: str
+
+
+@dataclass(frozen=True)
 class Link:
     """`text` that leads to `target`, a path relative to the page's folder. `code` sets it in typewriter face."""
 
@@ -33,7 +40,7 @@ class Link:
     code: bool = False
 
 
-Piece = str | Code | Strong | Link
+Piece = str | Code | Strong | Grey | Link
 Text = Piece | tuple[Piece, ...]
 
 
@@ -97,13 +104,15 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under columns. `size` is the type size in the PDF in points, `landscape` gives it pages of its own."""
+    """Rows under columns, and a note at their foot. `size` is the type size in the PDF in points, `landscape` gives it
+    pages of its own."""
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[Text, ...], ...]
     caption: Text
     size: float = 8.0
     landscape: bool = False
+    note: Text = ""
 
     def __post_init__(self) -> None:
         for row in self.rows:

@@ -14,6 +14,7 @@ from reports.page import (
     Code,
     Document,
     Figure,
+    Grey,
     Heading,
     Link,
     Listing,
@@ -120,6 +121,8 @@ def piece(part: Piece, breaks: bool) -> str:
             return code(text, breaks)
         case Strong(text):
             return f"#strong[{plain(text)}];"
+        case Grey(text):
+            return f"#text(fill: luma(58%))[{plain(text)}];"
         case Link(text, target, is_code):
             return f"#link({quoted(target)})[{code(text, breaks) if is_code else plain(text)}];"
         case _:
@@ -175,7 +178,9 @@ def table(part: Table) -> str:
         f"#table(columns: ({widths},), align: ({aligns},),",
         f"table.hline(stroke: 0.7pt), table.header({head}, table.hline(stroke: 0.4pt)),",
         *rows,
-        "table.hline(stroke: 0.7pt))]",
+        "table.hline(stroke: 0.7pt))",
+        # Within the figure, so that no page break parts a table from what its grey numbers mean.
+        f"#block(above: 5pt, width: 100%, align(left)[{inline(part.note)}])]" if part.note else "]",
     ]
     made = "\n".join(lines)
     return f"#block(breakable: false)[{made}]" if len(part.rows) <= UNBROKEN_ROWS else made

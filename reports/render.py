@@ -1,4 +1,5 @@
-"""Writes a study's report: report.md, report.pdf, figures/ and results.csv, from run folders and the plan alone.
+"""Writes a study's report: report.md, report.pdf, figures/, results.csv and protocols.json, from run folders and the
+plan alone.
 
 The same input gives the same bytes: nothing here asks for the time, and nothing that was trained is trained again.
 """
@@ -32,6 +33,7 @@ def render(study: str, *, runs: Path, setting: str | None = None, out: Path | No
         # A figure of an earlier, fuller state must not lie beside a page that no longer speaks of it.
         if (figure := folder / "figures" / name) not in drawn:
             figure.unlink(missing_ok=True)
+    (folder / compare.RECORD).write_text(compare.record(results), encoding="utf-8")
     results.tidy.to_csv(folder / "results.csv", index=False, lineterminator="\n")
     (folder / "report.md").write_text(markdown.render(document), encoding="utf-8")
     pdf.write(document, folder / "report.pdf")

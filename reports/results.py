@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -11,17 +11,34 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from ablations.protocols import PROTOCOLS
 from ablations.schema import Profile, Study
 from core.config import Job
 from core.errors import InputError
 from core.events import Built, Diverged, Evaluated
 from core.folder import RunFolder
+from core.metrics.protocol import Protocol, from_json
+from reports.protocols import UNRECORDED, Known, MixedProtocols, by_protocol, mixture
 from studies.catalogue import study as declared_study
 from studies.plan import Plan, PlannedVariant, jobs_root, plan_file, read_plan
 
-TIDY_COLUMNS = ("study", "variant", "seed", "iteration", "images", "seconds", "metric", "value", "status", "run")
+TIDY_COLUMNS = (
+    "study",
+    "variant",
+    "seed",
+    "iteration",
+    "images",
+    "seconds",
+    "metric",
+    "value",
+    "protocol",
+    "reported",
+    "status",
+    "run",
+)
 """`results.csv`: one row per evaluation, and one with the status for a job that has none. A diverged job ends with a
-row of value inf."""
+row of value inf. `protocol` is the fingerprint of what a value was measured with, empty where the run recorded none;
+`reported` says of which metric the report is."""
 
 JOB_COLUMNS = (
     "variant",
@@ -50,7 +67,10 @@ STATUSES = ("finished", "diverged", "failed", "unfinished", "not started")
 
 @dataclass(frozen=True)
 class Results:
-    """Everything one report is made from. `metric` is the key of the metric that is reported."""
+    """Everything one report is made from. `metric` is the key of the metric that is reported.
+
+    `protocols` are what the runs measured with, by fingerprint; all values of the reported metric have one.
+    """
 
     study: Study
     plan: Plan
@@ -59,6 +79,7 @@ class Results:
     metric: str
     tidy: pd.DataFrame
     jobs: pd.DataFrame
+    protocols: Known = field(default_factory=dict)
 
     def variant(self, name: str) -> PlannedVariant | None:
         """The planned variant of that name or alias."""
@@ -94,10 +115,29 @@ class Results:
         return np.array([self.job(variant, seed)["value"] for seed in self.plan.seeds], dtype=float)
 
     def last_of(self, variant: PlannedVariant, metric: str) -> np.ndarray:
-        """The value of another recorded metric at the last iteration per planned seed, NaN where there is none."""
+        """The value of another recorded metric at the last iteration per planned seed, NaN where there is none.
+
+        Raises MixedProtocols for one that runs measured differently.
+        """
+        if (reason := self._mixture(metric)) is not None:
+            raise MixedProtocols(reason)
         mine = self.tidy[(self.tidy["variant"] == variant.name) & (self.tidy["metric"] == metric)]
         there = mine[mine["iteration"] == variant.config.iterations].set_index("seed")["value"].to_dict()
         return np.array([there.get(seed, np.nan) for seed in self.plan.seeds], dtype=float)
+
+    def _mixture(self, series: str) -> str | None:
+        if series not in self._mixtures:
+            self._mixtures[series] = mixture(self.tidy, series, self.protocols)
+        return self._mixtures[series]
+
+    @cached_property
+    def _mixtures(self) -> dict[str, str | None]:
+        return {}
+
+    def protocol(self, series: str) -> Protocol | None:
+        """What a series was measured with; None where no run recorded it, or not all of them alike."""
+        fingerprints = list(by_protocol(self.tidy, series))
+        return self.protocols.get(fingerprints[0]) if len(fingerprints) == 1 else None
 
     def worst_where_diverged(self, variant: PlannedVariant, metric: str) -> np.ndarray:
         """`last_of` a measure that is better the lower it is: inf where the run diverged."""
@@ -168,7 +208,8 @@ def settings(runs: Path, study: str) -> list[str]:
 
 
 def load(study: str, runs: Path, setting: str | None = None) -> Results:
-    """Reads one setting of a study. Raises InputError where there is nothing to read."""
+    """Reads one setting of a study. Raises InputError where there is nothing to read, and MixedProtocols for runs that
+    measured the reported metric differently."""
     declared = declared_study(study)
     train = f"python -m studies.run {study}"
     there = settings(runs, study)
@@ -185,10 +226,26 @@ def load(study: str, runs: Path, setting: str | None = None) -> Results:
         profile = declared.profile(plan.profile)
     except KeyError as error:
         raise InputError(f"the plan of setting '{setting}' is out of date: {error.args[0]}") from None
+    if plan.protocol is not None and plan.protocol not in PROTOCOLS:
+        raise InputError(f"the plan of setting '{setting}' is out of date: there is no protocol '{plan.protocol}'")
     tidy, jobs = read_jobs(plan, runs)
     if (jobs["status"] == "not started").all():
         raise InputError(f"nothing of '{study}' ({setting}) has been trained yet, only planned: do so with '{train}'")
-    return Results(declared, plan, profile, runs, reported_metric(plan, tidy), tidy, jobs)
+    metric = reported_metric(plan, tidy)
+    tidy["reported"] = tidy["metric"] == metric
+    protocols = read_protocols(jobs, runs)
+    if (reason := mixture(tidy, metric, protocols)) is not None:
+        raise MixedProtocols(f"{study} ({setting}): {reason}")
+    return Results(declared, plan, profile, runs, metric, tidy, jobs, protocols)
+
+
+def read_protocols(jobs: pd.DataFrame, runs: Path) -> dict[str, Protocol]:
+    """What these jobs' run folders say that they measured with, by fingerprint."""
+    found: dict[str, Protocol] = {}
+    for run in jobs["run"]:
+        recorded = from_json(RunFolder(jobs_root(runs), str(run)).read("protocol.json"))
+        found |= {protocol.fingerprint: protocol for protocol in recorded.values()}
+    return found
 
 
 def reported_metric(plan: Plan, tidy: pd.DataFrame) -> str:
@@ -242,11 +299,14 @@ def read_job(plan: Plan, variant: PlannedVariant, seed: int, runs: Path) -> tupl
             "seconds": event.seconds,
             "metric": event.metric,
             "value": event.value if np.isfinite(event.value) else np.inf,
+            "protocol": event.protocol,
         }
         for event in sorted(measured.values(), key=lambda event: (event.metric, event.iteration))
     ]
     if status == "diverged" and outcome is not None:
-        rows += end_of_divergence(common, job, outcome.iteration, outcome.seconds, rows, events)
+        began_with = from_json(folder.read("protocol.json"))
+        fingerprints = {series: protocol.fingerprint for series, protocol in began_with.items()}
+        rows += end_of_divergence(common, job, outcome.iteration, outcome.seconds, rows, events, fingerprints)
     reported: object = job.config.evaluation.metric.kind
     if rows and reported not in {row["metric"] for row in rows}:
         reported = rows[0]["metric"]
@@ -274,7 +334,14 @@ def read_job(plan: Plan, variant: PlannedVariant, seed: int, runs: Path) -> tupl
         "discriminator_parameters": built.discriminator_parameters if built else None,
     }
     if not rows:
-        unmeasured = {"iteration": None, "images": None, "seconds": job_row["seconds"], "metric": None, "value": value}
+        unmeasured = {
+            "iteration": None,
+            "images": None,
+            "seconds": job_row["seconds"],
+            "metric": None,
+            "value": value,
+            "protocol": UNRECORDED,
+        }
         rows = [{**common, **unmeasured}]
     return rows, job_row
 
@@ -286,8 +353,11 @@ def end_of_divergence(
     seconds: float,
     rows: list[dict[str, Any]],
     events: Sequence[object],
+    fingerprints: Mapping[str, str],
 ) -> list[dict[str, Any]]:
     """The row of value inf with which a diverged job ends, unless its last measurement says so by itself.
+
+    It counts under the protocol that the job began with, `fingerprints` by series.
 
     Of what it measured besides nothing is said: infinity is not the worst of every measure.
     """
@@ -304,6 +374,7 @@ def end_of_divergence(
             "seconds": said.seconds if said else seconds,
             "metric": metric,
             "value": np.inf,
+            "protocol": fingerprints.get(metric, UNRECORDED),
         }
         for metric in metrics
         if metric not in ended

@@ -14,13 +14,29 @@ import pandas as pd
 from matplotlib.figure import Figure as Canvas
 
 from ablations.designs import available, ladder, variant_name
+from ablations.protocols import PROTOCOLS
 from ablations.schema import PILING, DesignName
 from core.config import MeanAbsoluteError
 from core.errors import InputError
 from reports import figures, stats, tables
 from reports.commands import planned_designs, reproduce_commands, train_command
 from reports.numbers import counted, factor, listed, short
-from reports.page import Block, Bullets, Code, Figure, Heading, Listing, Note, Paragraph, Piece, Quote, Strong, Text
+from reports.page import (
+    Block,
+    Bullets,
+    Code,
+    Figure,
+    Heading,
+    Listing,
+    Note,
+    Paragraph,
+    Piece,
+    Quote,
+    Strong,
+    Table,
+    Text,
+)
+from reports.protocols import MixedProtocols, mixture
 from reports.quality import other_measures
 from reports.results import STATUSES, Results, load, settings
 from reports.tables import metric_letters, metric_name
@@ -102,7 +118,15 @@ class Report:
 
 def composed(report: Report, parts: Sequence[Callable[[Report], list[Block]]]) -> list[Block]:
     """The blocks of these sections, in order."""
-    return [block for part in parts for block in part(report)]
+    return [block for part in parts for block in unless_mixed(part, report)]
+
+
+def unless_mixed(part: Callable[[Report], list[Block]], report: Report) -> list[Block]:
+    """A section, or a note of why it is left out where its numbers were measured under different protocols."""
+    try:
+        return part(report)
+    except MixedProtocols as error:
+        return [Note((Strong("A section is left out:"), f" {error}."))]
 
 
 def all_sections(report: Report) -> list[Block]:
@@ -133,7 +157,8 @@ def subtitle(results: Results) -> str:
     plan = results.plan
     counts = [f"{results.count(status)} {status}" for status in STATUSES if results.count(status)]
     seeds = ("seed " if len(plan.seeds) == 1 else "seeds ") + ", ".join(str(seed) for seed in plan.seeds)
-    instead = [f"data {plan.data_name}"] if any(v.config.data.kind == "images" for v in plan.variants) else []
+    instead = [f"protocol {plan.protocol}"] if plan.protocol else []
+    instead += [f"data {plan.data_name}"] if any(v.config.data.kind == "images" for v in plan.variants) else []
     instead += [f"{path}={value}" for path, value in plan.overrides.items()]
     but = f", but with {', '.join(instead)}" if instead else ""
     return (
@@ -172,14 +197,20 @@ def claim_blocks(verdict: ClaimVerdict, results: Results) -> list[Block]:
     """One claim: the slide's words, both sides' numbers, the verdict and what it rests on."""
     claim = verdict.claim
     blocks: list[Block] = [Quote(claim.source.words, f"slide “{claim.source.slide}”")]
+    table: Table | None = None
     if any(results.variant(number.variant) is not None for number in claim.numbers):
-        blocks.append(tables.claim_table(verdict, results))
+        with suppress(MixedProtocols):  # The verdict says so.
+            table = tables.claim_table(verdict, results)
+            blocks.append(table)
+    noted = table is not None and bool(table.note)
     told: list[Piece] = ["Verdict: ", Strong(verdict.word), f" ({verdict.why})."]
     if claim.expects == "value":
-        told.append(f" What differs: {'; '.join(verdict.differs)}." if verdict.differs else "")
+        told.append(f" What differs: {'; '.join(verdict.differs)}." if verdict.differs and not noted else "")
     else:
         told += [" Magnitude: ", Strong(verdict.magnitude)]
-        if verdict.differs:
+        if noted:
+            told.append(", for what the table's note says.")
+        elif verdict.differs:
             told.append(f", because what follows differs. {sentence('; '.join(verdict.differs))}")
         elif verdict.effect is not None and verdict.effect.ratio is not None and claim.ratio is not None:
             ours, theirs = factor(verdict.effect.ratio), factor(claim.ratio)
@@ -397,7 +428,7 @@ def retuned(report: Report) -> list[Block]:
 
 
 def published_and_retuned(results: Results) -> tuple[Results, Results] | None:
-    """This setting and its counterpart; None where there is none."""
+    """This setting and its counterpart, None where there is none. Raises MixedProtocols where they are not alike."""
     setting, here = results.plan.setting, results.plan.retuned
     names = settings(results.runs, results.study.name)
     if here is not None:
@@ -406,9 +437,16 @@ def published_and_retuned(results: Results) -> tuple[Results, Results] | None:
         tuned = [name for name in names if name.startswith(f"{setting}-retuned")]
         others = sorted(tuned, key=lambda name: int(name.rpartition("-retuned")[2]), reverse=True)
     for other in others:
-        with suppress(InputError):  # Planned, and nothing of it trained.
+        try:
             counterpart = load(results.study.name, results.runs, other)
-            return (counterpart, results) if here is not None else (results, counterpart)
+        except MixedProtocols:
+            raise
+        except InputError:  # Planned, and nothing of it trained.
+            continue
+        both = pd.concat([results.tidy, counterpart.tidy], ignore_index=True)
+        if (reason := mixture(both, results.metric, {**counterpart.protocols, **results.protocols})) is not None:
+            raise MixedProtocols(f"{setting} and {other}: {reason}")
+        return (counterpart, results) if here is not None else (results, counterpart)
     return None
 
 
@@ -735,7 +773,10 @@ def the_setting(report: Report) -> list[Block]:
     if results.study.changes:
         blocks += [Heading("The changes", 2), tables.changes_table(results)]
     blocks.append(Heading("Protocol of the metric", 2))
-    protocol = tables.record_table(results, "protocol.json", "Protocol of the metric, as the runs recorded it.")
+    if results.plan.protocol is not None:
+        named = PROTOCOLS[results.plan.protocol]
+        blocks.append(Paragraph((Code(named.name), f": {named.title}. {named.source}")))
+    protocol = tables.protocol_table(results)
     blocks.append(protocol if protocol is not None else Paragraph("No run recorded its protocol (protocol.json)."))
     return blocks
 

@@ -38,6 +38,7 @@ def what_is_compared(comparison: Comparison) -> list[Block]:
                 Strong(letter),
                 Code(side.name),
                 side.metric_title,
+                Code(side.fingerprint) if side.fingerprint else "not recorded",
                 side.data or "not recorded",
                 listed([f"{i:,}" for i in side.iterations]) or "–",
                 ", ".join(map(str, sorted(side.runs["seed"].unique()))),
@@ -51,6 +52,7 @@ def what_is_compared(comparison: Comparison) -> list[Block]:
                 Column(""),
                 Column("report", share=1.6),
                 Column("metric", share=1.5),
+                Column("protocol", share=1.2),
                 Column("data", share=1.0),
                 Column("iterations", share=0.9),
                 Column("seeds", share=0.9),
@@ -62,23 +64,13 @@ def what_is_compared(comparison: Comparison) -> list[Block]:
         ),
     ]
     one, other = comparison.a, comparison.b
-    if one.metric != other.metric:
+    if comparison.apart:
         blocks.append(
             Note(
                 (
-                    Strong("The metrics differ."),
-                    f" A reports {one.metric_title}, B {other.metric_title}: no value of the one is divided by one of "
-                    "the other.",
-                )
-            )
-        )
-    elif not comparison.same_metric:
-        blocks.append(
-            Note(
-                (
-                    Strong("The data differ."),
-                    f" A measures against {one.data}, B against {other.data}: a distance to other images is another "
-                    "measure, and none is divided by one of the other.",
+                    Strong("Measured differently."),
+                    f" {'; '.join(comparison.apart)}. Values of the two stand in tables of their own, and none is "
+                    "divided by one of the other.",
                 )
             )
         )
@@ -95,35 +87,42 @@ def what_is_compared(comparison: Comparison) -> list[Block]:
 
 
 def values(comparison: Comparison) -> list[Block]:
-    """Last values of every shared variant, and their ratios where they may be divided."""
-    write_a, write_b = (
-        fixed([stats.summary(side.values(name)).mean for name in comparison.shared])
-        for side in (comparison.a, comparison.b)
-    )
-    rows: list[tuple[Text, ...]] = []
-    for name in comparison.shared:
-        cells: list[Text] = [Code(name)]
-        cells += [
-            mean_sd(stats.summary(side.values(name)), write)
-            for side, write in ((comparison.a, write_a), (comparison.b, write_b))
-        ]
-        if comparison.same_metric:
-            cells += [ratio_words(comparison, name), pairing_words(comparison, name)]
-        rows.append(tuple(cells))
-    columns = [Column("variant", share=1.6), Column("A", "right", 1.2), Column("B", "right", 1.2)]
-    caption = "Last values, mean ± sd over n training seeds."
-    if comparison.same_metric:
-        columns += [Column("B / A [95%]", "right", 1.2), Column("how", share=0.9)]
-        caption += (
-            " B / A is the ratio of geometric means: paired by seed, Student's t on the log-ratios, where two seeds "
-            "or more ended in both; else Welch's t on the logs. A pair that is one and the same run says nothing about "
-            "noise. The intervals are not adjusted for there being several."
-        )
-    return [
-        Heading("Values"),
-        Table(columns=tuple(columns), rows=tuple(rows), caption=caption),
-        order_line(comparison),
+    """Last values of every shared variant: side by side with their ratios, or each side's in a table of its own."""
+    sides = (("A", comparison.a), ("B", comparison.b))
+    writes = [fixed([stats.summary(side.values(name)).mean for name in comparison.shared]) for _, side in sides]
+    cells = [
+        {name: mean_sd(stats.summary(side.values(name)), write) for name in comparison.shared}
+        for (_, side), write in zip(sides, writes, strict=True)
     ]
+    last = "Last values, mean ± sd over n training seeds."
+    if comparison.apart:
+        apart = [
+            Table(
+                columns=(Column("variant", share=1.6), Column(letter, "right", 1.2)),
+                rows=tuple((Code(name), said[name]) for name in comparison.shared),
+                caption=f"{last} {side.metric_title}, protocol {side.fingerprint or 'not recorded'}.",
+            )
+            for (letter, side), said in zip(sides, cells, strict=True)
+        ]
+        return [Heading("Values"), *apart, order_line(comparison)]
+    rows: tuple[tuple[Text, ...], ...] = tuple(
+        (Code(name), *(said[name] for said in cells), ratio_words(comparison, name), pairing_words(comparison, name))
+        for name in comparison.shared
+    )
+    columns = (
+        Column("variant", share=1.6),
+        Column("A", "right", 1.2),
+        Column("B", "right", 1.2),
+        Column("B / A [95%]", "right", 1.2),
+        Column("how", share=0.9),
+    )
+    protocol = comparison.a.fingerprint or "not recorded by either"
+    caption = (
+        f"{last} B / A is the ratio of geometric means: paired by seed, Student's t on the log-ratios, where two seeds "
+        "or more ended in both; else Welch's t on the logs. A pair that is one and the same run says nothing about "
+        f"noise. The intervals are not adjusted for there being several. Protocol: {protocol}."
+    )
+    return [Heading("Values"), Table(columns=columns, rows=rows, caption=caption), order_line(comparison)]
 
 
 def ratio_words(comparison: Comparison, variant: str) -> str:
@@ -183,6 +182,8 @@ def effects(comparison: Comparison, folder: Path) -> list[Block]:
     if not found:
         why = f"one of the two has no variant {BASELINE}" if BASELINE not in comparison.shared else "no other variant"
         return [*blocks, Paragraph(f"Not available: {why}.")]
+    if comparison.apart:
+        return [*blocks, *effects_apart(comparison, found)]
     rows = tuple(
         (Code(name), with_interval(one), str(one.n), with_interval(other), str(other.n), agreement(one, other))
         for name, one, other in found
@@ -219,6 +220,36 @@ def effects(comparison: Comparison, folder: Path) -> list[Block]:
             )
         )
     return blocks
+
+
+def effects_apart(comparison: Comparison, found: list[tuple[str, stats.Effect, stats.Effect]]) -> list[Block]:
+    """The same of sides that are measured differently: ratios in tables of their own, directions in words together."""
+    blocks: list[Block] = []
+    for index, (letter, side) in enumerate((("A", comparison.a), ("B", comparison.b))):
+        of_side = [(name, pair[index]) for name, *pair in found]
+        blocks.append(
+            Table(
+                columns=(
+                    Column("variant", share=1.6),
+                    Column(f"{letter}: ratio to baseline [95%]", "right", 1.3),
+                    Column("n", "right"),
+                ),
+                rows=tuple((Code(name), with_interval(effect), str(effect.n)) for name, effect in of_side),
+                caption=f"{side.metric_title}: variant over baseline, paired by seed, below 1 is better; Student's t "
+                "on the log-ratios.",
+            )
+        )
+    words = tuple(
+        (Code(name), side_of_one(one), side_of_one(other), agreement(one, other)) for name, one, other in found
+    )
+    return [
+        *blocks,
+        Table(
+            columns=(Column("variant", share=1.6), Column("A"), Column("B"), Column("together", share=1.0)),
+            rows=words,
+            caption="On which side of 1 the whole interval lies in each. Directions may compare where sizes do not.",
+        ),
+    ]
 
 
 def agreement(one: stats.Effect, other: stats.Effect) -> str:

@@ -16,13 +16,14 @@ from ablations import patch
 from ablations.designs import in_order, ladder, variant_name
 from ablations.schema import Change, DesignName, concerns
 from core.config import AnyConfig
+from core.metrics.protocol import differences
 from reports import stats
 from reports.numbers import counted, factor, fixed, interval, listed, mean_sd, short
-from reports.page import Code, Column, Link, Piece, Strong, Table, Text
+from reports.page import Code, Column, Grey, Link, Piece, Strong, Table, Text
 from reports.results import Results
 from reports.verdicts import ChangeEffect, ClaimVerdict, EndToEnd, claimed_values
 from studies.costs import read_invocations
-from studies.plan import overridden
+from studies.plan import measured_by, metrics_of, overridden
 
 # --- the metric -------------------------------------------------------------------------------------------------------
 
@@ -43,6 +44,22 @@ def metric_name(results: Results) -> str:
     return METRICS.get(results.metric, ("", results.metric))[1]
 
 
+# --- the deck's numbers -----------------------------------------------------------------------------------------------
+
+
+def deck_number(text: str, differs: Sequence[str]) -> Text:
+    """A number of the deck's beside ours: grey where anything keeps the two apart. `grey_note` goes with it."""
+    return Grey(f"{text} †") if differs and text != "–" else text
+
+
+def grey_note(differs: Sequence[str]) -> Text:
+    """Why the deck's numbers in a table are grey; nothing where they are not."""
+    if not differs:
+        return ""
+    reasons = "; ".join(dict.fromkeys(differs))
+    return f"† Grey, because what follows differs. {reasons[:1].upper()}{reasons[1:]}."
+
+
 # --- findings ---------------------------------------------------------------------------------------------------------
 
 
@@ -61,12 +78,14 @@ def claim_table(verdict: ClaimVerdict, results: Results) -> Table:
     heads = ["before", "after"] if claim.before else ["the model"]
     titles = [f"{head}: {number.name}" for head, number in zip(heads, claim.numbers, strict=True)]
     ratio = [Column("after / before [95%]", "right", 1.2)] if claim.before else []
+    differs = verdict.differs
     numbers = ["–" if number.value is None else f"{number.value:g}" for number in claim.numbers]
+    theirs_of_each = [deck_number(text, differs) for text in (*numbers, *([factor(claim.ratio)] if ratio else []))]
     return Table(
         columns=(Column("numbers from", share=2.4), *(Column(title, "right", 1.3) for title in titles), *ratio),
         rows=(
             (ours, *(mean_sd(end, write) for end in ends), *([interval(verdict.effect)] if ratio else [])),
-            (deck, *numbers, *([factor(claim.ratio)] if ratio else [])),
+            (deck, *theirs_of_each),
         ),
         caption="The claim, ours and the deck's: mean ± standard deviation over training seeds"
         + (
@@ -80,6 +99,7 @@ def claim_table(verdict: ClaimVerdict, results: Results) -> Table:
             else ""
         ),
         size=8.5,
+        note=grey_note(differs) if any(isinstance(cell, Grey) for cell in theirs_of_each) else "",
     )
 
 
@@ -537,14 +557,16 @@ def deck_and_here(results: Results) -> list[tuple[AnyConfig, AnyConfig]]:
         here = results.profile.scaled(deck)
         if plan.variants:
             here = overridden(here, {"data": plan.variants[0].config.data.model_dump(mode="json")})
-        pairs.append((deck, overridden(here, plan.overrides)))
+        pairs.append((deck, measured_by(overridden(here, plan.overrides), plan.protocol)))
     return pairs
 
 
 def scalings_table(results: Results) -> Table | None:
-    """What the profile and the overrides changed, with the reasons given; None where nothing was."""
+    """What the profile, a protocol and overrides changed, with the reasons given; None where nothing was."""
     pairs = [(deck.model_dump(mode="json"), here.model_dump(mode="json")) for deck, here in deck_and_here(results)]
     wanted = [(s.path, s.only, s.why) for s in results.profile.scalings]
+    protocol = results.plan.protocol
+    wanted += [(path, None, f"the protocol {protocol}") for path in metrics_of(protocol, results.study.base)]
     wanted += [(path, None, "override on the command line") for path in results.plan.overrides]
     if results.plan.variants and results.plan.variants[0].config.data.kind == "images":
         wanted = [(p, o, f"the data given: {results.plan.data_name}" if p == "data" else why) for p, o, why in wanted]
@@ -653,7 +675,7 @@ def told_apart(recorded: Sequence[tuple[str, Mapping[str, Any]]]) -> list[tuple[
 
 
 def record_table(results: Results, name: str, caption: str) -> Table | None:
-    """`protocol.json` or `provenance.json` over all runs; None where no run has it."""
+    """`provenance.json` over all runs; None where no run has it."""
     recorded = results.recorded(name)
     if not recorded:
         return None
@@ -663,6 +685,39 @@ def record_table(results: Results, name: str, caption: str) -> Table | None:
         rows=tuple((key.replace("_", " "), value) for key, value in rows),
         caption=f"{caption} From {counted(len(recorded), 'run')}; differing values with the number of runs that have "
         "them.",
+        size=8.2,
+    )
+
+
+SAID = {
+    "weights": "sha256 of the extractor's weights",
+    "samples": "generated images",
+    "real_samples": "real images",
+    "real_content": "sha256 of the real images",
+}
+"""Fields of a protocol whose names do not say it all."""
+
+
+def protocol_table(results: Results) -> Table | None:
+    """What the reported metric was measured with, and of every further series what differs; None: not recorded."""
+    reported = results.protocol(results.metric)
+    if reported is None:
+        return None
+    rows: list[tuple[Text, ...]] = [("fingerprint", Code(reported.fingerprint))]
+    rows += [(SAID.get(name, name.replace("_", " ")), value) for name, value in reported.fields().items()]
+    for series in dict.fromkeys(results.tidy["metric"].dropna()):
+        protocol = results.protocol(str(series))
+        if series == results.metric or protocol is None:
+            continue
+        told = {name: there for name, (_, there) in differences(reported, protocol).items() if name != "series"}
+        said = "; ".join(f"{SAID.get(name, name.replace('_', ' '))}: {value}" for name, value in told.items())
+        rows.append((Code(str(series)), (Code(protocol.fingerprint), f" {said}" if said else "")))
+    protocol_name = f", {results.plan.protocol}," if results.plan.protocol else ""
+    return Table(
+        columns=(Column("what", share=1.0), Column("value", share=4.0)),
+        rows=tuple(rows),
+        caption=f"The protocol{protocol_name} of {metric_name(results)}, as every run recorded it, and below what "
+        "differs from it in other measures. Numbers of different fingerprints stand in no table together.",
         size=8.2,
     )
 

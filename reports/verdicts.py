@@ -8,6 +8,7 @@ and counts as the worst outcome in an exact signed-rank test.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, assert_never
@@ -15,10 +16,14 @@ from typing import Literal, assert_never
 import numpy as np
 
 from ablations.designs import DESIGNS, available, in_order, ladder, variant_name
+from ablations.protocols import DECK_2020
 from ablations.schema import Change, Claim, DesignName, Measured, Study
+from core.config import CleanFid, Config, Metric
 from reports import stats
 from reports.attribution import Estimate, main_effects, shapley_values
+from reports.protocols import MixedProtocols
 from reports.results import Results
+from studies.plan import PlannedVariant
 
 ClaimWord = Literal["reproduced", "contradicted", "inconclusive", "not comparable", "not tested"]
 Word = Literal["helps", "hurts", "inconclusive", "not tested"]
@@ -121,7 +126,10 @@ def judge_claim(claim: Claim, results: Results) -> ClaimVerdict:
     )
     values = []
     for number in claim.numbers:
-        found = claimed_values(claim, number, results)
+        try:
+            found = claimed_values(claim, number, results)
+        except MixedProtocols as error:
+            return replace(verdict, why=str(error))
         if found is None:
             return replace(verdict, why=f"the plan has no variant {number.variant}")
         if np.isnan(found).all():
@@ -189,8 +197,15 @@ def judge_value(verdict: ClaimVerdict, values: np.ndarray) -> ClaimVerdict:
 
 
 def dataset_name(text: str) -> str:
-    """A data set's name as people write it, or as a folder or a file is called after it."""
-    return text.removesuffix(".zip").replace("_", " ").replace("-", " ").casefold().strip()
+    """A data set's name as people write it, or as a folder, a file or a database is called after it.
+
+    LSUN's own databases are called "bedroom_train_lmdb": they are "LSUN bedroom". Names are all that the deck's data
+    can be compared by, for nobody has its pixels.
+    """
+    words = re.sub(r"[\s_-]+", " ", re.sub(r"\.(zip|tar|lmdb|npz)$", "", text.strip().casefold())).split()
+    if words[-2:] == ["train", "lmdb"]:
+        words = ["lsun", *words[:-2]]
+    return " ".join(words)
 
 
 def what_differs(claim: Claim, results: Results) -> tuple[str, ...]:
@@ -207,15 +222,51 @@ def what_differs(claim: Claim, results: Results) -> tuple[str, ...]:
     )  # fmt: skip
     if claim.iterations is not None and here and here != [claim.iterations]:
         differs.append(f"iterations: {', '.join(f'{i:,}' for i in here)} here, {claim.iterations:,} there")
-    metrics = sorted({v.config.evaluation.metric.kind for v in plan.variants})
-    if any(METRIC_OF_THE_FIELD.get(metric) != claim.metric for metric in metrics):
-        measured = list(dict.fromkeys(number.series for number in claim.numbers if number.series)) or metrics
-        differs.append(f"metric: {', '.join(measured)} here, {claim.metric} there")
+    differs += metric_differs(claim, results)
     if plan.overrides:
         differs.append(f"overrides: {', '.join(f'{path}={value}' for path, value in plan.overrides.items())}")
     if plan.retuned:
         differs.append("learning rates: re-tuned here, as published there")
     return tuple(differs)
+
+
+def metric_differs(claim: Claim, results: Results) -> list[str]:
+    """What keeps our measure from being the claim's: another metric, or for an FID another protocol than `deck-2020`.
+
+    By the configs that were run, and by what the runs say they used, which may be less than was asked for.
+    """
+    numbers = [(number, variant) for number in claim.numbers if (variant := results.variant(number.variant))]
+    metrics = list(dict.fromkeys(metric_of(number, variant) for number, variant in numbers))
+    kinds = sorted({metric.kind for metric in metrics})
+    if any(METRIC_OF_THE_FIELD.get(kind) != claim.metric for kind in kinds):
+        measured = list(dict.fromkeys(number.series for number in claim.numbers if number.series)) or kinds
+        return [f"metric: {', '.join(measured)} here, {claim.metric} there"]
+    if claim.metric != "FID":
+        return []
+    deck = DECK_2020.metric
+    assert isinstance(deck, CleanFid)
+    said: list[str] = []
+    for metric, series in dict.fromkeys((metric_of(n, variant), n.series or results.metric) for n, variant in numbers):
+        assert isinstance(metric, CleanFid)
+        protocol = results.protocol(series)
+        used = (metric.samples, metric.real) if protocol is None else (protocol.samples, protocol.real_samples)
+        if protocol is None and (results.tidy["metric"] == series).any():
+            said.append(f"what {series} was measured with is not recorded here")
+        said += [f"mode {metric.mode} here, {deck.mode} there"] if metric.mode != deck.mode else []
+        said += [
+            f"{'all' if here is None else f'{here:,}'} {what} images here, {there:,} there"
+            for what, here, there in zip(("generated", "real"), used, (deck.samples, deck.real), strict=True)
+            if here != there
+        ]
+    return [f"protocol: {', '.join(dict.fromkeys(said))}"] if said else []
+
+
+def metric_of(number: Measured, variant: PlannedVariant) -> Metric:
+    """What one of a claim's numbers is measured by."""
+    config = variant.config
+    if isinstance(config, Config) and config.evaluation.upsampling and (number.series or "").startswith("upsampled/"):
+        return config.evaluation.upsampling.metric
+    return config.evaluation.metric
 
 
 # --- changes ----------------------------------------------------------------------------------------------------------

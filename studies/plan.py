@@ -6,6 +6,7 @@ those asked for before, so that a report always covers everything that the setti
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,10 +17,23 @@ from pydantic import Field, ValidationError
 
 from ablations import patch
 from ablations.designs import DESIGNS, Subset, subset_named, variant_name, variant_title
-from ablations.schema import DesignName, Profile, Study
-from core.config import AnyConfig, Data, Job, LearningRates, Node, parse, place_of
+from ablations.protocols import PROTOCOLS
+from ablations.schema import DesignName, Profile, Study, edited
+from core.config import (
+    AnyConfig,
+    Config,
+    Data,
+    GanMetric,
+    Job,
+    LearningRates,
+    Node,
+    RoomsFrechet,
+    parse,
+    place_of,
+)
 from core.errors import InputError
 from core.folder import write_whole
+from core.metrics.identity import extractor_sha256
 
 
 class PlannedVariant(Node):
@@ -60,11 +74,13 @@ class Plan(Node):
     """Everything a report needs beside the study's declaration, the run folders and the records of searches.
 
     `registered` is the study's declaration (`ablations.schema.Study.declaration`) before the first run of the setting.
+    `protocol` names what every variant is measured by instead of the profile's metric (`ablations.protocols`).
     """
 
     study: str
     setting: str
     profile: str
+    protocol: str | None = None
     overrides: dict[str, Any] = Field(default_factory=dict)
     data_name: str
     seeds: tuple[int, ...]
@@ -110,6 +126,49 @@ def overridden(config: AnyConfig, overrides: Mapping[str, Any]) -> AnyConfig:
         raise InputError(f"{refused}: {place_of(first['loc'])}: {first['msg']}") from None
 
 
+def metrics_of(protocol: str | None, config: AnyConfig) -> dict[str, GanMetric]:
+    """What the protocol of that name puts into a config, by path: nothing where it is None."""
+    if protocol is None or not isinstance(config, Config):
+        return {}
+    named = PROTOCOLS[protocol]
+    found = {"evaluation.metric": _shipped(named.metric)}
+    if config.evaluation.upsampling is not None:
+        found["evaluation.upsampling.metric"] = _shipped(named.upsampling)
+    return found
+
+
+def _shipped(metric: GanMetric) -> GanMetric:
+    """With the sha256 of the shipped weights, so that a retrained network never shares a run's identity."""
+    if not isinstance(metric, RoomsFrechet):
+        return metric
+    return RoomsFrechet(**{**dict(metric), "extractor": extractor_sha256(metric.resolution)})
+
+
+def measured_by(config: AnyConfig, protocol: str | None) -> AnyConfig:
+    """`config` measured by the protocol of that name, enlarged images too where it measures such; None: as it is."""
+    return edited(config, metrics_of(protocol, config))
+
+
+def check_protocol(study: Study, configs: Iterable[AnyConfig], protocol: str, overrides: Mapping[str, Any]) -> None:
+    """Raises InputError for a protocol that there is not, that does not fit the study, or that an override undoes."""
+    if protocol not in PROTOCOLS:
+        raise nearest("protocol", protocol, list(PROTOCOLS))
+    paths = dict.fromkeys(path for config in configs for path in metrics_of(protocol, config))
+    if not paths:
+        raise InputError(f"--protocol {protocol} is of generated images, {study.name} fits given ones: leave it out")
+    for override in overrides:
+        for path in paths:
+            if patch.overlap(override, path):
+                raise InputError(f"--protocol {protocol} sets {path}: leave out the override {override}, or --protocol")
+
+
+def nearest(kind: str, name: str, names: Sequence[str]) -> InputError:
+    """The error for a name that is not among `names`, with the one that was probably meant."""
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(names)}"
+    return InputError(f"there is no {kind} '{name}': {hint}")
+
+
 def check_overrides(study: Study, configs: Iterable[AnyConfig], overrides: Mapping[str, Any]) -> None:
     """Raises InputError for a path that no variant has, and for one that would overwrite what a change varies."""
     plain = [config.model_dump(mode="json") for config in configs]
@@ -131,12 +190,16 @@ def check_overrides(study: Study, configs: Iterable[AnyConfig], overrides: Mappi
                 raise InputError(f"override {path}: {error.args[0]}") from None
 
 
-def setting_name(profile: Profile, overrides: Mapping[str, Any], data: Data | None) -> str:
-    """`cpu`, or `cpu-1f2e3d4c` where data or overrides differ from the profile's own. Images count by content."""
+def setting_name(profile: Profile, overrides: Mapping[str, Any], data: Data | None, protocol: str | None = None) -> str:
+    """`cpu`, or `cpu-1f2e3d4c` where data or overrides differ from the profile's own. Images count by content.
+
+    A protocol is named in it: `cpu-deck-2020`, `cpu-deck-2020-1f2e3d4c`.
+    """
+    begins = profile.name if protocol is None else f"{profile.name}-{protocol}"
     if not overrides and data is None:
-        return profile.name
+        return begins
     canonical = json.dumps([dict(overrides), data and data.model_dump(mode="json")], sort_keys=True)
-    return f"{profile.name}-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}"
+    return f"{begins}-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}"
 
 
 def make_plan(
@@ -148,10 +211,12 @@ def make_plan(
     overrides: Mapping[str, Any] | None = None,
     data: Data | None = None,
     data_name: str | None = None,
+    protocol: str | None = None,
 ) -> Plan:
     """Folds, scales and overrides every variant of the designs and of the claims; equal configs become one variant.
 
-    `data` replaces the profile's data (at its resolution), `data_name` is what people call it.
+    `data` replaces the profile's data (at its resolution), `data_name` is what people call it. `protocol` replaces what
+    every variant is measured by. Raises InputError for overrides and a protocol that do not fit.
     """
     overrides = dict(overrides or {})
     configs: dict[Subset, AnyConfig] = {}
@@ -171,6 +236,9 @@ def make_plan(
             subset: overridden(config, {"data": data.model_dump(mode="json")}) for subset, config in configs.items()
         }
     check_overrides(study, configs.values(), overrides)
+    if protocol is not None:
+        check_protocol(study, configs.values(), protocol, overrides)
+        configs = {subset: measured_by(config, protocol) for subset, config in configs.items()}
     variants: dict[str, PlannedVariant] = {}
     for subset, config in configs.items():
         final = overridden(config, overrides)
@@ -187,8 +255,9 @@ def make_plan(
         )
     return Plan(
         study=study.name,
-        setting=setting_name(profile, overrides, data),
+        setting=setting_name(profile, overrides, data, protocol),
         profile=profile.name,
+        protocol=protocol,
         overrides=overrides,
         data_name=data_name or "embedded rooms",
         seeds=tuple(seeds),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import sys
 import traceback
@@ -14,12 +13,13 @@ import click
 from rich.console import Console
 
 from ablations.designs import DESIGNS, available, variant_name
+from ablations.protocols import PROTOCOLS
 from ablations.schema import DesignName, Profile, Study
 from core.config import Images
 from core.errors import InputError
 from core.metrics.identity import INCEPTION_VARIABLE
 from studies import catalogue
-from studies.plan import Plan, make_plan, overridden, parse_override
+from studies.plan import Plan, make_plan, nearest, overridden, parse_override
 from studies.runner.budget import MOST_SEEDS, costing, fitting, parse_budget
 from studies.runner.estimate import with_estimates
 from studies.runner.execute import BAD_INPUT, DONE, GOES_ON, INTERRUPTED, calibrate_plan, run_plan, with_choices
@@ -57,6 +57,11 @@ Examples
     metavar="NAME",
     help="The scale: cpu, or lsun64 for the deck's own numbers. Default: cpu; lsun64 where there is an accelerator (an "
     "NVIDIA device file, or CUDA_VISIBLE_DEVICES) and --data is given.",
+)
+@click.option(
+    "--protocol",
+    metavar="NAME",
+    help=f"Measure every variant by this protocol, not by the profile's metric: {', '.join(PROTOCOLS)}.",
 )
 @click.option(
     "--design",
@@ -134,6 +139,7 @@ def command(
     study: str | None,
     overrides: tuple[str, ...],
     profile: str | None,
+    protocol: str | None,
     designs: str | None,
     seeds: str | None,
     only: tuple[str, ...],
@@ -182,7 +188,7 @@ def command(
             if only:
                 raise InputError("--budget chooses what is trained: leave out --only, or --budget")
             designs, seeds = designs or "all", seeds or str(MOST_SEEDS)
-        plan = _plan(declared, overrides, profile, designs, seeds, only, data_path, gpus)
+        plan = _plan(declared, overrides, profile, protocol, designs, seeds, only, data_path, gpus)
         place = place_of(
             device,
             plan.profile,
@@ -249,16 +255,11 @@ def command(
         _fail(f"{type(error).__name__}: {error}", debug)
 
 
-def _nearest(kind: str, name: str, names: Sequence[str]) -> InputError:
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(names)}"
-    return InputError(f"there is no {kind} '{name}': {hint}")
-
-
 def _plan(
     study: Study,
     overrides: Sequence[str],
     profile_name: str | None,
+    protocol: str | None,
     designs: str | None,
     seeds: str | None,
     only: Sequence[str],
@@ -274,7 +275,7 @@ def _plan(
     names = [profile.name for profile in study.profiles]
     wished = profile_name or ("lsun64" if gpus and data_path and "lsun64" in names else "cpu")
     if wished not in names:
-        raise _nearest("profile", wished, names)
+        raise nearest("profile", wished, names)
     profile = study.profile(wished)
     wanted = [name for part in only for name in part.split(",") if name]
     plan = make_plan(
@@ -285,6 +286,7 @@ def _plan(
         overrides=parsed,
         data=_images(study, profile, parsed, data_path) if data_path else None,
         data_name=_data_name(data_path) if data_path else None,
+        protocol=protocol,
     )
     return _restricted(study, plan, wanted)
 
@@ -309,7 +311,7 @@ def _designs(text: str | None, study: Study) -> list[DesignName]:
         return available(study)
     for name in names:
         if name not in DESIGNS:
-            raise _nearest("design", name, [*DESIGNS, "all"])
+            raise nearest("design", name, [*DESIGNS, "all"])
         if name not in available(study):
             raise InputError(f"--design {name}: {study.name} has {', '.join(available(study))}")
     if not names:
@@ -359,7 +361,7 @@ def _restricted(study: Study, plan: Plan, only: Sequence[str]) -> Plan:
             for design in available(study):
                 if name in (variant_name(study, subset) for subset in DESIGNS[design](study)):
                     raise InputError(f"the variant '{name}' is one of another design: add --design {design}")
-            raise _nearest("variant", name, [v for planned in plan.variants for v in (planned.name, *planned.aliases)])
+            raise nearest("variant", name, [v for planned in plan.variants for v in (planned.name, *planned.aliases)])
         kept.add(variant.name)
     return Plan(**{**dict(plan), "variants": tuple(v for v in plan.variants if v.name in kept)})
 

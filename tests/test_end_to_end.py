@@ -65,8 +65,10 @@ def test_the_tidy_table_has_every_evaluation_once(studied: tuple[Path, str]) -> 
     folder, _ = studied
     (report,) = (folder / "runs" / "reports" / "changes_overview").iterdir()
     frame = pd.read_csv(report / "results.csv")
-    expected = ["study", "variant", "seed", "iteration", "images", "seconds", "metric", "value", "status", "run"]
-    assert list(frame.columns) == expected
+    expected = ["study", "variant", "seed", "iteration", "images", "seconds", "metric", "value"]
+    assert list(frame.columns) == [*expected, "protocol", "reported", "status", "run"]
+    reported = frame[frame["reported"]]
+    assert len(set(reported["protocol"])) == 1 and set(reported["metric"]) == {"fd_rooms"}
     # Two evaluations, and at the last one six further measures and two further sets of latents.
     assert len(frame) == 2 * 2 * (2 + 6 + 2)
     assert not frame.duplicated(["variant", "seed", "iteration", "metric"]).any()

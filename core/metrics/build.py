@@ -21,6 +21,7 @@ from core.metrics.further import Further, Resamples
 from core.metrics.identity import extractor_sha256, file_sha256
 from core.metrics.interpolation import Interpolated
 from core.metrics.measure import Measure
+from core.metrics.protocol import Protocol, of_metric
 from core.metrics.real import RealSet, evenly
 from core.metrics.upsampling import Upsampled
 
@@ -33,6 +34,7 @@ class FrechetMeasure:
     samples: int
     features: Features
     real: RealSet
+    protocol: Protocol
 
     def __call__(self, images: Iterator[Tensor]) -> float:
         """Takes the first `samples` images and leaves the iterator after the batch that completes them.
@@ -45,12 +47,15 @@ class FrechetMeasure:
         return frechet_distance(Gaussian.fit(features), self.real.gaussian)
 
 
-def build_metric(metric: GanMetric, real: Tensor, *, device: torch.device | str, cache: Path | None) -> Measure:
+def build_metric(
+    metric: GanMetric, real: Tensor, *, device: torch.device | str, cache: Path | None, latents_seed: int = 8192
+) -> Measure:
     """The measure of `metric` against `real`, uint8 [M, 3, R, R], or as many of it as the metric takes.
 
-    The real set's statistics are computed once per process and kept under `cache` (None: not on disk), see
-    `core.metrics.real`. Everything that can be wrong is found here, before training: raises `InputError` for weights
-    that are missing, damaged or not those the config names, and for too few images.
+    `latents_seed` is what the measured images' latents are drawn from, which the measure's protocol says. The real
+    set's statistics are computed once per process and kept under `cache` (None: not on disk), see `core.metrics.real`.
+    Everything that can be wrong is found here, before training: raises `InputError` for weights that are missing,
+    damaged or not those the config names, and for too few images.
     """
     limit = metric.real if isinstance(metric, CleanFid) else None
     taken = len(evenly(len(real), limit))
@@ -68,21 +73,41 @@ def build_metric(metric: GanMetric, real: Tensor, *, device: torch.device | str,
                     f"{shipped[:12]}: set the metric's extractor to it, or use the version the config was made with"
                 )
             net = load_extractor(resolution, device)
-            identity = f"rooms{resolution} {layer} {shipped}"
+            weights, identity = shipped, f"rooms{resolution} {layer} {shipped}"
 
             def features(images: Tensor) -> Tensor:
                 return net.features(images.to(device), layer)
 
         case CleanFid(mode=mode):
             file = inception_weights(mode)
-            identity = f"clean_fid {mode} {file_sha256(file)}"
+            weights = file_sha256(file)
+            identity = f"clean_fid {mode} {weights}"
             features = inception_features(mode, file, device)
         case _:
             assert_never(metric)
+    features = in_single_precision(features)
     compared = RealSet(real, features, identity, limit, cache)
     # Now, not at the first evaluation: a process looks once, and its jobs share what it finds.
     _ = compared.gaussian.root
-    return FrechetMeasure(metric.kind, metric.samples, features, compared)
+    protocol = of_metric(
+        metric,
+        weights=weights,
+        side=real.shape[-1],
+        real_samples=len(compared),
+        real_content=compared.content,
+        latents_seed=latents_seed,
+    )
+    return FrechetMeasure(metric.kind, metric.samples, features, compared, protocol)
+
+
+def in_single_precision(features: Features) -> Features:
+    """The same features with convolutions in float32 on CUDA, too, where torch's default is the coarser TF32."""
+
+    def exact(images: Tensor) -> Tensor:
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            return features(images)
+
+    return exact
 
 
 def build_further(config: Config, against: Callable[[GanMetric, int], Measure]) -> tuple[Further, ...]:
@@ -105,5 +130,7 @@ def build_further(config: Config, against: Callable[[GanMetric, int], Measure]) 
         coarse, fine = against(asked.metric, resolution), against(asked.metric, asked.factor * resolution)
         further.append(Upsampled(asked.factor, coarse, fine))
     if evaluation.interpolation:
-        further.append(Interpolated(evaluation.interpolation, measure.features, evaluation.latents_seed))
+        further.append(
+            Interpolated(evaluation.interpolation, measure.features, evaluation.latents_seed, measure.protocol)
+        )
     return tuple(further)

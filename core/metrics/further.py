@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from core.metrics.generated import generated
 from core.metrics.measure import Measure
+from core.metrics.protocol import Protocol
 from core.models.generator import Generator
 from core.streams import stream
 
@@ -31,8 +33,13 @@ class Strips:
     pictures: Tensor
 
 
-class Further(Protocol):
+class Further(typing.Protocol):
     """A measure of the evaluated generator, in evaluation mode, and of the fixed latents [N, latent_dim]."""
+
+    @property
+    def protocols(self) -> tuple[Protocol, ...]:
+        """What each series is measured with, in the order of the readings."""
+        ...
 
     def __call__(self, generator: Generator, latents: Tensor) -> Iterator[Reading | Strips]:
         """Raises FloatingPointError where the generator makes a pixel that is not finite."""
@@ -49,6 +56,15 @@ class Resamples:
     measure: Measure
     count: int
     latents_seed: int
+
+    @property
+    def protocols(self) -> tuple[Protocol, ...]:
+        """The metric's, on latents of their own."""
+        metric = self.measure.protocol
+        return tuple(
+            metric.derived(f"{metric.series}/resample_{k}", latents=f"set {k}, seed {self.latents_seed}")
+            for k in range(1, self.count + 1)
+        )
 
     def __call__(self, generator: Generator, latents: Tensor) -> Iterator[Reading]:
         """`<metric>/resample_1` and so on: set k is drawn from the latents' seed and k."""

@@ -11,6 +11,7 @@ from torch import Tensor
 from core.config import Interpolation
 from core.metrics.features import Features
 from core.metrics.further import Reading, Strips
+from core.metrics.protocol import Protocol
 from core.models.generator import Generator
 from core.pixels import to_uint8
 from core.streams import stream
@@ -61,11 +62,44 @@ class Interpolated:
     """The path numbers of `config` between latents drawn from `latents_seed`, the same for every generator.
 
     `features` takes images in 0..255 that are not quantised: at such small steps rounding would be most of a distance.
+    `metric` is the protocol of the metric that they are the features of.
     """
 
     config: Interpolation
     features: Features
     latents_seed: int
+    metric: Protocol
+
+    @property
+    def protocols(self) -> tuple[Protocol, ...]:
+        """Of paths; perceptual path length alone looks at features. No number is of real images."""
+        length = self.metric.derived(
+            "interpolation/ppl",
+            quantisation="none",
+            samples=self.config.paths,
+            real_samples=None,
+            real_content=None,
+            latents=f"pairs of paths, seed {self.latents_seed}",
+            details={"path": "spherical", "distance": "squared, of features", "epsilon": f"{self.config.epsilon:g}"},
+        )
+        pixels = {"path": "spherical", "distance": "root mean square, of pixels", "steps": f"{self.config.steps}"}
+        others = ("path_length", "largest_step", "curvature")
+        return (
+            length,
+            *(
+                Protocol(
+                    **{
+                        **dict(length),
+                        "series": f"interpolation/{name}",
+                        "extractor": None,
+                        "weights": None,
+                        "resize": None,
+                        "details": pixels,
+                    }
+                )
+                for name in others
+            ),
+        )
 
     @torch.inference_mode()
     def __call__(self, generator: Generator, latents: Tensor) -> Iterator[Reading | Strips]:

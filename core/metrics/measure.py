@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Iterator
-from typing import Protocol
 
 from torch import Tensor
 
 from core.metrics.features import Features
+from core.metrics.protocol import Protocol
 from core.metrics.real import RealSet
 
 
-class Measure(Protocol):
+class Measure(typing.Protocol):
     """A metric with its real set behind it: the distance of generated images to that set."""
 
     @property
     def key(self) -> str:
         """ "fd_rooms" or "clean_fid": the name of the series in events and tables."""
+        ...
+
+    @property
+    def protocol(self) -> Protocol:
+        """What a value is measured with."""
         ...
 
     @property

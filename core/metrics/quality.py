@@ -23,6 +23,7 @@ from core.metrics.frechet import Gaussian, frechet_distance
 from core.metrics.further import Reading
 from core.metrics.generated import generated
 from core.metrics.measure import Measure
+from core.metrics.protocol import Protocol
 from core.metrics.real import evenly
 from core.models.generator import Generator
 from core.streams import stream_seed
@@ -114,6 +115,28 @@ class Assessed:
                 f"{real} real images: {REMEDY}"
             )
         self._real()
+
+    @property
+    def protocols(self) -> tuple[Protocol, ...]:
+        """The metric's, with what each number counts besides."""
+        config, metric = self.config, self.measure.protocol
+        compared = min(config.samples, self.measure.samples), min(config.samples, len(self.measure.real))
+        drawn_from = min(max(config.samples, config.kernel_subset), len(self.measure.real))
+        subsets = {"kernel": "(x.y / D + 1)^3", "subsets": f"{config.kernel_subsets} of {config.kernel_subset}"}
+        line = {"extrapolated": f"a line in 1/N, {config.points} points from {config.smallest}"}
+        return (
+            metric.derived(f"{metric.series}/kid", real_samples=drawn_from, details=subsets),
+            *(
+                metric.derived(
+                    f"{metric.series}/{name}",
+                    samples=compared[0],
+                    real_samples=compared[1],
+                    details={"neighbours": f"{config.neighbours}"},
+                )
+                for name in SHARES
+            ),
+            metric.derived(f"{metric.series}/infinity", details=line),
+        )
 
     def _real(self) -> FeatureArray:
         """As many real features as any of the measures takes."""

@@ -19,6 +19,7 @@ from torch import Tensor
 from core.metrics.further import Reading, Strips
 from core.metrics.generated import generated
 from core.metrics.measure import Measure
+from core.metrics.protocol import Protocol
 from core.models.generator import Generator
 
 Convention = Literal["centres", "corners"]
@@ -66,6 +67,30 @@ class Upsampled:
     factor: int
     coarse: Measure
     fine: Measure
+
+    @property
+    def protocols(self) -> tuple[Protocol, ...]:
+        """Those of the two measures, with what makes an image larger and where its pixels lie."""
+        f = self.factor
+        grids = {"centres": f"(j + 1/2) / {f} - 1/2", "corners": f"j / {f}"}
+
+        def larger(name: str, convention: Convention, upsampling: str) -> Protocol:
+            details = {"upsampling": upsampling, "factor": f"{f}", "fine pixel j at": grids[convention]}
+            return self.fine.protocol.derived(f"upsampled/{name}", details=details)
+
+        conventions: tuple[Convention, ...] = ("centres", "corners")
+        of_pixels = {"bilinear": "bilinear, of 8-bit images", "bicubic": "bicubic a = -0.75, of 8-bit images"}
+        return (
+            self.coarse.protocol.derived("upsampled/own"),
+            *(larger(f"natural_{convention}", convention, "the INR at points") for convention in conventions),
+            *(
+                larger(f"{method}_{convention}", convention, words)
+                for method, words in of_pixels.items()
+                for convention in conventions
+            ),
+            larger("nearest", "centres", "nearest, of 8-bit images"),
+            larger("natural_averaged", "centres", "the INR, mean of 2 x 2 points"),
+        )
 
     def __call__(self, generator: Generator, latents: Tensor) -> Iterator[Reading | Strips]:
         """`upsampled/own`: the coarse images against the coarse real ones; all others against the fine real ones."""

@@ -11,11 +11,22 @@ from rich.console import Console
 from rich.table import Table
 
 from ablations import patch
+from ablations.protocols import PROTOCOLS
 from ablations.schema import Change, Profile, Study, applies
 from core.errors import InputError
 from core.folder import RunFolder
 from core.machine import Machine
-from studies.plan import Plan, PlannedVariant, jobs_root, make_plan, overridden, plan_file, read_plan
+from studies.plan import (
+    Plan,
+    PlannedVariant,
+    jobs_root,
+    make_plan,
+    measured_by,
+    metrics_of,
+    overridden,
+    plan_file,
+    read_plan,
+)
 from studies.runner import power
 from studies.runner.estimate import Prediction, predicted, recorded_times
 from studies.runner.obstacles import obstacle
@@ -183,8 +194,11 @@ def _recorded(plan: Plan, runs: Path) -> Plan:
 
 
 def _print_scalings(study: Study, profile: Profile, plan: Plan, console: Console) -> None:
-    console.print(f"profile {profile.name}: {profile.title}", markup=False, highlight=False, soft_wrap=True)
-    if not profile.scalings and not plan.overrides:
+    _say(f"profile {profile.name}: {profile.title}", console)
+    if plan.protocol is not None:
+        named = PROTOCOLS[plan.protocol]
+        _say(f"protocol {named.name}: {named.title}. {named.source}", console)
+    if not (profile.scalings or plan.overrides or plan.protocol):
         return
     subsets = [(), *((change.name,) for change in study.changes)]
     decks = [study.folded(subset).model_dump(mode="json") for subset in subsets]
@@ -196,6 +210,13 @@ def _print_scalings(study: Study, profile: Profile, plan: Plan, console: Console
         path = f"{scaling.path} (of {scaling.only})" if scaling.only else scaling.path
         here = [profile.here(scaling, value) for value in found]
         table.add_row(path, _both_ends(found), _both_ends(here), scaling.why)
+    for path, metric in metrics_of(plan.protocol, study.base).items():
+        table.add_row(
+            path,
+            _shown(patch.lookup(decks[0], path)),
+            _shown(metric.model_dump(mode="json")),
+            f"protocol {plan.protocol}",
+        )
     for path, value in plan.overrides.items():
         before = next((patch.lookup(deck, path) for deck in decks if patch.has(deck, path)), None)
         table.add_row(path, _shown(before), _shown(value), "override")
@@ -227,7 +248,9 @@ def _edits_of(study: Study, profile: Profile, plan: Plan, change: Change) -> lis
     """ "inr.width 64→256 (here 8→32)": the deck's numbers, and those of this profile where they differ."""
     needed = [name for name in (c.name for c in study.changes) if name in change.requires]
     here = [
-        overridden(profile.scaled(study.folded(names)), plan.overrides).model_dump(mode="json")
+        measured_by(overridden(profile.scaled(study.folded(names)), plan.overrides), plan.protocol).model_dump(
+            mode="json"
+        )
         for names in (needed, [*needed, change.name])
     ]
     lines = []

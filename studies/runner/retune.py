@@ -8,11 +8,13 @@ with one seed that no study uses; its best pair is kept, and the study's seeds j
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from core.config import AnyConfig, Config, LearningRates
 from core.errors import InputError
 from core.folder import RunFolder
+from core.metrics.protocol import differences, from_json
 from studies.plan import Plan, PlannedVariant, Retuned, jobs_root, overridden
 from studies.runner.tasks import final_value
 
@@ -77,6 +79,7 @@ def retuned_plan(plan: Plan, trials: int, runs: Path) -> Plan:
     for variant in plan.variants:
         configs = [tried(variant.config, factor) for factor in factors(trials)]
         values = [value_of(config, runs) for config in configs]
+        check_alike(variant.name, configs, runs)
         best = configs[min(range(trials), key=values.__getitem__)]
         chosen[variant.name] = rates_of(best)
         variants.append(PlannedVariant(**{**dict(variant), "config": best}))
@@ -85,10 +88,28 @@ def retuned_plan(plan: Plan, trials: int, runs: Path) -> Plan:
     return Plan(**{**dict(plan), "setting": setting, "retuned": retuned, "variants": tuple(variants)})
 
 
+def check_alike(variant: str, configs: Sequence[AnyConfig], runs: Path) -> None:
+    """Raises InputError where the metric of tried configs was not measured alike: none is then the best of them."""
+    tried_in = (folder_of(config, runs) for config in configs)
+    folders = [f for f in tried_in if (outcome := f.outcome()) is not None and outcome.status == "finished"]
+    metrics = [next(iter(from_json(folder.read("protocol.json")).values()), None) for folder in folders]
+    for folder, protocol in zip(folders, metrics, strict=True):
+        for field, (first, this) in differences(metrics[0], protocol).items():
+            raise InputError(
+                f"the rates tried of {variant} were measured under different protocols: {field} is {first[:40]} in "
+                f"{folders[0].digest} and {this[:40]} in {folder.digest}: remove the folder of one to train it again"
+            )
+
+
+def folder_of(config: AnyConfig, runs: Path) -> RunFolder:
+    """Where a config is tried."""
+    variant = PlannedVariant(name="tried", title="tried", changes=(), config=config)
+    return RunFolder(jobs_root(runs), variant.job(SEED))
+
+
 def value_of(config: AnyConfig, runs: Path) -> float:
     """The last value of a tried config, inf where it diverged or failed."""
-    variant = PlannedVariant(name="tried", title="tried", changes=(), config=config)
-    folder = RunFolder(jobs_root(runs), variant.job(SEED))
+    folder = folder_of(config, runs)
     outcome = folder.outcome()
     value = final_value(folder) if outcome is not None and outcome.status == "finished" else None
     return math.inf if value is None else value

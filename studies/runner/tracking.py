@@ -29,6 +29,7 @@ from filelock import FileLock
 from ablations.patch import has, lookup
 from ablations.schema import Study
 from core.folder import RunFolder, write_whole
+from core.metrics.protocol import from_json
 from studies.plan import Plan, jobs_root
 from studies.runner.tasks import Task, state_of, tasks_of
 
@@ -342,6 +343,8 @@ class MlflowView:
         }
         if fingerprint := getattr(task.job.config.data, "fingerprint", None):
             tags["data.fingerprint"] = str(fingerprint)
+        if recorded := from_json(folder.read("protocol.json")):
+            tags["protocol"] = next(iter(recorded.values())).fingerprint
         if provenance.get("commit"):
             tags["mlflow.source.git.commit"] = str(provenance["commit"])
         for key in ("python", "torch", "numpy", "device"):

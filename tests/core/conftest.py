@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from core import config as cfg
+from core.metrics.protocol import Protocol, of_metric
 
 
 def small_config(**nodes: object) -> cfg.Config:
@@ -26,10 +27,24 @@ def small_config(**nodes: object) -> cfg.Config:
     return cfg.Config(**{**values, **nodes})  # type: ignore[arg-type]
 
 
+def a_protocol(series: str = "fd_rooms") -> Protocol:
+    """The protocol of 64 generated against 32 real images of 8 x 8."""
+    protocol = of_metric(
+        cfg.RoomsFrechet(samples=64),
+        weights="ab" * 32,
+        side=8,
+        real_samples=32,
+        real_content="cd" * 32,
+        latents_seed=8192,
+    )
+    return protocol.derived(series)
+
+
 class MeanPixel:
     """A metric that needs no network: the mean pixel of what was generated."""
 
     key = "mean_pixel"
+    protocol = a_protocol("mean_pixel")
 
     def __call__(self, images: Iterator[Tensor]) -> float:
         return torch.cat([batch.double() for batch in images]).mean().item()

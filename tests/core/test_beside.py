@@ -57,6 +57,7 @@ def assert_same(folder: RunFolder, expected: RunFolder) -> None:
     ]
     grids = [{file.name: file.read_bytes() for file in found.samples.iterdir()} for found in (folder, expected)]
     assert grids[0] == grids[1]
+    assert folder.read("protocol.json") == expected.read("protocol.json") != {}
     assert folder.generator_file.exists() == expected.generator_file.exists()
     if expected.generator_file.exists():
         assert folder.generator_file.read_bytes() == expected.generator_file.read_bytes()
@@ -141,6 +142,23 @@ def test_a_process_beside_that_dies_is_replaced(
     assert len(killed) == 1
 
 
+def test_a_process_beside_is_not_replaced_by_one_that_measures_otherwise(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Altered(Beside):
+        def ask(self, generator: nn.Module, moment: Moment) -> Answer:
+            answer = super().ask(generator, moment)  # type: ignore[arg-type]
+            if moment["iteration"] == 10:
+                self.protocols = (self.protocols[0].derived("fd_rooms", weights="00" * 32), *self.protocols[1:])
+                os.kill(self._process.pid, signal.SIGKILL)
+            return answer
+
+    monkeypatch.setattr(job_module, "Beside", Altered)
+    outcome = finished(tmp_path, cache, evaluation="beside").outcome()
+    assert outcome is not None and outcome.status == "failed"
+    assert outcome.reason is not None and outcome.reason.endswith("would measure by another protocol")
+
+
 def says(monkeypatch: pytest.MonkeyPatch, then: str) -> None:
     """Another process in the place of the one that evaluates: ready at once, and then this."""
     program = f"""
@@ -162,12 +180,12 @@ EVENT = f"dict(kind='evaluated', metric='fd_rooms', value=1.0, evaluation_second
     ("then", "reason"),
     [
         (
-            f"say(ready=True); connection.recv_bytes(); say(**{EVENT}); os.kill(os.getpid(), 9)",
+            f"say(ready=[]); connection.recv_bytes(); say(**{EVENT}); os.kill(os.getpid(), 9)",
             "EvaluationLost: the process that evaluates was killed by SIGKILL, perhaps for want of memory, "
             "at the evaluation of iteration 5, 2 times",
         ),
         (
-            "say(ready=True); connection.recv_bytes(); say(failed='ValueError: no such image' + chr(10) + 'Traceback')",
+            "say(ready=[]); connection.recv_bytes(); say(failed='ValueError: no such image' + chr(10) + 'Traceback')",
             "EvaluationLost: ValueError: no such image",
         ),
     ],

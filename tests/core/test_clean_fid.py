@@ -126,6 +126,9 @@ def test_a_whole_measurement(torchscript: Path, no_weights: Path, monkeypatch: p
     config = CleanFid(mode="clean", samples=20)
     measure = build_metric(config, real, device="cpu", cache=no_weights)
     assert (measure.key, measure.samples) == ("clean_fid", 20)
+    assert measure.protocol.weights == identity.file_sha256(torchscript)
+    assert measure.protocol.resize == "bicubic with antialiasing (PIL), 16 to 299"
+    assert (measure.protocol.samples, measure.protocol.real_samples) == (20, 30)
     value = measure(iter(fake.split(7)))
 
     x, y = (reference_features("clean", torchscript, part).astype(np.float64) for part in (fake, real))

@@ -19,11 +19,11 @@ from core.evaluate import Evaluation, Inline
 from core.events import Diverged, Evaluated, Event, Pictured, Sampled
 from core.folder import RunFolder
 from core.job import run_job
-from core.metrics import identity
 from core.metrics.further import Reading, Resamples
+from core.metrics.protocol import Protocol, from_json
 from core.models.generator import Generator
 from core.train import train
-from tests.core.conftest import MeanPixel, small_config
+from tests.core.conftest import MeanPixel, a_protocol, small_config
 from tests.core.test_train import payload
 
 FURTHER = cfg.Evaluation(
@@ -95,7 +95,10 @@ def test_a_job_measures_everything_once_and_trains_as_without(tmp_path: Path, ca
     assert outcome is not None
     spent = sum(event.evaluation_seconds for event in events if isinstance(event, Evaluated))
     assert outcome.evaluation_seconds == pytest.approx(spent)
-    assert {"resamples", "upsampling", "interpolation"} <= set(folder.read("protocol.json"))
+    recorded = from_json(folder.read("protocol.json"))
+    assert list(recorded) == ["fd_rooms", *KEYS]
+    assert all(e.protocol == recorded[e.metric].fingerprint for e in events if isinstance(e, Evaluated))
+    assert len({protocol.fingerprint for protocol in recorded.values()}) == len(recorded)
 
 
 def test_resamples_are_independent_sets_and_the_same_for_every_generator() -> None:
@@ -122,19 +125,23 @@ def test_resamples_are_independent_sets_and_the_same_for_every_generator() -> No
 
 
 def test_a_pixel_that_is_not_finite_in_a_further_measure_is_a_divergence(images: Tensor) -> None:
-    def broken(generator: Generator, latents: Tensor) -> Iterator[Reading]:
-        assert not generator.training
-        yield Reading("first", 1.0)
-        raise FloatingPointError("the generator made a pixel that is not finite")
+    class Broken:
+        protocols: tuple[Protocol, ...] = (a_protocol("first"),)
+
+        def __call__(self, generator: Generator, latents: Tensor) -> Iterator[Reading]:
+            assert not generator.training
+            yield Reading("first", 1.0)
+            raise FloatingPointError("the generator made a pixel that is not finite")
 
     job = cfg.Job(config=small_config(), seed=0)
-    *_, first, last = train(job, images, Inline(Evaluation(small_config(), MeanPixel(), [broken])))
+    *_, first, last = train(job, images, Inline(Evaluation(small_config(), MeanPixel(), [Broken()])))
     assert isinstance(first, Evaluated) and (first.metric, first.iteration) == ("first", 12)
+    assert first.protocol == a_protocol("first").fingerprint
     assert isinstance(last, Diverged) and last.reason.endswith("not finite at iteration 12")
 
 
 def test_photographs_are_upsampled_to_real_ones_or_refused_before_training(tmp_path: Path) -> None:
-    from core.data.images import fingerprint
+    from core.data.sources import fingerprint
 
     folder = tmp_path / "photographs"
     folder.mkdir()
@@ -167,17 +174,3 @@ def test_what_cannot_be_measured_is_refused_with_the_reason() -> None:
     for bad in ({"factor": 1}, {"metric": {"kind": "fd_rooms", "resolution": 24}}):
         with pytest.raises(ValidationError):
             cfg.Upsampling.model_validate_json(json.dumps(bad))
-
-
-def test_the_protocol_says_what_is_measured_further() -> None:
-    said = identity.protocol(small_config(evaluation=FURTHER))
-    assert said["resamples"].startswith("2 further sets of 64 latents")
-    assert said["upsampling"].startswith("8 x 8 to 16 x 16, the first 48 fixed latents")
-    assert "rooms Frechet distance at 32 x 32 (proxy, not FID)" in said["upsampling"]
-    assert identity.extractor_sha256(32)[:12] in said["upsampling"]
-    assert (
-        "(j + 1/2) / 2 - 1/2 (centres)" in said["upsampling grids"] and "trained on corners" in said["upsampling grids"]
-    )
-    assert said["interpolation"].startswith("6 spherical paths") and "4 images each" in said["interpolation"]
-    assert "not LPIPS" in said["perceptual path length"] and "steps of 0.001" in said["perceptual path length"]
-    assert not {"resamples", "upsampling", "interpolation"} & set(identity.protocol(small_config()))

@@ -16,7 +16,7 @@ from core.metrics.further import Reading, Strips
 from core.metrics.interpolation import Interpolated, path_numbers, slerp
 from core.pixels import to_uint8
 from core.streams import stream
-from tests.core.conftest import small_config
+from tests.core.conftest import a_protocol, small_config
 
 CONFIG = Interpolation(paths=20, steps=9, pictures=3)
 
@@ -26,7 +26,7 @@ def measured(
     config: Interpolation = CONFIG,
     features: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[dict[str, float], Tensor]:
-    measure = Interpolated(config, features or (lambda images: images.flatten(1)), latents_seed=5)
+    measure = Interpolated(config, features or (lambda images: images.flatten(1)), latents_seed=5, metric=a_protocol())
     *readings, strips = measure(generator, torch.zeros(1, 8))  # type: ignore[arg-type]
     assert isinstance(strips, Strips) and all(isinstance(reading, Reading) for reading in readings)
     return {reading.key.removeprefix("interpolation/"): reading.value for reading in readings}, strips.pictures  # type: ignore[union-attr]

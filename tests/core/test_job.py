@@ -91,7 +91,8 @@ def test_a_finished_folder_has_all_that_its_docstring_says_and_is_never_trained_
     assert outcome is not None and outcome.status == "finished" and outcome.iteration == 12
     assert outcome.seconds + outcome.evaluation_seconds <= outcome.job_seconds
     assert not folder.checkpoint_file.exists()
-    assert {"metric", "extractor", "samples", "generator"} <= set(folder.read("protocol.json"))
+    fingerprints = {e.protocol for e in folder.events() if isinstance(e, Evaluated)}
+    assert fingerprints == {folder.read("protocol.json")["fd_rooms"]["fingerprint"]}
     assert folder.read("provenance.json")["torch"] == torch.__version__
     assert [file.name for file in sorted(folder.samples.iterdir())] == [
         "000005.png",

@@ -27,7 +27,7 @@ from core.metrics.frechet import Gaussian, frechet_distance
 from core.metrics.further import Reading
 from core.metrics.quality import SHARES, Assessed, kernel_distance, nearest_neighbours, without_sample_bias
 from core.metrics.real import RealSet
-from tests.core.conftest import small_config
+from tests.core.conftest import a_protocol, small_config
 
 DIMENSIONS, GENERATED, REAL = 12, 400, 300
 NAMES = ("kid", *SHARES, "infinity")
@@ -176,7 +176,7 @@ def colours(images: Tensor) -> Tensor:
 
 def measure(samples: int = 200, reals: int = 150) -> FrechetMeasure:
     images = torch.randint(0, 256, (reals, 3, 1, 1), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    return FrechetMeasure("colour", samples, colours, RealSet(images, colours, "the colour"))
+    return FrechetMeasure("colour", samples, colours, RealSet(images, colours, "the colour"), a_protocol("colour"))
 
 
 QUALITY = cfg.Quality(samples=120, neighbours=3, kernel_subsets=4, kernel_subset=60, points=4, smallest=50)
@@ -198,6 +198,20 @@ def test_readings_are_those_of_the_metrics_own_images() -> None:
     assert {reading.key.split("/")[1]: reading.value for reading in found[1:5]} == expected
     other = list(Assessed(QUALITY, measure(), latents_seed=10)(Painter(), latents()))  # type: ignore[arg-type]
     assert [a.value == b.value for a, b in zip(found, other, strict=True)] == [False, True, True, True, True, False]
+
+
+def test_protocols_say_how_many_images_each_number_is_of() -> None:
+    asked = Assessed(QUALITY, measure(), latents_seed=9)
+    protocols = {protocol.series.partition("/")[2]: protocol for protocol in asked.protocols}
+    assert list(protocols) == list(NAMES)
+    assert (protocols["recall"].samples, protocols["recall"].real_samples) == (120, 120)
+    assert protocols["recall"].details == {"neighbours": "3"}
+    assert protocols["kid"].real_samples == 120 and protocols["kid"].details["subsets"] == "4 of 60"
+    of_metric = asked.measure.protocol
+    assert (protocols["infinity"].samples, protocols["infinity"].real_samples) == (
+        of_metric.samples,
+        of_metric.real_samples,
+    )
 
 
 def test_features_that_are_not_finite_are_infinitely_far() -> None:

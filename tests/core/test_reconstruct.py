@@ -147,7 +147,9 @@ def test_a_job_folder_of_a_fit(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "jobs", job)
     outcome = folder.outcome()
     assert outcome is not None and outcome.status == "finished" and (outcome.peak_memory or 0) >= 0
-    assert folder.read("protocol.json")["metric"] == "mae"
+    recorded = {name: fields["fingerprint"] for name, fields in folder.read("protocol.json").items()}
+    assert list(recorded) == ["mae", "psnr"]
+    assert all(e.protocol == recorded[e.metric] for e in folder.events() if isinstance(e, Evaluated))
     assert folder.job() == job
     assert json.loads((folder.path / "job.json").read_text())["config"]["task"] == "reconstruction"
     assert {file.name for file in folder.samples.iterdir()} == {"000010.png", "000020.png", "000030.png", "real.png"}

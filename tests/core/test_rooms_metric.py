@@ -13,7 +13,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from core.config import CleanFid, Config, Ema, Evaluation, Images, RoomsFrechet
+from core.config import RoomsFrechet
 from core.data import rooms
 from core.errors import InputError
 from core.metrics import extractor, identity
@@ -25,6 +25,7 @@ from core.metrics.frechet import Gaussian, frechet_distance
 from core.metrics.measure import Measure
 from core.metrics.real import RealSet
 from core.metrics.upsampling import interpolated, positions
+from tests.core.conftest import a_protocol
 
 SAMPLES = 2048
 CONFIG = RoomsFrechet(samples=SAMPLES, extractor=identity.extractor_sha256())
@@ -166,7 +167,7 @@ def test_takes_exactly_its_samples_in_any_batches(measure: Measure, shown: np.nd
 def test_features_that_are_not_finite_are_infinitely_far() -> None:
     some = torch.randint(0, 256, (8, 3, 4, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     real = RealSet(some, lambda images: images[:, :2, 0, 0].float(), "two values of a corner")
-    broken = FrechetMeasure("fd_rooms", 4, lambda images: torch.full((len(images), 2), torch.nan), real)
+    broken = FrechetMeasure("fd_rooms", 4, lambda images: torch.full((len(images), 2), torch.nan), real, a_protocol())
     assert broken(iter([torch.zeros(4, 3, 16, 16, dtype=torch.uint8)])) == float("inf")
 
 
@@ -260,23 +261,7 @@ def test_damaged_or_missing_weights_are_one_line(
         load_extractor()
 
 
-# --- what a number means ----------------------------------------------------------------------------------------------
-
-
-def test_the_protocol_says_what_a_number_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    said = identity.protocol(Config(evaluation=Evaluation(metric=CONFIG), ema=Ema()))
-    assert said["title"] == "rooms Frechet distance (proxy, not FID)"
-    assert identity.extractor_sha256()[:12] in said["extractor"]
-    assert said["real set"] == "4096 held-out rooms (renderer 1, seed 0), 64 x 64"
-    assert (said["samples"], said["latents"], said["generator"]) == ("2048", "fixed, seed 8192", "EMA, decay 0.999")
-
-    monkeypatch.setenv(identity.INCEPTION_VARIABLE, str(identity.extractor_weights()))
-    photographs = Images(count=30_000, fingerprint="ab" * 32)
-    said = identity.protocol(Config(data=photographs, evaluation=Evaluation(metric=CleanFid())))
-    assert said["title"] == "FID (clean-fid, legacy_pytorch, 8192 samples)"
-    assert identity.extractor_sha256()[:12] in said["extractor"]
-    assert "30000 training images" in said["real set"]
-    assert said["generator"] == "raw, no EMA"
+# --- what is known without torch --------------------------------------------------------------------------------------
 
 
 def test_identity_imports_no_torch() -> None:

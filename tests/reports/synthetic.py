@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -13,6 +14,7 @@ from ablations.schema import DesignName
 from core.config import Config, Data, Reconstruction
 from core.events import Built, Diverged, Evaluated, Event, Finished, LayerAtStart, Losses
 from core.folder import Outcome, RunFolder
+from core.metrics.protocol import Protocol, as_json, of_fit, of_metric
 from studies.catalogue import study as declared_study
 from studies.plan import Plan, PlannedVariant, jobs_root, make_plan, record_plan
 
@@ -31,6 +33,8 @@ TRUE_FACTORS = {
 """What each change multiplies the final metric by, near what a small prototype measured."""
 
 Place = tuple[str, int]
+Fields = Mapping[str, Any]
+"""Fields of a protocol that a run has otherwise than the others."""
 
 
 def planned(
@@ -43,11 +47,20 @@ def planned(
     data: Data | None = None,
     data_name: str | None = None,
     overrides: Mapping[str, object] | None = None,
+    profile: str = "cpu",
+    protocol: str | None = None,
 ) -> Plan:
-    """Records a plan of `name` at the profile cpu, of the variants named in `only` if it is given."""
+    """Records a plan of `name` at a profile, of the variants named in `only` if it is given."""
     study = declared_study(name)
     plan = make_plan(
-        study, study.profile("cpu"), designs=designs, seeds=seeds, overrides=overrides, data=data, data_name=data_name
+        study,
+        study.profile(profile),
+        designs=designs,
+        seeds=seeds,
+        overrides=overrides,
+        data=data,
+        data_name=data_name,
+        protocol=protocol,
     )
     if only is not None:
         plan = Plan(**{**dict(plan), "variants": tuple(v for v in plan.variants if v.name in only)})
@@ -63,8 +76,15 @@ def train_all(
     diverged: Collection[Place] = (),
     unfinished: Collection[Place] = (),
     unmeasured: Collection[Place] = (),
+    otherwise: Mapping[Place, Fields] | None = None,
+    series: Collection[str] | None = None,
+    unrecorded: Collection[Place] = (),
 ) -> None:
-    """Writes a run folder for every job of `plan` but those skipped; the others end as the places they are in say."""
+    """Writes a run folder for every job of `plan` but those skipped; the others end as the places they are in say.
+
+    The runs in `otherwise` have other fields in their protocols, of these `series` or of all; those in `unrecorded` are
+    of a version that recorded no protocols.
+    """
     for variant in plan.variants:
         for seed in plan.seeds:
             place = (variant.name, seed)
@@ -76,11 +96,55 @@ def train_all(
                 "unfinished" if place in unfinished else
                 "finished"
             )  # fmt: skip
-            write_run(runs, variant, seed, ending, measured=place not in unmeasured)
+            fields = (otherwise or {}).get(place, {})
+            protocols = () if place in unrecorded else protocols_of(variant, fields, series)
+            write_run(runs, variant, seed, ending, measured=place not in unmeasured, protocols=protocols)
 
 
-def write_run(runs: Path, variant: PlannedVariant, seed: int, ending: str, *, measured: bool = True) -> RunFolder:
-    """One run folder."""
+WEIGHTS, REAL = "ab" * 32, "cd" * 32
+"""Of the extractor and of the real set in every protocol here."""
+
+
+def protocols_of(
+    variant: PlannedVariant, fields: Fields | None = None, series: Collection[str] | None = None
+) -> tuple[Protocol, ...]:
+    """What a run of `variant` measures with: the metric and, with their names alone for details, all that is further.
+
+    Of these `series`, or of all, some `fields` are others.
+    """
+    config = variant.config
+    if isinstance(config, Reconstruction):
+        found = of_fit(config)
+    else:
+        asked = config.evaluation.metric
+        real = min(4096, getattr(asked, "real", None) or 4096) if config.data.kind == "rooms" else 8192
+        metric = of_metric(
+            asked,
+            weights=WEIGHTS,
+            side=config.data.resolution,
+            real_samples=real,
+            real_content=REAL,
+            latents_seed=config.evaluation.latents_seed,
+        )
+        found = (metric, *(metric.derived(name) for name in further_values(config, 1.0)))
+    changed = fields or {}
+    return tuple(
+        p.derived(p.series, **changed) if changed and (series is None or p.series in series) else p for p in found
+    )
+
+
+def write_run(
+    runs: Path,
+    variant: PlannedVariant,
+    seed: int,
+    ending: str,
+    *,
+    measured: bool = True,
+    protocols: Iterable[Protocol] | None = None,
+) -> RunFolder:
+    """One run folder. `protocols` are those of `protocols_of` unless others are given."""
+    measured_with = tuple(protocols_of(variant) if protocols is None else protocols)
+    fingerprints = {protocol.series: protocol.fingerprint for protocol in measured_with}
     config, job = variant.config, variant.job(seed)
     folder = RunFolder(jobs_root(runs), job)
     rng = np.random.default_rng([seed, *(ord(letter) for letter in variant.name)])
@@ -90,7 +154,8 @@ def write_run(runs: Path, variant: PlannedVariant, seed: int, ending: str, *, me
         * float(np.exp(0.07 * rng.normal()))
     )
     if isinstance(config, Reconstruction):
-        return write_fit(runs, variant, config, seed, rng)
+        return write_fit(runs, variant, config, seed, rng, measured_with)
+    key = config.evaluation.metric.kind
     stop = config.iterations if ending == "finished" else config.iterations // 2 + 50
     pace = 0.04 * (1 + 0.5 * (config.batch_size > 16)) * (1.5 if config.d_per_g == 1 else 1.0) * rng.uniform(0.95, 1.05)
     events: list[Event] = [
@@ -109,20 +174,21 @@ def write_run(runs: Path, variant: PlannedVariant, seed: int, ending: str, *, me
         events.append(Losses(**at, d_loss=1.0, g_loss=0.5, penalty=0.1, real_score=0.4, fake_score=-0.4))
         if measured and (iteration % config.evaluation.every == 0 or iteration == config.iterations):
             value = final * (1 + 2.5 * np.exp(-4 * iteration / config.iterations)) * float(np.exp(0.02 * rng.normal()))
-            events.append(Evaluated(**at, metric="fd_rooms", value=value, evaluation_seconds=0.4))
+            fingerprint = fingerprints.get(key, "")
+            events.append(Evaluated(**at, metric=key, value=value, evaluation_seconds=0.4, protocol=fingerprint))
     end = {"iteration": stop, "images": stop * config.batch_size, "seconds": pace * stop}
     if ending == "diverged":
         events.append(Diverged(**end, reason="the loss of D is not finite"))
     if ending == "finished":
         if measured:
-            events += further(config, end, value, rng)
+            events += further(config, end, value, rng, fingerprints)
         events.append(Finished(**end, generator=None))
         write_samples(folder, config.data.resolution, rng, f"{stop:06d}.png")
         write_rows(folder, config, rng)
     folder.path.mkdir(parents=True, exist_ok=True)
     folder.events_file.write_text("".join(event.model_dump_json() + "\n" for event in events))
     folder.write("job.json", job.model_dump_json())
-    folder.write("protocol.json", json.dumps(PROTOCOL))
+    folder.write("protocol.json", as_json(measured_with) if measured_with else json.dumps(BEFORE_PROTOCOLS))
     folder.write("provenance.json", json.dumps(PROVENANCE))
     if ending != "unfinished":
         reason = {"failed": "RuntimeError: out of memory\n  at line 3", "diverged": "the loss of D is not finite"}.get(
@@ -158,20 +224,34 @@ QUALITY = {"kid": 0.004, "precision": 0.02, "recall": 0.03, "density": 0.04, "co
 """Each further measure over the metric: not what real runs show, but known."""
 
 
-def further(config: Config, at: Mapping[str, float], value: float, rng: np.random.Generator) -> list[Event]:
+def further(
+    config: Config, at: Mapping[str, float], value: float, rng: np.random.Generator, fingerprints: Mapping[str, str]
+) -> list[Event]:
     """What a run measures besides at its last iteration, by the config; clipping doubles the perceptual path length."""
-    found = {f"fd_rooms/resample_{k}": value for k in range(1, config.evaluation.resamples + 1)}
+    return [
+        Evaluated(
+            **at,
+            metric=name,
+            value=v * float(np.exp(0.02 * rng.normal())),
+            evaluation_seconds=0.4,
+            protocol=fingerprints.get(name, ""),
+        )
+        for name, v in further_values(config, value).items()
+    ]
+
+
+def further_values(config: Config, value: float) -> dict[str, float]:
+    """The values of `further`, without scatter."""
+    key = config.evaluation.metric.kind
+    found = {f"{key}/resample_{k}": value for k in range(1, config.evaluation.resamples + 1)}
     if config.evaluation.upsampling is not None:
         found |= {f"upsampled/{name}": factor * value for name, factor in UPSAMPLED.items()}
     if config.evaluation.interpolation is not None:
         found["interpolation/ppl"] = 20.0 if config.hypernetwork.weight_clip else 10.0
         found |= {f"interpolation/{name}": 1.5 for name in ("path_length", "largest_step", "curvature")}
     if config.evaluation.quality is not None:
-        found |= {f"fd_rooms/{name}": factor * value for name, factor in QUALITY.items()}
-    return [
-        Evaluated(**at, metric=name, value=v * float(np.exp(0.02 * rng.normal())), evaluation_seconds=0.4)
-        for name, v in found.items()
-    ]
+        found |= {f"{key}/{name}": factor * value for name, factor in QUALITY.items()}
+    return found
 
 
 def write_rows(folder: RunFolder, config: Config, rng: np.random.Generator) -> None:
@@ -186,11 +266,17 @@ def write_rows(folder: RunFolder, config: Config, rng: np.random.Generator) -> N
 
 
 def write_fit(
-    runs: Path, variant: PlannedVariant, config: Reconstruction, seed: int, rng: np.random.Generator
+    runs: Path,
+    variant: PlannedVariant,
+    config: Reconstruction,
+    seed: int,
+    rng: np.random.Generator,
+    protocols: tuple[Protocol, ...],
 ) -> RunFolder:
     """One finished run folder of a reconstruction; mFiLM's outputs start large and its error stays large."""
     job = variant.job(seed)
     folder = RunFolder(jobs_root(runs), job)
+    fingerprints = {protocol.series: protocol.fingerprint for protocol in protocols}
     fails = "mfilm" in variant.changes and "unit_init" not in variant.changes
     sizes = (1.0, 10.0, 900.0, 1e6) if fails else (1.0, 1.1, 0.9, 1.0)
     initial = tuple(LayerAtStart(pre_activation=size, emitted_gradient=0.1, own_gradient=None) for size in sizes)
@@ -210,10 +296,11 @@ def write_fit(
     error = (0.9 if fails else 0.02 * 1.2 ** len(variant.changes)) * float(np.exp(0.07 * rng.normal()))
     for iteration in range(config.evaluation.every, config.iterations + 1, config.evaluation.every):
         at = {"iteration": iteration, "images": iteration * config.images, "seconds": 0.01 * iteration}
-        events.append(
-            Evaluated(**at, metric="mae", value=error * config.iterations / iteration, evaluation_seconds=0.1)
-        )
-        events.append(Evaluated(**at, metric="psnr", value=30.0, evaluation_seconds=0.0))
+        values = {"mae": error * config.iterations / iteration, "psnr": 30.0}
+        events += [
+            Evaluated(**at, metric=name, value=value, evaluation_seconds=0.1, protocol=fingerprints.get(name, ""))
+            for name, value in values.items()
+        ]
     end = {"iteration": config.iterations, "images": config.iterations * config.images, "seconds": 3.0}
     events.append(Finished(**end, generator=None))
     for name in (f"{config.iterations:06d}.png", "real.png"):
@@ -221,7 +308,7 @@ def write_fit(
     folder.path.mkdir(parents=True, exist_ok=True)
     folder.events_file.write_text("".join(event.model_dump_json() + "\n" for event in events))
     folder.write("job.json", job.model_dump_json())
-    folder.write("protocol.json", json.dumps({"metric": "mae"}))
+    folder.write("protocol.json", as_json(protocols))
     folder.write("provenance.json", json.dumps(PROVENANCE))
     outcome = Outcome(
         status="finished",
@@ -242,16 +329,9 @@ def write_samples(folder: RunFolder, resolution: int, rng: np.random.Generator, 
     Image.fromarray(grid).save(folder.samples / name)
 
 
-PROTOCOL = {
-    "key": "fd_rooms",
-    "title": "Fréchet distance over the shipped rooms network (a proxy, not an FID)",
-    "extractor": "ab" * 32,
-    "samples": "2,048 generated images",
-    "real set": "4,096 held-out rooms, 16×16",
-    "latents": "fixed, seed 8192",
-    "ema": "the average of G where the variant has one",
-    "quantisation": "uint8, as the real images",
-}
+BEFORE_PROTOCOLS = {"metric": "fd_rooms", "samples": "2048", "latents": "fixed, seed 8192"}
+"""What `protocol.json` was before it had fingerprints."""
+
 PROVENANCE = {
     "commit": "0123456789abcdef0123456789abcdef01234567",
     "dirty": False,

@@ -31,7 +31,10 @@ def kept(
     iteration: int = 800,
     further: Mapping[str, float] | None = None,
 ) -> str:
-    """A report folder whose results.csv has these last values; None is a run that failed, inf one that diverged."""
+    """A report folder whose results.csv has these last values; None is a run that failed, inf one that diverged.
+
+    As of a version that recorded neither protocols nor which metric is reported.
+    """
     rows = []
     for variant, given in values.items():
         for seed, value in zip(seeds or range(len(given)), given, strict=True):
@@ -43,7 +46,8 @@ def kept(
             rows += [(*common, iteration, 2, 2.0, key, v, status, run) for key, v in (further or {}).items()]
             rows.append((*common, iteration, 2, 2.0, metric, value, status, run))
     folder.mkdir(parents=True)
-    pd.DataFrame(rows, columns=list(TIDY_COLUMNS)).to_csv(folder / "results.csv", index=False)
+    columns = [column for column in TIDY_COLUMNS if column not in ("protocol", "reported")]
+    pd.DataFrame(rows, columns=columns).to_csv(folder / "results.csv", index=False)
     return str(folder)
 
 
@@ -100,23 +104,32 @@ def test_effects_are_against_each_sides_own_baseline(tmp_path: Path) -> None:
 def test_other_metrics_are_never_divided(tmp_path: Path) -> None:
     a, b = kept(tmp_path / "a", A), kept(tmp_path / "b", B, metric="clean_fid", tag="x")
     text = page(tmp_path, a, b)
-    assert "**The metrics differ.**" in text
+    assert (
+        "**Measured differently.** metric: rooms FD (a proxy, not an FID) in A, FID (Inception, clean-fid) in B."
+        in text
+    )
     assert "B / A" not in text
-    assert len(row(text, "all", "Values")) == 3
-    # Effects have no unit and the order of variants none either: they stay.
-    assert row(text, "all", "Effects on each side's own baseline")[-1] == "same direction"
+    assert len(row(text, "all", "Values")) == 2
+    # The direction of an effect has no unit and the order of variants none either: they stay.
+    assert "| `all` | below | below | same direction |" in text
     assert "Spearman" in text
 
 
 def test_distances_to_other_images_are_never_divided(tmp_path: Path) -> None:
     a, b = (compare.read_side(kept(tmp_path / name, A, tag=name), tmp_path) for name in "ab")
     one, other = (compare.Side(s.name, s.tidy, s.metric, data) for s, data in ((a, "rooms"), (b, "photos")))
-    assert compare.Comparison(a, b).same_metric
-    assert compare.Comparison(one, b).same_metric
-    assert not compare.Comparison(one, other).same_metric
+    assert compare.Comparison(a, b).apart == compare.Comparison(one, b).apart == ()
+    assert compare.Comparison(one, other).apart == ("data: rooms in A, photos in B",)
     assert any(
-        "The data differ." in str(block) for block in side_by_side.what_is_compared(compare.Comparison(one, other))
+        "Measured differently." in str(block) for block in side_by_side.what_is_compared(compare.Comparison(one, other))
     )
+
+
+def test_what_recorded_its_protocol_stands_in_no_table_with_what_did_not(tmp_path: Path) -> None:
+    train_all(tmp_path, planned(tmp_path, only=set(A), seeds=(0, 1)))
+    text = page(tmp_path, "changes_overview", kept(tmp_path / "old", A))
+    assert re.search(r"protocol: [0-9a-f]{12} in A, not recorded in B", text)
+    assert len(row(text, "all", "Values")) == 2
 
 
 def test_the_same_run_twice_is_no_replication(tmp_path: Path) -> None:
@@ -229,8 +242,8 @@ def test_wrong_input_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for name in ("empty", "columns", "words", "unmeasured", "blank"):
         Path(name).mkdir()
     Path("columns/results.csv").write_text("study,variant\ns,all\n")
-    Path("words/results.csv").write_text(",".join(TIDY_COLUMNS) + "\ns,all,0,1,1,1,fd_rooms,good,finished,r\n")
-    Path("unmeasured/results.csv").write_text(",".join(TIDY_COLUMNS) + "\ns,all,0,,,,,,failed,r\n")
+    Path("words/results.csv").write_text(",".join(TIDY_COLUMNS) + "\ns,all,0,1,1,1,fd_rooms,good,,,finished,r\n")
+    Path("unmeasured/results.csv").write_text(",".join(TIDY_COLUMNS) + "\ns,all,0,,,,,,,,failed,r\n")
     Path("blank/results.csv").write_text("")
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 2

@@ -74,7 +74,7 @@ def test_a_study_of_one_model_has_one_number_and_its_conditions(tmp_path: Path) 
     _, text = rendered(tmp_path, "lsun_bedroom_64")
     assert "Verdict: **not comparable** (a number by itself holds under its own conditions alone)." in text
     for condition in (
-        "scale: profile cpu here, lsun64 there",
+        "Scale: profile cpu here, lsun64 there",
         "dataset: embedded rooms here, LSUN bedroom there",
         "metric",
     ):

@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 
 from ablations.search import Search
-from reports.learning_rates import Noise, pooled_noise, ties
+from core.folder import RunFolder
+from core.metrics.protocol import as_json
+from reports.learning_rates import Noise, check_alike, pooled_noise, ties
+from reports.protocols import MixedProtocols
 from reports.render import render
+from reports.results import load
 from studies import catalogue
-from studies.plan import Plan, make_plan, record_plan, with_searched
+from studies.plan import Plan, jobs_root, make_plan, record_plan, with_searched
 from studies.sweeps import Importance, Sweep, Trial, choice_of, key_of, write_sweep
-from tests.reports.synthetic import train_all
+from tests.reports.synthetic import protocols_of, train_all
 
 STUDY = catalogue.study("learning_rates")
 G_RATE = "optimizers.learning_rates.generator"
@@ -102,6 +106,18 @@ def test_the_whole_report(tmp_path: Path) -> None:
     page(runs, tmp_path / "two")
     names = [file.relative_to(tmp_path / "one") for file in (tmp_path / "one").rglob("*") if file.is_file()]
     assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in names)
+
+
+def test_trials_of_another_protocol_are_not_set_beside_what_was_trained_anew(tmp_path: Path) -> None:
+    plan = searched(tmp_path)
+    train_all(tmp_path, plan)
+    same = protocols_of(plan.variants[0])
+    trial = RunFolder(jobs_root(tmp_path), f"{3:016x}")
+    trial.write("protocol.json", as_json(same))
+    check_alike(load("learning_rates", tmp_path), [a_sweep(STUDY.searches[0], 12)])
+    trial.write("protocol.json", as_json(p.derived(p.series, weights="00" * 32) for p in same))
+    with pytest.raises(MixedProtocols, match=r"weights 000000000000… in 1 run \(trial 3\)\. Train 1 run again"):
+        render("learning_rates", runs=tmp_path, out=tmp_path / "out")
 
 
 def test_an_optimum_at_the_edge_is_called_one(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ def test_the_whole_report_is_there(full_report: Path) -> None:
         "report.md",
         "report.pdf",
         "results.csv",
+        "protocols.json",
         *(f"figures/{name}" for name in CHANGES_FIGURES),
     }
     text = (full_report / "report.md").read_text()

@@ -153,7 +153,8 @@ def like_the_deck(results: Results) -> Results:
     for variant in raw["variants"]:
         variant["config"]["iterations"] = 20_000
         variant["config"]["evaluation"]["metric"] = {"kind": "clean_fid", "samples": 8192, "mode": "legacy_pytorch"}
-    return dataclasses.replace(results, plan=Plan.model_validate_json(json.dumps(raw)))
+    used = {key: p.derived(p.series, samples=8192, real_samples=8192) for key, p in results.protocols.items()}
+    return dataclasses.replace(results, plan=Plan.model_validate_json(json.dumps(raw)), protocols=used)
 
 
 def test_magnitude_is_comparable_where_nothing_differs(results: Results) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from ablations.deck import CHANGES
+from ablations.protocols import PROTOCOLS
 from ablations.schema import Profile, Put, Study
-from core.config import Config, Emission, Images
+from core.config import CleanFid, Config, Emission, Images
 from core.errors import InputError
 from studies import catalogue
 from studies.choose_cpu_profile import RECORD
@@ -138,3 +139,59 @@ def test_the_cpu_profile_is_the_one_that_its_rule_chose() -> None:
     chosen = json.loads(RECORD.read_text())
     chosen["emission"] = Emission(**chosen["emission"])
     assert cpu(**chosen) == CPU
+
+
+# --- protocols --------------------------------------------------------------------------------------------------------
+
+
+def test_a_protocol_measures_every_variant_and_makes_a_setting_of_its_own() -> None:
+    plan = planned(protocol="deck-2020")
+    assert plan.setting == "cpu-deck-2020" and plan.protocol == "deck-2020"
+    metrics = {variant.config.evaluation.metric for variant in plan.variants}
+    assert metrics == {CleanFid(samples=8192, real=8192, mode="legacy_pytorch")}
+    # All else is the profile's, other evaluations too.
+    plain = planned()
+    for one, other in zip(plain.variants, plan.variants, strict=True):
+        here = one.config.model_dump() | {"evaluation": other.config.evaluation.model_dump()}
+        assert other.config.model_dump() == here
+        assert other.config.evaluation.resamples == one.config.evaluation.resamples == 2
+    assert planned({"iterations": 400}, protocol="deck-2020").setting.startswith("cpu-deck-2020-")
+
+
+def test_the_embedded_protocol_shares_its_runs_with_the_profile_that_has_it() -> None:
+    digests = [[task.digest for task in tasks_of(plan)] for plan in (planned(), planned(protocol="embedded"))]
+    assert digests[0] == digests[1]
+
+
+@pytest.mark.parametrize("name", ["upsampling", "changes_overview"])
+def test_enlarged_images_are_measured_by_the_protocol_where_a_study_has_such(name: str) -> None:
+    study = catalogue.study(name)
+    plan = make_plan(study, study.profile("cpu"), designs=study.designs, seeds=[0], protocol="clean-50k")
+    for variant in plan.variants:
+        assert isinstance(variant.config, Config)
+        asked = variant.config.evaluation.upsampling
+        assert (asked is not None) == (name == "upsampling")
+        assert asked is None or asked.metric == variant.config.evaluation.metric == PROTOCOLS["clean-50k"].metric
+
+
+@pytest.mark.parametrize(
+    ("name", "protocol", "overrides", "said"),
+    [
+        ("changes_overview", "deck2020", {}, "there is no protocol 'deck2020': did you mean 'deck-2020'"),
+        ("changes_overview", "clean-50k", {"evaluation.metric.samples": 9}, "leave out the override evaluation.metric"),
+        ("changes_overview", "clean-50k", {"evaluation": {}}, "sets evaluation.metric: leave out the override eval"),
+        ("upsampling", "clean-50k", {"evaluation.upsampling.metric.samples": 9}, "sets evaluation.upsampling.metric"),
+        ("inr_layers", "clean-50k", {}, "is of generated images, inr_layers fits given ones"),
+    ],
+)
+def test_a_protocol_that_does_not_fit_is_refused(
+    name: str, protocol: str, overrides: dict[str, Any], said: str
+) -> None:
+    study = catalogue.study(name)
+    with pytest.raises(InputError, match=said):
+        make_plan(study, study.profile("cpu"), designs=study.designs, seeds=[0], protocol=protocol, overrides=overrides)
+
+
+def test_the_decks_own_profile_measures_as_deck_2020() -> None:
+    plan = make_plan(STUDY, STUDY.profile("lsun64"), designs=["ladder"], seeds=[0])
+    assert {variant.config.evaluation.metric for variant in plan.variants} == {PROTOCOLS["deck-2020"].metric}

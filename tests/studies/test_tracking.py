@@ -14,11 +14,17 @@ from click.testing import CliRunner
 from filelock import FileLock
 from PIL import Image
 
+from core.config import RoomsFrechet
 from core.folder import Outcome, RunFolder
+from core.metrics.protocol import as_json, of_metric
 from studies import catalogue, sync
 from studies.plan import Plan, jobs_root, record_plan
 from studies.runner.tasks import Task, tasks_of
 from studies.runner.tracking import MlflowView, _metrics, tracking_uri
+
+PROTOCOL = of_metric(
+    RoomsFrechet(), weights="ab" * 32, side=16, real_samples=4096, real_content="cd" * 32, latents_seed=8192
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Those of SQLAlchemy are between it and mlflow.
 
@@ -45,7 +51,7 @@ def write_folder(
     folder = RunFolder(jobs_root(runs), task.digest)
     folder.samples.mkdir(parents=True, exist_ok=True)
     folder.write("job.json", task.job.model_dump_json())
-    folder.write("protocol.json", "{}")
+    folder.write("protocol.json", as_json([PROTOCOL]))
     folder.write("provenance.json", json.dumps({"commit": "a" * 40, "torch": "2.15.0", "python": "3.11.2"}))
     events: list[dict[str, Any]] = [{"kind": "built", "iteration": 0, "images": 0, "seconds": 0.0}]
     events[0] |= {"emitted_parameters": 7, "shared_parameters": 8, "generator_parameters": 9}
@@ -96,6 +102,7 @@ def test_rebuilds_everything_from_the_folders(view: MlflowView, runs: Path, plan
     assert (tags["variant"], tags["seed"], tags["design"], tags["status"]) == ("baseline", "0", "ladder", "finished")
     assert tags["mlflow.source.git.commit"] == "a" * 40
     assert tags["version.torch"] == "2.15.0"
+    assert tags["protocol"] == PROTOCOL.fingerprint
     parameters = finished.data.params
     assert parameters["change.r1"] == "off"
     assert found[third.digest].data.params["change.fourier_inr"] == "on"

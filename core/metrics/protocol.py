@@ -1,0 +1,152 @@
+"""What a number was measured with, readable without torch: numbers of two protocols stand in no table together.
+
+The words of a protocol are part of its fingerprint. Reworded they part numbers that belong together, so they are short
+and stay as they are; `docs/protocols.md` explains them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, assert_never
+
+from pydantic import Field, PositiveInt, ValidationError
+
+from core.config import CleanFid, GanMetric, Node, Reconstruction, RoomsFrechet
+
+RESIZED = {
+    "clean": "bicubic with antialiasing (PIL)",
+    "legacy_tensorflow": "bilinear without antialiasing (TensorFlow 1)",
+    "legacy_pytorch": "bilinear without antialiasing (torch)",
+}
+"""How clean-fid's modes bring images to Inception's 299 x 299."""
+
+
+class Protocol(Node):
+    """One series of numbers. None is what has no meaning for it, as the extractor of an error of pixels.
+
+    `weights` is the sha256 of the extractor's file, `real_content` that of the real images (`content` of
+    `core.metrics.real.RealSet`) or, of fitted images, of the data's description. `samples` and `real_samples` are how
+    many images were used, not how many were asked for. `generator` is a rule: whether a run has an average is what its
+    config says. `details` are settings that only some measures have.
+    """
+
+    series: str
+    extractor: str | None
+    weights: str | None = Field(pattern=r"^[0-9a-f]{64}$")
+    resize: str | None
+    quantisation: str
+    samples: PositiveInt | None
+    real_samples: PositiveInt | None
+    real_content: str | None
+    latents: str
+    truncation: str
+    generator: str
+    precision: str
+    details: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """12 hex digits of the sha256 of all fields."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+    def derived(self, series: str, *, details: Mapping[str, str] | None = None, **changed: Any) -> Protocol:
+        """The protocol of another series that is measured as this one but for what is named."""
+        return Protocol(**{**dict(self), "series": series, "details": {**self.details, **(details or {})}, **changed})
+
+    def fields(self) -> dict[str, str]:
+        """Every field in words, details among them; nothing that has no meaning here."""
+        told = {**self.model_dump(mode="json", exclude={"details"}), **self.details}
+        return {name: f"{value:,}" if isinstance(value, int) else value for name, value in told.items() if value}
+
+
+def differences(one: Protocol | None, other: Protocol | None) -> dict[str, tuple[str, str]]:
+    """What two protocols do not share: the field, and what each says. None is a protocol that was not recorded."""
+    if one is None or other is None:
+        said = tuple("not recorded" if protocol is None else protocol.fingerprint for protocol in (one, other))
+        return {} if one is other else {"protocol": (said[0], said[1])}
+    here, there = one.fields(), other.fields()
+    return {
+        name: (here.get(name, "none"), there.get(name, "none"))
+        for name in dict.fromkeys([*here, *there])
+        if here.get(name) != there.get(name)
+    }
+
+
+def of_metric(
+    metric: GanMetric, *, weights: str, side: int, real_samples: int, real_content: str, latents_seed: int
+) -> Protocol:
+    """The protocol of a Frechet distance of images of `side` x `side` pixels.
+
+    `weights` is the sha256 of the extractor that is used, the real set is the one that is used.
+    """
+    match metric:
+        case RoomsFrechet(layer=layer, resolution=seen):
+            extractor = f"rooms{seen}, {layer}"
+            how = "means over areas" if side > seen else "bilinear"
+            resize = f"none, {side}" if side == seen else f"{how}, {side} to {seen}"
+        case CleanFid(mode=mode):
+            extractor = "Inception v3 of 2015-12-05, pool3"
+            resize = f"{RESIZED[mode]}, {side} to 299"
+        case _:
+            assert_never(metric)
+    return Protocol(
+        series=metric.kind,
+        extractor=extractor,
+        weights=weights,
+        resize=resize,
+        quantisation="8 bits a channel",
+        samples=metric.samples,
+        real_samples=real_samples,
+        real_content=real_content,
+        latents=f"fixed, seed {latents_seed}",
+        truncation="none",
+        generator="EMA where the run has one, else raw",
+        precision="float32",
+    )
+
+
+def of_fit(config: Reconstruction) -> tuple[Protocol, ...]:
+    """The protocols of the errors of fitted images: `mae` and `psnr`."""
+    described = json.dumps(config.data.model_dump(mode="json"), sort_keys=True)
+    error = Protocol(
+        series=config.evaluation.metric.kind,
+        extractor=None,
+        weights=None,
+        resize=None,
+        quantisation="none",
+        samples=config.images,
+        real_samples=config.images,
+        real_content=f"of data {hashlib.sha256(described.encode()).hexdigest()}, drawn by the seed",
+        latents="none",
+        truncation="none",
+        generator="as fitted",
+        precision=config.precision,
+        details={"range": "-1 to 1"},
+    )
+    return error, error.derived("psnr", details={"peak": "2", "mean": "over images"})
+
+
+# --- protocol.json of a run folder ------------------------------------------------------------------------------------
+
+
+def as_json(protocols: Iterable[Protocol]) -> str:
+    """Every series with its fields and their fingerprint."""
+    told = {p.series: {**p.model_dump(mode="json"), "fingerprint": p.fingerprint} for p in protocols}
+    return json.dumps(told, indent=1) + "\n"
+
+
+def from_json(recorded: Mapping[str, Any]) -> dict[str, Protocol]:
+    """The protocols of a record by series; empty for one of an earlier version, which recorded none."""
+    found = {}
+    for series, fields in recorded.items():
+        if not isinstance(fields, Mapping):
+            return {}
+        plain = json.dumps({name: value for name, value in fields.items() if name != "fingerprint"})
+        try:
+            found[series] = Protocol.model_validate_json(plain)
+        except ValidationError:
+            return {}
+    return found

@@ -1,0 +1,33 @@
+"""Named protocols are what their words say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from ablations.protocols import CLEAN_50K, DECK_2020, EMBEDDED, PROTOCOLS
+from core.config import CleanFid, RoomsFrechet
+
+
+def test_the_decks_protocol_is_that_of_the_public_code() -> None:
+    """8,192 latents and 8,192 images, and torch's bilinear resizing before the Inception of a state dict."""
+    assert CleanFid(samples=8192, real=8192, mode="legacy_pytorch") == DECK_2020.metric == DECK_2020.upsampling
+
+
+def test_words_and_numbers_agree() -> None:
+    for protocol in (DECK_2020, CLEAN_50K, EMBEDDED):
+        assert f"{protocol.metric.samples:,} generated" in protocol.source
+    assert CleanFid(mode="clean", samples=50_000, real=50_000) == CLEAN_50K.metric == CLEAN_50K.upsampling
+    assert isinstance(EMBEDDED.metric, RoomsFrechet) and "FID" not in EMBEDDED.title
+    assert list(PROTOCOLS) == ["deck-2020", "clean-50k", "embedded"]
+
+
+def test_protocols_read_no_weights_and_load_no_torch() -> None:
+    code = "import sys, ablations.protocols; sys.exit('torch' in sys.modules or 'core.metrics.identity' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
+
+
+def test_the_docs_name_every_protocol() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "protocols.md").read_text().split("## By name")[1].split("##")[0]
+    assert [line.split("`")[1] for line in text.splitlines() if line.startswith("| `")] == list(PROTOCOLS)

@@ -1,0 +1,304 @@
+"""Numbers that were measured differently: refused, left out, or set apart, with the field that differs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from core.config import Images
+from core.errors import InputError
+from core.folder import RunFolder
+from reports import markdown, pdf
+from reports.page import Column, Document, Grey, Table
+from reports.protocols import MixedProtocols, shortened
+from reports.render import main, render, render_comparison
+from reports.results import load
+from reports.verdicts import dataset_name, judge_claim, metric_differs
+from studies.plan import Plan, jobs_root
+from tests.reports.synthetic import WEIGHTS, planned, protocols_of, train_all, write_run
+
+THREE = {"baseline", "all", "all-ns_loss"}
+OTHER_WEIGHTS = {"weights": "00" * 32}
+
+
+def test_one_run_of_other_weights_refuses_the_report_in_one_line(tmp_path: Path) -> None:
+    plan = planned(tmp_path, only=THREE, seeds=(0, 1))
+    train_all(tmp_path, plan, otherwise={("all", 1): OTHER_WEIGHTS})
+    done = CliRunner().invoke(main, ["changes_overview", "--runs", str(tmp_path)])
+    assert done.exit_code == 2 and done.output.count("\n") == 1
+    assert done.output.startswith("error: changes_overview (cpu): fd_rooms was measured under 2 protocols")
+    assert f"weights {WEIGHTS[:12]}… in 5 runs (baseline, all, all-ns_loss)" in done.output
+    assert "weights 000000000000… in 1 run (all). Train 1 run again" in done.output
+    # The remedy names the folder, and only what differs is named as such.
+    all_of_it = plan.variant("all")
+    assert all_of_it is not None
+    assert f"remove the run folder {all_of_it.job(1).digest}, keep" in done.output
+    assert "resize" not in done.output
+    assert not (tmp_path / "reports").exists() or not any((tmp_path / "reports").rglob("report.md"))
+
+
+def test_the_remedy_works(tmp_path: Path) -> None:
+    plan = planned(tmp_path, only=THREE, seeds=(0, 1))
+    train_all(tmp_path, plan, otherwise={("all", 1): OTHER_WEIGHTS})
+    with pytest.raises(MixedProtocols):
+        load("changes_overview", tmp_path)
+    variant = plan.variant("all")
+    assert variant is not None
+    folder = RunFolder(jobs_root(tmp_path), variant.job(1))
+    for file in (folder.events_file, folder.path / "outcome.json"):
+        file.unlink()
+    write_run(tmp_path, variant, 1, "finished")
+    results = load("changes_overview", tmp_path)
+    protocol = results.protocol("fd_rooms")
+    assert protocol == protocols_of(variant)[0]
+
+
+def test_runs_of_earlier_versions_mix_with_no_others_but_with_each_other(tmp_path: Path) -> None:
+    plan = planned(tmp_path, only=THREE, seeds=(0, 1))
+    every = {(variant.name, seed) for variant in plan.variants for seed in plan.seeds}
+    train_all(tmp_path / "old", planned(tmp_path / "old", only=THREE, seeds=(0, 1)), unrecorded=every)
+    results = load("changes_overview", tmp_path / "old")
+    assert results.protocol("fd_rooms") is None
+    assert (
+        "No run recorded its protocol" in (render("changes_overview", runs=tmp_path / "old") / "report.md").read_text()
+    )
+    train_all(tmp_path, plan, unrecorded={("baseline", 0)})
+    with pytest.raises(MixedProtocols, match=r"protocol [0-9a-f]{12} in 5 runs .*; protocol not recorded in 1 run"):
+        load("changes_overview", tmp_path)
+
+
+def test_most_runs_are_not_kept_where_they_say_nothing(tmp_path: Path) -> None:
+    """Runs without a record can't be matched by training others again: they are what has to be trained."""
+    plan = planned(tmp_path, only={"baseline"}, seeds=(0, 1, 2))
+    train_all(tmp_path, plan, unrecorded={("baseline", 0), ("baseline", 1)})
+    with pytest.raises(MixedProtocols) as refused:
+        load("changes_overview", tmp_path)
+    digests = [plan.variants[0].job(seed).digest for seed in plan.seeds]
+    assert "Train 2 runs again" in str(refused.value)
+    assert all(digest in str(refused.value) for digest in digests[:2]) and digests[2] not in str(refused.value)
+
+
+def test_a_diverged_run_counts_under_the_protocol_that_it_began_with(tmp_path: Path) -> None:
+    train_all(tmp_path, planned(tmp_path, only=THREE, seeds=(0, 1)), diverged={("baseline", 1)})
+    results = load("changes_overview", tmp_path)
+    assert (results.tidy[results.tidy["metric"] == "fd_rooms"]["protocol"] == results.tidy["protocol"].iloc[0]).all()
+
+
+def test_a_further_series_that_mixes_leaves_its_section_out_and_nothing_else(
+    tmp_path: Path, page: Callable[..., str]
+) -> None:
+    plan = planned(tmp_path, only=THREE, seeds=(0, 1))
+    train_all(tmp_path, plan, otherwise={("all", 1): {"latents": "set 1, seed 7"}}, series={"fd_rooms/resample_1"})
+    text = page()
+    assert "**A section is left out:** fd\\_rooms/resample\\_1 was measured under 2 protocols" in text
+    assert "latents set 1, seed 7 in 1 run (all)" in text
+    assert "Where the scatter comes from" not in text and "## Learning curves" in text
+
+
+def test_a_claim_of_a_series_that_mixes_is_not_tested(tmp_path: Path) -> None:
+    plan = planned(tmp_path, "upsampling", designs=("add_one_in",), seeds=(0, 1))
+    train_all(tmp_path, plan, otherwise={("baseline", 1): OTHER_WEIGHTS}, series={"upsampled/natural_corners"})
+    results = load("upsampling", tmp_path)
+    words = {claim.name: judge_claim(claim, results) for claim in results.study.claims}
+    assert words["natural_against_bilinear"].word == "not tested"
+    assert "weights" in words["natural_against_bilinear"].why
+    assert words["against_bicubic"].word != "not tested"
+    text = (render("upsampling", runs=tmp_path) / "report.md").read_text()
+    assert text.count("was measured under 2 protocols") >= 2 and "*Table 1.* The claim" in text
+
+
+def test_settings_that_are_re_tuned_stand_only_beside_what_is_measured_alike(tmp_path: Path) -> None:
+    published = planned(tmp_path, only=THREE, seeds=(0, 1))
+    train_all(tmp_path, published)
+    raw = json.loads(published.model_dump_json())
+    rates = {"generator": 0.004, "discriminator": 0.001}
+    raw |= {"setting": "cpu-retuned4", "retuned": {"trials": 4, "seed": 100, "rates": dict.fromkeys(THREE, rates)}}
+    for variant in raw["variants"]:
+        variant["config"]["optimizers"]["learning_rates"] = rates
+    tuned = Plan.model_validate_json(json.dumps(raw))
+    (tmp_path / "plans" / "changes_overview" / "cpu-retuned4.json").write_text(tuned.model_dump_json())
+    everywhere = {(variant.name, seed): OTHER_WEIGHTS for variant in tuned.variants for seed in tuned.seeds}
+    train_all(tmp_path, tuned, otherwise=everywhere)
+    text = (render("changes_overview", runs=tmp_path, setting="cpu") / "report.md").read_text()
+    assert "**A section is left out:** cpu and cpu-retuned4: fd\\_rooms was measured under 2 protocols" in text
+    assert "### As published beside re-tuned" not in text
+
+
+# --- the deck's numbers -----------------------------------------------------------------------------------------------
+
+
+def like_the_deck(runs: Path, **given: object) -> Plan:
+    """A study as the deck ran it: its profile, 8,192 real images of its data set, its protocol."""
+    data = Images(resolution=64, count=20_000, fingerprint="ef" * 32)
+    keywords: dict[str, object] = {"data": data, "data_name": "lsun-conference_room.zip", "profile": "lsun64"}
+    return planned(runs, only=THREE, seeds=(0, 1), **{**keywords, **given})  # type: ignore[arg-type]
+
+
+def claim_row(text: str) -> str:
+    return next(line for line in text.splitlines() if line.startswith("| the deck:"))
+
+
+def test_the_decks_numbers_are_plain_under_its_protocol_data_and_iterations(tmp_path: Path) -> None:
+    train_all(tmp_path, like_the_deck(tmp_path))
+    results = load("changes_overview", tmp_path)
+    assert judge_claim(results.study.claims[0], results).differs == ()
+    text = (render("changes_overview", runs=tmp_path) / "report.md").read_text()
+    assert "| 150 | 58 |" in claim_row(text) and "†" not in text and "<sub>" not in text
+    assert "Magnitude: **comparable**" in text
+
+
+@pytest.mark.parametrize(
+    ("given", "fields", "reason"),
+    [
+        (
+            {"protocol": "clean-50k"},
+            {},
+            "protocol: mode clean here, legacy_pytorch there, 50,000 generated images here",
+        ),
+        ({}, {"real_samples": 300}, "protocol: 300 real images here, 8,192 there"),
+        ({"data_name": "lsun_bedroom"}, {}, "dataset: lsun_bedroom here, LSUN conference room there"),
+        ({"overrides": {"iterations": 10_000}}, {}, "iterations: 10,000 here, 20,000 there"),
+    ],
+)
+def test_the_decks_numbers_are_grey_with_the_one_reason_otherwise(
+    tmp_path: Path, given: dict[str, object], fields: dict[str, object], reason: str
+) -> None:
+    plan = like_the_deck(tmp_path, **given)
+    everywhere = {(variant.name, seed): fields for variant in plan.variants for seed in plan.seeds}
+    train_all(tmp_path, plan, otherwise=everywhere)
+    text = (render("changes_overview", runs=tmp_path) / "report.md").read_text()
+    assert "| <sub>150 †</sub> | <sub>58 †</sub> | <sub>0.39 †</sub> |" in claim_row(text)
+    note = next(line for line in text.splitlines() if line.startswith("† Grey, because what follows differs."))
+    assert markdown.escaped(reason).partition(": ")[2] in note
+    assert note.count(" there") - reason.count(" there") in (0, 1)  # clean-50k differs in the real images, too
+
+
+def test_what_was_not_recorded_is_not_the_decks_protocol(tmp_path: Path) -> None:
+    plan = like_the_deck(tmp_path)
+    train_all(tmp_path, plan, unrecorded={(variant.name, seed) for variant in plan.variants for seed in plan.seeds})
+    results = load("changes_overview", tmp_path)
+    assert metric_differs(results.study.claims[0], results) == [
+        "protocol: what clean_fid was measured with is not recorded here"
+    ]
+
+
+def test_upsampled_images_are_held_to_the_decks_protocol_by_their_own_metric(tmp_path: Path) -> None:
+    data = Images(resolution=128, count=20_000, fingerprint="ef" * 32)
+    given = {"data": data, "data_name": "LSUN bedroom", "profile": "lsun128"}
+    plan = planned(tmp_path, "upsampling", designs=("add_one_in",), seeds=(0,), **given)  # type: ignore[arg-type]
+    train_all(tmp_path, plan)
+    results = load("upsampling", tmp_path)
+    assert [judge_claim(claim, results).differs for claim in results.study.claims] == [()] * 5
+    raw = json.loads(results.plan.model_dump_json())
+    for variant in raw["variants"]:
+        variant["config"]["evaluation"]["upsampling"]["metric"]["mode"] = "clean"
+    other = dataclasses.replace(results, plan=Plan.model_validate_json(json.dumps(raw)))
+    assert metric_differs(results.study.claims[0], other) == ["protocol: mode clean here, legacy_pytorch there"]
+
+
+def test_the_layers_errors_are_grey_beside_ours(tmp_path: Path) -> None:
+    plan = planned(tmp_path, "inr_layers", designs=("grid",), seeds=(0,))
+    train_all(tmp_path, plan)
+    text = (render("inr_layers", runs=tmp_path) / "report.md").read_text()
+    row = next(line for line in text.splitlines() if line.startswith("| Linear |"))
+    assert "<sub>" in row and "†" in row
+    assert "† Grey, because what follows differs. Scale: profile cpu" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "same"),
+    [
+        ("LSUN bedroom", True),
+        ("lsun_bedroom.zip", True),
+        ("lsun-bedroom_lmdb", False),
+        ("bedroom_train_lmdb", True),
+        ("bedroom_train_lmdb.zip", True),
+        ("bedroom_val_lmdb", False),
+        ("bedroom", False),
+    ],
+)
+def test_data_sets_are_compared_by_name(name: str, same: bool) -> None:
+    assert (dataset_name(name) == dataset_name("LSUN bedroom")) is same
+
+
+# --- the page ---------------------------------------------------------------------------------------------------------
+
+
+def test_grey_is_grey_in_the_pdf_and_small_in_markdown(tmp_path: Path) -> None:
+    table = Table((Column("n"),), ((Grey("12 † #a_b"),), ("13",)), "caption", note="† Grey because of *that*.")
+    document = Document("t", "s", "f", (table,))
+    text = markdown.render(document)
+    assert "| <sub>12 † #a\\_b</sub> |\n| 13 |\n\n† Grey because of \\*that\\*." in text
+    source = pdf.source(document)
+    assert '#text(fill: luma(58%))[#"12 † #a_b";];' in source and source.count("luma(58%)") == 1
+    assert '#"† Grey because of *that*.";' in source
+    pdf.write(document, tmp_path / "page.pdf")
+    assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_long_values_are_shortened() -> None:
+    assert shortened("of data " + "ab" * 32) == "of data abababababab…"
+    assert len(shortened("x" * 200)) == 60
+
+
+# --- side by side -----------------------------------------------------------------------------------------------------
+
+
+def test_two_reports_that_measure_differently_never_share_a_table(tmp_path: Path) -> None:
+    for name, fields in (("a", {}), ("b", {"real_content": "12" * 32})):
+        plan = planned(tmp_path / name, only=THREE, seeds=(0, 1))
+        everywhere = {(variant.name, seed): fields for variant in plan.variants for seed in plan.seeds}
+        train_all(tmp_path / name, plan, otherwise=everywhere)
+        render("changes_overview", runs=tmp_path / name, out=tmp_path / f"kept_{name}")
+    folder = render_comparison(str(tmp_path / "kept_a"), str(tmp_path / "kept_b"), runs=tmp_path, out=tmp_path / "out")
+    text = (folder / "report.md").read_text()
+    assert f"**Measured differently.** real content: {'cd' * 6}… in A, {'12' * 6}… in B." in text
+    assert "B / A" not in text and not (folder / "figures" / "effects.svg").exists()
+    heads = [line for line in text.splitlines() if line.startswith("| variant |")]
+    assert heads == [
+        "| variant | A |",
+        "| variant | B |",
+        "| variant | A: ratio to baseline \\[95%\\] | n |".replace("\\", ""),
+        "| variant | B: ratio to baseline \\[95%\\] | n |".replace("\\", ""),
+        "| variant | A | B | together |",
+    ]
+    # The last holds words alone.
+    last = text.split(heads[-1])[1].split("\n\n")[0]
+    assert "below" in last and not any(digit in last.replace("baseline", "") for digit in "0123456789")
+
+
+def test_a_kept_report_says_which_metric_it_reports_and_is_refused_where_it_mixes(tmp_path: Path) -> None:
+    plan = planned(tmp_path, only=THREE, seeds=(0, 1))
+    train_all(tmp_path, plan)
+    kept = render("changes_overview", runs=tmp_path, out=tmp_path / "kept")
+    lines = (kept / "results.csv").read_text().splitlines()
+    assert lines[0].split(",")[-4:] == ["protocol", "reported", "status", "run"]
+    reported = {line.split(",")[6] for line in lines[1:] if line.split(",")[-3] == "True"}
+    assert reported == {"fd_rooms"}
+    said = json.loads((kept / "protocols.json").read_text())
+    assert said["data"] == "embedded rooms"
+    assert set(said["protocols"]) == {protocol.fingerprint for protocol in protocols_of(plan.variants[0])}
+    fingerprint = lines[1].split(",")[-4]
+    assert fingerprint in said["protocols"]
+    lines[1] = lines[1].replace(fingerprint, "0123456789ab")
+    (kept / "results.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(InputError, match="protocol 0123456789ab in 1 run"):
+        render_comparison(str(kept), "changes_overview", runs=tmp_path, out=tmp_path / "out")
+
+
+def test_the_report_prints_its_protocol_and_the_command_that_asks_for_it(tmp_path: Path) -> None:
+    plan = planned(tmp_path, only=THREE, seeds=(0, 1), protocol="clean-50k")
+    train_all(tmp_path, plan)
+    text = (render("changes_overview", runs=tmp_path) / "report.md").read_text()
+    assert "Setting cpu-clean-50k" in text and "but with protocol clean-50k" in text
+    assert "--profile cpu --protocol clean-50k" in text
+    assert "`clean-50k`: FID with clean-fid's resizing, of 50,000 images." in text
+    assert "| `evaluation.metric` |" in text and "the protocol clean-50k |" in text
+    fingerprint = protocols_of(plan.variants[0])[0].fingerprint
+    assert f"| fingerprint | `{fingerprint}` |" in text
+    assert "| real images | 4,096 |" in text

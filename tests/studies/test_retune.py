@@ -1,0 +1,47 @@
+"""The best of tried rates is chosen among values that were measured alike."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.errors import InputError
+from core.metrics.protocol import as_json
+from studies import catalogue
+from studies.plan import Plan, make_plan
+from studies.runner import retune
+from studies.runner.retune import retuned_plan, tuning_plan
+from tests.reports.synthetic import protocols_of, write_run
+
+STUDY = catalogue.study("changes_overview")
+
+
+def tried(runs: Path) -> tuple[Plan, Plan]:
+    """A plan of one variant, and that of its two tries, which have been run."""
+    whole = make_plan(STUDY, STUDY.profile("cpu"), designs=["ladder"], seeds=[0])
+    plan = Plan(**{**dict(whole), "variants": whole.variants[:1]})
+    tuning = tuning_plan(plan, 2)
+    for variant in tuning.variants:
+        write_run(runs, variant, retune.SEED, "finished")
+    return plan, tuning
+
+
+def test_tries_of_another_protocol_are_not_compared(tmp_path: Path) -> None:
+    plan, tuning = tried(tmp_path)
+    tuned = retuned_plan(plan, 2, tmp_path)
+    assert tuned.retuned is not None and list(tuned.retuned.rates) == ["baseline"]
+    second = tuning.variants[1]
+    folder = retune.folder_of(second.config, tmp_path)
+    folder.write("protocol.json", as_json(p.derived(p.series, real_samples=300) for p in protocols_of(second)))
+    with pytest.raises(InputError, match=r"rates tried of baseline .* real_samples is 4,096 in .* and 300 in"):
+        retuned_plan(plan, 2, tmp_path)
+
+
+def test_a_try_that_failed_or_was_not_made_measures_nothing(tmp_path: Path) -> None:
+    plan, tuning = tried(tmp_path)
+    folder = retune.folder_of(tuning.variants[1].config, tmp_path)
+    for name in ("outcome.json", "protocol.json"):
+        (folder.path / name).unlink()
+    tuned = retuned_plan(plan, 2, tmp_path)
+    assert tuned.variants[0].config == plan.variants[0].config
