@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from core.config import Job, Node
+from core.errors import InputError
 from core.events import Event, event_adapter
 
 Status = Literal["finished", "diverged", "failed"]
@@ -86,6 +87,15 @@ class RunFolder:
         """Writes a small file whole: aside, then moved into place."""
         self.path.mkdir(parents=True, exist_ok=True)
         write_whole(self.path / name, text.encode())
+
+
+def check_apart(runs: Path, data: Path | None) -> None:
+    """Raises InputError where runs would be written among the images that they are trained on."""
+    if data is not None and data.is_dir() and runs.resolve().is_relative_to(data.resolve()):
+        raise InputError(
+            f"{runs} lies in the folder of images {data}, so that pictures of runs would become images: write the runs "
+            "elsewhere, or put the images into a folder of their own"
+        )
 
 
 def write_whole(file: Path, content: bytes | memoryview) -> None:

@@ -30,7 +30,7 @@ from core.data.prepared import is_prepared, read_index
 from core.errors import InputError
 from core.evaluate import Evaluator, Inline
 from core.events import Checkpointed, Diverged, Event, Finished, Pictured, Sampled
-from core.folder import Outcome, RunFolder, Status, write_whole
+from core.folder import Outcome, RunFolder, Status, check_apart, write_whole
 from core.loaded import evaluation_of, images_of
 from core.machine import cores, processor
 from core.memory import PeakMemory
@@ -81,6 +81,7 @@ def run_job(
         raise InputError(
             f"the evaluation's device {evaluation_device} is that of a process beside: ask for one as well"
         )
+    check_apart(runs, data_path)
     folder = RunFolder(runs, job)
     folder.samples.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(folder.lock_file)

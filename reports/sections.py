@@ -772,12 +772,35 @@ def the_setting(report: Report) -> list[Block]:
     )
     if results.study.changes:
         blocks += [Heading("The changes", 2), tables.changes_table(results)]
+    blocks += the_images(results)
     blocks.append(Heading("Protocol of the metric", 2))
     if results.plan.protocol is not None:
         named = PROTOCOLS[results.plan.protocol]
         blocks.append(Paragraph((Code(named.name), f": {named.title}. {named.source}")))
     protocol = tables.protocol_table(results)
     blocks.append(protocol if protocol is not None else Paragraph("No run recorded its protocol (protocol.json)."))
+    return blocks
+
+
+SKIPPED_SHOWN = 20
+"""Images that were left out of a prepared set, by name in a report."""
+
+
+def the_images(results: Results) -> list[Block]:
+    """What the prepared set says of itself, and who was left out of it; nothing for embedded scenes."""
+    sets = {content["fingerprint"]: content for _, content in results.recorded("data.json")}
+    blocks: list[Block] = []
+    for told in sets.values():
+        blocks += [Heading("The images", 2), Paragraph(f"{told['name']}: {told['words']}.")]
+        skipped = [(entry["name"], entry["reason"]) for entry in told["skipped"]]
+        if skipped:
+            total = told["count"] + len(skipped)
+            left_out = [(Code(name), f": {reason}") for name, reason in skipped[:SKIPPED_SHOWN]]
+            more = len(skipped) - len(left_out)
+            blocks.append(
+                Paragraph(f"{len(skipped):,} of {total:,} images could not be read and were skipped (--skip-bad):")
+            )
+            blocks.append(Bullets((*left_out, *([f"and {more:,} more, see prepared.json"] if more else []))))
     return blocks
 
 

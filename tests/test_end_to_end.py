@@ -100,10 +100,12 @@ def test_a_second_run_trains_nothing_and_a_second_report_is_the_same(studied: tu
 
 def test_a_study_of_fits_from_images_to_report_and_mlflow(tmp_path: Path) -> None:
     """Another task than a GAN, on images of the user's, with two metrics of which the first is reported."""
+    images = tmp_path / "images"
+    images.mkdir()
     for index in range(8):
-        Image.fromarray(np.full((20, 24, 3), 30 * index, dtype=np.uint8)).save(tmp_path / f"{index}.png")
+        Image.fromarray(np.full((20, 24, 3), 30 * index, dtype=np.uint8)).save(images / f"{index}.png")
     arguments = ("inr_layers", "iterations=6", "evaluation.every=3", "images=4", "data.resolution=8")
-    arguments += ("emitter.hypernetwork.width=16", "--data", str(tmp_path), "--seeds", "2", "--jobs", "1")
+    arguments += ("emitter.hypernetwork.width=16", "--data", str(images), "--seeds", "2", "--jobs", "1")
     wanted = ("--only", "baseline,baseline+adain,baseline+adain+latent_codes")
     done = command("studies.run", *arguments, *wanted, cwd=tmp_path)
     assert done.returncode == 0, done.stderr + done.stdout

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from core.config import Node
 from core.errors import InputError
+from core.folder import check_apart
 from core.machine import Machine, cores, this_machine
 from studies.plan import Plan
 from studies.runner.tasks import Task
@@ -89,6 +90,7 @@ def place_of(
     """The place that the options of a command come to. Raises InputError where it asks for a GPU that is not there."""
     if device == "cuda" and not gpus:
         raise InputError("--device cuda: there is no NVIDIA device here (or CUDA_VISIBLE_DEVICES hides it)")
+    check_apart(runs, data_path)
     alone = 1 if launcher == "inline" else None
     accelerated = bool(gpus) and (device == "cuda" or (device == "auto" and profile != "cpu"))
     workers = alone or jobs or (len(gpus) if accelerated else cores())

@@ -25,6 +25,7 @@ from core.data.making import make
 from core.data.prepare import described, prepare, prepare_real
 from core.data.prepared import is_prepared, read_index, read_pixels
 from core.errors import InputError
+from core.folder import check_apart
 from tests.core.pictures import encoded, foldered, lsun, picture, zipped
 
 ROOT = Path(__file__).parents[2]
@@ -328,6 +329,7 @@ OF_SETS: dict[str, Callable[[Path], None]] = {
     "a resolution that was not prepared": lambda path: _trained_on(path, 16),
     "a set of another filter than the config's": lambda path: _trained_on(path, resampling="lanczos"),
     "other images than the config's": lambda path: _trained_on(path, fingerprint="ab" * 32),
+    "runs below the folder of images": lambda path: check_apart(path / "runs", path),
     "images too small for an upsampling": _too_small,
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -15,8 +16,10 @@ import pytest
 from click.testing import CliRunner
 
 from core.config import Images
+from reports.page import Bullets, Code, Paragraph
 from reports.render import main, render
-from reports.results import TIDY_COLUMNS
+from reports.results import TIDY_COLUMNS, load
+from reports.sections import the_images
 from tests.reports.synthetic import planned, train_all
 
 Page = Callable[..., str]
@@ -194,3 +197,22 @@ def test_reports_load_neither_torch_nor_mlflow_nor_optuna() -> None:
     )
     found = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True, timeout=60)
     assert found.stdout.strip() == "[]"
+
+
+def test_images_that_were_skipped_are_listed(tmp_path: Path) -> None:
+    plan = planned(tmp_path, only=["baseline", "all-ns_loss"])
+    train_all(tmp_path, plan)
+    results = load("changes_overview", tmp_path)
+    assert the_images(results) == []
+    told = {"name": "My photographs", "words": "97 images of photographs.zip (zip)", "fingerprint": "ab", "count": 97}
+    skipped = [{"name": f"{i}.png", "reason": "not an image"} for i in range(23)]
+    for run in results.jobs["run"]:
+        results.folder(str(run)).write("data.json", json.dumps(told | {"skipped": skipped}))
+    _, said, count, listed = the_images(results)
+    assert said == Paragraph("My photographs: 97 images of photographs.zip (zip).")
+    assert isinstance(count, Paragraph) and "23 of 120 images could not be read and were skipped" in str(count.text)
+    assert isinstance(listed, Bullets) and len(listed.items) == 21
+    assert listed.items[0] == (Code("0.png"), ": not an image")
+    assert listed.items[-1] == "and 3 more, see prepared.json"
+    render("changes_overview", runs=tmp_path, out=tmp_path / "report")
+    assert "`0.png`: not an image" in (tmp_path / "report" / "report.md").read_text()
