@@ -176,7 +176,11 @@ def outputs_at_start(name: str, basis: str, width: int, init: str, depth: int = 
     return found
 
 
-@pytest.mark.parametrize(("name", "basis", "width"), list(product(LAYERS, BASES, (32, 128, 512))))
+WIDE = pytest.param(512, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("width", [32, 128, WIDE])
+@pytest.mark.parametrize(("name", "basis"), list(product(LAYERS, BASES)))
 def test_unit_init_holds_pre_activations_and_output_near_one(name: str, basis: str, width: int) -> None:
     """Within what other draws of a few heavy-tailed products may be off."""
     assert all(0.6 < size < 1.6 for size in outputs_at_start(name, basis, width, "unit"))

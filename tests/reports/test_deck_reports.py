@@ -129,7 +129,7 @@ def test_re_tuned_effects_stand_beside_those_as_published(tmp_path: Path) -> Non
     from studies.plan import record_plan
     from studies.runner.retune import retuned_plan, tuning_plan
 
-    plan = planned(tmp_path, seeds=(0, 1))
+    plan = planned(tmp_path, seeds=(0, 1), only=("baseline", "baseline+fourier_inr", "all", "all-ns_loss"))
     train_all(tmp_path, plan)
     train_all(tmp_path, record_plan(tmp_path, tuning_plan(plan, 2)))
     tuned = record_plan(tmp_path, retuned_plan(plan, 2, tmp_path))
