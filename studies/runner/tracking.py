@@ -437,6 +437,10 @@ def _settled(folder: RunFolder, *, ended: bool) -> tuple[list[dict[str, Any]], d
     return settled, next((event for event in settled if event["kind"] == "built"), None)
 
 
+KINDS = frozenset({"fd_rooms", "clean_fid"})
+"""Metrics of GANs: what is measured on their features as well is called after them (`core.metrics.quality`)."""
+
+
 def _metrics(event: dict[str, Any], started: int, make: type[Metric]) -> list[Metric]:
     """An event as MLflow's metrics; their time is that of training, so that writing them again is no second row."""
     match event["kind"]:
@@ -454,7 +458,9 @@ def _metrics(event: dict[str, Any], started: int, make: type[Metric]) -> list[Me
             # The same metric on other latents: the report tells scatter from it, a page of charts would lead with it.
             return []
         case "evaluated" if "/" in event["metric"]:
-            values = {event["metric"]: event["value"]}
+            section, _, name = event["metric"].partition("/")
+            # Charts come in the alphabet of their sections, and these must not lead.
+            values = {f"quality/{name}" if section in KINDS else event["metric"]: event["value"]}
         case "evaluated":
             values = {event["metric"]: event["value"], "images": event["images"], "seconds": event["seconds"]}
         case _:

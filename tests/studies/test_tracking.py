@@ -222,4 +222,5 @@ def test_further_measures_are_shown_once_and_resamples_are_not() -> None:
 
     assert keys("fd_rooms") == ["fd_rooms", "images", "seconds"]
     assert keys("upsampled/own") == ["upsampled/own"]
+    assert keys("fd_rooms/kid") == keys("clean_fid/kid") == ["quality/kid"]
     assert keys("fd_rooms/resample_1") == []
