@@ -358,11 +358,12 @@ class RoomsFrechet(Node):
     `layer` is where features are read: the last convolution averaged over positions (80 features, as FID reads
     Inception) or the linear bottleneck behind it (64, which keep where things are). `resolution` is the side of the
     images that the network sees; others are resized to it, as FID's are to 299. `extractor` is the sha256 of the
-    shipped weights, so that a retrained network never shares numbers with this one.
+    shipped weights, so that a retrained network never shares numbers with this one. `real` is as in `CleanFid`.
     """
 
     kind: Literal["fd_rooms"] = "fd_rooms"
     samples: PositiveInt = 2048
+    real: PositiveInt | None = 8192
     resolution: Literal[16, 32] = 16
     layer: Literal["pooled", "bottleneck"] = "pooled"
     extractor: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")

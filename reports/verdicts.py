@@ -19,6 +19,7 @@ from ablations.designs import DESIGNS, available, in_order, ladder, variant_name
 from ablations.protocols import DECK_2020
 from ablations.schema import Change, Claim, DesignName, Measured, Study
 from core.config import CleanFid, Config, Metric
+from core.metrics.identity import STATE_DICT_SHA256
 from reports import stats
 from reports.attribution import Estimate, main_effects, shapley_values
 from reports.protocols import MixedProtocols
@@ -252,6 +253,9 @@ def metric_differs(claim: Claim, results: Results) -> list[str]:
         used = (metric.samples, metric.real) if protocol is None else (protocol.samples, protocol.real_samples)
         if protocol is None and (results.tidy["metric"] == series).any():
             said.append(f"what {series} was measured with is not recorded here")
+        weights = None if protocol is None else protocol.weights
+        if weights and metric.mode == deck.mode and not weights.startswith(STATE_DICT_SHA256):
+            said.append(f"weights {weights[:8]} here, {STATE_DICT_SHA256} there")
         said += [f"mode {metric.mode} here, {deck.mode} there"] if metric.mode != deck.mode else []
         said += [
             f"{'all' if here is None else f'{here:,}'} {what} images here, {there:,} there"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from tqdm import tqdm
 from core.data.making import make
 from core.data.prepared import Index, read_index, verify
 from core.errors import InputError
+from core.machine import cores
 
 BAD_INPUT, INTERRUPTED = 2, 130
 
@@ -59,7 +59,8 @@ def _show(folder: Path, index: Index) -> None:
 
 
 def _prepare(given: argparse.Namespace) -> None:
-    out = given.out or given.source.with_name(f"{given.source.stem}_{'_'.join(map(str, given.resolution))}")
+    source = given.source.resolve()
+    out = given.out or source.with_name(f"{source.stem}_{'_'.join(map(str, given.resolution))}")
     with _bar("preparing", "image") as progress:
         index = make(
             given.source,
@@ -121,9 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prepare.add_argument("--name", help="what people call the data, as in 'LSUN bedroom' (default: the source's name)")
     prepare.add_argument("--skip-bad", action="store_true", help="leave out what cannot be read, and list it")
     prepare.add_argument("--max-images", type=_positive, metavar="N", help="the first N images alone")
-    prepare.add_argument(
-        "--workers", type=_positive, default=os.cpu_count() or 1, help="processes (default: one a core)"
-    )
+    prepare.add_argument("--workers", type=_positive, default=cores(), help="processes (default: one a core)")
     prepare.set_defaults(run=_prepare)
 
     check = commands.add_parser("verify", help="hash every byte of a prepared set")

@@ -125,7 +125,7 @@ def _open_here(path: Path, resolutions: tuple[int, ...], resampling: Resampling)
     # The one that was interrupted tells the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _here.append((_open_until_the_end.enter_context(opened(path)), resolutions, resampling))
+    _here.append((_open_until_the_end.enter_context(opened(path, listed=False)), resolutions, resampling))
 
 
 def _end_with_parent() -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from core.config import Data
@@ -28,12 +31,18 @@ def load(
 ) -> ImageSet:
     """The images that `data` describes, as `core.data.prepare.prepare` finds or makes them; raises what it raises."""
     train, real = prepare(data, path=path, cache=cache, progress=progress, workers=workers)
-    # torch has no read-only tensors: the arrays are this process's own, or mapped so that a write would not reach them.
-    return ImageSet(train=torch.from_numpy(train), real=torch.from_numpy(real))
+    return ImageSet(train=_tensor(train), real=_tensor(real))
 
 
 def load_real(
     data: Data, resolution: int, *, path: Path | None = None, cache: Path, progress: Progress | None = None
 ) -> Tensor:
     """The metric's real set at another resolution, uint8 [M, 3, R, R]: see `core.data.prepare.prepare_real`."""
-    return torch.from_numpy(prepare_real(data, resolution, path=path, cache=cache, progress=progress))
+    return _tensor(prepare_real(data, resolution, path=path, cache=cache, progress=progress))
+
+
+def _tensor(array: NDArray[np.uint8]) -> Tensor:
+    """The array's own memory; of a mapped file it must not be written to, which torch cannot promise."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array)

@@ -25,7 +25,7 @@ from PIL import __version__ as pillow_version
 from core.data.decoding import Decoded, Skipped, decoding
 from core.data.images import DECODER, Resampling
 from core.data.prepared import HEADER, INDEX, Enlarged, Index, Pixels, Progress, is_prepared, mapped, read_index
-from core.data.sources import BLOCK, Source, fingerprint, opened, unreadable
+from core.data.sources import BLOCK, Source, fingerprint_of, opened, unreadable
 from core.errors import InputError
 from core.folder import write_whole
 
@@ -71,13 +71,16 @@ def make(
     """
     resolutions = sorted(set(resolutions))
     folder = folder.absolute()
+    if path.is_dir() and folder.resolve().is_relative_to(path.resolve()):
+        raise InputError(f"{folder} lies in the folder of images {path}: give a folder elsewhere with --out")
     with _written_to(folder), opened(path) as source, _alone(folder):
         names = source.names[:most]
         how = {"resolutions": resolutions, "resampling": resampling, "decoder": DECODER, "pillow": pillow_version}
         if folder.exists():
-            return _already(path, folder, source, names, how)
+            return _named(folder, _already(path, folder, source, names, how, skip_bad), name)
         aside = folder.with_name(f".{folder.name}.part")
         made = _begun(aside, how, source, names)
+        _check_skipped(path, made.skipped, skip_bad)
         _enough_space(folder, len(names), resolutions, made.rows)
         report = progress or (lambda done, total: None)
         report(made.seen, len(names))
@@ -170,22 +173,20 @@ def _begun(aside: Path, how: dict[str, Any], source: Source, names: Sequence[str
     """What an interrupted making left that still holds, in `aside`, or an empty beginning there."""
     resolutions: list[int] = how["resolutions"]
     made = _Made(0, 0, [], [], dict.fromkeys(resolutions, Enlarged()), {resolution: [] for resolution in resolutions})
-    try:
-        lines = (aside / "journal.jsonl").read_bytes().split(b"\n")[:-1]
-        if lines and json.loads(lines[0]) != how:
-            lines = []
-    except (OSError, ValueError):
-        lines = []
-    if not lines:
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        for resolution in resolutions:
+    aside.mkdir(parents=True, exist_ok=True)
+    for resolution in resolutions:
+        if not (aside / f"{resolution}.npy").exists():
             (aside / f"{resolution}.npy").write_bytes(bytes(HEADER))
-        (aside / "journal.jsonl").write_bytes(json.dumps(how).encode() + b"\n")
-        return made
-    kept = [lines[0]]
-    for text in lines[1:]:
-        line = json.loads(text)
+    journal = aside / "journal.jsonl"
+    lines = list(_parsed(journal.read_bytes() if journal.exists() else b""))
+    if lines and lines[0] != how:
+        other = ", ".join(f"{key} {value}" for key, value in lines[0].items() if how.get(key) != value)
+        raise InputError(
+            f"{aside} holds what an interrupted command had prepared otherwise ({other}): go on with its options, or "
+            "remove it to begin anew"
+        )
+    kept = [how]
+    for line in lines[1:]:
         if line["seen"] > len(names) or line["stamps"] != _stamps(source, names[made.seen : line["seen"]]):
             break
         # Images have been added behind what was the last block.
@@ -194,9 +195,33 @@ def _begun(aside: Path, how: dict[str, Any], source: Source, names: Sequence[str
         if not all(_is_there(aside / f"{side}.npy", side, made.rows, line) for side in resolutions):
             break
         _account(made, line)
-        kept.append(text)
-    write_whole(aside / "journal.jsonl", b"".join(text + b"\n" for text in kept))
+        kept.append(line)
+    write_whole(journal, b"".join(json.dumps(line).encode() + b"\n" for line in kept))
     return made
+
+
+def _parsed(journal: bytes) -> Iterator[dict[str, Any]]:
+    """The lines of a journal up to the first that is torn or damaged."""
+    for text in journal.split(b"\n")[:-1]:
+        try:
+            yield json.loads(text)
+        except ValueError:
+            return
+
+
+def _check_skipped(path: Path, skipped: Sequence[Skipped], skip_bad: bool) -> None:
+    """Raises InputError where images were left out by a command that was allowed to, and this one is not."""
+    if skipped and not skip_bad:
+        raise unreadable(path, skipped[0].name, skipped[0].reason)
+
+
+def _named(folder: Path, index: Index, name: str | None) -> Index:
+    """The set under the name that it is given now."""
+    if name is None or name == index.name:
+        return index
+    renamed = index.model_copy(update={"name": name})
+    write_whole(folder / INDEX, (renamed.model_dump_json(indent=1) + "\n").encode())
+    return renamed
 
 
 def _is_there(file: Path, resolution: int, row: int, line: dict[str, Any]) -> bool:
@@ -269,21 +294,31 @@ def contact_sheet(images: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(sheet)
 
 
-def _already(path: Path, folder: Path, source: Source, names: Sequence[str], how: dict[str, Any]) -> Index:
+def _already(
+    path: Path, folder: Path, source: Source, names: Sequence[str], how: dict[str, Any], skip_bad: bool
+) -> Index:
     """The set that is there, where it is the one asked for."""
     if not is_prepared(folder):
         raise InputError(f"{folder} exists and is no prepared set: give another folder with --out")
     index = read_index(folder)
     missing = [side for side in how["resolutions"] if side not in index.resolutions]
     same = (index.resampling, index.decoder) == (how["resampling"], how["decoder"]) and (
-        index.stamps == _stamps(source, names) or index.fingerprint == fingerprint(path)[0]
+        index.stamps == _stamps(source, names) or _holds(index, path, source, names)
     )
     if missing or not same:
         what = f"has no {' and '.join(map(str, missing))}" if same else "holds other images, or prepared in another way"
         raise InputError(
             f"{folder} is a prepared set already and {what}: give another folder with --out, or remove it first"
         )
+    _check_skipped(path, index.skipped, skip_bad)
     return index
+
+
+def _holds(index: Index, path: Path, source: Source, names: Sequence[str]) -> bool:
+    """Whether a set is of these images, by reading them all."""
+    left_out = {entry.name for entry in index.skipped}
+    kept = [name for name in names if name not in left_out]
+    return index.count == len(kept) and index.fingerprint == fingerprint_of(path, source, kept)
 
 
 def _enough_space(folder: Path, count: int, resolutions: Sequence[int], rows: int) -> None:

@@ -22,7 +22,7 @@ from core.config import Data, Images, Rooms
 from core.data import rooms
 from core.data.images import DECODER
 from core.data.making import make, stamps
-from core.data.prepared import Index, is_prepared, read_index, read_pixels
+from core.data.prepared import FORMAT, Damaged, Index, is_prepared, read_index, read_pixels
 from core.data.sources import fingerprint
 from core.errors import InputError
 
@@ -160,7 +160,7 @@ def prepared_set(
                 "set that is prepared so, or leave data.resampling to the set"
             )
         return path, index
-    made_of = f"{data.fingerprint} {data.resampling} {DECODER} {resolution}"
+    made_of = f"{FORMAT} {data.fingerprint} {data.resampling} {DECODER} {resolution}"
     folder = cache / "images" / f"images-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}"
     with _writable(cache):
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -175,12 +175,12 @@ def prepared_set(
 
 
 def _whole(folder: Path, resolution: int) -> Index | None:
-    """What is in a folder of the cache; one that is damaged is removed."""
+    """What is in a folder of the cache; one that is proven to be damaged is removed, no other."""
     try:
         index = read_index(folder)
         read_pixels(folder, index, resolution)
         return index
-    except InputError:
+    except Damaged:
         shutil.rmtree(folder, ignore_errors=True)
         return None
 

@@ -27,6 +27,9 @@ Progress = Callable[[int, int], None]
 
 INDEX = "prepared.json"
 
+FORMAT = 1
+"""Version of this layout."""
+
 CHECKED = 256 * 2**20
 """Bytes of an array that are hashed whenever it is opened, in blocks spread over it; `verify` hashes all."""
 
@@ -55,7 +58,7 @@ class Index(Node):
     """`prepared.json`. `fingerprint` is of the encoded images that were kept (`core.data.sources.Fingerprint`),
     `stamps` of the names and stamps of all that were there."""
 
-    format: int = 1
+    format: int = FORMAT
     name: str
     source: str
     kind: str
@@ -93,31 +96,44 @@ class Index(Node):
         )
 
 
+class Damaged(InputError):
+    """A set that is not what was written: it can only be prepared again."""
+
+
 def is_prepared(path: Path) -> bool:
     """Whether a prepared set is there; it may still be damaged."""
     return (path / INDEX).is_file()
 
 
 def read_index(folder: Path) -> Index:
-    """What the set says of itself, its files' sizes checked. Raises `InputError` for one that is damaged."""
+    """What the set says of itself, its files' sizes checked. Raises `InputError`, `Damaged` where it is not whole."""
     try:
         index = Index.model_validate_json((folder / INDEX).read_text())
-        if index.format != 1:
+        if index.format != FORMAT:
             raise InputError(f"{folder} was prepared by another version (format {index.format}): prepare it again")
         for side, pixels in index.pixels.items():
             expected = HEADER + int(np.prod(pixels.shape))
             if (found := (folder / f"{side}.npy").stat().st_size) != expected:
-                raise InputError(f"{folder}: {side}.npy has {found} of {expected} bytes: prepare it again")
-    except (OSError, ValidationError, UnicodeDecodeError) as error:
-        reason = error.strerror or str(error) if isinstance(error, OSError) else f"{INDEX} is damaged"
-        raise InputError(f"{folder} is no whole prepared set ({reason}): prepare it again") from None
+                raise Damaged(f"{folder}: {side}.npy has {found} of {expected} bytes: prepare it again")
+    except FileNotFoundError as error:
+        name = Path(error.filename).name
+        raise Damaged(f"{folder} is no whole prepared set ({name} is missing): prepare it again") from None
+    except (ValidationError, UnicodeDecodeError):
+        raise Damaged(f"{folder} is no whole prepared set ({INDEX} is damaged): prepare it again") from None
+    except OSError as error:
+        raise _unusable(folder, error) from None
     return index
+
+
+def _unusable(folder: Path, error: OSError) -> InputError:
+    """Of a whole set that cannot be read here and now."""
+    return InputError(f"{folder} cannot be read ({error.strerror or error}): correct that, the set may well be whole")
 
 
 def read_pixels(folder: Path, index: Index, resolution: int) -> NDArray[np.uint8]:
     """uint8 [N, 3, R, R], memory-mapped: pages are read when they are asked for, and shared between processes.
 
-    Raises `InputError` for a resolution that was not prepared and for bytes that are not those that were written.
+    Raises `InputError` for a resolution that was not prepared, `Damaged` for bytes other than those that were written.
     """
     pixels = index.at(folder, resolution)
     array = mapped(folder / f"{resolution}.npy", pixels, folder)
@@ -128,7 +144,7 @@ def read_pixels(folder: Path, index: Index, resolution: int) -> NDArray[np.uint8
 
 
 def verify(folder: Path, progress: Progress | None = None) -> Index:
-    """Hashes every block of every array. Raises `InputError` for the first that is not what was written."""
+    """Hashes every block of every array. Raises `Damaged` for the first that is not what was written."""
     index = read_index(folder)
     total = sum(len(pixels.blocks) for pixels in index.pixels.values())
     done = 0
@@ -146,12 +162,14 @@ def verify(folder: Path, progress: Progress | None = None) -> Index:
 
 def mapped(file: Path, pixels: Pixels, folder: Path) -> NDArray[np.uint8]:
     try:
-        # Copy on write: torch has no read-only tensors, and nothing may ever change the file.
-        array: NDArray[np.uint8] = np.load(file, mmap_mode="c", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(f"{folder}: {file.name} cannot be read ({error}): prepare it again") from None
+        # Read-only: a mapping that may be written counts as memory, of which there may be less.
+        array: NDArray[np.uint8] = np.load(file, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        raise _unusable(folder, error) from None
+    except (ValueError, EOFError) as error:
+        raise Damaged(f"{folder}: {file.name} is damaged ({error}): prepare it again") from None
     if array.dtype != np.uint8 or array.shape != pixels.shape:
-        raise InputError(f"{folder}: {file.name} holds {array.dtype} {list(array.shape)}: prepare it again")
+        raise Damaged(f"{folder}: {file.name} holds {array.dtype} {list(array.shape)}: prepare it again")
     return array
 
 
@@ -160,7 +178,7 @@ def _check(folder: Path, array: NDArray[np.uint8], pixels: Pixels, which: Sequen
         content = array[i * BLOCK : (i + 1) * BLOCK]
         if hashlib.sha256(content.data).hexdigest() != pixels.blocks[i]:
             last = i * BLOCK + len(content) - 1
-            raise InputError(
+            raise Damaged(
                 f"{folder}: images {i * BLOCK} to {last} of {array.shape[-1]}.npy are not those that were prepared: "
                 "prepare it again"
             )

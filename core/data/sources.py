@@ -14,9 +14,11 @@ import hashlib
 import mmap
 import os
 import struct
+import subprocess
+import sys
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -83,10 +85,29 @@ def _of_file(path: Path) -> str:
 class _Folder:
     kind = "folder"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, listed: bool) -> None:
         self.path = path
-        found = (file for file in path.rglob("*") if _is_image(file.relative_to(path).as_posix()) and file.is_file())
-        self.names = sorted(file.relative_to(path).as_posix() for file in found)
+        self.names = sorted(self._images()) if listed else []
+
+    def _images(self) -> Iterator[str]:
+        def refuse(error: OSError) -> None:
+            raise InputError(f"{error.filename} cannot be read ({error.strerror}): correct its permissions")
+
+        above = {self.path: {self.path.resolve()}}
+        for folder, folders, files in os.walk(self.path, followlinks=True, onerror=refuse):
+            here = Path(folder)
+            inside = here.relative_to(self.path).as_posix()
+            prefix = "" if inside == "." else f"{inside}/"
+            # A link to a folder above would never end.
+            real = {name: (here / name).resolve() for name in folders}
+            folders[:] = [name for name in folders if real[name] not in above[here]]
+            above |= {here / name: above[here] | {real[name]} for name in folders}
+            del above[here]
+            yield from (
+                prefix + name
+                for name in files
+                if _is_image(prefix + name) and os.path.isfile(f"{folder}/{name}")  # noqa: PTH113
+            )
 
     def read(self, name: str) -> bytes:
         return (self.path / name).read_bytes()
@@ -157,7 +178,7 @@ class _Lmdb:
 
     kind = "lmdb"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, listed: bool) -> None:
         # Only those who have an LMDB need the library.
         import lmdb
 
@@ -171,6 +192,13 @@ class _Lmdb:
             raise InputError(
                 f"{path} cannot be opened as an LMDB ({reason}): give the folder that holds its {LMDB_FILE}"
             ) from None
+        info = self._env.info()
+        self._stamp = f"{file.stat().st_size} {info['last_pgno']} {info['last_txnid']}"
+        self.names = self._keys(path, file) if listed else []
+
+    def _keys(self, path: Path, file: Path) -> list[str]:
+        import lmdb
+
         try:
             # Reading a page that the file no longer has would kill the process.
             needed = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"]
@@ -179,24 +207,24 @@ class _Lmdb:
                     f"{path} is truncated: its {LMDB_FILE} has {file.stat().st_size} of {needed} bytes: copy or "
                     "download it again"
                 )
-            self._stamp = _of_file(file)
+            # The library aborts the process at a damaged page: let it be another one.
+            tried = subprocess.run([sys.executable, "-c", _WALK, str(file)], capture_output=True, check=False)
+            if tried.returncode:
+                raise lmdb.Error("its pages do not fit together")
             with self._env.begin() as transaction:
-                keys = list(transaction.cursor().iternext(values=False))
+                return [_as_name(key) for key in transaction.cursor().iternext(values=False)]
         except (lmdb.Error, InputError) as error:
             self._env.close()
             if isinstance(error, InputError):
                 raise
             raise InputError(f"{path} is a damaged LMDB ({error}): copy or download it again") from None
-        self.names = [_as_name(key) for key in keys]
-        # Of LSUN's three million keys none: a name is otherwise its key.
-        self._odd = {name: key for name, key in zip(self.names, keys, strict=True) if name.encode() != key}
 
     def read(self, name: str) -> bytes:
         import lmdb
 
         try:
             with self._env.begin() as transaction:
-                content: bytes | None = transaction.get(self._odd.get(name, name.encode()))
+                content: bytes | None = transaction.get(_as_key(name))
         except lmdb.Error as error:
             raise OSError(str(error)) from None
         if content is None:
@@ -219,21 +247,37 @@ def _as_name(key: bytes) -> str:
     return name if name.isprintable() and not name.startswith("0x") else f"0x{key.hex()}"
 
 
+def _as_key(name: str) -> bytes:
+    return bytes.fromhex(name[2:]) if name.startswith("0x") else name.encode()
+
+
+_WALK = """
+import sys, lmdb
+with lmdb.open(sys.argv[1], subdir=False, readonly=True, lock=False, readahead=False) as environment:
+    with environment.begin() as transaction:
+        for _ in transaction.cursor().iternext(values=False):
+            pass
+"""
+
+
 @contextmanager
-def opened(path: Path) -> Iterator[Source]:
-    """The images at `path`. Raises `InputError` for a path that holds none, with what to give instead."""
+def opened(path: Path, *, listed: bool = True) -> Iterator[Source]:
+    """The images at `path`; for those who know the names already not `listed`, which takes long for millions.
+
+    Raises `InputError` for a path that holds none, with what to give instead.
+    """
     if not path.exists():
         raise InputError(f"{path} does not exist: give a folder, a zip or an LMDB of images")
     source: Source
     try:
         if (path / LMDB_FILE).is_file() or path.suffix == ".mdb":
-            source = _Lmdb(path)
+            source = _Lmdb(path, listed=listed)
         else:
-            source = _Folder(path) if path.is_dir() else _Zip(path)
+            source = _Folder(path, listed=listed) if path.is_dir() else _Zip(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error}): correct its permissions") from None
     try:
-        if not source.names or (isinstance(source, _Folder) and source.was_prepared()):
+        if listed and (not source.names or (isinstance(source, _Folder) and source.was_prepared())):
             raise InputError(_without_images(path, source))
         yield source
     finally:
@@ -296,17 +340,22 @@ class Fingerprint:
         return whole.hexdigest()
 
 
+def fingerprint_of(path: Path, source: Source, names: Iterable[str]) -> str:
+    """`Fingerprint` of the images under these names. Raises `InputError` for one that cannot be read."""
+    found = Fingerprint()
+    for name in names:
+        try:
+            found.add(source.read(name))
+        except DAMAGE as error:
+            raise unreadable(path, name, reason_of(error)) from None
+    return found.hexdigest()
+
+
 def fingerprint(path: Path) -> tuple[str, int]:
     """`Fingerprint` of all images at `path`, and their count.
 
     Raises `InputError` for a path that holds no images and for one that cannot be read; whether the bytes are a valid
     image is `core.data.images.decoded`'s concern.
     """
-    found = Fingerprint()
     with opened(path) as source:
-        for name in source.names:
-            try:
-                found.add(source.read(name))
-            except DAMAGE as error:
-                raise unreadable(path, name, reason_of(error)) from None
-    return found.hexdigest(), found.count
+        return fingerprint_of(path, source, source.names), len(source.names)

@@ -57,8 +57,7 @@ def build_metric(
     Everything that can be wrong is found here, before training: raises `InputError` for weights that are missing,
     damaged or not those the config names, and for too few images.
     """
-    limit = metric.real if isinstance(metric, CleanFid) else None
-    taken = len(evenly(len(real), limit))
+    taken = len(evenly(len(real), metric.real))
     if metric.samples < 2 or taken < 2:
         raise InputError(
             f"{metric.kind} compares {metric.samples} samples with {taken} real images: give at least two of each"
@@ -86,7 +85,7 @@ def build_metric(
         case _:
             assert_never(metric)
     features = in_single_precision(features)
-    compared = RealSet(real, features, identity, limit, cache)
+    compared = RealSet(real, features, identity, metric.real, cache)
     # Now, not at the first evaluation: a process looks once, and its jobs share what it finds.
     _ = compared.gaussian.root
     protocol = of_metric(

@@ -28,7 +28,13 @@ from torch import Tensor, nn
 
 from core.errors import InputError
 from core.metrics.features import Features
-from core.metrics.identity import INCEPTION_VARIABLE, TORCHSCRIPT_INCEPTION, inception_file, inception_place
+from core.metrics.identity import (
+    INCEPTION_VARIABLE,
+    STATE_DICT_SHA256,
+    TORCHSCRIPT_INCEPTION,
+    inception_file,
+    inception_place,
+)
 
 SIDE = 299
 
@@ -62,8 +68,7 @@ def _fetch(mode: str, folder: Path) -> Path:
 
         path = folder / FID_WEIGHTS_URL.rsplit("/", 1)[-1]
         try:
-            # The file's name ends in the beginning of its sha256.
-            torch.hub.download_url_to_file(FID_WEIGHTS_URL, str(path), hash_prefix="6726825d", progress=False)
+            torch.hub.download_url_to_file(FID_WEIGHTS_URL, str(path), hash_prefix=STATE_DICT_SHA256, progress=False)
         except RuntimeError as error:
             raise OSError(f"damaged on the way: {error}") from None
         return path

@@ -15,7 +15,10 @@ INCEPTION_VARIABLE = "INR_GAN_INCEPTION"
 """Environment variable with the path of an Inception weights file, looked at before clean-fid's usual places."""
 
 TORCHSCRIPT_INCEPTION = "inception-2015-12-05.pt"
-STATE_DICT_INCEPTION = "pt_inception-2015-12-05-6726825d.pth"
+STATE_DICT_SHA256 = "6726825d"
+"""How the sha256 of pytorch-fid's Inception begins; its file's name says so."""
+
+STATE_DICT_INCEPTION = f"pt_inception-2015-12-05-{STATE_DICT_SHA256}.pth"
 
 
 def extractor_weights(resolution: int = 16) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 import time
@@ -19,6 +18,7 @@ from rich.console import Console
 from ablations.schema import Study
 from core.config import AnyConfig, Config, Data
 from core.folder import RunFolder
+from core.machine import cores
 from studies.plan import Plan, jobs_root, record_plan
 from studies.runner.calibrate import calibrate, uncalibrated
 from studies.runner.launchers import WorkersLost, launcher
@@ -220,7 +220,7 @@ def _prepare(configs: Collection[AnyConfig], place: Place, console: Console) -> 
                 path=place.data_path,
                 cache=place.cache,
                 progress=lambda done, total: progress.update(bar, completed=done, total=total),  # noqa: B023
-                workers=os.cpu_count() or 1,
+                workers=cores(),
             )
 
 

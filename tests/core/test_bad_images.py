@@ -1,5 +1,6 @@
 """Everything docs/data.md lists as wrong ends as it says there, and nothing half made is ever taken for a set."""
 
+import errno
 import json
 import os
 import re
@@ -89,6 +90,21 @@ def _truncated_mdb(path: Path) -> Path:
     return path
 
 
+def _damaged_mdb(path: Path) -> Path:
+    """Its first leaf page is noise, at which the library aborts the process."""
+    file = lsun(path, {f"{i:03d}": bytes(300) for i in range(200)}) / "data.mdb"
+    content = bytearray(file.read_bytes())
+    leaves = [at for at in range(8192, len(content), 4096) if content[at + 10] & 2]
+    for at in leaves:
+        content[at : at + 4096] = np.random.default_rng(at).bytes(4096)
+    return _mdb_written(file, bytes(content))
+
+
+def _mdb_written(file: Path, content: bytes) -> Path:
+    file.write_bytes(content)
+    return file.parent
+
+
 def _png_with_bad_crc() -> bytes:
     content = bytearray(encoded(picture()))
     content[content.index(b"IDAT") + 20] ^= 0xFF
@@ -126,6 +142,7 @@ SOURCES: dict[str, Callable[[Path], Path]] = {
     "an empty LMDB file": lambda path: _mdb(path, b""),
     "a truncated LMDB": _truncated_mdb,
     "an LMDB without keys": lambda path: lsun(path, {}),
+    "an LMDB with a damaged page": _damaged_mdb,
     "an LMDB with a key that is no image": lambda path: lsun(path, FILES | {"length": b"4"}),
     "an image of no bytes": lambda path: zipped(path, FILES | {"b/bad.png": b""}),
     "text called .png": _with("bad.png", lambda: b"this is no image"),
@@ -194,6 +211,25 @@ def _more_resolutions(tmp_path: Path, _: MONKEY) -> None:
     make(_good(tmp_path), tmp_path / "set", [8, 16])
 
 
+def _among_the_images(tmp_path: Path, _: MONKEY) -> None:
+    make(foldered(tmp_path / "images", FILES), tmp_path / "images" / "set", [8])
+
+
+def _begun_otherwise(tmp_path: Path, _: MONKEY) -> None:
+    def interrupt(*_: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make(_good(tmp_path), tmp_path / "set", [8], progress=interrupt)
+    make(_good(tmp_path), tmp_path / "set", [8, 16])
+
+
+def _left_out(tmp_path: Path, _: MONKEY) -> None:
+    path = zipped(tmp_path / "some.zip", FILES | {"b.png": b"no", "e.png": FILES["a.png"]})
+    make(path, tmp_path / "set", [8], skip_bad=True)
+    make(path, tmp_path / "set", [8])
+
+
 def _below_a_file(tmp_path: Path, _: MONKEY) -> None:
     (tmp_path / "file").write_text("")
     make(_good(tmp_path), tmp_path / "file" / "set", [8])
@@ -224,6 +260,9 @@ WHILE_MADE: dict[str, Callable[[Path, MONKEY], None]] = {
     "the output exists and is something else": _in_the_way,
     "the output is a set of other images": _others,
     "the output has other resolutions": _more_resolutions,
+    "the output lies among the images": _among_the_images,
+    "the output was begun in another way": _begun_otherwise,
+    "a set that left images out, without --skip-bad": _left_out,
     "the output is below a file": _below_a_file,
     "not enough space for it": _no_space,
     "two commands at once": _meanwhile,
@@ -308,6 +347,14 @@ def _later_version(path: Path) -> None:
     _trained_on(path)
 
 
+def _no_memory(path: Path) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            np, "load", lambda *_, **__: (_ for _ in ()).throw(OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)))
+        )
+        _trained_on(path)
+
+
 def _no_array(path: Path) -> None:
     (path / "8.npy").unlink()
     _trained_on(path)
@@ -326,6 +373,7 @@ OF_SETS: dict[str, Callable[[Path], None]] = {
     "a damaged prepared.json": _damaged_index,
     "a set prepared by a later version": _later_version,
     "a missing array in a prepared set": _no_array,
+    "a set that cannot be read here": _no_memory,
     "a resolution that was not prepared": lambda path: _trained_on(path, 16),
     "a set of another filter than the config's": lambda path: _trained_on(path, resampling="lanczos"),
     "other images than the config's": lambda path: _trained_on(path, fingerprint="ab" * 32),
@@ -360,3 +408,21 @@ def test_an_altered_array_of_any_size_is_found_by_verify(tmp_path: Path, monkeyp
     read_pixels(tmp_path / "set", read_index(tmp_path / "set"), 8)
     with pytest.raises(InputError, match="images 1024 to 2047 of"):
         prepared.verify(tmp_path / "set")
+
+
+def test_a_set_of_the_cache_that_cannot_be_read_here_is_kept(tmp_path: Path, monkeypatch: MONKEY) -> None:
+    path = _good(tmp_path)
+    data = described(path, 8)
+    prepare(data, path=path, cache=tmp_path / "cache")
+    (folder,) = (file for file in (tmp_path / "cache" / "images").iterdir() if file.is_dir())
+    before = (folder / "8.npy").stat().st_mtime_ns
+
+    def no_memory(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "load", no_memory)
+        with pytest.raises(InputError, match="Cannot allocate memory"):
+            prepare(data, path=path, cache=tmp_path / "cache")
+    assert (folder / "8.npy").stat().st_mtime_ns == before
+    prepare(data, path=path, cache=tmp_path / "cache")

@@ -110,7 +110,7 @@ def test_an_interrupted_making_goes_on_and_ends_the_same(tmp_path: Path, after: 
         make(path, tmp_path / "set", [8, 4], skip_bad=True, progress=interrupt)
     assert not (tmp_path / "set").exists()
     with pytest.raises(InputError):  # and a failed attempt in between
-        make(path, tmp_path / "set", [8, 4])
+        make(path, tmp_path / "set", [8, 4], skip_bad=False)
     seen: list[int] = []
     assert make(path, tmp_path / "set", [8, 4], skip_bad=True, progress=lambda done, _: seen.append(done)) == whole
     assert seen[0] == sum(sorted([0, 1025, 2050])[: after + 1][-1:])
@@ -170,6 +170,32 @@ def test_the_same_command_again_makes_nothing(tmp_path: Path, monkeypatch: pytes
     assert make(path, tmp_path / "set", [8]) == index
     os.utime(path)
     assert make(path, tmp_path / "set", [8]) == index
+
+
+def test_fewer_images_or_another_name_are_not_what_is_there(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "x.zip", {f"{i}.png": encoded(picture(i)) for i in range(4)})
+    make(path, tmp_path / "set", [8])
+    with pytest.raises(InputError, match="holds other images"):
+        make(path, tmp_path / "set", [8], most=2)
+    assert make(path, tmp_path / "set", [8], name="LSUN bedroom").name == named(tmp_path / "set") == "LSUN bedroom"
+    assert make(path, tmp_path / "set", [8]).name == "LSUN bedroom"
+
+
+@pytest.mark.parametrize("damage", ["a line of zeros", "an array is gone"])
+def test_a_damaged_beginning_is_gone_on_with_as_far_as_it_holds(tmp_path: Path, damage: str) -> None:
+    path = lsun(tmp_path / "lmdb", {f"{i:05d}": encoded(picture(i, (9, 8)), "BMP") for i in range(2500)})
+    aside = _interrupted(path, tmp_path / "set")
+    if damage == "an array is gone":
+        (aside / "8.npy").unlink()
+    else:
+        lines = (aside / "journal.jsonl").read_bytes().split(b"\n")
+        lines[2] = bytes(len(lines[2]))
+        (aside / "journal.jsonl").write_bytes(b"\n".join(lines))
+    seen: list[int] = []
+    make(path, tmp_path / "set", [8], progress=lambda done, _: seen.append(done))
+    assert seen[0] == (0 if damage == "an array is gone" else 1024)
+    make(path, tmp_path / "whole", [8])
+    assert content(tmp_path / "set") == content(tmp_path / "whole")
 
 
 def test_killed_it_leaves_no_process_behind_and_goes_on(tmp_path: Path) -> None:

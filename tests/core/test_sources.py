@@ -1,5 +1,6 @@
 """Folders, zips and LMDBs of images: the same images in the same order, whatever holds them."""
 
+import os
 import subprocess
 import sys
 import time
@@ -50,6 +51,25 @@ def test_an_lmdb_may_be_named_by_its_file_and_has_any_keys(tmp_path: Path) -> No
         assert len(set(source.names)) == len(keys)
         read = {source.read(name) for name in source.names}
     assert read == {encoded(picture(i)) for i in range(len(keys))}
+
+
+def test_linked_folders_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    folder = foldered(tmp_path / "folder", FILES)
+    foldered(tmp_path / "elsewhere", {"x.png": FILES["c.png"]})
+    (folder / "linked").symlink_to(tmp_path / "elsewhere")
+    (folder / "a" / "above").symlink_to(folder)
+    with opened(folder) as source:
+        assert source.names == sorted([*FILES, "linked/x.png"])
+        assert source.read("linked/x.png") == FILES["c.png"]
+
+
+def test_an_lmdb_may_be_copied_and_touched(tmp_path: Path) -> None:
+    path = lsun(tmp_path / "lmdb", FILES)
+    with opened(path) as source:
+        before = source.stamp("c.png")
+    os.utime(path / "data.mdb")
+    with opened(path) as source:
+        assert source.stamp("c.png") == before
 
 
 def test_fingerprint_changes_with_a_byte_and_with_the_order_not_with_a_name(tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def train_all(
             write_run(runs, variant, seed, ending, measured=place not in unmeasured, protocols=protocols)
 
 
-WEIGHTS, REAL = "ab" * 32, "cd" * 32
+WEIGHTS, REAL = "6726825d" + "ab" * 28, "cd" * 32
 """Of the extractor and of the real set in every protocol here."""
 
 

@@ -171,6 +171,7 @@ def test_the_decks_numbers_are_grey_with_the_reason_otherwise(tmp_path: Path) ->
             "protocol: mode clean here, legacy_pytorch there, 50,000 generated images here",
         ),
         ({}, {"real_samples": 300}, "protocol: 300 real images here, 8,192 there"),
+        ({}, {"weights": "ab" * 32}, "protocol: weights abababab here, 6726825d there"),
         ({"data_name": "lsun_bedroom"}, {}, "dataset: lsun_bedroom here, LSUN conference room there"),
         ({"overrides": {"iterations": 10_000}}, {}, "iterations: 10,000 here, 20,000 there"),
     ],
