@@ -100,6 +100,16 @@ def test_a_further_series_that_mixes_leaves_its_section_out_and_nothing_else(
     assert "Where the scatter comes from" not in text and "## Learning curves" in text
 
 
+def test_other_measures_that_mix_leave_the_method_where_it_is(tmp_path: Path, page: Callable[..., str]) -> None:
+    plan = planned(tmp_path, only=THREE, seeds=(0, 1))
+    train_all(tmp_path, plan, otherwise={("all", 1): OTHER_WEIGHTS}, series={"fd_rooms/kid"})
+    text = page()
+    assert "**A section is left out:** fd\\_rooms/kid was measured under 2 protocols" in text
+    assert "## Other measures" not in text
+    for heading in ("## What was run", "## Cost", "## Provenance", "## What these numbers do not say"):
+        assert heading in text
+
+
 def test_a_claim_of_a_series_that_mixes_is_not_tested(tmp_path: Path) -> None:
     plan = planned(tmp_path, "upsampling", designs=("add_one_in",), seeds=(0, 1))
     train_all(tmp_path, plan, otherwise={("baseline", 1): OTHER_WEIGHTS}, series={"upsampled/natural_corners"})
