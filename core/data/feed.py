@@ -183,4 +183,6 @@ def _fits(images: Tensor, device: torch.device) -> bool:
     if device.type != "cuda":
         return True
     free, _ = torch.cuda.mem_get_info(device)
-    return images.nbytes <= RESIDENT * free
+    # What torch keeps of an earlier job and does not use is free as well.
+    idle = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return images.nbytes <= RESIDENT * (free + idle)
