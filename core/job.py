@@ -25,6 +25,7 @@ from torch import Tensor
 
 from core import config as cfg
 from core.beside import Beside, Order
+from core.checkpoint import read_checkpoint, remove_checkpoints, write_checkpoint
 from core.data.load import ImageSet
 from core.data.prepared import is_prepared, read_index
 from core.errors import InputError
@@ -180,7 +181,7 @@ def _task(
 
 def _check_protocol(folder: RunFolder, now: Iterable[protocols.Protocol]) -> None:
     """Raises InputError for a job that would go on under another protocol than it began with."""
-    if not folder.checkpoint_file.exists():
+    if not (folder.checkpoint_file.exists() or folder.previous_checkpoint_file.exists()):
         return
     before = protocols.from_json(folder.read("protocol.json"))
     for protocol in now:
@@ -217,14 +218,14 @@ class _Recording:
         checkpoint = read_checkpoint(self.folder)
         self.resumed = checkpoint is not None
         if checkpoint:
-            self.job_seconds, self.evaluation_seconds = checkpoint["job_seconds"], checkpoint["evaluation_seconds"]
-        self._keep_lines(checkpoint["lines"] if checkpoint else 0)
+            self.job_seconds, self.evaluation_seconds = checkpoint.job_seconds, checkpoint.evaluation_seconds
+        self._keep_events(checkpoint.events_size if checkpoint else 0)
         saved, cost = time.perf_counter(), 0.0
 
         def checkpoint_due() -> bool:
             return stop() or time.perf_counter() - saved > max(CHECKPOINT_SECONDS, CHECKPOINT_COST_FACTOR * cost)
 
-        resume = checkpoint["state"] if checkpoint else None
+        resume = checkpoint.state if checkpoint else None
         events = begin(resume=resume, checkpoint_due=checkpoint_due)
         try:
             with self.folder.events_file.open("ab") as stream:
@@ -242,7 +243,12 @@ class _Recording:
                         case Checkpointed():
                             began = time.perf_counter()
                             os.fsync(stream.fileno())
-                            self._write_checkpoint(event.state)
+                            write_checkpoint(
+                                self.folder,
+                                event.state,
+                                job_seconds=self._total(),
+                                evaluation_seconds=self.evaluation_seconds,
+                            )
                             saved = time.perf_counter()
                             cost = saved - began
                         case Finished():
@@ -261,25 +267,12 @@ class _Recording:
     def _total(self) -> float:
         return self.job_seconds + time.perf_counter() - self.started
 
-    def _keep_lines(self, count: int) -> None:
+    def _keep_events(self, size: int) -> None:
         """Drops events after the checkpoint: they are about to happen again."""
         file = self.folder.events_file
         if file.exists():
-            lines = file.read_bytes().splitlines(keepends=True)[:count]
-            write_whole(file, b"".join(lines))
-
-    def _write_checkpoint(self, state: dict[str, Any]) -> None:
-        content = io.BytesIO()
-        torch.save(
-            {
-                "state": state,
-                "lines": self.folder.events_file.read_bytes().count(b"\n"),
-                "job_seconds": self._total(),
-                "evaluation_seconds": self.evaluation_seconds,
-            },
-            content,
-        )
-        write_whole(self.folder.checkpoint_file, content.getbuffer())
+            # A new file even where nothing is dropped: one who was taken for dead may still hold the old one open.
+            write_whole(file, file.read_bytes()[:size])
 
     def _end(self, status: Status, *, reason: str | None = None, generator: dict[str, Tensor] | None = None) -> None:
         if generator is not None:
@@ -298,20 +291,7 @@ class _Recording:
         )
         self.folder.write("outcome.json", outcome.model_dump_json(indent=1) + "\n")
         if status != "failed":
-            self.folder.checkpoint_file.unlink(missing_ok=True)
-
-
-def read_checkpoint(folder: RunFolder) -> dict[str, Any] | None:
-    """The folder's checkpoint, or None where there is none that can be read; then the job starts anew."""
-    if not folder.checkpoint_file.exists():
-        return None
-    try:
-        loaded: dict[str, Any] = torch.load(folder.checkpoint_file, map_location="cpu", weights_only=True)
-    except Exception as error:
-        with folder.log_file.open("a") as log:
-            print(f"checkpoint unreadable, starting anew: {error}", file=log)
-        return None
-    return loaded
+            remove_checkpoints(self.folder)
 
 
 def _described(data: cfg.Data, path: Path | None) -> dict[str, Any] | None:

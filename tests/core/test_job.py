@@ -27,18 +27,6 @@ from tests.core.test_train import payload
 JOB = cfg.Job(config=small_config(), seed=3)
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture
-def every_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A checkpoint after every iteration, however little time went by."""
-    monkeypatch.setattr(job_module, "CHECKPOINT_SECONDS", -1.0)
-    monkeypatch.setattr(job_module, "CHECKPOINT_COST_FACTOR", 0.0)
-
-
 def finished(runs: Path, cache: Path, job: cfg.Job = JOB) -> RunFolder:
     for _ in run_job(job, runs=runs, cache=cache):
         pass
@@ -120,19 +108,6 @@ def test_a_locked_folder_is_taken(tmp_path: Path, cache: Path) -> None:
     with FileLock(folder.lock_file), pytest.raises(JobTaken):
         next(run_job(JOB, runs=tmp_path, cache=cache))
     assert finished(tmp_path, cache).outcome() is not None
-
-
-@pytest.mark.usefixtures("every_iteration")
-@pytest.mark.parametrize("damage", [b"", b"not a checkpoint"])
-def test_an_unreadable_checkpoint_starts_the_job_anew(damage: bytes, tmp_path: Path, cache: Path) -> None:
-    seen: list[Event] = []
-    for event in run_job(JOB, runs=tmp_path, cache=cache, stop=lambda: len(seen) > 4):
-        seen.append(event)
-    folder = RunFolder(tmp_path, JOB)
-    folder.checkpoint_file.write_bytes(damage)
-    undisturbed = finished(tmp_path / "undisturbed", cache)
-    assert comparable(finished(tmp_path, cache)) == comparable(undisturbed)
-    assert "starting anew" in folder.log_file.read_text()
 
 
 def test_an_error_in_training_is_a_failed_outcome_with_its_traceback(
