@@ -16,6 +16,7 @@ lock                 held by the process that trains here
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from contextlib import suppress
@@ -98,6 +99,11 @@ def check_apart(runs: Path, data: Path | None) -> None:
             f"{runs} lies in the folder of images {data}, so that pictures of runs would become images: write the runs "
             "elsewhere, or put the images into a folder of their own"
         )
+
+
+def is_full(error: OSError) -> bool:
+    """Whether the disk, or what a user may use of it, has no more room."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_whole(file: Path, *content: bytes | memoryview, before: Path | None = None) -> None:

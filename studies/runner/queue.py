@@ -17,13 +17,12 @@ from pathlib import Path
 import optuna
 from filelock import FileLock
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from core.folder import RunFolder
 from studies.plan import jobs_root
 from studies.runner.heartbeat import HANG_SECONDS, Silence, is_elsewhere
+from studies.runner.journal import journal
 from studies.runner.tasks import Task, final_value, is_held
 
 UNSIGNED_CLAIM_SECONDS = 60
@@ -50,7 +49,7 @@ class Queue:
         self._enqueueing = FileLock(folder / f"{study}.enqueue.lock")
         self._workers = folder / f"{study}.workers"
         self._workers.mkdir(exist_ok=True)
-        self._storage = JournalStorage(JournalFileBackend(str(folder / f"{study}.journal")))
+        self._storage = journal(folder / f"{study}.journal")
         self._study = optuna.create_study(
             storage=self._storage, study_name=setting, direction="minimize", load_if_exists=True
         )

@@ -6,7 +6,7 @@ import importlib
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -104,7 +104,9 @@ def train_claim(
             time.sleep(TAKEN_PAUSE_SECONDS)  # Somebody may only have asked whether the lock is held.
             continue
         except InputError:
-            claims.release(claim, again=True)
+            # Where a disk is full the queue may be on it too: what is claimed by nobody alive is put back later.
+            with suppress(OSError):
+                claims.release(claim, again=True)
             raise
         except Exception as error:
             traceback.print_exc()

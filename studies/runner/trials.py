@@ -18,8 +18,6 @@ from optuna.distributions import FloatDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.pruners import MedianPruner
 from optuna.samplers import TPESampler
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from scipy.stats.qmc import LatinHypercube
 
@@ -31,6 +29,7 @@ from core.folder import RunFolder
 from studies import sweeps
 from studies.plan import jobs_root
 from studies.runner.heartbeat import HANG_SECONDS, Silence, is_elsewhere
+from studies.runner.journal import journal
 from studies.runner.queue import Claim
 from studies.runner.tasks import final_value, is_held
 from studies.sweeps import Proposal, Sweep, key_of
@@ -67,7 +66,7 @@ class Trials:
         self._workers = folder / f"{study}.workers"
         self._workers.mkdir(parents=True, exist_ok=True)
         self._claiming = FileLock(folder / f"{study}.{setting}.search.lock")
-        self._storage = JournalStorage(JournalFileBackend(str(folder / f"{study}.{setting}.search.journal")))
+        self._storage = journal(folder / f"{study}.{setting}.search.journal")
         self._key = key_of(search, base)
         self._study = optuna.create_study(
             storage=self._storage,
