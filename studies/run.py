@@ -39,7 +39,7 @@ EPILOG = """\b
 Exit codes
   0    all runs have a result (a diverged run is a result)
   1    a run failed, or the report did
-  2    bad input: nothing was trained
+  2    bad input, or a full disk: what was trained stays, the same command goes on from there
   130  interrupted: the same command goes on from there
 
 \b

@@ -176,11 +176,13 @@ class _Crew:
         folder = RunFolder(jobs_root(self.order.runs), claim.digest)
         death = self.deaths.note(folder, how, hung=slot.hung is not None)
         slot.deaths.note(killed=killed, recorded=death.recorded or self.queue.completed_by(slot.name) > 0)
+        folder.path.mkdir(parents=True, exist_ok=True)
         if death.given_up is None:
             self.say(f"worker {slot.index + 1} {how} at {self.order.called(claim)}: the job will be resumed")
+            with folder.log_file.open("a") as log:
+                log.write(f"its worker {how}: the job will be resumed\n")
         else:
             memory = "; perhaps for want of memory" if code == -signal.SIGKILL and slot.hung is None else ""
-            folder.path.mkdir(parents=True, exist_ok=True)
             with folder.log_file.open("a") as log:
                 log.writelines(f"{line}\n" for line in slot.said[-LOG_LINES:])
             mark_failed(folder, death.given_up + memory)
