@@ -10,7 +10,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := changes_overview
-.PHONY: changes_overview all_designs test test-slow lint lock clean
+.PHONY: changes_overview all_designs test test-slow chaos lint lock clean
 
 .venv/synced: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed, $$($(PYTHON) --version) is not; set PYTHON=python3.11"; exit 2; }
@@ -30,6 +30,9 @@ test: .venv/synced
 
 test-slow: .venv/synced
 	@.venv/bin/python -m pytest -m slow
+
+chaos: .venv/synced
+	@.venv/bin/python -m pytest -m slow tests/studies/test_chaos.py -n 0 -s
 
 lint: .venv/synced
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports

@@ -7,7 +7,7 @@ provenance.json      git commit, versions, device, threads of the process that e
 events.jsonl         one event a line, in order (`core.events`)
 samples/000500.png   images of the fixed latents
 samples/interpolations.png, upsampled.png  rows of images that belong together, where the config measures them
-checkpoint.pt        while it runs
+checkpoint.pt        while it runs, and checkpoint.previous.pt, the one before (`core.checkpoint`)
 generator.safetensors  the evaluated generator, at the end
 outcome.json         once it has ended: `Outcome`
 log.txt              what the process printed, and the traceback of a failure
@@ -16,8 +16,10 @@ lock                 held by the process that trains here
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -57,6 +59,7 @@ class RunFolder:
         self.path = root / digest
         self.events_file = self.path / "events.jsonl"
         self.checkpoint_file = self.path / "checkpoint.pt"
+        self.previous_checkpoint_file = self.path / "checkpoint.previous.pt"
         self.generator_file = self.path / "generator.safetensors"
         self.samples = self.path / "samples"
         self.log_file = self.path / "log.txt"
@@ -98,11 +101,27 @@ def check_apart(runs: Path, data: Path | None) -> None:
         )
 
 
-def write_whole(file: Path, content: bytes | memoryview) -> None:
-    """Replaces `file` by `content`, or leaves it as it was: nobody ever reads half of it."""
+def is_full(error: OSError) -> bool:
+    """Whether the disk, or what a user may use of it, has no more room."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def write_whole(file: Path, *content: bytes | memoryview, before: Path | None = None) -> None:
+    """Replaces `file` by the parts of `content`, or leaves it as it was: nobody ever reads half of it.
+
+    What it was is kept as `before`, where that is given: then there is an instant in which only `before` is there.
+    """
     aside = file.with_name(f".{file.name}.{os.getpid()}")
-    with aside.open("wb") as stream:
-        stream.write(content)
-        stream.flush()
-        os.fsync(stream.fileno())
+    try:
+        with aside.open("wb") as stream:
+            for part in content:
+                stream.write(part)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except BaseException:
+        aside.unlink(missing_ok=True)  # On a full disk half a file is what keeps the next one from being written.
+        raise
+    if before is not None:
+        with suppress(FileNotFoundError):
+            file.replace(before)
     aside.replace(file)

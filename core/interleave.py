@@ -67,7 +67,9 @@ def _merged(
         if isinstance(step, Pause):
             if step.evaluates or (under_way is not None and under_way.ready):
                 yield from caught_up()
-            if under_way is None and checkpoint_due():
+            # Asked also where the answer cannot be acted on: who is asked learns that the loop goes on.
+            due = checkpoint_due()
+            if under_way is None and due:
                 yield Checkpointed(state=step.state(), **step.moment)
             if step.evaluates:
                 under_way = evaluator.ask(step.generator, step.moment)

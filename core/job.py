@@ -25,12 +25,13 @@ from torch import Tensor
 
 from core import config as cfg
 from core.beside import Beside, Order
+from core.checkpoint import read_checkpoint, remove_checkpoints, write_checkpoint
 from core.data.load import ImageSet
 from core.data.prepared import is_prepared, read_index
 from core.errors import InputError
 from core.evaluate import Evaluator, Inline
 from core.events import Checkpointed, Diverged, Event, Finished, Pictured, Sampled
-from core.folder import Outcome, RunFolder, Status, check_apart, write_whole
+from core.folder import Outcome, RunFolder, Status, check_apart, is_full, write_whole
 from core.loaded import evaluation_of, images_of
 from core.machine import cores, processor
 from core.memory import PeakMemory
@@ -75,7 +76,8 @@ def run_job(
 
     A job that has finished or diverged is not trained again: nothing is yielded. An error in training ends the job as
     `failed`, with the traceback in its log. When `stop()` turns true a checkpoint is written and the job ends without
-    an outcome. Raises InputError for data or a metric that cannot be used, and JobTaken where the folder is locked.
+    an outcome. Raises InputError for data or a metric that cannot be used, and where the disk is full, which leaves the
+    job without an outcome as well; JobTaken where the folder is locked.
     """
     if evaluation_device is not None and evaluation != "beside":
         raise InputError(
@@ -83,13 +85,14 @@ def run_job(
         )
     check_apart(runs, data_path)
     folder = RunFolder(runs, job)
-    folder.samples.mkdir(parents=True, exist_ok=True)
+    with _room_for(folder):
+        folder.samples.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(folder.lock_file)
     try:
         held = lock.acquire(blocking=False)
     except filelock.Timeout:
         raise JobTaken(f"job {job.digest} is being trained by another process") from None
-    with held:
+    with held, _room_for(folder):
         before = folder.outcome()
         if before and before.status != "failed":
             return
@@ -114,7 +117,7 @@ def run_job(
             if not real_grid.exists():
                 _write_grid(real_grid, _shown(job, images))
             attempt = before.attempts + 1 if before else 1
-            yield from _Recording(folder, attempt, started, memory).of(begin, stop)
+            yield from _Recording(folder, job, attempt, started, memory).of(begin, stop)
 
 
 def load_once(
@@ -180,7 +183,7 @@ def _task(
 
 def _check_protocol(folder: RunFolder, now: Iterable[protocols.Protocol]) -> None:
     """Raises InputError for a job that would go on under another protocol than it began with."""
-    if not folder.checkpoint_file.exists():
+    if not (folder.checkpoint_file.exists() or folder.previous_checkpoint_file.exists()):
         return
     before = protocols.from_json(folder.read("protocol.json"))
     for protocol in now:
@@ -204,11 +207,42 @@ def _evaluator(order: Order, config: cfg.Config, evaluation: Where) -> Iterator[
             assert_never(evaluation)
 
 
+@contextmanager
+def _room_for(folder: RunFolder) -> Iterator[None]:
+    """A full disk as one line. It is no outcome of the job: with room again the job goes on from its checkpoint."""
+    try:
+        yield
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise InputError(
+            f"{folder.path} cannot be written ({error.strerror}): free space and run the same again: it goes on from "
+            "there"
+        ) from error
+
+
+def _reason(error: Exception, job: cfg.Job) -> str:
+    """Why a job failed, in one line."""
+    first = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+    if not isinstance(error, torch.OutOfMemoryError):
+        return first
+    match job.config:
+        case cfg.Config(batch_size=size):
+            less = f"batch_size={max(1, size // 2)} (it is {size})"
+        case cfg.Reconstruction(images=count):
+            less = f"images={max(1, count // 2)} (it is {count})"
+        case _:
+            assert_never(job.config)
+    return (
+        f"out of GPU memory: fewer workers on the device, or {less} for all variants, which is another config: {first}"
+    )
+
+
 class _Recording:
     """Records a job's events into its folder while they pass through."""
 
-    def __init__(self, folder: RunFolder, attempt: int, started: float, memory: PeakMemory) -> None:
-        self.folder, self.attempt, self.started, self.memory = folder, attempt, started, memory
+    def __init__(self, folder: RunFolder, job: cfg.Job, attempt: int, started: float, memory: PeakMemory) -> None:
+        self.folder, self.job, self.attempt, self.started, self.memory = folder, job, attempt, started, memory
         self.job_seconds = self.evaluation_seconds = self.seconds = 0.0
         self.iteration = 0
         self.resumed = False
@@ -217,14 +251,14 @@ class _Recording:
         checkpoint = read_checkpoint(self.folder)
         self.resumed = checkpoint is not None
         if checkpoint:
-            self.job_seconds, self.evaluation_seconds = checkpoint["job_seconds"], checkpoint["evaluation_seconds"]
-        self._keep_lines(checkpoint["lines"] if checkpoint else 0)
+            self.job_seconds, self.evaluation_seconds = checkpoint.job_seconds, checkpoint.evaluation_seconds
+        self._keep_events(checkpoint.events_size if checkpoint else 0)
         saved, cost = time.perf_counter(), 0.0
 
         def checkpoint_due() -> bool:
             return stop() or time.perf_counter() - saved > max(CHECKPOINT_SECONDS, CHECKPOINT_COST_FACTOR * cost)
 
-        resume = checkpoint["state"] if checkpoint else None
+        resume = checkpoint.state if checkpoint else None
         events = begin(resume=resume, checkpoint_due=checkpoint_due)
         try:
             with self.folder.events_file.open("ab") as stream:
@@ -242,7 +276,12 @@ class _Recording:
                         case Checkpointed():
                             began = time.perf_counter()
                             os.fsync(stream.fileno())
-                            self._write_checkpoint(event.state)
+                            write_checkpoint(
+                                self.folder,
+                                event.state,
+                                job_seconds=self._total(),
+                                evaluation_seconds=self.evaluation_seconds,
+                            )
                             saved = time.perf_counter()
                             cost = saved - began
                         case Finished():
@@ -254,32 +293,21 @@ class _Recording:
                         return
         except Exception as error:
             # GeneratorExit and KeyboardInterrupt are no Exceptions: an interrupted job keeps no outcome.
+            if isinstance(error, OSError) and is_full(error):
+                raise
             with self.folder.log_file.open("a") as log:
                 traceback.print_exc(file=log)
-            self._end("failed", reason=f"{type(error).__name__}: {error}".splitlines()[0][:300])
+            self._end("failed", reason=_reason(error, self.job))
 
     def _total(self) -> float:
         return self.job_seconds + time.perf_counter() - self.started
 
-    def _keep_lines(self, count: int) -> None:
+    def _keep_events(self, size: int) -> None:
         """Drops events after the checkpoint: they are about to happen again."""
         file = self.folder.events_file
         if file.exists():
-            lines = file.read_bytes().splitlines(keepends=True)[:count]
-            write_whole(file, b"".join(lines))
-
-    def _write_checkpoint(self, state: dict[str, Any]) -> None:
-        content = io.BytesIO()
-        torch.save(
-            {
-                "state": state,
-                "lines": self.folder.events_file.read_bytes().count(b"\n"),
-                "job_seconds": self._total(),
-                "evaluation_seconds": self.evaluation_seconds,
-            },
-            content,
-        )
-        write_whole(self.folder.checkpoint_file, content.getbuffer())
+            # A new file even where nothing is dropped: one who was taken for dead may still hold the old one open.
+            write_whole(file, file.read_bytes()[:size])
 
     def _end(self, status: Status, *, reason: str | None = None, generator: dict[str, Tensor] | None = None) -> None:
         if generator is not None:
@@ -298,20 +326,7 @@ class _Recording:
         )
         self.folder.write("outcome.json", outcome.model_dump_json(indent=1) + "\n")
         if status != "failed":
-            self.folder.checkpoint_file.unlink(missing_ok=True)
-
-
-def read_checkpoint(folder: RunFolder) -> dict[str, Any] | None:
-    """The folder's checkpoint, or None where there is none that can be read; then the job starts anew."""
-    if not folder.checkpoint_file.exists():
-        return None
-    try:
-        loaded: dict[str, Any] = torch.load(folder.checkpoint_file, map_location="cpu", weights_only=True)
-    except Exception as error:
-        with folder.log_file.open("a") as log:
-            print(f"checkpoint unreadable, starting anew: {error}", file=log)
-        return None
-    return loaded
+            remove_checkpoints(self.folder)
 
 
 def _described(data: cfg.Data, path: Path | None) -> dict[str, Any] | None:

@@ -123,7 +123,8 @@ def train(
 
     `evaluator` is asked every `evaluation.every` iterations and at the last. `resume` is the state of a `Checkpointed`
     event: the events after it are those of the uninterrupted job, bit for bit on the same machine with the same number
-    of threads. `checkpoint_due` is asked between iterations while no evaluation is under way.
+    of threads. `checkpoint_due` is asked after every iteration; while an evaluation is under way
+    its answer waits for the next time.
     """
     return interleaved(_steps(job, images, torch.device(device), resume), evaluator, checkpoint_due)
 

@@ -933,7 +933,9 @@ def missing(report: Report) -> list[Block]:
         for _, row in rows.iterrows():
             reached = "" if pd.isna(row["iteration"]) else f" at iteration {int(row['iteration']):,}"
             reason = f": {first_line(str(row['reason']))}" if isinstance(row["reason"], str) and row["reason"] else ""
-            items.append((Strong(status), " ", Code(str(row["variant"])), f" seed {row['seed']}{reached}{reason}."))
+            tries = f", attempt {int(row['attempts'])}" if not pd.isna(row["attempts"]) and row["attempts"] > 1 else ""
+            where = f" seed {row['seed']}{reached}{tries}{reason}."
+            items.append((Strong(status), " ", Code(str(row["variant"])), where))
     return [*blocks, Bullets(tuple(items))]
 
 

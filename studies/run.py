@@ -23,6 +23,7 @@ from studies.plan import Plan, make_plan, nearest, overridden, parse_override
 from studies.runner.budget import MOST_SEEDS, costing, fitting, parse_budget
 from studies.runner.estimate import with_estimates
 from studies.runner.execute import BAD_INPUT, DONE, GOES_ON, INTERRUPTED, calibrate_plan, run_plan, with_choices
+from studies.runner.heartbeat import HANG_SECONDS
 from studies.runner.launchers import LAUNCHERS, check_launcher
 from studies.runner.place import accelerators, place_of
 from studies.runner.preview import print_plan, print_studies
@@ -38,7 +39,7 @@ EPILOG = """\b
 Exit codes
   0    all runs have a result (a diverged run is a result)
   1    a run failed, or the report did
-  2    bad input: nothing was trained
+  2    bad input, or a full disk: what was trained stays, the same command goes on from there
   130  interrupted: the same command goes on from there
 
 \b
@@ -105,6 +106,14 @@ Examples
     "the same. Where the workers keep all cores busy it gains nothing. Expected times are those of inline.",
 )
 @click.option(
+    "--hang-minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    default=HANG_SECONDS / 60,
+    show_default=True,
+    help="A worker whose loop stands still for so long, or five times as long as it ever did before, is ended and its "
+    "job resumed. Loading and the first evaluation have to be shorter.",
+)
+@click.option(
     "--runs",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("runs"),
@@ -149,6 +158,7 @@ def command(
     launcher_name: str,
     device: str,
     evaluation: Literal["inline", "beside"],
+    hang_minutes: float,
     runs: Path,
     retune: int | None,
     trials: int | None,
@@ -199,6 +209,7 @@ def command(
             launcher=launcher_name,
             trainer=TRAINER,
             evaluation=evaluation,
+            hang_seconds=60 * hang_minutes,
         )
         searches = bool(declared.searches) and not only
         if searches or trials is not None:

@@ -5,7 +5,6 @@ When the making is interrupted, the same call goes on from the last block whose 
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
@@ -27,7 +26,7 @@ from core.data.images import DECODER, Resampling
 from core.data.prepared import HEADER, INDEX, Enlarged, Index, Pixels, Progress, is_prepared, mapped, read_index
 from core.data.sources import BLOCK, Source, fingerprint_of, opened, unreadable
 from core.errors import InputError
-from core.folder import write_whole
+from core.folder import is_full, write_whole
 
 SHEET = (12, 8)
 """Columns and rows of a contact sheet."""
@@ -348,6 +347,6 @@ def _written_to(folder: Path) -> Iterator[None]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-        remedy = "free space and run the same again: it goes on from there" if full else "choose another folder"
+        again = "free space and run the same again: it goes on from there"
+        remedy = again if is_full(error) else "choose another folder"
         raise InputError(f"{folder} cannot be written ({error.strerror or error}): {remedy}") from error

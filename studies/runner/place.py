@@ -12,6 +12,7 @@ from core.errors import InputError
 from core.folder import check_apart
 from core.machine import Machine, cores, this_machine
 from studies.plan import Plan
+from studies.runner.heartbeat import HANG_SECONDS
 from studies.runner.tasks import Task
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ class Place(Node):
 
     With `evaluation` "beside" each of them has a second process that evaluates while it trains (`core.beside`).
 
+    A worker whose loop stands still for `hang_seconds` at least is taken for dead (`studies.runner.heartbeat`).
+
     `trainer` is the module that workers train with, `launcher` the name of what starts them.
     """
 
@@ -33,6 +36,7 @@ class Place(Node):
     threads: int
     evaluation: Literal["inline", "beside"] = "inline"
     data_path: Path | None
+    hang_seconds: float = HANG_SECONDS
     trainer: str
     launcher: str
 
@@ -62,6 +66,7 @@ class Place(Node):
             evaluation=self.evaluation,
             data_path=self.data_path,
             cache=self.cache,
+            hang_seconds=self.hang_seconds,
             trainer=self.trainer,
         )
 
@@ -86,6 +91,7 @@ def place_of(
     launcher: str,
     trainer: str,
     evaluation: Literal["inline", "beside"] = "inline",
+    hang_seconds: float = HANG_SECONDS,
 ) -> Place:
     """The place that the options of a command come to. Raises InputError where it asks for a GPU that is not there."""
     if device == "cuda" and not gpus:
@@ -103,6 +109,7 @@ def place_of(
         threads=max(1, cores() // workers) if accelerated else 1,
         evaluation=evaluation,
         data_path=data_path.absolute() if data_path else None,
+        hang_seconds=hang_seconds,
         trainer=trainer,
         launcher=launcher,
     )

@@ -106,6 +106,7 @@ class StudyProgress:
         self._started: dict[str, float] = {}
         self._took: dict[str, float] = {}
         self.ended: dict[str, str] = {}
+        self._again: set[str] = set()
         self._workers, self._running_of, self._console = workers, running, console
         self._began = self._looked = self._summarised = time.monotonic()
         self._live: Live | None = None
@@ -161,11 +162,16 @@ class StudyProgress:
             self.say(self.summary())
 
     def summary(self) -> str:
-        """One line on the study: "12/33 done, 1 diverged, 0 failed, 2 running, about 5 min left"."""
+        """One line on the study: "12/33 done, 1 diverged, 0 failed, 3 resumed or retried, 2 running, about 5 min left".
+
+        What had to be resumed from a checkpoint or tried again is not mentioned where there is none.
+        """
         states = list(self.ended.values())
         done = len(states) - states.count("failed")
         parts = [f"{done}/{len(self._tasks)} done"]
         parts += [f"{states.count(state)} {state}" for state in ("diverged", "failed")]
+        if self._again:
+            parts.append(f"{len(self._again)} resumed or retried")
         if len(states) < len(self._tasks):
             parts.append(f"{len(self._now)} running")
         if len(states) < len(self._tasks) and not self._stopping:
@@ -208,6 +214,8 @@ class StudyProgress:
         assert outcome is not None
         self.ended[digest] = outcome.status
         self._took[digest] = outcome.job_seconds
+        if outcome.resumed or outcome.attempts > 1:
+            self._again.add(digest)
         tail = self._tail(digest)
         tail.follow()
         match outcome.status:

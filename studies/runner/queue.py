@@ -17,12 +17,12 @@ from pathlib import Path
 import optuna
 from filelock import FileLock
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from core.folder import RunFolder
 from studies.plan import jobs_root
+from studies.runner.heartbeat import HANG_SECONDS, Silence, is_elsewhere
+from studies.runner.journal import journal
 from studies.runner.tasks import Task, final_value, is_held
 
 UNSIGNED_CLAIM_SECONDS = 60
@@ -40,15 +40,16 @@ class Claim:
 class Queue:
     """The jobs of one study in one setting that wait, run, or ended; shared by any number of processes."""
 
-    def __init__(self, runs: Path, study: str, setting: str) -> None:
+    def __init__(self, runs: Path, study: str, setting: str, hang_seconds: float = HANG_SECONDS) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         folder = runs / "queue"
         folder.mkdir(parents=True, exist_ok=True)
         self._jobs = jobs_root(runs)
+        self._silence = Silence(hang_seconds)
         self._enqueueing = FileLock(folder / f"{study}.enqueue.lock")
         self._workers = folder / f"{study}.workers"
         self._workers.mkdir(exist_ok=True)
-        self._storage = JournalStorage(JournalFileBackend(str(folder / f"{study}.journal")))
+        self._storage = journal(folder / f"{study}.journal")
         self._study = optuna.create_study(
             storage=self._storage, study_name=setting, direction="minimize", load_if_exists=True
         )
@@ -112,17 +113,22 @@ class Queue:
         return sum(trial.user_attrs.get("worker") == worker for trial in self._trials(TrialState.COMPLETE))
 
     def release_orphans(self) -> list[str]:
-        """Puts back what nobody trains any more though it was claimed: its worker is gone and its folder is free."""
+        """Puts back what nobody trains any more though it was claimed: its worker is gone and its folder is free.
+
+        A worker on another host is gone when its heartbeat has stopped for too long.
+        """
         orphans: dict[str, FrozenTrial] = {}
         for trial in self._trials(TrialState.RUNNING):
             digest, worker = str(trial.user_attrs["job"]), trial.user_attrs.get("worker")
+            elsewhere = False
             if worker is None:
                 claimed = trial.datetime_start or datetime.min
                 alive = (datetime.now() - claimed).total_seconds() < UNSIGNED_CLAIM_SECONDS
             else:
-                alive = is_held(self.worker_lock(str(worker)))
+                elsewhere = is_elsewhere(lock := self.worker_lock(str(worker)))
+                alive = self._silence.alive(lock)
             folder = RunFolder(self._jobs, digest)
-            if alive or is_held(folder.lock_file):
+            if alive or (not elsewhere and is_held(folder.lock_file)):
                 continue
             outcome = folder.outcome()
             if outcome is not None and outcome.status != "failed":

@@ -22,6 +22,7 @@ from ablations.search import Search
 from core.config import AnyConfig
 from core.errors import InputError
 from studies.plan import Plan, Searched, with_searched
+from studies.runner.heartbeat import Heart
 from studies.runner.launchers import launcher
 from studies.runner.place import Place
 from studies.runner.training import GivenUp, TrainingOrder, train_claim
@@ -80,6 +81,7 @@ class SearchOrder(TrainingOrder):
             start=self.start,
             budget=self.trials,
             failures=self.failures,
+            hang_seconds=self.hang_seconds,
         )
 
     def called(self, claim: Claim) -> str:
@@ -95,13 +97,19 @@ class SearchOrder(TrainingOrder):
         trials = self.queue()
         lock = trials.worker_lock(name)
         try:
-            with FileLock(lock):
+            with FileLock(lock), Heart(lock) as heart:
+                stop = heart.beating(stop)
+
+                def passed() -> None:
+                    heart.beat()
+                    each()
+
                 while not stop():
                     claim = trials.claim(name)
                     if claim is None:
                         return
                     try:
-                        _train(self, trials, claim, stop, each)
+                        _train(self, trials, claim, stop, passed)
                     except trainer.JobTaken:
                         # Another search may begin at the same config: the trial is told once that one is done.
                         trials.release(claim, again=True)
@@ -120,7 +128,7 @@ def _train(
                 trials.prune(claim)
                 raise GivenUp
 
-    train_claim(order, trials, claim, trials.job(claim), stop=stop, each=follow, again_after_stop=True)
+    train_claim(order, trials, claim, trials.job(claim), stop=stop, each=follow)
 
 
 # --- the searches of a study ------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import importlib
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -14,6 +14,7 @@ from core.config import Job, Node
 from core.errors import InputError
 from core.folder import RunFolder, write_whole
 from studies.plan import jobs_root
+from studies.runner.heartbeat import HANG_SECONDS
 from studies.runner.tasks import mark_failed, outcome_mark
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class TrainingOrder(Node):
     data_path: Path | None = None
     cache: Path
     evaluation: Literal["inline", "beside"] = "inline"
+    hang_seconds: float = HANG_SECONDS
     trainer: str = "core.job"
 
     def write(self, name: str) -> Path:
@@ -68,9 +70,10 @@ def train_claim(
     *,
     stop: Callable[[], bool],
     each: Callable[[Any], None],
-    again_after_stop: bool,
 ) -> None:
     """Trains a claimed job until it has an outcome, until `stop()`, or until `each`, called with every event, gives up.
+
+    A job that was stopped goes back: another runner of the study may be waiting for it.
 
     Raises InputError, the claim released, where environment or data cannot do it, and the trainer's JobTaken where
     another process trains the same job.
@@ -101,7 +104,9 @@ def train_claim(
             time.sleep(TAKEN_PAUSE_SECONDS)  # Somebody may only have asked whether the lock is held.
             continue
         except InputError:
-            claims.release(claim, again=True)
+            # Where a disk is full the queue may be on it too: what is claimed by nobody alive is put back later.
+            with suppress(OSError):
+                claims.release(claim, again=True)
             raise
         except Exception as error:
             traceback.print_exc()
@@ -111,7 +116,7 @@ def train_claim(
     if outcome is not None and (outcome.status != "failed" or outcome_mark(folder) != before):
         claims.settle(claim)
     elif stop():
-        claims.release(claim, again=again_after_stop)
+        claims.release(claim, again=True)
     else:
         mark_failed(folder, "the training ended without an outcome")
         claims.settle(claim)

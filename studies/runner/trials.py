@@ -18,8 +18,6 @@ from optuna.distributions import FloatDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.pruners import MedianPruner
 from optuna.samplers import TPESampler
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 from scipy.stats.qmc import LatinHypercube
 
@@ -30,6 +28,8 @@ from core.events import Evaluated
 from core.folder import RunFolder
 from studies import sweeps
 from studies.plan import jobs_root
+from studies.runner.heartbeat import HANG_SECONDS, Silence, is_elsewhere
+from studies.runner.journal import journal
 from studies.runner.queue import Claim
 from studies.runner.tasks import final_value, is_held
 from studies.sweeps import Proposal, Sweep, key_of
@@ -55,16 +55,18 @@ class Trials:
         start: Mapping[str, float],
         budget: int,
         failures: int,
+        hang_seconds: float = HANG_SECONDS,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.search, self.base, self.budget, self.failures = search, base, budget, failures
         self._names, self._start = (study, setting), dict(start)
         self._jobs = jobs_root(runs)
+        self._silence = Silence(hang_seconds)
         folder = runs / "queue"
         self._workers = folder / f"{study}.workers"
         self._workers.mkdir(parents=True, exist_ok=True)
         self._claiming = FileLock(folder / f"{study}.{setting}.search.lock")
-        self._storage = JournalStorage(JournalFileBackend(str(folder / f"{study}.{setting}.search.journal")))
+        self._storage = journal(folder / f"{study}.{setting}.search.journal")
         self._key = key_of(search, base)
         self._study = optuna.create_study(
             storage=self._storage,
@@ -222,9 +224,10 @@ class Trials:
 
     def _is_trained(self, trial: FrozenTrial) -> bool:
         worker, job = trial.user_attrs.get("worker"), trial.user_attrs.get("job")
-        if worker and is_held(self.worker_lock(str(worker))):
+        elsewhere = bool(worker) and is_elsewhere(self.worker_lock(str(worker)))
+        if worker and self._silence.alive(self.worker_lock(str(worker))):
             return True
-        return job is not None and is_held(RunFolder(self._jobs, str(job)).lock_file)
+        return job is not None and not elsewhere and is_held(RunFolder(self._jobs, str(job)).lock_file)
 
     def _room(self) -> int:
         """How many more trials the budget lets begin."""

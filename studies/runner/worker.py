@@ -20,6 +20,7 @@ import click
 from filelock import FileLock
 
 from core.errors import InputError
+from studies.runner.heartbeat import Heart
 from studies.runner.launchers import Work
 from studies.runner.queue import Claim, Queue
 from studies.runner.tasks import Task
@@ -43,7 +44,7 @@ class Order(TrainingOrder):
 
     def queue(self) -> Queue:
         """The queue that these jobs stand in."""
-        return Queue(self.runs, self.study, self.setting)
+        return Queue(self.runs, self.study, self.setting, self.hang_seconds)
 
     def called(self, claim: Claim) -> str:
         """What people call a claimed job."""
@@ -69,7 +70,13 @@ def work(order: Order, name: str, *, stop: Callable[[], bool], each: Callable[[]
     lock = queue.worker_lock(name)
     by_digest = {task.digest: task for task in order.tasks}
     try:
-        with FileLock(lock):
+        with FileLock(lock), Heart(lock) as heart:
+            stop = heart.beating(stop)
+
+            def passed(_: object) -> None:
+                heart.beat()
+                each()
+
             while not stop():
                 claim = queue.claim(order.digests, name)
                 if claim is None:
@@ -81,8 +88,7 @@ def work(order: Order, name: str, *, stop: Callable[[], bool], each: Callable[[]
                         claim,
                         by_digest[claim.digest].job,
                         stop=stop,
-                        each=lambda _: each(),
-                        again_after_stop=False,
+                        each=passed,
                     )
                 except trainer.JobTaken:
                     # Another study may be training the same job: it stays in the queue until that one is done.

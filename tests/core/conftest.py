@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
 from core import config as cfg
+from core import job as job_module
 from core.metrics.protocol import Protocol, of_metric
 
 
@@ -66,3 +68,15 @@ def images() -> Tensor:
 def one_thread() -> None:
     """Sums depend on the number of threads; recorded numbers are those of one."""
     torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def every_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint after every iteration, however little time went by."""
+    monkeypatch.setattr(job_module, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(job_module, "CHECKPOINT_COST_FACTOR", 0.0)

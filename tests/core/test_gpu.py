@@ -12,6 +12,7 @@ from torch import Tensor
 from core import config as cfg
 from core.evaluate import Evaluation, Inline
 from core.events import Checkpointed, Evaluated, Event
+from core.folder import RunFolder
 from core.job import run_job
 from core.train import train
 from tests.core.conftest import MeanPixel, small_config
@@ -56,6 +57,20 @@ def test_further_measures_are_the_cpus(tmp_path: Path) -> None:
         events = run_job(cfg.Job(config=config, seed=0), runs=tmp_path / device, cache=tmp_path, device=device)
         found.append({event.metric: event.value for event in events if isinstance(event, Evaluated)})
     assert found[1] == pytest.approx(found[0], rel=0.02)
+
+
+def test_out_of_memory_is_a_failure_that_names_the_config_change(tmp_path: Path) -> None:
+    config = small_config(batch_size=65_536, discriminator=cfg.ResNetDiscriminator(width=64, blocks=2))
+    job = cfg.Job(config=config, seed=0)
+    torch.cuda.set_per_process_memory_fraction(0.01)
+    try:
+        for _ in run_job(job, runs=tmp_path, cache=tmp_path, device="cuda"):
+            pass
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    outcome = RunFolder(tmp_path, job).outcome()
+    assert outcome is not None and outcome.status == "failed" and outcome.reason is not None
+    assert "batch_size=32768 (it is 65536) for all variants" in outcome.reason
 
 
 @pytest.mark.parametrize("beside_on", [None, "cpu"])

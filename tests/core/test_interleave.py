@@ -126,16 +126,17 @@ def test_a_checkpoint_stands_behind_all_that_happened_before_it_and_resumes_to_t
         assert recorded(iter(events[:i])) + list(rest) == INLINE
 
 
-def test_no_checkpoint_is_asked_for_while_an_evaluation_is_under_way() -> None:
+def test_it_is_asked_after_every_iteration_and_takes_no_checkpoint_while_an_evaluation_is_under_way() -> None:
     late = Late(lambda _: 6)
-    asked_under_way: list[int] = []
+    asked: list[int] = []
 
     def due() -> bool:
-        asked_under_way.append(late.under_way)
-        return False
+        asked.append(late.under_way)
+        return True
 
-    list(interleaved(Loop().steps(), late, due))  # type: ignore[arg-type]
-    assert set(asked_under_way) == {0} and 3 < len(asked_under_way) < ITERATIONS
+    events = list(interleaved(Loop().steps(), late, due))  # type: ignore[arg-type]
+    assert len(asked) == ITERATIONS and set(asked) == {0, 1}
+    assert sum(isinstance(event, Checkpointed) for event in events) == asked.count(0)
 
 
 @pytest.mark.parametrize(("looks", "diverges_at"), list(product([0, 3, NEVER], [4, 12])))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from safetensors.torch import load_file
 
 from core import config as cfg
 from core import job as job_module
+from core.checkpoint import read_checkpoint
 from core.errors import InputError
 from core.events import Checkpointed, Evaluated, Event
 from core.folder import RunFolder
@@ -25,18 +28,15 @@ from tests.core.conftest import small_config
 from tests.core.test_train import payload
 
 JOB = cfg.Job(config=small_config(), seed=3)
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture
-def every_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A checkpoint after every iteration, however little time went by."""
-    monkeypatch.setattr(job_module, "CHECKPOINT_SECONDS", -1.0)
-    monkeypatch.setattr(job_module, "CHECKPOINT_COST_FACTOR", 0.0)
+FITTING = cfg.Reconstruction(
+    data=cfg.Rooms(resolution=8, train=64, held_out=32),
+    images=4,
+    inr=cfg.Inr(width=8, depth=3),
+    learning_rate=1e-2,
+    iterations=4,
+    evaluation=cfg.ErrorEvaluation(every=2),
+)
+ROOT = Path(__file__).parents[2]
 
 
 def finished(runs: Path, cache: Path, job: cfg.Job = JOB) -> RunFolder:
@@ -122,19 +122,6 @@ def test_a_locked_folder_is_taken(tmp_path: Path, cache: Path) -> None:
     assert finished(tmp_path, cache).outcome() is not None
 
 
-@pytest.mark.usefixtures("every_iteration")
-@pytest.mark.parametrize("damage", [b"", b"not a checkpoint"])
-def test_an_unreadable_checkpoint_starts_the_job_anew(damage: bytes, tmp_path: Path, cache: Path) -> None:
-    seen: list[Event] = []
-    for event in run_job(JOB, runs=tmp_path, cache=cache, stop=lambda: len(seen) > 4):
-        seen.append(event)
-    folder = RunFolder(tmp_path, JOB)
-    folder.checkpoint_file.write_bytes(damage)
-    undisturbed = finished(tmp_path / "undisturbed", cache)
-    assert comparable(finished(tmp_path, cache)) == comparable(undisturbed)
-    assert "starting anew" in folder.log_file.read_text()
-
-
 def test_an_error_in_training_is_a_failed_outcome_with_its_traceback(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +137,68 @@ def test_an_error_in_training_is_a_failed_outcome_with_its_traceback(
     assert "Traceback" in folder.log_file.read_text()
     again = finished(tmp_path, cache).outcome()
     assert again is not None and again.status == "finished" and again.attempts == 2
+
+
+@pytest.mark.parametrize(
+    ("job", "remedy"),
+    [
+        (JOB, "batch_size=3 (it is 6)"),
+        (cfg.Job(config=FITTING, seed=0), "images=2 (it is 4)"),
+    ],
+    ids=["a GAN", "a reconstruction"],
+)
+def test_out_of_gpu_memory_is_a_failure_that_names_the_config_change_and_changes_nothing(
+    job: cfg.Job, remedy: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(*_: object, **__: object) -> Iterator[Event]:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee the documentation.")
+        yield
+
+    monkeypatch.setattr(job_module, "train", too_large)
+    monkeypatch.setattr(job_module, "reconstruct", too_large)
+    folder = finished(tmp_path, cache, job)
+    outcome = folder.outcome()
+    assert outcome is not None and outcome.status == "failed" and outcome.reason is not None
+    assert outcome.reason.startswith(f"out of GPU memory: fewer workers on the device, or {remedy} for all variants")
+    assert outcome.reason.endswith("OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.")
+    assert folder.job() == job
+
+
+@pytest.mark.usefixtures("every_iteration")
+def test_a_disk_that_fills_is_one_line_and_with_room_again_the_job_ends_as_an_undisturbed_one(
+    tmp_path: Path, cache: Path
+) -> None:
+    """The operating system refuses a file of the size of the second checkpoint."""
+    undisturbed = finished(tmp_path / "undisturbed", cache)
+    file = tmp_path / "job.json"
+    file.write_text(JOB.model_dump_json())
+    program = (
+        "import resource, sys\nfrom core import job, checkpoint\nfrom core.train import main\n"
+        "job.CHECKPOINT_SECONDS, job.CHECKPOINT_COST_FACTOR = -1.0, 0.0\n"
+        "write = checkpoint.write_checkpoint\n"
+        "def then_full(*given, **named):\n"
+        "    write(*given, **named)\n"
+        "    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, -1))\n"
+        "job.write_checkpoint = then_full\n"
+        "sys.exit(main(sys.argv[1:]))"
+    )
+    given = ["--config", str(file), "--out", str(tmp_path / "full"), "--cache", str(cache), "--device", "cpu"]
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *given], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    folder = RunFolder(tmp_path / "full", JOB)
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        f"error: {folder.path} cannot be written (File too large): free space and run the same again: it goes on from "
+        "there\n",
+    )
+    assert folder.outcome() is None and not folder.generator_file.exists()
+    assert not list(folder.path.glob(".*")), "what was written aside takes room for nothing"
+    found = read_checkpoint(folder)
+    assert found is not None and found.state["iteration"] == 1
+    assert comparable(finished(tmp_path / "full", cache)) == comparable(undisturbed)
+    outcome = folder.outcome()
+    assert outcome is not None and outcome.resumed
 
 
 def test_a_diverged_job_is_a_result(tmp_path: Path, cache: Path) -> None:

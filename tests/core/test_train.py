@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import torch
 from torch import Tensor
 
 from core import config as cfg
-from core.build import build_generator, build_generator_optimizer, build_optimizer
+from core import penalties
+from core.build import build_generator, build_generator_optimizer, build_loss, build_optimizer
 from core.evaluate import Evaluation, Inline
 from core.events import Checkpointed, Diverged, Evaluated, Event, Losses
 from core.train import train
@@ -131,6 +133,37 @@ def test_a_loss_that_is_not_finite_ends_the_job_as_diverged(images: Tensor) -> N
     rates = cfg.Optimizers(learning_rates=cfg.LearningRates(generator=1e30, discriminator=1e30))
     *_, last = events_of(small_config(optimizers=rates), images)
     assert isinstance(last, Diverged) and "not finite at iteration" in last.reason
+
+
+@pytest.mark.parametrize("name", ["d_loss", "g_loss", "penalty"])
+def test_one_nan_in_any_loss_ends_the_job_as_diverged(
+    name: str, images: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At its third time alone: what it has done to the weights is seen at once, not at the end."""
+    times = 0
+
+    def poisoned(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def loss(*arguments: Tensor) -> Tensor:
+            nonlocal times
+            times += 1
+            return function(*arguments) * (math.nan if times == 3 else 1.0)
+
+        return loss
+
+    def losses(config: cfg.Loss) -> tuple[Callable[..., Tensor], Callable[..., Tensor]]:
+        d_loss, g_loss = build_loss(config)
+        return (poisoned(d_loss), g_loss) if name == "d_loss" else (d_loss, poisoned(g_loss))
+
+    if name == "penalty":
+        monkeypatch.setattr("core.train.penalties.r1", poisoned(penalties.r1))
+    else:
+        monkeypatch.setattr("core.train.build_loss", losses)
+    config = small_config(penalty=cfg.R1(weight=1.0, interval=1))
+    *before, last = events_of(config, images)
+    reached = 6 if name == "g_loss" else 3
+    assert isinstance(last, Diverged) and last.iteration == reached
+    assert name in last.reason and f"not finite at iteration {reached}" in last.reason
+    assert all(math.isfinite(number) for number in numbers(before))
 
 
 def test_variants_are_paired_in_data_and_discriminator(images: Tensor) -> None:

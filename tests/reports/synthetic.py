@@ -201,6 +201,7 @@ def write_run(
             seconds=pace * stop,
             evaluation_seconds=0.4 * stop / 100,
             job_seconds=pace * stop + 6,
+            attempts=2 if ending == "failed" else 1,
         )
         folder.write("outcome.json", outcome.model_dump_json())
     return folder

@@ -63,7 +63,7 @@ def test_the_whole_report_is_there(full_report: Path) -> None:
         "A pilot: n = 3",
         "a proxy, not an FID",
         "diverged in 1 of 3 with",
-        "**failed** `all-d1_g1` seed 2 at iteration 450: RuntimeError: out of memory.",
+        "**failed** `all-d1_g1` seed 2 at iteration 450, attempt 2: RuntimeError: out of memory.",
         "0123456789abcdef0123456789abcdef01234567",
         "--design ladder,add_one_in,leave_one_out",
     ):

@@ -24,6 +24,8 @@ from core.folder import Outcome, RunFolder, Status
 FAILS = 13
 KILLS_ITS_WORKER_ONCE = 66
 KILLS_ITS_WORKER_ALWAYS = 67
+HANGS_ONCE = 68
+HANGS_ALWAYS = 69
 DIVERGES = 99
 UNUSABLE = 404
 SLOW = 1000
@@ -135,6 +137,8 @@ def _events(folder: RunFolder, job: Job, stop: Callable[[], bool]) -> Iterator[E
                 return
             if job.seed == KILLS_ITS_WORKER_ALWAYS or (job.seed == KILLS_ITS_WORKER_ONCE and attempts == 1):
                 os.kill(os.getpid(), signal.SIGKILL)
+            if job.seed == HANGS_ALWAYS or (job.seed == HANGS_ONCE and attempts == 1):
+                time.sleep(600)
             if diverges(job):
                 yield write(Evaluated(**clock(iteration), metric="fd_rooms", value=math.inf, evaluation_seconds=0.0))
                 yield write(Diverged(**clock(iteration), reason="a weight stopped being finite"))

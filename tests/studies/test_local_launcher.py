@@ -18,6 +18,7 @@ import pytest
 from core.errors import InputError
 from core.folder import RunFolder
 from studies.plan import Plan, jobs_root
+from studies.runner.deaths import ALIKE
 from studies.runner.launchers import WorkersLost, launcher
 from studies.runner.queue import Queue
 from studies.runner.tasks import is_held, tasks_of
@@ -70,7 +71,7 @@ def test_a_killed_worker_is_replaced_and_its_job_resumed(
     assert "resumed" in said[0]
 
 
-def test_a_job_that_kills_its_worker_twice_is_failed_and_others_go_on(
+def test_a_job_that_kills_its_worker_at_one_point_again_and_again_is_failed_and_others_go_on(
     small_plan: Callable[..., Plan], order: Callable[..., Order]
 ) -> None:
     made = order(small_plan(seeds=(fake_job.KILLS_ITS_WORKER_ALWAYS, 1), variants=1), workers=1)
@@ -79,7 +80,22 @@ def test_a_job_that_kills_its_worker_twice_is_failed_and_others_go_on(
     outcome = RunFolder(jobs_root(made.runs), made.tasks[0].digest).outcome()
     assert outcome
     assert outcome.reason
-    assert "SIGKILL" in outcome.reason
+    assert outcome.reason.startswith(f"its worker was killed by SIGKILL, {ALIKE} times in a row after iteration 4")
+    assert attempts(made, made.tasks[0].digest) == ALIKE
+
+
+def test_a_worker_that_hangs_is_ended_and_its_job_resumed_twice_at_one_point_is_a_failure(
+    small_plan: Callable[..., Plan], order: Callable[..., Order]
+) -> None:
+    made = order(small_plan(seeds=(fake_job.HANGS_ALWAYS, fake_job.HANGS_ONCE), variants=1))
+    said = launched(Order(**{**dict(made), "hang_seconds": 2.5}))
+    always, once = (RunFolder(jobs_root(made.runs), digest) for digest in made.digests)
+    assert [status(made, digest) for digest in made.digests] == ["failed", "finished"]
+    outcome = always.outcome()
+    assert outcome and outcome.reason == "its worker hung, 2 times in a row after iteration 4"
+    assert (attempts(made, always.digest), attempts(made, once.digest)) == (2, 2)
+    assert [event["iteration"] for event in lines(once) if event["kind"] == "losses"] == list(range(1, 11))
+    assert sum("it was ended" in line for line in said) == 3
 
 
 def test_unusable_input_ends_everything_with_its_line(

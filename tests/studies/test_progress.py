@@ -30,8 +30,15 @@ def append(folder: RunFolder, text: str) -> None:
         stream.write(text)
 
 
-def end(folder: RunFolder, status: str, reason: str | None = None) -> None:
-    fields = {"status": status, "iteration": 1, "seconds": 1.0, "evaluation_seconds": 0.0, "job_seconds": 40.0}
+def end(folder: RunFolder, status: str, reason: str | None = None, **others: Any) -> None:
+    fields = {
+        "status": status,
+        "iteration": 1,
+        "seconds": 1.0,
+        "evaluation_seconds": 0.0,
+        "job_seconds": 40.0,
+        **others,
+    }
     folder.write(
         "outcome.json", Outcome.model_validate_json(json.dumps({**fields, "reason": reason})).model_dump_json()
     )
@@ -77,10 +84,10 @@ def test_plain_lines_say_what_starts_and_how_it_ends(
         shown.look(now=True)
         append(folders[0], line(10, "evaluated", metric="fd_rooms", value=123.4, evaluation_seconds=1.0))
         end(folders[0], "finished")
-        end(folders[1], "diverged", "a weight stopped being finite")
+        end(folders[1], "diverged", "a weight stopped being finite", resumed=True)
         folders[2].path.mkdir(parents=True)
         folders[2].log_file.write_text("Traceback\n  somewhere\nRuntimeError: boom\n")
-        end(folders[2], "failed", "RuntimeError: boom")
+        end(folders[2], "failed", "RuntimeError: boom", attempts=2)
         monkeypatch.setattr(progresses, "SUMMARY_SECONDS", 0.0)
         shown.look(now=True)
     text = output.getvalue()
@@ -89,7 +96,7 @@ def test_plain_lines_say_what_starts_and_how_it_ends(
     assert "diverged  baseline · seed 1: a weight stopped being finite" in text
     assert "FAILED    baseline · seed 2: RuntimeError: boom" in text
     assert "    RuntimeError: boom" in text
-    assert "2/40 done, 1 diverged, 1 failed, 0 running" in text
+    assert "2/40 done, 1 diverged, 1 failed, 2 resumed or retried, 0 running" in text
     assert "\x1b" not in text
 
 

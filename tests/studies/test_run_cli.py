@@ -254,6 +254,42 @@ def test_an_interrupted_study_says_how_to_go_on_and_does(
         assert [event["iteration"] for event in events if event["kind"] == "losses"] == list(range(1, 11))
 
 
+def losses_of(folder: RunFolder) -> list[int]:
+    events: list[dict[str, Any]] = [json.loads(line) for line in folder.events_file.read_text().splitlines()]
+    return [event["iteration"] for event in events if event["kind"] == "losses"]
+
+
+def test_a_killed_commands_study_is_taken_over_at_once(tmp_path: Path) -> None:
+    """Its workers are still ending their iterations when the next command asks what there is to train."""
+    arguments = (*SMALL, "--seeds", f"{fake_job.SLOW},{fake_job.SLOW + 1}")
+    process = command(*arguments, cwd=tmp_path, WITHOUT_VIEW="1")
+    deadline = time.monotonic() + 60
+    runs = tmp_path / "runs"
+    while not (
+        (runs / "jobs").exists()
+        and any(f.events_file.exists() and f.events_file.read_bytes().count(b"\n") > 2 for f in folders(runs))
+    ):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    code, _, errors, _ = ended(command(*arguments, cwd=tmp_path, WITHOUT_VIEW="1"))
+    assert (code, errors) == (0, [])
+    assert statuses(runs) == ["finished", "finished"]
+    assert [losses_of(folder) for folder in folders(runs)] == [list(range(1, 11))] * 2
+
+
+def test_two_commands_at_once_train_every_job_once_and_show_it_once(mlflow_folder: Path) -> None:
+    arguments = (*SMALL, "--seeds", "3", "--jobs", "2")
+    both = [command(*arguments, cwd=mlflow_folder) for _ in range(2)]
+    assert [ended(process)[::2] for process in both] == [(0, []), (0, [])]
+    runs = mlflow_folder / "runs"
+    assert statuses(runs) == ["finished"] * 3
+    assert [len((folder.path / "trained_by.txt").read_text().splitlines()) for folder in folders(runs)] == [1] * 3
+    assert shown_jobs(mlflow_folder) == sorted(folder.digest for folder in folders(runs))
+    assert shown_statuses(mlflow_folder) == {"FINISHED"}
+
+
 def test_an_interrupted_search_goes_on_and_a_finished_one_loads_nothing(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     arguments = ("learning_rates", "iterations=200", "evaluation.every=100", "data.train=64", "data.held_out=64")
@@ -283,11 +319,19 @@ def test_an_interrupted_search_goes_on_and_a_finished_one_loads_nothing(tmp_path
 
 
 def shown_statuses(folder: Path) -> set[str]:
+    return set(_in_view(folder, "select status from runs"))
+
+
+def shown_jobs(folder: Path) -> list[str]:
+    return sorted(_in_view(folder, "select value from tags where key = 'job'"))
+
+
+def _in_view(folder: Path, query: str) -> list[str]:
     import sqlite3
 
     connection = sqlite3.connect(folder / "mlflow.db")
     try:
-        return {status for (status,) in connection.execute("select status from runs")}
+        return [value for (value,) in connection.execute(query)]
     finally:
         connection.close()
 

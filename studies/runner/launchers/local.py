@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,15 +14,17 @@ from pathlib import Path
 from core.errors import InputError
 from core.folder import RunFolder
 from studies.plan import jobs_root
+from studies.runner.deaths import DeathsOfJobs, DeathsOfPlace
 from studies.runner.environment import share_of_machine
+from studies.runner.heartbeat import Silence, heartbeat_file
 from studies.runner.launchers import Shared, Work, WorkersLost
 from studies.runner.tasks import mark_failed
 
 POLL_SECONDS = 0.2
 LOOK_SECONDS = 1.0
 ORPHANS_SECONDS = 10.0
-DEATHS_IN_A_ROW = 3
-DEATHS_OF_A_JOB = 2
+LOG_LINES = 20
+"""Of a worker's last words, kept in the log of a job that is given up."""
 
 
 @dataclass
@@ -34,14 +35,18 @@ class _Slot:
     process: subprocess.Popen[bytes] | None = None
     name: str = ""
     log: Path = field(default_factory=Path)
-    deaths: int = 0
+    hung: float | None = None
+    deaths: DeathsOfPlace = field(default_factory=DeathsOfPlace)
+
+    @property
+    def said(self) -> list[str]:
+        if not self.log.exists():
+            return []
+        return [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
 
     @property
     def last_words(self) -> str:
-        if not self.log.exists():
-            return "it printed nothing"
-        lines = [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
-        return lines[-1] if lines else "it printed nothing"
+        return self.said[-1] if self.said else "it printed nothing"
 
     def remove_empty_log(self) -> None:
         if self.log.stat().st_size == 0:
@@ -51,8 +56,9 @@ class _Slot:
 class Local:
     """Starts as many workers as the order asks for and as jobs wait for, and replaces those that die.
 
-    A job whose worker died goes back into the queue and is resumed; the second death at the same job marks it failed.
-    A slot whose workers died three times in a row, without a result, stays empty.
+    A worker whose loop hangs is killed (`studies.runner.heartbeat`). A job whose worker died goes back into the queue
+    and is resumed, until its deaths are alike or without end (`studies.runner.deaths`): then it has failed. A slot
+    whose workers cannot start stays empty.
     """
 
     def run(
@@ -65,6 +71,7 @@ class Local:
         try:
             while True:
                 tick()
+                crew.listen()
                 crew.reap()
                 now = time.monotonic()
                 if stop():
@@ -92,7 +99,8 @@ class _Crew:
         self.id = uuid.uuid4().hex[:8]
         self.file = order.write(self.id)
         self.slots = [_Slot(index) for index in range(order.workers)]
-        self.deaths_at: Counter[str] = Counter()
+        self.silence = Silence(order.hang_seconds)
+        self.deaths = DeathsOfJobs()
         self.started = 0
 
     @property
@@ -106,7 +114,7 @@ class _Crew:
         if not waiting and not running and not self.alive:
             return False
         idle = sum(self.queue.held_by(slot.name) is None for slot in self.alive)
-        usable = [slot for slot in self.slots if slot.process is None and slot.deaths <= DEATHS_IN_A_ROW]
+        usable = [slot for slot in self.slots if slot.process is None and not slot.deaths.given_up]
         if waiting and not usable and not self.alive:
             raise WorkersLost(f"workers keep dying, the log is {self.slots[0].log}: {self.slots[0].last_words}")
         for slot in usable[: max(0, waiting - idle)]:
@@ -118,7 +126,7 @@ class _Crew:
         slot.name = f"{self.id}-{self.started}"
         logs = self.order.runs / "queue" / "logs"
         logs.mkdir(parents=True, exist_ok=True)
-        slot.log = logs / f"{slot.name}.txt"
+        slot.log, slot.hung = logs / f"{slot.name}.txt", None
         with slot.log.open("wb") as log:
             slot.process = subprocess.Popen(
                 [sys.executable, "-m", self.order.module, str(self.file), slot.name, "--follow-parent"],
@@ -128,6 +136,14 @@ class _Crew:
                 stderr=log,
                 start_new_session=True,  # A terminal's Ctrl-C is the parent's to pass on.
             )
+
+    def listen(self) -> None:
+        """Kills workers whose loops hang."""
+        for slot in self.alive:
+            assert slot.process is not None
+            if slot.hung is None and (silent := self.silence.too_long(self.queue.worker_lock(slot.name))) is not None:
+                slot.hung = silent
+                slot.process.kill()
 
     def reap(self) -> None:
         """Looks after workers that ended. Raises InputError where one found the input unusable."""
@@ -146,22 +162,36 @@ class _Crew:
             slot.remove_empty_log()
 
     def mourn(self, slot: _Slot, code: int) -> None:
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-        slot.deaths = slot.deaths + 1 if self.queue.completed_by(slot.name) == 0 else 1
+        killed = code < 0
+        how = f"was killed by {signal.Signals(-code).name}" if killed else f"ended with code {code}"
+        if slot.hung is not None:
+            how = "hung"
+            self.say(f"worker {slot.index + 1} was silent for {slot.hung:.0f} s: it was ended")
         claim = self.queue.held_by(slot.name)
-        self.queue.worker_lock(slot.name).unlink(missing_ok=True)
+        self.forget(slot)
         if claim is None:
+            slot.deaths.note(killed=killed, recorded=self.queue.completed_by(slot.name) > 0)
             self.say(f"worker {slot.index + 1} {how}: {slot.last_words}")
             return
-        self.deaths_at[claim.digest] += 1
-        again = self.deaths_at[claim.digest] < DEATHS_OF_A_JOB
-        if again:
+        folder = RunFolder(jobs_root(self.order.runs), claim.digest)
+        death = self.deaths.note(folder, how, hung=slot.hung is not None)
+        slot.deaths.note(killed=killed, recorded=death.recorded or self.queue.completed_by(slot.name) > 0)
+        folder.path.mkdir(parents=True, exist_ok=True)
+        if death.given_up is None:
             self.say(f"worker {slot.index + 1} {how} at {self.order.called(claim)}: the job will be resumed")
+            with folder.log_file.open("a") as log:
+                log.write(f"its worker {how}: the job will be resumed\n")
         else:
-            memory = ", perhaps for want of memory" if code == -signal.SIGKILL else ""
-            folder = RunFolder(jobs_root(self.order.runs), claim.digest)
-            mark_failed(folder, f"its worker {how}{memory}, {DEATHS_OF_A_JOB} times at this job")
-        self.queue.release(claim, again=again)
+            memory = "; perhaps for want of memory" if code == -signal.SIGKILL and slot.hung is None else ""
+            with folder.log_file.open("a") as log:
+                log.writelines(f"{line}\n" for line in slot.said[-LOG_LINES:])
+            mark_failed(folder, death.given_up + memory)
+        self.queue.release(claim, again=death.given_up is None)
+
+    def forget(self, slot: _Slot) -> None:
+        lock = self.queue.worker_lock(slot.name)
+        lock.unlink(missing_ok=True)
+        heartbeat_file(lock).unlink(missing_ok=True)
 
     def signal(self, number: signal.Signals) -> None:
         for slot in self.alive:
@@ -178,7 +208,7 @@ class _Crew:
             slot.process.wait()
             slot.process.stdin.close()
             slot.process = None
-            self.queue.worker_lock(slot.name).unlink(missing_ok=True)
+            self.forget(slot)
             slot.remove_empty_log()
         if killed:
             self.queue.release_orphans()

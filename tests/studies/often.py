@@ -1,0 +1,10 @@
+"""`core.job` with a checkpoint every half second: in a short test kills are to fall between checkpoints as well."""
+
+from __future__ import annotations
+
+from core import job
+from core.job import JobTaken, run_job
+
+job.CHECKPOINT_SECONDS = 0.5
+
+__all__ = ["JobTaken", "run_job"]

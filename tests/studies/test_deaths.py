@@ -1,0 +1,99 @@
+"""Deaths that are alike give a job up, deaths that differ do not; a place is given up where nothing can start."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from core.folder import RunFolder
+from studies.runner import deaths
+from studies.runner.deaths import DeathsOfJobs, DeathsOfPlace
+
+KILLED = "was killed by SIGKILL"
+
+
+class Job:
+    """A folder in which attempts record events, one after the other."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = RunFolder(root, "0" * 16)
+        self.folder.path.mkdir()
+        self.attempts = self.checkpoints = 0
+
+    def attempt(self, until: int) -> None:
+        self.attempts += 1
+        lines = [{"iteration": i, "seconds": i + self.attempts / 100} for i in range(1, until + 1)]
+        self.folder.events_file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+
+    def checkpoint(self) -> None:
+        self.checkpoints += 1
+        self.folder.checkpoint_file.write_bytes(b"")
+        os.utime(self.folder.checkpoint_file, ns=(self.checkpoints, self.checkpoints))
+
+
+@pytest.fixture
+def job(tmp_path: Path) -> Job:
+    return Job(tmp_path)
+
+
+def test_alike_deaths_in_a_row_give_a_job_up(job: Job) -> None:
+    found = []
+    noted = DeathsOfJobs()
+    for until in (4, 4, 3, 4, 4, 4):
+        job.attempt(until)
+        found.append(noted.note(job.folder, KILLED, hung=False).given_up)
+    assert found[:-1] == [None] * 5
+    assert found[-1] == f"its worker {KILLED}, {deaths.ALIKE} times in a row after iteration 4"
+
+
+def test_two_ways_of_dying_are_not_alike_and_hanging_twice_is_enough(job: Job) -> None:
+    noted = DeathsOfJobs()
+    ways = [(KILLED, False), ("hung", True), (KILLED, False), ("hung", True), ("hung", True)]
+    found = []
+    for how, hung in ways:
+        job.attempt(4)
+        found.append(noted.note(job.folder, how, hung=hung).given_up)
+    assert found[:-1] == [None] * 4
+    assert found[-1] == "its worker hung, 2 times in a row after iteration 4"
+
+
+def test_hanging_before_the_first_event_counts(job: Job) -> None:
+    noted = DeathsOfJobs()
+    assert noted.note(job.folder, "hung", hung=True).given_up is None
+    assert noted.note(job.folder, "hung", hung=True).given_up is not None
+
+
+def test_a_worker_killed_before_it_recorded_anything_says_nothing_of_the_point(job: Job) -> None:
+    noted = DeathsOfJobs()
+    job.attempt(4)
+    assert noted.note(job.folder, KILLED, hung=False) == deaths.Death(recorded=True, given_up=None)
+    for _ in range(deaths.WITHOUT_CHECKPOINT - 2):
+        assert noted.note(job.folder, KILLED, hung=False) == deaths.Death(recorded=False, given_up=None)
+    last = noted.note(job.folder, KILLED, hung=False).given_up
+    assert last is not None and f"the last of {deaths.WITHOUT_CHECKPOINT} deaths" in last
+
+
+def test_a_job_that_gets_further_is_resumed_without_end(job: Job) -> None:
+    noted = DeathsOfJobs()
+    for until in range(1, 5 * deaths.WITHOUT_CHECKPOINT):
+        job.attempt(until)
+        job.checkpoint()
+        assert noted.note(job.folder, KILLED, hung=False).given_up is None
+
+
+@pytest.mark.parametrize(
+    ("killed", "limit"), [(False, deaths.EXITS_OF_A_PLACE), (True, deaths.KILLS_OF_A_PLACE)], ids=["exits", "kills"]
+)
+def test_a_place_is_given_up_after_deaths_in_a_row_that_recorded_nothing(killed: bool, limit: int) -> None:
+    place = DeathsOfPlace()
+    for _ in range(limit - 1):
+        place.note(killed=killed, recorded=False)
+    place.note(killed=killed, recorded=True)
+    for _ in range(limit - 1):
+        place.note(killed=killed, recorded=False)
+    assert not place.given_up
+    place.note(killed=killed, recorded=False)
+    assert place.given_up

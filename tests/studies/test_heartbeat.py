@@ -1,0 +1,104 @@
+"""Silence is measured by the observer's clock; a worker of another host is judged by it alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from core.folder import RunFolder
+from studies.plan import Plan, jobs_root
+from studies.runner import heartbeat
+from studies.runner.heartbeat import LONGEST_PAUSES, Heart, Silence, heartbeat_file
+from studies.runner.queue import Queue
+from studies.runner.worker import Order
+
+FLOOR = 100.0
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def beats(lock: Path, count: int) -> None:
+    """The worker's clock is years off, and that must not matter."""
+    os.utime(heartbeat_file(lock), ns=(count, count))
+
+
+def test_silence_beyond_the_floor_or_a_multiple_of_the_longest_pause(tmp_path: Path) -> None:
+    lock, clock = tmp_path / "w.lock", Clock()
+    silence = Silence(FLOOR, clock)
+    assert silence.too_long(lock) is None, "without a heartbeat nobody can tell"
+    with Heart(lock):
+        beats(lock, 1)
+        assert silence.too_long(lock) is None
+        clock.now = 90
+        beats(lock, 2)
+        assert silence.too_long(lock) is None
+        clock.now = 90 + LONGEST_PAUSES * 90
+        assert silence.too_long(lock) is None, "it once paused for 90 seconds"
+        clock.now += 1
+        assert silence.too_long(lock) == LONGEST_PAUSES * 90 + 1
+        beats(lock, 3)
+        assert silence.too_long(lock) is None
+    clock.now += 10_000
+    assert silence.too_long(lock) is None, "it has ended"
+
+
+def test_a_beat_moves_the_file_and_often_asked_it_costs_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock, clock = tmp_path / "w.lock", Clock()
+    monkeypatch.setattr(heartbeat.time, "monotonic", clock)
+    touched: list[Path] = []
+    monkeypatch.setattr(heartbeat.os, "utime", touched.append)
+    with Heart(lock) as heart:
+        stop = heart.beating(lambda: clock.now > 2)
+        answers = []
+        for now in (0.0, 0.1, 0.9, 1.1, 2.2):
+            clock.now = now
+            answers.append(stop())
+    assert answers == [False, False, False, False, True]
+    assert touched == [heartbeat_file(lock)] * 3
+    assert not heartbeat_file(lock).exists()
+
+
+def test_a_worker_that_was_taken_for_dead_stops_with_a_line(tmp_path: Path) -> None:
+    lock = tmp_path / "w.lock"
+    with Heart(lock) as heart:
+        heartbeat_file(lock).unlink()
+        with pytest.raises(SystemExit, match="was taken for dead"):
+            heart.beat()
+
+
+def test_a_claim_of_another_host_is_released_when_its_heartbeat_stops_whatever_its_locks_say(
+    small_plan: Callable[..., Plan], order: Callable[..., Order]
+) -> None:
+    made = order(small_plan(variants=1))
+    queue, clock = Queue(made.runs, made.study, made.setting), Clock()
+    queue._silence = Silence(FLOOR, clock)
+    queue.enqueue(made.tasks)
+    claim = queue.claim(made.digests, "there")
+    assert claim is not None
+    lock = queue.worker_lock("there")
+    folder = RunFolder(jobs_root(made.runs), claim.digest)
+    folder.path.mkdir(parents=True)
+    with FileLock(folder.lock_file), Heart(lock):
+        heartbeat_file(lock).write_text("another-host")
+        # Nobody holds the worker's lock as far as this host can see, and yet it lives.
+        assert queue.release_orphans() == [] and queue.running(made.digests) == [claim.digest]
+        clock.now += FLOOR + 1
+        beats(lock, 1)
+        assert queue.release_orphans() == []
+        clock.now += (LONGEST_PAUSES + 1) * FLOOR
+        # The job's lock still looks held, as it may where a file system keeps locks of a host that is gone.
+        assert queue.release_orphans() == [claim.digest]
+        assert queue.waiting(made.digests) == [claim.digest]
+        assert not heartbeat_file(lock).exists(), "should it wake, it stops"
