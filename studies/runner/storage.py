@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import uuid
+import weakref
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -289,6 +290,7 @@ class _Trials(BaseStorage):  # type: ignore[misc]
         finally:
             engine.dispose()
         self.engine: Engine = self.inner.engine
+        weakref.finalize(self, self.engine.dispose)
         self.outages = outages
 
 
