@@ -27,7 +27,7 @@ from studies.runner.launchers import LAUNCHERS, check_launcher
 from studies.runner.place import accelerators, place_of
 from studies.runner.preview import print_plan, print_studies
 from studies.runner.retune import retuned_plan, tuning_plan
-from studies.runner.stores import DEFAULT_TRACKING, QUEUE_VARIABLE, TRACKING_VARIABLE, use_stores
+from studies.runner.stores import DEFAULT_TRACKING, QUEUE_VARIABLE, TRACKING_VARIABLE, redacted, use_stores
 from studies.runner.sweep import check_searches, print_searches
 from studies.runner.tasks import Task, tasks_of
 
@@ -384,7 +384,7 @@ def _restricted(study: Study, plan: Plan, only: Sequence[str]) -> Plan:
 def _fail(message: str, debug: bool) -> NoReturn:
     if debug:
         traceback.print_exc()
-    print("error: " + " ".join(message.split()), file=sys.stderr)
+    print("error: " + redacted(" ".join(message.split())), file=sys.stderr)
     sys.exit(BAD_INPUT)
 
 

@@ -124,8 +124,19 @@ class Database:
         self._scope = f"{part.removesuffix('.journal')}@{folder_id(folder)}"
         self._outages = Outages(address(url))
         self._key = zlib.crc32(self._scope.encode())
-        self._patient = self._outages.sat_out(lambda: _Trials(url, self._outages))()
+        self._patient = self._opened(url)
         self.storage: BaseStorage = self._patient
+
+    def _opened(self, url: str) -> _Trials:
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
+            return self._outages.sat_out(lambda: _Trials(url, self._outages))()
+        except (SQLAlchemyError, RuntimeError) as error:
+            if isinstance(error, Unreachable):
+                raise
+            # No right to make tables, or those of another version of Optuna.
+            raise InputError(f"{QUEUE_VARIABLE}: {address(url)} cannot be used: {_cause(error)}") from None
 
     def named(self, name: str) -> str:
         """The name and whose it is, for many share the database."""

@@ -3,6 +3,7 @@ server does. `make test-postgres` runs these."""
 
 from __future__ import annotations
 
+import gc
 import json
 import multiprocessing
 import os
@@ -176,6 +177,22 @@ def test_a_wrong_password_is_one_line_before_anything_trains(server: Postgres, m
     with pytest.raises(InputError, match=r"tester:\*\*\*@127\.0\.0\.1.*authentication failed") as refused:
         check_queue()
     assert "not-that-one" not in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_an_account_that_may_make_no_tables_is_one_line(
+    server: Postgres, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import psycopg
+
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("create role reader login password 'reader-pw'")
+    monkeypatch.setenv("INR_GAN_QUEUE", database.replace(f"{server.user}:{server.password}", "reader:reader-pw"))
+    with pytest.raises(InputError, match=r"reader:\*\*\*@127\.0\.0\.1.*permission denied") as refused:
+        Queue(tmp_path, "changes_overview", "cpu")
+    assert "reader-pw" not in str(refused.value) and "\n" not in str(refused.value)
+    # Optuna leaves the connection of a storage that it could not make to the garbage collector, which complains.
+    del refused
+    gc.collect()
 
 
 # --- studies ----------------------------------------------------------------------------------------------------------
