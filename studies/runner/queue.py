@@ -8,7 +8,8 @@ database by its row locks, changes for exactly one claimant.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +26,8 @@ from studies.runner.tasks import Task, final_value, is_held
 
 UNSIGNED_CLAIM_SECONDS = 60
 """After so long a claim without its worker's name is that of a worker killed in between."""
+WAITING_SECONDS = 2.0
+"""For so long a list of what waits is good enough to claim from."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class Queue:
             storage=self._storage, study_name=name, direction="minimize", load_if_exists=True
         )
         self._study_id = self._storage.get_study_id_from_name(name)
+        self._waiting: list[FrozenTrial] = []
+        self._read = float("-inf")
 
     def worker_lock(self, worker: str) -> Path:
         """The file that a worker holds locked for as long as it lives."""
@@ -67,15 +72,26 @@ class Queue:
     def claim(self, wanted: Sequence[str], worker: str) -> Claim | None:
         """The first waiting job in the order of `wanted`, now this worker's; None when none waits."""
         place = {digest: index for index, digest in enumerate(wanted)}
-        waiting = [trial for trial in self._trials(TrialState.WAITING) if trial.user_attrs["job"] in place]
-        for trial in sorted(waiting, key=lambda trial: (place[trial.user_attrs["job"]], trial.number)):
-            trial_id = self._trial_id(trial.number)
+        for trial in self._claimable(place):
             # A claim that a database's outage kept from being signed may have been taken for a dead worker's.
             with suppress(UpdateFinishedTrialError):
-                if self._storage.set_trial_state_values(trial_id, TrialState.RUNNING):
-                    self._storage.set_trial_user_attr(trial_id, "worker", worker)
+                if self._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
+                    self._storage.set_trial_user_attr(trial._trial_id, "worker", worker)
                     return Claim(trial.number, str(trial.user_attrs["job"]))
         return None
+
+    def _claimable(self, place: Mapping[str, int]) -> Iterator[FrozenTrial]:
+        """What waits, in the order of `place`: first as read a moment ago, which spares reading hundreds for each
+        claim, then read anew. Whether it still waits is decided by claiming it."""
+        if time.monotonic() - self._read > WAITING_SECONDS:
+            self._waiting = []
+        for anew in (False, True):
+            if anew:
+                self._waiting, self._read = self._trials(TrialState.WAITING), time.monotonic()
+            mine = [trial for trial in self._waiting if trial.user_attrs["job"] in place]
+            for trial in sorted(mine, key=lambda trial: (place[trial.user_attrs["job"]], trial.number)):
+                self._waiting.remove(trial)
+                yield trial
 
     def settle(self, claim: Claim) -> None:
         """Tells how the job ended, as its folder says: its last metric, inf where it diverged, FAIL otherwise."""

@@ -105,7 +105,7 @@ def test_eight_workers_claim_each_of_500_jobs_once(
     go = tmp_path / "go"
     spawn = multiprocessing.get_context("spawn")
     names = [f"w{index}" for index in range(WORKERS)]
-    processes = [spawn.Process(target=claim_all, args=(tmp_path, digests, name, go)) for name in names]
+    processes = [spawn.Process(target=claim_all, args=(tmp_path, digests, name, go), daemon=True) for name in names]
     for process in processes:
         process.start()
     wait_for(lambda: all((tmp_path / f"{name}.ready").exists() for name in names))
@@ -113,14 +113,14 @@ def test_eight_workers_claim_each_of_500_jobs_once(
     go.touch()
     gone = 0.0
     if disturbed:
-        wait_for(lambda: len(lines_of(tmp_path)) >= CLAIMS // 2)
+        wait_for(lambda: len(lines_of(tmp_path)) >= CLAIMS // 2, 600)
         server.stop("immediate")
         stopped = time.monotonic()
         time.sleep(5)
         server.start()
         gone = time.monotonic() - stopped
     for process in processes:
-        process.join(300)
+        process.join(600)
         assert process.exitcode == 0
     seconds = time.monotonic() - began
     # A claim whose answer was lost belongs to nobody: it is put back a minute later.
@@ -151,7 +151,7 @@ def propose_all(runs: Path, name: str) -> None:
 
 def test_the_workers_of_a_search_keep_its_budget(database: str, tmp_path: Path) -> None:
     spawn = multiprocessing.get_context("spawn")
-    processes = [spawn.Process(target=propose_all, args=(tmp_path, f"w{index}")) for index in range(4)]
+    processes = [spawn.Process(target=propose_all, args=(tmp_path, f"w{index}"), daemon=True) for index in range(4)]
     for process in processes:
         process.start()
     for process in processes:
