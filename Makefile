@@ -10,7 +10,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := changes_overview
-.PHONY: changes_overview all_designs test test-slow chaos lint lock clean
+.PHONY: changes_overview all_designs test test-slow test-postgres chaos lint lock clean
 
 .venv/synced: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed, $$($(PYTHON) --version) is not; set PYTHON=python3.11"; exit 2; }
@@ -33,6 +33,14 @@ test-slow: .venv/synced
 
 chaos: .venv/synced
 	@.venv/bin/python -m pytest -m slow tests/studies/test_chaos.py -n 0 -s
+
+# On a server of the tests' own: nothing has to run, nothing stays. Root gets Debian's package where there is none.
+test-postgres: .venv/synced
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
+	  { test "$$(id -u)" = 0 && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null; } || \
+	  { echo "error: PostgreSQL's initdb is needed: apt-get install postgresql"; exit 2; }
+	@.venv/bin/python -c 'import psycopg' 2>/dev/null || VIRTUAL_ENV=.venv .venv/bin/uv pip install --quiet 'psycopg[binary]>=3.2'
+	@.venv/bin/python -m pytest -m postgres -n 0 tests/studies/test_postgres.py
 
 lint: .venv/synced
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports

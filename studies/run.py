@@ -28,6 +28,7 @@ from studies.runner.launchers import LAUNCHERS, check_launcher
 from studies.runner.place import accelerators, place_of
 from studies.runner.preview import print_plan, print_studies
 from studies.runner.retune import retuned_plan, tuning_plan
+from studies.runner.stores import DEFAULT_TRACKING, QUEUE_VARIABLE, TRACKING_VARIABLE, redacted, use_stores
 from studies.runner.sweep import check_searches, print_searches
 from studies.runner.tasks import Task, tasks_of
 
@@ -121,6 +122,17 @@ Examples
     help="Where run folders, plans, the queue and reports are.",
 )
 @click.option(
+    "--queue",
+    metavar="URL",
+    help="A PostgreSQL database for the queue, without its password, for workers on many machines; default: "
+    f"{QUEUE_VARIABLE}, or files below --runs.",
+)
+@click.option(
+    "--tracking",
+    metavar="URL",
+    help=f"An MLflow server or a database for the view; default: {TRACKING_VARIABLE}, or {DEFAULT_TRACKING}.",
+)
+@click.option(
     "--retune",
     type=click.IntRange(min=2),
     metavar="N",
@@ -160,6 +172,8 @@ def command(
     evaluation: Literal["inline", "beside"],
     hang_minutes: float,
     runs: Path,
+    queue: str | None,
+    tracking: str | None,
     retune: int | None,
     trials: int | None,
     retry_failed: bool,
@@ -183,6 +197,7 @@ def command(
         if study is None:
             raise InputError("name a study: --list shows them")
         declared = catalogue.study(study)
+        use_stores(queue=queue, tracking=tracking)
         check_launcher(launcher_name)
         if inception is not None:
             # Workers inherit it.
@@ -380,7 +395,7 @@ def _restricted(study: Study, plan: Plan, only: Sequence[str]) -> Plan:
 def _fail(message: str, debug: bool) -> NoReturn:
     if debug:
         traceback.print_exc()
-    print("error: " + " ".join(message.split()), file=sys.stderr)
+    print("error: " + redacted(" ".join(message.split())), file=sys.stderr)
     sys.exit(BAD_INPUT)
 
 

@@ -10,16 +10,25 @@ import click
 from core.errors import InputError
 from studies import catalogue
 from studies.plan import plan_file, read_plan
+from studies.runner.stores import DEFAULT_TRACKING, TRACKING_VARIABLE, address, first_line, use_stores
 from studies.runner.tracking import MlflowView
+
+
+class Unwritten(RuntimeError):
+    """The view could not be written; the message is one line."""
 
 
 @click.command()
 @click.argument("study")
 @click.option("--runs", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"), show_default=True)
 @click.option("--setting", help="One setting of the study's plans; all of them when left out.")
-def main(study: str, runs: Path, setting: str | None) -> None:
-    """Writes what the run folders of STUDY have, and MLflow has not, to MLFLOW_TRACKING_URI or ./mlflow.db."""
+@click.option(
+    "--tracking", metavar="URL", help=f"Where MLflow is; default: {TRACKING_VARIABLE}, or {DEFAULT_TRACKING}."
+)
+def main(study: str, runs: Path, setting: str | None, tracking: str | None) -> None:
+    """Writes what the run folders of STUDY have, and MLflow has not, to a server or a database."""
     try:
+        use_stores(tracking=tracking)
         declared = catalogue.study(study)
         settings = sorted(file.stem for file in plan_file(runs, study, "any").parent.glob("*.json"))
         if setting is not None and setting not in settings:
@@ -29,10 +38,17 @@ def main(study: str, runs: Path, setting: str | None) -> None:
             raise InputError(f"{runs} has no plan of {study}: run it there first, or name its folder with --runs")
         for name in [setting] if setting else settings:
             view = MlflowView(declared, read_plan(plan_file(runs, study, name)), runs)
-            count = view.sync()
+            try:
+                # An SQLite file is looked into anyway; what became of a server's runs only it can say.
+                count = view.sync(distrustful=view.database is None)
+            except Exception as error:
+                raise Unwritten(f"{address(view.uri)}: MLflow view not written: {first_line(error)}") from None
             click.echo(
                 f"{view.experiment}: {f'wrote {count} runs' if count else 'was in sync'}; {view.link or 'no run yet'}"
             )
+    except Unwritten as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

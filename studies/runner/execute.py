@@ -7,7 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -26,9 +26,10 @@ from studies.runner.ledger import costs_kept
 from studies.runner.obstacles import check_trainable
 from studies.runner.place import Place
 from studies.runner.progress import span
+from studies.runner.stores import Unreachable, first_line, waiting_until
 from studies.runner.sweep import SearchGaveUp, searched
 from studies.runner.tasks import State, Task, longest_first, state_of, tasks_of, to_train
-from studies.runner.tracking import BackgroundSync, MlflowView, first_line
+from studies.runner.tracking import BackgroundSync, MlflowView
 
 DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
 GOES_ON = "interrupted: the same command goes on from there"
@@ -53,7 +54,8 @@ class Interrupts:
         """Handles signals for as long as jobs run; afterwards they do what they did before."""
         before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            yield
+            with waiting_until(self):
+                yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -63,6 +65,13 @@ def with_choices(study: Study, plan: Plan, place: Place, console: Console, trial
     """The plan with what the study's searches chose, or the exit code."""
     interrupts = Interrupts()
     configs = [variant.config for variant in plan.variants]
+
+    def prepare() -> None:
+        from studies.runner.storage import check_queue
+
+        check_queue()
+        _prepare(configs, place, console)
+
     try:
         with interrupts.installed():
             found = searched(
@@ -71,14 +80,15 @@ def with_choices(study: Study, plan: Plan, place: Place, console: Console, trial
                 place,
                 trials=trials,
                 stop=interrupts,
-                prepare=lambda: _prepare(configs, place, console),
+                prepare=prepare,
                 console=console,
             )
         if found is not None:
             return found
-    except (SearchGaveUp, WorkersLost) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return FAILED
+    except (SearchGaveUp, WorkersLost, Unreachable) as error:
+        if not interrupts.requested:
+            print(f"error: {error}", file=sys.stderr)
+            return FAILED
     except KeyboardInterrupt:
         pass
     console.print(GOES_ON, highlight=False)
@@ -121,7 +131,7 @@ def run_plan(
                     _print_share(pending, runs, min(place.workers, len(pending)), time.monotonic() - started, console)
                 else:
                     console.print("nothing to train: every run has its result", highlight=False)
-            except WorkersLost as error:
+            except (WorkersLost, Unreachable) as error:
                 lost = str(error)
             finally:
                 _show(view, console)
@@ -161,20 +171,31 @@ def _train(
     pending: Sequence[Task], plan: Plan, view: MlflowView, place: Place, console: Console, interrupts: Interrupts
 ) -> None:
     from studies.runner.progress import StudyProgress
+    from studies.runner.storage import check_queue
 
+    check_queue()
     order = place.order(plan, longest_first(pending), min(place.workers, len(pending)))
     _prepare([task.job.config for task in order.tasks], place, console)
     queue = order.queue()
     queue.enqueue(order.tasks)
     everything = {task.digest for task in tasks_of(plan)}
+    running: set[str] = set()
+
+    def in_training() -> set[str]:
+        """As last known while the queue is out of reach: what is shown of the jobs goes on."""
+        nonlocal running
+        with suppress(Unreachable), queue.at_once():
+            running = set(queue.running(everything))
+        return running
+
     with ExitStack() as stack:
-        stack.enter_context(BackgroundSync(view, lambda: set(queue.running(everything))))
+        stack.enter_context(BackgroundSync(view, in_training))
         progress = stack.enter_context(
             StudyProgress(
                 order.tasks,
                 runs=place.runs,
                 workers=order.workers,
-                running=lambda: queue.running(order.digests),
+                running=lambda: in_training().intersection(order.digests),
                 console=console,
             )
         )

@@ -8,7 +8,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 
-def journal(file: Path) -> JournalStorage:
+def mended_journal(file: Path) -> JournalStorage:
     """The journal in `file`, made where there is none.
 
     A last line without its end is what a full disk or a kill leaves of a write. It was never acted on, and is removed:

@@ -1,32 +1,34 @@
 """The queue of a plan's setting, held by Optuna: one study per setting, one trial per attempt at a job.
 
 A trial says who trains what and how attempts ended; the run folders stay the truth about results. Optuna samples
-nothing here: a design is a fixed table, so trials are enqueued whole and claimed by their state, which the journal
-changes for exactly one claimant.
+nothing here: a design is a fixed table, so trials are enqueued whole and claimed by their state, which a journal, and a
+database by its row locks, changes for exactly one claimant.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
-from contextlib import suppress
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import optuna
-from filelock import FileLock
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from core.folder import RunFolder
 from studies.plan import jobs_root
 from studies.runner.heartbeat import HANG_SECONDS, Silence, is_elsewhere
-from studies.runner.journal import journal
+from studies.runner.storage import store_of
 from studies.runner.tasks import Task, final_value, is_held
 
 UNSIGNED_CLAIM_SECONDS = 60
 """After so long a claim without its worker's name is that of a worker killed in between."""
+WAITING_SECONDS = 2.0
+"""For so long a list of what waits is good enough to claim from."""
 
 
 @dataclass(frozen=True)
@@ -41,49 +43,57 @@ class Queue:
     """The jobs of one study in one setting that wait, run, or ended; shared by any number of processes."""
 
     def __init__(self, runs: Path, study: str, setting: str, hang_seconds: float = HANG_SECONDS) -> None:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
         folder = runs / "queue"
-        folder.mkdir(parents=True, exist_ok=True)
         self._jobs = jobs_root(runs)
         self._silence = Silence(hang_seconds)
-        self._enqueueing = FileLock(folder / f"{study}.enqueue.lock")
         self._workers = folder / f"{study}.workers"
-        self._workers.mkdir(exist_ok=True)
-        self._storage = journal(folder / f"{study}.journal")
+        self._workers.mkdir(parents=True, exist_ok=True)
+        self._store = store_of(folder, f"{study}.journal", f"{study}.enqueue.lock")
+        self._storage = self._store.storage
+        name = self._store.named(setting)
         self._study = optuna.create_study(
-            storage=self._storage, study_name=setting, direction="minimize", load_if_exists=True
+            storage=self._storage, study_name=name, direction="minimize", load_if_exists=True
         )
-        self._study_id = self._storage.get_study_id_from_name(setting)
+        self._study_id = self._storage.get_study_id_from_name(name)
+        self._waiting: list[FrozenTrial] = []
+        self._read = float("-inf")
 
     def worker_lock(self, worker: str) -> Path:
         """The file that a worker holds locked for as long as it lives."""
         return self._workers / f"{worker}.lock"
 
+    def at_once(self) -> AbstractContextManager[None]:
+        """Within it nothing waits for a database that is gone: `studies.runner.stores.Unreachable` is raised."""
+        return self._store.at_once()
+
     def enqueue(self, tasks: Sequence[Task]) -> int:
         """Adds the jobs that neither wait nor run, in this order; returns how many."""
-        with self._enqueueing:
-            pending = {str(trial.user_attrs["job"]) for trial in self._trials(TrialState.WAITING, TrialState.RUNNING)}
-            missing = [task for task in tasks if task.digest not in pending]
-            for task in missing:
-                self._study.enqueue_trial(
-                    params={}, user_attrs={"job": task.digest, "variant": task.variant, "seed": task.seed}
-                )
-        return len(missing)
+        attributes = {task.digest: {"job": task.digest, "variant": task.variant, "seed": task.seed} for task in tasks}
+        return self._enqueue(attributes)
 
     def claim(self, wanted: Sequence[str], worker: str) -> Claim | None:
         """The first waiting job in the order of `wanted`, now this worker's; None when none waits."""
         place = {digest: index for index, digest in enumerate(wanted)}
-        waiting = [trial for trial in self._trials(TrialState.WAITING) if trial.user_attrs["job"] in place]
-        for trial in sorted(waiting, key=lambda trial: (place[trial.user_attrs["job"]], trial.number)):
-            trial_id = self._trial_id(trial.number)
-            try:
-                mine = self._storage.set_trial_state_values(trial_id, TrialState.RUNNING)
-            except UpdateFinishedTrialError:
-                continue
-            if mine:
-                self._storage.set_trial_user_attr(trial_id, "worker", worker)
-                return Claim(trial.number, str(trial.user_attrs["job"]))
+        for trial in self._claimable(place):
+            # A claim that a database's outage kept from being signed may have been taken for a dead worker's.
+            with suppress(UpdateFinishedTrialError):
+                if self._storage.set_trial_state_values(trial._trial_id, TrialState.RUNNING):
+                    self._storage.set_trial_user_attr(trial._trial_id, "worker", worker)
+                    return Claim(trial.number, str(trial.user_attrs["job"]))
         return None
+
+    def _claimable(self, place: Mapping[str, int]) -> Iterator[FrozenTrial]:
+        """What waits, in the order of `place`: first as read a moment ago, which spares reading hundreds for each
+        claim, then read anew. Whether it still waits is decided by claiming it."""
+        if time.monotonic() - self._read > WAITING_SECONDS:
+            self._waiting = []
+        for anew in (False, True):
+            if anew:
+                self._waiting, self._read = self._trials(TrialState.WAITING), time.monotonic()
+            mine = [trial for trial in self._waiting if trial.user_attrs["job"] in place]
+            for trial in sorted(mine, key=lambda trial: (place[trial.user_attrs["job"]], trial.number)):
+                self._waiting.remove(trial)
+                yield trial
 
     def settle(self, claim: Claim) -> None:
         """Tells how the job ended, as its folder says: its last metric, inf where it diverged, FAIL otherwise."""
@@ -99,7 +109,7 @@ class Queue:
         """Gives up a claim that came to no result; `again` puts the job back into the queue, at its end."""
         self._end(claim.number, None)
         if again:
-            self._enqueue_again({claim.digest: self._study.trials[claim.number]})
+            self._enqueue_again({claim.digest: self._storage.get_trial(self._trial_id(claim.number))})
 
     def held_by(self, worker: str) -> Claim | None:
         """What this worker is training."""
@@ -164,9 +174,20 @@ class Queue:
             self._storage.set_trial_state_values(self._trial_id(number), state, None if value is None else [value])
 
     def _enqueue_again(self, trials: dict[str, FrozenTrial]) -> None:
-        with self._enqueueing:
+        kept = ("job", "variant", "seed")
+        self._enqueue({digest: {key: trial.user_attrs[key] for key in kept} for digest, trial in trials.items()})
+
+    def _enqueue(self, attributes: Mapping[str, Mapping[str, object]]) -> int:
+        """Adds the jobs that neither wait nor run, which are known by their digests; returns how many."""
+        missing: set[str] = set()
+
+        def add() -> None:
             pending = {str(trial.user_attrs["job"]) for trial in self._trials(TrialState.WAITING, TrialState.RUNNING)}
-            for digest, trial in trials.items():
+            for digest, its in attributes.items():
                 if digest not in pending:
-                    kept = {key: trial.user_attrs[key] for key in ("job", "variant", "seed")}
-                    self._study.enqueue_trial(params={}, user_attrs=kept)
+                    self._study.enqueue_trial(params={}, user_attrs=dict(its))
+                    missing.add(digest)
+
+        if attributes:
+            self._store.exclusively(add)
+        return len(missing)

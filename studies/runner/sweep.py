@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -25,6 +26,7 @@ from studies.plan import Plan, Searched, with_searched
 from studies.runner.heartbeat import Heart
 from studies.runner.launchers import launcher
 from studies.runner.place import Place
+from studies.runner.stores import Unreachable
 from studies.runner.training import GivenUp, TrainingOrder, train_claim
 from studies.sweeps import (
     ENDED,
@@ -122,11 +124,13 @@ def _train(
 ) -> None:
     def follow(event: Any) -> None:
         each()
+        # Where the trials are out of reach the training goes on, and its next evaluation reports this one too.
         if event.kind == "evaluated":
-            trials.report(claim)
-            if trials.hopeless(claim):
-                trials.prune(claim)
-                raise GivenUp
+            with suppress(Unreachable), trials.at_once():
+                trials.report(claim)
+                if trials.hopeless(claim):
+                    trials.prune(claim)
+                    raise GivenUp
 
     train_claim(order, trials, claim, trials.job(claim), stop=stop, each=follow)
 

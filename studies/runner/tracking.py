@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from filelock import FileLock
 
@@ -31,19 +31,22 @@ from ablations.schema import Study
 from core.folder import RunFolder, write_whole
 from core.metrics.protocol import from_json
 from studies.plan import Plan, jobs_root
+from studies.runner.stores import DEFAULT_TRACKING, DRIVER, TRACKING_VARIABLE, address, first_line, tracking_uri
 from studies.runner.tasks import Task, state_of, tasks_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric
 
-DEFAULT_URI = "sqlite:///mlflow.db"
 BATCH = 1000
 SYNC_SECONDS = 20.0
 SYNC_SHARE = 0.02
 """Of one core's time: a sync that took a second is not repeated for fifty."""
 MOST_SYNC_SECONDS = 60.0
 """However long a sync took: the first one loads mlflow and makes the database."""
+MOST_PAUSE_SECONDS = 300.0
+"""Between attempts at a view that cannot be written."""
+CONNECT_SECONDS = 10
 
 PARAMETERS = {
     "resolution": "data.resolution",
@@ -70,11 +73,6 @@ PARAMETERS = {
 }
 ENDED = {"finished": "FINISHED", "diverged": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 """MLflow's word for each state; "diverged" is a result, told from "finished" by the tag `status`."""
-
-
-def tracking_uri() -> str:
-    """Where the view is kept: MLFLOW_TRACKING_URI, or `mlflow.db` in the current folder, where `mlflow ui` looks."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
 
 
 def experiment_name(plan: Plan) -> str:
@@ -108,31 +106,35 @@ class MlflowView:
         experiment_id = self._record().get("experiment_id")
         if experiment_id is None:
             return None
-        server = self.uri.rstrip("/") if self.uri.startswith("http") else "http://127.0.0.1:5000"
+        server = without_user(self.uri).rstrip("/") if self.uri.startswith("http") else "http://127.0.0.1:5000"
         query = "compareRunsMode=CHART&workflowType=machine_learning"
         return f"{server}/#/experiments/{experiment_id}/runs?{query}"
 
     @property
     def command(self) -> str | None:
         """What to type to see the page, None where a server runs anyway."""
-        if self.database is None:
+        if self.uri.startswith("http"):
             return None
-        return "mlflow ui" if self.uri == DEFAULT_URI else f"mlflow ui --backend-store-uri {self.uri}"
+        if self.uri == DEFAULT_TRACKING:
+            return "mlflow ui"
+        shown = self.uri if address(self.uri) == self.uri else f'"${TRACKING_VARIABLE}"'
+        return f"mlflow ui --backend-store-uri {shown}"
 
     def in_sync(self) -> bool:
         """Whether the view shows everything; answers without loading mlflow."""
         return not self._stale(self._record(), None)
 
-    def sync(self, running: set[str] | None = None) -> int:
+    def sync(self, running: set[str] | None = None, *, distrustful: bool = False) -> int:
         """Writes what the folders have and the view has not; returns the number of runs it touched.
 
-        `running` are the jobs in training; without it their folders' locks are asked.
+        `running` are the jobs in training; without it their folders' locks are asked. A `distrustful` sync compares
+        every run with the view, whatever is on record of it: a database or a server may have been set back.
         """
-        if not self._stale(self._record(), running):
+        if not distrustful and not self._stale(self._record(), running):
             return 0
         lock = self.database.with_name(f"{self.database.name}.lock") if self.database else self.runs / "mlflow.lock"
         with FileLock(lock):
-            record = self._record()
+            record = {} if distrustful else self._record()
             stale = self._stale(record, running)
             if not stale:
                 return 0
@@ -147,6 +149,10 @@ class MlflowView:
                 for task, signature in stale:
                     self._show(client, experiment_id, task, signature.partition(" ")[0])
                     record["jobs"][task.digest] = signature
+            except BaseException:
+                # What was answered to the last call is lost: the runs are looked up before anything more is written.
+                record["writer"] = None
+                raise
             finally:
                 self._keep(record)
             return len(stale)
@@ -155,9 +161,9 @@ class MlflowView:
 
     @property
     def _key(self) -> str:
-        """The view's address, wherever the process stands."""
+        """The view's address, wherever the process stands, without a password."""
         if self.database is None:
-            return self.uri
+            return address(self.uri)
         _, mark, options = self.uri.partition("?")
         return f"sqlite:///{self.database}{mark}{options}"
 
@@ -215,17 +221,20 @@ class MlflowView:
 
     def _connected(self) -> MlflowClient:
         """The client; the first call loads mlflow and creates the database, which only one process may do."""
+        if self._client is None and self.uri.startswith(DRIVER):
+            _check_reachable(self.uri)
         if self._client is None:
             os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
             os.environ.setdefault("DO_NOT_TRACK", "true")
             os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-            os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+            # A sync that failed looks first what came through; mlflow would make a run twice.
+            os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
             os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
             from mlflow import MlflowClient
 
             for name in ("mlflow", "alembic"):
                 logging.getLogger(name).setLevel(logging.WARNING)
-            self._client = MlflowClient(tracking_uri=self._key)
+            self._client = MlflowClient(tracking_uri=self.uri if self.database is None else self._key)
         return self._client
 
     def _experiment_id(self, client: MlflowClient) -> str:
@@ -261,10 +270,12 @@ class MlflowView:
         self._runs = {}
         token = None
         while True:
-            page = client.search_runs([experiment_id], max_results=1000, page_token=token)
+            page = client.search_runs([experiment_id], max_results=1000, order_by=["start_time"], page_token=token)
             for run in page:
-                if "job" in run.data.tags:
-                    self._runs[run.data.tags["job"]] = _Shown(
+                if (job := run.data.tags.get("job")) in self._runs:
+                    client.delete_run(run.info.run_id)  # Made a second time, since the answer to the first was lost.
+                elif job is not None:
+                    self._runs[job] = _Shown(
                         run.info.run_id,
                         started=run.info.start_time,
                         events=int(run.data.tags.get("events", 0)),
@@ -471,8 +482,28 @@ def _metrics(event: dict[str, Any], started: int, make: type[Metric]) -> list[Me
     return [make(key, value, timestamp, event["iteration"]) for key, value in finite.items()]
 
 
+def without_user(url: str) -> str:
+    """The URL as a browser gets it: who may use a server is the browser's to ask."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _check_reachable(url: str) -> None:
+    """Raises where the database does not answer: mlflow would try for most of an hour."""
+    from sqlalchemy import create_engine
+
+    engine = create_engine(url, connect_args={"connect_timeout": CONNECT_SECONDS})
+    try:
+        engine.connect().close()
+    finally:
+        engine.dispose()
+
+
 class BackgroundSync:
-    """Keeps a view in sync from a thread while jobs run, seldom enough to cost next to nothing."""
+    """Keeps a view in sync from a thread while jobs run, seldom enough to cost next to nothing.
+
+    A view that cannot be written is tried again, ever more seldom, and never ends the training.
+    """
 
     def __init__(self, view: MlflowView, running: Callable[[], set[str]]) -> None:
         self._view, self._running = view, running
@@ -495,13 +526,17 @@ class BackgroundSync:
             began = time.thread_time()
             try:
                 self._view.sync(self._running())
-            except Exception as error:  # A view that cannot be written must not end the training.
+            except Exception as error:
+                if self.error is None:
+                    _say(f"MLflow view not written, the jobs go on and it is tried again: {first_line(error)}")
                 self.error = error
-                print(f"MLflow view not written, the jobs go on: {first_line(error)}", file=sys.stderr)
-                return
+                pause = min(2 * pause, MOST_PAUSE_SECONDS)
+                continue
+            if self.error is not None:
+                _say("MLflow view written again")
+            self.error = None
             pause = min(MOST_SYNC_SECONDS, max(SYNC_SECONDS, (time.thread_time() - began) / SYNC_SHARE))
 
 
-def first_line(error: Exception) -> str:
-    """What went wrong, short enough for one line."""
-    return f"{type(error).__name__}: {error}".splitlines()[0][:300]
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""The trials of one search, held by Optuna in a journal that any number of workers share.
+"""The trials of one search, held by Optuna in a journal or a database that any number of workers share.
 
 Optuna proposes and judges, the run folders stay the truth about numbers. Every claim is made under one lock, so that
 the budget holds exactly and a trial has one worker. A trial whose worker is gone goes on with the next one that claims:
@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
 import optuna
-from filelock import FileLock
 from optuna.distributions import FloatDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.pruners import MedianPruner
@@ -29,8 +28,8 @@ from core.folder import RunFolder
 from studies import sweeps
 from studies.plan import jobs_root
 from studies.runner.heartbeat import HANG_SECONDS, Silence, is_elsewhere
-from studies.runner.journal import journal
 from studies.runner.queue import Claim
+from studies.runner.storage import store_of
 from studies.runner.tasks import final_value, is_held
 from studies.sweeps import Proposal, Sweep, key_of
 
@@ -57,7 +56,6 @@ class Trials:
         failures: int,
         hang_seconds: float = HANG_SECONDS,
     ) -> None:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.search, self.base, self.budget, self.failures = search, base, budget, failures
         self._names, self._start = (study, setting), dict(start)
         self._jobs = jobs_root(runs)
@@ -65,12 +63,12 @@ class Trials:
         folder = runs / "queue"
         self._workers = folder / f"{study}.workers"
         self._workers.mkdir(parents=True, exist_ok=True)
-        self._claiming = FileLock(folder / f"{study}.{setting}.search.lock")
-        self._storage = journal(folder / f"{study}.{setting}.search.journal")
+        self._store = store_of(folder, f"{study}.{setting}.search.journal", f"{study}.{setting}.search.lock")
+        self._storage = self._store.storage
         self._key = key_of(search, base)
         self._study = optuna.create_study(
             storage=self._storage,
-            study_name=f"{search.name}-{self._key}",
+            study_name=self._store.named(f"{search.name}-{self._key}"),
             direction="minimize",
             load_if_exists=True,
             pruner=MedianPruner(
@@ -89,15 +87,7 @@ class Trials:
 
     def claim(self, worker: str) -> Claim | None:
         """A trial that its worker left, else a new one; None when the budget is used or in others' hands."""
-        with self._claiming:
-            for trial in self._left():
-                if set(trial.params) != set(self._ranges):
-                    self._end(trial.number, TrialState.FAIL, None)  # Killed while it was being proposed.
-                    continue
-                return self._signed(trial.number, worker)
-            if self._room() <= 0:
-                return None
-            return self._signed(self._proposed(), worker)
+        return self._store.exclusively(lambda: self._claim(worker))
 
     def job(self, claim: Claim) -> Job:
         """What the trial trains."""
@@ -110,6 +100,10 @@ class Trials:
             if iteration not in known:
                 with suppress(UpdateFinishedTrialError):
                     self._storage.set_trial_intermediate_value(self._id(claim.number), iteration, value)
+
+    def at_once(self) -> AbstractContextManager[None]:
+        """Within it nothing waits for a database that is gone: `studies.runner.stores.Unreachable` is raised."""
+        return self._store.at_once()
 
     def hopeless(self, claim: Claim) -> bool:
         """Whether the trial is worse, at its last evaluation, than the median of the complete trials there."""
@@ -217,6 +211,16 @@ class Trials:
         )
 
     # --- within the lock ----------------------------------------------------------------------------------------------
+
+    def _claim(self, worker: str) -> Claim | None:
+        for trial in self._left():
+            if set(trial.params) != set(self._ranges):
+                self._end(trial.number, TrialState.FAIL, None)  # Killed while it was being proposed.
+                continue
+            return self._signed(trial.number, worker)
+        if self._room() <= 0:
+            return None
+        return self._signed(self._proposed(), worker)
 
     def _left(self) -> list[FrozenTrial]:
         """Running trials that nobody trains: no live worker has signed, and their folder is free."""

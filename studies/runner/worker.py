@@ -1,7 +1,8 @@
 """A worker: claims a job, trains it, tells the queue, and takes the next, until none waits.
 
 `python -m studies.runner.worker ORDER NAME` is what launchers start. Exit codes: 0 nothing left or asked to stop,
-2 unusable input (its one line comes last on stderr); anything else is a worker that broke.
+2 unusable input (its one line comes last on stderr), 3 a queue out of reach for too long; anything else is a worker
+that broke.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from core.errors import InputError
 from studies.runner.heartbeat import Heart
 from studies.runner.launchers import Work
 from studies.runner.queue import Claim, Queue
+from studies.runner.stores import Unreachable, waiting_until
 from studies.runner.tasks import Task
 from studies.runner.training import TrainingOrder, train_claim
 
@@ -127,10 +129,15 @@ def serve(order: Work, name: str, follow_parent: bool) -> None:
     if follow_parent:
         threading.Thread(target=stop_with_parent, args=(stopping,), daemon=True).start()
     try:
-        order.work(name, stop=stopping.is_set, each=_nothing)
+        with waiting_until(stopping.is_set):
+            order.work(name, stop=stopping.is_set, each=_nothing)
     except InputError as error:
         print(error, file=sys.stderr, flush=True)
         sys.exit(2)
+    except Unreachable as error:
+        # What was trained is in its folder: whoever looks at the queue next settles it from there.
+        print(error, file=sys.stderr, flush=True)
+        sys.exit(0 if stopping.is_set() else 3)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,9 @@ from core.folder import Outcome, RunFolder
 from core.metrics.protocol import as_json, of_metric
 from studies import catalogue, sync
 from studies.plan import Plan, jobs_root, record_plan
+from studies.runner.stores import tracking_uri
 from studies.runner.tasks import Task, tasks_of
-from studies.runner.tracking import MlflowView, _metrics, tracking_uri
+from studies.runner.tracking import MlflowView, _metrics
 
 PROTOCOL = of_metric(
     RoomsFrechet(), weights="ab" * 32, side=16, real_samples=4096, real_content="cd" * 32, latents_seed=8192

@@ -1,0 +1,284 @@
+"""Stores by URL: what is refused, what is never shown, and who waits for a database that is gone."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from core.errors import InputError
+from studies import catalogue, sync
+from studies.plan import Plan, record_plan
+from studies.runner import storage, stores, tracking
+from studies.runner.storage import Outages, folder_id
+from studies.runner.stores import Unreachable, address, first_line, redacted, use_stores, waiting_until
+from studies.runner.tasks import tasks_of
+from studies.runner.tracking import BackgroundSync, MlflowView, without_user
+from tests.studies.test_tracking import history, shown, write_folder
+
+SECRET = "s3cr/t@pw"
+ENCODED = "s3cr%2Ft%40pw"
+URL = f"postgresql://ann:{ENCODED}@db.example:5432/inr"
+
+
+@pytest.fixture(autouse=True)
+def _no_stores_of_the_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in (stores.QUEUE_VARIABLE, stores.TRACKING_VARIABLE):
+        monkeypatch.setenv(variable, "")  # So that what `use_stores` sets is undone.
+        monkeypatch.delenv(variable)
+
+
+@pytest.fixture
+def _with_psycopg(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores.importlib.util, "find_spec", lambda name: object())
+
+
+@pytest.mark.parametrize(
+    ("text", "shown_as"),
+    [
+        (URL, "postgresql://ann:***@db.example:5432/inr"),
+        ("postgresql://ann:p@ss/w@db/inr", "postgresql://ann:***@db/inr"),
+        ("postgresql://ann@db/inr?password=x&sslmode=require", "postgresql://ann@db/inr?password=***&sslmode=require"),
+        ("API request to https://ann:pw@host/api failed", "API request to https://ann:***@host/api failed"),
+        ("sqlite:///mlflow.db", "sqlite:///mlflow.db"),
+        ("postgresql://ann@db/inr", "postgresql://ann@db/inr"),
+    ],
+)
+def test_an_address_has_no_password(text: str, shown_as: str) -> None:
+    assert address(text) == shown_as
+
+
+def test_errors_are_shown_without_passwords_in_any_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("INR_GAN_QUEUE", URL)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ann:other-pw@host")
+    said = redacted(f"no user ann with '{SECRET}' ({ENCODED}) nor other-pw")
+    assert said == "no user ann with '***' (***) nor ***"
+    assert first_line(ValueError(f"{SECRET}\nmore")) == "ValueError: ***"
+
+
+@pytest.mark.parametrize("option", ["queue", "tracking"])
+@pytest.mark.parametrize("url", [URL, f"postgresql://ann@db/inr?password={ENCODED}"])
+def test_a_password_among_process_arguments_is_refused_without_repeating_it(option: str, url: str) -> None:
+    with pytest.raises(InputError, match="process arguments can be read") as refused:
+        use_stores(**{option: url})
+    assert SECRET not in str(refused.value) and ENCODED not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "url", "message"),
+    [
+        ("INR_GAN_QUEUE", "sqlite:///queue.db", "it begins with postgresql://"),
+        ("INR_GAN_QUEUE", f"mysql://ann:{ENCODED}@db/inr", "it begins with postgresql://"),
+        ("INR_GAN_QUEUE", "postgresql://ann:s3cr/t-pw@db/inr", "percent-encoded"),
+        ("MLFLOW_TRACKING_URI", "mlruns", "it begins with"),
+    ],
+)
+@pytest.mark.usefixtures("_with_psycopg")
+def test_a_url_that_cannot_be_used_is_one_line_without_it(
+    variable: str, url: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, url)
+    with pytest.raises(InputError, match=message) as refused:
+        use_stores()
+    assert "s3cr" not in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_postgresql_without_its_driver_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install 'psycopg\[binary\]"):
+        use_stores(queue="postgresql://ann@db/inr")
+
+
+@pytest.mark.usefixtures("_with_psycopg")
+def test_options_reach_workers_and_name_one_driver() -> None:
+    use_stores(queue="postgresql://ann@db/inr", tracking="https://mlflow.example")
+    assert stores.queue_url() == "postgresql+psycopg://ann@db/inr"
+    assert stores.tracking_uri() == "https://mlflow.example"
+    use_stores()
+    assert stores.queue_url() == "postgresql+psycopg://ann@db/inr"
+
+
+def test_a_folder_of_runs_keeps_its_name_and_no_two_have_the_same(tmp_path: Path) -> None:
+    first, second = folder_id(tmp_path / "a"), folder_id(tmp_path / "b")
+    assert first != second and folder_id(tmp_path / "a") == first
+
+
+# --- outages ----------------------------------------------------------------------------------------------------------
+
+
+class Flaky:
+    """Answers after so many failures."""
+
+    def __init__(self, failures: int, error: Callable[[], Exception]) -> None:
+        self.left, self.error = failures, error
+
+    def __call__(self) -> str:
+        if self.left:
+            self.left -= 1
+            raise self.error()
+        return "an answer"
+
+
+def gone() -> Exception:
+    from optuna.exceptions import StorageInternalError
+    from sqlalchemy.exc import OperationalError
+
+    error = StorageInternalError("An exception is raised during the commit.")
+    error.__cause__ = OperationalError("select 1", {}, Exception(f"no connection as ann:{SECRET}"))
+    return error
+
+
+@pytest.fixture
+def outages(monkeypatch: pytest.MonkeyPatch) -> Outages:
+    monkeypatch.setattr(storage, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setenv("INR_GAN_QUEUE", URL)
+    return Outages(address(URL))
+
+
+def test_an_outage_is_sat_out_and_said_once(outages: Outages, capsys: pytest.CaptureFixture[str]) -> None:
+    assert outages.sat_out(Flaky(4, gone))() == "an answer"
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("the queue at postgresql://ann:***@db.example:5432/inr cannot be reached: ")
+    assert lines[1].startswith("the queue is back after ")
+    assert SECRET not in lines[0]
+
+
+def test_what_is_no_outage_is_raised_at_once(outages: Outages) -> None:
+    flaky = Flaky(1, lambda: KeyError("no such trial"))
+    with pytest.raises(KeyError):
+        outages.sat_out(flaky)()
+    assert flaky.left == 0
+
+
+def test_nobody_waits_who_cannot_or_is_asked_to_stop(outages: Outages) -> None:
+    call = outages.sat_out(Flaky(10**9, gone))
+    with pytest.raises(Unreachable, match=r"ann:\*\*\*@db"), outages.impatient():
+        call()
+    stopping = threading.Event()
+    threading.Timer(0.2, stopping.set).start()
+    with pytest.raises(Unreachable), waiting_until(stopping.is_set):
+        call()
+    assert stopping.is_set()
+
+
+def test_an_outage_that_does_not_end_is_given_up(outages: Outages, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(storage, "OUTAGE_SECONDS", 0.05)
+    with pytest.raises(Unreachable):
+        outages.sat_out(Flaky(10**9, gone))()
+
+
+# --- the view ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def view(tmp_path: Path, mlflow_folder: Path, small_plan: Callable[..., Plan]) -> MlflowView:
+    runs = tmp_path / "runs"
+    plan = record_plan(runs, small_plan(seeds=(0,), variants=2))
+    return MlflowView(catalogue.study("changes_overview"), plan, runs)
+
+
+class Breaks:
+    """A client of MLflow whose answers to one method are lost after so many calls: what it did is done."""
+
+    def __init__(self, client: Any, method: str, after: int = 0) -> None:
+        self._client, self._method, self._left = client, method, after
+
+    def __getattr__(self, name: str) -> Any:
+        real = getattr(self._client, name)
+        if name != self._method:
+            return real
+
+        def lost(*arguments: Any, **named: Any) -> Any:
+            result = real(*arguments, **named)
+            if self._left == 0:
+                raise ConnectionError("the answer was lost")
+            self._left -= 1
+            return result
+
+        return lost
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("method", ["create_run", "log_batch", "log_image", "set_terminated"])
+def test_a_server_lost_at_any_call_leaves_each_run_and_point_once(
+    view: MlflowView, method: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "BATCH", 3)
+    tasks = tasks_of(view.plan)
+    for task in tasks:
+        write_folder(view.runs, task)
+    client = view._connected()
+    view._client = Breaks(client, method, after=1)  # type: ignore[assignment]
+    with pytest.raises(ConnectionError):
+        view.sync()
+    view._client = client
+    assert view.sync() >= 1
+    found = shown(view)
+    assert set(found) == {task.digest for task in tasks}
+    for run in found.values():
+        assert run.info.status == "FINISHED"
+        assert history(view, run, "fd_rooms") == [(2, 5.0), (4, 2.5)]
+        assert [step for step, _ in history(view, run, "loss/d")] == [1, 2, 3, 4]
+    assert view.sync() == 0
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_run_that_was_made_twice_is_shown_once(view: MlflowView) -> None:
+    task = tasks_of(view.plan)[0]
+    write_folder(view.runs, task)
+    view.sync()
+    client = view._connected()
+    experiment = client.get_experiment_by_name(view.experiment)
+    assert experiment is not None
+    client.create_run(experiment.experiment_id, tags={"job": task.digest})
+    assert view.sync(distrustful=True) == 1
+    assert list(shown(view)) == [task.digest]
+    assert history(view, shown(view)[task.digest], "fd_rooms") == [(2, 5.0), (4, 2.5)]
+
+
+def test_a_view_out_of_reach_is_tried_again(
+    view: MlflowView, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tracking, "SYNC_SECONDS", 0.01)
+    calls, written = [], threading.Event()
+
+    def flaky(running: set[str] | None = None) -> int:
+        calls.append(running)
+        if len(calls) < 4:
+            raise ConnectionError("https://ann:other-pw@host is gone")
+        written.set()
+        return 1
+
+    monkeypatch.setattr(view, "sync", flaky)
+    with BackgroundSync(view, lambda: {"a"}) as background:
+        assert written.wait(10)
+    assert background.error is None
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("MLflow view not written, the jobs go on and it is tried again: ConnectionError")
+    assert lines[1:] == ["MLflow view written again"]
+    assert "other-pw" not in lines[0]
+
+
+def test_what_is_on_record_of_a_view_has_no_password(view: MlflowView, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ann:other-pw@host:5000/")
+    remote = MlflowView(view.study, view.plan, view.runs)
+    remote._keep({"experiment_id": "7", "writer": None, "jobs": {}})
+    assert json.loads((view.runs / "mlflow-synced.json").read_text()).keys() == {"http://ann:***@host:5000/"}
+    assert remote.link is not None and remote.link.startswith("http://host:5000/#/experiments/7/")
+    assert without_user("https://mlflow.example/x") == "https://mlflow.example/x"
+
+
+def test_a_sync_to_a_server_that_is_down_ends_in_one_line(view: MlflowView, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_folder(view.runs, tasks_of(view.plan)[0])
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ann:other-pw@127.0.0.1:9")
+    ended = CliRunner().invoke(sync.main, ["changes_overview", "--runs", str(view.runs)])
+    assert ended.exit_code == 1
+    assert len(ended.stderr.splitlines()) == 1
+    assert "http://ann:***@127.0.0.1:9: MLflow view not written" in ended.stderr
+    assert "other-pw" not in ended.stderr + ended.output
