@@ -12,6 +12,7 @@ from core.errors import InputError
 from core.folder import check_apart
 from core.machine import Machine, cores, this_machine
 from studies.plan import Plan
+from studies.runner.launchers.declared import SlurmCluster
 from studies.runner.tasks import Task
 
 if TYPE_CHECKING:
@@ -23,7 +24,8 @@ class Place(Node):
 
     With `evaluation` "beside" each of them has a second process that evaluates while it trains (`core.beside`).
 
-    `trainer` is the module that workers train with, `launcher` the name of what starts them.
+    `trainer` is the module that workers train with, `launcher` the name of what starts them, on a `cluster` where the
+    user has declared one by that name.
     """
 
     runs: Path
@@ -35,6 +37,7 @@ class Place(Node):
     data_path: Path | None
     trainer: str
     launcher: str
+    cluster: SlurmCluster | None = None
 
     @property
     def machine(self) -> Machine:
@@ -63,6 +66,7 @@ class Place(Node):
             data_path=self.data_path,
             cache=self.cache,
             trainer=self.trainer,
+            detached=self.cluster is not None,
         )
 
 
@@ -86,23 +90,31 @@ def place_of(
     launcher: str,
     trainer: str,
     evaluation: Literal["inline", "beside"] = "inline",
+    cluster: SlurmCluster | None = None,
 ) -> Place:
     """The place that the options of a command come to. Raises InputError where it asks for a GPU that is not there."""
     if device == "cuda" and not gpus:
+        if cluster is not None:
+            raise InputError(f"--device cuda: [{launcher}] asks for no GPU, add gpus = 1 to it")
         raise InputError("--device cuda: there is no NVIDIA device here (or CUDA_VISIBLE_DEVICES hides it)")
     check_apart(runs, data_path)
     alone = 1 if launcher == "inline" else None
     accelerated = bool(gpus) and (device == "cuda" or (device == "auto" and profile != "cpu"))
-    workers = alone or jobs or (len(gpus) if accelerated else cores())
+    if cluster is not None:
+        workers, threads = min(jobs or cluster.workers, cluster.workers), cluster.cpus
+    else:
+        workers = alone or jobs or (len(gpus) if accelerated else cores())
+        threads = max(1, cores() // workers)
     return Place(
         runs=runs.absolute(),
         workers=workers,
         device="cuda" if accelerated else "cpu",
         gpus=gpus if accelerated else (),
         # On a CPU one thread each: the order of sums, and so the numbers, must not depend on the number of workers.
-        threads=max(1, cores() // workers) if accelerated else 1,
+        threads=threads if accelerated else 1,
         evaluation=evaluation,
         data_path=data_path.absolute() if data_path else None,
         trainer=trainer,
         launcher=launcher,
+        cluster=cluster,
     )

@@ -25,7 +25,7 @@ TAKEN_PAUSE_SECONDS = 0.25
 
 class TrainingOrder(Node):
     """Where and how the jobs of an order are trained. `trainer` is the module that offers `run_job` and `JobTaken` as
-    `core.job` does."""
+    `core.job` does, `detached` is explained by `studies.runner.launchers.Work`."""
 
     study: str
     setting: str
@@ -38,6 +38,7 @@ class TrainingOrder(Node):
     cache: Path
     evaluation: Literal["inline", "beside"] = "inline"
     trainer: str = "core.job"
+    detached: bool = False
 
     def write(self, name: str) -> Path:
         """Writes the order where its workers find it."""

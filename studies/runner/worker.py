@@ -1,7 +1,8 @@
 """A worker: claims a job, trains it, tells the queue, and takes the next, until none waits.
 
 `python -m studies.runner.worker ORDER NAME` is what launchers start. Exit codes: 0 nothing left or asked to stop,
-2 unusable input (its one line comes last on stderr); anything else is a worker that broke.
+2 unusable input (its one line comes last on stderr), 75 asked to stop where nobody waits for that (`Work.detached`);
+anything else is a worker that broke.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import click
 from filelock import FileLock
 
 from core.errors import InputError
-from studies.runner.launchers import Work
+from studies.runner.launchers import TOLD_TO_STOP, Work
 from studies.runner.queue import Claim, Queue
 from studies.runner.tasks import Task
 from studies.runner.training import TrainingOrder, train_claim
@@ -82,7 +83,7 @@ def work(order: Order, name: str, *, stop: Callable[[], bool], each: Callable[[]
                         by_digest[claim.digest].job,
                         stop=stop,
                         each=lambda _: each(),
-                        again_after_stop=False,
+                        again_after_stop=order.detached,
                     )
                 except trainer.JobTaken:
                     # Another study may be training the same job: it stays in the queue until that one is done.
@@ -118,13 +119,18 @@ def serve(order: Work, name: str, follow_parent: bool) -> None:
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, lambda *_: stopping.set())
+    signal.signal(signal.SIGUSR1, lambda *_: stopping.set())
     if follow_parent:
         threading.Thread(target=stop_with_parent, args=(stopping,), daemon=True).start()
     try:
+        if order.detached:
+            order.queue().release_orphans()
         order.work(name, stop=stopping.is_set, each=_nothing)
     except InputError as error:
         print(error, file=sys.stderr, flush=True)
         sys.exit(2)
+    if order.detached and stopping.is_set():
+        sys.exit(TOLD_TO_STOP)
 
 
 if __name__ == "__main__":
