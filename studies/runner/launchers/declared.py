@@ -80,7 +80,7 @@ class SlurmCluster(Node):
         for option in options:
             name = re.match(r"--([a-z][a-z-]*)(=.*)?$", option)
             if name is None:
-                raise ValueError(f"'{option}' is not one long option such as --constraint=a100")
+                raise ValueError(f"{option!r} is not one long option such as --constraint=a100")
             if name[1] in OURS:
                 raise ValueError(f"--{name[1]} is the launcher's own")
         return options

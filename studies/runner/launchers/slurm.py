@@ -249,6 +249,8 @@ class _Fleet:
         except _NoAnswer as error:
             raise InputError(f"the cluster's controller does not answer: {error}") from None
         self.alive = {element.id: element for element in elements if element.state not in ENDED}
+        if self.is_alone():
+            self.tidy()
         if self.alive:
             self.say(f"{len(self.alive)} workers are on the cluster already, {self.called()}")
 
@@ -277,15 +279,21 @@ class _Fleet:
 
     def dismiss(self) -> None:
         """Takes back what still waits for a node though nothing is left to do, unless another command may need it."""
-        others = [marker for marker in self.folder.glob("*.attached") if marker != self.marker and is_held(marker)]
-        if others:
-            return
-        waiting = [element.id for element in self.alive.values() if element.state == "PENDING"]
-        if waiting:
-            self.cancel(waiting)
-        self.submission.order_file.unlink(missing_ok=True)
-        for file in (*self.folder.glob("*.ended"), *(log for log in self.folder.glob("*.txt") if _is_empty(log))):
-            file.unlink(missing_ok=True)
+        if self.is_alone():
+            self.cancel([element.id for element in self.alive.values() if element.state == "PENDING"])
+            self.submission.order_file.unlink(missing_ok=True)
+            self.tidy()
+
+    def is_alone(self) -> bool:
+        """Whether no other command is attached to these workers."""
+        return not any(is_held(marker) for marker in self.folder.glob("*.attached") if marker != self.marker)
+
+    def tidy(self) -> None:
+        """Removes what ended workers left and nobody will want to read."""
+        for file in (*self.folder.glob("*.ended"), *self.folder.glob("*.txt")):
+            element = file.stem.removeprefix("slurm-").split(".")[0]
+            if element not in self.alive and (file.suffix == ".ended" or file.stat().st_size == 0):
+                file.unlink(missing_ok=True)
 
     # --- what happened to workers -------------------------------------------------------------------------------------
 
@@ -446,7 +454,3 @@ def _how(code: int) -> str:
 def _state(element: _Element) -> str:
     reason = "" if element.reason in ("None", "") else f", {element.reason}"
     return f"now {element.state}{reason}"
-
-
-def _is_empty(file: Path) -> bool:
-    return file.exists() and file.stat().st_size == 0
