@@ -93,6 +93,9 @@ kill_tree() {
   kill -KILL "$1" 2>/dev/null || true
 }
 
+# A dead process whose parent has not noticed yet does not count.
+lives() { [ -e "/proc/$1/stat" ] && ! grep -q ') Z ' "/proc/$1/stat"; }
+
 stop() {
   local pid
   scancel --user=root 2>/dev/null || true
@@ -101,7 +104,7 @@ stop() {
     [ -s "$file" ] || continue
     pid=$(cat "$file")
     kill "$pid" 2>/dev/null || continue
-    for _ in $(seq 50); do kill -0 "$pid" 2>/dev/null || break; sleep 0.1; done
+    for _ in $(seq 50); do lives "$pid" || break; sleep 0.1; done
     kill -KILL "$pid" 2>/dev/null || true
   done
 }
