@@ -24,9 +24,10 @@ from studies.runner.budget import MOST_SEEDS, costing, fitting, parse_budget
 from studies.runner.estimate import with_estimates
 from studies.runner.execute import BAD_INPUT, DONE, GOES_ON, INTERRUPTED, calibrate_plan, run_plan, with_choices
 from studies.runner.heartbeat import HANG_SECONDS
-from studies.runner.launchers import LAUNCHERS, check_launcher
+from studies.runner.launchers import LAUNCHERS, find_launcher
+from studies.runner.launchers.declared import FILE_NAME
 from studies.runner.place import accelerators, place_of
-from studies.runner.preview import print_plan, print_studies
+from studies.runner.preview import print_plan, print_studies, print_submission
 from studies.runner.retune import retuned_plan, tuning_plan
 from studies.runner.stores import DEFAULT_TRACKING, QUEUE_VARIABLE, TRACKING_VARIABLE, redacted, use_stores
 from studies.runner.sweep import check_searches, print_searches
@@ -90,7 +91,19 @@ Examples
     help=f"Inception's weights, a file, where they cannot be fetched; the variable {INCEPTION_VARIABLE} does the same.",
 )
 @click.option("--jobs", "-j", type=click.IntRange(min=1), help="Workers at a time; default one per core, or per GPU.")
-@click.option("--launcher", "launcher_name", default="local", show_default=True, help=f"{' or '.join(LAUNCHERS)}.")
+@click.option(
+    "--launcher",
+    "launcher_name",
+    default="local",
+    show_default=True,
+    metavar="NAME",
+    help=f"{', '.join(LAUNCHERS)}, or a cluster of yours that {FILE_NAME} declares (docs/clusters.md).",
+)
+@click.option(
+    "--launcher-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help=f"Where your clusters are declared; default {FILE_NAME} here, else in your configuration folder.",
+)
 @click.option(
     "--device",
     type=click.Choice(["auto", "cpu", "cuda"]),
@@ -168,6 +181,7 @@ def command(
     inception: Path | None,
     jobs: int | None,
     launcher_name: str,
+    launcher_file: Path | None,
     device: str,
     evaluation: Literal["inline", "beside"],
     hang_minutes: float,
@@ -198,11 +212,13 @@ def command(
             raise InputError("name a study: --list shows them")
         declared = catalogue.study(study)
         use_stores(queue=queue, tracking=tracking)
-        check_launcher(launcher_name)
+        cluster = find_launcher(launcher_name, launcher_file)
         if inception is not None:
             # Workers inherit it.
             os.environ[INCEPTION_VARIABLE] = str(inception.absolute())
-        gpus = accelerators()
+        gpus = accelerators() if cluster is None else ("0",) if cluster.accelerated else ()
+        if cluster is not None and calibrated:
+            raise InputError(f"--calibrate measures this machine, not {launcher_name}: leave out one of them")
         budget_seconds = None if budget is None else parse_budget(budget)
         if retune is not None and declared.searches:
             raise InputError(f"--retune: {declared.name} searches rates itself, and with --trials for longer")
@@ -225,10 +241,11 @@ def command(
             trainer=TRAINER,
             evaluation=evaluation,
             hang_seconds=60 * hang_minutes,
+            cluster=cluster,
         )
         searches = bool(declared.searches) and not only
         if searches or trials is not None:
-            check_searches(declared, plan, launcher_name, trials)
+            check_searches(declared, plan, launcher_name, trials, cluster)
 
         def estimated(plan: Plan) -> list[Task]:
             return with_estimates(tasks_of(plan), plan, place.runs, machine=place.machine, workers=place.workers)
@@ -245,6 +262,8 @@ def command(
             if not dry_run and not calibrated:
                 return run_plan(declared, plan, tasks, place, console, retry_failed=retry_failed, report=report)
             print_plan(declared, plan, tasks, place=place, retry_failed=retry_failed, console=console)
+            if place.cluster is not None:
+                print_submission(plan, tasks, place=place, retry_failed=retry_failed, console=console)
             return DONE
 
         if budget_seconds is not None:

@@ -201,11 +201,11 @@ def _train(
         )
 
         def tick() -> None:
-            if interrupts.requested:
+            if interrupts.requested and place.cluster is None:
                 progress.stopping()
             progress.look()
 
-        launcher(place.launcher).run(order, stop=interrupts, tick=tick, say=progress.say)
+        launcher(place.launcher, place.cluster).run(order, stop=interrupts, tick=tick, say=progress.say)
 
 
 def calibrate_plan(plan: Plan, tasks: Sequence[Task], place: Place, console: Console, *, retry_failed: bool) -> None:

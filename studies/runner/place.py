@@ -13,6 +13,7 @@ from core.folder import check_apart
 from core.machine import Machine, cores, this_machine
 from studies.plan import Plan
 from studies.runner.heartbeat import HANG_SECONDS
+from studies.runner.launchers.declared import SlurmCluster
 from studies.runner.tasks import Task
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ class Place(Node):
 
     A worker whose loop stands still for `hang_seconds` at least is taken for dead (`studies.runner.heartbeat`).
 
-    `trainer` is the module that workers train with, `launcher` the name of what starts them.
+    `trainer` is the module that workers train with, `launcher` the name of what starts them, on a `cluster` where the
+    user has declared one by that name.
     """
 
     runs: Path
@@ -39,6 +41,7 @@ class Place(Node):
     hang_seconds: float = HANG_SECONDS
     trainer: str
     launcher: str
+    cluster: SlurmCluster | None = None
 
     @property
     def machine(self) -> Machine:
@@ -68,6 +71,7 @@ class Place(Node):
             cache=self.cache,
             hang_seconds=self.hang_seconds,
             trainer=self.trainer,
+            detached=self.cluster is not None,
         )
 
 
@@ -92,24 +96,32 @@ def place_of(
     trainer: str,
     evaluation: Literal["inline", "beside"] = "inline",
     hang_seconds: float = HANG_SECONDS,
+    cluster: SlurmCluster | None = None,
 ) -> Place:
     """The place that the options of a command come to. Raises InputError where it asks for a GPU that is not there."""
     if device == "cuda" and not gpus:
+        if cluster is not None:
+            raise InputError(f"--device cuda: [{launcher}] asks for no GPU, add gpus = 1 to it")
         raise InputError("--device cuda: there is no NVIDIA device here (or CUDA_VISIBLE_DEVICES hides it)")
     check_apart(runs, data_path)
     alone = 1 if launcher == "inline" else None
     accelerated = bool(gpus) and (device == "cuda" or (device == "auto" and profile != "cpu"))
-    workers = alone or jobs or (len(gpus) if accelerated else cores())
+    if cluster is not None:
+        workers, threads = min(jobs or cluster.workers, cluster.workers), cluster.cpus
+    else:
+        workers = alone or jobs or (len(gpus) if accelerated else cores())
+        threads = max(1, cores() // workers)
     return Place(
         runs=runs.absolute(),
         workers=workers,
         device="cuda" if accelerated else "cpu",
         gpus=gpus if accelerated else (),
         # On a CPU one thread each: the order of sums, and so the numbers, must not depend on the number of workers.
-        threads=max(1, cores() // workers) if accelerated else 1,
+        threads=threads if accelerated else 1,
         evaluation=evaluation,
         data_path=data_path.absolute() if data_path else None,
         hang_seconds=hang_seconds,
         trainer=trainer,
         launcher=launcher,
+        cluster=cluster,
     )

@@ -33,7 +33,7 @@ from studies.runner.obstacles import obstacle
 from studies.runner.place import Place
 from studies.runner.power import RecordedSpread, observed_spread
 from studies.runner.progress import span
-from studies.runner.tasks import State, Task, TimesFrom, state_of, to_train
+from studies.runner.tasks import State, Task, TimesFrom, longest_first, state_of, to_train
 
 
 def print_studies(studies: Sequence[Study], console: Console) -> None:
@@ -101,6 +101,31 @@ def print_plan(
         _say(f"BLOCKED {names}: {reason}", console)
     _say(_power(plan, runs), console)
     _print_scalings(study, profile, plan, console)
+
+
+def print_submission(plan: Plan, tasks: Sequence[Task], *, place: Place, retry_failed: bool, console: Console) -> None:
+    """The batch script that the cluster of `place` would be given, to the letter."""
+    from studies.runner.launchers.slurm import Submission, script
+
+    assert place.cluster is not None
+    pending = [
+        task for task in tasks if to_train(state_of(RunFolder(jobs_root(place.runs), task.digest), ()), retry_failed)
+    ]
+    if not pending:
+        return
+    submission = Submission(
+        runs=place.runs,
+        study=plan.study,
+        setting=plan.setting,
+        module="studies.runner.worker",
+        digests=tuple(task.digest for task in longest_first(pending)),
+        threads=place.threads,
+        device=place.device,
+    )
+    count = min(place.workers, len(pending))
+    _say(f"\n{place.launcher} would be given this by `sbatch`, less the workers that it has already:\n", console)
+    # Not through the console, which would wrap and mark up.
+    print(script(place.cluster, submission, count))
 
 
 def _say(line: str, console: Console) -> None:

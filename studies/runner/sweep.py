@@ -25,6 +25,7 @@ from core.errors import InputError
 from studies.plan import Plan, Searched, with_searched
 from studies.runner.heartbeat import Heart
 from studies.runner.launchers import launcher
+from studies.runner.launchers.declared import SlurmCluster
 from studies.runner.place import Place
 from studies.runner.stores import Unreachable
 from studies.runner.training import GivenUp, TrainingOrder, train_claim
@@ -138,13 +139,15 @@ def _train(
 # --- the searches of a study ------------------------------------------------------------------------------------------
 
 
-def check_searches(study: Study, plan: Plan, launcher_name: str, trials: int | None) -> None:
+def check_searches(
+    study: Study, plan: Plan, launcher_name: str, trials: int | None, cluster: SlurmCluster | None = None
+) -> None:
     """Raises InputError for what cannot be asked of this study's searches."""
     if not study.searches:
         if trials is not None:
             raise InputError(f"--trials: {study.name} searches nothing")
         return
-    if launcher_name not in LAUNCHED_BY:
+    if cluster is None and launcher_name not in LAUNCHED_BY:
         raise InputError(f"--launcher {launcher_name}: searches run with {' or '.join(LAUNCHED_BY)}")
     taken = {search.seed for search in study.searches} & set(plan.seeds)
     if taken:
@@ -215,12 +218,13 @@ def _searched(
         trials=budget,
         failures=FAILURES,
         cache=place.runs / "cache",
-        **place.model_dump(exclude={"launcher"}),
+        detached=place.cluster is not None,
+        **place.model_dump(exclude={"launcher", "cluster"}),
     )
     order = SearchOrder(**{**dict(order), "failures": FAILURES + order.queue().failed()})
     watch = _Watch(order, console)
     try:
-        launcher(place.launcher).run(order, stop=stop, tick=watch.look, say=watch.say)
+        launcher(place.launcher, place.cluster).run(order, stop=stop, tick=watch.look, say=watch.say)
     finally:
         watch.look(now=True)
     sweep = watch.sweep

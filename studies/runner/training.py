@@ -26,7 +26,7 @@ TAKEN_PAUSE_SECONDS = 0.25
 
 class TrainingOrder(Node):
     """Where and how the jobs of an order are trained. `trainer` is the module that offers `run_job` and `JobTaken` as
-    `core.job` does."""
+    `core.job` does, `detached` is explained by `studies.runner.launchers.Work`."""
 
     study: str
     setting: str
@@ -40,6 +40,7 @@ class TrainingOrder(Node):
     evaluation: Literal["inline", "beside"] = "inline"
     hang_seconds: float = HANG_SECONDS
     trainer: str = "core.job"
+    detached: bool = False
 
     def write(self, name: str) -> Path:
         """Writes the order where its workers find it."""

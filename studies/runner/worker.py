@@ -1,8 +1,8 @@
 """A worker: claims a job, trains it, tells the queue, and takes the next, until none waits.
 
 `python -m studies.runner.worker ORDER NAME` is what launchers start. Exit codes: 0 nothing left or asked to stop,
-2 unusable input (its one line comes last on stderr), 3 a queue out of reach for too long; anything else is a worker
-that broke.
+2 unusable input (its one line comes last on stderr), 3 a queue out of reach for too long, 75 asked to stop where nobody
+waits for that (`Work.detached`); anything else is a worker that broke.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from filelock import FileLock
 
 from core.errors import InputError
 from studies.runner.heartbeat import Heart
-from studies.runner.launchers import Work
+from studies.runner.launchers import TOLD_TO_STOP, Work
 from studies.runner.queue import Claim, Queue
 from studies.runner.stores import Unreachable, waiting_until
 from studies.runner.tasks import Task
@@ -126,10 +126,13 @@ def serve(order: Work, name: str, follow_parent: bool) -> None:
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     signal.signal(signal.SIGINT, lambda *_: stopping.set())
+    signal.signal(signal.SIGUSR1, lambda *_: stopping.set())
     if follow_parent:
         threading.Thread(target=stop_with_parent, args=(stopping,), daemon=True).start()
     try:
         with waiting_until(stopping.is_set):
+            if order.detached:
+                order.queue().release_orphans()
             order.work(name, stop=stopping.is_set, each=_nothing)
     except InputError as error:
         print(error, file=sys.stderr, flush=True)
@@ -137,7 +140,9 @@ def serve(order: Work, name: str, follow_parent: bool) -> None:
     except Unreachable as error:
         # What was trained is in its folder: whoever looks at the queue next settles it from there.
         print(error, file=sys.stderr, flush=True)
-        sys.exit(0 if stopping.is_set() else 3)
+        sys.exit(TOLD_TO_STOP if stopping.is_set() and order.detached else 0 if stopping.is_set() else 3)
+    if order.detached and stopping.is_set():
+        sys.exit(TOLD_TO_STOP)
 
 
 if __name__ == "__main__":

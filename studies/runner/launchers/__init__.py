@@ -5,14 +5,14 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from core.errors import InputError
+from studies.runner.launchers.declared import SlurmCluster, declared, launcher_file
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from studies.runner.queue import Claim
 
 
@@ -35,9 +35,25 @@ class Shared(Protocol):
 
 
 class Work(Protocol):
-    """An order: `python -m MODULE FILE NAME` is a worker of it, `called` names a claim in a sentence."""
+    """An order: `python -m MODULE FILE NAME` is a worker of it, `called` names a claim in a sentence.
+
+    Workers of a `detached` order outlive the command that started them: one that starts puts back what lost workers
+    left, one that is told to stop puts its own job back and exits with `TOLD_TO_STOP`.
+    """
 
     module: ClassVar[str]
+
+    @property
+    def study(self) -> str: ...
+
+    @property
+    def setting(self) -> str: ...
+
+    @property
+    def device(self) -> Literal["cpu", "cuda"]: ...
+
+    @property
+    def detached(self) -> bool: ...
 
     @property
     def runs(self) -> Path: ...
@@ -82,21 +98,41 @@ class WorkersLost(RuntimeError):
     """Every worker died again and again; the message is one line that ends with the last one's last words."""
 
 
+TOLD_TO_STOP = 75
+"""Exit code of a detached worker that was told to stop: there is work left, start it again (EX_TEMPFAIL)."""
+
+
 LAUNCHERS: Mapping[str, str] = MappingProxyType({"inline": "Inline", "local": "Local"})
 """Module here, and the class in it. A module is imported when it is asked for."""
 
 
-def launcher(name: str) -> Launcher:
-    """The launcher of that name. Raises InputError with the nearest name."""
-    check_launcher(name)
+def launcher(name: str, cluster: SlurmCluster | None = None) -> Launcher:
+    """The launcher of that name, or the one of `cluster`. Raises InputError with the nearest name."""
+    if cluster is not None:
+        from studies.runner.launchers.slurm import Slurm
+
+        return Slurm(cluster)
+    find_launcher(name, None)
     module = importlib.import_module(f"studies.runner.launchers.{name}")
     made: Launcher = getattr(module, LAUNCHERS[name])()
     return made
 
 
-def check_launcher(name: str) -> None:
-    """Raises InputError where there is no such launcher; imports none."""
-    if name not in LAUNCHERS:
-        near = difflib.get_close_matches(name, LAUNCHERS, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(LAUNCHERS)}"
-        raise InputError(f"there is no launcher '{name}': {hint}")
+def find_launcher(name: str, file: Path | None) -> SlurmCluster | None:
+    """The cluster that is declared by that name, None for a launcher of this machine; imports neither.
+
+    `file` is the user's launcher file, looked for where it is None. Raises InputError where nothing has that name.
+    """
+    if name in LAUNCHERS and file is None:
+        return None
+    found = launcher_file(file)
+    clusters = declared(found, LAUNCHERS)
+    if name in clusters:
+        return clusters[name]
+    if name in LAUNCHERS:
+        return None
+    known = [*LAUNCHERS, *clusters]
+    near = difflib.get_close_matches(name, known, n=1)
+    where = f"{found} declares" if found else "a file launchers.toml would declare"
+    hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}; {where} clusters"
+    raise InputError(f"there is no launcher '{name}': {hint}")

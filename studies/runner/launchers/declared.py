@@ -1,0 +1,156 @@
+"""A user's launcher file: what the clusters are called, which parts of them may be used, and how much at a time.
+
+    [mycluster]
+    kind = "slurm"
+    partition = "gpu"
+    account = "vision"
+    gpus = 1
+    cpus = 4
+    memory = "16G"
+    time = "04:00:00"
+    workers = 16
+    sbatch = ["--constraint=a100"]
+    setup = ["module load cuda"]
+
+Then `--launcher mycluster`. No study knows any of this. Read without torch, and without asking the cluster.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Literal
+
+from platformdirs import user_config_path
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
+
+from core.config import Node, place_of
+from core.errors import InputError
+from studies.plan import nearest
+
+FILE_NAME = "launchers.toml"
+
+OURS = ("array", "error", "job-name", "no-requeue", "open-mode", "output", "requeue", "signal")
+"""Options of sbatch that the launcher relies on."""
+
+
+class SlurmCluster(Node):
+    """A part of a SLURM cluster. Every worker is one element of an array job, of one task on one node.
+
+    `workers` is the most there are at a time. `gpus` is what one worker gets; `gres` asks for something else, as
+    "gpu:a100:1" or "shard:1". `warn_seconds` before the time limit a worker is told to write its checkpoint. `setup`
+    are lines of bash before the worker starts, `python` what starts it, `sbatch` further options. The cluster is asked
+    how it stands every `poll_seconds`.
+    """
+
+    kind: Literal["slurm"] = "slurm"
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    gpus: int = Field(0, ge=0, le=1)
+    gres: str | None = None
+    cpus: PositiveInt = 1
+    memory: str | None = Field(None, pattern=r"^\d+[KMGT]?$")
+    time: str | None = None
+    workers: int = Field(8, ge=1, le=1000)
+    warn_seconds: PositiveInt = 120
+    poll_seconds: PositiveFloat = 10.0
+    sbatch: tuple[str, ...] = ()
+    setup: tuple[str, ...] = ()
+    python: str = sys.executable
+
+    @property
+    def accelerated(self) -> bool:
+        """Whether a worker gets a GPU, or a part of one."""
+        return self.gpus > 0 or self.gres is not None
+
+    @field_validator("partition", "account", "qos", "gres", "python")
+    @classmethod
+    def _one_word_or_line(cls, text: str | None) -> str | None:
+        if text is not None and (not text.strip() or "\n" in text):
+            raise ValueError("must be one line that is not empty")
+        return text
+
+    @field_validator("sbatch")
+    @classmethod
+    def _options(cls, options: tuple[str, ...]) -> tuple[str, ...]:
+        for option in options:
+            name = re.match(r"--([a-z][a-z-]*)(=.*)?$", option)
+            if name is None:
+                raise ValueError(f"{option!r} is not one long option such as --constraint=a100")
+            if name[1] in OURS:
+                raise ValueError(f"--{name[1]} is the launcher's own")
+        return options
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SlurmCluster:
+        if self.gpus and self.gres is not None:
+            raise ValueError("gpus and gres both ask for GPUs: keep one")
+        if self.time is not None and limit_seconds(self.time) < 2 * self.warn_seconds:
+            raise ValueError(f"time {self.time} is less than twice warn_seconds = {self.warn_seconds}")
+        return self
+
+
+KINDS = {"slurm": SlurmCluster}
+
+
+def limit_seconds(text: str) -> int:
+    """Seconds of a SLURM time: "90", "90:00", "1:30:00", "2-0", "2-12:00" or "2-12:00:00". Raises ValueError."""
+    found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d\d))?(?::(\d\d))?", text)
+    if found is None:
+        raise ValueError(f"time '{text}' is not one of SLURM's, such as 04:00:00 or 2-12")
+    days, *parts = (int(part) if part is not None else None for part in found.groups())
+    # Alone, "90" is minutes and "90:30" minutes and seconds; after days it is hours.
+    units = (60, 1, 0) if days is None and parts[2] is None else (3600, 60, 1)
+    return (days or 0) * 86400 + sum(unit * (part or 0) for unit, part in zip(units, parts, strict=True))
+
+
+def launcher_file(given: Path | None) -> Path | None:
+    """The file that was given, else `launchers.toml` in the working folder, else the user's own; None without any."""
+    if given is not None:
+        return given
+    places = (Path(FILE_NAME), user_config_path("inr-gan-ablations") / FILE_NAME)
+    return next((place for place in places if place.is_file()), None)
+
+
+def declared(file: Path | None, reserved: Iterable[str]) -> dict[str, SlurmCluster]:
+    """The entries of a launcher file by name, none without a file; `reserved` names cannot be given.
+
+    Raises InputError that names file, entry and key, with the nearest known one.
+    """
+    if file is None:
+        return {}
+    try:
+        entries = tomllib.loads(file.read_text())
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"cannot read launcher file {file}: {error}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"launcher file {file} is no TOML: {error}") from None
+    return {name: _entry(f"{file} [{name}]", name, entry, reserved) for name, entry in entries.items()}
+
+
+def _entry(where: str, name: str, entry: Any, reserved: Iterable[str]) -> SlurmCluster:
+    if not isinstance(entry, dict):
+        raise InputError(f'{where}: entries are tables, such as [mycluster] with kind = "slurm" below it')
+    if name in reserved:
+        raise InputError(f"{where}: there is a launcher of that name already, choose another")
+    if "kind" not in entry:
+        raise InputError(f"{where}: kind is missing: {' or '.join(KINDS)}")
+    try:
+        if entry["kind"] not in KINDS:
+            raise nearest("kind", str(entry["kind"]), list(KINDS))
+        kind = KINDS[entry["kind"]]
+        for key in entry:
+            if key not in kind.model_fields:
+                raise nearest("key", key, list(kind.model_fields))
+        # TOML has arrays where the model has tuples.
+        return kind.model_validate({k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()})
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        at = f"{place_of(first['loc'])}: " if first["loc"] else ""
+        raise InputError(f"{where}: {at}{first['msg'].removeprefix('Value error, ')}") from None

@@ -1,0 +1,456 @@
+"""On a SLURM cluster: an array job of workers, each the same command as elsewhere, sharing run folders and queue.
+
+How jobs stand is read from the run folders and the queue, how workers stand from `squeue`; `sacct` needs a database of
+accounts that many clusters lack. Elements of the array bring themselves back: one that is told to stop, because its
+time ends or somebody more urgent needs the node, writes its checkpoint, puts its job into the queue and asks to be
+requeued; SLURM requeues those whose node is lost. So work goes on while no command watches it.
+
+submitit is not used: it hands over pickled callables where a worker is one readable command, it requeues only what it
+has pickled, and it learns the state of jobs from sacct. What is left of it is the script below.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from filelock import FileLock
+
+import studies
+from core.errors import InputError
+from core.folder import RunFolder, write_whole
+from core.metrics.identity import INCEPTION_VARIABLE
+from studies.plan import jobs_root
+from studies.runner.launchers import TOLD_TO_STOP, Shared, Work, WorkersLost
+from studies.runner.launchers.declared import SlurmCluster
+from studies.runner.tasks import is_held, mark_failed
+
+TICK_SECONDS = 0.2
+ORPHANS_SECONDS = 10.0
+COMMAND_SECONDS = 60.0
+"""A controller that says nothing for so long does not answer."""
+
+DEATHS_BEFORE_A_JOB = 3
+DEATHS_OF_A_JOB = 2
+
+UNUSABLE_INPUT = 2
+BEFORE_LISTENING = (128 + signal.SIGUSR1, 128 + signal.SIGTERM)
+"""Exit codes of a worker that was told to stop before it could listen."""
+
+ENDED = frozenset(
+    ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED")
+) | {"TIMEOUT"}
+"""States that an element does not leave by itself."""
+
+UNREACHABLE = ("Unable to contact", "timed out", "Connection refused", "Zero Bytes", "temporarily")
+"""In what sbatch says where the same command may work later."""
+
+THE_JOBS_OWN = frozenset(("FAILED", "OUT_OF_MEMORY"))
+"""Ends that the next attempt at the same job would meet again."""
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What an array of workers needs to know: whose they are, what they run, and how one of them uses its node."""
+
+    runs: Path
+    study: str
+    setting: str
+    module: str
+    digests: tuple[str, ...]
+    threads: int
+    device: Literal["cpu", "cuda"]
+
+    @property
+    def name(self) -> str:
+        """The name of the jobs, by which the same command finds them again."""
+        whose = f"{self.runs} {self.setting} {self.module}"
+        return f"inr-gan-{self.study}-{hashlib.sha256(whose.encode()).hexdigest()[:8]}"
+
+    @property
+    def order(self) -> str:
+        """The name of the order that the workers read."""
+        return f"{self.name}-{hashlib.sha256(' '.join(self.digests).encode()).hexdigest()[:8]}"
+
+    @property
+    def order_file(self) -> Path:
+        """Where `Work.write` puts that order."""
+        return self.runs / "queue" / "orders" / f"{self.order}.json"
+
+    @property
+    def folder(self) -> Path:
+        """Scripts, logs, and how workers ended."""
+        return self.runs / "queue" / "slurm" / self.name
+
+
+def script(cluster: SlurmCluster, submission: Submission, count: int) -> str:
+    """The batch script of `count` workers."""
+    folder = shlex.quote(str(submission.folder))
+    options = {
+        "job-name": submission.name,
+        "array": f"0-{count - 1}",
+        "output": shlex.quote(f"{submission.folder}/%A_%a.txt"),
+        "open-mode": "append",
+        "requeue": None,
+        "signal": f"USR1@{cluster.warn_seconds}",
+        "ntasks": 1,
+        "cpus-per-task": cluster.cpus,
+    }
+    asked = {
+        "mem": cluster.memory,
+        "gres": f"gpu:{cluster.gpus}" if cluster.gpus else cluster.gres,
+        "time": cluster.time,
+        "partition": cluster.partition,
+        "account": cluster.account,
+        "qos": cluster.qos,
+    }
+    options |= {name: value for name, value in asked.items() if value is not None}
+    lines = [f"#SBATCH --{name}" + ("" if value is None else f"={value}") for name, value in options.items()]
+    lines += [f"#SBATCH {option}" for option in cluster.sbatch]
+    setup = ["", *cluster.setup] if cluster.setup else []
+    exports = {name: str(submission.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    exports["DO_NOT_TRACK"] = "1"
+    if submission.device == "cpu":
+        exports["CUDA_VISIBLE_DEVICES"] = ""
+    if INCEPTION_VARIABLE in os.environ:
+        exports[INCEPTION_VARIABLE] = str(Path(os.environ[INCEPTION_VARIABLE]).absolute())
+    root = shlex.quote(str(Path(studies.__file__).parent.parent))
+    worker = f"{shlex.quote(cluster.python)} -m {submission.module} {shlex.quote(str(submission.order_file))}"
+    again = " ".join(str(code) for code in (TOLD_TO_STOP, *BEFORE_LISTENING))
+    body = f"""
+export {" ".join(f"{name}={shlex.quote(value)}" for name, value in exports.items())}
+export PYTHONPATH={root}${{PYTHONPATH:+:$PYTHONPATH}}
+
+# One name for each start: an element that was requeued is another worker.
+name="slurm-${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}.${{SLURM_RESTART_COUNT:-0}}"
+
+# srun passes USR1 on to the worker; TERM would make it kill the worker.
+trap 'kill -USR1 "$worker" 2>/dev/null' USR1 TERM
+srun --ntasks=1 --cpus-per-task={cluster.cpus} {worker} "$name" &
+worker=$!
+# A signal ends `wait` before the worker has.
+while :; do wait "$worker"; kill -0 "$worker" 2>/dev/null || break; done
+wait "$worker"
+code=$?
+echo "$code" >{folder}/"$name.ended"
+
+# Told to stop with work left. Anything but RUNNING was cancelled, or is being requeued already.
+case " {again} " in *" $code "*)
+  if [ "$(squeue --noheader --job="$SLURM_JOB_ID" --format=%T)" = RUNNING ]; then
+    scontrol requeue "$SLURM_JOB_ID"
+  fi ;;
+esac
+exit "$code"
+"""
+    return "\n".join(["#!/bin/bash", *lines, *setup, body])
+
+
+@dataclass(frozen=True)
+class _Element:
+    """An element of an array as `squeue` shows it."""
+
+    id: str
+    state: str
+    restarts: int
+    reason: str
+
+    @property
+    def worker(self) -> str:
+        return f"slurm-{self.id}.{self.restarts}"
+
+    @property
+    def array(self) -> str:
+        return self.id.split("_")[0]
+
+
+class Slurm:
+    """Submits as many workers as jobs wait for and as the cluster's entry allows, and replaces those that are lost.
+
+    Stopping the command leaves the workers on the cluster, where work goes on; the same command attaches to them.
+    A job whose worker crashed goes back into the queue, and is marked failed at the second crash. Losing a node or the
+    node's time counts against no job.
+    """
+
+    def __init__(self, cluster: SlurmCluster) -> None:
+        self.cluster = cluster
+
+    def run(
+        self, order: Work, *, stop: Callable[[], bool], tick: Callable[[], None], say: Callable[[str], None]
+    ) -> None:
+        """See `studies.runner.launchers.Launcher`."""
+        fleet = _Fleet(self.cluster, order, say)
+        with FileLock(fleet.marker):
+            fleet.attach()
+            looked = float("-inf")
+            while True:
+                tick()
+                if stop():
+                    fleet.leave()
+                    break
+                now = time.monotonic()
+                if now - looked >= self.cluster.poll_seconds:
+                    looked = now
+                    if not fleet.look():
+                        fleet.dismiss()
+                        break
+                time.sleep(TICK_SECONDS)
+        fleet.marker.unlink(missing_ok=True)
+
+
+class _Fleet:
+    """The workers of one order on the cluster, whoever submitted them."""
+
+    def __init__(self, cluster: SlurmCluster, order: Work, say: Callable[[str], None]) -> None:
+        self.cluster, self.order, self.say = cluster, order, say
+        self.queue: Shared = order.queue()
+        self.submission = Submission(
+            runs=order.runs,
+            study=order.study,
+            setting=order.setting,
+            module=order.module,
+            digests=tuple(order.digests),
+            threads=order.threads,
+            device=order.device,
+        )
+        self.folder = self.submission.folder
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.marker = self.folder / f"{uuid.uuid4().hex[:8]}.attached"
+        self.submitting = FileLock(self.folder / "submit.lock")
+        self.alive: dict[str, _Element] = {}
+        self.ends_seen = {file.name for file in self.folder.glob("*.ended")}
+        self.deaths_at: Counter[str] = Counter()
+        self.deaths_before_a_job = 0
+        self.last_death = ""
+        self.cancelled = self.silent = False
+        self.refused = ""
+        self.left: int | None = None
+        self.orphans = float("-inf")
+
+    # --- the life of the launcher -------------------------------------------------------------------------------------
+
+    def attach(self) -> None:
+        """Finds workers that an earlier command left. Raises InputError where this is no cluster."""
+        missing = [name for name in ("sbatch", "squeue", "scancel") if shutil.which(name) is None]
+        if missing:
+            raise InputError(f"{missing[0]} is not here: give this command on a machine that submits to the cluster")
+        try:
+            elements = self.elements()
+        except _NoAnswer as error:
+            raise InputError(f"the cluster's controller does not answer: {error}") from None
+        self.alive = {element.id: element for element in elements if element.state not in ENDED}
+        if self.is_alone():
+            self.tidy()
+        if self.alive:
+            self.say(f"{len(self.alive)} workers are on the cluster already, {self.called()}")
+
+    def look(self) -> bool:
+        """Takes in what happened to workers and submits those that are missing. False when all jobs have ended."""
+        self.hear_of_ends()
+        with self.submitting:
+            try:
+                self.watch(self.elements())
+                self.silent = False
+            except _NoAnswer as error:
+                if not self.silent:
+                    self.say(f"the cluster's controller does not answer, workers go on without it: {error}")
+                self.silent = True
+            now = time.monotonic()
+            if now - self.orphans >= ORPHANS_SECONDS:
+                self.orphans = now
+                self.queue.release_orphans()
+            return self.fill()
+
+    def leave(self) -> None:
+        """Says what stays behind when the command ends before the work."""
+        if self.alive:
+            arrays = " ".join(self.arrays())
+            self.say(f"{len(self.alive)} workers go on without this command; `scancel {arrays}` ends them")
+
+    def dismiss(self) -> None:
+        """Takes back what still waits for a node though nothing is left to do, unless another command may need it."""
+        if self.is_alone():
+            self.cancel([element.id for element in self.alive.values() if element.state == "PENDING"])
+            self.submission.order_file.unlink(missing_ok=True)
+            self.tidy()
+
+    def is_alone(self) -> bool:
+        """Whether no other command is attached to these workers."""
+        return not any(is_held(marker) for marker in self.folder.glob("*.attached") if marker != self.marker)
+
+    def tidy(self) -> None:
+        """Removes what ended workers left and nobody will want to read."""
+        for file in (*self.folder.glob("*.ended"), *self.folder.glob("*.txt")):
+            element = file.stem.removeprefix("slurm-").split(".")[0]
+            if element not in self.alive and (file.suffix == ".ended" or file.stat().st_size == 0):
+                file.unlink(missing_ok=True)
+
+    # --- what happened to workers -------------------------------------------------------------------------------------
+
+    def hear_of_ends(self) -> None:
+        """Reads the exit codes that workers left. Raises InputError where one found the input unusable."""
+        for file in sorted(self.folder.glob("*.ended")):
+            code = file.read_text().strip()
+            if file.name in self.ends_seen or not code:
+                continue
+            self.ends_seen.add(file.name)
+            if int(code) == UNUSABLE_INPUT:
+                self.cancel(list(self.alive))
+                raise InputError(self.last_words(file.stem))
+            if int(code) not in (0, TOLD_TO_STOP, *BEFORE_LISTENING):
+                self.mourn(file.stem, _how(int(code)))
+
+    def watch(self, elements: Sequence[_Element]) -> None:
+        """Compares what the cluster shows with what it showed before."""
+        now = {element.id: element for element in elements}
+        for before in self.alive.values():
+            element = now.get(before.id)
+            if element is None:
+                self.say(f"worker {before.id} is not on the cluster any more")
+            elif element.state == "CANCELLED":
+                self.cancelled = True
+                self.say(f"worker {before.id} was cancelled on the cluster")
+            elif element.state in ENDED and not self.told_its_end(element):
+                self.ends_seen.add(f"{element.worker}.ended")
+                if element.state in THE_JOBS_OWN:
+                    self.mourn(element.worker, f"ended as {element.state}")
+                elif element.state != "COMPLETED":
+                    self.say(f"worker {element.id} ended as {element.state}: its job will be resumed")
+            elif element.restarts > before.restarts:
+                self.say(f"worker {element.id} was requeued ({element.restarts}. time), {_state(element)}")
+        self.alive = {element.id: element for element in elements if element.state not in ENDED}
+
+    def told_its_end(self, element: _Element) -> bool:
+        """Whether the worker left its exit code, which says more than the state."""
+        return (self.folder / f"{element.worker}.ended").exists()
+
+    def mourn(self, worker: str, how: str) -> None:
+        """A worker crashed: its job is resumed once, then marked failed."""
+        self.last_death = f"the log is {self.log(worker)}: {self.last_words(worker)}"
+        claim = self.queue.held_by(worker)
+        self.queue.worker_lock(worker).unlink(missing_ok=True)
+        if claim is None:
+            self.deaths_before_a_job += 1
+            self.say(f"worker {worker} {how}: {self.last_words(worker)}")
+            return
+        self.deaths_at[claim.digest] += 1
+        again = self.deaths_at[claim.digest] < DEATHS_OF_A_JOB
+        if again:
+            self.say(f"worker {worker} {how} at {self.order.called(claim)}: the job will be resumed")
+        else:
+            folder = RunFolder(jobs_root(self.order.runs), claim.digest)
+            mark_failed(folder, f"its worker {how}, {DEATHS_OF_A_JOB} times at this job")
+        self.queue.release(claim, again=again)
+
+    # --- how many there should be -------------------------------------------------------------------------------------
+
+    def fill(self) -> bool:
+        """Submits workers for jobs that wait beyond what idle workers will claim. False when all has ended."""
+        waiting = len(self.queue.waiting(self.order.digests))
+        running = len(self.queue.running(self.order.digests))
+        if not waiting and not running:
+            return False
+        if self.left is not None and waiting + running < self.left:
+            self.deaths_before_a_job = 0
+        self.left = waiting + running
+        idle = sum(self.queue.held_by(element.worker) is None for element in self.alive.values())
+        missing = min(waiting - idle, self.order.workers - len(self.alive))
+        if missing <= 0 or self.silent:
+            return True
+        if self.deaths_before_a_job < DEATHS_BEFORE_A_JOB and not self.cancelled:
+            self.submit(missing)
+        elif not self.alive:
+            if self.cancelled:
+                raise WorkersLost("the workers were cancelled on the cluster: the same command submits new ones")
+            raise WorkersLost(f"workers keep dying, {self.last_death}")
+        return True
+
+    def submit(self, count: int) -> None:
+        """Hands one array to the cluster. Raises InputError with what sbatch says."""
+        self.order.write(self.submission.order)
+        file = self.folder / "submitted.sh"
+        write_whole(file, script(self.cluster, self.submission, count).encode())
+        try:
+            job = _asked("sbatch", "--parsable", str(file)).strip().split(";")[0]
+        except _NoAnswer as error:
+            # What works goes on, with as many workers as the cluster allows.
+            if not self.alive and not any(words in str(error) for words in UNREACHABLE):
+                raise InputError(f"the cluster refuses the workers: {error}; the script is {file}") from None
+            if str(error) != self.refused:
+                self.refused = str(error)
+                self.say(f"{count} more workers were not accepted, which is tried again: {error}")
+            return
+        self.say(f"submitted {count} workers as array job {job}")
+        self.alive |= {f"{job}_{index}": _Element(f"{job}_{index}", "PENDING", 0, "None") for index in range(count)}
+
+    # --- asking the cluster -------------------------------------------------------------------------------------------
+
+    def elements(self) -> list[_Element]:
+        """All elements of this name that the controller remembers, ended ones for some minutes."""
+        shown = "JobArrayID:64,State:32,RestartCnt:16,Reason:256"
+        text = _asked(
+            "squeue", "--me", f"--name={self.submission.name}", "--array", "--states=all", "--noheader", "-O", shown
+        )
+        rows = (line.split(maxsplit=3) for line in text.splitlines() if line.strip())
+        return [_Element(row[0], row[1], int(row[2]), row[3].strip() if len(row) > 3 else "None") for row in rows]
+
+    def cancel(self, ids: Sequence[str]) -> None:
+        """Ends these elements; one that has ended by itself is none the worse."""
+        if ids:
+            subprocess.run(["scancel", *ids], capture_output=True, timeout=COMMAND_SECONDS, check=False)
+
+    def arrays(self) -> list[str]:
+        """The array jobs that the living workers belong to."""
+        return sorted({element.array for element in self.alive.values()}, key=int)
+
+    def called(self) -> str:
+        """The living workers' array jobs, as a person reads them."""
+        return f"array job{'s' * (len(self.arrays()) > 1)} {', '.join(self.arrays())}"
+
+    def log(self, worker: str) -> Path:
+        """What the workers in this element's place printed."""
+        return self.folder / f"{worker.removeprefix('slurm-').rsplit('.', 1)[0]}.txt"
+
+    def last_words(self, worker: str) -> str:
+        """The last line that is not SLURM's own."""
+        log = self.log(worker)
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+        own = [line for line in lines if line.strip() and not line.startswith(("srun: ", "slurmstepd"))]
+        return own[-1] if own else "it printed nothing"
+
+
+class _NoAnswer(RuntimeError):
+    """A command of SLURM's failed; the message is its last line."""
+
+
+def _asked(*command: str) -> str:
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise _NoAnswer(str(error)) from None
+    if ended.returncode != 0:
+        lines = ended.stderr.strip().splitlines()
+        raise _NoAnswer(lines[-1] if lines else f"{command[0]} ended with code {ended.returncode}")
+    return ended.stdout
+
+
+def _how(code: int) -> str:
+    if not 128 < code < 128 + signal.NSIG:
+        return f"ended with code {code}"
+    memory = ", perhaps for want of memory" if code == 128 + signal.SIGKILL else ""
+    return f"was killed by {signal.Signals(code - 128).name}{memory}"
+
+
+def _state(element: _Element) -> str:
+    reason = "" if element.reason in ("None", "") else f", {element.reason}"
+    return f"now {element.state}{reason}"

@@ -1,0 +1,651 @@
+"""Workers on a SLURM cluster: a played one here, and a real one of two nodes behind the marker `slurm`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from core.errors import InputError
+from core.folder import RunFolder
+from studies.plan import Plan, jobs_root
+from studies.run import main
+from studies.runner.launchers import TOLD_TO_STOP, WorkersLost, find_launcher, launcher, slurm
+from studies.runner.launchers.declared import SlurmCluster, limit_seconds
+from studies.runner.launchers.slurm import Submission, script
+from studies.runner.queue import Queue
+from studies.runner.worker import Order
+from tests.studies import fake_job
+
+ROOT = Path(__file__).parents[2]
+SMALL = ("changes_overview", "iterations=10", "evaluation.every=5", "--only", "baseline", "--seeds", "2")
+QUICK = SlurmCluster(workers=2, poll_seconds=0.01)
+
+
+def never() -> bool:
+    return False
+
+
+def executable(file: Path, text: str) -> None:
+    file.write_text(f"#!/bin/bash\n{text}")
+    file.chmod(0o755)
+
+
+class Played:
+    """A cluster whose elements are rows of a file; what becomes of them is the test's to say."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        folder.mkdir()
+        self.rows_file, self.cancelled_file = folder / "rows", folder / "cancelled"
+        self.rows_file.touch()
+        self.cancelled_file.touch()
+        executable(
+            folder / "sbatch",
+            f"""n=$(($(ls {folder} | grep -c submitted) + 7))
+            touch {folder}/submitted-$n
+            last=$(sed -n 's/^#SBATCH --array=0-//p' "$2")
+            for i in $(seq 0 "$last"); do echo "${{n}}_$i PENDING 0 Resources" >>{self.rows_file}; done
+            echo "$n;cluster"
+            """,
+        )
+        executable(
+            folder / "squeue",
+            f"""if [ ! -e {self.rows_file} ]; then
+              echo "slurm_load_jobs error: Unable to contact slurm controller" >&2
+              exit 1
+            fi
+            cat {self.rows_file}""",
+        )
+        executable(folder / "scancel", f'echo "$@" >>{self.cancelled_file}')
+        executable(folder / "scontrol", f'echo "$@" >>{folder}/scontrol.log')
+        executable(folder / "srun", 'while [ "${1#--}" != "$1" ]; do shift; done\nexec "$@"')
+        monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+
+    def rows(self) -> dict[str, list[str]]:
+        return {line.split()[0]: line.split(maxsplit=3) for line in self.rows_file.read_text().splitlines()}
+
+    def become(self, element: str, state: str, *, restarts: int = 0, reason: str = "None") -> None:
+        changed = self.rows() | {element: [element, state, str(restarts), reason]}
+        self.rows_file.write_text("".join(" ".join(row) + "\n" for row in changed.values()))
+
+    def end(self, order: Order, element: str, code: int, state: str = "FAILED", words: str = "") -> None:
+        """The element's script wrote its exit code, and its worker these words."""
+        folder = folder_of(order)
+        (folder / f"slurm-{element}.{self.rows()[element][2]}.ended").write_text(f"{code}\n")
+        (folder / f"{element}.txt").write_text(f"{words}\nsrun: error: n1: task 0: Exited with exit code {code}\n")
+        self.become(element, state)
+
+
+def folder_of(order: Order) -> Path:
+    return submission(order).folder
+
+
+def submission(order: Order) -> Submission:
+    return Submission(
+        order.runs, order.study, order.setting, order.module, tuple(order.digests), order.threads, order.device
+    )
+
+
+@pytest.fixture
+def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Played:
+    return Played(tmp_path / "bin", monkeypatch)
+
+
+@pytest.fixture
+def detached(small_plan: Callable[..., Plan], order: Callable[..., Order]) -> Callable[..., Order]:
+    """Makes an order of fake jobs for workers on a cluster, its jobs in the queue."""
+
+    def make(*, seeds: Sequence[int] = (0,), variants: int = 1, iterations: int = 10) -> Order:
+        made = order(small_plan(seeds=tuple(seeds), variants=variants, iterations=iterations))
+        whole = Order(**{**dict(made), "detached": True})
+        queue_of(whole).enqueue(whole.tasks)
+        return whole
+
+    return make
+
+
+def queue_of(order: Order) -> Queue:
+    return Queue(order.runs, order.study, order.setting)
+
+
+def launched(order: Order, tick: Callable[[], None], stop: Callable[[], bool] = never) -> list[str]:
+    said: list[str] = []
+    launcher("test", QUICK).run(order, stop=stop, tick=tick, say=said.append)
+    return said
+
+
+def statuses(order: Order) -> list[str]:
+    outcomes = [RunFolder(jobs_root(order.runs), digest).outcome() for digest in order.digests]
+    return [outcome.status if outcome else "none" for outcome in outcomes]
+
+
+# --- what is submitted ------------------------------------------------------------------------------------------------
+
+
+def test_the_script_asks_for_what_the_entry_says(tmp_path: Path) -> None:
+    cluster = SlurmCluster(
+        partition="gpu",
+        account="vision",
+        gpus=1,
+        cpus=4,
+        memory="16G",
+        time="04:00:00",
+        warn_seconds=90,
+        setup=("module load cuda",),
+        sbatch=("--constraint=a100", "--exclusive"),
+        python="/opt/python",
+    )
+    whose = Submission(tmp_path, "study", "setting", "studies.runner.worker", ("a", "b"), 4, "cuda")
+    text = script(cluster, whose, 3)
+    options = {line.removeprefix("#SBATCH --") for line in text.splitlines() if line.startswith("#SBATCH")}
+    assert options == {
+        f"job-name={whose.name}",
+        "array=0-2",
+        f"output={tmp_path}/queue/slurm/{whose.name}/%A_%a.txt",
+        "open-mode=append",
+        "requeue",
+        "signal=USR1@90",
+        "ntasks=1",
+        "cpus-per-task=4",
+        "mem=16G",
+        "gres=gpu:1",
+        "time=04:00:00",
+        "partition=gpu",
+        "account=vision",
+        "constraint=a100",
+        "exclusive",
+    }
+    assert text.index("module load cuda") < text.index("srun")
+    assert f"/opt/python -m studies.runner.worker {whose.order_file}" in text
+    assert "OMP_NUM_THREADS=4" in text
+    assert "CUDA_VISIBLE_DEVICES" not in text
+    on_cpu = script(cluster, Submission(**{**vars(whose), "device": "cpu"}), 1)
+    assert "CUDA_VISIBLE_DEVICES=''" in on_cpu
+    assert subprocess.run(["bash", "-n"], input=text, text=True, check=False).returncode == 0
+
+
+def test_names_follow_who_and_what_is_run(tmp_path: Path) -> None:
+    one = Submission(tmp_path, "study", "setting", "module", ("a",), 1, "cpu")
+    assert one.name == Submission(tmp_path, "study", "setting", "module", ("b",), 2, "cuda").name
+    assert one.name != Submission(tmp_path, "study", "other", "module", ("a",), 1, "cpu").name
+    assert one.name != Submission(tmp_path / "other", "study", "setting", "module", ("a",), 1, "cpu").name
+    assert one.order_file != Submission(tmp_path, "study", "setting", "module", ("b",), 1, "cpu").order_file
+
+
+def write_launchers(folder: Path, *lines: str) -> Path:
+    file = folder / "launchers.toml"
+    file.write_text("\n".join(["[mine]", *lines]) + "\n")
+    return file
+
+
+def test_a_dry_run_prints_what_would_be_submitted_and_a_run_submits_that(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    played: Played,
+    detached: Callable[..., Order],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_launchers(tmp_path, 'kind = "slurm"', "workers = 5", 'partition = "long"')
+    with pytest.raises(SystemExit) as exit:
+        main([*SMALL, "--launcher", "mine", "--dry-run", "--runs", "dry"])
+    assert exit.value.code == 0
+    printed = capsys.readouterr().out
+    text = printed[printed.index("#!/bin/bash") :]
+    assert "#SBATCH --array=0-1\n" in text
+    assert "#SBATCH --partition=long\n" in text
+    assert not (tmp_path / "dry").exists()
+    made = detached(seeds=(0, 1))
+    launched(made, lambda: None, stop=lambda: (folder_of(made) / "submitted.sh").exists())
+    assert (folder_of(made) / "submitted.sh").read_text() == script(QUICK, submission(made), 2)
+    assert submission(made).order_file.exists()
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (['kind = "slurm"', 'partitoin = "gpu"'], "did you mean 'partition'"),
+        (['kind = "slurn"'], "did you mean 'slurm'"),
+        (['partition = "gpu"'], "kind is missing"),
+        (['kind = "slurm"', "gpus = 1", 'gres = "gpu:1"'], "keep one"),
+        (['kind = "slurm"', "gpus = 2"], "gpus: Input should be less than or equal to 1"),
+        (['kind = "slurm"', 'time = "3 hours"'], "not one of SLURM's"),
+        (['kind = "slurm"', 'time = "00:03"'], "less than twice warn_seconds"),
+        (['kind = "slurm"', 'memory = "16 GB"'], "memory"),
+        (['kind = "slurm"', 'sbatch = ["--requeue"]'], "--requeue is the launcher's own"),
+        (['kind = "slurm"', 'sbatch = ["-C a100"]'], "not one long option"),
+        (['kind = "slurm"', 'sbatch = ["--comment=a\\n#SBATCH --array=0-9"]'], "not one long option"),
+        (['kind = "slurm"', "workers = 0"], "workers"),
+        (['kind = "slurm"', "= 3"], "no TOML"),
+        (['kind = "slurm"', "[local]", 'kind = "slurm"'], "launcher of that name already"),
+        (['kind = "slurm"', "", "[other]", 'kind = "slurm"', 'time = "x"'], "[other]"),
+    ],
+)
+def test_a_bad_launcher_file_is_one_line(lines: list[str], message: str, tmp_path: Path) -> None:
+    file = write_launchers(tmp_path, *lines)
+    with pytest.raises(InputError) as error:
+        find_launcher("mine", file)
+    assert message in str(error.value)
+    assert str(file) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--launcher", "mina"], "did you mean 'mine'"),
+        (["--launcher", "mine", "--calibrate"], "measures this machine"),
+        (["--launcher", "mine", "--device", "cuda"], "add gpus = 1"),
+        (["--launcher", "mine", "--launcher-file", "nowhere.toml"], "nowhere.toml"),
+    ],
+)
+def test_bad_arguments_are_one_line(
+    arguments: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_launchers(tmp_path, 'kind = "slurm"')
+    with pytest.raises(SystemExit) as exit:
+        main([*SMALL, *arguments])
+    assert exit.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_working_folders_file_comes_before_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    own = tmp_path / "config" / "inr-gan-ablations"
+    own.mkdir(parents=True)
+    write_launchers(own, 'kind = "slurm"', "workers = 3")
+    found = find_launcher("mine", None)
+    assert found
+    assert found.workers == 3
+    write_launchers(tmp_path, 'kind = "slurm"', "workers = 4")
+    found = find_launcher("mine", None)
+    assert found
+    assert found.workers == 4
+    assert find_launcher("local", None) is None
+
+
+def test_times_are_slurms() -> None:
+    texts = ("90", "90:30", "1:30:00", "2-0", "2-12:30", "2-12:30:10")
+    assert [limit_seconds(text) for text in texts] == [5400, 5430, 5400, 172800, 217800, 217810]
+
+
+def test_without_a_cluster_here_it_says_so(detached: Callable[..., Order], monkeypatch: pytest.MonkeyPatch) -> None:
+    made = detached()
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(InputError, match="sbatch is not here"):
+        launched(made, lambda: None)
+
+
+# --- how workers stand ------------------------------------------------------------------------------------------------
+
+
+def test_works_off_every_job_and_takes_back_who_waits_for_nothing(
+    played: Played, detached: Callable[..., Order]
+) -> None:
+    made = detached(seeds=(0, fake_job.DIVERGES, fake_job.FAILS))
+
+    def tick() -> None:
+        if "7_0" in (rows := played.rows()) and rows["7_0"][1] == "PENDING":
+            played.become("7_0", "RUNNING")
+            made.work("slurm-7_0.0", stop=never, each=lambda: None)
+            played.end(made, "7_0", 0, "COMPLETED")
+
+    said = launched(made, tick)
+    assert statuses(made) == ["finished", "diverged", "failed"]
+    assert said == ["submitted 2 workers as array job 7"]
+    assert played.cancelled_file.read_text() == "7_1\n"
+    assert not submission(made).order_file.exists()
+    assert not list(folder_of(made).glob("*.ended"))
+    assert not list(folder_of(made).glob("*.attached"))
+
+
+def test_stopping_leaves_the_workers_and_the_next_command_finds_them(
+    played: Played, detached: Callable[..., Order]
+) -> None:
+    made = detached(seeds=(0, 1))
+    left = launched(made, lambda: None, stop=lambda: bool(played.rows()))
+    assert left[-1] == "2 workers go on without this command; `scancel 7` ends them"
+    assert not played.cancelled_file.read_text()
+    found = launched(made, lambda: None, stop=lambda: (folder_of(made) / "submit.lock").exists())
+    assert found[0] == "2 workers are on the cluster already, array job 7"
+    assert list(played.rows()) == ["7_0", "7_1"]
+
+
+def test_a_worker_that_crashes_twice_at_a_job_fails_it_and_others_go_on(
+    played: Played, detached: Callable[..., Order]
+) -> None:
+    made = detached(seeds=(0, 1))
+    queue, bad = queue_of(made), made.digests[0]
+
+    def tick() -> None:
+        for element, (_, state, *_rest) in played.rows().items():
+            if state != "PENDING":
+                continue
+            worker = f"slurm-{element}.0"
+            if bad in queue.waiting([bad]):
+                assert queue.claim([bad], worker)
+                played.end(made, element, 137, words="out of memory")
+            else:
+                played.become(element, "RUNNING")
+                made.work(worker, stop=never, each=lambda: None)
+                played.end(made, element, 0, "COMPLETED")
+
+    said = launched(made, tick)
+    assert statuses(made) == ["failed", "finished"]
+    outcome = RunFolder(jobs_root(made.runs), bad).outcome()
+    assert outcome
+    assert outcome.reason == "its worker was killed by SIGKILL, perhaps for want of memory, 2 times at this job"
+    assert sum("will be resumed" in line for line in said) == 1
+
+
+def test_an_end_that_left_no_exit_code_is_the_jobs_where_the_next_attempt_would_meet_it_again(
+    played: Played, detached: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = detached(seeds=(0,))
+    queue = queue_of(made)
+    ends = iter(["NODE_FAIL", "OUT_OF_MEMORY", "OUT_OF_MEMORY"])
+    held: list[FileLock] = []
+
+    def tick() -> None:
+        for element, (_, state, *_rest) in played.rows().items():
+            if state == "PENDING" and queue.claim(made.digests, f"slurm-{element}.0"):
+                held.append(FileLock(queue.worker_lock(f"slurm-{element}.0")))
+                held[-1].acquire()
+                played.become(element, "RUNNING")
+            elif state == "RUNNING":
+                held.pop().release()
+                played.become(element, next(ends))
+
+    monkeypatch.setattr(slurm, "ORPHANS_SECONDS", 0.0)
+    said = launched(made, tick)
+    assert statuses(made) == ["failed"]
+    assert sum("ended as NODE_FAIL" in line for line in said) == 1
+    assert next(ends, None) is None
+
+
+def test_a_requeued_worker_is_said_and_not_replaced(played: Played, detached: Callable[..., Order]) -> None:
+    made = detached(seeds=(0, 1))
+    states = iter([("RUNNING", 0), ("RUNNING", 0), ("PENDING", 1), ("PENDING", 1), ("RUNNING", 1)])
+    said: list[str] = []
+
+    def tick() -> None:
+        if not played.rows():
+            return
+        state, restarts = next(states, ("", 1))
+        if state:
+            played.become("7_0", state, restarts=restarts, reason="BeginTime")
+        else:
+            made.work("slurm-7_0.1", stop=never, each=lambda: None)
+
+    launcher("test", QUICK).run(made, stop=never, tick=tick, say=said.append)
+    assert statuses(made) == ["finished", "finished"]
+    assert said == [
+        "submitted 2 workers as array job 7",
+        "worker 7_0 was requeued (1. time), now PENDING, BeginTime",
+    ]
+
+
+def test_unusable_input_ends_everything_with_its_line(played: Played, detached: Callable[..., Order]) -> None:
+    made = detached(seeds=(fake_job.UNUSABLE, 1))
+
+    def tick() -> None:
+        if played.rows().get("7_0", ["", ""])[1] == "PENDING":
+            played.end(made, "7_0", 2, words="no Inception weights here: say where they are")
+
+    with pytest.raises(InputError, match="no Inception weights here"):
+        launched(made, tick)
+    assert "7_1" in played.cancelled_file.read_text()
+
+
+def test_workers_that_cannot_start_are_given_up(played: Played, detached: Callable[..., Order]) -> None:
+    made = detached(seeds=range(4))
+
+    def tick() -> None:
+        for element, (_, state, *_rest) in played.rows().items():
+            if state == "PENDING":
+                played.end(made, element, 127, words="module: command not found")
+
+    with pytest.raises(WorkersLost, match="module: command not found"):
+        launched(made, tick)
+    assert len(played.rows()) == 4
+
+
+def test_who_cancels_the_workers_is_obeyed(played: Played, detached: Callable[..., Order]) -> None:
+    made = detached(seeds=range(4))
+
+    def tick() -> None:
+        for element in played.rows():
+            played.become(element, "CANCELLED")
+
+    with pytest.raises(WorkersLost, match="cancelled on the cluster"):
+        launched(made, tick)
+    assert list(played.rows()) == ["7_0", "7_1"]
+
+
+def test_a_controller_that_is_away_is_waited_for(played: Played, detached: Callable[..., Order]) -> None:
+    made = detached(seeds=(0,))
+    aside = played.folder / "aside"
+    looks = 0
+
+    def tick() -> None:
+        nonlocal looks
+        if not played.rows_file.exists():
+            looks += 1
+            if looks == 3:
+                aside.rename(played.rows_file)
+        elif looks == 0 and played.rows():
+            played.rows_file.rename(aside)
+        elif looks == 3:
+            made.work("slurm-7_0.0", stop=never, each=lambda: None)
+
+    said = launched(made, tick)
+    assert statuses(made) == ["finished"]
+    assert sum("does not answer" in line for line in said) == 1
+
+
+# --- the script and the worker ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("state", ["RUNNING", "COMPLETING"])
+def test_a_worker_told_to_stop_puts_its_job_back_and_is_requeued_once(
+    state: str, played: Played, detached: Callable[..., Order]
+) -> None:
+    made = detached(seeds=(fake_job.SLOW,), iterations=300)
+    whose = submission(made)
+    made.write(whose.order)
+    whose.folder.mkdir(parents=True)
+    file = whose.folder / "submitted.sh"
+    file.write_text(script(QUICK, whose, 1))
+    played.rows_file.write_text(f"{state}\n")
+    numbers = {"SLURM_JOB_ID": "9", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "0", "SLURM_RESTART_COUNT": "2"}
+    batch = subprocess.Popen(["bash", str(file)], env={**os.environ, **numbers}, stdout=subprocess.DEVNULL)
+    folder = RunFolder(jobs_root(made.runs), made.digests[0])
+    wait_for(lambda: folder.events_file.exists() and folder.events_file.read_bytes().count(b"\n") > 2)
+    assert queue_of(made).held_by("slurm-7_0.2")
+    batch.send_signal(signal.SIGTERM)
+    assert batch.wait(30) == TOLD_TO_STOP
+    assert (whose.folder / "slurm-7_0.2.ended").read_text() == f"{TOLD_TO_STOP}\n"
+    assert json.loads(folder.events_file.read_text().splitlines()[-1])["kind"] == "checkpointed"
+    assert queue_of(made).waiting(made.digests) == made.digests
+    requeued = played.folder / "scontrol.log"
+    assert (requeued.read_text() if requeued.exists() else "") == ("requeue 9\n" if state == "RUNNING" else "")
+
+
+def test_a_worker_that_starts_takes_what_a_lost_one_left(played: Played, detached: Callable[..., Order]) -> None:
+    made = detached(seeds=(0,))
+    assert queue_of(made).claim(made.digests, "slurm-7_0.0")
+    command = [sys.executable, "-m", made.module, str(made.write("test")), "slurm-7_0.1"]
+    assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
+    assert statuses(made) == ["finished"]
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "did not happen in time"
+        time.sleep(0.1)
+
+
+# --- a real cluster ---------------------------------------------------------------------------------------------------
+
+SHORT = ("changes_overview", "iterations=40", "evaluation.every=20", "--only", "baseline,all", "--seeds", "2")
+TRAINED = ("changes_overview", "iterations=600", "evaluation.every=200", "--only", "all", "--seeds", "2")
+NODES = ROOT / "tests" / "cluster" / "slurm.sh"
+
+
+def nodes(*arguments: str) -> None:
+    subprocess.run([str(NODES), *arguments], check=True, timeout=120, stdout=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of a SLURM of two nodes, which ends with the tests."""
+    folder = tmp_path_factory.mktemp("slurm")
+    # Clients of another user, munge's, have to reach its socket.
+    for parent in (folder, *folder.parents):
+        if parent.is_relative_to(tmp_path_factory.getbasetemp().parent.parent) and parent.owner() == folder.owner():
+            parent.chmod(parent.stat().st_mode | 0o011)
+    nodes("start", str(folder))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
+        yield folder
+        nodes("stop", str(folder))
+
+
+def started(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
+    """A study's command below `cwd`, its lines in `cwd`/said.txt."""
+    cwd.mkdir(exist_ok=True)
+    write_launchers(
+        cwd,
+        'kind = "slurm"',
+        'partition = "preemptible"',
+        "gpus = 1",
+        "workers = 2",
+        "poll_seconds = 1.0",
+        "warn_seconds = 30",
+        'time = "10:00"',
+    )
+    with (cwd / "said.txt").open("a") as said:
+        return subprocess.Popen(
+            [sys.executable, "-m", "studies.run", *arguments],
+            cwd=cwd,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            stdout=said,
+            stderr=said,
+            text=True,
+        )
+
+
+def ended(cwd: Path, *arguments: str) -> str:
+    """What the command said, which has to end well."""
+    code = started(cwd, *arguments).wait(900)
+    said = (cwd / "said.txt").read_text()
+    assert code == 0, said
+    return said
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The jobs of a run on this machine alone."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    ended(folder, *TRAINED, "--no-report")
+    return jobs_root(folder / "runs")
+
+
+def numbers(folder: RunFolder) -> list[dict[str, object]]:
+    """All that the events say, but how long it took."""
+    timed = ("seconds", "evaluation_seconds")
+    lines = [json.loads(line) for line in folder.events_file.read_text().splitlines()]
+    plain = [{key: value for key, value in line.items() if key not in timed} for line in lines]
+    # When a checkpoint is written depends on the clock.
+    return [line for line in plain if line["kind"] != "checkpointed"]
+
+
+def assert_same(runs: Path, reference: Path, count: int = 2) -> None:
+    digests = sorted(folder.name for folder in reference.iterdir())
+    assert sorted(folder.name for folder in runs.iterdir()) == digests
+    assert len(digests) == count
+    for digest in digests:
+        one, other = RunFolder(runs, digest), RunFolder(reference, digest)
+        assert numbers(one) == numbers(other)
+        assert one.generator_file.read_bytes() == other.generator_file.read_bytes()
+
+
+def on_nodes() -> dict[str, str]:
+    """The node of every running element."""
+    shown = subprocess.run(
+        ["squeue", "-h", "-r", "-t", "RUNNING", "-o", "%i %N"], capture_output=True, text=True, check=True
+    )
+    return {line.split()[0]: line.split()[1] for line in shown.stdout.splitlines()}
+
+
+@pytest.mark.slurm
+def test_a_study_runs_on_the_cluster_to_its_report(cluster: Path, tmp_path: Path) -> None:
+    said = ended(tmp_path / "study", *SHORT, "--launcher", "mine")
+    assert "submitted 2 workers" in said
+    assert len(list((tmp_path / "study" / "runs" / "reports").rglob("report.md"))) == 1
+    wait_for(lambda: not on_nodes())
+    ended(tmp_path / "here", *SHORT, "--no-report")
+    assert_same(jobs_root(tmp_path / "study" / "runs"), jobs_root(tmp_path / "here" / "runs"), count=4)
+
+
+@pytest.mark.slurm
+def test_a_preempted_worker_and_one_lost_with_its_node_complete_with_the_same_numbers(
+    cluster: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    cwd = tmp_path / "study"
+    jobs = jobs_root(cwd / "runs")
+    command = started(cwd, *TRAINED, "--launcher", "mine", "--no-report")
+    try:
+        wait_for(lambda: len(list(jobs.glob("*/checkpoint.pt"))) == 2, 180)
+        urgent = ["sbatch", "--partition=urgent", "--nodelist=n1", "--cpus-per-task=2", "--output=/dev/null"]
+        subprocess.run([*urgent, "--wrap=sleep 3"], check=True, stdout=subprocess.DEVNULL)
+        wait_for(lambda: "was requeued" in (cwd / "said.txt").read_text(), 120)
+        nodes("lose", str(cluster), "n2")
+        wait_for(lambda: (cwd / "said.txt").read_text().count("was requeued") == 2, 180)
+        nodes("return", str(cluster), "n2")
+        assert command.wait(900) == 0, (cwd / "said.txt").read_text()
+    finally:
+        command.kill()
+    assert_same(jobs, undisturbed)
+    outcomes = [RunFolder(jobs, folder.name).outcome() for folder in jobs.iterdir()]
+    assert all(outcome and outcome.resumed for outcome in outcomes)
+
+
+@pytest.mark.slurm
+def test_work_goes_on_without_the_command_and_beyond_the_time_limit(
+    cluster: Path, undisturbed: Path, tmp_path: Path
+) -> None:
+    cwd = tmp_path / "study"
+    jobs = jobs_root(cwd / "runs")
+    command = started(cwd, *TRAINED, "--launcher", "mine", "--no-report")
+    wait_for(lambda: len(list(jobs.glob("*/checkpoint.pt"))) == 2, 180)
+    command.send_signal(signal.SIGINT)
+    assert command.wait(60) == 130
+    assert "go on without this command" in (cwd / "said.txt").read_text()
+    assert len(on_nodes()) == 2
+    element = sorted(on_nodes())[0]
+    # What SLURM does `warn_seconds` before the time limit, now.
+    subprocess.run(["scancel", "--signal=USR1", element], check=True)
+    wait_for(lambda: len(list(jobs.glob("*/outcome.json"))) == 2, 600)
+    wait_for(lambda: not on_nodes(), 60)
+    said = ended(cwd, *TRAINED, "--launcher", "mine", "--no-report")
+    assert "nothing to train" in said
+    assert_same(jobs, undisturbed)
+    outcomes = [RunFolder(jobs, folder.name).outcome() for folder in jobs.iterdir()]
+    assert sum(outcome.resumed for outcome in outcomes if outcome) == 1
