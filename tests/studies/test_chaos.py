@@ -94,18 +94,18 @@ class Study:
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
         self.folder, self.runs = folder, folder / "runs"
-        self.log = (folder / "log.txt").open("ab")
 
     def start(self) -> subprocess.Popen[bytes]:
         environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
-        return subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, "changes_overview", *SETTINGS, "--jobs", str(WORKERS)],
-            cwd=self.folder,
-            env={**environment, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=self.log,
-            stderr=self.log,
-        )
+        with (self.folder / "log.txt").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-c", PROGRAM, "changes_overview", *SETTINGS, "--jobs", str(WORKERS)],
+                cwd=self.folder,
+                env={**environment, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
 
     def said(self) -> str:
         return (self.folder / "log.txt").read_text()
