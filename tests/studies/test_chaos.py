@@ -94,18 +94,18 @@ class Study:
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
         self.folder, self.runs = folder, folder / "runs"
-        self.log = (folder / "log.txt").open("ab")
 
     def start(self) -> subprocess.Popen[bytes]:
         environment = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}
-        return subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, "changes_overview", *SETTINGS, "--jobs", str(WORKERS)],
-            cwd=self.folder,
-            env={**environment, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=self.log,
-            stderr=self.log,
-        )
+        with (self.folder / "log.txt").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-c", PROGRAM, "changes_overview", *SETTINGS, "--jobs", str(WORKERS)],
+                cwd=self.folder,
+                env={**environment, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
 
     def said(self) -> str:
         return (self.folder / "log.txt").read_text()
@@ -213,7 +213,8 @@ def test_fifty_kills_of_workers_and_five_of_the_runner_change_no_number(tmp_path
                 for name in ("checkpoint.pt", "provenance.json")
                 if (folder.path / name).exists()
             ]
-            lost.append(time.time() - max(since) if since else 0.0)
+            if since:  # Else nothing had begun that could be lost.
+                lost.append(time.time() - max(since))
         if kills % (KILLS // RUNNER_KILLS) == KILLS // RUNNER_KILLS - 1:
             runner.kill()
             runner.wait()
@@ -246,9 +247,9 @@ def test_fifty_kills_of_workers_and_five_of_the_runner_change_no_number(tmp_path
         "runner_kills": runner_kills,
         "mean_gap_seconds": gap,
         "jobs_resumed_from_a_checkpoint": sum(outcome is not None and outcome.resumed for outcome in outcomes),
-        "lost_since_checkpoint_seconds": quartiles(lost),
-        "until_it_trains_again_seconds": quartiles(took),
-        "within_10_s": f"{sum(seconds <= 10 for seconds in took)}/{len(took)}",
+        "since_checkpoint_or_begin_seconds, waiting in the queue included": quartiles(lost),
+        "until_it_trains_again_seconds, waiting in the queue included": quartiles(took),
+        # What the bar is about: lost work, restart and loading, over all workers, against the undisturbed run.
         "worker_seconds_per_kill": WORKERS * (disturbed - undisturbed) / (kills + WORKERS * runner_kills),
     }
     print(json.dumps(report, indent=1))
