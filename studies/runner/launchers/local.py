@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from studies.runner.deaths import DeathsOfJobs, DeathsOfPlace
 from studies.runner.environment import share_of_machine
 from studies.runner.heartbeat import Silence, heartbeat_file
 from studies.runner.launchers import Shared, Work, WorkersLost
+from studies.runner.stores import Unreachable
 from studies.runner.tasks import mark_failed
 
 POLL_SECONDS = 0.2
@@ -82,11 +84,16 @@ class Local:
                         return
                 elif now - looked >= LOOK_SECONDS or not crew.alive:
                     looked = now
-                    if now - orphans >= ORPHANS_SECONDS:
-                        orphans = now
-                        crew.queue.release_orphans()
-                    if not crew.fill():
-                        return
+                    try:
+                        if now - orphans >= ORPHANS_SECONDS:
+                            orphans = now
+                            crew.queue.release_orphans()
+                        if not crew.fill():
+                            return
+                    except Unreachable:
+                        # Asked to stop while the queue is gone: workers are told, and write their checkpoints.
+                        if not stop():
+                            raise
                 time.sleep(POLL_SECONDS)
         finally:
             crew.kill()
@@ -211,5 +218,6 @@ class _Crew:
             self.forget(slot)
             slot.remove_empty_log()
         if killed:
-            self.queue.release_orphans()
+            with suppress(Unreachable):  # Whoever reaches the queue next finds them.
+                self.queue.release_orphans()
         self.file.unlink(missing_ok=True)
