@@ -44,7 +44,7 @@ def command(module: str, *arguments: str, cwd: Path) -> subprocess.CompletedProc
 def studied(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     folder = tmp_path_factory.mktemp("studied")
     done = command(
-        "studies.run", "changes_overview", *SMALL, "--only", "baseline,all", "--seeds", "2", "--jobs", "2", cwd=folder
+        "studies.run", "changes_overview", *SMALL, "--only", "baseline,all", "--seeds", "2", "--jobs", "1", cwd=folder
     )
     assert done.returncode == 0, done.stderr + done.stdout
     return folder, done.stdout

@@ -142,6 +142,7 @@ def test_a_process_beside_that_dies_is_replaced(
     assert len(killed) == 1
 
 
+@pytest.mark.slow
 def test_a_process_beside_is_not_replaced_by_one_that_measures_otherwise(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -189,7 +189,7 @@ def on_disk(folder: Path, shown: Tensor) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("mode", ["clean", "legacy_tensorflow"])
+@pytest.mark.parametrize("mode", ["clean", pytest.param("legacy_tensorflow", marks=pytest.mark.slow)])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 def test_from_the_download_to_the_distance_it_is_clean_fids_compute_fid(
     mode: Literal["clean", "legacy_tensorflow"], host: str, no_weights: Path, monkeypatch: pytest.MonkeyPatch

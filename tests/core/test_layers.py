@@ -176,10 +176,10 @@ def outputs_at_start(name: str, basis: str, width: int, init: str, depth: int = 
     return found
 
 
-WIDE = pytest.param(512, marks=pytest.mark.slow)
+WIDER = [pytest.param(width, marks=pytest.mark.slow) for width in (128, 512)]
 
 
-@pytest.mark.parametrize("width", [32, 128, WIDE])
+@pytest.mark.parametrize("width", [32, *WIDER])
 @pytest.mark.parametrize(("name", "basis"), list(product(LAYERS, BASES)))
 def test_unit_init_holds_pre_activations_and_output_near_one(name: str, basis: str, width: int) -> None:
     """Within what other draws of a few heavy-tailed products may be off."""

@@ -297,6 +297,7 @@ def test_ten_thousand_images_as_lsun_ships_them_are_prepared_trained_on_and_eval
     assert 0 < value < 10
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "resolution", "count"), [("photos32.zip", 32, 30_000), ("indoor64.zip", 16, 6_500)])
 def test_real_photographs(tmp_path: Path, name: str, resolution: int, count: int) -> None:
     index = make(shared(name), tmp_path / "set", [resolution], workers=2)

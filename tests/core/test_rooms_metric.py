@@ -50,7 +50,7 @@ def held_out() -> Tensor:
     return torch.from_numpy(rooms.render(rooms.held_out_indices(4096), 16))
 
 
-@pytest.fixture(scope="module", params=["pooled", "bottleneck"])
+@pytest.fixture(scope="module", params=["pooled", pytest.param("bottleneck", marks=pytest.mark.slow)])
 def measure(request: pytest.FixtureRequest, held_out: Tensor) -> Measure:
     """Against the 4,096 held-out scenes."""
     torch.set_num_threads(1)

@@ -125,6 +125,7 @@ def test_the_report_says_which_three_carry_the_gain_with_a_probability(attribute
     assert "synergy" in text and "Shapley values: the mean step of each change over 4 random orders" in text
 
 
+@pytest.mark.slow
 def test_re_tuned_effects_stand_beside_those_as_published(tmp_path: Path) -> None:
     from studies.plan import record_plan
     from studies.runner.retune import retuned_plan, tuning_plan

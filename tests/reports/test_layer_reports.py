@@ -37,7 +37,9 @@ def test_layers(runs: Path, tmp_path: Path) -> None:
     assert "lies below its worse one" in said
 
 
-@pytest.mark.parametrize(("designs", "seeds"), [(("grid",), (0,)), (("add_one_in",), (0, 1, 2))])
+@pytest.mark.parametrize(
+    ("designs", "seeds"), [(("grid",), (0,)), pytest.param(("add_one_in",), (0, 1, 2), marks=pytest.mark.slow)]
+)
 def test_what_was_not_run_is_not_concluded_from(
     tmp_path: Path, designs: tuple[DesignName, ...], seeds: tuple[int, ...]
 ) -> None:

@@ -93,7 +93,7 @@ def outcome(order: SearchOrder, digest: str) -> str | None:
 
 def test_two_workers_never_train_the_same_trial_and_keep_the_budget(tmp_path: Path) -> None:
     # Slow ones, or a worker that starts late finds nothing left.
-    order = an_order(tmp_path, a_study(trials=10, seed=fake_job.SLOW).searches[0], workers=2, iterations=5)
+    order = an_order(tmp_path, a_study(trials=10, seed=fake_job.SLOW).searches[0], workers=2, iterations=4)
     sweep = launched(order, "local")
     assert [trial.number for trial in sweep.trials] == list(range(10)) and len(sweep.ended) == 10
     assert len({trial.digest for trial in sweep.trials}) == 10
