@@ -148,8 +148,12 @@ def findings(report: Report) -> list[Block]:
 
 def method(report: Report) -> list[Block]:
     """What else was measured, and how it was found."""
-    others: Callable[[Report], list[Block]] = lambda report: other_measures(report.results)  # noqa: E731
-    return composed(report, (others, the_setting, cost, limits, missing, provenance, runs))
+    return composed(report, (further_measures, the_setting, cost, limits, missing, provenance, runs))
+
+
+def further_measures(report: Report) -> list[Block]:
+    """What the metric's features tell besides it."""
+    return other_measures(report.results)
 
 
 def subtitle(results: Results) -> str:

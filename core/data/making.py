@@ -219,8 +219,12 @@ def _named(folder: Path, index: Index, name: str | None) -> Index:
     if name is None or name == index.name:
         return index
     renamed = index.model_copy(update={"name": name})
-    write_whole(folder / INDEX, (renamed.model_dump_json(indent=1) + "\n").encode())
+    _write_index(folder, renamed)
     return renamed
+
+
+def _write_index(folder: Path, index: Index) -> None:
+    write_whole(folder / INDEX, (index.model_dump_json(indent=1) + "\n").encode())
 
 
 def _is_there(file: Path, resolution: int, row: int, line: dict[str, Any]) -> bool:
@@ -275,7 +279,7 @@ def _finish(aside: Path, folder: Path, index: Index) -> None:
                 raise AssertionError(f"a .npy header of {stream.tell()} bytes")
             os.fsync(stream.fileno())
         contact_sheet(mapped(file, pixels, aside)).save(aside / f"contact_{side}.png")
-    write_whole(aside / INDEX, (index.model_dump_json(indent=1) + "\n").encode())
+    _write_index(aside, index)
     (aside / "journal.jsonl").unlink()
     aside.replace(folder)
 

@@ -54,8 +54,8 @@ def prepare(
 
     `path` is what holds the `Images`, a prepared set or a folder, zip or LMDB, whose content must be the one that
     `data.fingerprint` names; `Rooms` need none. Images are memory-mapped. `workers` render or decode at once; the bytes
-    do not depend on it. Raises `InputError` for anything wrong with the
-    images or a cache folder that cannot be written.
+    do not depend on it. Raises `InputError` for anything wrong with the images or a cache folder that cannot be
+    written.
     """
     match data:
         case Rooms():

@@ -6,12 +6,12 @@ job is resumed while its deaths differ or it gets further, and given up where th
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
 from core.folder import RunFolder
+from studies.runner.tasks import last_event
 
 ALIKE = 3
 """Deaths in a row, in the same way after the same recorded event."""
@@ -95,15 +95,6 @@ class DeathsOfPlace:
     def given_up(self) -> bool:
         """Whether no worker should be started here any more."""
         return self.exits >= EXITS_OF_A_PLACE or self.kills >= KILLS_OF_A_PLACE
-
-
-def last_event(folder: RunFolder) -> dict[str, Any] | None:
-    """The last whole line of the job's events, None where there is none."""
-    if not folder.events_file.exists():
-        return None
-    whole = folder.events_file.read_bytes().split(b"\n")[:-1]
-    read: dict[str, Any] | None = json.loads(whole[-1]) if whole else None
-    return read
 
 
 def _mtime(folder: RunFolder) -> int:

@@ -112,6 +112,11 @@ class Silence:
         heartbeat_file(worker_lock).unlink(missing_ok=True)
         return False
 
+    def trained(self, worker_lock: Path, job_lock: Path) -> bool:
+        """Whether the worker lives or its job's folder is held, which says nothing of a worker on another host."""
+        elsewhere = is_elsewhere(worker_lock)
+        return self.alive(worker_lock) or (not elsewhere and is_held(job_lock))
+
     def too_long(self, worker_lock: Path) -> float | None:
         """Seconds of silence where they are too many, None while the worker may be well, or has no heartbeat (yet)."""
         file, now = heartbeat_file(worker_lock), self._clock()

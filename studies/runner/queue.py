@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from core.folder import RunFolder
 from studies.plan import jobs_root
-from studies.runner.heartbeat import HANG_SECONDS, Silence, is_elsewhere
+from studies.runner.heartbeat import HANG_SECONDS, Silence
 from studies.runner.storage import store_of
 from studies.runner.tasks import Task, final_value, is_held
 
@@ -130,15 +130,14 @@ class Queue:
         orphans: dict[str, FrozenTrial] = {}
         for trial in self._trials(TrialState.RUNNING):
             digest, worker = str(trial.user_attrs["job"]), trial.user_attrs.get("worker")
-            elsewhere = False
+            folder = RunFolder(self._jobs, digest)
             if worker is None:
                 claimed = trial.datetime_start or datetime.min
-                alive = (datetime.now() - claimed).total_seconds() < UNSIGNED_CLAIM_SECONDS
+                recent = (datetime.now() - claimed).total_seconds() < UNSIGNED_CLAIM_SECONDS
+                trained = recent or is_held(folder.lock_file)
             else:
-                elsewhere = is_elsewhere(lock := self.worker_lock(str(worker)))
-                alive = self._silence.alive(lock)
-            folder = RunFolder(self._jobs, digest)
-            if alive or (not elsewhere and is_held(folder.lock_file)):
+                trained = self._silence.trained(self.worker_lock(str(worker)), folder.lock_file)
+            if trained:
                 continue
             outcome = folder.outcome()
             if outcome is not None and outcome.status != "failed":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
 from pydantic import Field
@@ -120,12 +120,18 @@ def log_tail(folder: RunFolder, lines: int = 6) -> list[str]:
     return [line for line in text.splitlines() if line.strip()][-lines:]
 
 
+def last_event(folder: RunFolder) -> dict[str, Any] | None:
+    """The last whole line of the job's events, None where there is none."""
+    if not folder.events_file.exists():
+        return None
+    whole = folder.events_file.read_bytes().split(b"\n")[:-1]
+    read: dict[str, Any] | None = json.loads(whole[-1]) if whole else None
+    return read
+
+
 def mark_failed(folder: RunFolder, reason: str) -> None:
     """Records a failure that the job itself could not record: its process was killed, or could not write."""
-    last = {"iteration": 0, "seconds": 0.0}
-    if folder.events_file.exists():
-        complete = folder.events_file.read_bytes().split(b"\n")[:-1]
-        last = json.loads(complete[-1]) if complete else last
+    last = last_event(folder) or {"iteration": 0, "seconds": 0.0}
     before = folder.outcome()
     outcome = Outcome(
         status="failed",

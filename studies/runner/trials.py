@@ -27,7 +27,7 @@ from core.events import Evaluated
 from core.folder import RunFolder
 from studies import sweeps
 from studies.plan import jobs_root
-from studies.runner.heartbeat import HANG_SECONDS, Silence, is_elsewhere
+from studies.runner.heartbeat import HANG_SECONDS, Silence
 from studies.runner.queue import Claim
 from studies.runner.storage import store_of
 from studies.runner.tasks import final_value, is_held
@@ -228,10 +228,10 @@ class Trials:
 
     def _is_trained(self, trial: FrozenTrial) -> bool:
         worker, job = trial.user_attrs.get("worker"), trial.user_attrs.get("job")
-        elsewhere = bool(worker) and is_elsewhere(self.worker_lock(str(worker)))
-        if worker and self._silence.alive(self.worker_lock(str(worker))):
-            return True
-        return job is not None and not elsewhere and is_held(RunFolder(self._jobs, str(job)).lock_file)
+        if job is None:  # It is named before a worker signs.
+            return False
+        lock = RunFolder(self._jobs, str(job)).lock_file
+        return self._silence.trained(self.worker_lock(str(worker)), lock) if worker else is_held(lock)
 
     def _room(self) -> int:
         """How many more trials the budget lets begin."""
