@@ -349,6 +349,12 @@ class Ema(Node):
     decay: float = Field(default=0.999, ge=0, lt=1)
 
 
+Precision = Literal["float32", "tf32", "bfloat16"]
+"""Of the products (matrix products, convolutions) in training; weights, optimisers, averages and evaluations are
+float32 in any case. "tf32" rounds their factors to 10 bits of mantissa, on a GPU that can; "bfloat16" to 7, which
+activations keep, forwards and backwards (`torch.autocast`)."""
+
+
 # --- evaluation -------------------------------------------------------------------------------------------------------
 
 
@@ -484,6 +490,7 @@ class Config(Node):
     ema: Ema | None = None
     d_per_g: PositiveInt = 5
     batch_size: PositiveInt = 32
+    precision: Precision = "float32"
     iterations: PositiveInt = 20_000
     evaluation: Evaluation = Evaluation()
 
@@ -545,7 +552,7 @@ class Reconstruction(Node):
     emitter: Emitter = FreeParameters()
     learning_rate: PositiveFloat = 5e-4
     optimizer: Adam = Adam(beta1=0.9, beta2=0.999)
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Precision = "float32"
     iterations: PositiveInt = 5_000
     evaluation: ErrorEvaluation = ErrorEvaluation()
 

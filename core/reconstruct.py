@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from core import config as cfg
+from core import precision
 from core.build import build_layer, build_optimizer
 from core.diagnose import at_start, macs
 from core.events import Built, Checkpointed, Diverged, Evaluated, Event, Finished, Fitted, Sampled
@@ -62,6 +63,7 @@ def reconstruct(
     config, device = job.config, torch.device(device)
     if not isinstance(config, cfg.Reconstruction):
         raise TypeError(f"a job of task '{config.task}' is not a reconstruction")
+    precision.check_precision(config.precision, device)
     targets = to_unit_range(drawn(images, config, job.seed).to(device))
     with initialising(job.seed, "generator"):
         inrs = build_inrs(config).to(device)
@@ -71,9 +73,9 @@ def reconstruct(
     of_error, of_ratio = (each.fingerprint for each in protocol.of_fit(config))
 
     def rendered() -> Tensor:
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+        with precision.forward(config.precision, device):
             shown: Tensor = inrs()
-        return shown.float()
+        return shown
 
     if resume:
         inrs.load_state_dict(resume["inrs"])
@@ -92,10 +94,11 @@ def reconstruct(
 
     while iteration < config.iterations:
         iteration += 1
-        loss = (rendered() - targets).abs().mean()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
+        with precision.products(config.precision):
+            loss = (rendered() - targets).abs().mean()
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
 
         last = iteration == config.iterations
         if iteration % report_every == 0 or last:
@@ -108,7 +111,7 @@ def reconstruct(
         if iteration % config.evaluation.every == 0 or last:
             moment = now()
             started = time.perf_counter()
-            with torch.inference_mode():
+            with torch.inference_mode(), precision.products(config.precision):
                 shown = rendered()
                 error = (shown - targets).abs().mean().item()
                 if not math.isfinite(error):

@@ -13,101 +13,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, assert_never
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from core import config as cfg
-from core import penalties
-from core.build import (
-    build_discriminator,
-    build_generator,
-    build_generator_optimizer,
-    build_loss,
-    build_optimizer,
-)
-from core.data.feed import feed
 from core.diagnose import at_start, macs
 from core.errors import InputError
 from core.evaluate import Evaluator, Moment, fixed_latents
 from core.events import Built, Diverged, Event, Finished, Losses
 from core.interleave import Pause, interleaved
 from core.metrics.identity import INCEPTION_VARIABLE
-from core.models.ema import ExponentialAverage
-from core.models.generator import Generator
-from core.pixels import PICTURES, to_unit_range
-from core.streams import initialising, stream
-
-
-class _Means:
-    """Means of scalars over a stretch of iterations, summed on the device so that nothing waits for them."""
-
-    NAMES = ("d_loss", "g_loss", "penalty", "real_score", "fake_score")
-
-    def __init__(self, device: torch.device) -> None:
-        self.sums = torch.zeros(len(self.NAMES), device=device)
-        self.counts = [0] * len(self.NAMES)
-
-    def add(self, name: str, value: Tensor) -> None:
-        index = self.NAMES.index(name)
-        self.sums[index] += value.detach()
-        self.counts[index] += 1
-
-    def take(self) -> dict[str, float]:
-        """The means, 0 for what did not occur, and starts anew."""
-        pairs = zip(self.NAMES, self.sums.tolist(), self.counts, strict=True)
-        means = {name: total / max(count, 1) for name, total, count in pairs}
-        self.sums, self.counts = torch.zeros_like(self.sums), [0] * len(self.NAMES)
-        return means
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"sums": self.sums, "counts": self.counts}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.sums, self.counts = state["sums"].to(self.sums.device), list(state["counts"])
-
-
-class _Networks:
-    """The networks, their optimisers and random streams: all that changes while a job trains."""
-
-    def __init__(self, job: cfg.Job, images: Tensor, device: torch.device) -> None:
-        config, seed = _gan(job), job.seed
-        with initialising(seed, "generator"):
-            self.generator = build_generator(config).to(device)
-        with initialising(seed, "discriminator"):
-            self.discriminator = build_discriminator(config).to(device).to(memory_format=torch.channels_last)
-        self.average = ExponentialAverage(self.generator, config.ema.decay) if config.ema else None
-        adams, d_rate = config.optimizers, config.optimizers.learning_rates.discriminator
-        self.g_optimizer = build_generator_optimizer(adams, self.generator)
-        self.d_optimizer = build_optimizer(adams.discriminator, d_rate, self.discriminator)
-        self.real = feed(images, seed, config.batch_size, flip=config.flip, device=device)
-        self.latents = stream(seed, "latents", device)
-        self.mixtures = stream(seed, "mixtures", device)
-
-    @property
-    def evaluated(self) -> Generator:
-        """The generator that is measured: the average where there is one."""
-        return self.average.network if self.average else self.generator  # type: ignore[return-value]
-
-    def state_dict(self) -> dict[str, Any]:
-        state: dict[str, Any] = {
-            name: getattr(self, name).state_dict()
-            for name in ("generator", "discriminator", "g_optimizer", "d_optimizer", "real")
-        }
-        state |= {name: getattr(self, name).get_state() for name in ("latents", "mixtures")}
-        if self.average:
-            state |= {"average": self.average.network.state_dict(), "average_steps": self.average.steps}
-        return state
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name in ("generator", "discriminator", "g_optimizer", "d_optimizer", "real"):
-            getattr(self, name).load_state_dict(state[name])
-        for name in ("latents", "mixtures"):
-            getattr(self, name).set_state(state[name])
-        if self.average:
-            self.average.network.load_state_dict(state["average"])
-            self.average.steps = state["average_steps"]
+from core.pixels import PICTURES
+from core.precision import check_precision
+from core.step import Means, Networks, Step
 
 
 def train(
@@ -134,11 +54,11 @@ def _steps(
 ) -> Iterator[Event | Pause]:
     """The loop: its events but those of evaluations and checkpoints, and a pause after every iteration for these."""
     config = _gan(job)
-    nets = _Networks(job, images, device)
-    g_params = list(nets.generator.parameters())
-    d_loss_of, g_loss_of = build_loss(config.loss)
+    check_precision(config.precision, device)
+    nets = Networks(config, job.seed, images, device)
     iteration, spent = 0, 0.0
-    means = _Means(device)
+    means = Means(device)
+    step = Step(config, nets, means)
     report_every = max(1, config.iterations // 50)
 
     if resume:
@@ -180,37 +100,7 @@ def _steps(
             break
         iteration += 1
 
-        # One update of D. Where G's follows, it reuses these fakes: one pass through G less.
-        updates_g = iteration % config.d_per_g == 0
-        real = to_unit_range(nets.real.take()).contiguous(memory_format=torch.channels_last)
-        with torch.set_grad_enabled(updates_g):
-            generated_images = nets.generator(_latents(config, nets.latents))
-        fake = generated_images.detach()
-        regularised = _is_regularised(config.penalty, iteration)
-        real.requires_grad_(regularised and isinstance(config.penalty, cfg.R1))
-        real_scores, fake_scores = nets.discriminator(real), nets.discriminator(fake)
-        adversarial = d_loss_of(real_scores, fake_scores)
-        penalty = _penalty(config.penalty, nets, real, real_scores, fake) if regularised else None
-        nets.d_optimizer.zero_grad(set_to_none=True)
-        (adversarial if penalty is None else adversarial + penalty).backward()
-        nets.d_optimizer.step()
-        means.add("d_loss", adversarial)
-        means.add("real_score", real_scores.mean())
-        means.add("fake_score", fake_scores.mean())
-        if penalty is not None:
-            means.add("penalty", penalty)
-
-        # One update of G, at every d_per_g-th iteration; D's own gradients are not needed for it.
-        if updates_g:
-            nets.discriminator.requires_grad_(False)
-            g_loss = g_loss_of(nets.discriminator(generated_images))
-            for param, gradient in zip(g_params, torch.autograd.grad(g_loss, g_params, allow_unused=True), strict=True):
-                param.grad = gradient
-            nets.discriminator.requires_grad_(True)
-            nets.g_optimizer.step()
-            if nets.average:
-                nets.average.update(nets.generator)
-            means.add("g_loss", g_loss)
+        step(iteration)
 
         # What happened since the last report; the only place where the loop waits for the device.
         if iteration % report_every == 0 or iteration == config.iterations:
@@ -230,27 +120,7 @@ def _gan(job: cfg.Job) -> cfg.Config:
     return job.config
 
 
-def _latents(config: cfg.Config, generator: torch.Generator) -> Tensor:
-    shape = (config.batch_size, config.hypernetwork.latent_dim)
-    return torch.randn(shape, generator=generator, device=generator.device)
-
-
-def _is_regularised(penalty: cfg.Penalty, iteration: int) -> bool:
-    return isinstance(penalty, cfg.GradientPenalty) or iteration % penalty.interval == 0
-
-
-def _penalty(penalty: cfg.Penalty, nets: _Networks, real: Tensor, real_scores: Tensor, fake: Tensor) -> Tensor:
-    match penalty:
-        case cfg.GradientPenalty(weight=weight):
-            mix = torch.rand(len(real), generator=nets.mixtures, device=real.device)
-            return weight * penalties.wgan_gp(nets.discriminator, real, fake, mix)
-        case cfg.R1(weight=weight, interval=interval):
-            return weight * interval * penalties.r1(real_scores, real)
-        case _:
-            assert_never(penalty)
-
-
-def _built(nets: _Networks, latents: Tensor) -> Built:
+def _built(nets: Networks, latents: Tensor) -> Built:
     # Of a copy: looking must not move the running statistics of a batch norm.
     generator = copy.deepcopy(nets.generator)
     with torch.no_grad():

@@ -24,6 +24,7 @@ from core.metrics.measure import Measure
 from core.metrics.protocol import Protocol, of_metric
 from core.metrics.real import RealSet, evenly
 from core.metrics.upsampling import Upsampled
+from core.precision import float32_products
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def in_single_precision(features: Features) -> Features:
     """The same features with convolutions in float32 on CUDA, too, where torch's default is the coarser TF32."""
 
     def exact(images: Tensor) -> Tensor:
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        with float32_products("ieee"):
             return features(images)
 
     return exact

@@ -54,7 +54,7 @@ class ResNetDiscriminator(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.blocks(self.stem(images))
-        return self.score(x.relu().flatten(1)).squeeze(1)
+        return self.score(x.relu().flatten(1)).squeeze(1).float()
 
 
 def minibatch_std(x_BC: Tensor, group: int = 4) -> Tensor:
@@ -90,4 +90,4 @@ class StridedDiscriminator(nn.Module):
             x = F.leaky_relu(halve(x), LEAK)
         # Channels last, as the convolutions leave them: flattened any other way, both directions copy.
         h = F.leaky_relu(self.hidden(x.permute(0, 2, 3, 1).flatten(1)), LEAK)
-        return self.score(torch.cat([h, minibatch_std(h)], dim=1)).squeeze(1)
+        return self.score(torch.cat([h, minibatch_std(h.float())], dim=1)).squeeze(1).float()

@@ -111,7 +111,8 @@ class Inr(nn.Module):
         x = self.embedded(first, coords_P2)
         for layer, numbers in zip(self.hidden_layers, hidden, strict=True):
             x = self.activated(layer(x, numbers), x)
-        return self.rgb_layer(x, last).tanh()
+        # 8 bits of a bfloat16 are too few for colours, which D should not have to see.
+        return self.rgb_layer(x, last).float().tanh()
 
     @torch.no_grad()
     def calibrate(self, coords_P2: Tensor) -> None:

@@ -87,12 +87,12 @@ def test_features_are_of_single_precision_while_they_are_asked_for() -> None:
     seen = []
 
     def features(images: torch.Tensor) -> torch.Tensor:
-        seen.append(torch.backends.cudnn.allow_tf32)
+        seen.append(torch.backends.cudnn.conv.fp32_precision)
         return images
 
-    before = torch.backends.cudnn.allow_tf32
+    before = torch.backends.cudnn.conv.fp32_precision
     in_single_precision(features)(torch.zeros(1))
-    assert seen == [False] and torch.backends.cudnn.allow_tf32 == before
+    assert seen == ["ieee"] and torch.backends.cudnn.conv.fp32_precision == before == "tf32"
 
 
 @pytest.mark.gpu

@@ -155,9 +155,9 @@ def test_one_nan_in_any_loss_ends_the_job_as_diverged(
         return (poisoned(d_loss), g_loss) if name == "d_loss" else (d_loss, poisoned(g_loss))
 
     if name == "penalty":
-        monkeypatch.setattr("core.train.penalties.r1", poisoned(penalties.r1))
+        monkeypatch.setattr("core.step.penalties.r1", poisoned(penalties.r1))
     else:
-        monkeypatch.setattr("core.train.build_loss", losses)
+        monkeypatch.setattr("core.step.build_loss", losses)
     config = small_config(penalty=cfg.R1(weight=1.0, interval=1))
     *before, last = events_of(config, images)
     reached = 6 if name == "g_loss" else 3
@@ -184,7 +184,7 @@ def test_multipliers_of_one_train_as_a_single_group(
     def ungrouped(optimizers: cfg.Optimizers, generator: torch.nn.Module) -> torch.optim.Adam:
         return build_optimizer(optimizers.generator, optimizers.learning_rates.generator, generator)
 
-    monkeypatch.setattr("core.train.build_generator_optimizer", ungrouped)
+    monkeypatch.setattr("core.step.build_generator_optimizer", ungrouped)
     assert grouped == payload(events_of(small_config(**MEMBERS[member]), images))
 
 
