@@ -126,7 +126,7 @@ class Step:
             real = to_unit_range(nets.real.take()).contiguous(memory_format=torch.channels_last)
             real.requires_grad_(regularised and isinstance(penalty, cfg.R1))
         with self.part("D forward"), self.forward():
-            real_scores, fake_scores = nets.discriminator(real), nets.discriminator(fake)
+            real_scores, fake_scores = self.scores(real, fake)
         loss = adversarial = self.d_loss_of(real_scores, fake_scores)
         if regularised:
             with self.part("D penalty"):
@@ -174,15 +174,23 @@ class Step:
         match self.config.penalty:
             case cfg.GradientPenalty(weight=weight):
                 mix = torch.rand(len(real), generator=self.networks.mixtures, device=self.device)
-                return weight * penalties.wgan_gp(self._scores, real, fake, mix)
+                return weight * penalties.wgan_gp(self._mixed_scores, real, fake, mix)
             case cfg.R1(weight=weight, interval=interval):
                 return weight * interval * penalties.r1(real_scores, real)
             case _:
                 assert_never(self.config.penalty)
 
-    def _scores(self, images: Tensor) -> Tensor:
+    def scores(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        discriminator = self.networks.discriminator
+        if real.requires_grad:
+            # Of one call for both, R1's gradient would go back through the fakes as well.
+            return discriminator(real), discriminator(fake)
+        both: tuple[Tensor, Tensor] = discriminator(torch.cat([real, fake]), minibatches=2).chunk(2)
+        return both
+
+    def _mixed_scores(self, mixed: Tensor) -> Tensor:
         with self.forward():
-            scores: Tensor = self.networks.discriminator(images)
+            scores: Tensor = self.networks.discriminator(mixed)
         return scores
 
 

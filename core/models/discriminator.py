@@ -1,4 +1,8 @@
-"""The convolutional discriminators. Both take images [B, 3, R, R] in [-1, 1] to scores [B]."""
+"""The convolutional discriminators. Both take images [B, 3, R, R] in [-1, 1] to scores [B].
+
+`minibatches` says of how many minibatches of one size the images are, one after the other: what is said of a minibatch
+is said of each.
+"""
 
 import math
 from itertools import pairwise
@@ -52,7 +56,7 @@ class ResNetDiscriminator(nn.Module):
         size = resolution // 2**config.blocks
         self.score = nn.Linear(config.width * 2**config.blocks * size**2, 1)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, minibatches: int = 1) -> Tensor:
         x = self.blocks(self.stem(images))
         return self.score(x.relu().flatten(1)).squeeze(1).float()
 
@@ -84,10 +88,11 @@ class StridedDiscriminator(nn.Module):
         self.hidden = he_normal(nn.Linear(channels[-1] * size**2, config.hidden), LEAK)
         self.score = nn.Linear(config.hidden + 1, 1)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, minibatches: int = 1) -> Tensor:
         x = F.leaky_relu(self.stem(F.pixel_unshuffle(images, self.patch)), LEAK)
         for halve in self.halvings:
             x = F.leaky_relu(halve(x), LEAK)
         # Channels last, as the convolutions leave them: flattened any other way, both directions copy.
         h = F.leaky_relu(self.hidden(x.permute(0, 2, 3, 1).flatten(1)), LEAK)
-        return self.score(torch.cat([h, minibatch_std(h.float())], dim=1)).squeeze(1).float()
+        spread = torch.cat([minibatch_std(minibatch) for minibatch in h.float().chunk(minibatches)])
+        return self.score(torch.cat([h, spread], dim=1)).squeeze(1).float()

@@ -2,10 +2,11 @@
 
 import math
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from core import config as cfg
 from core.models.layers.emitted import EmittedLayer
@@ -50,6 +51,27 @@ class SharedLinear(nn.Module):
 
     def forward(self, x_BPI: Tensor, emitted_BE: Tensor) -> Tensor:
         return (x_BPI @ self.weight_IO + self.bias_O) * self.factor
+
+
+class SinCos(torch.autograd.Function):
+    """[..., F] -> [..., 2F], sines then cosines: each is the other's derivative, so going back computes neither."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        count = x.shape[-1]
+        y = x.new_empty(*x.shape[:-1], 2 * count)
+        torch.sin(x, out=y[..., :count])
+        torch.cos(x, out=y[..., count:])
+        ctx.save_for_backward(y)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (y,) = ctx.saved_tensors
+        sines, cosines = y.chunk(2, dim=-1)
+        by_sines, by_cosines = gradient.chunk(2, dim=-1)
+        return (by_sines * cosines).addcmul_(by_cosines, sines, value=-1)
 
 
 class Inr(nn.Module):
@@ -97,7 +119,7 @@ class Inr(nn.Module):
                 x = self.coordinate_layer(coords_P2.expand(len(emitted_BE), -1, -1), emitted_BE)
             else:
                 x = self.coordinate_layer(coords_P2, emitted_BE)
-        x = torch.cat([x.sin(), x.cos()], dim=-1) if self.fourier else x.sin()
+        x = SinCos.apply(x) if self.fourier else x.sin()
         return x.expand(len(emitted_BE), -1, -1)
 
     def activated(self, pre: Tensor, x: Tensor) -> Tensor:

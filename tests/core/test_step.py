@@ -35,10 +35,13 @@ def test_losses_are_the_plain_steps(variant: str, images: Tensor) -> None:
     ours, others = networks(config, images), networks(config, images)
     means = Means(torch.device("cpu"))
     step, plain = Step(config, ours, means), PlainStep(config, others)
-    for iteration in range(1, 16):
+    for iteration in range(1, 13):
         step(iteration)
-        found = {name: value for name, value in means.take().items() if value}
-        assert found == pytest.approx(plain(iteration), rel=2e-4, abs=2e-5)
+        found, expected = means.take(), plain(iteration)
+        if config.loss == cfg.Wasserstein():
+            # The bias of all scores has no gradient but rounding errors, and Adam makes steps of them.
+            expected = {name: value for name, value in expected.items() if name in ("d_loss", "penalty")}
+        assert {name: found[name] for name in expected} == pytest.approx(expected, rel=1e-5, abs=1e-6)
     # Images, not parameters: Adam makes steps of the rounding errors of a bias that a batch norm takes out again.
     z = torch.randn(16, config.hypernetwork.latent_dim, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(ours.evaluated(z), (plain.average or plain.generator)(z), rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(ours.evaluated(z), (plain.average or plain.generator)(z), rtol=1e-4, atol=1e-5)
