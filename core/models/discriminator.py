@@ -39,7 +39,7 @@ class DownBlock(nn.Module):
         self.shortcut = conv(channels, 2 * channels, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        branch = F.avg_pool2d(self.second(self.first(x.relu()).relu()), 2)
+        branch = F.avg_pool2d(self.second(self.first(x.relu()).relu_()), 2)
         return (self.shortcut(F.avg_pool2d(x, 2)) + branch) / math.sqrt(2)
 
 
@@ -58,7 +58,7 @@ class ResNetDiscriminator(nn.Module):
 
     def forward(self, images: Tensor, minibatches: int = 1) -> Tensor:
         x = self.blocks(self.stem(images))
-        return self.score(x.relu().flatten(1)).squeeze(1).float()
+        return self.score(x.relu_().flatten(1)).squeeze(1).float()
 
 
 def minibatch_std(x_BC: Tensor, group: int = 4) -> Tensor:
@@ -89,10 +89,10 @@ class StridedDiscriminator(nn.Module):
         self.score = nn.Linear(config.hidden + 1, 1)
 
     def forward(self, images: Tensor, minibatches: int = 1) -> Tensor:
-        x = F.leaky_relu(self.stem(F.pixel_unshuffle(images, self.patch)), LEAK)
+        x = F.leaky_relu_(self.stem(F.pixel_unshuffle(images, self.patch)), LEAK)
         for halve in self.halvings:
-            x = F.leaky_relu(halve(x), LEAK)
+            x = F.leaky_relu_(halve(x), LEAK)
         # Channels last, as the convolutions leave them: flattened any other way, both directions copy.
-        h = F.leaky_relu(self.hidden(x.permute(0, 2, 3, 1).flatten(1)), LEAK)
+        h = F.leaky_relu_(self.hidden(x.permute(0, 2, 3, 1).flatten(1)), LEAK)
         spread = torch.cat([minibatch_std(minibatch) for minibatch in h.float().chunk(minibatches)])
         return self.score(torch.cat([h, spread], dim=1)).squeeze(1).float()
