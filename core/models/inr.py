@@ -58,18 +58,14 @@ class SinCos(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        count = x.shape[-1]
-        y = x.new_empty(*x.shape[:-1], 2 * count)
-        torch.sin(x, out=y[..., :count])
-        torch.cos(x, out=y[..., count:])
-        ctx.save_for_backward(y)
-        return y
+        sines, cosines = x.sin(), x.cos()
+        ctx.save_for_backward(sines, cosines)
+        return torch.cat([sines, cosines], dim=-1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        (y,) = ctx.saved_tensors
-        sines, cosines = y.chunk(2, dim=-1)
+        sines, cosines = ctx.saved_tensors
         by_sines, by_cosines = gradient.chunk(2, dim=-1)
         return (by_sines * cosines).addcmul_(by_cosines, sines, value=-1)
 
