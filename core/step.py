@@ -107,6 +107,7 @@ class Step:
         self.config, self.networks, self.means, self.part = config, networks, means, part
         self.d_loss_of, self.g_loss_of = build_loss(config.loss)
         self.g_params = list(networks.generator.parameters())
+        self.d_params = list(networks.discriminator.parameters())
         self.device = self.g_params[0].device
 
     def __call__(self, iteration: int) -> None:
@@ -135,7 +136,8 @@ class Step:
             self.means.add("penalty", added)
         with self.part("D backward"):
             nets.d_optimizer.zero_grad(set_to_none=True)
-            loss.backward()
+            # Of all leaves: no gradients of images, which a penalty's own gradient has gone through.
+            loss.backward(inputs=self.d_params)
         with self.part("D Adam"):
             nets.d_optimizer.step()
         with self.part("means"):

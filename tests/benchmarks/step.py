@@ -1,73 +1,148 @@
-"""Milliseconds per iteration of a profile's variants, alternating in one process: `python -m tests.benchmarks.step`.
+"""One training iteration: its time, its ratio to the plain step's, where the time goes, and how far it is from the
+floor.
 
-Prints the median and quartiles over rounds, and the ratio to the baseline of the same round. One thread, as in a study.
+    python -m tests.benchmarks.step [--profile cpu] [--device cpu] [--set precision=bfloat16] [VARIANT ...]
+
+Ours and the plain step (`tests/core/plain.py`: the same maths in torch's everyday words, one pass through G for both
+updates) alternate in one process, in rounds of whole periods of the loop; printed are medians over rounds and, of the
+ratios of paired rounds, median and quartiles. Above 1: ours is faster. One thread on a CPU, as in a study. Real images
+are noise of 8 bits, which costs what photographs do.
+
+Operations are those of products and convolutions; bytes are what operations read and write when each goes to memory for
+itself. The floor is the longer of both at the rate that one large product and one large copy reach here.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import click
 import torch
-from torch import Tensor
 
 from ablations.designs import subset_named
-from core.config import Job
-from core.evaluate import Evaluation, Inline
-from core.train import train
+from core.calibrate import period
+from core.config import Config
+from core.machine import processor
+from core.precision import check_precision
+from core.step import Means, Networks, Step
 from studies.changes_overview import STUDY
-from studies.plan import overridden
+from studies.plan import overridden, parse_override
+from tests.benchmarks.counting import Parts, counted, reached, synchronise
+from tests.core.plain import PlainStep
+
+IMAGES = 1024
 
 
-class Nothing:
-    """A metric that costs nothing: only the step is timed."""
+def config_of(profile: str, variant: str, changed: dict[str, object]) -> Config:
+    """The variant at the profile's scale, with further nodes changed."""
+    config = STUDY.profile(profile).scaled(STUDY.folded(subset_named(STUDY, variant)))
+    assert isinstance(config, Config)
+    found = overridden(config, changed)
+    assert isinstance(found, Config)
+    return found
 
-    key = "nothing"
 
-    def __call__(self, images: Iterator[Tensor]) -> float:
-        return 0.0
+class Measured:
+    """Ours, with its parts and without, and the plain step of one config, each with networks of its own."""
 
+    def __init__(self, config: Config, device: torch.device, *, plain: bool = True) -> None:
+        self.config, self.device = config, device
+        self.period = period(config)
+        self.means = Means(device)
+        self.step = Step(config, self.networks(), self.means)
+        self.plain = PlainStep(config, self.networks()) if plain else None
+        self.done = 0
 
-def seconds_per_iteration(job: Job, images: Tensor, device: str) -> float:
-    started = time.perf_counter()
-    evaluator = Inline(Evaluation(job.config, Nothing(), device=device))
-    for event in train(job, images, evaluator, device=device):
-        if event.kind == "built":
-            started = time.perf_counter()
-        elif event.kind == "evaluated":
-            return (time.perf_counter() - started) / job.config.iterations
-    raise RuntimeError("the job ended without an evaluation")
+    def networks(self) -> Networks:
+        """Fresh ones; noise as images."""
+        random = torch.Generator().manual_seed(0)
+        side = self.config.data.resolution
+        images = torch.randint(0, 256, (IMAGES, 3, side, side), dtype=torch.uint8, generator=random)
+        return Networks(self.config, 0, images, self.device)
+
+    def milliseconds(self, iterate: Callable[[int], object], iterations: int) -> float:
+        """Mean of so many iterations; both steps are at the same one when their rounds alternate."""
+        synchronise(self.device)
+        started = time.perf_counter()
+        for iteration in range(self.done + 1, self.done + iterations + 1):
+            iterate(iteration)
+        self.means.take()
+        synchronise(self.device)
+        return (time.perf_counter() - started) / iterations * 1e3
+
+    def rounds(self, rounds: int, iterations: int) -> tuple[list[float], list[float]]:
+        """Milliseconds per iteration of ours and of the plain step, after two rounds that are not kept."""
+        ours, plain = [], []
+        for round_ in range(rounds + 2):
+            mine = self.milliseconds(self.step, iterations)
+            other = self.milliseconds(self.plain, iterations) if self.plain else float("nan")
+            self.done += iterations
+            if round_ >= 2:
+                ours.append(mine)
+                plain.append(other)
+        return ours, plain
+
+    def shares(self, iterations: int) -> dict[str, float]:
+        """Milliseconds per iteration of each part; on a GPU their sum is more than the whole, which does not wait."""
+        parts = Parts(self.device)
+        self.step.part = parts
+        for iteration in range(1, iterations + 1):
+            self.step(iteration)
+        return {name: seconds / iterations * 1e3 for name, seconds in parts.seconds.items()}
 
 
 @click.command(help=__doc__)
 @click.option("--profile", default="cpu", show_default=True)
-@click.option("--device", default="cpu", show_default=True)
-@click.option("--rounds", default=7, show_default=True)
-@click.option("--iterations", default=60, show_default=True)
+@click.option("--device", "device_name", default="cpu", show_default=True)
+@click.option("--rounds", default=15, show_default=True)
+@click.option("--iterations", default=40, show_default=True, help="a round's; made a multiple of the loop's period")
+@click.option("--set", "pairs", multiple=True, metavar="PATH=VALUE", help="further changes of the config")
+@click.option("--plain/--no-plain", default=True, help="whether the plain step is timed as well")
 @click.argument("variants", nargs=-1)
-def main(profile: str, device: str, rounds: int, iterations: int, variants: tuple[str, ...]) -> None:
+def main(
+    profile: str,
+    device_name: str,
+    rounds: int,
+    iterations: int,
+    pairs: tuple[str, ...],
+    plain: bool,
+    variants: tuple[str, ...],
+) -> None:
     torch.set_num_threads(1)
-    names = variants or ("baseline", "baseline..r1", "baseline..batch_size", "baseline..inr_size", "all")
-    short = {"iterations": iterations, "evaluation.every": iterations, "evaluation.metric.samples": 64}
-    jobs = {}
-    for name in names:
-        config = STUDY.profile(profile).scaled(STUDY.folded(subset_named(STUDY, name)))
-        jobs[name] = Job(config=overridden(config, short), seed=0)
-    resolution = next(iter(jobs.values())).config.data.resolution
-    images = torch.randint(0, 256, (1024, 3, resolution, resolution), dtype=torch.uint8)
-    times: dict[str, list[float]] = {name: [] for name in jobs}
-    for round_ in range(rounds + 1):
-        for name, job in jobs.items():
-            seconds = seconds_per_iteration(job, images, device)
-            if round_:  # The first round warms up.
-                times[name].append(seconds * 1e3)
-    print(f"{'variant':28s} {'median ms':>10s} {'quartiles':>15s} {'ratio':>7s}")
-    for name, measured in times.items():
-        low, middle, high = statistics.quantiles(measured, n=4)
-        ratios = [mine / base for mine, base in zip(measured, times[names[0]], strict=True)]
-        print(f"{name:28s} {middle:10.2f} {low:7.2f}–{high:<7.2f} {statistics.median(ratios):7.2f}")
+    device = torch.device(device_name)
+    named = torch.cuda.get_device_name(device) if device.type == "cuda" else f"{processor()}, 1 thread"
+    print(f"{profile} on {named}, torch {torch.__version__}, {rounds} rounds of {iterations} iterations")
+    large = {"size": 8192, "megabytes": 1024} if device.type == "cuda" else {"size": 1024, "megabytes": 64}
+    for variant in variants or ("baseline", "all"):
+        config = config_of(profile, variant, dict(map(parse_override, pairs)))
+        check_precision(config.precision, device)
+        measured = Measured(config, device, plain=plain)
+        whole = measured.period * -(-iterations // measured.period)
+        ours, others = measured.rounds(rounds, whole)
+        middle = statistics.median(ours)
+        print(f"\n{variant}, {config.precision}: {spread(ours)} ms an iteration, {1e3 / middle:.1f} iterations/s")
+        if plain:
+            ratios = [other / mine for mine, other in zip(ours, others, strict=True)]
+            print(f"  plain step {spread(others)} ms: ratio {spread(ratios)}")
+        work = counted(measured.step, measured.period)
+        peak = reached(device, config.precision, **large)
+        by_flops, by_bytes = work.flops / peak.flops * 1e3, work.bytes / peak.bandwidth * 1e3
+        print(
+            f"  {work.flops / 1e9:.3g} GFLOP ({by_flops:.3g} ms at {peak.flops / 1e9:.3g} GFLOP/s), "
+            f"{work.bytes / 1e6:.3g} MB unfused ({by_bytes:.3g} ms at {peak.bandwidth / 1e9:.3g} GB/s): "
+            f"{max(by_flops, by_bytes) / middle:.0%} of the floor's speed"
+        )
+        shares = measured.shares(whole)
+        for name, milliseconds in sorted(shares.items(), key=lambda item: -item[1]):
+            print(f"  {name:16s} {milliseconds:9.3f} ms {milliseconds / sum(shares.values()):6.1%}")
+
+
+def spread(values: list[float]) -> str:
+    """Median and quartiles."""
+    low, middle, high = statistics.quantiles(values, n=4)
+    return f"{middle:.3g} [{low:.3g}, {high:.3g}]"
 
 
 if __name__ == "__main__":
