@@ -34,9 +34,9 @@ class Counter(TorchDispatchMode):
         found = func(*args, **(kwargs or {}))
         read = [x for x in tree_iter((args, kwargs)) if isinstance(x, Tensor)]
         written = [x for x in tree_iter(found) if isinstance(x, Tensor)]
-        storages = {x.untyped_storage().data_ptr() for x in read}
+        storages = {x.untyped_storage()._cdata for x in read}
         changes = func._schema.is_mutable
-        if changes or any(x.untyped_storage().data_ptr() not in storages for x in written):
+        if changes or any(x.untyped_storage()._cdata not in storages for x in written):
             self.bytes += sum(x.numel() * x.element_size() for x in read + written)
         if (flops := flop_registry.get(func._overloadpacket)) is not None:
             self.flops += flops(*args, **(kwargs or {}), out_val=found)

@@ -20,6 +20,7 @@ from collections.abc import Callable
 
 import click
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ablations.designs import subset_named
 from core.calibrate import period
@@ -29,7 +30,7 @@ from core.precision import check_precision
 from core.step import Means, Networks, Step
 from studies.changes_overview import STUDY
 from studies.plan import overridden, parse_override
-from tests.benchmarks.counting import Parts, counted, reached, synchronise
+from tests.benchmarks.counting import Parts, Work, counted, reached, synchronise
 from tests.core.plain import PlainStep
 
 IMAGES = 1024
@@ -93,10 +94,17 @@ class Measured:
         return {name: seconds / iterations * 1e3 for name, seconds in parts.seconds.items()}
 
 
+def counted_alone(config: Config) -> Work:
+    """The work of one iteration, of tensors that have shapes and no numbers: nothing is computed."""
+    measured = Measured(config, torch.device("cpu"), plain=False)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        return counted(measured.step, measured.period)
+
+
 @click.command(help=__doc__)
 @click.option("--profile", default="cpu", show_default=True)
 @click.option("--device", "device_name", default="cpu", show_default=True)
-@click.option("--rounds", default=15, show_default=True)
+@click.option("--rounds", default=15, show_default=True, help="0: count only")
 @click.option("--iterations", default=40, show_default=True, help="a round's; made a multiple of the loop's period")
 @click.option("--set", "pairs", multiple=True, metavar="PATH=VALUE", help="further changes of the config")
 @click.option("--plain/--no-plain", default=True, help="whether the plain step is timed as well")
@@ -118,6 +126,10 @@ def main(
     for variant in variants or ("baseline", "all"):
         config = config_of(profile, variant, dict(map(parse_override, pairs)))
         check_precision(config.precision, device)
+        if not rounds:
+            work = counted_alone(config)
+            print(f"\n{variant}, {config.precision}: {work.flops / 1e9:.4g} GFLOP, {work.bytes / 1e6:.4g} MB unfused")
+            continue
         measured = Measured(config, device, plain=plain)
         whole = measured.period * -(-iterations // measured.period)
         ours, others = measured.rounds(rounds, whole)
@@ -126,7 +138,7 @@ def main(
         if plain:
             ratios = [other / mine for mine, other in zip(ours, others, strict=True)]
             print(f"  plain step {spread(others)} ms: ratio {spread(ratios)}")
-        work = counted(measured.step, measured.period)
+        work = counted_alone(config)
         peak = reached(device, config.precision, **large)
         by_flops, by_bytes = work.flops / peak.flops * 1e3, work.bytes / peak.bandwidth * 1e3
         print(
