@@ -574,7 +574,7 @@ class Job(Node):
 
     config: AnyConfig
     seed: int
-    schema_version: Literal[2] = 2
+    schema_version: Literal[3] = 3
 
     @property
     def digest(self) -> str:

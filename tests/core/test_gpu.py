@@ -14,6 +14,7 @@ from core.evaluate import Evaluation, Inline
 from core.events import Checkpointed, Evaluated, Event
 from core.folder import RunFolder
 from core.job import run_job
+from core.step import Means, Networks, Step
 from core.train import train
 from tests.core.conftest import MeanPixel, small_config
 from tests.core.test_further import FURTHER
@@ -30,6 +31,24 @@ def test_every_member_trains(member: str, images: Tensor) -> None:
     found = numbers(events_of(small_config(**MEMBERS[member]), images, device="cuda"))
     assert len(found) == 12 * 5 + 3
     assert all(map(math.isfinite, found))
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
+@pytest.mark.parametrize("member", ["baseline", "r1", "factorized_se"])
+def test_no_iteration_waits_for_the_device(member: str, precision: str, images: Tensor) -> None:
+    """Neither do those that draw a new order of the 64 images."""
+    device = torch.device("cuda")
+    config = small_config(precision=precision, **MEMBERS[member])
+    step = Step(config, Networks(config, 0, images, device), Means(device))
+    for iteration in range(1, 9):
+        step(iteration)
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for iteration in range(9, 25):
+            step(iteration)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 def test_resumed_it_goes_on_with_the_same_losses(images: Tensor) -> None:
