@@ -84,6 +84,19 @@ def test_a_job_that_kills_its_worker_at_one_point_again_and_again_is_failed_and_
     assert attempts(made, made.tasks[0].digest) == ALIKE
 
 
+def test_deaths_count_on_when_each_is_met_by_another_command(
+    small_plan: Callable[..., Plan], order: Callable[..., Order]
+) -> None:
+    made = order(small_plan(seeds=(fake_job.KILLS_ITS_WORKER_ALWAYS,), variants=1), workers=1)
+    Queue(made.runs, made.study, made.setting).enqueue(made.tasks)
+    for _ in range(ALIKE):
+        assert status(made, made.digests[0]) == "none"
+        said: list[str] = []
+        launcher("local").run(made, stop=lambda: bool(said), tick=lambda: None, say=said.append)  # noqa: B023
+    assert status(made, made.digests[0]) == "failed"
+    assert attempts(made, made.digests[0]) == ALIKE
+
+
 def test_a_worker_that_hangs_is_ended_and_its_job_resumed_twice_at_one_point_is_a_failure(
     small_plan: Callable[..., Plan], order: Callable[..., Order]
 ) -> None:

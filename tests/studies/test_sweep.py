@@ -22,6 +22,7 @@ from core.errors import InputError
 from core.folder import RunFolder
 from studies.catalogue import study as declared_study
 from studies.plan import Plan, Searched, jobs_root, make_plan, merged, with_searched
+from studies.runner.deaths import WITHOUT_CHECKPOINT
 from studies.runner.estimate import REFERENCE_TIMES
 from studies.runner.launchers import launcher
 from studies.runner.sweep import Place, SearchGaveUp, SearchOrder, check_searches, recorded, searched
@@ -209,10 +210,20 @@ def test_a_dead_workers_trial_is_claimed_as_it_stands_and_before_new_ones(tmp_pa
         again = trials.claim("next")
         assert again == dead and trials.job(again) == before
         held = RunFolder(jobs_root(tmp_path), dead.digest)
-        held.path.mkdir(parents=True)
+        held.path.mkdir(parents=True, exist_ok=True)
         with FileLock(held.lock_file):  # Somebody trains that job after all.
             other = trials.claim("next")
         assert other is not None and other.number == 2
+
+
+def test_a_trial_that_loses_worker_after_worker_fails(tmp_path: Path) -> None:
+    claims = [trials_of(tmp_path).claim(f"lost-{number}") for number in range(WITHOUT_CHECKPOINT)]
+    assert len(set(claims)) == 1 and claims[0] is not None
+    after = trials_of(tmp_path)
+    other = after.claim("next")
+    assert other is not None and other.number == 1 and after.failed() == 1
+    ended = RunFolder(jobs_root(tmp_path), claims[0].digest).outcome()
+    assert ended is not None and ended.status == "failed" and "was lost" in (ended.reason or "")
 
 
 def test_a_claim_cut_off_while_it_was_proposed_does_not_count(tmp_path: Path) -> None:

@@ -13,20 +13,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.errors import InputError
-from core.folder import RunFolder
-from studies.plan import jobs_root
-from studies.runner.deaths import DeathsOfJobs, DeathsOfPlace
+from studies.runner.deaths import DeathsOfPlace, End, settle_death
 from studies.runner.environment import share_of_machine
 from studies.runner.heartbeat import Silence, heartbeat_file
 from studies.runner.launchers import Shared, Work, WorkersLost
 from studies.runner.stores import Unreachable
-from studies.runner.tasks import mark_failed
 
 POLL_SECONDS = 0.2
 LOOK_SECONDS = 1.0
 ORPHANS_SECONDS = 10.0
-LOG_LINES = 20
-"""Of a worker's last words, kept in the log of a job that is given up."""
 
 
 @dataclass
@@ -107,7 +102,6 @@ class _Crew:
         self.file = order.write(self.id)
         self.slots = [_Slot(index) for index in range(order.workers)]
         self.silence = Silence(order.hang_seconds)
-        self.deaths = DeathsOfJobs()
         self.started = 0
 
     @property
@@ -169,31 +163,12 @@ class _Crew:
             slot.remove_empty_log()
 
     def mourn(self, slot: _Slot, code: int) -> None:
-        killed = code < 0
-        how = f"was killed by {signal.Signals(-code).name}" if killed else f"ended with code {code}"
+        end = End.of(code, slot.said)
         if slot.hung is not None:
-            how = "hung"
+            end = End("hung", killed=True, hung=True, words=slot.said)
             self.say(f"worker {slot.index + 1} was silent for {slot.hung:.0f} s: it was ended")
-        claim = self.queue.held_by(slot.name)
-        self.forget(slot)
-        if claim is None:
-            slot.deaths.note(killed=killed, recorded=self.queue.completed_by(slot.name) > 0)
-            self.say(f"worker {slot.index + 1} {how}: {slot.last_words}")
-            return
-        folder = RunFolder(jobs_root(self.order.runs), claim.digest)
-        death = self.deaths.note(folder, how, hung=slot.hung is not None)
-        slot.deaths.note(killed=killed, recorded=death.recorded or self.queue.completed_by(slot.name) > 0)
-        folder.path.mkdir(parents=True, exist_ok=True)
-        if death.given_up is None:
-            self.say(f"worker {slot.index + 1} {how} at {self.order.called(claim)}: the job will be resumed")
-            with folder.log_file.open("a") as log:
-                log.write(f"its worker {how}: the job will be resumed\n")
-        else:
-            memory = "; perhaps for want of memory" if code == -signal.SIGKILL and slot.hung is None else ""
-            with folder.log_file.open("a") as log:
-                log.writelines(f"{line}\n" for line in slot.said[-LOG_LINES:])
-            mark_failed(folder, death.given_up + memory)
-        self.queue.release(claim, again=death.given_up is None)
+        if (told := settle_death(self.order, self.queue, slot.name, end, slot.deaths)) is not None:
+            self.say(f"worker {slot.index + 1} {told}")
 
     def forget(self, slot: _Slot) -> None:
         lock = self.queue.worker_lock(slot.name)
@@ -217,7 +192,9 @@ class _Crew:
             slot.process = None
             self.forget(slot)
             slot.remove_empty_log()
-        if killed:
-            with suppress(Unreachable):  # Whoever reaches the queue next finds them.
-                self.queue.release_orphans()
+        with suppress(Unreachable):  # Whoever reaches the queue next finds them.
+            for slot in killed:
+                # Not lost: it says nothing of the job.
+                if (claim := self.queue.held_by(slot.name)) is not None:
+                    self.queue.release(claim, again=True)
         self.file.unlink(missing_ok=True)
