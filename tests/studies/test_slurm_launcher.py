@@ -18,6 +18,8 @@ from core.errors import InputError
 from core.folder import RunFolder
 from studies.plan import Plan, jobs_root
 from studies.run import main
+from studies.runner import deaths
+from studies.runner.heartbeat import heartbeat_file
 from studies.runner.launchers import TOLD_TO_STOP, WorkersLost, find_launcher, launcher, slurm
 from studies.runner.launchers.declared import SlurmCluster, limit_seconds
 from studies.runner.launchers.slurm import Submission, script
@@ -326,19 +328,36 @@ def test_stopping_leaves_the_workers_and_the_next_command_finds_them(
     assert list(played.rows()) == ["7_0", "7_1"]
 
 
-def test_a_worker_that_crashes_twice_at_a_job_fails_it_and_others_go_on(
+class Attempts:
+    """What workers that die leave in a job's folder: an event after iteration 4, each with seconds of its own."""
+
+    def __init__(self, order: Order) -> None:
+        self.order, self.count = order, 0
+
+    def record(self, digest: str) -> None:
+        self.count += 1
+        folder = RunFolder(jobs_root(self.order.runs), digest)
+        folder.write("events.jsonl", json.dumps({"iteration": 4, "seconds": self.count / 8}) + "\n")
+
+
+def reason_of(order: Order, digest: str) -> str | None:
+    outcome = RunFolder(jobs_root(order.runs), digest).outcome()
+    return outcome.reason if outcome and outcome.status == "failed" else None
+
+
+def test_a_job_that_kills_its_worker_at_one_point_again_and_again_is_failed_and_others_go_on(
     played: Played, detached: Callable[..., Order]
 ) -> None:
     made = detached(seeds=(0, 1))
-    queue, bad = queue_of(made), made.digests[0]
+    queue, attempts, bad = queue_of(made), Attempts(made), made.digests[0]
 
     def tick() -> None:
         for element, (_, state, *_rest) in played.rows().items():
             if state != "PENDING":
                 continue
             worker = f"slurm-{element}.0"
-            if bad in queue.waiting([bad]):
-                assert queue.claim([bad], worker)
+            if queue.claim([bad], worker):
+                attempts.record(bad)
                 played.end(made, element, 137, words="out of memory")
             else:
                 played.become(element, "RUNNING")
@@ -347,9 +366,67 @@ def test_a_worker_that_crashes_twice_at_a_job_fails_it_and_others_go_on(
 
     said = launched(made, tick)
     assert statuses(made) == ["failed", "finished"]
-    outcome = RunFolder(jobs_root(made.runs), bad).outcome()
-    assert outcome
-    assert outcome.reason == "its worker was killed by SIGKILL, perhaps for want of memory, 2 times at this job"
+    assert attempts.count == deaths.ALIKE
+    assert reason_of(made, bad) == (
+        f"its worker was killed by SIGKILL, {deaths.ALIKE} times in a row after iteration 4; perhaps for want of memory"
+    )
+    assert "out of memory" in RunFolder(jobs_root(made.runs), bad).log_file.read_text()
+    assert sum("will be resumed" in line for line in said) == deaths.ALIKE - 1
+
+
+def test_a_crash_that_no_command_watched_counts(played: Played, detached: Callable[..., Order]) -> None:
+    made = detached(seeds=(0,))
+    queue, attempts = queue_of(made), Attempts(made)
+    for number in range(1, deaths.ALIKE + 1):
+        element = f"9_{number}"
+        assert queue.claim(made.digests, f"slurm-{element}.0")
+        attempts.record(made.digests[0])
+        folder_of(made).mkdir(parents=True, exist_ok=True)
+        played.become(element, "RUNNING")
+        played.end(made, element, 1, words="bus error")
+        # Each time a command that knows nothing of the one before.
+        said = launched(made, lambda: None, stop=lambda: True)
+        assert any("ended with code 1" in line for line in said) == (number < deaths.ALIKE)
+    assert (
+        reason_of(made, made.digests[0])
+        == f"its worker ended with code 1, {deaths.ALIKE} times in a row after iteration 4"
+    )
+    assert not queue.waiting(made.digests)
+
+
+def test_two_commands_count_a_death_once(played: Played, detached: Callable[..., Order]) -> None:
+    made = detached(seeds=range(4))
+    said: list[str] = []
+    fleets = [slurm._Fleet(QUICK, made, said.append) for _ in range(2)]
+    for fleet in fleets:
+        fleet.attach()
+        fleet.look()
+    played.end(made, "7_0", 127, words="module: command not found")
+    for fleet in fleets:
+        fleet.look()
+    assert [fleet.place.exits for fleet in fleets] == [1, 0]
+    assert sum("module: command not found" in line for line in said) == 1
+
+
+def test_a_worker_whose_loop_hangs_is_ended_and_its_job_given_up_the_second_time(
+    played: Played, detached: Callable[..., Order]
+) -> None:
+    made = Order(**{**dict(detached(seeds=(0,))), "hang_seconds": 0.3})
+    queue, attempts = queue_of(made), Attempts(made)
+
+    def tick() -> None:
+        for element, (_, state, *_rest) in played.rows().items():
+            worker = f"slurm-{element}.0"
+            if state == "PENDING" and queue.claim(made.digests, worker):
+                heartbeat_file(queue.worker_lock(worker)).write_text("another host")
+                attempts.record(made.digests[0])
+                played.become(element, "RUNNING")
+            elif state == "RUNNING" and f"--signal=KILL {element}\n" in played.cancelled_file.read_text():
+                played.end(made, element, 137)
+
+    said = launched(made, tick)
+    assert reason_of(made, made.digests[0]) == "its worker hung, 2 times in a row after iteration 4"
+    assert sum("it was ended" in line for line in said) == 2
     assert sum("will be resumed" in line for line in said) == 1
 
 
@@ -357,13 +434,14 @@ def test_an_end_that_left_no_exit_code_is_the_jobs_where_the_next_attempt_would_
     played: Played, detached: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = detached(seeds=(0,))
-    queue = queue_of(made)
-    ends = iter(["NODE_FAIL", "OUT_OF_MEMORY", "OUT_OF_MEMORY"])
+    queue, attempts = queue_of(made), Attempts(made)
+    ends = iter(["NODE_FAIL", *deaths.ALIKE * ["OUT_OF_MEMORY"]])
     held: list[FileLock] = []
 
     def tick() -> None:
         for element, (_, state, *_rest) in played.rows().items():
             if state == "PENDING" and queue.claim(made.digests, f"slurm-{element}.0"):
+                attempts.record(made.digests[0])
                 held.append(FileLock(queue.worker_lock(f"slurm-{element}.0")))
                 held[-1].acquire()
                 played.become(element, "RUNNING")
@@ -373,9 +451,32 @@ def test_an_end_that_left_no_exit_code_is_the_jobs_where_the_next_attempt_would_
 
     monkeypatch.setattr(slurm, "ORPHANS_SECONDS", 0.0)
     said = launched(made, tick)
-    assert statuses(made) == ["failed"]
+    assert reason_of(made, made.digests[0]) == (
+        f"its worker ended as OUT_OF_MEMORY, {deaths.ALIKE} times in a row after iteration 4"
+    )
     assert sum("ended as NODE_FAIL" in line for line in said) == 1
     assert next(ends, None) is None
+
+
+def test_a_job_that_loses_node_after_node_without_a_checkpoint_is_given_up(
+    played: Played, detached: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = detached(seeds=(0,))
+    queue, attempts = queue_of(made), Attempts(made)
+
+    def tick() -> None:
+        for element, (_, _state, restarts, *_rest) in played.rows().items():
+            if queue.claim(made.digests, f"slurm-{element}.{restarts}"):
+                attempts.record(made.digests[0])
+                # SLURM requeues it by itself, and nobody hears from the worker that was there.
+                played.become(element, "RUNNING", restarts=int(restarts) + 1)
+
+    monkeypatch.setattr(slurm, "ORPHANS_SECONDS", 0.0)
+    launched(made, tick)
+    assert attempts.count == deaths.WITHOUT_CHECKPOINT
+    assert reason_of(made, made.digests[0]) == (
+        f"its worker was lost, the last of {deaths.WITHOUT_CHECKPOINT} deaths in a row without a checkpoint"
+    )
 
 
 def test_a_requeued_worker_is_said_and_not_replaced(played: Played, detached: Callable[..., Order]) -> None:
@@ -423,6 +524,21 @@ def test_workers_that_cannot_start_are_given_up(played: Played, detached: Callab
     with pytest.raises(WorkersLost, match="module: command not found"):
         launched(made, tick)
     assert len(played.rows()) == 4
+
+
+def test_workers_that_are_always_told_to_stop_before_they_begin_are_given_up(
+    played: Played, detached: Callable[..., Order]
+) -> None:
+    made = detached(seeds=range(4))
+
+    def tick() -> None:
+        for element, (_, state, *_rest) in played.rows().items():
+            if state == "PENDING":
+                played.end(made, element, 128 + signal.SIGUSR1)
+
+    with pytest.raises(WorkersLost, match="told to stop before they have begun"):
+        launched(made, tick)
+    assert deaths.KILLS_OF_A_PLACE <= len(played.rows()) <= deaths.KILLS_OF_A_PLACE + QUICK.workers
 
 
 def test_who_cancels_the_workers_is_obeyed(played: Played, detached: Callable[..., Order]) -> None:
@@ -484,6 +600,24 @@ def test_a_worker_told_to_stop_puts_its_job_back_and_is_requeued_once(
     assert queue_of(made).waiting(made.digests) == made.digests
     requeued = played.folder / "scontrol.log"
     assert (requeued.read_text() if requeued.exists() else "") == ("requeue 9\n" if state == "RUNNING" else "")
+
+
+@pytest.mark.parametrize(
+    ("code", "restarts", "again"),
+    [(TOLD_TO_STOP, 100, True), (138, 20, True), (143, 20, True), (138, 21, False), (1, 0, False), (0, 0, False)],
+)
+def test_a_worker_that_never_gets_to_listen_is_not_requeued_without_end(
+    code: int, restarts: int, again: bool, played: Played, detached: Callable[..., Order]
+) -> None:
+    whose = submission(detached())
+    whose.folder.mkdir(parents=True)
+    executable(played.folder / "srun", f"exit {code}\n")
+    played.rows_file.write_text("RUNNING\n")
+    numbers = {"SLURM_JOB_ID": "9", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "0"}
+    environment = {**os.environ, **numbers, "SLURM_RESTART_COUNT": str(restarts)}
+    batch = subprocess.run(["bash"], input=script(QUICK, whose, 1), text=True, env=environment, check=False)
+    assert batch.returncode == code
+    assert (played.folder / "scontrol.log").exists() == again
 
 
 def test_a_worker_that_starts_takes_what_a_lost_one_left(played: Played, detached: Callable[..., Order]) -> None:
