@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -20,12 +21,14 @@ from studies.plan import Plan, jobs_root
 from studies.run import main
 from studies.runner import deaths
 from studies.runner.heartbeat import heartbeat_file
-from studies.runner.launchers import TOLD_TO_STOP, WorkersLost, find_launcher, launcher, slurm
+from studies.runner.launchers import TOLD_TO_STOP, Work, WorkersLost, find_launcher, launcher, slurm
 from studies.runner.launchers.declared import SlurmCluster, limit_seconds
 from studies.runner.launchers.slurm import Submission, script
 from studies.runner.queue import Queue
+from studies.runner.sweep import SearchOrder
 from studies.runner.worker import Order
 from tests.studies import fake_job
+from tests.studies.test_sweep import a_study, an_order
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("changes_overview", "iterations=10", "evaluation.every=5", "--only", "baseline", "--seeds", "2")
@@ -79,7 +82,7 @@ class Played:
         changed = self.rows() | {element: [element, state, str(restarts), reason]}
         self.rows_file.write_text("".join(" ".join(row) + "\n" for row in changed.values()))
 
-    def end(self, order: Order, element: str, code: int, state: str = "FAILED", words: str = "") -> None:
+    def end(self, order: Work, element: str, code: int, state: str = "FAILED", words: str = "") -> None:
         """The element's script wrote its exit code, and its worker these words."""
         folder = folder_of(order)
         (folder / f"slurm-{element}.{self.rows()[element][2]}.ended").write_text(f"{code}\n")
@@ -87,11 +90,11 @@ class Played:
         self.become(element, state)
 
 
-def folder_of(order: Order) -> Path:
+def folder_of(order: Work) -> Path:
     return submission(order).folder
 
 
-def submission(order: Order) -> Submission:
+def submission(order: Work) -> Submission:
     return Submission(
         order.runs, order.study, order.setting, order.module, tuple(order.digests), order.threads, order.device
     )
@@ -119,7 +122,7 @@ def queue_of(order: Order) -> Queue:
     return Queue(order.runs, order.study, order.setting)
 
 
-def launched(order: Order, tick: Callable[[], None], stop: Callable[[], bool] = never) -> list[str]:
+def launched(order: Work, tick: Callable[[], None], stop: Callable[[], bool] = never) -> list[str]:
     said: list[str] = []
     launcher("test", QUICK).run(order, stop=stop, tick=tick, say=said.append)
     return said
@@ -574,6 +577,57 @@ def test_a_controller_that_is_away_is_waited_for(played: Played, detached: Calla
     assert sum("does not answer" in line for line in said) == 1
 
 
+@pytest.fixture
+def search(tmp_path: Path) -> SearchOrder:
+    """A search of six trials for workers on a cluster."""
+    made = an_order(tmp_path, a_study(trials=6, startup=6).searches[0])
+    return SearchOrder(**{**dict(made), "workers": 2, "detached": True})
+
+
+def test_a_search_keeps_its_budget_on_a_cluster_whatever_becomes_of_its_workers(
+    played: Played, search: SearchOrder
+) -> None:
+    trials = search.queue()
+
+    def tick() -> None:
+        for element, (_, state, *_rest) in played.rows().items():
+            worker = f"slurm-{element}.0"
+            if state == "PENDING" and element == "7_0":
+                assert trials.claim(worker)
+                played.end(search, element, 137, words="out of memory")
+                return  # The command looks before another worker begins.
+            if state == "PENDING":
+                played.become(element, "RUNNING")
+                search.work(worker, stop=never, each=lambda: None)
+                played.end(search, element, 0, "COMPLETED")
+
+    said = launched(search, tick)
+    sweep = trials.sweep()
+    assert [trial.number for trial in sweep.trials] == list(range(6)) and len(sweep.ended) == 6
+    assert said[0] == "submitted 2 workers as array job 7"
+    assert sum("the job will be resumed" in line for line in said) == 1
+    assert not submission(search).order_file.exists()
+
+
+def test_a_worker_of_a_search_that_is_told_to_stop_leaves_its_trial_to_the_next(
+    played: Played, search: SearchOrder
+) -> None:
+    slow = an_order(search.runs, a_study(trials=1, seed=fake_job.SLOW).searches[0], iterations=300)
+    made = SearchOrder(**{**dict(slow), "detached": True})
+    worker = [sys.executable, "-m", made.module, str(made.write("test")), "slurm-7_0.0"]
+    process = subprocess.Popen(worker, cwd=ROOT)
+    jobs = jobs_root(made.runs)
+    wait_for(lambda: any(file.read_bytes().count(b"\n") > 2 for file in jobs.glob("*/events.jsonl")))
+    process.send_signal(signal.SIGUSR1)
+    assert process.wait(30) == TOLD_TO_STOP
+    trials = made.queue()
+    claim = trials.claim("slurm-7_0.1")
+    assert claim is not None and claim.number == 0
+    folder = RunFolder(jobs, claim.digest)
+    assert json.loads(folder.events_file.read_text().splitlines()[-1])["kind"] == "checkpointed"
+    assert not (folder.path / deaths.FILE).exists()
+
+
 # --- the script and the worker ----------------------------------------------------------------------------------------
 
 
@@ -637,8 +691,9 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
 
 # --- a real cluster ---------------------------------------------------------------------------------------------------
 
-SHORT = ("changes_overview", "iterations=40", "evaluation.every=20", "--only", "baseline,all", "--seeds", "2")
-TRAINED = ("changes_overview", "iterations=600", "evaluation.every=200", "--only", "all", "--seeds", "2")
+TRAINED = ("changes_overview", "iterations=800", "evaluation.every=200", "--only", "all", "--seeds", "2")
+SEARCHED = ("learning_rates", "iterations=20", "evaluation.every=10", "data.train=64", "data.held_out=64")
+SEARCHED += ("--trials", "2", "--seeds", "1", "--no-report")
 NODES = ROOT / "tests" / "cluster" / "slurm.sh"
 
 
@@ -661,7 +716,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         nodes("stop", str(folder))
 
 
-def started(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
+def started(cwd: Path, *arguments: str, minutes: int = 10, warn_seconds: int = 30) -> subprocess.Popen[str]:
     """A study's command below `cwd`, its lines in `cwd`/said.txt."""
     cwd.mkdir(exist_ok=True)
     write_launchers(
@@ -671,8 +726,8 @@ def started(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
         "gpus = 1",
         "workers = 2",
         "poll_seconds = 1.0",
-        "warn_seconds = 30",
-        'time = "10:00"',
+        f"warn_seconds = {warn_seconds}",
+        f'time = "{minutes}:00"',
     )
     with (cwd / "said.txt").open("a") as said:
         return subprocess.Popen(
@@ -687,18 +742,35 @@ def started(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
 
 def ended(cwd: Path, *arguments: str) -> str:
     """What the command said, which has to end well."""
-    code = started(cwd, *arguments).wait(900)
+    return said_by(started(cwd, *arguments), cwd)
+
+
+def said_by(command: subprocess.Popen[str], cwd: Path) -> str:
+    """The same, of one that was started."""
+    code = command.wait(900)
     said = (cwd / "said.txt").read_text()
     assert code == 0, said
     return said
 
 
+class Undisturbed:
+    """The same study on this machine alone, trained while the cluster does other things."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.command = started(folder, *TRAINED, "--no-report")
+
+    def jobs(self) -> Path:
+        said_by(self.command, self.folder)
+        return jobs_root(self.folder / "runs")
+
+
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The jobs of a run on this machine alone."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    ended(folder, *TRAINED, "--no-report")
-    return jobs_root(folder / "runs")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Undisturbed]:
+    made = Undisturbed(tmp_path_factory.mktemp("undisturbed"))
+    yield made
+    made.command.kill()
+    made.command.wait()
 
 
 def numbers(folder: RunFolder) -> list[dict[str, object]]:
@@ -710,10 +782,10 @@ def numbers(folder: RunFolder) -> list[dict[str, object]]:
     return [line for line in plain if line["kind"] != "checkpointed"]
 
 
-def assert_same(runs: Path, reference: Path, count: int = 2) -> None:
+def assert_same(runs: Path, reference: Path) -> None:
     digests = sorted(folder.name for folder in reference.iterdir())
     assert sorted(folder.name for folder in runs.iterdir()) == digests
-    assert len(digests) == count
+    assert len(digests) == 2
     for digest in digests:
         one, other = RunFolder(runs, digest), RunFolder(reference, digest)
         assert numbers(one) == numbers(other)
@@ -729,56 +801,71 @@ def on_nodes() -> dict[str, str]:
 
 
 @pytest.mark.slurm
-def test_a_study_runs_on_the_cluster_to_its_report(cluster: Path, tmp_path: Path) -> None:
-    said = ended(tmp_path / "study", *SHORT, "--launcher", "mine")
-    assert "submitted 2 workers" in said
-    assert len(list((tmp_path / "study" / "runs" / "reports").rglob("report.md"))) == 1
-    wait_for(lambda: not on_nodes())
-    ended(tmp_path / "here", *SHORT, "--no-report")
-    assert_same(jobs_root(tmp_path / "study" / "runs"), jobs_root(tmp_path / "here" / "runs"), count=4)
+def test_a_study_with_searches_runs_on_the_cluster(cluster: Path, undisturbed: Undisturbed, tmp_path: Path) -> None:
+    cwd = tmp_path / "study"
+    said = ended(cwd, *SEARCHED, "--launcher", "mine")
+    # An array each for two searches and for what they chose.
+    assert sum("submitted" in line for line in said.splitlines()) == 3
+    (setting,) = (cwd / "runs" / "sweeps" / "learning_rates").iterdir()
+    trials = [
+        trial
+        for name in ("one_rate", "separate")
+        for trial in json.loads((setting / f"{name}.json").read_text())["trials"]
+    ]
+    assert [(trial["number"], trial["state"]) for trial in trials] == 2 * [(0, "complete"), (1, "complete")]
+    outcomes = [RunFolder(jobs_root(cwd / "runs"), trial["digest"]).outcome() for trial in trials]
+    assert all(outcome and outcome.status == "finished" for outcome in outcomes)
+    (plan,) = (cwd / "runs" / "plans" / "learning_rates").glob("*.json")
+    chosen = json.loads(plan.read_text())["searched"]
+    assert {choice["variant"] for choice in chosen} == {"best_one_rate", "best_separate"}
 
 
 @pytest.mark.slurm
-def test_a_preempted_worker_and_one_lost_with_its_node_complete_with_the_same_numbers(
-    cluster: Path, undisturbed: Path, tmp_path: Path
+def test_a_preempted_worker_and_one_lost_with_its_node_complete_with_the_same_numbers_to_the_report(
+    cluster: Path, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     cwd = tmp_path / "study"
     jobs = jobs_root(cwd / "runs")
-    command = started(cwd, *TRAINED, "--launcher", "mine", "--no-report")
+    command = started(cwd, *TRAINED, "--launcher", "mine")
     try:
         wait_for(lambda: len(list(jobs.glob("*/checkpoint.pt"))) == 2, 180)
         urgent = ["sbatch", "--partition=urgent", "--nodelist=n1", "--cpus-per-task=2", "--output=/dev/null"]
-        subprocess.run([*urgent, "--wrap=sleep 3"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([*urgent, "--wrap=sleep 1"], check=True, stdout=subprocess.DEVNULL)
         wait_for(lambda: "was requeued" in (cwd / "said.txt").read_text(), 120)
         nodes("lose", str(cluster), "n2")
         wait_for(lambda: (cwd / "said.txt").read_text().count("was requeued") == 2, 180)
         nodes("return", str(cluster), "n2")
-        assert command.wait(900) == 0, (cwd / "said.txt").read_text()
+        said = said_by(command, cwd)
     finally:
         command.kill()
-    assert_same(jobs, undisturbed)
+    assert "submitted 2 workers" in said
+    assert len(list((cwd / "runs" / "reports").rglob("report.md"))) == 1
+    assert_same(jobs, undisturbed.jobs())
     outcomes = [RunFolder(jobs, folder.name).outcome() for folder in jobs.iterdir()]
     assert all(outcome and outcome.resumed for outcome in outcomes)
+    counted = [json.loads(file.read_text()) for file in jobs.glob(f"*/{deaths.FILE}")]
+    assert [(count["alike"], count["without_checkpoint"]) for count in counted] == [(0, 1)]
 
 
 @pytest.mark.slurm
 def test_work_goes_on_without_the_command_and_beyond_the_time_limit(
-    cluster: Path, undisturbed: Path, tmp_path: Path
+    cluster: Path, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     cwd = tmp_path / "study"
     jobs = jobs_root(cwd / "runs")
-    command = started(cwd, *TRAINED, "--launcher", "mine", "--no-report")
-    wait_for(lambda: len(list(jobs.glob("*/checkpoint.pt"))) == 2, 180)
+    # SLURM looks every 30 s, and warns where the time would come before it looks again: 10 to 40 s after the start.
+    command = started(cwd, *TRAINED, "--launcher", "mine", "--no-report", minutes=1, warn_seconds=20)
+    wait_for(lambda: len(on_nodes()) == 2, 180)
     command.send_signal(signal.SIGINT)
-    wait_for(lambda: "go on without this command" in (cwd / "said.txt").read_text())
-    assert len(on_nodes()) == 2
-    # What SLURM does `warn_seconds` before the time limit, now.
-    subprocess.run(["scancel", "--signal=USR1", min(on_nodes())], check=True)
     assert command.wait(60) == 130
-    wait_for(lambda: len(list(jobs.glob("*/outcome.json"))) == 2, 600)
+    assert "2 workers go on without this command" in (cwd / "said.txt").read_text()
+    wait_for(lambda: len(list(jobs.glob("*/outcome.json"))) == 2, 300)
     wait_for(lambda: not on_nodes(), 60)
+    codes = Counter(file.read_text().strip() for file in (cwd / "runs" / "queue" / "slurm").glob("*/*.ended"))
+    assert codes["0"] == 2 and codes[str(TOLD_TO_STOP)] >= 1 and codes.keys() <= {"0", str(TOLD_TO_STOP)}
     said = ended(cwd, *TRAINED, "--launcher", "mine", "--no-report")
     assert "nothing to train" in said
-    assert_same(jobs, undisturbed)
+    assert_same(jobs, undisturbed.jobs())
     outcomes = [RunFolder(jobs, folder.name).outcome() for folder in jobs.iterdir()]
-    assert sum(outcome.resumed for outcome in outcomes if outcome) == 1
+    assert any(outcome.resumed for outcome in outcomes if outcome)
+    assert not list(jobs.glob(f"*/{deaths.FILE}"))
