@@ -227,6 +227,8 @@ class MlflowView:
             os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
             os.environ.setdefault("DO_NOT_TRACK", "true")
             os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+            # Two lines for every run of a server, into the command's own.
+            os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
             # A sync that failed looks first what came through; mlflow would make a run twice.
             os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
             os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")

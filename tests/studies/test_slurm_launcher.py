@@ -691,9 +691,10 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
 
 # --- a real cluster ---------------------------------------------------------------------------------------------------
 
-TRAINED = ("changes_overview", "iterations=800", "evaluation.every=200", "--only", "all", "--seeds", "2")
-SEARCHED = ("learning_rates", "iterations=20", "evaluation.every=10", "data.train=64", "data.held_out=64")
-SEARCHED += ("--trials", "2", "--seeds", "1", "--no-report")
+# Few images, for every study renders its own.
+IMAGES = ("data.train=256", "data.held_out=256", "evaluation.quality=null")
+TRAINED = ("changes_overview", "iterations=800", "evaluation.every=200", *IMAGES, "--only", "all", "--seeds", "2")
+SEARCHED = ("learning_rates", "iterations=20", "evaluation.every=10", *IMAGES, "--trials", "2", "--seeds", "1")
 NODES = ROOT / "tests" / "cluster" / "slurm.sh"
 
 
@@ -714,6 +715,14 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
         yield folder
         nodes("stop", str(folder))
+
+
+@pytest.fixture
+def idle(cluster: Path) -> Iterator[Path]:
+    """The cluster's folder; what a test leaves on its nodes ends with it."""
+    yield cluster
+    subprocess.run(["scancel", "--me"], check=True)
+    wait_for(lambda: not on_nodes())
 
 
 def started(cwd: Path, *arguments: str, minutes: int = 10, warn_seconds: int = 30) -> subprocess.Popen[str]:
@@ -801,9 +810,9 @@ def on_nodes() -> dict[str, str]:
 
 
 @pytest.mark.slurm
-def test_a_study_with_searches_runs_on_the_cluster(cluster: Path, undisturbed: Undisturbed, tmp_path: Path) -> None:
+def test_a_study_with_searches_runs_on_the_cluster(idle: Path, undisturbed: Undisturbed, tmp_path: Path) -> None:
     cwd = tmp_path / "study"
-    said = ended(cwd, *SEARCHED, "--launcher", "mine")
+    said = ended(cwd, *SEARCHED, "--launcher", "mine", "--no-report")
     # An array each for two searches and for what they chose.
     assert sum("submitted" in line for line in said.splitlines()) == 3
     (setting,) = (cwd / "runs" / "sweeps" / "learning_rates").iterdir()
@@ -822,7 +831,7 @@ def test_a_study_with_searches_runs_on_the_cluster(cluster: Path, undisturbed: U
 
 @pytest.mark.slurm
 def test_a_preempted_worker_and_one_lost_with_its_node_complete_with_the_same_numbers_to_the_report(
-    cluster: Path, undisturbed: Undisturbed, tmp_path: Path
+    idle: Path, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     cwd = tmp_path / "study"
     jobs = jobs_root(cwd / "runs")
@@ -832,12 +841,13 @@ def test_a_preempted_worker_and_one_lost_with_its_node_complete_with_the_same_nu
         urgent = ["sbatch", "--partition=urgent", "--nodelist=n1", "--cpus-per-task=2", "--output=/dev/null"]
         subprocess.run([*urgent, "--wrap=sleep 1"], check=True, stdout=subprocess.DEVNULL)
         wait_for(lambda: "was requeued" in (cwd / "said.txt").read_text(), 120)
-        nodes("lose", str(cluster), "n2")
+        nodes("lose", str(idle), "n2")
         wait_for(lambda: (cwd / "said.txt").read_text().count("was requeued") == 2, 180)
-        nodes("return", str(cluster), "n2")
+        nodes("return", str(idle), "n2")
         said = said_by(command, cwd)
     finally:
         command.kill()
+        command.wait()
     assert "submitted 2 workers" in said
     assert len(list((cwd / "runs" / "reports").rglob("report.md"))) == 1
     assert_same(jobs, undisturbed.jobs())
@@ -849,15 +859,18 @@ def test_a_preempted_worker_and_one_lost_with_its_node_complete_with_the_same_nu
 
 @pytest.mark.slurm
 def test_work_goes_on_without_the_command_and_beyond_the_time_limit(
-    cluster: Path, undisturbed: Undisturbed, tmp_path: Path
+    idle: Path, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     cwd = tmp_path / "study"
     jobs = jobs_root(cwd / "runs")
     # SLURM looks every 30 s, and warns where the time would come before it looks again: 10 to 40 s after the start.
     command = started(cwd, *TRAINED, "--launcher", "mine", "--no-report", minutes=1, warn_seconds=20)
-    wait_for(lambda: len(on_nodes()) == 2, 180)
-    command.send_signal(signal.SIGINT)
-    assert command.wait(60) == 130
+    try:
+        wait_for(lambda: len(on_nodes()) == 2, 180)
+        command.send_signal(signal.SIGINT)
+        assert command.wait(60) == 130
+    finally:
+        command.kill()
     assert "2 workers go on without this command" in (cwd / "said.txt").read_text()
     wait_for(lambda: len(list(jobs.glob("*/outcome.json"))) == 2, 300)
     wait_for(lambda: not on_nodes(), 60)
