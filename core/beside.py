@@ -17,8 +17,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
@@ -44,6 +45,16 @@ ATTEMPTS = 2
 """Processes that may die at one evaluation."""
 
 
+PATIENCE_SECONDS = 10.0
+"""So long after it was asked to stop the trainer waits for an evaluation, as long as a kill may cost anyway."""
+
+LOOK_SECONDS = 0.2
+
+
+class EvaluationDropped(RuntimeError):
+    """Nobody waits for an evaluation any longer: the job goes on from its last checkpoint, and evaluates again."""
+
+
 class EvaluationLost(RuntimeError):
     """An evaluation beside came to no end; the first line of the message says why."""
 
@@ -64,15 +75,19 @@ class Beside:
     Entering waits until the process has loaded all it needs, and raises the InputError of what it cannot use. A process
     that dies is replaced and asked again; the second death at one evaluation raises `EvaluationLost`, and so does one
     that would measure otherwise than the first, as after its weights file was replaced.
+
+    Once `asked_to_stop()` has been true for `PATIENCE_SECONDS` and an answer is not there, it raises
+    `EvaluationDropped`.
     """
 
     protocols: tuple[Protocol, ...] = ()
     """Of every series, the metric's first; known once the context is entered."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: Order, asked_to_stop: Callable[[], bool] = lambda: False) -> None:
         if not isinstance(order.job.config, Config):
             raise TypeError(f"a job of task '{order.job.config.task}' is evaluated in its own loop")
         self.order = order
+        self._asked_to_stop, self._asked_at = asked_to_stop, float("inf")
 
     def __enter__(self) -> Beside:
         self._start()
@@ -143,20 +158,32 @@ class Beside:
         self._start()
         self._send(*question)
 
-    def _ready(self) -> bool:
-        return self._connection.poll()
+    def _ready(self, seconds: float = 0.0) -> bool:
+        """Whether something is there within so long. Raises `EvaluationDropped`."""
+        if self._connection.poll(seconds):
+            return True
+        if self._asked_to_stop():
+            self._asked_at = min(self._asked_at, time.monotonic())
+        if time.monotonic() - self._asked_at > PATIENCE_SECONDS:
+            raise EvaluationDropped("asked to stop while an evaluation was under way")
+        return False
+
+    def _received(self) -> bytes:
+        while not self._ready(LOOK_SECONDS):
+            pass
+        return self._connection.recv_bytes()
 
     def _events(self) -> Iterator[Event]:
         """Those of one evaluation. Raises EOFError where the process is gone."""
         while True:
             try:
-                said: dict[str, Any] = json.loads(self._connection.recv_bytes())
+                said: dict[str, Any] = json.loads(self._received())
                 if "answered" in said:
                     return
                 if "failed" in said:
                     raise EvaluationLost(said["failed"])
                 if said["kind"] in ("sampled", "pictured"):
-                    said |= load_safetensors(self._connection.recv_bytes())
+                    said |= load_safetensors(self._received())
             except ConnectionResetError:
                 raise EOFError from None
             yield event_adapter.validate_python(said)

@@ -24,7 +24,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from core import config as cfg
-from core.beside import Beside, Order
+from core.beside import Beside, EvaluationDropped, Order
 from core.checkpoint import read_checkpoint, remove_checkpoints, write_checkpoint
 from core.data.load import ImageSet
 from core.data.prepared import is_prepared, read_index
@@ -68,6 +68,7 @@ def run_job(
     evaluation: Where = "inline",
     evaluation_device: str | None = None,
     stop: Callable[[], bool] = lambda: False,
+    asked_to_stop: Callable[[], bool] | None = None,
 ) -> Iterator[Event]:
     """Trains `job` in its folder below `runs`, or goes on where its last checkpoint stands, and yields each event.
 
@@ -76,8 +77,10 @@ def run_job(
 
     A job that has finished or diverged is not trained again: nothing is yielded. An error in training ends the job as
     `failed`, with the traceback in its log. When `stop()` turns true a checkpoint is written and the job ends without
-    an outcome. Raises InputError for data or a metric that cannot be used, and where the disk is full, which leaves the
-    job without an outcome as well; JobTaken where the folder is locked.
+    an outcome; an evaluation beside that is not back soon is dropped, and the job goes on from the checkpoint before
+    it. Who waits for one asks `asked_to_stop`, or `stop` where that is None: being asked `stop` may be taken for a sign
+    that the loop goes on. Raises InputError for data or a metric that cannot be used, and where the disk is full, which
+    leaves the job without an outcome as well; JobTaken where the folder is locked.
     """
     if evaluation_device is not None and evaluation != "beside":
         raise InputError(
@@ -102,7 +105,7 @@ def run_job(
         order = Order(job=job, data_path=data_path, cache=cache, device=evaluation_device or device, threads=threads)
         beside = evaluation == "beside" and isinstance(job.config, cfg.Config)
         entered = time.perf_counter()
-        with _task(order, images, device, evaluation) as (begin, measured_with):
+        with _task(order, images, device, evaluation, asked_to_stop or stop) as (begin, measured_with):
             _check_protocol(folder, measured_with)
             memory = PeakMemory(device)
             # A process beside is this job's own; a metric inline is loaded once per process, as images are.
@@ -130,7 +133,7 @@ def load_once(
     torch.set_num_threads(threads)
     provenance(device, threads)
     order = Order(job=job, data_path=data_path, cache=cache, device=device, threads=threads)
-    with _task(order, images_of(job.config.data, data_path, cache), device, "inline") as (begin, _):
+    with _task(order, images_of(job.config.data, data_path, cache), device, "inline", lambda: False) as (begin, _):
         # torch imports its compiler with the first optimiser, which takes seconds.
         next(begin())
 
@@ -160,7 +163,7 @@ def _shown(job: cfg.Job, images: ImageSet) -> Tensor:
 
 @contextmanager
 def _task(
-    order: Order, images: ImageSet, device: str, evaluation: Where
+    order: Order, images: ImageSet, device: str, evaluation: Where, asked_to_stop: Callable[[], bool]
 ) -> Iterator[tuple[Begin, tuple[protocols.Protocol, ...]]]:
     """What begins the job, given `resume` and `checkpoint_due`, and the protocols of its series, the metric's first.
 
@@ -169,7 +172,7 @@ def _task(
     job, config = order.job, order.job.config
     match config:
         case cfg.Config():
-            with _evaluator(order, config, evaluation) as evaluator:
+            with _evaluator(order, config, evaluation, asked_to_stop) as evaluator:
                 yield partial(train, job, images.train, evaluator, device=device), evaluator.protocols
         case cfg.Reconstruction():
             if len(images.train) < config.images:
@@ -196,12 +199,14 @@ def _check_protocol(folder: RunFolder, now: Iterable[protocols.Protocol]) -> Non
 
 
 @contextmanager
-def _evaluator(order: Order, config: cfg.Config, evaluation: Where) -> Iterator[Evaluator]:
+def _evaluator(
+    order: Order, config: cfg.Config, evaluation: Where, asked_to_stop: Callable[[], bool]
+) -> Iterator[Evaluator]:
     match evaluation:
         case "inline":
             yield Inline(evaluation_of(config, data_path=order.data_path, cache=order.cache, device=order.device))
         case "beside":
-            with Beside(order) as beside:
+            with Beside(order, asked_to_stop) as beside:
                 yield beside
         case _:
             assert_never(evaluation)
@@ -291,6 +296,8 @@ class _Recording:
                     yield event
                     if isinstance(event, Checkpointed) and stop():
                         return
+        except EvaluationDropped:
+            return
         except Exception as error:
             # GeneratorExit and KeyboardInterrupt are no Exceptions: an interrupted job keeps no outcome.
             if isinstance(error, OSError) and is_full(error):

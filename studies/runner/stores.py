@@ -141,7 +141,7 @@ _asked_to_stop: Callable[[], bool] = bool
 
 @contextmanager
 def waiting_until(stop: Callable[[], bool]) -> Iterator[None]:
-    """While this lasts nobody in this process waits for a store any longer once `stop()`."""
+    """While this lasts nobody in this process waits for a store, or long for an evaluation, once `stop()`."""
     global _asked_to_stop
     before, _asked_to_stop = _asked_to_stop, stop
     try:
@@ -151,5 +151,5 @@ def waiting_until(stop: Callable[[], bool]) -> Iterator[None]:
 
 
 def asked_to_stop() -> bool:
-    """Whether whoever waits for a store should give it up."""
+    """Whether whoever waits should give it up. Asking says nothing: a loop that asks its own `stop` beats."""
     return _asked_to_stop()

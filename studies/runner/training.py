@@ -15,6 +15,7 @@ from core.errors import InputError
 from core.folder import RunFolder, write_whole
 from studies.plan import jobs_root
 from studies.runner.heartbeat import HANG_SECONDS
+from studies.runner.stores import asked_to_stop
 from studies.runner.tasks import mark_failed, outcome_mark
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ def train_claim(
                 threads=order.threads,
                 evaluation=order.evaluation,
                 stop=stop,
+                asked_to_stop=asked_to_stop,
             )
             with closing(events):
                 for event in events:

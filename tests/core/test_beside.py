@@ -203,6 +203,36 @@ def test_what_cannot_be_evaluated_fails_the_job_in_one_line(
     assert max(e.iteration for e in folder.events()) == 5
 
 
+@pytest.mark.parametrize("patience", [0.0, 2.0], ids=["while it trains", "while it waits"])
+@pytest.mark.parametrize("first", ["", f"say(**{EVENT});"], ids=["nothing said", "half said"])
+def test_asked_to_stop_an_evaluation_that_does_not_come_back_is_dropped_and_done_again(
+    first: str, patience: float, tmp_path: Path, cache: Path, inline: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted = tmp_path / "pid"
+    with monkeypatch.context() as patch:
+        patch.setattr(job_module, "CHECKPOINT_SECONDS", -1.0)
+        patch.setattr(job_module, "CHECKPOINT_COST_FACTOR", 0.0)
+        patch.setattr(beside, "PATIENCE_SECONDS", patience)
+        says(
+            patch,
+            f"open({str(noted)!r}, 'w').write(str(os.getpid())); say(ready=[]); connection.recv_bytes(); {first} "
+            "import time; time.sleep(600)",
+        )
+        seen = list(
+            run_job(
+                JOB, runs=tmp_path, cache=cache, evaluation="beside", stop=lambda: False, asked_to_stop=lambda: True
+            )
+        )
+    folder = RunFolder(tmp_path, JOB)
+    assert folder.outcome() is None and not lives(noted.read_text())
+    assert [e.kind for e in seen].count("evaluated") == bool(first)
+    last = [e for e in seen if isinstance(e, Checkpointed)][-1]
+    assert last.iteration == 5
+    assert_same(finished(tmp_path, cache), inline)
+    outcome = folder.outcome()
+    assert outcome is not None and outcome.resumed
+
+
 def test_a_process_that_is_never_ready_is_said_before_anything_trains(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,7 @@ def run_job(
     threads: int = 1,
     evaluation: str = "inline",
     stop: Callable[[], bool] = never,
+    asked_to_stop: Callable[[], bool] | None = None,
 ) -> Iterator[Event]:
     folder = RunFolder(runs, job)
     folder.samples.mkdir(parents=True, exist_ok=True)

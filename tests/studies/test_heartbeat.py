@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
 
+from core.config import Job
+from core.events import Event
 from core.folder import RunFolder
 from studies.plan import Plan, jobs_root
 from studies.runner import heartbeat
 from studies.runner.heartbeat import LONGEST_PAUSES, Heart, Silence, heartbeat_file
 from studies.runner.queue import Queue
+from studies.runner.stores import waiting_until
 from studies.runner.worker import Order
+from tests.studies import fake_job
 
 FLOOR = 100.0
 
@@ -102,3 +107,26 @@ def test_a_claim_of_another_host_is_released_when_its_heartbeat_stops_whatever_i
         assert queue.release_orphans() == [claim.digest]
         assert queue.waiting(made.digests) == [claim.digest]
         assert not heartbeat_file(lock).exists(), "should it wake, it stops"
+
+
+def test_who_waits_asks_whether_to_stop_without_a_beat(
+    small_plan: Callable[..., Plan], order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An evaluation that hangs in a process beside is to be noticed although somebody waits for it."""
+    made = order(small_plan(variants=1))
+    Queue(made.runs, made.study, made.setting).enqueue(made.tasks)
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.0)
+    beaten: list[Path] = []
+    monkeypatch.setattr(heartbeat.os, "utime", lambda file: beaten.append(file))
+    real, told = fake_job.run_job, []
+
+    def waits(job: Job, **options: Any) -> Iterator[Event]:
+        for asked in (options["asked_to_stop"], options["stop"]):
+            before = len(beaten)
+            told.append((asked(), len(beaten) - before))
+        return real(job, **options)
+
+    monkeypatch.setattr(fake_job, "run_job", waits)
+    with waiting_until(lambda: True):
+        made.work("w", stop=lambda: False, each=lambda: None)
+    assert told == [(True, 0), (False, 1)]
