@@ -5,7 +5,8 @@ gone, however it went, it ends. Both ends speak in frames: JSON, and safetensors
 
 to it       `Order`; then for each evaluation a moment and the generator's state dict
 from it     {"ready": the protocols of its series}, or {"refused": line} for unusable input; then for each evaluation
-            its events, pictures behind those that have them, and {"answered": true}, or {"failed": traceback}
+            its events, pictures behind those that have them, and {"answered": true}, or {"failed": traceback}, or
+            {"out_of_memory": line} where the GPU has none left
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from core.errors import InputError
 from core.evaluate import Answer, Moment
 from core.events import Event, Pictured, Sampled, event_adapter
 from core.loaded import evaluation_of
+from core.memory import is_out_of_memory
 from core.metrics.protocol import Protocol
 from core.models.generator import Generator
 from core.streams import initialising
@@ -128,7 +130,7 @@ class Beside:
             raise
         if "ready" not in said:
             self._end()
-            raise InputError(said["refused"]) if "refused" in said else EvaluationLost(said["failed"])
+            _raise_failure(said)
         protocols = tuple(Protocol.model_validate_json(json.dumps(fields)) for fields in said["ready"])
         if self.protocols and protocols != self.protocols:
             self._end()
@@ -180,13 +182,21 @@ class Beside:
                 said: dict[str, Any] = json.loads(self._received())
                 if "answered" in said:
                     return
-                if "failed" in said:
-                    raise EvaluationLost(said["failed"])
+                _raise_failure(said)
                 if said["kind"] in ("sampled", "pictured"):
                     said |= load_safetensors(self._received())
             except ConnectionResetError:
                 raise EOFError from None
             yield event_adapter.validate_python(said)
+
+
+def _raise_failure(said: dict[str, Any]) -> None:
+    if "refused" in said:
+        raise InputError(said["refused"])
+    if "out_of_memory" in said:
+        raise torch.OutOfMemoryError(said["out_of_memory"])
+    if "failed" in said:
+        raise EvaluationLost(said["failed"])
 
 
 class _FromBeside:
@@ -287,6 +297,9 @@ def main() -> None:
     try:
         _evaluate(connection)
     except Exception as error:
+        if is_out_of_memory(error):
+            _say(connection, out_of_memory=f"evaluating beside: {error}".splitlines()[0])
+            return
         _say(connection, failed=f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
 
 

@@ -3,6 +3,7 @@
 job.json             the identity: config, seed, schema version (its digest names the folder)
 protocol.json        what each series of numbers is measured with, and its fingerprint (`core.metrics.protocol`)
 data.json            of a prepared image set: source, filter, count, what was skipped
+memory.json          of a job on a GPU: `DeviceMemory`, since its first evaluation
 provenance.json      git commit, versions, device, threads of the process that ended the job, and where it evaluated
 events.jsonl         one event a line, in order (`core.events`)
 samples/000500.png   images of the fixed latents
@@ -23,6 +24,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
+
+from pydantic import ValidationError
 
 from core.config import Job, Node
 from core.errors import InputError
@@ -51,6 +54,23 @@ class Outcome(Node):
     resumed: bool = False
 
 
+class DeviceMemory(Node):
+    """What the process that trains a job takes of its GPU, looked at after an evaluation, in bytes.
+
+    `total` is the GPU's memory and `free` what nobody takes of it; `free_at_start` was free when `process` (its id) had
+    made its context and nothing else. `reserved` is what its allocator holds, `peak` the most since the job began in
+    this process, which includes what a whole turn of the loop and an evaluation need.
+    """
+
+    process: int
+    iteration: int
+    total: int
+    free_at_start: int
+    free: int
+    reserved: int
+    peak: int
+
+
 class RunFolder:
     """One job's folder at `root` / digest."""
 
@@ -74,6 +94,13 @@ class RunFolder:
         """How it ended, or None while it has not."""
         file = self.path / "outcome.json"
         return Outcome.model_validate_json(file.read_text()) if file.exists() else None
+
+    def memory(self) -> DeviceMemory | None:
+        """What the job was last seen to take of its GPU; None before its first evaluation, and on a CPU."""
+        try:
+            return DeviceMemory.model_validate_json((self.path / "memory.json").read_text())
+        except (OSError, ValidationError):
+            return None
 
     def events(self) -> list[Event]:
         """All complete events in order. A last line cut off by a kill is left out: the resumed job writes it anew."""

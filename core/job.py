@@ -25,6 +25,7 @@ from torch import Tensor
 
 from core import config as cfg
 from core.beside import Beside, EvaluationDropped, Order
+from core.calibrate import period
 from core.checkpoint import read_checkpoint, remove_checkpoints, write_checkpoint
 from core.data.load import ImageSet
 from core.data.prepared import is_prepared, read_index
@@ -34,7 +35,7 @@ from core.events import Checkpointed, Diverged, Event, Finished, Pictured, Sampl
 from core.folder import Outcome, RunFolder, Status, check_apart, is_full, write_whole
 from core.loaded import evaluation_of, images_of
 from core.machine import cores, processor
-from core.memory import PeakMemory
+from core.memory import OutOfMemory, PeakMemory, device_memory, free_at_start, is_out_of_memory
 from core.metrics import protocol as protocols
 from core.pixels import PICTURES
 from core.reconstruct import drawn, reconstruct
@@ -67,6 +68,7 @@ def run_job(
     threads: int = 1,
     evaluation: Where = "inline",
     evaluation_device: str | None = None,
+    shared: bool = False,
     stop: Callable[[], bool] = lambda: False,
     asked_to_stop: Callable[[], bool] | None = None,
 ) -> Iterator[Event]:
@@ -74,6 +76,10 @@ def run_job(
 
     With `evaluation` "beside" a GAN trains on while a process of its own evaluates it on `evaluation_device`, `device`
     where that is None. A reconstruction's error is a by-product of its loop and always found there.
+
+    With `shared` other jobs may be on the same GPU. That it has no memory left is then no outcome of this job:
+    OutOfMemory is raised, and the job goes on from its checkpoint when it is run again. What a job computes is the same
+    beside others as alone.
 
     A job that has finished or diverged is not trained again: nothing is yielded. An error in training ends the job as
     `failed`, with the traceback in its log. When `stop()` turns true a checkpoint is written and the job ends without
@@ -95,11 +101,13 @@ def run_job(
         held = lock.acquire(blocking=False)
     except filelock.Timeout:
         raise JobTaken(f"job {job.digest} is being trained by another process") from None
-    with held, _room_for(folder):
+    with held, _room_for(folder), _memory_for(job, shared):
         before = folder.outcome()
         if before and before.status != "failed":
             return
         torch.set_num_threads(threads)
+        if device.startswith("cuda"):
+            free_at_start(device)
         # Once per process, so not a part of what this job costs.
         images = images_of(job.config.data, data_path, cache)
         order = Order(job=job, data_path=data_path, cache=cache, device=evaluation_device or device, threads=threads)
@@ -120,7 +128,7 @@ def run_job(
             if not real_grid.exists():
                 _write_grid(real_grid, _shown(job, images))
             attempt = before.attempts + 1 if before else 1
-            yield from _Recording(folder, job, attempt, started, memory).of(begin, stop)
+            yield from _Recording(folder, job, attempt, started, memory, device, shared).of(begin, stop)
 
 
 def load_once(
@@ -226,10 +234,21 @@ def _room_for(folder: RunFolder) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def _memory_for(job: cfg.Job, shared: bool) -> Iterator[None]:
+    """A shared GPU without memory as OutOfMemory."""
+    try:
+        yield
+    except Exception as error:
+        if not (shared and is_out_of_memory(error)):
+            raise
+        raise OutOfMemory(_reason(error, job)) from error
+
+
 def _reason(error: Exception, job: cfg.Job) -> str:
     """Why a job failed, in one line."""
     first = f"{type(error).__name__}: {error}".splitlines()[0][:300]
-    if not isinstance(error, torch.OutOfMemoryError):
+    if not is_out_of_memory(error):
         return first
     match job.config:
         case cfg.Config(batch_size=size):
@@ -239,17 +258,28 @@ def _reason(error: Exception, job: cfg.Job) -> str:
         case _:
             assert_never(job.config)
     return (
-        f"out of GPU memory: fewer workers on the device, or {less} for all variants, which is another config: {first}"
+        f"out of GPU memory: end what else runs on the device, or {less} for all variants, which is another config: "
+        f"{first}"
     )
 
 
 class _Recording:
     """Records a job's events into its folder while they pass through."""
 
-    def __init__(self, folder: RunFolder, job: cfg.Job, attempt: int, started: float, memory: PeakMemory) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        job: cfg.Job,
+        attempt: int,
+        started: float,
+        memory: PeakMemory,
+        device: str,
+        shared: bool,
+    ) -> None:
         self.folder, self.job, self.attempt, self.started, self.memory = folder, job, attempt, started, memory
+        self.device, self.shared = device, shared
         self.job_seconds = self.evaluation_seconds = self.seconds = 0.0
-        self.iteration = 0
+        self.iteration = self.begun_at = 0
         self.resumed = False
 
     def of(self, begin: Begin, stop: Callable[[], bool]) -> Iterator[Event]:
@@ -257,6 +287,7 @@ class _Recording:
         self.resumed = checkpoint is not None
         if checkpoint:
             self.job_seconds, self.evaluation_seconds = checkpoint.job_seconds, checkpoint.evaluation_seconds
+            self.begun_at = int(checkpoint.state["iteration"])
         self._keep_events(checkpoint.events_size if checkpoint else 0)
         saved, cost = time.perf_counter(), 0.0
 
@@ -275,6 +306,7 @@ class _Recording:
                     match event:
                         case Sampled():
                             _write_grid(self.folder.samples / f"{event.iteration:06d}.png", event.pictures)
+                            self._note_memory()
                         case Pictured():
                             rows, steps = event.pictures, event.pictures.shape[1]
                             _write_grid(self.folder.samples / f"{event.name}.png", rows.flatten(0, 1), columns=steps)
@@ -290,6 +322,7 @@ class _Recording:
                             saved = time.perf_counter()
                             cost = saved - began
                         case Finished():
+                            self._note_memory()
                             self._end("finished", generator=event.generator)
                         case Diverged():
                             self._end("diverged", reason=event.reason)
@@ -300,11 +333,18 @@ class _Recording:
             return
         except Exception as error:
             # GeneratorExit and KeyboardInterrupt are no Exceptions: an interrupted job keeps no outcome.
-            if isinstance(error, OSError) and is_full(error):
+            if (isinstance(error, OSError) and is_full(error)) or (self.shared and is_out_of_memory(error)):
                 raise
             with self.folder.log_file.open("a") as log:
                 traceback.print_exc(file=log)
             self._end("failed", reason=_reason(error, self.job))
+
+    def _note_memory(self) -> None:
+        """What the process takes of its GPU, once its loop has done all that it ever does: lazy penalties, too."""
+        if self.iteration - self.begun_at < period(self.job.config):
+            return
+        if (taken := device_memory(self.device, self.iteration)) is not None:
+            self.folder.write("memory.json", taken.model_dump_json() + "\n")
 
     def _total(self) -> float:
         return self.job_seconds + time.perf_counter() - self.started

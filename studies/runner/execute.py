@@ -125,10 +125,12 @@ def run_plan(
                     started = time.monotonic()
                     with costs_kept(
                         whole, pending, runs, machine=place.machine, workers=place.workers, interrupted=interrupts,
-                        say=lambda line: console.print(line, highlight=False),
+                        say=lambda line: console.print(line, highlight=False), steady=place.most_workers is None,
                     ):  # fmt: skip
                         _train(pending, whole, view, place, console, interrupts)
-                    _print_share(pending, runs, min(place.workers, len(pending)), time.monotonic() - started, console)
+                    if place.most_workers is None:
+                        workers = min(place.workers, len(pending))
+                        _print_share(pending, runs, workers, time.monotonic() - started, console)
                 else:
                     console.print("nothing to train: every run has its result", highlight=False)
             except (WorkersLost, Unreachable) as error:

@@ -26,8 +26,8 @@ TAKEN_PAUSE_SECONDS = 0.25
 
 
 class TrainingOrder(Node):
-    """Where and how the jobs of an order are trained. `trainer` is the module that offers `run_job` and `JobTaken` as
-    `core.job` does, `detached` is explained by `studies.runner.launchers.Work`."""
+    """Where and how the jobs of an order are trained. `trainer` is the module that offers `run_job`, `JobTaken` and
+    `OutOfMemory` as `core.job` does, `detached` and `most_workers` are explained by `studies.runner.launchers.Work`."""
 
     study: str
     setting: str
@@ -42,6 +42,12 @@ class TrainingOrder(Node):
     hang_seconds: float = HANG_SECONDS
     trainer: str = "core.job"
     detached: bool = False
+    most_workers: int | None = None
+
+    @property
+    def shares_gpus(self) -> bool:
+        """Whether several of its workers may train on one GPU."""
+        return bool(self.gpus) and not self.detached and (self.most_workers or self.workers) > len(self.gpus)
 
     def write(self, name: str) -> Path:
         """Writes the order where its workers find it."""
@@ -58,6 +64,10 @@ class Claims(Protocol):
     def settle(self, claim: Claim) -> None: ...
 
     def release(self, claim: Claim, *, again: bool) -> None: ...
+
+
+class NoRoom(Exception):
+    """The GPU that a job shares has no memory left for it; the claim is still held. The message is one line."""
 
 
 class GivenUp(Exception):
@@ -77,8 +87,8 @@ def train_claim(
 
     A job that was stopped goes back: another runner of the study may be waiting for it.
 
-    Raises InputError, the claim released, where environment or data cannot do it, and the trainer's JobTaken where
-    another process trains the same job.
+    Raises InputError, the claim released, where environment or data cannot do it, the trainer's JobTaken where another
+    process trains the same job, and NoRoom.
     """
     trainer = importlib.import_module(order.trainer)
     folder = RunFolder(jobs_root(order.runs), claim.digest)
@@ -93,6 +103,7 @@ def train_claim(
                 cache=order.cache,
                 threads=order.threads,
                 evaluation=order.evaluation,
+                shared=order.shares_gpus,
                 stop=stop,
                 asked_to_stop=asked_to_stop,
             )
@@ -111,6 +122,8 @@ def train_claim(
             with suppress(OSError):
                 claims.release(claim, again=True)
             raise
+        except trainer.OutOfMemory as error:
+            raise NoRoom(str(error)) from error
         except Exception as error:
             traceback.print_exc()
             mark_failed(folder, f"{type(error).__name__}: {error}")

@@ -189,6 +189,11 @@ EVENT = f"dict(kind='evaluated', metric='fd_rooms', value=1.0, evaluation_second
             "say(ready=[]); connection.recv_bytes(); say(failed='ValueError: no such image' + chr(10) + 'Traceback')",
             "EvaluationLost: ValueError: no such image",
         ),
+        (
+            "say(ready=[]); connection.recv_bytes(); say(out_of_memory='evaluating beside: CUDA out of memory.')",
+            "out of GPU memory: end what else runs on the device, or batch_size=3 (it is 6) for all variants, which is "
+            "another config: OutOfMemoryError: evaluating beside: CUDA out of memory.",
+        ),
     ],
 )
 def test_what_cannot_be_evaluated_fails_the_job_in_one_line(

@@ -42,6 +42,10 @@ class JobTaken(RuntimeError):
     """As in `core.job`."""
 
 
+class OutOfMemory(RuntimeError):
+    """As in `core.job`."""
+
+
 def never() -> bool:
     return False
 
@@ -55,6 +59,7 @@ def run_job(
     cache: Path,
     threads: int = 1,
     evaluation: str = "inline",
+    shared: bool = False,
     stop: Callable[[], bool] = never,
     asked_to_stop: Callable[[], bool] | None = None,
 ) -> Iterator[Event]:
