@@ -28,7 +28,7 @@ from optuna.storages import BaseStorage, RDBStorage
 
 from core.errors import InputError
 from core.folder import write_whole
-from studies.runner.journal import mended_journal
+from studies.runner.journal import journal_in
 from studies.runner.stores import QUEUE_VARIABLE, Unreachable, address, asked_to_stop, first_line, queue_url
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Journal:
     """A file that every claimant appends to."""
 
     def __init__(self, file: Path, lock: Path) -> None:
-        self.storage: BaseStorage = mended_journal(file)
+        self.storage: BaseStorage = journal_in(file)
         self._lock = FileLock(lock)
 
     def named(self, name: str) -> str:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from optuna.storages.journal import JournalFileBackend
 
 from core.folder import Outcome, RunFolder
 from studies.plan import Plan, jobs_root
 from studies.runner import queue as queues
 from studies.runner.deaths import WITHOUT_CHECKPOINT
+from studies.runner.journal import MendingBackend
 from studies.runner.queue import Queue
 from studies.runner.tasks import Task, tasks_of
 
@@ -132,9 +132,9 @@ def test_a_kill_at_any_write_while_a_job_is_put_back_loses_it_never(
     claim = queue.claim(digests, "dead")
     assert claim is not None
     writes = 0
-    append = JournalFileBackend.append_logs
+    append = MendingBackend.append_logs
 
-    def killed(backend: JournalFileBackend, logs: list[dict[str, object]]) -> None:
+    def killed(backend: MendingBackend, logs: list[dict[str, object]]) -> None:
         nonlocal writes
         writes += 1
         if writes == nth:
@@ -142,7 +142,7 @@ def test_a_kill_at_any_write_while_a_job_is_put_back_loses_it_never(
         append(backend, logs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(JournalFileBackend, "append_logs", killed)
+        patch.setattr(MendingBackend, "append_logs", killed)
         try:
             queue.release(claim, again=True) if by == "its worker" else queue.release_orphans()
         except Killed:
