@@ -21,6 +21,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import socket
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -114,6 +115,12 @@ class RunFolder:
         file = self.path / name
         return json.loads(file.read_text()) if file.exists() else {}
 
+    def remove_half_written(self) -> None:
+        """Removes what killed processes left of large files. Only for who holds the lock: nobody else writes these."""
+        for file in (self.checkpoint_file, self.generator_file, self.events_file):
+            for aside in self.path.glob(f".{file.name}.*"):
+                aside.unlink(missing_ok=True)
+
     def write(self, name: str, text: str) -> None:
         """Writes a small file whole: aside, then moved into place."""
         self.path.mkdir(parents=True, exist_ok=True)
@@ -139,7 +146,7 @@ def write_whole(file: Path, *content: bytes | memoryview, before: Path | None = 
 
     What it was is kept as `before`, where that is given: then there is an instant in which only `before` is there.
     """
-    aside = file.with_name(f".{file.name}.{os.getpid()}")
+    aside = file.with_name(f".{file.name}.{socket.gethostname()}.{os.getpid()}")
     try:
         with aside.open("wb") as stream:
             for part in content:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -55,7 +56,7 @@ Where = Literal["inline", "beside"]
 
 
 class JobTaken(RuntimeError):
-    """Another living process trains this job."""
+    """Another living process trains this job, perhaps since it took this one for dead."""
 
 
 def run_job(
@@ -86,7 +87,8 @@ def run_job(
     an outcome; an evaluation beside that is not back soon is dropped, and the job goes on from the checkpoint before
     it. Who waits for one asks `asked_to_stop`, or `stop` where that is None: being asked `stop` may be taken for a sign
     that the loop goes on. Raises InputError for data or a metric that cannot be used, and where the disk is full, which
-    leaves the job without an outcome as well; JobTaken where the folder is locked.
+    leaves the job without an outcome as well; JobTaken where the folder is locked, and where another process has gone
+    on with the job meanwhile: this one then leaves neither checkpoint nor outcome.
     """
     if evaluation_device is not None and evaluation != "beside":
         raise InputError(
@@ -103,6 +105,7 @@ def run_job(
         raise JobTaken(f"job {job.digest} is being trained by another process") from None
     with held, _room_for(folder), _memory_for(job, shared):
         before = folder.outcome()
+        folder.remove_half_written()
         if before and before.status != "failed":
             return
         torch.set_num_threads(threads)
@@ -296,13 +299,13 @@ class _Recording:
 
         resume = checkpoint.state if checkpoint else None
         events = begin(resume=resume, checkpoint_due=checkpoint_due)
-        try:
-            with self.folder.events_file.open("ab") as stream:
+        with self.folder.events_file.open("a+b") as self.record:
+            try:
                 for event in events:
                     self.iteration, self.seconds = event.iteration, event.seconds
                     self.evaluation_seconds += getattr(event, "evaluation_seconds", 0.0)
-                    stream.write(event.model_dump_json().encode() + b"\n")
-                    stream.flush()
+                    self.record.write(event.model_dump_json().encode() + b"\n")
+                    self.record.flush()
                     match event:
                         case Sampled():
                             _write_grid(self.folder.samples / f"{event.iteration:06d}.png", event.pictures)
@@ -312,10 +315,12 @@ class _Recording:
                             _write_grid(self.folder.samples / f"{event.name}.png", rows.flatten(0, 1), columns=steps)
                         case Checkpointed():
                             began = time.perf_counter()
-                            os.fsync(stream.fileno())
+                            os.fsync(self.record.fileno())
+                            self._check_still_ours()
                             write_checkpoint(
                                 self.folder,
                                 event.state,
+                                events=self._recorded(),
                                 job_seconds=self._total(),
                                 evaluation_seconds=self.evaluation_seconds,
                             )
@@ -329,15 +334,36 @@ class _Recording:
                     yield event
                     if isinstance(event, Checkpointed) and stop():
                         return
-        except EvaluationDropped:
-            return
-        except Exception as error:
-            # GeneratorExit and KeyboardInterrupt are no Exceptions: an interrupted job keeps no outcome.
-            if (isinstance(error, OSError) and is_full(error)) or (self.shared and is_out_of_memory(error)):
+            except EvaluationDropped:
+                return
+            except JobTaken:
                 raise
-            with self.folder.log_file.open("a") as log:
-                traceback.print_exc(file=log)
-            self._end("failed", reason=_reason(error, self.job))
+            except Exception as error:
+                # GeneratorExit and KeyboardInterrupt are no Exceptions: an interrupted job keeps no outcome.
+                if (isinstance(error, OSError) and is_full(error)) or (self.shared and is_out_of_memory(error)):
+                    raise
+                self._check_still_ours()
+                with self.folder.log_file.open("a") as log:
+                    traceback.print_exc(file=log)
+                self._end("failed", reason=_reason(error, self.job))
+
+    def _recorded(self) -> bytes:
+        self.record.seek(0)
+        return self.record.read()
+
+    def _check_still_ours(self) -> None:
+        """Raises JobTaken where another process has gone on with the job: it has begun a new file of events.
+
+        Who hung, or lost its file system, for so long that it was taken for dead knows nothing of that when it wakes.
+        """
+        try:
+            if os.path.samestat(os.fstat(self.record.fileno()), self.folder.events_file.stat()):
+                return
+        except OSError as error:
+            # NFS forgets a file that was replaced from another host, though it is open here.
+            if error.errno not in (errno.ENOENT, errno.ESTALE):
+                raise
+        raise JobTaken(f"job {self.folder.digest} was taken over by another process")
 
     def _note_memory(self) -> None:
         """What the process takes of its GPU, once its loop has done all that it ever does: lazy penalties, too."""
@@ -357,6 +383,7 @@ class _Recording:
             write_whole(file, file.read_bytes()[:size])
 
     def _end(self, status: Status, *, reason: str | None = None, generator: dict[str, Tensor] | None = None) -> None:
+        self._check_still_ours()
         if generator is not None:
             tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.items()}
             write_whole(self.folder.generator_file, save_safetensors(tensors))
@@ -371,6 +398,7 @@ class _Recording:
             attempts=self.attempt,
             resumed=self.resumed,
         )
+        self._check_still_ours()
         self.folder.write("outcome.json", outcome.model_dump_json(indent=1) + "\n")
         if status != "failed":
             remove_checkpoints(self.folder)

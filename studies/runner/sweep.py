@@ -114,6 +114,7 @@ class SearchOrder(TrainingOrder):
                     try:
                         _train(self, trials, claim, stop, passed)
                     except trainer.JobTaken:
+                        heart.beat(now=True)  # Who was taken for dead has nothing to give back.
                         # Another search may begin at the same config: the trial is told once that one is done.
                         trials.release(claim, again=True)
         finally:

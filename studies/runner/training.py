@@ -88,11 +88,11 @@ def train_claim(
     A job that was stopped goes back: another runner of the study may be waiting for it.
 
     Raises InputError, the claim released, where environment or data cannot do it, the trainer's JobTaken where another
-    process trains the same job, and NoRoom.
+    process trains the same job or has taken it over, and NoRoom.
     """
     trainer = importlib.import_module(order.trainer)
     folder = RunFolder(jobs_root(order.runs), claim.digest)
-    before = outcome_mark(folder)
+    before, begun = outcome_mark(folder), False
     for attempt in range(1, TAKEN_TRIES + 1):
         try:
             events = trainer.run_job(
@@ -109,11 +109,12 @@ def train_claim(
             )
             with closing(events):
                 for event in events:
+                    begun = True
                     each(event)
         except GivenUp:
             return
         except trainer.JobTaken:
-            if attempt == TAKEN_TRIES:
+            if attempt == TAKEN_TRIES or begun:
                 raise
             time.sleep(TAKEN_PAUSE_SECONDS)  # Somebody may only have asked whether the lock is held.
             continue

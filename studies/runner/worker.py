@@ -94,6 +94,7 @@ def work(order: Order, name: str, *, stop: Callable[[], bool], each: Callable[[]
                         each=passed,
                     )
                 except trainer.JobTaken:
+                    heart.beat(now=True)  # Who was taken for dead has nothing to give back.
                     # Another study may be training the same job: it stays in the queue until that one is done.
                     queue.release(claim, again=True)
                     until = time.monotonic() + TAKEN_WAIT_SECONDS

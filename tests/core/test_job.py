@@ -123,6 +123,75 @@ def test_a_locked_folder_is_taken(tmp_path: Path, cache: Path) -> None:
     assert finished(tmp_path, cache).outcome() is not None
 
 
+def until(events: Iterator[Event], iteration: int) -> None:
+    """Follows the events up to the first of this iteration, where whoever yields them then hangs."""
+    assert any(event.iteration == iteration for event in events)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> RunFolder:
+    return finished(tmp_path_factory.mktemp("undisturbed"), cache)
+
+
+@pytest.mark.parametrize("where", ["training", "fsync", "the last evaluation", "an error"])
+def test_who_wakes_after_another_has_gone_on_with_the_job_writes_neither_checkpoint_nor_outcome(
+    where: str, tmp_path: Path, cache: Path, undisturbed: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One host took the other's process for dead, and locks do not reach from the one to the other."""
+    monkeypatch.setattr(job_module, "CHECKPOINT_COST_FACTOR", 0.0)
+    folder = RunFolder(tmp_path / "taken", JOB)
+
+    def begun(*, checkpoints: bool) -> Iterator[Event]:
+        monkeypatch.setattr(job_module, "CHECKPOINT_SECONDS", -1.0 if checkpoints else 1e9)
+        folder.lock_file.unlink(missing_ok=True)
+        return run_job(JOB, runs=tmp_path / "taken", cache=cache)
+
+    first = begun(checkpoints=where in ("training", "fsync"))
+    until(first, 12 if where == "the last evaluation" else 4)
+    another: list[Iterator[Event]] = []
+
+    def goes_on(_: object = None) -> None:
+        if not another:
+            another.append(begun(checkpoints=True))
+            until(another[0], 7)
+
+    with monkeypatch.context() as patched:
+        if where == "fsync":
+            patched.setattr(job_module.os, "fsync", goes_on)
+        else:
+            goes_on()
+        if where == "an error":
+            patched.setattr(job_module, "CHECKPOINT_SECONDS", 1e9)
+            patched.setattr(job_module._Recording, "_note_memory", lambda _: 1 / 0)
+        before: dict[str, bytes] = {}
+        if where != "fsync":
+            before = {file.name: file.read_bytes() for file in folder.path.glob("*checkpoint*")}
+            assert before
+        with pytest.raises(JobTaken, match="taken over"):
+            list(first)
+    assert folder.outcome() is None and not folder.generator_file.exists()
+    if before:
+        assert {file.name: file.read_bytes() for file in folder.path.glob("*checkpoint*")} == before
+    found = read_checkpoint(folder)
+    assert found is not None and found.state["iteration"] >= 6 and not folder.log_file.exists()
+    list(another[0])
+    assert comparable(folder) == comparable(undisturbed)
+    outcome = folder.outcome()
+    assert outcome is not None and outcome.status == "finished"
+
+
+def test_what_killed_processes_left_half_written_is_removed_by_who_goes_on(tmp_path: Path, cache: Path) -> None:
+    folder = RunFolder(tmp_path, JOB)
+    folder.path.mkdir()
+    halves = [folder.path / f".{name}.there.7" for name in ("checkpoint.pt", "generator.safetensors", "events.jsonl")]
+    others = folder.path / ".deaths.json.here.8"
+    for file in (*halves, others):
+        file.write_bytes(b"half")
+    finished(tmp_path, cache)
+    assert not any(file.exists() for file in halves)
+    assert others.exists(), "somebody without the lock may be writing it"
+
+
 def test_an_error_in_training_is_a_failed_outcome_with_its_traceback(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +83,46 @@ def test_a_worker_that_was_taken_for_dead_stops_with_a_line(tmp_path: Path) -> N
         heartbeat_file(lock).unlink()
         with pytest.raises(SystemExit, match="was taken for dead"):
             heart.beat()
+
+
+def test_a_beat_that_a_file_system_refuses_for_a_moment_fails_no_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stale(_: Path) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with Heart(tmp_path / "w.lock") as heart:
+        with monkeypatch.context() as patch:
+            patch.setattr(heartbeat.os, "utime", stale)
+            heart.beat()
+        before = heartbeat_file(tmp_path / "w.lock").stat().st_mtime_ns
+        heart.beat(now=True)
+        assert heartbeat_file(tmp_path / "w.lock").stat().st_mtime_ns > before
+
+
+@pytest.mark.parametrize("dead", [True, False], ids=["taken for dead", "alive"])
+def test_a_job_that_another_has_taken_over_is_not_begun_again_nor_given_back_by_who_was_taken_for_dead(
+    dead: bool, small_plan: Callable[..., Plan], order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = order(small_plan(variants=1))
+    queue = Queue(made.runs, made.study, made.setting)
+    queue.enqueue(made.tasks)
+    begun: list[str] = []
+    real = fake_job.run_job
+
+    def taken_over(job: Job, **options: Any) -> Iterator[Event]:
+        begun.append(job.digest)
+        yield next(iter(real(job, **options)))
+        if dead:
+            heartbeat_file(queue.worker_lock("w")).unlink()
+        raise fake_job.JobTaken(job.digest)
+
+    monkeypatch.setattr(fake_job, "run_job", taken_over)
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 1e9)
+    with pytest.raises(SystemExit, match="was taken for dead") if dead else nullcontext():
+        made.work("w", stop=lambda: bool(begun), each=lambda: None)
+    assert begun == made.digests
+    assert (queue.running(made.digests), queue.waiting(made.digests)) == ((begun, []) if dead else ([], begun))
 
 
 def test_a_claim_of_another_host_is_released_when_its_heartbeat_stops_whatever_its_locks_say(
