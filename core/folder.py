@@ -11,7 +11,7 @@ samples/interpolations.png, upsampled.png  rows of images that belong together, 
 checkpoint.pt        while it runs, and checkpoint.previous.pt, the one before (`core.checkpoint`)
 generator.safetensors  the evaluated generator, at the end
 outcome.json         once it has ended: `Outcome`
-deaths.json          where workers died at it: how, and how often since it last had an outcome
+deaths.json          where workers left it or died at it: how, and how often since it last had an outcome
 log.txt              what the process printed, and the traceback of a failure
 lock                 held by the process that trains here
 """

@@ -18,7 +18,7 @@ from core.config import Node
 from core.folder import RunFolder
 from studies.plan import jobs_root
 from studies.runner.heartbeat import heartbeat_file
-from studies.runner.tasks import last_event, mark_failed, outcome_mark
+from studies.runner.tasks import has_result, last_event, mark_failed, outcome_mark
 
 if TYPE_CHECKING:
     from studies.runner.launchers import Shared, Work
@@ -51,7 +51,7 @@ class Deaths(Node):
     """How the workers at one job died since it last had an outcome: `deaths.json` in its folder.
 
     `outcome` and `checkpoint` are the times of those files at the last death, 0 where there were none; `event` is the
-    iteration and the seconds of the last recorded event then. `how` and `there` are of the last death that says
+    iteration and the seconds of the last recorded event then, or at the last claim. `how` and `there` are of the last death that says
     something about the point that the job had come to, `worker` is whoever died last.
     """
 
@@ -74,6 +74,15 @@ class Death:
     given_up: str | None
 
 
+def note_claim(folder: RunFolder) -> None:
+    """Takes in what a job's record has before whoever has just claimed it adds to it."""
+    before, event = _read(folder), _last_event(folder)
+    if event != before.event:
+        folder.write(
+            FILE, Deaths(**{**dict(before), "outcome": outcome_mark(folder), "event": event}).model_dump_json()
+        )
+
+
 def note_death(folder: RunFolder, worker: str, how: str, *, hung: bool = False, lost: bool = False) -> Death:
     """Takes in how a worker that held the job ended: each worker once, whoever notices.
 
@@ -84,8 +93,7 @@ def note_death(folder: RunFolder, worker: str, how: str, *, hung: bool = False, 
     before = _read(folder)
     if before.worker == worker:
         return Death(recorded=False, given_up=before.given_up)
-    last, checkpoint = last_event(folder), _mtime(folder)
-    event = (int(last["iteration"]), float(last["seconds"])) if last else None
+    event, checkpoint = _last_event(folder), _mtime(folder)
     # An attempt that recorded nothing left the last line of the one before, with its seconds.
     recorded = event is not None and event != before.event
     there = event[0] if event else 0
@@ -144,6 +152,11 @@ class DeathsOfPlace:
         return self.exits >= EXITS_OF_A_PLACE or self.kills >= KILLS_OF_A_PLACE
 
 
+def _last_event(folder: RunFolder) -> tuple[int, float] | None:
+    last = last_event(folder)
+    return (int(last["iteration"]), float(last["seconds"])) if last else None
+
+
 def _mtime(folder: RunFolder) -> int:
     try:
         return folder.checkpoint_file.stat().st_mtime_ns
@@ -183,6 +196,10 @@ def settle_death(order: Work, queue: Shared, worker: str, end: End, place: Death
         place.note(killed=end.killed, recorded=recorded)
         return f"{end.how}: {end.words[-1] if end.words else 'it printed nothing'}"
     folder = RunFolder(jobs_root(order.runs), claim.digest)
+    if has_result(folder):
+        queue.settle(claim)
+        place.note(killed=end.killed, recorded=True)
+        return f"{end.how} when {order.called(claim)} had ended"
     death = note_death(folder, worker, end.how, hung=end.hung)
     place.note(killed=end.killed, recorded=death.recorded or recorded)
     with folder.log_file.open("a") as log:

@@ -12,7 +12,6 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -25,10 +24,10 @@ from studies.plan import jobs_root
 from studies.runner.deaths import LOST, note_death
 from studies.runner.heartbeat import HANG_SECONDS, Silence
 from studies.runner.storage import store_of
-from studies.runner.tasks import Task, final_value, is_held, mark_failed
+from studies.runner.tasks import Task, final_value, has_result, is_held, mark_failed
 
 UNSIGNED_CLAIM_SECONDS = 60
-"""After so long a claim without its worker's name is that of a worker killed in between."""
+"""Seen for so long without its worker's name a claim is that of a worker killed in between."""
 WAITING_SECONDS = 2.0
 """For so long a list of what waits is good enough to claim from."""
 
@@ -57,6 +56,7 @@ class Queue:
             storage=self._storage, study_name=name, direction="minimize", load_if_exists=True
         )
         self._study_id = self._storage.get_study_id_from_name(name)
+        self._unsigned: dict[int, float] = {}
         self._waiting: list[FrozenTrial] = []
         self._read = float("-inf")
 
@@ -146,9 +146,9 @@ class Queue:
             claim, worker = Claim(trial.number, str(trial.user_attrs["job"])), trial.user_attrs.get("worker")
             folder = RunFolder(self._jobs, claim.digest)
             if worker is None:
-                claimed = trial.datetime_start or datetime.min
-                recent = (datetime.now() - claimed).total_seconds() < UNSIGNED_CLAIM_SECONDS
-                trained = recent or is_held(folder.lock_file)
+                # Other machines' clocks say nothing here.
+                seen = self._unsigned.setdefault(trial.number, time.monotonic())
+                trained = time.monotonic() - seen < UNSIGNED_CLAIM_SECONDS or is_held(folder.lock_file)
             else:
                 trained = self._silence.trained(self.worker_lock(str(worker)), folder.lock_file)
             if not trained and self._store.exclusively(partial(self._take_from, worker, claim)):
@@ -166,7 +166,7 @@ class Queue:
     def _take_from(self, worker: str | None, claim: Claim) -> bool:
         """Ends the claim of a worker that is gone, unless somebody has done so. True where the job was put back."""
         folder = RunFolder(self._jobs, claim.digest)
-        if worker is not None and self._is_running(claim) and not _has_result(folder):
+        if worker is not None and self._is_running(claim) and not has_result(folder):
             death = note_death(folder, worker, LOST, lost=True)
             if death.given_up is not None:
                 mark_failed(folder, death.given_up)
@@ -181,7 +181,7 @@ class Queue:
         """
         if not self._is_running(claim):
             return False
-        if _has_result(RunFolder(self._jobs, claim.digest)):
+        if has_result(RunFolder(self._jobs, claim.digest)):
             self.settle(claim)
             return False
         pending = self._trials(TrialState.WAITING, TrialState.RUNNING)
@@ -212,8 +212,3 @@ class Queue:
 
     def _add(self, attributes: Mapping[str, object]) -> None:
         self._study.enqueue_trial(params={}, user_attrs=dict(attributes))
-
-
-def _has_result(folder: RunFolder) -> bool:
-    outcome = folder.outcome()
-    return outcome is not None and outcome.status != "failed"

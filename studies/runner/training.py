@@ -14,6 +14,7 @@ from core.config import Job, Node
 from core.errors import InputError
 from core.folder import RunFolder, write_whole
 from studies.plan import jobs_root
+from studies.runner.deaths import note_claim
 from studies.runner.heartbeat import HANG_SECONDS
 from studies.runner.stores import asked_to_stop
 from studies.runner.tasks import mark_failed, outcome_mark
@@ -93,6 +94,8 @@ def train_claim(
     trainer = importlib.import_module(order.trainer)
     folder = RunFolder(jobs_root(order.runs), claim.digest)
     before, begun = outcome_mark(folder), False
+    with suppress(OSError):  # A full disk is the trainer's to tell.
+        note_claim(folder)
     for attempt in range(1, TAKEN_TRIES + 1):
         try:
             events = trainer.run_job(

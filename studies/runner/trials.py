@@ -31,7 +31,7 @@ from studies.runner.deaths import LOST, note_death
 from studies.runner.heartbeat import HANG_SECONDS, Silence
 from studies.runner.queue import Claim
 from studies.runner.storage import store_of
-from studies.runner.tasks import final_value, is_held, mark_failed
+from studies.runner.tasks import final_value, has_result, is_held, mark_failed
 from studies.sweeps import Proposal, Sweep, key_of
 
 COMPLETE_BEFORE_PRUNING = 4
@@ -232,6 +232,8 @@ class Trials:
         if not worker or job is None:
             return False
         folder = RunFolder(self._jobs, str(job))
+        if has_result(folder):
+            return False
         death = note_death(folder, str(worker), LOST, lost=True)
         if death.given_up is not None:
             mark_failed(folder, death.given_up)

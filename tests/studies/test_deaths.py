@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from core.folder import RunFolder
+from core.events import Event
+from core.folder import RunFolder, Status
+from studies.plan import Plan, jobs_root
 from studies.runner import deaths
-from studies.runner.deaths import Death, DeathsOfPlace, note_death
+from studies.runner.deaths import Death, DeathsOfPlace, End, note_claim, note_death, settle_death
 from studies.runner.tasks import mark_failed
+from studies.runner.worker import Order
+from tests.studies import fake_job
 
 KILLED = "was killed by SIGKILL"
 
@@ -118,6 +123,72 @@ def test_a_job_that_is_tried_once_more_has_all_its_chances_again(job: Job) -> No
             assert (job.dies().given_up is None) == (death < deaths.ALIKE)
         mark_failed(job.folder, "given up")
         os.utime(job.folder.path / "outcome.json", ns=(job.deaths, job.deaths))
+
+
+def test_what_an_earlier_command_recorded_is_not_the_doing_of_who_dies_first(job: Job) -> None:
+    job.attempt(4)
+    note_claim(job.folder)
+    assert job.dies() == Death(recorded=False, given_up=None)
+    note_claim(job.folder)
+    assert job.dies() == Death(recorded=False, given_up=None)
+    job.attempt(4)
+    assert job.dies() == Death(recorded=True, given_up=None)
+
+
+def test_a_claim_forgets_no_death(job: Job) -> None:
+    for death in range(1, deaths.ALIKE + 1):
+        note_claim(job.folder)
+        job.attempt(4)
+        assert (job.dies().given_up is None) == (death < deaths.ALIKE)
+
+
+class Killed(BaseException):
+    """The process is gone at this point."""
+
+
+def test_a_worker_that_dies_before_it_records_anything_at_a_job_of_an_earlier_command(
+    small_plan: Callable[..., Plan], order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = order(small_plan(variants=1))
+    queue, place = made.queue(), DeathsOfPlace()
+    queue.enqueue(made.tasks)
+    stops = iter([False, False])
+    made.work("before", stop=lambda: next(stops, True), each=lambda: None)
+    assert RunFolder(jobs_root(made.runs), made.digests[0]).events()
+
+    def dies(*_: object, **__: object) -> Iterator[Event]:
+        raise Killed
+
+    monkeypatch.setattr(fake_job, "run_job", dies)
+    with pytest.raises(Killed):
+        made.work("w", stop=lambda: False, each=lambda: None)
+    told = settle_death(made, queue, "w", End.of(-9, []), place)
+    assert told is not None and "the job will be resumed" in told and place.kills == 1
+    assert queue.waiting(made.digests) == made.digests
+
+
+@pytest.mark.parametrize("status", ["finished", "diverged"])
+def test_a_worker_that_dies_after_its_job_has_ended_takes_nothing_of_the_result(
+    status: Status, small_plan: Callable[..., Plan], order: Callable[..., Order]
+) -> None:
+    """Killed between the job's outcome and its word to the queue, as where that is out of reach."""
+    made = order(small_plan(variants=1, seeds=(fake_job.DIVERGES if status == "diverged" else 0,)))
+    queue, place = made.queue(), DeathsOfPlace()
+    queue.enqueue(made.tasks)
+    claim = queue.claim(made.digests, "w")
+    assert claim is not None
+    list(fake_job.run_job(made.tasks[0].job, runs=jobs_root(made.runs), cache=made.cache))
+    folder = RunFolder(jobs_root(made.runs), claim.digest)
+    result = (folder.path / "outcome.json").read_bytes()
+    for _ in range(deaths.ALIKE):
+        told = settle_death(made, queue, "w", End.of(3, ["the queue is out of reach"]), place)
+    assert told is not None
+    mark_failed(folder, "given up")
+    assert (folder.path / "outcome.json").read_bytes() == result
+    outcome = folder.outcome()
+    assert outcome is not None and outcome.status == status
+    assert not queue.waiting(made.digests) and not queue.running(made.digests)
+    assert [trial.state.name for trial in queue._study.trials] == ["COMPLETE"]
 
 
 def test_a_count_that_cannot_be_read_begins_anew(job: Job) -> None:

@@ -6,17 +6,19 @@ import json
 import math
 import multiprocessing
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from optuna.trial import TrialState
 
 from core.folder import Outcome, RunFolder
 from studies.plan import Plan, jobs_root
 from studies.runner import queue as queues
 from studies.runner.deaths import WITHOUT_CHECKPOINT
 from studies.runner.journal import MendingBackend
-from studies.runner.queue import Queue
+from studies.runner.queue import UNSIGNED_CLAIM_SECONDS, Queue
 from studies.runner.tasks import Task, tasks_of
 
 
@@ -185,13 +187,23 @@ def test_a_job_that_loses_worker_after_worker_is_given_up(tmp_path: Path, tasks:
     assert outcome is not None and outcome.status == "failed" and "was lost" in (outcome.reason or "")
 
 
-def test_a_claim_without_a_name_is_left_alone_for_a_minute(
+def test_a_claim_without_a_name_is_left_alone_for_a_minute_of_whoever_looks(
     tmp_path: Path, tasks: list[Task], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The claimant's clock is a day behind, or in another time zone."""
     queue = Queue(tmp_path, "changes_overview", "cpu")
     queue.enqueue(tasks[:1])
     monkeypatch.setattr(queue._storage, "set_trial_user_attr", lambda *_: None)
     assert queue.claim([tasks[0].digest], "killed in between") is not None
+    (trial,) = queue._trials(TrialState.RUNNING)
+    trial.datetime_start = datetime.now() - timedelta(days=1)
+    monkeypatch.setattr(queue, "_trials", lambda *states: [trial] if states == (TrialState.RUNNING,) else [])
+    now = [1e6]
+    monkeypatch.setattr(queues.time, "monotonic", lambda: now[0])
     assert queue.release_orphans() == []
-    monkeypatch.setattr(queues, "UNSIGNED_CLAIM_SECONDS", -1)
+    now[0] += UNSIGNED_CLAIM_SECONDS - 1
+    assert queue.release_orphans() == []
+    now[0] += 2
+    monkeypatch.undo()
+    monkeypatch.setattr(queues.time, "monotonic", lambda: now[0])
     assert queue.release_orphans() == [tasks[0].digest]
