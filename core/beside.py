@@ -122,8 +122,8 @@ class Beside:
             )
         try:
             self._send(self.order.model_dump_json().encode())
-            said = json.loads(self._connection.recv_bytes())
-        except (EOFError, ConnectionResetError):
+            said = json.loads(self._frame())
+        except EOFError:
             raise EvaluationLost(f"the process that evaluates {self._death()} before it was ready") from None
         except BaseException:
             self._end()
@@ -173,20 +173,24 @@ class Beside:
     def _received(self) -> bytes:
         while not self._ready(LOOK_SECONDS):
             pass
-        return self._connection.recv_bytes()
+        return self._frame()
+
+    def _frame(self) -> bytes:
+        """The next one. Raises EOFError where the process is gone, also in the middle of a frame."""
+        try:
+            return self._connection.recv_bytes()
+        except OSError:
+            raise EOFError from None
 
     def _events(self) -> Iterator[Event]:
         """Those of one evaluation. Raises EOFError where the process is gone."""
         while True:
-            try:
-                said: dict[str, Any] = json.loads(self._received())
-                if "answered" in said:
-                    return
-                _raise_failure(said)
-                if said["kind"] in ("sampled", "pictured"):
-                    said |= load_safetensors(self._received())
-            except ConnectionResetError:
-                raise EOFError from None
+            said: dict[str, Any] = json.loads(self._received())
+            if "answered" in said:
+                return
+            _raise_failure(said)
+            if said["kind"] in ("sampled", "pictured"):
+                said |= load_safetensors(self._received())
             yield event_adapter.validate_python(said)
 
 

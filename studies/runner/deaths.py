@@ -51,8 +51,8 @@ class Deaths(Node):
     """How the workers at one job died since it last had an outcome: `deaths.json` in its folder.
 
     `outcome` and `checkpoint` are the times of those files at the last death, 0 where there were none; `event` is the
-    iteration and the seconds of the last recorded event then, or at the last claim. `how` and `there` are of the last death that says
-    something about the point that the job had come to, `worker` is whoever died last.
+    iteration and the seconds of the last recorded event then, or at the last claim. `how` and `there` are of the last
+    death that says something about the point that the job had come to, `worker` is whoever died last.
     """
 
     outcome: int = 0

@@ -176,6 +176,8 @@ def says(monkeypatch: pytest.MonkeyPatch, then: str) -> None:
 AT = "iteration=5, images=30, seconds=0"
 EVENT = f"dict(kind='evaluated', metric='fd_rooms', value=1.0, evaluation_seconds=0.0, {AT})"
 
+HALF = "os.write(connection.fileno(), (1000).to_bytes(4, 'big') + b'half a frame'); os._exit(3)"
+
 
 @pytest.mark.parametrize(
     ("then", "reason"),
@@ -184,6 +186,10 @@ EVENT = f"dict(kind='evaluated', metric='fd_rooms', value=1.0, evaluation_second
             f"say(ready=[]); connection.recv_bytes(); say(**{EVENT}); os.kill(os.getpid(), 9)",
             "EvaluationLost: the process that evaluates was killed by SIGKILL, perhaps for want of memory, "
             "at the evaluation of iteration 5, 2 times",
+        ),
+        (
+            f"say(ready=[]); connection.recv_bytes(); {HALF}",
+            "EvaluationLost: the process that evaluates ended with code 3 at the evaluation of iteration 5, 2 times",
         ),
         (
             "say(ready=[]); connection.recv_bytes(); say(failed='ValueError: no such image' + chr(10) + 'Traceback')",
@@ -238,10 +244,11 @@ def test_asked_to_stop_an_evaluation_that_does_not_come_back_is_dropped_and_done
     assert outcome is not None and outcome.resumed
 
 
+@pytest.mark.parametrize("then", ["os._exit(3)", HALF], ids=["nothing said", "half a frame said"])
 def test_a_process_that_is_never_ready_is_said_before_anything_trains(
-    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    then: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    says(monkeypatch, "os._exit(3)")
+    says(monkeypatch, then)
     with pytest.raises(beside.EvaluationLost, match="that evaluates ended with code 3 before it was ready"):
         finished(tmp_path, cache, evaluation="beside")
     assert RunFolder(tmp_path, JOB).events() == []

@@ -180,9 +180,9 @@ def test_a_worker_that_dies_after_its_job_has_ended_takes_nothing_of_the_result(
     list(fake_job.run_job(made.tasks[0].job, runs=jobs_root(made.runs), cache=made.cache))
     folder = RunFolder(jobs_root(made.runs), claim.digest)
     result = (folder.path / "outcome.json").read_bytes()
-    for _ in range(deaths.ALIKE):
-        told = settle_death(made, queue, "w", End.of(3, ["the queue is out of reach"]), place)
-    assert told is not None
+    told = settle_death(made, queue, "w", End.of(3, ["the queue is out of reach"]), place)
+    assert told is not None and told.endswith("had ended") and place.exits == 0
+    assert not (folder.path / deaths.FILE).exists() and not folder.log_file.exists()
     mark_failed(folder, "given up")
     assert (folder.path / "outcome.json").read_bytes() == result
     outcome = folder.outcome()
