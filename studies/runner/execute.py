@@ -148,6 +148,9 @@ def run_plan(
     if states["failed"]:
         hint = "" if retry_failed else "; --retry-failed tries them once more"
         console.print(f"{states['failed']} of {len(tasks)} runs failed{hint}", highlight=False, soft_wrap=True)
+    if without := states["new"] + states["interrupted"]:
+        said = f"{without} of {len(tasks)} runs have no result yet: the same command goes on with them"
+        console.print(said, highlight=False, soft_wrap=True)
     reported = _report(study, whole, runs, console) if report else True
     return DONE if reported and states["finished"] + states["diverged"] == len(tasks) else FAILED
 

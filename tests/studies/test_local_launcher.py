@@ -20,7 +20,8 @@ from core.folder import RunFolder
 from studies.plan import Plan, jobs_root
 from studies.runner.deaths import ALIKE
 from studies.runner.launchers import WorkersLost, launcher
-from studies.runner.queue import Queue
+from studies.runner.queue import Claim, Queue
+from studies.runner.stores import Unreachable
 from studies.runner.tasks import is_held, tasks_of
 from studies.runner.worker import Order
 from tests.studies import fake_job
@@ -150,6 +151,37 @@ def test_stopping_leaves_checkpoints_and_the_next_call_goes_on(
         folder = RunFolder(jobs_root(made.runs), digest)
         assert status(made, digest) == "finished"
         assert [event["iteration"] for event in lines(folder) if event["kind"] == "losses"] == list(range(1, 9))
+
+
+def test_stopping_while_the_queue_is_gone_and_a_worker_dies_costs_the_others_nothing(
+    small_plan: Callable[..., Plan], order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = order(small_plan(seeds=(fake_job.SLOW,), variants=2, iterations=100))
+    folders = [RunFolder(jobs_root(made.runs), digest) for digest in made.digests]
+    stopping: list[int] = []
+
+    def stop() -> bool:
+        if not stopping and all(
+            f.events_file.exists() and f.events_file.read_bytes().count(b"\n") > 2 for f in folders
+        ):
+            stopping.append(int((folders[0].path / "trained_by.txt").read_text()))
+            os.kill(stopping[0], signal.SIGKILL)
+            wait_for(lambda: not is_held(folders[0].lock_file))
+        return bool(stopping)
+
+    def gone(*_: object) -> None:
+        raise Unreachable("gone")
+
+    def held_by(queue: Queue, worker: str) -> Claim | None:
+        return gone() if stopping else real(queue, worker)
+
+    real = Queue.held_by
+    monkeypatch.setattr(Queue, "held_by", held_by)
+    launched(made, stop=stop)
+    assert lines(folders[1])[-1]["kind"] == "checkpointed", "it was asked, not killed"
+    monkeypatch.undo()
+    queue = Queue(made.runs, made.study, made.setting)
+    assert queue.release_orphans() == made.digests[:1] and sorted(queue.waiting(made.digests)) == sorted(made.digests)
 
 
 def test_two_runners_share_the_work(small_plan: Callable[..., Plan], order: Callable[..., Order]) -> None:

@@ -83,26 +83,26 @@ class Local:
             while True:
                 tick()
                 crew.listen()
-                crew.reap()
                 now = time.monotonic()
+                try:
+                    crew.reap()
+                    if not stop() and (now - looked >= LOOK_SECONDS or not crew.alive):
+                        looked = now
+                        if now - orphans >= ORPHANS_SECONDS:
+                            orphans = now
+                            crew.queue.release_orphans()
+                        if not crew.fill():
+                            return
+                except Unreachable:
+                    # Asked to stop while the queue is gone: workers are told, and write their checkpoints.
+                    if not stop():
+                        raise
                 if stop():
                     if not asked:
                         crew.signal(signal.SIGTERM)
                         asked = True
                     if not crew.alive:
                         return
-                elif now - looked >= LOOK_SECONDS or not crew.alive:
-                    looked = now
-                    try:
-                        if now - orphans >= ORPHANS_SECONDS:
-                            orphans = now
-                            crew.queue.release_orphans()
-                        if not crew.fill():
-                            return
-                    except Unreachable:
-                        # Asked to stop while the queue is gone: workers are told, and write their checkpoints.
-                        if not stop():
-                            raise
                 time.sleep(POLL_SECONDS)
         finally:
             crew.kill()
