@@ -214,6 +214,8 @@ class Trials:
     # --- within the lock ----------------------------------------------------------------------------------------------
 
     def _claim(self, worker: str) -> Claim | None:
+        if (claim := self.held_by(worker)) is not None:  # The lock was lost before that was answered.
+            return claim
         for trial in self._left():
             if set(trial.params) != set(self._ranges):
                 self._end(trial.number, TrialState.FAIL, None)  # Killed while it was being proposed.

@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar
@@ -25,7 +26,7 @@ from core.errors import InputError
 from studies.runner.heartbeat import Heart
 from studies.runner.launchers import NO_ROOM, TOLD_TO_STOP, Work
 from studies.runner.queue import Claim, Queue
-from studies.runner.stores import Unreachable, waiting_until
+from studies.runner.stores import Unreachable, redacted, waiting_until
 from studies.runner.tasks import Task
 from studies.runner.training import NoRoom, TrainingOrder, train_claim
 
@@ -137,7 +138,7 @@ def serve(order: Work, name: str, follow_parent: bool) -> None:
                 order.queue().release_orphans()
             order.work(name, stop=stopping.is_set, each=_nothing)
     except InputError as error:
-        print(error, file=sys.stderr, flush=True)
+        print(redacted(str(error)), file=sys.stderr, flush=True)
         sys.exit(2)
     except NoRoom as error:
         # Its end gives back all it had, which the others may need.
@@ -147,6 +148,10 @@ def serve(order: Work, name: str, follow_parent: bool) -> None:
         # What was trained is in its folder: whoever looks at the queue next settles it from there.
         print(error, file=sys.stderr, flush=True)
         sys.exit(TOLD_TO_STOP if stopping.is_set() and order.detached else 0 if stopping.is_set() else 3)
+    except Exception:
+        # Whatever a database's driver says of its URL.
+        print(redacted(traceback.format_exc()), file=sys.stderr, flush=True)
+        sys.exit(1)
     if order.detached and stopping.is_set():
         sys.exit(TOLD_TO_STOP)
 
