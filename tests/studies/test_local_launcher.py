@@ -18,7 +18,7 @@ import pytest
 from core.errors import InputError
 from core.folder import RunFolder
 from studies.plan import Plan, jobs_root
-from studies.runner.deaths import ALIKE
+from studies.runner.deaths import ALIKE, FILE
 from studies.runner.launchers import WorkersLost, launcher
 from studies.runner.queue import Queue
 from studies.runner.tasks import is_held, tasks_of
@@ -150,6 +150,24 @@ def test_stopping_leaves_checkpoints_and_the_next_call_goes_on(
         folder = RunFolder(jobs_root(made.runs), digest)
         assert status(made, digest) == "finished"
         assert [event["iteration"] for event in lines(folder) if event["kind"] == "losses"] == list(range(1, 9))
+
+
+def test_workers_that_the_command_itself_kills_count_for_nothing(
+    small_plan: Callable[..., Plan], order: Callable[..., Order]
+) -> None:
+    made = order(small_plan(seeds=(fake_job.SLOW,), variants=1, iterations=300), workers=1)
+    queue = Queue(made.runs, made.study, made.setting)
+    queue.enqueue(made.tasks)
+    folder = RunFolder(jobs_root(made.runs), made.digests[0])
+
+    def second_interrupt() -> None:
+        if folder.events_file.exists() and folder.events_file.read_bytes().count(b"\n") > 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        launcher("local").run(made, stop=lambda: False, tick=second_interrupt, say=lambda _: None)
+    assert queue.waiting(made.digests) == made.digests and not queue.running(made.digests)
+    assert not (folder.path / FILE).exists()
 
 
 def test_two_runners_share_the_work(small_plan: Callable[..., Plan], order: Callable[..., Order]) -> None:
