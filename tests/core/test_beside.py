@@ -214,8 +214,11 @@ def test_what_cannot_be_evaluated_fails_the_job_in_one_line(
     assert max(e.iteration for e in folder.events()) == 5
 
 
-@pytest.mark.parametrize("patience", [0.0, 2.0], ids=["while it trains", "while it waits"])
-@pytest.mark.parametrize("first", ["", f"say(**{EVENT});"], ids=["nothing said", "half said"])
+@pytest.mark.parametrize(
+    ("first", "patience"),
+    [("", 0.0), (f"say(**{EVENT});", 2.0)],
+    ids=["nothing said, it trains", "half said, it waits"],
+)
 def test_asked_to_stop_an_evaluation_that_does_not_come_back_is_dropped_and_done_again(
     first: str, patience: float, tmp_path: Path, cache: Path, inline: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

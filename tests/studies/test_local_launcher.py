@@ -18,7 +18,7 @@ import pytest
 from core.errors import InputError
 from core.folder import RunFolder
 from studies.plan import Plan, jobs_root
-from studies.runner.deaths import ALIKE
+from studies.runner.deaths import ALIKE, FILE
 from studies.runner.launchers import WorkersLost, launcher
 from studies.runner.queue import Claim, Queue
 from studies.runner.stores import Unreachable
@@ -182,6 +182,24 @@ def test_stopping_while_the_queue_is_gone_and_a_worker_dies_costs_the_others_not
     monkeypatch.undo()
     queue = Queue(made.runs, made.study, made.setting)
     assert queue.release_orphans() == made.digests[:1] and sorted(queue.waiting(made.digests)) == sorted(made.digests)
+
+
+def test_workers_that_the_command_itself_kills_count_for_nothing(
+    small_plan: Callable[..., Plan], order: Callable[..., Order]
+) -> None:
+    made = order(small_plan(seeds=(fake_job.SLOW,), variants=1, iterations=300), workers=1)
+    queue = Queue(made.runs, made.study, made.setting)
+    queue.enqueue(made.tasks)
+    folder = RunFolder(jobs_root(made.runs), made.digests[0])
+
+    def second_interrupt() -> None:
+        if folder.events_file.exists() and folder.events_file.read_bytes().count(b"\n") > 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        launcher("local").run(made, stop=lambda: False, tick=second_interrupt, say=lambda _: None)
+    assert queue.waiting(made.digests) == made.digests and not queue.running(made.digests)
+    assert not (folder.path / FILE).exists()
 
 
 def test_two_runners_share_the_work(small_plan: Callable[..., Plan], order: Callable[..., Order]) -> None:

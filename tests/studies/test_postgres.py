@@ -108,7 +108,7 @@ def test_eight_workers_claim_each_of_200_jobs_once(
     processes = [spawn.Process(target=claim_all, args=(tmp_path, digests, name, go), daemon=True) for name in names]
     for process in processes:
         process.start()
-    wait_for(lambda: all((tmp_path / f"{name}.ready").exists() for name in names))
+    wait_for(lambda: all((tmp_path / f"{name}.ready").exists() for name in names), 600)
     began = time.monotonic()
     go.touch()
     gone = 0.0

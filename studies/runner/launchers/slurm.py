@@ -129,8 +129,10 @@ def script(cluster: SlurmCluster, submission: Submission, count: int) -> str:
 export {" ".join(f"{name}={shlex.quote(value)}" for name, value in exports.items())}
 export PYTHONPATH={root}${{PYTHONPATH:+:$PYTHONPATH}}
 
+# SLURM_JOB_ID is the whole array's in the last of its elements.
+element="${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}"
 # One name for each start: an element that was requeued is another worker.
-name="slurm-${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}.${{SLURM_RESTART_COUNT:-0}}"
+name="slurm-$element.${{SLURM_RESTART_COUNT:-0}}"
 
 # srun passes USR1 on to the worker; TERM would make it kill the worker.
 trap 'kill -USR1 "$worker" 2>/dev/null' USR1 TERM
@@ -149,8 +151,8 @@ case "$code" in
   *) again=no ;;
 esac
 # Anything but RUNNING was cancelled, or is being requeued already.
-if [ $again = yes ] && [ "$(squeue --noheader --job="$SLURM_JOB_ID" --format=%T)" = RUNNING ]; then
-  scontrol requeue "$SLURM_JOB_ID"
+if [ $again = yes ] && [ "$(squeue --noheader --array --job="$element" --format=%T)" = RUNNING ]; then
+  scontrol requeue "$element"
 fi
 exit "$code"
 """
