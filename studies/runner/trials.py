@@ -27,10 +27,11 @@ from core.events import Evaluated
 from core.folder import RunFolder
 from studies import sweeps
 from studies.plan import jobs_root
-from studies.runner.heartbeat import HANG_SECONDS, Silence
+from studies.runner.deaths import LOST, note_death
+from studies.runner.heartbeat import HANG_SECONDS, Silence, forget
 from studies.runner.queue import Claim
 from studies.runner.storage import store_of
-from studies.runner.tasks import final_value, is_held
+from studies.runner.tasks import final_value, has_result, is_held, mark_failed
 from studies.sweeps import Proposal, Sweep, key_of
 
 COMPLETE_BEFORE_PRUNING = 4
@@ -87,7 +88,16 @@ class Trials:
 
     def claim(self, worker: str) -> Claim | None:
         """A trial that its worker left, else a new one; None when the budget is used or in others' hands."""
-        return self._store.exclusively(lambda: self._claim(worker))
+        begun = False
+
+        def claimed() -> Claim | None:
+            nonlocal begun
+            # Begun again, for the lock was lost: perhaps after the trial had been signed.
+            mine = self.held_by(worker) if begun else None
+            begun = True
+            return mine or self._claim(worker)
+
+        return self._store.exclusively(claimed)
 
     def job(self, claim: Claim) -> Job:
         """What the trial trains."""
@@ -149,8 +159,14 @@ class Trials:
         ended = self._all(TrialState.COMPLETE, TrialState.PRUNED)
         return sum(trial.user_attrs.get("worker") == worker for trial in ended)
 
-    def release_orphans(self) -> list[str]:
-        """None: a trial that its worker left is claimed as it stands."""
+    def has_claimed(self, worker: str) -> bool:
+        """Whether this worker has a trial, or had one to its end."""
+        return any(trial.user_attrs.get("worker") == worker for trial in self._all())
+
+    def release_orphans(self, gone: Collection[str] = ()) -> list[str]:
+        """None: a trial that its worker left is claimed as it stands, also where somebody knows that it is `gone`."""
+        for worker in gone:
+            forget(self.worker_lock(worker))
         return []
 
     def waiting(self, wanted: Collection[str] = ()) -> list[str]:
@@ -217,10 +233,26 @@ class Trials:
             if set(trial.params) != set(self._ranges):
                 self._end(trial.number, TrialState.FAIL, None)  # Killed while it was being proposed.
                 continue
+            if self._lost_too_often(trial):
+                self._end(trial.number, TrialState.FAIL, None)
+                continue
             return self._signed(trial.number, worker)
         if self._room() <= 0:
             return None
         return self._signed(self._proposed(), worker)
+
+    def _lost_too_often(self, trial: FrozenTrial) -> bool:
+        """Whether the worker that left the trial, where one did, was one too many (`studies.runner.deaths`)."""
+        worker, job = trial.user_attrs.get("worker"), trial.user_attrs.get("job")
+        if not worker or job is None:
+            return False
+        folder = RunFolder(self._jobs, str(job))
+        if has_result(folder):
+            return False
+        death = note_death(folder, str(worker), LOST, lost=True)
+        if death.given_up is not None:
+            mark_failed(folder, death.given_up)
+        return death.given_up is not None
 
     def _left(self) -> list[FrozenTrial]:
         """Running trials that nobody trains: no live worker has signed, and their folder is free."""
