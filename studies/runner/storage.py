@@ -242,10 +242,14 @@ class Outages:
 
 def is_outage(error: BaseException | None) -> bool:
     """Whether a call failed for want of the database rather than for what it asked."""
-    from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+    from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, PendingRollbackError
 
+    # A transaction that could not even be rolled back, and what the driver raises where SQLAlchemy is not on the way.
+    outages: tuple[type[BaseException], ...] = (Unreachable, OperationalError, InterfaceError, PendingRollbackError)
+    if (driver := sys.modules.get("psycopg")) is not None:
+        outages = (*outages, driver.OperationalError, driver.InterfaceError)
     while error is not None:
-        if isinstance(error, Unreachable | OperationalError | InterfaceError):
+        if isinstance(error, outages):
             return True
         if isinstance(error, DBAPIError) and error.connection_invalidated:
             return True

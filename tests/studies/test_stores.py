@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -218,6 +220,21 @@ def test_an_outage_is_sat_out_and_said_once(outages: Outages, capsys: pytest.Cap
     assert lines[0].startswith("the queue at postgresql://ann:***@db.example:5432/inr cannot be reached: ")
     assert lines[1].startswith("the queue is back after ")
     assert SECRET not in lines[0]
+
+
+def test_a_transaction_that_could_not_be_rolled_back_is_an_outage(outages: Outages) -> None:
+    from sqlalchemy.exc import PendingRollbackError
+
+    assert outages.sat_out(Flaky(1, lambda: PendingRollbackError("rolled back before")))() == "an answer"
+
+
+def test_what_the_driver_raises_itself_is_an_outage(outages: Outages, monkeypatch: pytest.MonkeyPatch) -> None:
+    class OperationalError(Exception):
+        pass
+
+    driver = SimpleNamespace(OperationalError=OperationalError, InterfaceError=type("InterfaceError", (Exception,), {}))
+    monkeypatch.setitem(sys.modules, "psycopg", driver)
+    assert outages.sat_out(Flaky(1, lambda: OperationalError("the connection is closed")))() == "an answer"
 
 
 def test_what_is_no_outage_is_raised_at_once(outages: Outages) -> None:
