@@ -14,7 +14,7 @@ export DO_NOT_TRACK := 1
 COMPILE := .venv/bin/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --quiet
 
 .DEFAULT_GOAL := changes_overview
-.PHONY: changes_overview all_designs test test-slow test-postgres test-slurm chaos lint lock clean
+.PHONY: changes_overview all_designs test test-slow gpu test-postgres test-slurm chaos lint lock clean
 
 .venv/synced: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed, $$($(PYTHON) --version) is not; set PYTHON=python3.11"; exit 2; }
@@ -37,6 +37,16 @@ test-slow: .venv/synced
 
 chaos: .venv/synced
 	@.venv/bin/python -m pytest -m slow tests/studies/test_chaos.py -n 0 -s
+
+# All that an NVIDIA GPU can show: the tests, then the step of the deck's own sizes by precision, by parts, against the
+# plain step and the floor, what it costs as sizes grow, and an evaluation.
+gpu: .venv/synced
+	@.venv/bin/python -m pytest -m gpu -n 0
+	@for precision in float32 tf32 bfloat16; do \
+	  .venv/bin/python -m tests.benchmarks.step --profile lsun64 --device cuda --set precision=$$precision all || exit; done
+	@.venv/bin/python -m tests.benchmarks.scaling --profile lsun64 --device cuda --set precision=bfloat16
+	@.venv/bin/python -m tests.benchmarks.evaluation --profile lsun64 --device cuda
+	@.venv/bin/python -m tests.benchmarks.layers --device cuda
 
 # On a server of the tests' own: nothing has to run, nothing stays. Root gets Debian's package where there is none.
 test-postgres: .venv/synced

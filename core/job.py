@@ -39,6 +39,7 @@ from core.machine import cores, processor
 from core.memory import OutOfMemory, PeakMemory, device_memory, free_at_start, is_out_of_memory
 from core.metrics import protocol as protocols
 from core.pixels import PICTURES
+from core.precision import check_precision
 from core.reconstruct import drawn, reconstruct
 from core.train import train
 
@@ -95,6 +96,7 @@ def run_job(
             f"the evaluation's device {evaluation_device} is that of a process beside: ask for one as well"
         )
     check_apart(runs, data_path)
+    check_precision(job.config.precision, torch.device(device))
     folder = RunFolder(runs, job)
     with _room_for(folder):
         folder.samples.mkdir(parents=True, exist_ok=True)

@@ -111,7 +111,7 @@ def run_plan(
     """
     runs = place.runs
     pending = [task for task in tasks if to_train(_state(task, runs), retry_failed)]
-    check_trainable(pending, data_path=place.data_path)
+    check_trainable(pending, data_path=place.data_path, device=place.device)
     (runs / "plans").mkdir(parents=True, exist_ok=True)
     with FileLock(runs / "plans" / ".lock"):
         whole = record_plan(runs, plan)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
-from typing import assert_never
+from typing import Literal, assert_never
 from urllib.parse import urlsplit
 from urllib.request import getproxies
 
@@ -33,7 +33,15 @@ NETWORK_SECONDS = 0.5
 """So long a dry run waits for a host to answer."""
 
 
-def obstacle(task: Task, state: State, *, runs: Path, data_path: Path | None, retry_failed: bool) -> str | None:
+def obstacle(
+    task: Task,
+    state: State,
+    *,
+    runs: Path,
+    data_path: Path | None,
+    device: Literal["cpu", "cuda"],
+    retry_failed: bool,
+) -> str | None:
     """What keeps this run from being trained, with the remedy; None for one that has its result or can be trained."""
     if state in ("finished", "diverged", "running"):
         return None
@@ -41,18 +49,21 @@ def obstacle(task: Task, state: State, *, runs: Path, data_path: Path | None, re
         outcome = RunFolder(jobs_root(runs), task.digest).outcome()
         reason = (outcome.reason if outcome else None) or "no reason given"
         return f"failed before ({' '.join(reason.split())}): --retry-failed tries it once more"
-    return _of_config(task.job.config, data_path)
+    return _of_config(task.job.config, data_path, device)
 
 
-def check_trainable(tasks: Sequence[Task], *, data_path: Path | None) -> None:
+def check_trainable(tasks: Sequence[Task], *, data_path: Path | None, device: Literal["cpu", "cuda"]) -> None:
     """Raises InputError where one of these runs, which are about to be trained, cannot be."""
-    reasons = [_of_config(task.job.config, data_path) for task in tasks]
+    reasons = [_of_config(task.job.config, data_path, device) for task in tasks]
     blocked = [reason for reason in reasons if reason is not None]
     if blocked:
         raise InputError(f"{len(blocked)} of {len(tasks)} runs cannot be trained: {blocked[0]}")
 
 
-def _of_config(config: AnyConfig, data_path: Path | None) -> str | None:
+def _of_config(config: AnyConfig, data_path: Path | None, device: Literal["cpu", "cuda"]) -> str | None:
+    # Of GPUs older than Ampere the process that trains finds it out.
+    if config.precision == "tf32" and device == "cpu":
+        return "precision is tf32, which CPUs do not have: set precision=float32, or --device cuda"
     metrics: list[Metric] = [config.evaluation.metric]
     if isinstance(config, Config) and config.evaluation.upsampling is not None:
         metrics.append(config.evaluation.upsampling.metric)

@@ -71,7 +71,17 @@ def print_plan(
     runs, machine, workers = place.runs, place.machine, place.workers
     states = {task.digest: state_of(RunFolder(jobs_root(runs), task.digest)) for task in tasks}
     found = (
-        (task, obstacle(task, states[task.digest], runs=runs, data_path=place.data_path, retry_failed=retry_failed))
+        (
+            task,
+            obstacle(
+                task,
+                states[task.digest],
+                runs=runs,
+                data_path=place.data_path,
+                device=place.device,
+                retry_failed=retry_failed,
+            ),
+        )
         for task in tasks
     )
     blocked = {task.digest: reason for task, reason in found if reason is not None}

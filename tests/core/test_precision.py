@@ -13,15 +13,13 @@ from torch import Tensor
 from ablations.designs import subset_named
 from core import config as cfg
 from core.errors import InputError
-from core.evaluate import Evaluation, Inline
 from core.events import Evaluated
 from core.job import run_job
 from core.precision import float32_products, forward
 from core.step import Means, Networks, Step
-from core.train import train
 from studies.changes_overview import STUDY
 from studies.plan import overridden
-from tests.core.conftest import MeanPixel, small_config
+from tests.core.conftest import small_config
 from tests.core.test_train import MEMBERS, events_of, numbers
 
 
@@ -51,10 +49,11 @@ def test_an_iteration_of_float32_knows_no_tf32_and_leaves_no_setting(
     assert seen == [["ieee", "ieee"]] and settings() == before
 
 
-def test_tf32_is_refused_on_a_cpu_before_the_first_event(images: Tensor) -> None:
-    config = small_config(precision="tf32")
+def test_tf32_is_refused_on_a_cpu_before_anything_is_recorded(tmp_path: Path) -> None:
+    job = cfg.Job(config=small_config(precision="tf32"), seed=0)
     with pytest.raises(InputError, match="precision is tf32 and a CPU has no TF32: set float32"):
-        next(train(cfg.Job(config=config, seed=0), images, Inline(Evaluation(config, MeanPixel()))))
+        next(run_job(job, runs=tmp_path, cache=tmp_path))
+    assert not list(tmp_path.iterdir())
 
 
 def test_bfloat16_reaches_the_products_and_not_the_results(images: Tensor) -> None:

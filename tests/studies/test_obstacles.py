@@ -24,13 +24,19 @@ IMAGES = Images(count=40, fingerprint="a" * 64)
 def of(config: Config | Reconstruction, tmp_path: Path, state: State = "new", **others: object) -> str | None:
     job = Job(config=config, seed=0)
     task = Task(digest=job.digest, variant="baseline", title="no change", seed=0, job=job)
-    keywords = {"data_path": None, "retry_failed": False, **others}
+    keywords = {"data_path": None, "device": "cpu", "retry_failed": False, **others}
     return obstacle(task, state, runs=tmp_path, **keywords)  # type: ignore[arg-type]
 
 
 def test_nothing_is_in_the_way_of_rooms_and_their_own_metric(tmp_path: Path) -> None:
     assert of(Config(evaluation=ROOMS), tmp_path) is None
     assert of(Reconstruction(), tmp_path) is None
+
+
+def test_arithmetic_that_a_cpu_does_not_have_is_in_the_way_there(tmp_path: Path) -> None:
+    config = Config(evaluation=ROOMS, precision="tf32")
+    assert of(config, tmp_path) == "precision is tf32, which CPUs do not have: set precision=float32, or --device cuda"
+    assert of(config, tmp_path, device="cuda") is None
 
 
 def test_a_failure_needs_a_word_to_be_tried_again(tmp_path: Path) -> None:
