@@ -13,7 +13,7 @@ from core.folder import check_apart
 from core.machine import Machine, cores, this_machine
 from studies.plan import Plan
 from studies.runner.heartbeat import HANG_SECONDS
-from studies.runner.launchers.declared import SlurmCluster
+from studies.runner.launchers.declared import Cluster
 from studies.runner.tasks import Task
 
 if TYPE_CHECKING:
@@ -41,12 +41,17 @@ class Place(Node):
     hang_seconds: float = HANG_SECONDS
     trainer: str
     launcher: str
-    cluster: SlurmCluster | None = None
+    cluster: Cluster | None = None
 
     @property
     def machine(self) -> Machine:
         """What a time of these workers holds for."""
         return this_machine(self.device, self.threads)
+
+    @property
+    def detached(self) -> bool:
+        """Whether workers outlive the command."""
+        return self.cluster is not None and self.cluster.detached
 
     @property
     def cache(self) -> Path:
@@ -71,7 +76,7 @@ class Place(Node):
             cache=self.cache,
             hang_seconds=self.hang_seconds,
             trainer=self.trainer,
-            detached=self.cluster is not None,
+            detached=self.detached,
         )
 
 
@@ -96,7 +101,7 @@ def place_of(
     trainer: str,
     evaluation: Literal["inline", "beside"] = "inline",
     hang_seconds: float = HANG_SECONDS,
-    cluster: SlurmCluster | None = None,
+    cluster: Cluster | None = None,
 ) -> Place:
     """The place that the options of a command come to. Raises InputError where it asks for a GPU that is not there."""
     if device == "cuda" and not gpus:

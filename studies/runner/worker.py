@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import click
 from filelock import FileLock
@@ -23,10 +23,12 @@ from filelock import FileLock
 from core.errors import InputError
 from studies.runner.heartbeat import Heart
 from studies.runner.launchers import TOLD_TO_STOP, Work
-from studies.runner.queue import Claim, Queue
 from studies.runner.stores import Unreachable, waiting_until
 from studies.runner.tasks import Task
 from studies.runner.training import TrainingOrder, train_claim
+
+if TYPE_CHECKING:
+    from studies.runner.queue import Claim, Queue
 
 TAKEN_WAIT_SECONDS = 5.0
 PARENT_GONE_GRACE_SECONDS = 60.0
@@ -46,6 +48,9 @@ class Order(TrainingOrder):
 
     def queue(self) -> Queue:
         """The queue that these jobs stand in."""
+        # A dry run makes an order too, and need not wait for optuna.
+        from studies.runner.queue import Queue
+
         return Queue(self.runs, self.study, self.setting, self.hang_seconds)
 
     def called(self, claim: Claim) -> str:
