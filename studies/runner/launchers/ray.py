@@ -135,7 +135,7 @@ class Ray:
                             return
                         try:
                             crew.bury()
-                            if not asked and now - orphans >= ORPHANS_SECONDS:
+                            if not asked and now - orphans >= ORPHANS_SECONDS and crew.all_live():
                                 orphans = now
                                 crew.queue.release_orphans()
                             if not asked and not crew.fill():
@@ -157,11 +157,15 @@ def _connected(cluster: RayCluster) -> Iterator[Any]:
         import ray
     except ModuleNotFoundError:
         raise InputError(f'kind = "ray" needs Ray, which is not installed: install the extra, {INSTALL}') from None
-    root = str(Path(studies.__file__).parent.parent)
+    # An actor imports this module, and leaves it to its worker to end when the actor goes: Ray would kill it.
+    environment = {
+        "PYTHONPATH": f"{Path(studies.__file__).parent.parent}:${{PYTHONPATH}}",
+        "RAY_kill_child_processes_on_worker_exit": "0",
+    }
     options: dict[str, Any] = {
         "log_to_driver": False,
         "logging_level": logging.ERROR,
-        "runtime_env": {"env_vars": {"PYTHONPATH": f"{root}:${{PYTHONPATH}}"}},
+        "runtime_env": {"env_vars": environment},
     }
     if cluster.address is None:
         options |= {
@@ -340,6 +344,11 @@ class _Crew:
                 slot.actor.terminate.remote()
 
     # --- what happened to workers -------------------------------------------------------------------------------------
+
+    def all_live(self) -> bool:
+        """Whether no worker has an end that is still to be heard of, by which its job's deaths are counted."""
+        placed = [slot for slot in self.alive if slot.node is not None]
+        return all(self.silence.alive(self.queue.worker_lock(slot.name)) for slot in placed)
 
     def ask(self, slot: _Slot) -> None:
         if slot.node is not None:

@@ -1,0 +1,473 @@
+"""Workers on a Ray: a played one here, and a real one of two nodes behind the marker `ray`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+from core.errors import InputError
+from core.folder import RunFolder
+from studies.plan import Plan, jobs_root
+from studies.run import main
+from studies.runner.deaths import ALIKE
+from studies.runner.heartbeat import heartbeat_file
+from studies.runner.launchers import WorkersLost, find_launcher, launcher, on_cluster
+from studies.runner.launchers import ray as launched_by_ray
+from studies.runner.launchers.declared import RayCluster, SlurmCluster
+from studies.runner.queue import Queue
+from studies.runner.worker import Order
+from tests.studies import fake_job
+
+ROOT = Path(__file__).parents[2]
+SMALL = ("changes_overview", "iterations=10", "evaluation.every=5", "--only", "baseline", "--seeds", "2")
+SLOW = fake_job.SLOW
+
+
+def never() -> bool:
+    return False
+
+
+# --- what is declared, and what would be asked ------------------------------------------------------------------------
+
+
+def write_launchers(folder: Path, *lines: str) -> Path:
+    file = folder / "launchers.toml"
+    file.write_text("\n".join(["[mine]", *lines]) + "\n")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (['kind = "rey"'], "did you mean 'ray'"),
+        (['kind = "ray"', 'adress = "auto"'], "did you mean 'address'"),
+        (['kind = "ray"', 'address = "somewhere"'], "none of auto, host:port and ray://host:port"),
+        (['kind = "ray"', 'address = "http://host:8265"'], "none of auto"),
+        (['kind = "ray"', "gpus = 1.5"], "gpus: Input should be less than or equal to 1"),
+        (['kind = "ray"', "gpus = -0.5"], "gpus: Input should be greater than or equal to 0"),
+        (['kind = "ray"', "cpus = 0"], "cpus"),
+        (['kind = "ray"', 'memory = "16"'], "memory"),
+        (['kind = "ray"', "workers = 0"], "workers"),
+        (['kind = "ray"', 'partition = "gpu"'], "partition"),
+        (['kind = "ray"', 'python = ""'], "one line that is not empty"),
+        (['kind = "ray"', "resources = { a100 = 1 }"], "give its address"),
+        (['kind = "ray"', 'address = "auto"', "resources = { a100 = 0 }"], "greater than 0"),
+        (['kind = "ray"', 'address = "auto"', "resources = { GPU = 1 }"], "the key gpus asks for"),
+    ],
+)
+def test_a_bad_entry_is_one_line(lines: list[str], message: str, tmp_path: Path) -> None:
+    file = write_launchers(tmp_path, *lines)
+    with pytest.raises(InputError) as error:
+        find_launcher("mine", file)
+    assert message in str(error.value)
+    assert str(file) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_entry_is_what_ray_reserves(tmp_path: Path) -> None:
+    lines = ['kind = "ray"', 'address = "10.0.0.1:6379"', "gpus = 0.25", "cpus = 4", 'memory = "3G"']
+    found = find_launcher("mine", write_launchers(tmp_path, *lines, "resources = { a100 = 1 }"))
+    assert isinstance(found, RayCluster)
+    assert launched_by_ray.reserved(found) == {
+        "num_cpus": 4,
+        "num_gpus": 0.25,
+        "memory": 3 * 1024**3,
+        "resources": {"a100": 1.0},
+    }
+    assert launched_by_ray.reserved(RayCluster()) == {"num_cpus": 1}
+
+
+def test_each_kind_has_its_launcher_and_only_slurms_workers_outlive_the_command() -> None:
+    clusters = (SlurmCluster(), RayCluster())
+    assert [type(on_cluster(cluster)).__name__ for cluster in clusters] == ["Slurm", "Ray"]
+    assert [cluster.detached for cluster in clusters] == [True, False]
+
+
+@pytest.fixture
+def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Importing ray fails."""
+    monkeypatch.setitem(sys.modules, "ray", None)
+
+
+def said_by(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> str:
+    with pytest.raises(SystemExit) as exit:
+        main([*SMALL, *arguments])
+    assert exit.value.code == code
+    captured = capsys.readouterr()
+    return captured.err if code else captured.out
+
+
+@pytest.mark.usefixtures("no_ray")
+def test_a_dry_run_needs_no_ray(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_launchers(tmp_path, 'kind = "ray"', 'address = "auto"', "gpus = 0.5", 'python = "/opt/python"')
+    said = said_by(capsys, 0, "--launcher", "mine", "--dry-run")
+    text = said[said.index("mine would be given this") :]
+    assert "Ray auto\nactors: 2, each with num_cpus=1, num_gpus=0.5\n" in text
+    # The profile trains on CPUs.
+    worker = f"/opt/python -m studies.runner.worker {tmp_path}/runs/queue/orders/"
+    assert f"CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1 {worker}" in text
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.usefixtures("no_ray")
+def test_without_the_extra_one_line_says_how_to_get_it(order: Callable[..., Order], small_plan: Any) -> None:
+    with pytest.raises(InputError, match=r"install the extra, pip install 'ray>=2.60,<3'"):
+        launcher("mine", RayCluster()).run(order(small_plan()), stop=never, tick=lambda: None, say=print)
+
+
+def test_ray_without_an_entry_says_what_to_declare(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert 'no entry [ray] with kind = "ray"' in said_by(capsys, 2, "--launcher", "ray")
+    (tmp_path / "launchers.toml").write_text('[ray]\nkind = "ray"\n')
+    assert find_launcher("ray", None) == RayCluster()
+
+
+def test_what_a_worker_elsewhere_needs_is_carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("INR_GAN_QUEUE", "postgresql://somewhere/queue")
+    monkeypatch.setenv("PGPASSFILE", "/secret")
+    monkeypatch.setenv("INR_GAN_INCEPTION", "weights.pt")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not this one")
+    assert launched_by_ray.carried() == {
+        "INR_GAN_QUEUE": "postgresql://somewhere/queue",
+        "PGPASSFILE": "/secret",
+        "INR_GAN_INCEPTION": str(tmp_path / "weights.pt"),
+    }
+
+
+# --- how workers stand ------------------------------------------------------------------------------------------------
+
+
+class RayActorError(Exception):
+    actor_init_failed = False
+
+
+class ActorUnavailableError(RayActorError):
+    pass
+
+
+class RayTaskError(Exception):
+    pass
+
+
+class Actor:
+    """One of the played Ray's: its methods are called at once, here, as soon as it has a node."""
+
+    def __init__(self, made: Any, node: str | None) -> None:
+        self.made, self.node, self.dead = made, node, False
+
+    def __getattr__(self, name: str) -> SimpleNamespace:
+        return SimpleNamespace(remote=lambda *arguments: Answer(self, name, arguments))
+
+
+class Answer:
+    def __init__(self, actor: Actor, method: str, arguments: tuple[Any, ...]) -> None:
+        self.actor = actor
+        self.value: Any = None
+        self.error: Exception | None = None
+        if actor.node is None or actor.dead:
+            return
+        try:
+            self.value = getattr(actor.made, method)(*arguments)
+        except OSError as error:
+            self.error = RayTaskError(f"where it happened\n{error}")
+
+
+class PlayedRay(ModuleType):
+    """A Ray of two nodes with room for one worker each; what becomes of nodes and actors is the test's to say."""
+
+    exceptions = SimpleNamespace(
+        RayError=Exception,
+        RayActorError=RayActorError,
+        ActorUnavailableError=ActorUnavailableError,
+        RayTaskError=RayTaskError,
+    )
+
+    def __init__(self) -> None:
+        super().__init__("ray")
+        self.living = {"n1", "n2"}
+        self.actors: list[Actor] = []
+        self.asked: dict[str, Any] = {}
+        self.options: dict[str, Any] = {}
+
+    def init(self, **options: Any) -> None:
+        self.options = options
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Ray takes it for itself.
+
+    def shutdown(self) -> None:
+        for actor in self.actors:
+            self.kill(actor)
+
+    def nodes(self) -> list[dict[str, Any]]:
+        return [{"NodeID": n, "Alive": n in self.living, "Resources": {"CPU": 1.0}} for n in ("n1", "n2")]
+
+    def remote(self, cls: type) -> SimpleNamespace:
+        def options(**asked: Any) -> SimpleNamespace:
+            self.asked = asked
+            return SimpleNamespace(remote=lambda: self.place(cls()))
+
+        return SimpleNamespace(options=options)
+
+    def place(self, made: Any) -> Actor:
+        taken = {actor.node for actor in self.actors if not actor.dead}
+        self.actors.append(Actor(made, min(self.living - taken, default=None)))
+        return self.actors[-1]
+
+    def get_runtime_context(self) -> SimpleNamespace:
+        return SimpleNamespace(get_node_id=lambda: self.actors[-1].node)
+
+    def wait(self, answers: list[Answer], **_: Any) -> tuple[list[Answer], list[Answer]]:
+        return [answer for answer in answers if answer.actor.node is not None or answer.actor.dead], []
+
+    def get(self, answer: Answer) -> Any:
+        if answer.actor.dead:
+            raise RayActorError("The actor died.\nas the test said")
+        if answer.error is not None:
+            raise answer.error
+        return answer.value
+
+    def kill(self, actor: Actor) -> None:
+        """Ends an actor: its worker's input ends with it."""
+        actor.dead = True
+        if actor.made.process is not None:
+            actor.made.process.stdin.close()
+
+    def lose(self, node: str) -> None:
+        """Ends a node with everything on it."""
+        self.living.remove(node)
+        for actor in self.actors:
+            if actor.node == node and not actor.dead:
+                actor.made.process.kill()
+                actor.made.process.wait()
+                self.kill(actor)
+
+
+@pytest.fixture
+def played(monkeypatch: pytest.MonkeyPatch) -> Iterator[PlayedRay]:
+    ray = PlayedRay()
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setattr(launched_by_ray, "ORPHANS_SECONDS", 0.0)
+    yield ray
+    for actor in ray.actors:
+        if actor.made.process is not None:
+            actor.made.process.kill()
+            actor.made.process.wait()
+            actor.made.process.stdin.close()
+
+
+@pytest.fixture
+def jobs(small_plan: Callable[..., Plan], order: Callable[..., Order]) -> Callable[..., Order]:
+    """Makes an order of fake jobs, which are in the queue."""
+
+    def make(*seeds: int, iterations: int = 10, workers: int = 2) -> Order:
+        made = order(small_plan(seeds=seeds, variants=1, iterations=iterations), workers=workers)
+        queue_of(made).enqueue(made.tasks)
+        return made
+
+    return make
+
+
+def queue_of(order: Order) -> Queue:
+    return Queue(order.runs, order.study, order.setting)
+
+
+def launched(
+    order: Order, tick: Callable[[], None] = lambda: None, stop: Callable[[], bool] = never, **entry: Any
+) -> list[str]:
+    said: list[str] = []
+    cluster = RayCluster(**{"address": "auto", "poll_seconds": 0.05, **entry})
+    on_cluster(cluster).run(order, stop=stop, tick=tick, say=said.append)
+    return said
+
+
+def folders(order: Order) -> list[RunFolder]:
+    return [RunFolder(jobs_root(order.runs), digest) for digest in order.digests]
+
+
+def statuses(order: Order) -> list[str]:
+    return [outcome.status if (outcome := folder.outcome()) else "none" for folder in folders(order)]
+
+
+def attempts(folder: RunFolder) -> int:
+    return len((folder.path / "trained_by.txt").read_text().splitlines())
+
+
+def iterations(folder: RunFolder) -> list[int]:
+    events = [json.loads(line) for line in folder.events_file.read_text().splitlines()]
+    return [event["iteration"] for event in events if event["kind"] == "losses"]
+
+
+def recorded(order: Order, count: int = 4) -> bool:
+    """Whether every job is under way."""
+    files = [folder.events_file for folder in folders(order)]
+    return all(file.exists() and file.read_bytes().count(b"\n") >= count for file in files)
+
+
+def test_works_off_every_job_once_and_leaves_nothing_behind(
+    played: PlayedRay, jobs: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    during: set[Any] = set()
+    made = jobs(0, fake_job.DIVERGES, fake_job.FAILS, 1, workers=3)
+    said = launched(made, lambda: during.add(signal.getsignal(signal.SIGTERM)), gpus=0.5)
+    assert statuses(made) == ["finished", "diverged", "failed", "finished"]
+    assert [attempts(folder) for folder in folders(made)] == [1] * 4
+    assert said == []
+    assert played.asked == {"max_restarts": 0, "num_cpus": 1, "num_gpus": 0.5}
+    assert played.options["address"] == "auto"
+    assert during == {before}
+    for left in ("logs", "orders", f"{made.study}.workers"):
+        assert list((made.runs / "queue" / left).iterdir()) == []
+
+
+def test_the_job_of_a_lost_node_is_resumed_elsewhere_and_neither_is_blamed(
+    played: PlayedRay, jobs: Callable[..., Order]
+) -> None:
+    made = jobs(SLOW, SLOW + 1, iterations=20)
+
+    def tick() -> None:
+        if len(played.living) == 2 and recorded(made):
+            played.lose("n1")
+
+    said = launched(made, tick)
+    assert statuses(made) == ["finished", "finished"]
+    assert sorted(attempts(folder) for folder in folders(made)) == [1, 2]
+    assert [iterations(folder) for folder in folders(made)] == [list(range(1, 21))] * 2
+    assert sum("was lost with its node: as the test said" in line for line in said) == 1
+    assert sum("the job will be resumed" in line for line in said) == 1
+
+
+def test_a_lost_worker_on_another_host_is_waited_for_until_its_heart_is_silent(
+    played: PlayedRay, jobs: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launched_by_ray, "GONE_SECONDS", 1.0)
+    made = jobs(SLOW, iterations=20)
+    queue = queue_of(made)
+    times: dict[str, float] = {}
+
+    def tick() -> None:
+        if len(played.living) == 2 and recorded(made):
+            (heart,) = (made.runs / "queue" / f"{made.study}.workers").glob("*.heartbeat")
+            heart.write_text("another host")
+            played.lose(str(played.actors[0].node))
+            times["lost"] = time.monotonic()
+        elif "lost" in times and "back" not in times and len(played.actors) > 1:
+            times["back"] = time.monotonic()
+            assert not heartbeat_file(queue.worker_lock("anybody")).exists()
+
+    launched(made, tick)
+    assert statuses(made) == ["finished"]
+    assert times["back"] - times["lost"] >= 1.0
+    assert attempts(folders(made)[0]) == 2
+
+
+def test_a_worker_whose_actor_is_ended_writes_its_checkpoint_and_another_goes_on(
+    played: PlayedRay, jobs: Callable[..., Order]
+) -> None:
+    made = jobs(SLOW, iterations=20)
+    folder = folders(made)[0]
+    last: list[str] = []
+
+    def tick() -> None:
+        if len(played.actors) == 1 and not played.actors[0].dead and recorded(made):
+            played.kill(played.actors[0])
+            played.actors[0].made.process.wait()
+            last.append(json.loads(folder.events_file.read_text().splitlines()[-1])["kind"])
+
+    said = launched(made, tick)
+    assert last == ["checkpointed"]
+    assert statuses(made) == ["finished"]
+    assert iterations(folder) == list(range(1, 21))
+    assert said[0] == "worker 1 was ended by Ray: as the test said"
+
+
+def test_a_job_that_kills_its_worker_again_and_again_is_failed_and_others_go_on(
+    played: PlayedRay, jobs: Callable[..., Order]
+) -> None:
+    made = jobs(fake_job.KILLS_ITS_WORKER_ALWAYS, fake_job.KILLS_ITS_WORKER_ONCE)
+    launched(made)
+    assert statuses(made) == ["failed", "finished"]
+    outcome = folders(made)[0].outcome()
+    assert outcome and outcome.reason
+    assert outcome.reason.startswith(f"its worker was killed by SIGKILL, {ALIKE} times in a row after iteration 4")
+    assert [attempts(folder) for folder in folders(made)] == [ALIKE, 2]
+
+
+def test_a_worker_that_hangs_is_ended_and_its_job_resumed(played: PlayedRay, jobs: Callable[..., Order]) -> None:
+    made = jobs(fake_job.HANGS_ONCE)
+    said = launched(Order(**{**dict(made), "hang_seconds": 2.5}))
+    assert statuses(made) == ["finished"]
+    assert sum("it was ended" in line for line in said) == 1
+
+
+def test_unusable_input_ends_everything_with_its_line(played: PlayedRay, jobs: Callable[..., Order]) -> None:
+    made = jobs(fake_job.UNUSABLE, SLOW, iterations=300)
+    with pytest.raises(InputError, match="no Inception weights here"):
+        launched(made)
+    assert statuses(made) == ["none", "none"]
+    assert not queue_of(made).running(made.digests)
+    assert all(actor.made.process is None or actor.made.process.poll() is not None for actor in played.actors)
+
+
+def test_workers_that_cannot_start_are_given_up(played: PlayedRay, jobs: Callable[..., Order]) -> None:
+    with pytest.raises(WorkersLost, match="/no/such/python"):
+        launched(jobs(0), python="/no/such/python")
+    made = jobs(1)
+    with pytest.raises(WorkersLost, match="no_such_module"):
+        launched(Order(**{**dict(made), "trainer": "tests.studies.no_such_module"}))
+
+
+def test_stopping_leaves_checkpoints_and_the_next_call_goes_on(played: PlayedRay, jobs: Callable[..., Order]) -> None:
+    made = jobs(SLOW, SLOW + 1, SLOW + 2, iterations=15, workers=3)
+    begun = Order(**{**dict(made), "tasks": made.tasks[:2]})
+    launched(made, stop=lambda: recorded(begun))
+    assert statuses(made) == ["none"] * 3
+    ends = [json.loads(folder.events_file.read_text().splitlines()[-1])["kind"] for folder in folders(begun)]
+    assert ends == ["checkpointed", "checkpointed"]
+    assert sorted(queue_of(made).waiting(made.digests)) == sorted(made.digests)
+    launched(made)
+    assert [iterations(folder) for folder in folders(made)] == [list(range(1, 16))] * 3
+
+
+def test_want_of_room_is_said_once_and_ends_where_there_is_one_machine_alone(
+    played: PlayedRay, jobs: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(launched_by_ray, "ROOM_SECONDS", 0.0)
+    played.living = set()
+    looks = iter(range(100))
+    said = launched(jobs(0), stop=lambda: next(looks) > 8, cpus=3)
+    assert said == ["no node of Ray auto has CPU 3: 1 workers wait for one"]
+    with pytest.raises(InputError, match="this machine has no room for a worker with CPU 3"):
+        launched(jobs(1), address=None, cpus=3)
+    assert played.options["address"] == "local"
+    assert played.options["include_dashboard"] is False
+
+
+def test_a_ray_that_is_not_there_is_one_line(
+    played: PlayedRay, jobs: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def init(**_: Any) -> None:
+        raise ConnectionError("first this\nCould not find any running Ray instance")
+
+    monkeypatch.setattr(played, "init", init)
+    with pytest.raises(InputError, match="Ray auto is not there for us: Could not find any running Ray instance"):
+        launched(jobs(0))
