@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -29,6 +30,7 @@ from studies.runner.launchers.declared import RayCluster, SlurmCluster
 from studies.runner.queue import Queue
 from studies.runner.worker import Order
 from tests.studies import fake_job
+from tests.studies.test_slurm_launcher import assert_same, wait_for
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("changes_overview", "iterations=10", "evaluation.every=5", "--only", "baseline", "--seeds", "2")
@@ -471,3 +473,171 @@ def test_a_ray_that_is_not_there_is_one_line(
     monkeypatch.setattr(played, "init", init)
     with pytest.raises(InputError, match="Ray auto is not there for us: Could not find any running Ray instance"):
         launched(jobs(0))
+
+
+# --- a real Ray -------------------------------------------------------------------------------------------------------
+
+SHORT = ("changes_overview", "iterations=40", "evaluation.every=20", "--only", "baseline,all", "--seeds", "2")
+TRAINED = ("changes_overview", "iterations=400", "evaluation.every=100", "--only", "all", "--seeds", "2")
+GPUS = 1
+"""That each node is said to have."""
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A Ray of two nodes on this machine, with room for one worker each on CPUs; it ends with the tests."""
+    token = tmp_path_factory.mktemp("ray") / "token"
+    token.write_text("0123456789abcdef" * 4)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        patch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
+        from ray.cluster_utils import Cluster
+
+        node = {"num_cpus": 1, "num_gpus": GPUS, "object_store_memory": launched_by_ray.OBJECT_STORE_BYTES}
+        made = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
+        yield SimpleNamespace(address=made.address, add=lambda: made.add_node(**node), remove=made.remove_node)
+        made.shutdown()
+
+
+@pytest.fixture
+def second(cluster: Any) -> Iterator[Any]:
+    """The second node, which may be lost before its test ends."""
+    node = cluster.add()
+    yield node
+    if node.any_processes_alive():
+        cluster.remove(node)
+
+
+def started(cwd: Path, address: str | None, *arguments: str) -> subprocess.Popen[str]:
+    """A study's command below `cwd`, its lines in `cwd`/said.txt."""
+    cwd.mkdir(exist_ok=True)
+    where = [] if address is None else [f'address = "{address}"']
+    write_launchers(cwd, 'kind = "ray"', "workers = 2", *where)
+    with (cwd / "said.txt").open("a") as said:
+        return subprocess.Popen(
+            [sys.executable, "-m", "studies.run", *arguments],
+            cwd=cwd,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+            stdout=said,
+            stderr=said,
+            text=True,
+        )
+
+
+def ended(cwd: Path, address: str | None, *arguments: str) -> str:
+    """What the command said, which has to end well."""
+    code = started(cwd, address, *arguments).wait(600)
+    said = (cwd / "said.txt").read_text()
+    assert code == 0, said
+    return said
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The jobs of a run on this machine alone."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    ended(folder, None, *TRAINED, "--no-report")
+    return jobs_root(folder / "runs")
+
+
+def below(parent: int) -> list[int]:
+    """All processes that descend from this one."""
+    children: dict[int, list[int]] = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            children.setdefault(int(stat.read_text().rpartition(")")[2].split()[1]), []).append(int(stat.parent.name))
+    found = children.get(parent, [])
+    return [*found, *(pid for child in found for pid in below(child))]
+
+
+def lose(node: Any) -> int:
+    """Ends a node with everything that runs on it; returns how many of these were workers of ours."""
+    raylet = node.all_processes["raylet"][0].process.pid
+    processes = below(raylet)
+    commands = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in processes]
+    for pid in (raylet, *processes):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return sum(b"studies.runner.worker" in command for command in commands)
+
+
+def results_per_job(runs: Path, study: str = "changes_overview") -> Counter[str]:
+    """How many results of each job the queue has."""
+    (plan,) = (runs / "plans").glob("*/*.json")
+    trials = Queue(runs, study, plan.stem)._trials(TrialState.COMPLETE)
+    return Counter(str(trial.user_attrs["job"]) for trial in trials)
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("second")
+def test_a_study_runs_on_two_nodes_to_its_report(cluster: Any, tmp_path: Path) -> None:
+    said = ended(tmp_path / "study", cluster.address, *SHORT, "--launcher", "mine")
+    assert "4/4 done, 0 diverged, 0 failed" in said
+    assert len(list((tmp_path / "study" / "runs" / "reports").rglob("report.md"))) == 1
+    ended(tmp_path / "here", None, *SHORT, "--no-report")
+    assert_same(jobs_root(tmp_path / "study" / "runs"), jobs_root(tmp_path / "here" / "runs"), count=4)
+    assert set(results_per_job(tmp_path / "study" / "runs").values()) == {1}
+
+
+@pytest.mark.ray
+def test_a_study_whose_node_is_lost_half_way_completes_with_the_same_numbers(
+    cluster: Any, second: Any, undisturbed: Path, tmp_path: Path
+) -> None:
+    cwd = tmp_path / "study"
+    jobs = jobs_root(cwd / "runs")
+    command = started(cwd, cluster.address, *TRAINED, "--launcher", "mine", "--no-report")
+    try:
+        wait_for(lambda: len(list(jobs.glob("*/checkpoint.pt"))) == 2, 240)
+        assert lose(second) == 1
+        assert command.wait(600) == 0, (cwd / "said.txt").read_text()
+    finally:
+        command.kill()
+    said = (cwd / "said.txt").read_text()
+    assert said.count("was lost with its node") == 2, said  # That it is, and that its job will be resumed.
+    assert_same(jobs, undisturbed)
+    assert list(results_per_job(cwd / "runs").values()) == [1, 1]
+    outcomes = [RunFolder(jobs, folder.name).outcome() for folder in jobs.iterdir()]
+    assert sorted(outcome.resumed for outcome in outcomes if outcome) == [0, 1]
+
+
+@pytest.mark.ray
+def test_a_ray_of_the_commands_own_ends_with_it_and_its_workers_write_checkpoints(
+    undisturbed: Path, tmp_path: Path
+) -> None:
+    cwd = tmp_path / "study"
+    jobs = jobs_root(cwd / "runs")
+    for number, code in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
+        command = started(cwd, None, *TRAINED, "--launcher", "mine", "--no-report")
+        checkpoints = {file: file.stat().st_mtime_ns for file in jobs.glob("*/checkpoint.pt")}
+        wait_for(
+            lambda seen=checkpoints: (
+                sum(f.stat().st_mtime_ns != seen.get(f) for f in jobs.glob("*/checkpoint.pt")) == 2
+            ),
+            240,
+        )
+        theirs = below(command.pid)
+        command.send_signal(number)
+        assert command.wait(120) == code
+        wait_for(lambda left=theirs: not any(Path(f"/proc/{pid}").exists() for pid in left), 120)
+        for folder in jobs.iterdir():
+            assert json.loads((folder / "events.jsonl").read_text().splitlines()[-1])["kind"] == "checkpointed"
+    ended(cwd, None, *TRAINED, "--launcher", "mine", "--no-report")
+    assert_same(jobs, undisturbed)
+    assert list(results_per_job(cwd / "runs").values()) == [1, 1]
+
+
+@pytest.mark.ray
+def test_workers_share_a_gpu_as_ray_shares_it_out(cluster: Any, jobs: Callable[..., Order]) -> None:
+    made = jobs(SLOW, SLOW + 1, SLOW + 2, iterations=40, workers=3)
+    on_gpus = Order(**{**dict(made), "device": "cuda"})
+    program = (
+        "import sys\nfrom pathlib import Path\nfrom studies.runner.worker import Order\n"
+        "from studies.runner.launchers import on_cluster\nfrom studies.runner.launchers.declared import RayCluster\n"
+        f"cluster = RayCluster(address={cluster.address!r}, gpus=0.5, resources={{'node:__internal_head__': 0.01}})\n"
+        "cluster = cluster.model_copy(update={'cpus': 1})\n"
+        "on_cluster(cluster).run(Order.model_validate_json(Path(sys.argv[1]).read_text()),"
+        " stop=lambda: False, tick=lambda: None, say=print)"
+    )
+    subprocess.run([sys.executable, "-c", program, str(on_gpus.write("test"))], check=True, timeout=300, cwd=ROOT)
+    assert statuses(made) == ["finished"] * 3
+    assert {folder.read("provenance.json")["gpus"] for folder in folders(made)} == {"0"}
