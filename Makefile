@@ -10,7 +10,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
 
 .DEFAULT_GOAL := changes_overview
-.PHONY: changes_overview all_designs test test-slow test-postgres test-slurm chaos lint lock clean
+.PHONY: changes_overview all_designs test test-slow test-postgres test-slurm test-ray chaos lint lock clean
 
 .venv/synced: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed, $$($(PYTHON) --version) is not; set PYTHON=python3.11"; exit 2; }
@@ -46,6 +46,11 @@ test-postgres: .venv/synced
 test-slurm: .venv/synced
 	@tests/cluster/slurm.sh install
 	@.venv/bin/python -m pytest -m slurm -n 0 tests/studies/test_slurm_launcher.py
+
+# A Ray of two nodes is started on this machine, and ended again.
+test-ray: .venv/synced
+	@.venv/bin/python -c 'import ray' 2>/dev/null || VIRTUAL_ENV=.venv .venv/bin/uv pip install --quiet 'ray>=2.60,<3'
+	@.venv/bin/python -m pytest -m ray -n 0 tests/studies/test_ray_launcher.py
 
 lint: .venv/synced
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
