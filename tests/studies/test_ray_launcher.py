@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -464,6 +465,16 @@ def test_want_of_room_is_said_once_and_ends_where_there_is_one_machine_alone(
     assert played.options["include_dashboard"] is False
 
 
+def test_an_address_that_nobody_answers_at_is_one_line(played: PlayedRay, jobs: Callable[..., Order]) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+        for scheme in ("", "ray://"):
+            with pytest.raises(InputError, match=f"Ray {scheme}{address} is not there for us: .*refused"):
+                launched(jobs(0), address=f"{scheme}{address}")
+    assert played.options == {}
+
+
 def test_a_ray_that_is_not_there_is_one_line(
     played: PlayedRay, jobs: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -495,17 +506,22 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
         node = {"num_cpus": 1, "num_gpus": GPUS, "object_store_memory": launched_by_ray.OBJECT_STORE_BYTES}
         made = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
-        yield SimpleNamespace(address=made.address, add=lambda: made.add_node(**node), remove=made.remove_node)
+
+        def add() -> Any:
+            added = made.add_node(wait=False, **node)  # Which would wait for 30 s at most.
+            made.wait_for_nodes(180)
+            return added
+
+        yield SimpleNamespace(address=made.address, add=add, remove=made.remove_node)
         made.shutdown()
 
 
 @pytest.fixture
 def second(cluster: Any) -> Iterator[Any]:
-    """The second node, which may be lost before its test ends."""
+    """The second node, for one test."""
     node = cluster.add()
     yield node
-    if node.any_processes_alive():
-        cluster.remove(node)
+    cluster.remove(node)
 
 
 def started(cwd: Path, address: str | None, *arguments: str) -> subprocess.Popen[str]:

@@ -15,6 +15,7 @@ import logging
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -52,6 +53,8 @@ LOG_LINES = 20
 
 ROOM_SECONDS = 20.0
 """After so long without room for a worker it is said what none of the nodes has."""
+KNOCK_SECONDS = 10.0
+"""For so long the address of a cluster may take to answer."""
 KILL_SECONDS = 10.0
 """For so long a node may take to answer that it killed a worker."""
 GONE_SECONDS = 180.0
@@ -179,6 +182,8 @@ def _connected(cluster: RayCluster) -> Iterator[Any]:
         options["address"] = cluster.address
     with _own_signals():
         try:
+            if cluster.address is not None and cluster.address != "auto":
+                _knock(cluster.address)
             ray.init(**options)
         except (ImportError, OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
             where = cluster.address or "on this machine"
@@ -188,6 +193,13 @@ def _connected(cluster: RayCluster) -> Iterator[Any]:
     finally:
         with _own_signals():
             ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raises OSError where nobody answers: Ray would try for minutes."""
+    host, _, port = address.removeprefix("ray://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS):
+        pass
 
 
 @contextmanager
