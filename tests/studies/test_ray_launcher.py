@@ -23,7 +23,7 @@ from core.errors import InputError
 from core.folder import RunFolder
 from studies.plan import Plan, jobs_root
 from studies.run import main
-from studies.runner.deaths import ALIKE
+from studies.runner.deaths import ALIKE, EXITS_OF_A_PLACE
 from studies.runner.heartbeat import heartbeat_file
 from studies.runner.launchers import WorkersLost, find_launcher, launcher, on_cluster
 from studies.runner.launchers import ray as launched_by_ray
@@ -211,6 +211,7 @@ class PlayedRay(ModuleType):
         self.actors: list[Actor] = []
         self.asked: dict[str, Any] = {}
         self.options: dict[str, Any] = {}
+        self.no_code = False
 
     def init(self, **options: Any) -> None:
         self.options = options
@@ -244,6 +245,11 @@ class PlayedRay(ModuleType):
     def get(self, answer: Answer) -> Any:
         if answer.actor.dead:
             raise RayActorError("The actor died.\nas the test said")
+        if self.no_code:
+            answer.actor.dead = True
+            error = RayActorError("The actor died.\nModuleNotFoundError: No module named 'studies'")
+            error.actor_init_failed = True
+            raise error
         if answer.error is not None:
             raise answer.error
         return answer.value
@@ -437,6 +443,11 @@ def test_workers_that_cannot_start_are_given_up(played: PlayedRay, jobs: Callabl
     made = jobs(1)
     with pytest.raises(WorkersLost, match="no_such_module"):
         launched(Order(**{**dict(made), "trainer": "tests.studies.no_such_module"}))
+    played.no_code = True
+    before = len(played.actors)
+    with pytest.raises(WorkersLost, match="No module named 'studies'"):
+        launched(jobs(2))
+    assert len(played.actors) - before == EXITS_OF_A_PLACE * made.workers
 
 
 def test_stopping_leaves_checkpoints_and_the_next_call_goes_on(played: PlayedRay, jobs: Callable[..., Order]) -> None:
@@ -479,7 +490,7 @@ def test_a_ray_that_is_not_there_is_one_line(
     played: PlayedRay, jobs: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def init(**_: Any) -> None:
-        raise ConnectionError("first this\nCould not find any running Ray instance")
+        raise Exception("first this\nCould not find any running Ray instance")
 
     monkeypatch.setattr(played, "init", init)
     with pytest.raises(InputError, match="Ray auto is not there for us: Could not find any running Ray instance"):
@@ -507,12 +518,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         node = {"num_cpus": 1, "num_gpus": GPUS, "object_store_memory": launched_by_ray.OBJECT_STORE_BYTES}
         made = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
 
-        def add() -> Any:
-            added = made.add_node(wait=False, **node)  # Which would wait for 30 s at most.
-            made.wait_for_nodes(180)
-            return added
-
-        yield SimpleNamespace(address=made.address, add=add, remove=made.remove_node)
+        yield SimpleNamespace(address=made.address, add=lambda: made.add_node(**node), remove=made.remove_node)
         made.shutdown()
 
 

@@ -185,7 +185,7 @@ def _connected(cluster: RayCluster) -> Iterator[Any]:
             if cluster.address is not None and cluster.address != "auto":
                 _knock(cluster.address)
             ray.init(**options)
-        except (ImportError, OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
+        except Exception as error:  # Ray raises plain ones too, as where its node does not start in time.
             where = cluster.address or "on this machine"
             raise InputError(f"Ray {where} is not there for us: {_line(str(error))}") from None
     try:
@@ -263,6 +263,15 @@ class _Process:
             self.process.wait()
 
 
+@dataclass(frozen=True)
+class _Loss:
+    """How an actor went. `blameless`: with its node, which says nothing against job or slot."""
+
+    how: str
+    killed: bool
+    blameless: bool
+
+
 @dataclass
 class _Slot:
     """The place of one worker; the actor in it is replaced when it or its worker dies.
@@ -279,8 +288,7 @@ class _Slot:
     since: float = 0.0
     node: str | None = None
     hung: float | None = None
-    lost: str | None = None
-    blameless: bool = False
+    lost: _Loss | None = None
     deaths: DeathsOfPlace = field(default_factory=DeathsOfPlace)
 
     @property
@@ -416,10 +424,14 @@ class _Crew:
     def lose(self, slot: _Slot, error: Any) -> None:
         """The actor is gone. Its worker ends itself, which may take a while; `bury` waits for that."""
         living = {node["NodeID"] for node in self.ray.nodes() if node["Alive"]}
-        slot.blameless = not error.actor_init_failed and slot.node not in living
-        slot.lost = "was lost with its node" if slot.blameless else "was ended by Ray"
+        if error.actor_init_failed:
+            slot.lost = _Loss("cannot be started", killed=False, blameless=False)
+        elif slot.node not in living:
+            slot.lost = _Loss("was lost with its node", killed=True, blameless=True)
+        else:
+            slot.lost = _Loss("was ended by Ray", killed=True, blameless=False)
         self.last_death = _line(str(error))
-        self.say(f"worker {slot.number} {slot.lost}: {self.last_death}")
+        self.say(f"worker {slot.number} {slot.lost.how}: {self.last_death}")
         slot.actor = slot.asked = slot.node = None
 
     def bury(self) -> None:
@@ -434,8 +446,8 @@ class _Crew:
                 lives = self.gone.trained(lock, RunFolder(jobs_root(self.order.runs), claim.digest).lock_file)
             if lives:
                 continue
-            how, slot.lost = slot.lost, None
-            self.mourn(slot, how, killed=True, blameless=slot.blameless)
+            loss, slot.lost = slot.lost, None
+            self.mourn(slot, loss.how, killed=loss.killed, blameless=loss.blameless)
 
     def reap(self, slot: _Slot, code: int) -> None:
         """Looks after a worker that ended by itself or by a signal."""
