@@ -501,13 +501,14 @@ def test_a_ray_that_is_not_there_is_one_line(
 
 SHORT = ("changes_overview", "iterations=40", "evaluation.every=20", "--only", "baseline,all", "--seeds", "2")
 TRAINED = ("changes_overview", "iterations=400", "evaluation.every=100", "--only", "all", "--seeds", "2")
-GPUS = 1
-"""That each node is said to have."""
 
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A Ray of two nodes on this machine, with room for one worker each on CPUs; it ends with the tests."""
+    """A Ray on this machine whose nodes have room for one worker on a CPU, the first of them; it ends with the tests.
+
+    Each is said to have a GPU.
+    """
     token = tmp_path_factory.mktemp("ray") / "token"
     token.write_text("0123456789abcdef" * 4)
     with pytest.MonkeyPatch.context() as patch:
@@ -515,10 +516,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         patch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
         from ray.cluster_utils import Cluster
 
-        node = {"num_cpus": 1, "num_gpus": GPUS, "object_store_memory": launched_by_ray.OBJECT_STORE_BYTES}
+        node = {"num_cpus": 1, "num_gpus": 1, "object_store_memory": launched_by_ray.OBJECT_STORE_BYTES}
         made = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
 
-        yield SimpleNamespace(address=made.address, add=lambda: made.add_node(**node), remove=made.remove_node)
+        yield SimpleNamespace(
+            address=made.address, add=lambda **more: made.add_node(**{**node, **more}), remove=made.remove_node
+        )
         made.shutdown()
 
 
@@ -649,17 +652,25 @@ def test_a_ray_of_the_commands_own_ends_with_it_and_its_workers_write_checkpoint
 
 
 @pytest.mark.ray
-def test_workers_share_a_gpu_as_ray_shares_it_out(cluster: Any, jobs: Callable[..., Order]) -> None:
-    made = jobs(SLOW, SLOW + 1, SLOW + 2, iterations=40, workers=3)
+def test_two_workers_at_a_time_share_the_gpu_that_ray_gives_them(cluster: Any, jobs: Callable[..., Order]) -> None:
+    node = cluster.add(num_cpus=4, resources={"shared": 4})
+    made = jobs(SLOW, SLOW + 1, SLOW + 2, iterations=100, workers=3)
     on_gpus = Order(**{**dict(made), "device": "cuda"})
     program = (
         "import sys\nfrom pathlib import Path\nfrom studies.runner.worker import Order\n"
         "from studies.runner.launchers import on_cluster\nfrom studies.runner.launchers.declared import RayCluster\n"
-        f"cluster = RayCluster(address={cluster.address!r}, gpus=0.5, resources={{'node:__internal_head__': 0.01}})\n"
-        "cluster = cluster.model_copy(update={'cpus': 1})\n"
+        f"cluster = RayCluster(address={cluster.address!r}, gpus=0.5, resources={{'shared': 1}})\n"
         "on_cluster(cluster).run(Order.model_validate_json(Path(sys.argv[1]).read_text()),"
         " stop=lambda: False, tick=lambda: None, say=print)"
     )
-    subprocess.run([sys.executable, "-c", program, str(on_gpus.write("test"))], check=True, timeout=300, cwd=ROOT)
+    try:
+        subprocess.run([sys.executable, "-c", program, str(on_gpus.write("test"))], check=True, timeout=300, cwd=ROOT)
+    finally:
+        cluster.remove(node)
     assert statuses(made) == ["finished"] * 3
     assert {folder.read("provenance.json")["gpus"] for folder in folders(made)} == {"0"}
+    begun, over = (
+        sorted((folder.path / name).stat().st_mtime for folder in folders(made))
+        for name in ("provenance.json", "outcome.json")
+    )
+    assert begun[1] < over[0] <= begun[2]
