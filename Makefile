@@ -4,10 +4,14 @@
 SHELL := /bin/bash
 PYTHON ?= python3
 UV := uv==0.13.9
+# Of pyproject.toml's optional dependencies: those that are locked in requirements-extras.lock.
+EXTRAS := postgres
 # Byte code makes every later start of torch and mlflow twice as fast.
 unexport PYTHONDONTWRITEBYTECODE
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := 1
+
+COMPILE := .venv/bin/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --quiet
 
 .DEFAULT_GOAL := changes_overview
 .PHONY: changes_overview all_designs test test-slow test-postgres test-slurm test-ray chaos lint lock clean
@@ -39,7 +43,7 @@ test-postgres: .venv/synced
 	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
 	  { test "$$(id -u)" = 0 && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null; } || \
 	  { echo "error: PostgreSQL's initdb is needed: apt-get install postgresql"; exit 2; }
-	@.venv/bin/python -c 'import psycopg' 2>/dev/null || VIRTUAL_ENV=.venv .venv/bin/uv pip install --quiet 'psycopg[binary]>=3.2'
+	@VIRTUAL_ENV=.venv .venv/bin/uv pip install --quiet --require-hashes -r requirements-extras.lock
 	@.venv/bin/python -m pytest -m postgres -n 0 tests/studies/test_postgres.py
 
 # Needs root and Debian's packages: a SLURM of two nodes is started on this machine, and ended again.
@@ -56,7 +60,10 @@ lint: .venv/synced
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
 
 lock: .venv/synced
-	@.venv/bin/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --group dev pyproject.toml -o requirements.lock --quiet
+	@$(COMPILE) --group dev pyproject.toml -o requirements.lock
+	@.venv/bin/python -c 'import sys, tomllib; extras = tomllib.load(sys.stdin.buffer)["project"]["optional-dependencies"]; \
+	  print(*(line for name in sys.argv[1:] for line in extras[name]), sep="\n")' $(EXTRAS) <pyproject.toml | \
+	  $(COMPILE) --python-version 3.11 --constraints requirements.lock - -o requirements-extras.lock
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -5,7 +5,8 @@ gone, however it went, it ends. Both ends speak in frames: JSON, and safetensors
 
 to it       `Order`; then for each evaluation a moment and the generator's state dict
 from it     {"ready": the protocols of its series}, or {"refused": line} for unusable input; then for each evaluation
-            its events, pictures behind those that have them, and {"answered": true}, or {"failed": traceback}
+            its events, pictures behind those that have them, and {"answered": true}, or {"failed": traceback}, or
+            {"out_of_memory": line} where the GPU has none left
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
@@ -36,12 +38,23 @@ from core.errors import InputError
 from core.evaluate import Answer, Moment
 from core.events import Event, Pictured, Sampled, event_adapter
 from core.loaded import evaluation_of
+from core.memory import is_out_of_memory
 from core.metrics.protocol import Protocol
 from core.models.generator import Generator
 from core.streams import initialising
 
 ATTEMPTS = 2
 """Processes that may die at one evaluation."""
+
+
+PATIENCE_SECONDS = 10.0
+"""So long after it was asked to stop the trainer waits for an evaluation, as long as a kill may cost anyway."""
+
+LOOK_SECONDS = 0.2
+
+
+class EvaluationDropped(RuntimeError):
+    """Nobody waits for an evaluation any longer: the job goes on from its last checkpoint, and evaluates again."""
 
 
 class EvaluationLost(RuntimeError):
@@ -64,15 +77,19 @@ class Beside:
     Entering waits until the process has loaded all it needs, and raises the InputError of what it cannot use. A process
     that dies is replaced and asked again; the second death at one evaluation raises `EvaluationLost`, and so does one
     that would measure otherwise than the first, as after its weights file was replaced.
+
+    Once `asked_to_stop()` has been true for `PATIENCE_SECONDS` and an answer is not there, it raises
+    `EvaluationDropped`.
     """
 
     protocols: tuple[Protocol, ...] = ()
     """Of every series, the metric's first; known once the context is entered."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: Order, asked_to_stop: Callable[[], bool] = lambda: False) -> None:
         if not isinstance(order.job.config, Config):
             raise TypeError(f"a job of task '{order.job.config.task}' is evaluated in its own loop")
         self.order = order
+        self._asked_to_stop, self._asked_at = asked_to_stop, float("inf")
 
     def __enter__(self) -> Beside:
         self._start()
@@ -105,15 +122,15 @@ class Beside:
             )
         try:
             self._send(self.order.model_dump_json().encode())
-            said = json.loads(self._connection.recv_bytes())
-        except (EOFError, ConnectionResetError):
+            said = json.loads(self._frame())
+        except EOFError:
             raise EvaluationLost(f"the process that evaluates {self._death()} before it was ready") from None
         except BaseException:
             self._end()
             raise
         if "ready" not in said:
             self._end()
-            raise InputError(said["refused"]) if "refused" in said else EvaluationLost(said["failed"])
+            _raise_failure(said)
         protocols = tuple(Protocol.model_validate_json(json.dumps(fields)) for fields in said["ready"])
         if self.protocols and protocols != self.protocols:
             self._end()
@@ -143,23 +160,47 @@ class Beside:
         self._start()
         self._send(*question)
 
-    def _ready(self) -> bool:
-        return self._connection.poll()
+    def _ready(self, seconds: float = 0.0) -> bool:
+        """Whether something is there within so long. Raises `EvaluationDropped`."""
+        if self._connection.poll(seconds):
+            return True
+        if self._asked_to_stop():
+            self._asked_at = min(self._asked_at, time.monotonic())
+        if time.monotonic() - self._asked_at > PATIENCE_SECONDS:
+            raise EvaluationDropped("asked to stop while an evaluation was under way")
+        return False
+
+    def _received(self) -> bytes:
+        while not self._ready(LOOK_SECONDS):
+            pass
+        return self._frame()
+
+    def _frame(self) -> bytes:
+        """The next one. Raises EOFError where the process is gone, also in the middle of a frame."""
+        try:
+            return self._connection.recv_bytes()
+        except OSError:
+            raise EOFError from None
 
     def _events(self) -> Iterator[Event]:
         """Those of one evaluation. Raises EOFError where the process is gone."""
         while True:
-            try:
-                said: dict[str, Any] = json.loads(self._connection.recv_bytes())
-                if "answered" in said:
-                    return
-                if "failed" in said:
-                    raise EvaluationLost(said["failed"])
-                if said["kind"] in ("sampled", "pictured"):
-                    said |= load_safetensors(self._connection.recv_bytes())
-            except ConnectionResetError:
-                raise EOFError from None
+            said: dict[str, Any] = json.loads(self._received())
+            if "answered" in said:
+                return
+            _raise_failure(said)
+            if said["kind"] in ("sampled", "pictured"):
+                said |= load_safetensors(self._received())
             yield event_adapter.validate_python(said)
+
+
+def _raise_failure(said: dict[str, Any]) -> None:
+    if "refused" in said:
+        raise InputError(said["refused"])
+    if "out_of_memory" in said:
+        raise torch.OutOfMemoryError(said["out_of_memory"])
+    if "failed" in said:
+        raise EvaluationLost(said["failed"])
 
 
 class _FromBeside:
@@ -260,6 +301,9 @@ def main() -> None:
     try:
         _evaluate(connection)
     except Exception as error:
+        if is_out_of_memory(error):
+            _say(connection, out_of_memory=f"evaluating beside: {error}".splitlines()[0])
+            return
         _say(connection, failed=f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
 
 

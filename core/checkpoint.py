@@ -41,13 +41,13 @@ class Checkpoint:
 
 
 def write_checkpoint(
-    folder: RunFolder, state: dict[str, Any], *, job_seconds: float, evaluation_seconds: float
+    folder: RunFolder, state: dict[str, Any], *, events: bytes, job_seconds: float, evaluation_seconds: float
 ) -> None:
-    """Makes this the folder's checkpoint and keeps the last one as the one before. `events.jsonl` is on disk already.
+    """Makes this the folder's checkpoint and keeps the last one as the one before. `events` are all until now, which
+    `events.jsonl` on disk begins with already.
 
     Raises OSError, with both former checkpoints untouched, where it cannot be written.
     """
-    events = folder.events_file.read_bytes()
     whole = Checkpoint(state, job_seconds, evaluation_seconds, len(events), hashlib.sha256(events).hexdigest())
     content = io.BytesIO()
     torch.save(vars(whole), content)
@@ -58,7 +58,8 @@ def write_checkpoint(
 def read_checkpoint(folder: RunFolder) -> Checkpoint | None:
     """The last checkpoint that can be trusted, None where there is none; then the job starts anew.
 
-    What is not trusted is removed, lest it become the one before, and said in the job's log.
+    What is not trusted is removed, lest it become the one before, and said in the job's log. What only cannot be read,
+    as while a file system or memory fails, is left as it is: the error is raised.
     """
     for file in (folder.checkpoint_file, folder.previous_checkpoint_file):
         try:
@@ -84,22 +85,14 @@ def _header(stored: memoryview) -> bytes:
 
 
 def _read(file: Path, events_file: Path) -> Checkpoint:
-    try:
-        content = memoryview(file.read_bytes())
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise _Unusable(str(error)) from None
+    content = memoryview(file.read_bytes())
     end = bytes(content[:100]).find(b"\n") + 1
     header, stored = bytes(content[:end]), content[end:]
     if not header.startswith(MAGIC):
         raise _Unusable("it does not begin as a checkpoint does")
     if header != _header(stored):
         raise _Unusable(f"its {len(stored)} bytes are not those that were written")
-    try:
-        checkpoint = Checkpoint(**torch.load(io.BytesIO(stored), map_location="cpu", weights_only=True))
-    except Exception as error:
-        raise _Unusable(f"{type(error).__name__}: {error}".splitlines()[0]) from None
+    checkpoint = Checkpoint(**torch.load(io.BytesIO(stored), map_location="cpu", weights_only=True))
     events = events_file.read_bytes()[: checkpoint.events_size] if events_file.exists() else b""
     if hashlib.sha256(events).hexdigest() != checkpoint.events_sha256:
         raise _Unusable(f"{events_file.name} no longer begins with the {checkpoint.events_size} bytes it had then")

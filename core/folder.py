@@ -3,6 +3,7 @@
 job.json             the identity: config, seed, schema version (its digest names the folder)
 protocol.json        what each series of numbers is measured with, and its fingerprint (`core.metrics.protocol`)
 data.json            of a prepared image set: source, filter, count, what was skipped
+memory.json          of a job on a GPU: `DeviceMemory`, since its first evaluation
 provenance.json      git commit, versions, device, threads of the process that ended the job, and where it evaluated
 events.jsonl         one event a line, in order (`core.events`)
 samples/000500.png   images of the fixed latents
@@ -10,6 +11,7 @@ samples/interpolations.png, upsampled.png  rows of images that belong together, 
 checkpoint.pt        while it runs, and checkpoint.previous.pt, the one before (`core.checkpoint`)
 generator.safetensors  the evaluated generator, at the end
 outcome.json         once it has ended: `Outcome`
+deaths.json          where workers left it or died at it: how, and how often since it last had an outcome
 log.txt              what the process printed, and the traceback of a failure
 lock                 held by the process that trains here
 """
@@ -19,9 +21,12 @@ from __future__ import annotations
 import errno
 import json
 import os
+import socket
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
+
+from pydantic import ValidationError
 
 from core.config import Job, Node
 from core.errors import InputError
@@ -50,6 +55,23 @@ class Outcome(Node):
     resumed: bool = False
 
 
+class DeviceMemory(Node):
+    """What the process that trains a job takes of its GPU, looked at after an evaluation, in bytes.
+
+    `total` is the GPU's memory and `free` what nobody takes of it; `free_at_start` was free when `process` (its id) had
+    made its context and nothing else. `reserved` is what its allocator holds, `peak` the most since the job began in
+    this process, which includes what a whole turn of the loop and an evaluation need.
+    """
+
+    process: int
+    iteration: int
+    total: int
+    free_at_start: int
+    free: int
+    reserved: int
+    peak: int
+
+
 class RunFolder:
     """One job's folder at `root` / digest."""
 
@@ -74,6 +96,13 @@ class RunFolder:
         file = self.path / "outcome.json"
         return Outcome.model_validate_json(file.read_text()) if file.exists() else None
 
+    def memory(self) -> DeviceMemory | None:
+        """What the job was last seen to take of its GPU; None before its first evaluation, and on a CPU."""
+        try:
+            return DeviceMemory.model_validate_json((self.path / "memory.json").read_text())
+        except (OSError, ValidationError):
+            return None
+
     def events(self) -> list[Event]:
         """All complete events in order. A last line cut off by a kill is left out: the resumed job writes it anew."""
         if not self.events_file.exists():
@@ -85,6 +114,12 @@ class RunFolder:
         """`protocol.json`, `data.json` or `provenance.json` as plain data, empty where it is absent."""
         file = self.path / name
         return json.loads(file.read_text()) if file.exists() else {}
+
+    def remove_half_written(self) -> None:
+        """Removes what killed processes left of large files. Only for who holds the lock: nobody else writes these."""
+        for file in (self.checkpoint_file, self.generator_file, self.events_file):
+            for aside in self.path.glob(f".{file.name}.*"):
+                aside.unlink(missing_ok=True)
 
     def write(self, name: str, text: str) -> None:
         """Writes a small file whole: aside, then moved into place."""
@@ -111,7 +146,7 @@ def write_whole(file: Path, *content: bytes | memoryview, before: Path | None = 
 
     What it was is kept as `before`, where that is given: then there is an instant in which only `before` is there.
     """
-    aside = file.with_name(f".{file.name}.{os.getpid()}")
+    aside = file.with_name(f".{file.name}.{socket.gethostname()}.{os.getpid()}")
     try:
         with aside.open("wb") as stream:
             for part in content:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
@@ -24,7 +25,8 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from core import config as cfg
-from core.beside import Beside, Order
+from core.beside import Beside, EvaluationDropped, Order
+from core.calibrate import period
 from core.checkpoint import read_checkpoint, remove_checkpoints, write_checkpoint
 from core.data.load import ImageSet
 from core.data.prepared import is_prepared, read_index
@@ -34,7 +36,7 @@ from core.events import Checkpointed, Diverged, Event, Finished, Pictured, Sampl
 from core.folder import Outcome, RunFolder, Status, check_apart, is_full, write_whole
 from core.loaded import evaluation_of, images_of
 from core.machine import cores, processor
-from core.memory import PeakMemory
+from core.memory import OutOfMemory, PeakMemory, device_memory, free_at_start, is_out_of_memory
 from core.metrics import protocol as protocols
 from core.pixels import PICTURES
 from core.reconstruct import drawn, reconstruct
@@ -54,7 +56,7 @@ Where = Literal["inline", "beside"]
 
 
 class JobTaken(RuntimeError):
-    """Another living process trains this job."""
+    """Another living process trains this job, perhaps since it took this one for dead."""
 
 
 def run_job(
@@ -67,17 +69,26 @@ def run_job(
     threads: int = 1,
     evaluation: Where = "inline",
     evaluation_device: str | None = None,
+    shared: bool = False,
     stop: Callable[[], bool] = lambda: False,
+    asked_to_stop: Callable[[], bool] | None = None,
 ) -> Iterator[Event]:
     """Trains `job` in its folder below `runs`, or goes on where its last checkpoint stands, and yields each event.
 
     With `evaluation` "beside" a GAN trains on while a process of its own evaluates it on `evaluation_device`, `device`
     where that is None. A reconstruction's error is a by-product of its loop and always found there.
 
+    With `shared` other jobs may be on the same GPU. That it has no memory left is then no outcome of this job:
+    OutOfMemory is raised, and the job goes on from its checkpoint when it is run again. What a job computes is the same
+    beside others as alone.
+
     A job that has finished or diverged is not trained again: nothing is yielded. An error in training ends the job as
     `failed`, with the traceback in its log. When `stop()` turns true a checkpoint is written and the job ends without
-    an outcome. Raises InputError for data or a metric that cannot be used, and where the disk is full, which leaves the
-    job without an outcome as well; JobTaken where the folder is locked.
+    an outcome; an evaluation beside that is not back soon is dropped, and the job goes on from the checkpoint before
+    it. Who waits for one asks `asked_to_stop`, or `stop` where that is None: being asked `stop` may be taken for a sign
+    that the loop goes on. Raises InputError for data or a metric that cannot be used, and where the disk is full, which
+    leaves the job without an outcome as well; JobTaken where the folder is locked, and where another process has gone
+    on with the job meanwhile: this one then leaves neither checkpoint nor outcome.
     """
     if evaluation_device is not None and evaluation != "beside":
         raise InputError(
@@ -92,17 +103,20 @@ def run_job(
         held = lock.acquire(blocking=False)
     except filelock.Timeout:
         raise JobTaken(f"job {job.digest} is being trained by another process") from None
-    with held, _room_for(folder):
+    with held, _room_for(folder), _memory_for(job, shared):
         before = folder.outcome()
+        folder.remove_half_written()
         if before and before.status != "failed":
             return
         torch.set_num_threads(threads)
+        if device.startswith("cuda"):
+            free_at_start(device)
         # Once per process, so not a part of what this job costs.
         images = images_of(job.config.data, data_path, cache)
         order = Order(job=job, data_path=data_path, cache=cache, device=evaluation_device or device, threads=threads)
         beside = evaluation == "beside" and isinstance(job.config, cfg.Config)
         entered = time.perf_counter()
-        with _task(order, images, device, evaluation) as (begin, measured_with):
+        with _task(order, images, device, evaluation, asked_to_stop or stop) as (begin, measured_with):
             _check_protocol(folder, measured_with)
             memory = PeakMemory(device)
             # A process beside is this job's own; a metric inline is loaded once per process, as images are.
@@ -117,7 +131,7 @@ def run_job(
             if not real_grid.exists():
                 _write_grid(real_grid, _shown(job, images))
             attempt = before.attempts + 1 if before else 1
-            yield from _Recording(folder, job, attempt, started, memory).of(begin, stop)
+            yield from _Recording(folder, job, attempt, started, memory, device, shared).of(begin, stop)
 
 
 def load_once(
@@ -130,7 +144,7 @@ def load_once(
     torch.set_num_threads(threads)
     provenance(device, threads)
     order = Order(job=job, data_path=data_path, cache=cache, device=device, threads=threads)
-    with _task(order, images_of(job.config.data, data_path, cache), device, "inline") as (begin, _):
+    with _task(order, images_of(job.config.data, data_path, cache), device, "inline", lambda: False) as (begin, _):
         # torch imports its compiler with the first optimiser, which takes seconds.
         next(begin())
 
@@ -160,7 +174,7 @@ def _shown(job: cfg.Job, images: ImageSet) -> Tensor:
 
 @contextmanager
 def _task(
-    order: Order, images: ImageSet, device: str, evaluation: Where
+    order: Order, images: ImageSet, device: str, evaluation: Where, asked_to_stop: Callable[[], bool]
 ) -> Iterator[tuple[Begin, tuple[protocols.Protocol, ...]]]:
     """What begins the job, given `resume` and `checkpoint_due`, and the protocols of its series, the metric's first.
 
@@ -169,7 +183,7 @@ def _task(
     job, config = order.job, order.job.config
     match config:
         case cfg.Config():
-            with _evaluator(order, config, evaluation) as evaluator:
+            with _evaluator(order, config, evaluation, asked_to_stop) as evaluator:
                 yield partial(train, job, images.train, evaluator, device=device), evaluator.protocols
         case cfg.Reconstruction():
             if len(images.train) < config.images:
@@ -196,12 +210,14 @@ def _check_protocol(folder: RunFolder, now: Iterable[protocols.Protocol]) -> Non
 
 
 @contextmanager
-def _evaluator(order: Order, config: cfg.Config, evaluation: Where) -> Iterator[Evaluator]:
+def _evaluator(
+    order: Order, config: cfg.Config, evaluation: Where, asked_to_stop: Callable[[], bool]
+) -> Iterator[Evaluator]:
     match evaluation:
         case "inline":
             yield Inline(evaluation_of(config, data_path=order.data_path, cache=order.cache, device=order.device))
         case "beside":
-            with Beside(order) as beside:
+            with Beside(order, asked_to_stop) as beside:
                 yield beside
         case _:
             assert_never(evaluation)
@@ -221,10 +237,21 @@ def _room_for(folder: RunFolder) -> Iterator[None]:
         ) from error
 
 
+@contextmanager
+def _memory_for(job: cfg.Job, shared: bool) -> Iterator[None]:
+    """A shared GPU without memory as OutOfMemory."""
+    try:
+        yield
+    except Exception as error:
+        if not (shared and is_out_of_memory(error)):
+            raise
+        raise OutOfMemory(_reason(error, job)) from error
+
+
 def _reason(error: Exception, job: cfg.Job) -> str:
     """Why a job failed, in one line."""
     first = f"{type(error).__name__}: {error}".splitlines()[0][:300]
-    if not isinstance(error, torch.OutOfMemoryError):
+    if not is_out_of_memory(error):
         return first
     match job.config:
         case cfg.Config(batch_size=size):
@@ -234,17 +261,28 @@ def _reason(error: Exception, job: cfg.Job) -> str:
         case _:
             assert_never(job.config)
     return (
-        f"out of GPU memory: fewer workers on the device, or {less} for all variants, which is another config: {first}"
+        f"out of GPU memory: end what else runs on the device, or {less} for all variants, which is another config: "
+        f"{first}"
     )
 
 
 class _Recording:
     """Records a job's events into its folder while they pass through."""
 
-    def __init__(self, folder: RunFolder, job: cfg.Job, attempt: int, started: float, memory: PeakMemory) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        job: cfg.Job,
+        attempt: int,
+        started: float,
+        memory: PeakMemory,
+        device: str,
+        shared: bool,
+    ) -> None:
         self.folder, self.job, self.attempt, self.started, self.memory = folder, job, attempt, started, memory
+        self.device, self.shared = device, shared
         self.job_seconds = self.evaluation_seconds = self.seconds = 0.0
-        self.iteration = 0
+        self.iteration = self.begun_at = 0
         self.resumed = False
 
     def of(self, begin: Begin, stop: Callable[[], bool]) -> Iterator[Event]:
@@ -252,6 +290,7 @@ class _Recording:
         self.resumed = checkpoint is not None
         if checkpoint:
             self.job_seconds, self.evaluation_seconds = checkpoint.job_seconds, checkpoint.evaluation_seconds
+            self.begun_at = int(checkpoint.state["iteration"])
         self._keep_events(checkpoint.events_size if checkpoint else 0)
         saved, cost = time.perf_counter(), 0.0
 
@@ -260,44 +299,78 @@ class _Recording:
 
         resume = checkpoint.state if checkpoint else None
         events = begin(resume=resume, checkpoint_due=checkpoint_due)
-        try:
-            with self.folder.events_file.open("ab") as stream:
+        with self.folder.events_file.open("a+b") as self.record:
+            try:
                 for event in events:
                     self.iteration, self.seconds = event.iteration, event.seconds
                     self.evaluation_seconds += getattr(event, "evaluation_seconds", 0.0)
-                    stream.write(event.model_dump_json().encode() + b"\n")
-                    stream.flush()
+                    self.record.write(event.model_dump_json().encode() + b"\n")
+                    self.record.flush()
                     match event:
                         case Sampled():
                             _write_grid(self.folder.samples / f"{event.iteration:06d}.png", event.pictures)
+                            self._note_memory()
                         case Pictured():
                             rows, steps = event.pictures, event.pictures.shape[1]
                             _write_grid(self.folder.samples / f"{event.name}.png", rows.flatten(0, 1), columns=steps)
                         case Checkpointed():
                             began = time.perf_counter()
-                            os.fsync(stream.fileno())
+                            os.fsync(self.record.fileno())
+                            self._check_still_ours()
                             write_checkpoint(
                                 self.folder,
                                 event.state,
+                                events=self._recorded(),
                                 job_seconds=self._total(),
                                 evaluation_seconds=self.evaluation_seconds,
                             )
                             saved = time.perf_counter()
                             cost = saved - began
                         case Finished():
+                            self._note_memory()
                             self._end("finished", generator=event.generator)
                         case Diverged():
                             self._end("diverged", reason=event.reason)
                     yield event
                     if isinstance(event, Checkpointed) and stop():
                         return
-        except Exception as error:
-            # GeneratorExit and KeyboardInterrupt are no Exceptions: an interrupted job keeps no outcome.
-            if isinstance(error, OSError) and is_full(error):
+            except EvaluationDropped:
+                return
+            except JobTaken:
                 raise
-            with self.folder.log_file.open("a") as log:
-                traceback.print_exc(file=log)
-            self._end("failed", reason=_reason(error, self.job))
+            except Exception as error:
+                # GeneratorExit and KeyboardInterrupt are no Exceptions: an interrupted job keeps no outcome.
+                if (isinstance(error, OSError) and is_full(error)) or (self.shared and is_out_of_memory(error)):
+                    raise
+                self._check_still_ours()
+                with self.folder.log_file.open("a") as log:
+                    traceback.print_exc(file=log)
+                self._end("failed", reason=_reason(error, self.job))
+
+    def _recorded(self) -> bytes:
+        self.record.seek(0)
+        return self.record.read()
+
+    def _check_still_ours(self) -> None:
+        """Raises JobTaken where another process has gone on with the job: it has begun a new file of events.
+
+        Who hung, or lost its file system, for so long that it was taken for dead knows nothing of that when it wakes.
+        """
+        try:
+            if os.path.samestat(os.fstat(self.record.fileno()), self.folder.events_file.stat()):
+                return
+        except OSError as error:
+            # NFS forgets a file that was replaced from another host, though it is open here.
+            if error.errno not in (errno.ENOENT, errno.ESTALE):
+                raise
+        raise JobTaken(f"job {self.folder.digest} was taken over by another process")
+
+    def _note_memory(self) -> None:
+        """What the process takes of its GPU, once its loop has done all that it ever does: lazy penalties, too."""
+        if self.iteration - self.begun_at < period(self.job.config):
+            return
+        if (taken := device_memory(self.device, self.iteration)) is not None:
+            self.folder.write("memory.json", taken.model_dump_json() + "\n")
 
     def _total(self) -> float:
         return self.job_seconds + time.perf_counter() - self.started
@@ -310,6 +383,7 @@ class _Recording:
             write_whole(file, file.read_bytes()[:size])
 
     def _end(self, status: Status, *, reason: str | None = None, generator: dict[str, Tensor] | None = None) -> None:
+        self._check_still_ours()
         if generator is not None:
             tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.items()}
             write_whole(self.folder.generator_file, save_safetensors(tensors))
@@ -324,6 +398,7 @@ class _Recording:
             attempts=self.attempt,
             resumed=self.resumed,
         )
+        self._check_still_ours()
         self.folder.write("outcome.json", outcome.model_dump_json(indent=1) + "\n")
         if status != "failed":
             remove_checkpoints(self.folder)

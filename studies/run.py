@@ -26,9 +26,10 @@ from studies.runner.execute import BAD_INPUT, DONE, GOES_ON, INTERRUPTED, calibr
 from studies.runner.heartbeat import HANG_SECONDS
 from studies.runner.launchers import LAUNCHERS, find_launcher
 from studies.runner.launchers.declared import FILE_NAME
-from studies.runner.place import accelerators, place_of
+from studies.runner.place import PerGpu, accelerators, place_of
 from studies.runner.preview import print_plan, print_studies, print_submission
 from studies.runner.retune import retuned_plan, tuning_plan
+from studies.runner.sharing import BUDGET
 from studies.runner.stores import DEFAULT_TRACKING, QUEUE_VARIABLE, TRACKING_VARIABLE, redacted, use_stores
 from studies.runner.sweep import check_searches, print_searches
 from studies.runner.tasks import Task, tasks_of
@@ -91,6 +92,12 @@ Examples
     help=f"Inception's weights, a file, where they cannot be fetched; the variable {INCEPTION_VARIABLE} does the same.",
 )
 @click.option("--jobs", "-j", type=click.IntRange(min=1), help="Workers at a time; default one per core, or per GPU.")
+@click.option(
+    "--per-gpu",
+    metavar="N|auto",
+    help="Workers that share each GPU, one by default. auto: one until it has measured what it takes, then as many as "
+    f"fit into {BUDGET:.0%} of the memory, at most one per core and --jobs in all. The numbers are the same.",
+)
 @click.option(
     "--launcher",
     "launcher_name",
@@ -180,6 +187,7 @@ def command(
     data_path: Path | None,
     inception: Path | None,
     jobs: int | None,
+    per_gpu: str | None,
     launcher_name: str,
     launcher_file: Path | None,
     device: str,
@@ -242,6 +250,7 @@ def command(
             evaluation=evaluation,
             hang_seconds=60 * hang_minutes,
             cluster=cluster,
+            per_gpu=_per_gpu(per_gpu),
         )
         searches = bool(declared.searches) and not only
         if searches or trials is not None:
@@ -376,6 +385,16 @@ def _seeds(text: str | None, default: int) -> list[int]:
     if int(text) < 1:
         raise InputError("--seeds 0: a study needs at least one seed ('0,' is the seed 0)")
     return list(range(int(text)))
+
+
+def _per_gpu(text: str | None) -> PerGpu | None:
+    if text is None:
+        return None
+    if text == "auto":
+        return "auto"
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
+        raise InputError(f"--per-gpu {text}: give a number of workers, or auto")
+    return int(text)
 
 
 def _images(study: Study, profile: Profile, overrides: dict[str, Any], path: Path) -> Images:

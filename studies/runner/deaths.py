@@ -2,16 +2,26 @@
 
 A worker that died says little about its job: somebody may have killed it, or the machine was short of memory. So the
 job is resumed while its deaths differ or it gets further, and given up where they are the same or go on without end.
+The count is in the job's folder, so that it outlives whoever counts, and is the same for every launcher.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass, field
-from typing import Any
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
+from core.config import Node
 from core.folder import RunFolder
-from studies.runner.tasks import last_event
+from studies.plan import jobs_root
+from studies.runner.heartbeat import heartbeat_file
+from studies.runner.tasks import has_result, last_event, mark_failed, outcome_mark
+
+if TYPE_CHECKING:
+    from studies.runner.launchers import Shared, Work
 
 ALIKE = 3
 """Deaths in a row, in the same way after the same recorded event."""
@@ -28,15 +38,32 @@ EXITS_OF_A_PLACE = 3
 KILLS_OF_A_PLACE = 21
 """The same, of workers that were killed: more than two jobs that kill their workers at once can bring about."""
 
+LOG_LINES = 20
+"""Of a worker's last words, kept in the log of a job that is given up."""
 
-@dataclass
-class _OfJob:
-    event: dict[str, Any] | None = None
+LOST = "was lost"
+"""How a worker died of which nobody knows more."""
+
+FILE = "deaths.json"
+
+
+class Deaths(Node):
+    """How the workers at one job died since it last had an outcome: `deaths.json` in its folder.
+
+    `outcome` and `checkpoint` are the times of those files at the last death, 0 where there were none; `event` is the
+    iteration and the seconds of the last recorded event then, or at the last claim. `how` and `there` are of the last
+    death that says something about the point that the job had come to, `worker` is whoever died last.
+    """
+
+    outcome: int = 0
+    worker: str = ""
+    event: tuple[int, float] | None = None
     there: int | None = None
     how: str = ""
     checkpoint: int = 0
     alike: int = 0
     without_checkpoint: int = 0
+    given_up: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,32 +74,60 @@ class Death:
     given_up: str | None
 
 
-@dataclass
-class DeathsOfJobs:
-    """How the workers at each job died, as far as one launcher saw it."""
+def note_claim(folder: RunFolder) -> None:
+    """Takes in what a job's record has before whoever has just claimed it adds to it."""
+    before, event = _read(folder), _last_event(folder)
+    if event != before.event:
+        folder.write(
+            FILE, Deaths(**{**dict(before), "outcome": outcome_mark(folder), "event": event}).model_dump_json()
+        )
 
-    jobs: defaultdict[str, _OfJob] = field(default_factory=lambda: defaultdict(_OfJob))
 
-    def note(self, folder: RunFolder, how: str, *, hung: bool) -> Death:
-        """Takes in how a worker that held the job ended."""
-        job = self.jobs[folder.digest]
-        event, checkpoint = last_event(folder), _mtime(folder)
-        # An attempt that recorded nothing left the last line of the one before, with its seconds.
-        recorded = event is not None and event != job.event
-        there = event["iteration"] if event else 0
-        if recorded or hung:
-            job.alike = job.alike + 1 if (how, there) == (job.how, job.there) else 1
-            job.how, job.there = how, there
-        if checkpoint != job.checkpoint:
-            job.without_checkpoint = 0
-        job.without_checkpoint += 1
-        job.event, job.checkpoint = event, checkpoint
-        reason = None
-        if (recorded or hung) and job.alike >= (HANGS_ALIKE if hung else ALIKE):
-            reason = f"its worker {how}, {job.alike} times in a row after iteration {there}"
-        elif job.without_checkpoint >= WITHOUT_CHECKPOINT:
-            reason = f"its worker {how}, the last of {job.without_checkpoint} deaths in a row without a checkpoint"
-        return Death(recorded, reason)
+def note_death(folder: RunFolder, worker: str, how: str, *, hung: bool = False, lost: bool = False) -> Death:
+    """Takes in how a worker that held the job ended: each worker once, whoever notices.
+
+    `lost` is a worker of which nobody knows how it ended, as where its node vanished: that says nothing of the point
+    that the job had come to, and counts towards `WITHOUT_CHECKPOINT` alone. A new outcome begins the count anew, so
+    that a job that is tried once more after it was given up has all its chances.
+    """
+    before = _read(folder)
+    if before.worker == worker:
+        return Death(recorded=False, given_up=before.given_up)
+    event, checkpoint = _last_event(folder), _mtime(folder)
+    # An attempt that recorded nothing left the last line of the one before, with its seconds.
+    recorded = event is not None and event != before.event
+    there = event[0] if event else 0
+    telling = hung or (recorded and not lost)
+    alike = before.alike
+    if telling:
+        alike = alike + 1 if (how, there) == (before.how, before.there) else 1
+    without_checkpoint = before.without_checkpoint + 1 if checkpoint == before.checkpoint else 1
+    given_up = None
+    if telling and alike >= (HANGS_ALIKE if hung else ALIKE):
+        given_up = f"its worker {how}, {alike} times in a row after iteration {there}"
+    elif without_checkpoint >= WITHOUT_CHECKPOINT:
+        given_up = f"its worker {how}, the last of {without_checkpoint} deaths in a row without a checkpoint"
+    deaths = Deaths(
+        outcome=outcome_mark(folder),
+        worker=worker,
+        event=event,
+        there=there if telling else before.there,
+        how=how if telling else before.how,
+        checkpoint=checkpoint,
+        alike=alike,
+        without_checkpoint=without_checkpoint,
+        given_up=given_up,
+    )
+    folder.write(FILE, deaths.model_dump_json() + "\n")
+    return Death(recorded, given_up)
+
+
+def _read(folder: RunFolder) -> Deaths:
+    try:
+        deaths = Deaths.model_validate_json((folder.path / FILE).read_text())
+    except (FileNotFoundError, ValidationError):
+        return Deaths()
+    return deaths if deaths.outcome == outcome_mark(folder) else Deaths()
 
 
 @dataclass
@@ -97,8 +152,69 @@ class DeathsOfPlace:
         return self.exits >= EXITS_OF_A_PLACE or self.kills >= KILLS_OF_A_PLACE
 
 
+def _last_event(folder: RunFolder) -> tuple[int, float] | None:
+    last = last_event(folder)
+    return (int(last["iteration"]), float(last["seconds"])) if last else None
+
+
 def _mtime(folder: RunFolder) -> int:
     try:
         return folder.checkpoint_file.stat().st_mtime_ns
     except FileNotFoundError:
         return 0
+
+
+@dataclass(frozen=True)
+class End:
+    """How a worker ended that should not have, as its launcher saw it, and the last lines that it printed.
+
+    One that is `lost` went with its node, which says nothing against its place either.
+    """
+
+    how: str
+    killed: bool
+    hung: bool = False
+    lost: bool = False
+    words: Sequence[str] = ()
+    perhaps: str = ""
+
+    @classmethod
+    def of(cls, code: int, words: Sequence[str]) -> End:
+        """Of a process that ended with this code, or by signal -`code`."""
+        if code >= 0:
+            return cls(f"ended with code {code}", killed=False, words=words)
+        memory = "; perhaps for want of memory" if code == -signal.SIGKILL else ""
+        return cls(f"was killed by {signal.Signals(-code).name}", killed=True, words=words, perhaps=memory)
+
+
+def settle_death(order: Work, queue: Shared, worker: str, end: End, place: DeathsOfPlace) -> str | None:
+    """Puts the job of a worker that died back into the queue, or fails it, and takes the death in at its place.
+
+    Returns what is to be said of the worker; None where its job has failed, which is said of that.
+    """
+    claim, recorded = queue.held_by(worker), queue.completed_by(worker) > 0
+    lock = queue.worker_lock(worker)
+    lock.unlink(missing_ok=True)
+    heartbeat_file(lock).unlink(missing_ok=True)
+    if claim is None:
+        if not end.lost:
+            place.note(killed=end.killed, recorded=recorded)
+        return f"{end.how}: {end.words[-1] if end.words else 'it printed nothing'}"
+    folder = RunFolder(jobs_root(order.runs), claim.digest)
+    if has_result(folder):
+        queue.settle(claim)
+        if not end.lost:
+            place.note(killed=end.killed, recorded=True)
+        return f"{end.how} when {order.called(claim)} had ended"
+    death = note_death(folder, worker, end.how, hung=end.hung, lost=end.lost)
+    if not end.lost:
+        place.note(killed=end.killed, recorded=death.recorded or recorded)
+    with folder.log_file.open("a") as log:
+        if death.given_up is None:
+            log.write(f"its worker {end.how}: the job will be resumed\n")
+        else:
+            log.writelines(f"{line}\n" for line in end.words[-LOG_LINES:])
+    if death.given_up is not None:
+        mark_failed(folder, death.given_up + end.perhaps)
+    queue.release(claim, again=death.given_up is None)
+    return f"{end.how} at {order.called(claim)}: the job will be resumed" if death.given_up is None else None

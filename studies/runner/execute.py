@@ -125,10 +125,12 @@ def run_plan(
                     started = time.monotonic()
                     with costs_kept(
                         whole, pending, runs, machine=place.machine, workers=place.workers, interrupted=interrupts,
-                        say=lambda line: console.print(line, highlight=False),
+                        say=lambda line: console.print(line, highlight=False), steady=place.most_workers is None,
                     ):  # fmt: skip
                         _train(pending, whole, view, place, console, interrupts)
-                    _print_share(pending, runs, min(place.workers, len(pending)), time.monotonic() - started, console)
+                    if place.most_workers is None:
+                        workers = min(place.workers, len(pending))
+                        _print_share(pending, runs, workers, time.monotonic() - started, console)
                 else:
                     console.print("nothing to train: every run has its result", highlight=False)
             except (WorkersLost, Unreachable) as error:
@@ -146,6 +148,9 @@ def run_plan(
     if states["failed"]:
         hint = "" if retry_failed else "; --retry-failed tries them once more"
         console.print(f"{states['failed']} of {len(tasks)} runs failed{hint}", highlight=False, soft_wrap=True)
+    if without := states["new"] + states["interrupted"]:
+        said = f"{without} of {len(tasks)} runs have no result yet: the same command goes on with them"
+        console.print(said, highlight=False, soft_wrap=True)
     reported = _report(study, whole, runs, console) if report else True
     return DONE if reported and states["finished"] + states["diverged"] == len(tasks) else FAILED
 

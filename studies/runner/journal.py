@@ -1,36 +1,65 @@
-"""Optuna's journals: opened, and mended first where a write was cut off."""
+"""Optuna's journals, which a write that was cut off does not spoil."""
 
 from __future__ import annotations
 
+import json
+import os
+from contextlib import suppress
+from io import FileIO
 from pathlib import Path
+from typing import Any
 
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
+TAIL_BYTES = 1 << 16
 
-def mended_journal(file: Path) -> JournalStorage:
-    """The journal in `file`, made where there is none.
 
-    A last line without its end is what a full disk or a kill leaves of a write. It was never acted on, and is removed:
-    Optuna would refuse the whole journal once another line stands behind it.
+def journal_in(file: Path) -> JournalStorage:
+    """The journal in `file`, made where there is none."""
+    return JournalStorage(MendingBackend(str(file), lock_obj=JournalFileSymlinkLock(str(file))))
+
+
+class MendingBackend(JournalFileBackend):  # type: ignore[misc]
+    """Optuna's file of lines, without what a full disk or a kill leaves of a write.
+
+    Readers overlook a last line without its end, for it was never acted on, but refuse the whole journal once another
+    line stands behind it. So whoever writes removes it first, and what is left of a write of its own that failed.
     """
-    lock = JournalFileSymlinkLock(str(file))
-    backend = JournalFileBackend(str(file), lock_obj=lock)
-    if not _ends_whole(file):
-        lock.acquire()
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Writes these behind the last whole line. Raises OSError where that does not work."""
+        lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+        self._lock.acquire()
         try:
-            if not _ends_whole(file):
-                content = file.read_bytes()
-                with file.open("r+b") as stream:
-                    stream.truncate(content.rfind(b"\n") + 1)
+            # A buffer would write again what is left in it when the file is closed.
+            with FileIO(self._file_path, "a+") as stream:
+                _append(stream, memoryview(lines.encode()))
         finally:
-            lock.release()
-    return JournalStorage(backend)
+            self._lock.release()
 
 
-def _ends_whole(file: Path) -> bool:
-    with file.open("rb") as stream:
-        if stream.seek(0, 2) == 0:
-            return True
-        stream.seek(-1, 2)
-        return stream.read(1) == b"\n"
+def _append(stream: FileIO, left: memoryview) -> None:
+    _mend(stream)
+    try:
+        while left:
+            left = left[stream.write(left) :]
+        os.fsync(stream.fileno())
+    except BaseException:
+        with suppress(OSError):  # Then it is left to the next who writes.
+            _mend(stream)
+        raise
+
+
+def _mend(stream: FileIO) -> None:
+    """Cuts off a last line without its end."""
+    end = size = stream.seek(0, os.SEEK_END)
+    while end:
+        begin = max(0, end - TAIL_BYTES)
+        stream.seek(begin)
+        if (last := stream.read(end - begin).rfind(b"\n")) >= 0:
+            end = begin + last + 1
+            break
+        end = begin
+    if end < size:
+        stream.truncate(end)

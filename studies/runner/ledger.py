@@ -27,10 +27,12 @@ def costs_kept(
     workers: int,
     interrupted: Callable[[], bool],
     say: Callable[[str], None],
+    steady: bool = True,
 ) -> Iterator[None]:
     """Times what is done inside, training these tasks, and adds an `Invocation` to those of the plan's setting.
 
-    Nothing is added where no run ended and nobody interrupted: then nothing was trained.
+    Nothing is added where no run ended and nobody interrupted: then nothing was trained. Where the number of workers is
+    not `steady` from the beginning to the end, nobody can tell what of the time was overhead.
     """
     folders = {task.digest: RunFolder(jobs_root(runs), task.digest) for task in pending}
     marks = {digest: outcome_mark(folder) for digest, folder in folders.items()}
@@ -45,7 +47,7 @@ def costs_kept(
         ended = [digest for digest, folder in folders.items() if outcome_mark(folder) != marks[digest]]
         outcomes = [outcome for digest in ended if (outcome := folders[digest].outcome()) is not None]
         took = [outcome.job_seconds for outcome in outcomes]
-        whole = len(ended) == len(pending) and not begun and not any(outcome.resumed for outcome in outcomes)
+        whole = steady and len(ended) == len(pending) and not begun and not any(outcome.resumed for outcome in outcomes)
         if ended or interrupted():
             invocation = Invocation(
                 began=began.isoformat(timespec="seconds"),

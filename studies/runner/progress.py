@@ -196,7 +196,9 @@ class StudyProgress:
             if left is None:
                 return None
             remaining.append(left)
-        return max(sum(remaining) / max(1, min(self._workers, len(remaining))), *remaining) if remaining else 0.0
+        # Where workers share GPUs there may come to be more than there were at first.
+        workers = max(self._workers, len(self._now))
+        return max(sum(remaining) / max(1, min(workers, len(remaining))), *remaining) if remaining else 0.0
 
     def _tail(self, digest: str) -> EventTail:
         return self._tails.setdefault(digest, EventTail(self._folders[digest].events_file))

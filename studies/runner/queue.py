@@ -12,7 +12,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import optuna
@@ -21,12 +21,13 @@ from optuna.trial import FrozenTrial, TrialState
 
 from core.folder import RunFolder
 from studies.plan import jobs_root
+from studies.runner.deaths import LOST, note_death
 from studies.runner.heartbeat import HANG_SECONDS, Silence
 from studies.runner.storage import store_of
-from studies.runner.tasks import Task, final_value, is_held
+from studies.runner.tasks import Task, final_value, has_result, is_held, mark_failed
 
 UNSIGNED_CLAIM_SECONDS = 60
-"""After so long a claim without its worker's name is that of a worker killed in between."""
+"""Seen for so long without its worker's name a claim is that of a worker killed in between."""
 WAITING_SECONDS = 2.0
 """For so long a list of what waits is good enough to claim from."""
 
@@ -55,6 +56,7 @@ class Queue:
             storage=self._storage, study_name=name, direction="minimize", load_if_exists=True
         )
         self._study_id = self._storage.get_study_id_from_name(name)
+        self._unsigned: dict[int, float] = {}
         self._waiting: list[FrozenTrial] = []
         self._read = float("-inf")
 
@@ -68,8 +70,18 @@ class Queue:
 
     def enqueue(self, tasks: Sequence[Task]) -> int:
         """Adds the jobs that neither wait nor run, in this order; returns how many."""
-        attributes = {task.digest: {"job": task.digest, "variant": task.variant, "seed": task.seed} for task in tasks}
-        return self._enqueue(attributes)
+        added: set[str] = set()
+
+        def add_missing() -> None:
+            pending = set(self._digests(TrialState.WAITING, TrialState.RUNNING))
+            for task in tasks:
+                if task.digest not in pending:
+                    self._add({"job": task.digest, "variant": task.variant, "seed": task.seed})
+                    pending.add(task.digest)
+                    added.add(task.digest)
+
+        self._store.exclusively(add_missing)
+        return len(added)
 
     def claim(self, wanted: Sequence[str], worker: str) -> Claim | None:
         """The first waiting job in the order of `wanted`, now this worker's; None when none waits."""
@@ -107,9 +119,10 @@ class Queue:
 
     def release(self, claim: Claim, *, again: bool) -> None:
         """Gives up a claim that came to no result; `again` puts the job back into the queue, at its end."""
-        self._end(claim.number, None)
         if again:
-            self._enqueue_again({claim.digest: self._storage.get_trial(self._trial_id(claim.number))})
+            self._store.exclusively(lambda: self._put_back(claim))
+        else:
+            self._end(claim.number, None)
 
     def held_by(self, worker: str) -> Claim | None:
         """What this worker is training."""
@@ -125,39 +138,64 @@ class Queue:
     def release_orphans(self) -> list[str]:
         """Puts back what nobody trains any more though it was claimed: its worker is gone and its folder is free.
 
-        A worker on another host is gone when its heartbeat has stopped for too long.
+        A worker on another host is gone when its heartbeat has stopped for too long. A job that loses one worker after
+        the other without getting further is failed instead (`studies.runner.deaths`).
         """
-        orphans: dict[str, FrozenTrial] = {}
+        orphans: list[str] = []
         for trial in self._trials(TrialState.RUNNING):
-            digest, worker = str(trial.user_attrs["job"]), trial.user_attrs.get("worker")
-            folder = RunFolder(self._jobs, digest)
+            claim, worker = Claim(trial.number, str(trial.user_attrs["job"])), trial.user_attrs.get("worker")
+            folder = RunFolder(self._jobs, claim.digest)
             if worker is None:
-                claimed = trial.datetime_start or datetime.min
-                recent = (datetime.now() - claimed).total_seconds() < UNSIGNED_CLAIM_SECONDS
-                trained = recent or is_held(folder.lock_file)
+                # Other machines' clocks say nothing here.
+                seen = self._unsigned.setdefault(trial.number, time.monotonic())
+                trained = time.monotonic() - seen < UNSIGNED_CLAIM_SECONDS or is_held(folder.lock_file)
             else:
                 trained = self._silence.trained(self.worker_lock(str(worker)), folder.lock_file)
-            if trained:
-                continue
-            outcome = folder.outcome()
-            if outcome is not None and outcome.status != "failed":
-                self.settle(Claim(trial.number, digest))
-            else:
-                self._end(trial.number, None)
-                orphans[digest] = trial
-        self._enqueue_again(orphans)
-        return list(orphans)
+            if not trained and self._store.exclusively(partial(self._take_from, worker, claim)):
+                orphans.append(claim.digest)
+        return orphans
 
     def waiting(self, wanted: Collection[str]) -> list[str]:
         """Which of these jobs wait."""
-        return self._digests(TrialState.WAITING, wanted)
+        return [digest for digest in self._digests(TrialState.WAITING) if digest in wanted]
 
     def running(self, wanted: Collection[str]) -> list[str]:
         """Which of these jobs are claimed, by whomever."""
-        return self._digests(TrialState.RUNNING, wanted)
+        return [digest for digest in self._digests(TrialState.RUNNING) if digest in wanted]
 
-    def _digests(self, state: TrialState, wanted: Collection[str]) -> list[str]:
-        return [digest for trial in self._trials(state) if (digest := str(trial.user_attrs["job"])) in wanted]
+    def _take_from(self, worker: str | None, claim: Claim) -> bool:
+        """Ends the claim of a worker that is gone, unless somebody has done so. True where the job was put back."""
+        folder = RunFolder(self._jobs, claim.digest)
+        if worker is not None and self._is_running(claim) and not has_result(folder):
+            death = note_death(folder, worker, LOST, lost=True)
+            if death.given_up is not None:
+                mark_failed(folder, death.given_up)
+                self._end(claim.number, None)
+                return False
+        return self._put_back(claim)
+
+    def _put_back(self, claim: Claim) -> bool:
+        """Puts the job of a claim into the queue, then ends the claim. True where that was to be done.
+
+        A kill between the two leaves a claim without a worker beside a job that waits, never neither.
+        """
+        if not self._is_running(claim):
+            return False
+        if has_result(RunFolder(self._jobs, claim.digest)):
+            self.settle(claim)
+            return False
+        pending = self._trials(TrialState.WAITING, TrialState.RUNNING)
+        mine = next(trial for trial in pending if trial.number == claim.number)
+        if not any(trial.number != claim.number and trial.user_attrs["job"] == claim.digest for trial in pending):
+            self._add({key: mine.user_attrs[key] for key in ("job", "variant", "seed")})
+        self._end(claim.number, None)
+        return True
+
+    def _is_running(self, claim: Claim) -> bool:
+        return bool(self._storage.get_trial(self._trial_id(claim.number)).state == TrialState.RUNNING)
+
+    def _digests(self, *states: TrialState) -> list[str]:
+        return [str(trial.user_attrs["job"]) for trial in self._trials(*states)]
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         trials = self._storage.get_all_trials(self._study_id, deepcopy=False, states=states)
@@ -172,21 +210,5 @@ class Queue:
         with suppress(UpdateFinishedTrialError):
             self._storage.set_trial_state_values(self._trial_id(number), state, None if value is None else [value])
 
-    def _enqueue_again(self, trials: dict[str, FrozenTrial]) -> None:
-        kept = ("job", "variant", "seed")
-        self._enqueue({digest: {key: trial.user_attrs[key] for key in kept} for digest, trial in trials.items()})
-
-    def _enqueue(self, attributes: Mapping[str, Mapping[str, object]]) -> int:
-        """Adds the jobs that neither wait nor run, which are known by their digests; returns how many."""
-        missing: set[str] = set()
-
-        def add() -> None:
-            pending = {str(trial.user_attrs["job"]) for trial in self._trials(TrialState.WAITING, TrialState.RUNNING)}
-            for digest, its in attributes.items():
-                if digest not in pending:
-                    self._study.enqueue_trial(params={}, user_attrs=dict(its))
-                    missing.add(digest)
-
-        if attributes:
-            self._store.exclusively(add)
-        return len(missing)
+    def _add(self, attributes: Mapping[str, object]) -> None:
+        self._study.enqueue_trial(params={}, user_attrs=dict(attributes))

@@ -14,11 +14,10 @@ import random
 import sys
 import threading
 import time
-import uuid
 import weakref
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -27,9 +26,8 @@ from filelock import FileLock
 from optuna.storages import BaseStorage, RDBStorage
 
 from core.errors import InputError
-from core.folder import write_whole
-from studies.runner.journal import mended_journal
-from studies.runner.stores import QUEUE_VARIABLE, Unreachable, address, asked_to_stop, first_line, queue_url
+from studies.runner.journal import journal_in
+from studies.runner.stores import QUEUE_VARIABLE, Unreachable, address, asked_to_stop, first_line, folder_id, queue_url
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -97,7 +95,7 @@ class Journal:
     """A file that every claimant appends to."""
 
     def __init__(self, file: Path, lock: Path) -> None:
-        self.storage: BaseStorage = mended_journal(file)
+        self.storage: BaseStorage = journal_in(file)
         self._lock = FileLock(lock)
 
     def named(self, name: str) -> str:
@@ -158,15 +156,18 @@ class Database:
 
 @contextmanager
 def advisory_lock(engine: Engine, key: int) -> Iterator[None]:
-    """Holds the database's lock of this number, which ends with its transaction or its connection."""
+    """Holds the database's lock of this number, which ends with its transaction or its connection.
+
+    Raises SQLAlchemy's error where the lock was lost meanwhile: others may have had it, too.
+    """
     from sqlalchemy import text
-    from sqlalchemy.exc import SQLAlchemyError
 
     with engine.connect() as connection:
+        # Whoever waits for a lock, or works under one, is idle in its transaction.
+        connection.execute(text("set local idle_in_transaction_session_timeout = 0"))
         connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": key})
         yield
-        with suppress(SQLAlchemyError):  # What was to be done is done.
-            connection.commit()
+        connection.commit()
 
 
 def check_queue() -> None:
@@ -186,16 +187,6 @@ def check_queue() -> None:
         raise InputError(f"{QUEUE_VARIABLE}: {address(url)} cannot be used: {reason}") from None
     finally:
         engine.dispose()
-
-
-def folder_id(folder: Path) -> str:
-    """The name of this folder of runs in a database, the same from wherever it is mounted; made where there is none."""
-    file = folder / "id"
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / "id.lock"):
-        if not file.exists():
-            write_whole(file, uuid.uuid4().hex[:12].encode())
-    return file.read_text()
 
 
 # --- a database that is gone ------------------------------------------------------------------------------------------

@@ -9,11 +9,16 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from filelock import FileLock
+
 from core.errors import InputError
+from core.folder import write_whole
 
 QUEUE_VARIABLE = "INR_GAN_QUEUE"
 TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
@@ -25,6 +30,7 @@ DRIVER = "postgresql+psycopg"
 TRACKING_SCHEMES = (*POSTGRESQL, "sqlite", "http", "https")
 
 USERINFO = re.compile(r"(://[^\s:/@]*):\S*@")
+LOOSE = re.compile(r"://[^:/@]*:(.*)@", re.DOTALL)
 PARAMETER = re.compile(r"([?&](?:ssl)?password=)[^&\s]*", re.IGNORECASE)
 HIDDEN = "***"
 
@@ -66,7 +72,7 @@ def use_stores(*, queue: str | None = None, tracking: str | None = None) -> None
             continue
         if secrets_of(url):
             raise InputError(
-                f"{option} {address(url)}: process arguments can be read by everybody on this machine: leave the "
+                f"{option} has a password, and process arguments can be read by everybody on this machine: leave the "
                 f"password to ~/.pgpass, or set {variable} to the whole URL"
             )
         os.environ[variable] = url
@@ -81,23 +87,39 @@ def _checked(url: str, variable: str, schemes: tuple[str, ...]) -> str:
         raise InputError(
             f"{variable} is no URL that can be used: it begins with {', '.join(f'{s}://' for s in schemes)}"
         )
-    if scheme not in POSTGRESQL:
+    if scheme == "sqlite":
         return url
+    # What is not encoded moves the end of a password, and the rest would be taken for a host, which is no secret.
     try:
         parts = urlsplit(url)
-        valid = parts.hostname is None or parts.port is None or parts.port > 0
+        valid = parts.port is None or parts.port > 0
     except ValueError:
         valid = False
-    if not valid:
+    if not valid or re.search(r"\s", url) or url.count("@") != parts.netloc.count("@") or url.count("@") > 1:
+        example = "postgresql://user@host:5432/database" if scheme in POSTGRESQL else "https://user@host"
         raise InputError(
-            f"{variable} cannot be read: it looks like postgresql://user@host:5432/database, other signs in a password "
-            "percent-encoded"
+            f"{variable} cannot be read: it looks like {example}, other signs in a password percent-encoded"
         )
+    if scheme not in POSTGRESQL:
+        return url
     if importlib.util.find_spec("psycopg") is None:
         raise InputError(
             f"{variable} is a PostgreSQL database, which needs psycopg: pip install 'psycopg[binary]>=3.2'"
         )
     return f"{DRIVER}://{rest}"
+
+
+def folder_id(folder: Path) -> str:
+    """The name of the folder of runs that this queue belongs to, in databases and on servers that others use, too.
+
+    The same from wherever it is mounted; made where there is none.
+    """
+    file = folder / "id"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "id.lock"):
+        if not file.exists():
+            write_whole(file, uuid.uuid4().hex[:12].encode())
+    return file.read_text()
 
 
 # --- what may be said of them -----------------------------------------------------------------------------------------
@@ -109,12 +131,12 @@ def address(url: str) -> str:
 
 
 def secrets_of(url: str) -> set[str]:
-    """The passwords in a URL, as they stand there and as they are meant."""
-    try:
+    """The passwords in a URL, as they stand there and as they are meant; one that was not encoded is found as well."""
+    found = [password[1] for password in LOOSE.finditer(url)]
+    # The URL may be one that nobody can parse.
+    with suppress(ValueError):
         parts = urlsplit(url)
-    except ValueError:
-        return set()
-    found = [parts.password or "", *(value for key, value in parse_qsl(parts.query) if key.endswith("password"))]
+        found += [parts.password or "", *(value for key, value in parse_qsl(parts.query) if key.endswith("password"))]
     return {form for secret in found if secret for form in (secret, unquote(secret))}
 
 
@@ -141,7 +163,7 @@ _asked_to_stop: Callable[[], bool] = bool
 
 @contextmanager
 def waiting_until(stop: Callable[[], bool]) -> Iterator[None]:
-    """While this lasts nobody in this process waits for a store any longer once `stop()`."""
+    """While this lasts nobody in this process waits for a store, or long for an evaluation, once `stop()`."""
     global _asked_to_stop
     before, _asked_to_stop = _asked_to_stop, stop
     try:
@@ -151,5 +173,5 @@ def waiting_until(stop: Callable[[], bool]) -> Iterator[None]:
 
 
 def asked_to_stop() -> bool:
-    """Whether whoever waits for a store should give it up."""
+    """Whether whoever waits should give it up. Asking says nothing: a loop that asks its own `stop` beats."""
     return _asked_to_stop()

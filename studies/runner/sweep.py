@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -114,6 +114,7 @@ class SearchOrder(TrainingOrder):
                     try:
                         _train(self, trials, claim, stop, passed)
                     except trainer.JobTaken:
+                        heart.beat(now=True)  # Who was taken for dead has nothing to give back.
                         # Another search may begin at the same config: the trial is told once that one is done.
                         trials.release(claim, again=True)
         finally:
@@ -219,6 +220,7 @@ def _searched(
         failures=FAILURES,
         cache=place.runs / "cache",
         detached=place.detached,
+        parts_of_gpus=place.parts_of_gpus,
         **place.model_dump(exclude={"launcher", "cluster"}),
     )
     order = SearchOrder(**{**dict(order), "failures": FAILURES + order.queue().failed()})
@@ -253,11 +255,13 @@ class _Watch:
         _say(self.console, f"[{_clock(time.monotonic() - self.began)}] {line}")
 
     def look(self, now: bool = False) -> None:
-        """Takes in what happened, at most once a second unless `now`."""
+        """Takes in what happened, at most once a second unless `now`; while the trials are out of reach it is shown as
+        last known."""
         if not now and time.monotonic() - self.looked < LOOK_SECONDS:
             return
         self.looked = time.monotonic()
-        self.sweep = self.trials.sweep()
+        with suppress(Unreachable), nullcontext() if now else self.trials.at_once():
+            self.sweep = self.trials.sweep()
         new = [trial for trial in self.sweep.trials if trial.state != "running" and trial.number not in self.said]
         for trial in new:
             self.said.add(trial.number)

@@ -87,6 +87,12 @@ def state_of(folder: RunFolder, running: Collection[str] | None = None) -> State
     return "running" if running is None and is_held(folder.lock_file) else "interrupted"
 
 
+def has_result(folder: RunFolder) -> bool:
+    """Whether the job has finished or diverged, which nothing that happens afterwards changes."""
+    outcome = folder.outcome()
+    return outcome is not None and outcome.status != "failed"
+
+
 def to_train(state: State, retry_failed: bool) -> bool:
     """Whether a job that stands so is (still) to be trained."""
     return state in ("new", "interrupted", "running") or (state == "failed" and retry_failed)
@@ -130,7 +136,12 @@ def last_event(folder: RunFolder) -> dict[str, Any] | None:
 
 
 def mark_failed(folder: RunFolder, reason: str) -> None:
-    """Records a failure that the job itself could not record: its process was killed, or could not write."""
+    """Records a failure that the job itself could not record: its process was killed, or could not write.
+
+    A result stays: a worker may die after its job has ended.
+    """
+    if has_result(folder):
+        return
     last = last_event(folder) or {"iteration": 0, "seconds": 0.0}
     before = folder.outcome()
     outcome = Outcome(

@@ -1,7 +1,8 @@
 """The MLflow view of a plan's run folders: written while jobs run, and rebuilt from the folders at any time.
 
-The folders are the truth. A run of MLflow is found again by its tag `job`, and its tag `events` counts the events it
-has, so that what was written stays written once. Only settled events are shown: those before a checkpoint, or of a job
+The folders are the truth. A run of MLflow is found again by its tags `job` and `runs`, the folder of runs that it is
+from: others may show the same job in the same place. Its tag `events` counts the events it has, so that what was
+written stays written once. Only settled events are shown: those before a checkpoint, or of a job
 that has ended, which a kill cannot bring about a second time with other times.
 """
 
@@ -31,7 +32,15 @@ from ablations.schema import Study
 from core.folder import RunFolder, write_whole
 from core.metrics.protocol import from_json
 from studies.plan import Plan, jobs_root
-from studies.runner.stores import DEFAULT_TRACKING, DRIVER, TRACKING_VARIABLE, address, first_line, tracking_uri
+from studies.runner.stores import (
+    DEFAULT_TRACKING,
+    DRIVER,
+    TRACKING_VARIABLE,
+    address,
+    first_line,
+    folder_id,
+    tracking_uri,
+)
 from studies.runner.tasks import Task, state_of, tasks_of
 
 if TYPE_CHECKING:
@@ -100,6 +109,10 @@ class MlflowView:
             return None
         return Path(self.uri.removeprefix("sqlite:///").partition("?")[0]).absolute()
 
+    @cached_property
+    def _whose(self) -> str:
+        return folder_id(self.runs / "queue")
+
     @property
     def link(self) -> str | None:
         """The page that compares the runs, once there is an experiment."""
@@ -117,8 +130,10 @@ class MlflowView:
             return None
         if self.uri == DEFAULT_TRACKING:
             return "mlflow ui"
-        shown = self.uri if address(self.uri) == self.uri else f'"${TRACKING_VARIABLE}"'
-        return f"mlflow ui --backend-store-uri {shown}"
+        if address(self.uri) == self.uri:
+            return f"mlflow ui --backend-store-uri {self.uri}"
+        # Everybody can read the arguments of a process, and a shell puts the password there.
+        return f'MLFLOW_BACKEND_STORE_URI="{DRIVER}://${{{TRACKING_VARIABLE}#*://}}" mlflow ui'
 
     def in_sync(self) -> bool:
         """Whether the view shows everything; answers without loading mlflow."""
@@ -183,9 +198,11 @@ class MlflowView:
             connection = sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True, timeout=5)
             try:
                 (count,) = connection.execute(
-                    "select count(distinct tags.value) from tags join runs on runs.run_uuid = tags.run_uuid "
-                    "where tags.key = 'job' and runs.experiment_id = ? and runs.lifecycle_stage = 'active'",
-                    (record["experiment_id"],),
+                    "select count(distinct jobs.value) from tags jobs "
+                    "join tags whose on whose.run_uuid = jobs.run_uuid join runs on runs.run_uuid = jobs.run_uuid "
+                    "where jobs.key = 'job' and whose.key = 'runs' "
+                    "and whose.value = ? and runs.experiment_id = ? and runs.lifecycle_stage = 'active'",
+                    (self._whose, record["experiment_id"]),
                 ).fetchone()
             finally:
                 connection.close()
@@ -227,6 +244,8 @@ class MlflowView:
             os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
             os.environ.setdefault("DO_NOT_TRACK", "true")
             os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+            # Two lines for every run of a server, into the command's own.
+            os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
             # A sync that failed looks first what came through; mlflow would make a run twice.
             os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
             os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
@@ -272,6 +291,9 @@ class MlflowView:
         while True:
             page = client.search_runs([experiment_id], max_results=1000, order_by=["start_time"], page_token=token)
             for run in page:
+                # Those in a file that earlier versions made say not whose they are; nobody else writes there.
+                if run.data.tags.get("runs", self._whose if self.database else None) != self._whose:
+                    continue
                 if (job := run.data.tags.get("job")) in self._runs:
                     client.delete_run(run.info.run_id)  # Made a second time, since the answer to the first was lost.
                 elif job is not None:
@@ -343,6 +365,7 @@ class MlflowView:
         provenance, outcome = folder.read("provenance.json"), folder.outcome()
         tags = {
             "job": task.digest,
+            "runs": self._whose,
             "variant": task.variant,
             "seed": str(task.seed),
             "design": ", ".join(task.designs),

@@ -14,7 +14,9 @@ from core.config import Job, Node
 from core.errors import InputError
 from core.folder import RunFolder, write_whole
 from studies.plan import jobs_root
+from studies.runner.deaths import note_claim
 from studies.runner.heartbeat import HANG_SECONDS
+from studies.runner.stores import asked_to_stop
 from studies.runner.tasks import mark_failed, outcome_mark
 
 if TYPE_CHECKING:
@@ -25,8 +27,9 @@ TAKEN_PAUSE_SECONDS = 0.25
 
 
 class TrainingOrder(Node):
-    """Where and how the jobs of an order are trained. `trainer` is the module that offers `run_job` and `JobTaken` as
-    `core.job` does, `detached` is explained by `studies.runner.launchers.Work`."""
+    """Where and how the jobs of an order are trained. `trainer` is the module that offers `run_job`, `JobTaken` and
+    `OutOfMemory` as `core.job` does, `detached` and `most_workers` are explained by `studies.runner.launchers.Work`.
+    `gpus` are those of this machine, `parts_of_gpus` says that a cluster puts several workers on one of its own."""
 
     study: str
     setting: str
@@ -41,6 +44,14 @@ class TrainingOrder(Node):
     hang_seconds: float = HANG_SECONDS
     trainer: str = "core.job"
     detached: bool = False
+    most_workers: int | None = None
+    parts_of_gpus: bool = False
+
+    @property
+    def shares_gpus(self) -> bool:
+        """Whether several of its workers may train on one GPU: of `gpus`, or where a cluster gives parts of them."""
+        crowded = bool(self.gpus) and (self.most_workers or self.workers) > len(self.gpus)
+        return self.parts_of_gpus or crowded
 
     def write(self, name: str) -> Path:
         """Writes the order where its workers find it."""
@@ -57,6 +68,10 @@ class Claims(Protocol):
     def settle(self, claim: Claim) -> None: ...
 
     def release(self, claim: Claim, *, again: bool) -> None: ...
+
+
+class NoRoom(Exception):
+    """The GPU that a job shares has no memory left for it; the claim is still held. The message is one line."""
 
 
 class GivenUp(Exception):
@@ -76,12 +91,14 @@ def train_claim(
 
     A job that was stopped goes back: another runner of the study may be waiting for it.
 
-    Raises InputError, the claim released, where environment or data cannot do it, and the trainer's JobTaken where
-    another process trains the same job.
+    Raises InputError, the claim released, where environment or data cannot do it, the trainer's JobTaken where another
+    process trains the same job or has taken it over, and NoRoom.
     """
     trainer = importlib.import_module(order.trainer)
     folder = RunFolder(jobs_root(order.runs), claim.digest)
-    before = outcome_mark(folder)
+    before, begun = outcome_mark(folder), False
+    with suppress(OSError):  # A full disk is the trainer's to tell.
+        note_claim(folder)
     for attempt in range(1, TAKEN_TRIES + 1):
         try:
             events = trainer.run_job(
@@ -92,15 +109,18 @@ def train_claim(
                 cache=order.cache,
                 threads=order.threads,
                 evaluation=order.evaluation,
+                shared=order.shares_gpus,
                 stop=stop,
+                asked_to_stop=asked_to_stop,
             )
             with closing(events):
                 for event in events:
+                    begun = True
                     each(event)
         except GivenUp:
             return
         except trainer.JobTaken:
-            if attempt == TAKEN_TRIES:
+            if attempt == TAKEN_TRIES or begun:
                 raise
             time.sleep(TAKEN_PAUSE_SECONDS)  # Somebody may only have asked whether the lock is held.
             continue
@@ -109,6 +129,8 @@ def train_claim(
             with suppress(OSError):
                 claims.release(claim, again=True)
             raise
+        except trainer.OutOfMemory as error:
+            raise NoRoom(str(error)) from error
         except Exception as error:
             traceback.print_exc()
             mark_failed(folder, f"{type(error).__name__}: {error}")

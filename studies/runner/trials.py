@@ -27,10 +27,11 @@ from core.events import Evaluated
 from core.folder import RunFolder
 from studies import sweeps
 from studies.plan import jobs_root
+from studies.runner.deaths import LOST, note_death
 from studies.runner.heartbeat import HANG_SECONDS, Silence
 from studies.runner.queue import Claim
 from studies.runner.storage import store_of
-from studies.runner.tasks import final_value, is_held
+from studies.runner.tasks import final_value, has_result, is_held, mark_failed
 from studies.sweeps import Proposal, Sweep, key_of
 
 COMPLETE_BEFORE_PRUNING = 4
@@ -213,14 +214,32 @@ class Trials:
     # --- within the lock ----------------------------------------------------------------------------------------------
 
     def _claim(self, worker: str) -> Claim | None:
+        if (claim := self.held_by(worker)) is not None:  # The lock was lost before that was answered.
+            return claim
         for trial in self._left():
             if set(trial.params) != set(self._ranges):
                 self._end(trial.number, TrialState.FAIL, None)  # Killed while it was being proposed.
+                continue
+            if self._lost_too_often(trial):
+                self._end(trial.number, TrialState.FAIL, None)
                 continue
             return self._signed(trial.number, worker)
         if self._room() <= 0:
             return None
         return self._signed(self._proposed(), worker)
+
+    def _lost_too_often(self, trial: FrozenTrial) -> bool:
+        """Whether the worker that left the trial, where one did, was one too many (`studies.runner.deaths`)."""
+        worker, job = trial.user_attrs.get("worker"), trial.user_attrs.get("job")
+        if not worker or job is None:
+            return False
+        folder = RunFolder(self._jobs, str(job))
+        if has_result(folder):
+            return False
+        death = note_death(folder, str(worker), LOST, lost=True)
+        if death.given_up is not None:
+            mark_failed(folder, death.given_up)
+        return death.given_up is not None
 
     def _left(self) -> list[FrozenTrial]:
         """Running trials that nobody trains: no live worker has signed, and their folder is free."""

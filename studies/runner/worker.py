@@ -2,7 +2,8 @@
 
 `python -m studies.runner.worker ORDER NAME` is what launchers start. Exit codes: 0 nothing left or asked to stop,
 2 unusable input (its one line comes last on stderr), 3 a queue out of reach for too long, 75 asked to stop where nobody
-waits for that (`Work.detached`); anything else is a worker that broke.
+waits for that (`Work.detached`), 76 no memory left on a GPU that is shared, the job still claimed (one line, too);
+anything else is a worker that broke.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -22,10 +24,10 @@ from filelock import FileLock
 
 from core.errors import InputError
 from studies.runner.heartbeat import Heart
-from studies.runner.launchers import TOLD_TO_STOP, Work
-from studies.runner.stores import Unreachable, waiting_until
+from studies.runner.launchers import NO_ROOM, TOLD_TO_STOP, Work
+from studies.runner.stores import Unreachable, redacted, waiting_until
 from studies.runner.tasks import Task
-from studies.runner.training import TrainingOrder, train_claim
+from studies.runner.training import NoRoom, TrainingOrder, train_claim
 
 if TYPE_CHECKING:
     from studies.runner.queue import Claim, Queue
@@ -98,6 +100,7 @@ def work(order: Order, name: str, *, stop: Callable[[], bool], each: Callable[[]
                         each=passed,
                     )
                 except trainer.JobTaken:
+                    heart.beat(now=True)  # Who was taken for dead has nothing to give back.
                     # Another study may be training the same job: it stays in the queue until that one is done.
                     queue.release(claim, again=True)
                     until = time.monotonic() + TAKEN_WAIT_SECONDS
@@ -140,12 +143,20 @@ def serve(order: Work, name: str, follow_parent: bool) -> None:
                 order.queue().release_orphans()
             order.work(name, stop=stopping.is_set, each=_nothing)
     except InputError as error:
-        print(error, file=sys.stderr, flush=True)
+        print(redacted(str(error)), file=sys.stderr, flush=True)
         sys.exit(2)
+    except NoRoom as error:
+        # Its end gives back all it had, which the others may need.
+        print(error, file=sys.stderr, flush=True)
+        sys.exit(NO_ROOM)
     except Unreachable as error:
         # What was trained is in its folder: whoever looks at the queue next settles it from there.
         print(error, file=sys.stderr, flush=True)
         sys.exit(TOLD_TO_STOP if stopping.is_set() and order.detached else 0 if stopping.is_set() else 3)
+    except Exception:
+        # Whatever a database's driver says of its URL.
+        print(redacted(traceback.format_exc()), file=sys.stderr, flush=True)
+        sys.exit(1)
     if order.detached and stopping.is_set():
         sys.exit(TOLD_TO_STOP)
 

@@ -176,6 +176,8 @@ def says(monkeypatch: pytest.MonkeyPatch, then: str) -> None:
 AT = "iteration=5, images=30, seconds=0"
 EVENT = f"dict(kind='evaluated', metric='fd_rooms', value=1.0, evaluation_seconds=0.0, {AT})"
 
+HALF = "os.write(connection.fileno(), (1000).to_bytes(4, 'big') + b'half a frame'); os._exit(3)"
+
 
 @pytest.mark.parametrize(
     ("then", "reason"),
@@ -186,8 +188,17 @@ EVENT = f"dict(kind='evaluated', metric='fd_rooms', value=1.0, evaluation_second
             "at the evaluation of iteration 5, 2 times",
         ),
         (
+            f"say(ready=[]); connection.recv_bytes(); {HALF}",
+            "EvaluationLost: the process that evaluates ended with code 3 at the evaluation of iteration 5, 2 times",
+        ),
+        (
             "say(ready=[]); connection.recv_bytes(); say(failed='ValueError: no such image' + chr(10) + 'Traceback')",
             "EvaluationLost: ValueError: no such image",
+        ),
+        (
+            "say(ready=[]); connection.recv_bytes(); say(out_of_memory='evaluating beside: CUDA out of memory.')",
+            "out of GPU memory: end what else runs on the device, or batch_size=3 (it is 6) for all variants, which is "
+            "another config: OutOfMemoryError: evaluating beside: CUDA out of memory.",
         ),
     ],
 )
@@ -203,10 +214,44 @@ def test_what_cannot_be_evaluated_fails_the_job_in_one_line(
     assert max(e.iteration for e in folder.events()) == 5
 
 
-def test_a_process_that_is_never_ready_is_said_before_anything_trains(
-    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("first", "patience"),
+    [("", 0.0), (f"say(**{EVENT});", 2.0)],
+    ids=["nothing said, it trains", "half said, it waits"],
+)
+def test_asked_to_stop_an_evaluation_that_does_not_come_back_is_dropped_and_done_again(
+    first: str, patience: float, tmp_path: Path, cache: Path, inline: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    says(monkeypatch, "os._exit(3)")
+    noted = tmp_path / "pid"
+    with monkeypatch.context() as patch:
+        patch.setattr(job_module, "CHECKPOINT_SECONDS", -1.0)
+        patch.setattr(job_module, "CHECKPOINT_COST_FACTOR", 0.0)
+        patch.setattr(beside, "PATIENCE_SECONDS", patience)
+        says(
+            patch,
+            f"open({str(noted)!r}, 'w').write(str(os.getpid())); say(ready=[]); connection.recv_bytes(); {first} "
+            "import time; time.sleep(600)",
+        )
+        seen = list(
+            run_job(
+                JOB, runs=tmp_path, cache=cache, evaluation="beside", stop=lambda: False, asked_to_stop=lambda: True
+            )
+        )
+    folder = RunFolder(tmp_path, JOB)
+    assert folder.outcome() is None and not lives(noted.read_text())
+    assert [e.kind for e in seen].count("evaluated") == bool(first)
+    last = [e for e in seen if isinstance(e, Checkpointed)][-1]
+    assert last.iteration == 5
+    assert_same(finished(tmp_path, cache), inline)
+    outcome = folder.outcome()
+    assert outcome is not None and outcome.resumed
+
+
+@pytest.mark.parametrize("then", ["os._exit(3)", HALF], ids=["nothing said", "half a frame said"])
+def test_a_process_that_is_never_ready_is_said_before_anything_trains(
+    then: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    says(monkeypatch, then)
     with pytest.raises(beside.EvaluationLost, match="that evaluates ended with code 3 before it was ready"):
         finished(tmp_path, cache, evaluation="beside")
     assert RunFolder(tmp_path, JOB).events() == []

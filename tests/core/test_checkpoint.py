@@ -122,6 +122,30 @@ def test_a_kill_between_the_two_moves_leaves_the_one_before(
     ended_as(folder, undisturbed, cache)
 
 
+@pytest.mark.parametrize("error", [OSError(116, "Stale file handle"), MemoryError()], ids=["reading", "loading"])
+def test_a_checkpoint_that_cannot_be_read_now_is_left_for_later(
+    error: Exception, tmp_path: Path, cache: Path, undisturbed: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = stopped(tmp_path, cache)
+    before = {file.name: file.read_bytes() for file in folder.path.glob("checkpoint*")}
+
+    def fails(*_: object, **__: object) -> bytes:
+        raise error
+
+    with monkeypatch.context() as patch:
+        if isinstance(error, OSError):
+            patch.setattr(Path, "read_bytes", fails)
+        else:
+            patch.setattr("core.checkpoint.torch.load", fails)
+        with pytest.raises(type(error)):
+            finished(tmp_path, cache)
+    assert {file.name: file.read_bytes() for file in folder.path.glob("checkpoint*")} == before
+    assert not folder.log_file.exists() and folder.outcome() is None
+    ended_as(folder, undisturbed, cache)
+    outcome = folder.outcome()
+    assert outcome is not None and outcome.resumed
+
+
 @pytest.mark.parametrize(("changed", "iteration"), [(-2, 2), (0, None)], ids=["after the one before", "before both"])
 def test_a_state_never_goes_on_behind_another_record(
     changed: int, iteration: int | None, tmp_path: Path, cache: Path
@@ -146,6 +170,6 @@ def test_a_checkpoint_that_cannot_be_written_leaves_both_former_ones(
 
     monkeypatch.setattr("core.folder.os.fsync", full)
     with pytest.raises(OSError, match="No space"):
-        write_checkpoint(folder, {"iteration": 4}, job_seconds=1.0, evaluation_seconds=0.0)
+        write_checkpoint(folder, {"iteration": 4}, events=b"", job_seconds=1.0, evaluation_seconds=0.0)
     assert {file.name: file.read_bytes() for file in folder.path.glob("*checkpoint*")} == before
     assert not list(folder.path.glob(".checkpoint*"))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -14,10 +17,13 @@ from core.evaluate import Evaluation, Inline
 from core.events import Checkpointed, Evaluated, Event
 from core.folder import RunFolder
 from core.job import run_job
+from core.memory import OutOfMemory
 from core.train import train
 from tests.core.conftest import MeanPixel, small_config
 from tests.core.test_further import FURTHER
 from tests.core.test_train import MEMBERS, events_of, numbers
+
+ROOT = Path(__file__).parents[2]
 
 pytestmark = [
     pytest.mark.gpu,
@@ -71,6 +77,35 @@ def test_out_of_memory_is_a_failure_that_names_the_config_change(tmp_path: Path)
     outcome = RunFolder(tmp_path, job).outcome()
     assert outcome is not None and outcome.status == "failed" and outcome.reason is not None
     assert "batch_size=32768 (it is 65536) for all variants" in outcome.reason
+
+
+def test_out_of_memory_of_a_shared_device_is_no_outcome(tmp_path: Path) -> None:
+    config = small_config(batch_size=65_536, discriminator=cfg.ResNetDiscriminator(width=64, blocks=2))
+    job = cfg.Job(config=config, seed=0)
+    torch.cuda.set_per_process_memory_fraction(0.01)
+    try:
+        with pytest.raises(OutOfMemory, match="out of GPU memory"):
+            list(run_job(job, runs=tmp_path, cache=tmp_path, device="cuda", shared=True))
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
+    assert RunFolder(tmp_path, job).outcome() is None
+
+
+@pytest.mark.parametrize("evaluation", ["inline", "beside"])
+def test_what_a_job_takes_of_the_device_is_noted(evaluation: Literal["inline", "beside"], tmp_path: Path) -> None:
+    """In a process of its own, since free memory at the start is that of a process."""
+    file = tmp_path / "job.json"
+    job = cfg.Job(config=small_config(), seed=0)
+    file.write_text(job.model_dump_json())
+    arguments = ["--config", str(file), "--out", str(tmp_path), "--device", "cuda", "--evaluation", evaluation]
+    subprocess.run([sys.executable, "-m", "core.train", *arguments], check=True, capture_output=True, cwd=ROOT)
+    taken = RunFolder(tmp_path, job).memory()
+    assert taken is not None and taken.iteration == job.config.iterations
+    assert 0 < taken.reserved <= taken.peak < taken.total
+    # A context, and no more than `studies.runner.sharing.CONTEXT`, where nothing else runs.
+    assert 2**27 < taken.total - taken.free_at_start < 2**30
+    beside = taken.free_at_start - taken.free - taken.reserved
+    assert beside > (2**27 if evaluation == "beside" else -(2**24))
 
 
 @pytest.mark.parametrize("beside_on", [None, "cpu"])

@@ -21,8 +21,9 @@ from core import job as job_module
 from core.checkpoint import read_checkpoint
 from core.errors import InputError
 from core.events import Checkpointed, Evaluated, Event
-from core.folder import RunFolder
+from core.folder import DeviceMemory, RunFolder
 from core.job import JobTaken, read_job, run_job
+from core.memory import OutOfMemory, is_out_of_memory
 from core.train import main
 from tests.core.conftest import small_config
 from tests.core.test_train import payload
@@ -122,6 +123,75 @@ def test_a_locked_folder_is_taken(tmp_path: Path, cache: Path) -> None:
     assert finished(tmp_path, cache).outcome() is not None
 
 
+def until(events: Iterator[Event], iteration: int) -> None:
+    """Follows the events up to the first of this iteration, where whoever yields them then hangs."""
+    assert any(event.iteration == iteration for event in events)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> RunFolder:
+    return finished(tmp_path_factory.mktemp("undisturbed"), cache)
+
+
+@pytest.mark.parametrize("where", ["training", "fsync", "the last evaluation", "an error"])
+def test_who_wakes_after_another_has_gone_on_with_the_job_writes_neither_checkpoint_nor_outcome(
+    where: str, tmp_path: Path, cache: Path, undisturbed: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One host took the other's process for dead, and locks do not reach from the one to the other."""
+    monkeypatch.setattr(job_module, "CHECKPOINT_COST_FACTOR", 0.0)
+    folder = RunFolder(tmp_path / "taken", JOB)
+
+    def begun(*, checkpoints: bool) -> Iterator[Event]:
+        monkeypatch.setattr(job_module, "CHECKPOINT_SECONDS", -1.0 if checkpoints else 1e9)
+        folder.lock_file.unlink(missing_ok=True)
+        return run_job(JOB, runs=tmp_path / "taken", cache=cache)
+
+    first = begun(checkpoints=where in ("training", "fsync"))
+    until(first, 12 if where == "the last evaluation" else 4)
+    another: list[Iterator[Event]] = []
+
+    def goes_on(_: object = None) -> None:
+        if not another:
+            another.append(begun(checkpoints=True))
+            until(another[0], 7)
+
+    with monkeypatch.context() as patched:
+        if where == "fsync":
+            patched.setattr(job_module.os, "fsync", goes_on)
+        else:
+            goes_on()
+        if where == "an error":
+            patched.setattr(job_module, "CHECKPOINT_SECONDS", 1e9)
+            patched.setattr(job_module._Recording, "_note_memory", lambda _: 1 / 0)
+        before: dict[str, bytes] = {}
+        if where != "fsync":
+            before = {file.name: file.read_bytes() for file in folder.path.glob("*checkpoint*")}
+            assert before
+        with pytest.raises(JobTaken, match="taken over"):
+            list(first)
+    assert folder.outcome() is None and not folder.generator_file.exists()
+    if before:
+        assert {file.name: file.read_bytes() for file in folder.path.glob("*checkpoint*")} == before
+    found = read_checkpoint(folder)
+    assert found is not None and found.state["iteration"] >= 6 and not folder.log_file.exists()
+    list(another[0])
+    assert comparable(folder) == comparable(undisturbed)
+    outcome = folder.outcome()
+    assert outcome is not None and outcome.status == "finished"
+
+
+def test_what_killed_processes_left_half_written_is_removed_by_who_goes_on(tmp_path: Path, cache: Path) -> None:
+    folder = RunFolder(tmp_path, JOB)
+    folder.path.mkdir()
+    halves = [folder.path / f".{name}.there.7" for name in ("checkpoint.pt", "generator.safetensors", "events.jsonl")]
+    others = folder.path / ".deaths.json.here.8"
+    for file in (*halves, others):
+        file.write_bytes(b"half")
+    finished(tmp_path, cache)
+    assert not any(file.exists() for file in halves)
+    assert others.exists(), "somebody without the lock may be writing it"
+
+
 def test_an_error_in_training_is_a_failed_outcome_with_its_traceback(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,9 +229,77 @@ def test_out_of_gpu_memory_is_a_failure_that_names_the_config_change_and_changes
     folder = finished(tmp_path, cache, job)
     outcome = folder.outcome()
     assert outcome is not None and outcome.status == "failed" and outcome.reason is not None
-    assert outcome.reason.startswith(f"out of GPU memory: fewer workers on the device, or {remedy} for all variants")
+    assert outcome.reason.startswith(
+        f"out of GPU memory: end what else runs on the device, or {remedy} for all variants"
+    )
     assert outcome.reason.endswith("OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.")
     assert folder.job() == job
+
+
+@pytest.mark.parametrize(
+    ("error", "recognised"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("CUDA error: out of memory\nCUDA kernel errors might be reported later"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (MemoryError("CUDA error: out of memory"), False),
+    ],
+)
+def test_errors_that_mean_a_gpu_without_memory(error: Exception, recognised: bool) -> None:
+    assert is_out_of_memory(error) is recognised
+
+
+@pytest.mark.usefixtures("every_iteration")
+@pytest.mark.parametrize("where", ["train", "evaluation_of"])
+def test_a_shared_gpu_without_memory_is_no_outcome_and_the_job_goes_on_to_the_same_end(
+    where: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = finished(tmp_path / "undisturbed", cache)
+    real = getattr(job_module, where)
+
+    def short(*given: Any, **named: Any) -> Iterator[Event]:
+        for event in real(*given, **named):
+            yield event
+            if event.iteration == 7 and not isinstance(event, Checkpointed):
+                raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    def none_at_all(*_: object, **__: object) -> Iterator[Event]:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(job_module, where, short if where == "train" else none_at_all)
+        with pytest.raises(OutOfMemory) as raised:
+            list(run_job(JOB, runs=tmp_path / "shared", cache=cache, shared=True))
+    assert str(raised.value).startswith("out of GPU memory: ") and "\n" not in str(raised.value)
+    folder = RunFolder(tmp_path / "shared", JOB)
+    assert folder.outcome() is None
+    assert folder.checkpoint_file.exists() == (where == "train")
+    assert comparable(finished(tmp_path / "shared", cache)) == comparable(undisturbed)
+
+
+def test_memory_is_noted_after_evaluations_that_follow_a_whole_turn_of_the_loop(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R1 at every sixth iteration: the evaluation of iteration 5 came before it."""
+    looks: list[int] = []
+
+    def device_memory(device: str, iteration: int) -> DeviceMemory:
+        looks.append(iteration)
+        sizes = dict.fromkeys(("total", "free_at_start", "free", "reserved", "peak"), 10**9)
+        return DeviceMemory(process=os.getpid(), iteration=iteration, **sizes)
+
+    job = cfg.Job(config=small_config(penalty=cfg.R1(weight=1.0, interval=6)), seed=3)
+    assert finished(tmp_path / "on a CPU", cache, job).memory() is None
+    monkeypatch.setattr(job_module, "device_memory", device_memory)
+    found = finished(tmp_path / "all", cache, job).memory()
+    assert found is not None and found.iteration == 12 and looks == [10, 12, 12]
+    looks.clear()
+    seen: list[Event] = []
+    for event in run_job(job, runs=tmp_path / "resumed", cache=cache, stop=lambda: seen[-1].iteration >= 9):
+        seen.append(event)
+    assert finished(tmp_path / "resumed", cache, job).outcome() is not None
+    assert looks == [], "a process that trained only the last iterations has not seen a whole turn"
 
 
 @pytest.mark.usefixtures("every_iteration")

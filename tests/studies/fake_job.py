@@ -42,6 +42,10 @@ class JobTaken(RuntimeError):
     """As in `core.job`."""
 
 
+class OutOfMemory(RuntimeError):
+    """As in `core.job`."""
+
+
 def never() -> bool:
     return False
 
@@ -55,7 +59,9 @@ def run_job(
     cache: Path,
     threads: int = 1,
     evaluation: str = "inline",
+    shared: bool = False,
     stop: Callable[[], bool] = never,
+    asked_to_stop: Callable[[], bool] | None = None,
 ) -> Iterator[Event]:
     folder = RunFolder(runs, job)
     folder.samples.mkdir(parents=True, exist_ok=True)

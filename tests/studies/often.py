@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from core import job
-from core.job import JobTaken, run_job
+from core.job import JobTaken, OutOfMemory, run_job
 
 job.CHECKPOINT_SECONDS = 0.5
 
-__all__ = ["JobTaken", "run_job"]
+__all__ = ["JobTaken", "OutOfMemory", "run_job"]

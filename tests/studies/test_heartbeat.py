@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
 
+from core.config import Job
+from core.events import Event
 from core.folder import RunFolder
 from studies.plan import Plan, jobs_root
 from studies.runner import heartbeat
 from studies.runner.heartbeat import LONGEST_PAUSES, Heart, Silence, heartbeat_file
 from studies.runner.queue import Queue
+from studies.runner.stores import waiting_until
 from studies.runner.worker import Order
+from tests.studies import fake_job
 
 FLOOR = 100.0
 
@@ -78,6 +85,46 @@ def test_a_worker_that_was_taken_for_dead_stops_with_a_line(tmp_path: Path) -> N
             heart.beat()
 
 
+def test_a_beat_that_a_file_system_refuses_for_a_moment_fails_no_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stale(_: Path) -> None:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with Heart(tmp_path / "w.lock") as heart:
+        with monkeypatch.context() as patch:
+            patch.setattr(heartbeat.os, "utime", stale)
+            heart.beat()
+        before = heartbeat_file(tmp_path / "w.lock").stat().st_mtime_ns
+        heart.beat(now=True)
+        assert heartbeat_file(tmp_path / "w.lock").stat().st_mtime_ns > before
+
+
+@pytest.mark.parametrize("dead", [True, False], ids=["taken for dead", "alive"])
+def test_a_job_that_another_has_taken_over_is_not_begun_again_nor_given_back_by_who_was_taken_for_dead(
+    dead: bool, small_plan: Callable[..., Plan], order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = order(small_plan(variants=1))
+    queue = Queue(made.runs, made.study, made.setting)
+    queue.enqueue(made.tasks)
+    begun: list[str] = []
+    real = fake_job.run_job
+
+    def taken_over(job: Job, **options: Any) -> Iterator[Event]:
+        begun.append(job.digest)
+        yield next(iter(real(job, **options)))
+        if dead:
+            heartbeat_file(queue.worker_lock("w")).unlink()
+        raise fake_job.JobTaken(job.digest)
+
+    monkeypatch.setattr(fake_job, "run_job", taken_over)
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 1e9)
+    with pytest.raises(SystemExit, match="was taken for dead") if dead else nullcontext():
+        made.work("w", stop=lambda: bool(begun), each=lambda: None)
+    assert begun == made.digests
+    assert (queue.running(made.digests), queue.waiting(made.digests)) == ((begun, []) if dead else ([], begun))
+
+
 def test_a_claim_of_another_host_is_released_when_its_heartbeat_stops_whatever_its_locks_say(
     small_plan: Callable[..., Plan], order: Callable[..., Order]
 ) -> None:
@@ -102,3 +149,26 @@ def test_a_claim_of_another_host_is_released_when_its_heartbeat_stops_whatever_i
         assert queue.release_orphans() == [claim.digest]
         assert queue.waiting(made.digests) == [claim.digest]
         assert not heartbeat_file(lock).exists(), "should it wake, it stops"
+
+
+def test_who_waits_asks_whether_to_stop_without_a_beat(
+    small_plan: Callable[..., Plan], order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An evaluation that hangs in a process beside is to be noticed although somebody waits for it."""
+    made = order(small_plan(variants=1))
+    Queue(made.runs, made.study, made.setting).enqueue(made.tasks)
+    monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.0)
+    beaten: list[Path] = []
+    monkeypatch.setattr(heartbeat.os, "utime", lambda file: beaten.append(file))
+    real, told = fake_job.run_job, []
+
+    def waits(job: Job, **options: Any) -> Iterator[Event]:
+        for asked in (options["asked_to_stop"], options["stop"]):
+            before = len(beaten)
+            told.append((asked(), len(beaten) - before))
+        return real(job, **options)
+
+    monkeypatch.setattr(fake_job, "run_job", waits)
+    with waiting_until(lambda: True):
+        made.work("w", stop=lambda: False, each=lambda: None)
+    assert told == [(True, 0), (False, 1)]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import resource
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 
 import pytest
 
 from studies.plan import Plan
+from studies.runner import journal
 from studies.runner.queue import Queue
 from studies.runner.worker import Order
 
@@ -30,3 +34,57 @@ def test_a_line_that_was_cut_off_is_dropped(
     assert file.read_bytes().startswith(whole)
     assert queue().waiting(made.digests) == made.digests[1:]
     assert queue().running(made.digests) == made.digests[:1]
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """Within it the operating system lets no file grow beyond this size, as where a disk is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_write_that_fails_half_way_spoils_nothing_for_who_has_the_file_open(
+    tmp_path: Path, small_plan: Callable[..., Plan], order: Callable[..., Order]
+) -> None:
+    made = order(small_plan(variants=2))
+    worker, launcher = (Queue(made.runs, made.study, made.setting) for _ in range(2))
+    launcher.enqueue(made.tasks)
+    (file,) = (tmp_path / "queue").glob("*.journal")
+    whole = file.read_bytes()
+    with pytest.raises(OSError, match="File too large"), room_for(len(whole) + 20):
+        worker.claim(made.digests, "w")
+    assert file.read_bytes() == whole
+    assert launcher.claim(made.digests, "w") is not None
+    for queue in (worker, launcher, Queue(made.runs, made.study, made.setting)):
+        assert queue.running(made.digests) == made.digests[:1]
+
+
+def test_what_another_left_half_written_is_removed_by_who_writes_next(
+    tmp_path: Path, small_plan: Callable[..., Plan], order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is killed, or that cannot cut off its own line either; the line is longer than what is read at once."""
+    monkeypatch.setattr(journal, "TAIL_BYTES", 7)
+    made = order(small_plan(variants=2))
+    queues = [Queue(made.runs, made.study, made.setting) for _ in range(2)]
+    queues[0].enqueue(made.tasks)
+    (file,) = (tmp_path / "queue").glob("*.journal")
+    whole = file.read_bytes()
+    with file.open("ab") as stream:
+        stream.write(whole.splitlines()[-1][:-3])
+    assert queues[1].waiting(made.digests) == made.digests, "half a line hinders nobody who reads"
+    assert queues[1].claim(made.digests, "w") is not None
+    assert queues[0].running(made.digests) == made.digests[:1]
+    assert file.read_bytes().startswith(whole)
+
+
+@pytest.mark.parametrize(("content", "left"), [(b"", b""), (b"half", b""), (b"1\n2\n", b"1\n2\n"), (b"1\n2", b"1\n")])
+def test_only_a_last_line_without_its_end_is_cut_off(content: bytes, left: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "journal"
+    file.write_bytes(content)
+    with FileIO(file, "a+") as stream:
+        journal._mend(stream)
+    assert file.read_bytes() == left

@@ -18,9 +18,10 @@ import pytest
 from core.errors import InputError
 from core.folder import RunFolder
 from studies.plan import Plan, jobs_root
-from studies.runner.deaths import ALIKE
+from studies.runner.deaths import ALIKE, FILE
 from studies.runner.launchers import WorkersLost, launcher
-from studies.runner.queue import Queue
+from studies.runner.queue import Claim, Queue
+from studies.runner.stores import Unreachable
 from studies.runner.tasks import is_held, tasks_of
 from studies.runner.worker import Order
 from tests.studies import fake_job
@@ -84,6 +85,19 @@ def test_a_job_that_kills_its_worker_at_one_point_again_and_again_is_failed_and_
     assert attempts(made, made.tasks[0].digest) == ALIKE
 
 
+def test_deaths_count_on_when_each_is_met_by_another_command(
+    small_plan: Callable[..., Plan], order: Callable[..., Order]
+) -> None:
+    made = order(small_plan(seeds=(fake_job.KILLS_ITS_WORKER_ALWAYS,), variants=1), workers=1)
+    Queue(made.runs, made.study, made.setting).enqueue(made.tasks)
+    for _ in range(ALIKE):
+        assert status(made, made.digests[0]) == "none"
+        said: list[str] = []
+        launcher("local").run(made, stop=lambda: bool(said), tick=lambda: None, say=said.append)  # noqa: B023
+    assert status(made, made.digests[0]) == "failed"
+    assert attempts(made, made.digests[0]) == ALIKE
+
+
 def test_a_worker_that_hangs_is_ended_and_its_job_resumed_twice_at_one_point_is_a_failure(
     small_plan: Callable[..., Plan], order: Callable[..., Order]
 ) -> None:
@@ -137,6 +151,55 @@ def test_stopping_leaves_checkpoints_and_the_next_call_goes_on(
         folder = RunFolder(jobs_root(made.runs), digest)
         assert status(made, digest) == "finished"
         assert [event["iteration"] for event in lines(folder) if event["kind"] == "losses"] == list(range(1, 9))
+
+
+def test_stopping_while_the_queue_is_gone_and_a_worker_dies_costs_the_others_nothing(
+    small_plan: Callable[..., Plan], order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = order(small_plan(seeds=(fake_job.SLOW,), variants=2, iterations=100))
+    folders = [RunFolder(jobs_root(made.runs), digest) for digest in made.digests]
+    stopping: list[int] = []
+
+    def stop() -> bool:
+        if not stopping and all(
+            f.events_file.exists() and f.events_file.read_bytes().count(b"\n") > 2 for f in folders
+        ):
+            stopping.append(int((folders[0].path / "trained_by.txt").read_text()))
+            os.kill(stopping[0], signal.SIGKILL)
+            wait_for(lambda: not is_held(folders[0].lock_file))
+        return bool(stopping)
+
+    def gone(*_: object) -> None:
+        raise Unreachable("gone")
+
+    def held_by(queue: Queue, worker: str) -> Claim | None:
+        return gone() if stopping else real(queue, worker)
+
+    real = Queue.held_by
+    monkeypatch.setattr(Queue, "held_by", held_by)
+    launched(made, stop=stop)
+    assert lines(folders[1])[-1]["kind"] == "checkpointed", "it was asked, not killed"
+    monkeypatch.undo()
+    queue = Queue(made.runs, made.study, made.setting)
+    assert queue.release_orphans() == made.digests[:1] and sorted(queue.waiting(made.digests)) == sorted(made.digests)
+
+
+def test_workers_that_the_command_itself_kills_count_for_nothing(
+    small_plan: Callable[..., Plan], order: Callable[..., Order]
+) -> None:
+    made = order(small_plan(seeds=(fake_job.SLOW,), variants=1, iterations=300), workers=1)
+    queue = Queue(made.runs, made.study, made.setting)
+    queue.enqueue(made.tasks)
+    folder = RunFolder(jobs_root(made.runs), made.digests[0])
+
+    def second_interrupt() -> None:
+        if folder.events_file.exists() and folder.events_file.read_bytes().count(b"\n") > 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        launcher("local").run(made, stop=lambda: False, tick=second_interrupt, say=lambda _: None)
+    assert queue.waiting(made.digests) == made.digests and not queue.running(made.digests)
+    assert not (folder.path / FILE).exists()
 
 
 def test_two_runners_share_the_work(small_plan: Callable[..., Plan], order: Callable[..., Order]) -> None:

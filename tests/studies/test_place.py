@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 import studies.run
 from core.folder import RunFolder
+from studies import catalogue
 from studies.plan import Plan, jobs_root, record_plan
+from studies.runner import execute
 from studies.runner.launchers import launcher
 from studies.runner.place import Place, place_of
 from studies.runner.tasks import tasks_of
+from tests.studies import fake_job
 
 
 def place(runs: Path, **options: Any) -> Place:
@@ -58,3 +62,26 @@ def test_an_order_tells_whoever_trains(where: str, small_plan: Callable[..., Pla
     launcher("inline").run(order, stop=lambda: False, tick=lambda: None, say=print)
     provenance = RunFolder(jobs_root(tmp_path), tasks[0].digest).read("provenance.json")
     assert provenance["evaluation"] == where
+
+
+def test_runs_that_a_command_leaves_without_a_result_are_said(
+    small_plan: Callable[..., Plan],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A launcher that believes all has ended, as after another command's workers took the last jobs and died."""
+    plan = small_plan(variants=3)
+    tasks = tasks_of(plan)
+    here = place(tmp_path)
+
+    def trains_one(*_: object) -> None:
+        list(fake_job.run_job(tasks[0].job, runs=jobs_root(tmp_path), cache=here.cache))
+
+    monkeypatch.setattr(execute, "_train", trains_one)
+    monkeypatch.setattr(execute, "_show", lambda *_: None)
+    study = catalogue.study(plan.study)
+    console = Console(width=200)
+    ended = execute.run_plan(study, plan, tasks, here, console, retry_failed=False, report=False)
+    assert ended == execute.FAILED
+    assert "2 of 3 runs have no result yet: the same command goes on with them" in capsys.readouterr().out

@@ -6,15 +6,19 @@ import json
 import math
 import multiprocessing
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from optuna.trial import TrialState
 
 from core.folder import Outcome, RunFolder
 from studies.plan import Plan, jobs_root
 from studies.runner import queue as queues
-from studies.runner.queue import Queue
+from studies.runner.deaths import WITHOUT_CHECKPOINT
+from studies.runner.journal import MendingBackend
+from studies.runner.queue import UNSIGNED_CLAIM_SECONDS, Queue
 from studies.runner.tasks import Task, tasks_of
 
 
@@ -115,13 +119,91 @@ def test_orphans_are_released_but_not_living_workers_jobs(tmp_path: Path, tasks:
     assert sorted(queue.running(digests)) == sorted([alive.digest, folder_held.digest])
 
 
-def test_a_claim_without_a_name_is_left_alone_for_a_minute(
+class Killed(BaseException):
+    """The process is gone at this point."""
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("by", ["its worker", "who finds it lost"])
+def test_a_kill_at_any_write_while_a_job_is_put_back_loses_it_never(
+    by: str, nth: int, tmp_path: Path, tasks: list[Task], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = Queue(tmp_path, "changes_overview", "cpu")
+    queue.enqueue(tasks[:1])
+    digests = [tasks[0].digest]
+    claim = queue.claim(digests, "dead")
+    assert claim is not None
+    writes = 0
+    append = MendingBackend.append_logs
+
+    def killed(backend: MendingBackend, logs: list[dict[str, object]]) -> None:
+        nonlocal writes
+        writes += 1
+        if writes == nth:
+            raise Killed
+        append(backend, logs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(MendingBackend, "append_logs", killed)
+        try:
+            queue.release(claim, again=True) if by == "its worker" else queue.release_orphans()
+        except Killed:
+            pass
+        else:
+            assert nth > 2, "it was put back without a write"
+    # The next command asks the queue, and puts back nothing itself.
+    after = Queue(tmp_path, "changes_overview", "cpu")
+    after.release_orphans()
+    assert after.waiting(digests) == digests and not after.running(digests)
+
+
+def test_a_job_whose_old_claim_was_not_ended_has_one_worker(tmp_path: Path, tasks: list[Task]) -> None:
+    queue = Queue(tmp_path, "changes_overview", "cpu")
+    queue.enqueue(tasks[:1])
+    digest = tasks[0].digest
+    old = queue.claim([digest], "dead")
+    queue._add({"job": digest, "variant": tasks[0].variant, "seed": tasks[0].seed})
+    with FileLock(queue.worker_lock("alive")):
+        now = queue.claim([digest], "alive")
+        assert old and now and old != now
+        queue.release_orphans()
+        assert (queue.waiting([digest]), queue.running([digest])) == ([], [digest])
+    finish(tmp_path, tasks[0])
+    queue.release_orphans()
+    assert not queue.waiting([digest]) and not queue.running([digest])
+
+
+def test_a_job_that_loses_worker_after_worker_is_given_up(tmp_path: Path, tasks: list[Task]) -> None:
+    queue = Queue(tmp_path, "changes_overview", "cpu")
+    queue.enqueue(tasks[:1])
+    digest = tasks[0].digest
+    for number in range(1, WITHOUT_CHECKPOINT + 1):
+        assert queue.claim([digest], f"lost-{number}")
+        # A command of its own each time, as where the machine itself goes down.
+        queue = Queue(tmp_path, "changes_overview", "cpu")
+        assert queue.release_orphans() == ([digest] if number < WITHOUT_CHECKPOINT else [])
+    assert not queue.waiting([digest]) and not queue.running([digest])
+    outcome = RunFolder(jobs_root(tmp_path), digest).outcome()
+    assert outcome is not None and outcome.status == "failed" and "was lost" in (outcome.reason or "")
+
+
+def test_a_claim_without_a_name_is_left_alone_for_a_minute_of_whoever_looks(
     tmp_path: Path, tasks: list[Task], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """The claimant's clock is a day behind, or in another time zone."""
     queue = Queue(tmp_path, "changes_overview", "cpu")
     queue.enqueue(tasks[:1])
     monkeypatch.setattr(queue._storage, "set_trial_user_attr", lambda *_: None)
     assert queue.claim([tasks[0].digest], "killed in between") is not None
+    (trial,) = queue._trials(TrialState.RUNNING)
+    trial.datetime_start = datetime.now() - timedelta(days=1)
+    monkeypatch.setattr(queue, "_trials", lambda *states: [trial] if states == (TrialState.RUNNING,) else [])
+    now = [1e6]
+    monkeypatch.setattr(queues.time, "monotonic", lambda: now[0])
     assert queue.release_orphans() == []
-    monkeypatch.setattr(queues, "UNSIGNED_CLAIM_SECONDS", -1)
+    now[0] += UNSIGNED_CLAIM_SECONDS - 1
+    assert queue.release_orphans() == []
+    now[0] += 2
+    monkeypatch.undo()
+    monkeypatch.setattr(queues.time, "monotonic", lambda: now[0])
     assert queue.release_orphans() == [tasks[0].digest]

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -18,12 +19,16 @@ from core.errors import InputError
 from core.folder import RunFolder
 from studies.plan import Plan, jobs_root
 from studies.run import main
-from studies.runner.launchers import TOLD_TO_STOP, WorkersLost, find_launcher, launcher, slurm
+from studies.runner import deaths
+from studies.runner.heartbeat import heartbeat_file
+from studies.runner.launchers import TOLD_TO_STOP, Work, WorkersLost, find_launcher, launcher, slurm
 from studies.runner.launchers.declared import SlurmCluster, limit_seconds
 from studies.runner.launchers.slurm import Submission, script
 from studies.runner.queue import Queue
+from studies.runner.sweep import SearchOrder
 from studies.runner.worker import Order
 from tests.studies import fake_job
+from tests.studies.test_sweep import a_study, an_order
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("changes_overview", "iterations=10", "evaluation.every=5", "--only", "baseline", "--seeds", "2")
@@ -63,6 +68,8 @@ class Played:
               echo "slurm_load_jobs error: Unable to contact slurm controller" >&2
               exit 1
             fi
+            # Of the whole array, where it is asked for that.
+            case "$*" in *--job=*_*|*--me*) ;; *--job=*) echo RUNNING ;; esac
             cat {self.rows_file}""",
         )
         executable(folder / "scancel", f'echo "$@" >>{self.cancelled_file}')
@@ -77,7 +84,7 @@ class Played:
         changed = self.rows() | {element: [element, state, str(restarts), reason]}
         self.rows_file.write_text("".join(" ".join(row) + "\n" for row in changed.values()))
 
-    def end(self, order: Order, element: str, code: int, state: str = "FAILED", words: str = "") -> None:
+    def end(self, order: Work, element: str, code: int, state: str = "FAILED", words: str = "") -> None:
         """The element's script wrote its exit code, and its worker these words."""
         folder = folder_of(order)
         (folder / f"slurm-{element}.{self.rows()[element][2]}.ended").write_text(f"{code}\n")
@@ -85,11 +92,11 @@ class Played:
         self.become(element, state)
 
 
-def folder_of(order: Order) -> Path:
+def folder_of(order: Work) -> Path:
     return submission(order).folder
 
 
-def submission(order: Order) -> Submission:
+def submission(order: Work) -> Submission:
     return Submission(
         order.runs, order.study, order.setting, order.module, tuple(order.digests), order.threads, order.device
     )
@@ -117,7 +124,7 @@ def queue_of(order: Order) -> Queue:
     return Queue(order.runs, order.study, order.setting)
 
 
-def launched(order: Order, tick: Callable[[], None], stop: Callable[[], bool] = never) -> list[str]:
+def launched(order: Work, tick: Callable[[], None], stop: Callable[[], bool] = never) -> list[str]:
     said: list[str] = []
     launcher("test", QUICK).run(order, stop=stop, tick=tick, say=said.append)
     return said
@@ -326,19 +333,36 @@ def test_stopping_leaves_the_workers_and_the_next_command_finds_them(
     assert list(played.rows()) == ["7_0", "7_1"]
 
 
-def test_a_worker_that_crashes_twice_at_a_job_fails_it_and_others_go_on(
+class Attempts:
+    """What workers that die leave in a job's folder: an event after iteration 4, each with seconds of its own."""
+
+    def __init__(self, order: Order) -> None:
+        self.order, self.count = order, 0
+
+    def record(self, digest: str) -> None:
+        self.count += 1
+        folder = RunFolder(jobs_root(self.order.runs), digest)
+        folder.write("events.jsonl", json.dumps({"iteration": 4, "seconds": self.count / 8}) + "\n")
+
+
+def reason_of(order: Order, digest: str) -> str | None:
+    outcome = RunFolder(jobs_root(order.runs), digest).outcome()
+    return outcome.reason if outcome and outcome.status == "failed" else None
+
+
+def test_a_job_that_kills_its_worker_at_one_point_again_and_again_is_failed_and_others_go_on(
     played: Played, detached: Callable[..., Order]
 ) -> None:
     made = detached(seeds=(0, 1))
-    queue, bad = queue_of(made), made.digests[0]
+    queue, attempts, bad = queue_of(made), Attempts(made), made.digests[0]
 
     def tick() -> None:
         for element, (_, state, *_rest) in played.rows().items():
             if state != "PENDING":
                 continue
             worker = f"slurm-{element}.0"
-            if bad in queue.waiting([bad]):
-                assert queue.claim([bad], worker)
+            if queue.claim([bad], worker):
+                attempts.record(bad)
                 played.end(made, element, 137, words="out of memory")
             else:
                 played.become(element, "RUNNING")
@@ -347,9 +371,67 @@ def test_a_worker_that_crashes_twice_at_a_job_fails_it_and_others_go_on(
 
     said = launched(made, tick)
     assert statuses(made) == ["failed", "finished"]
-    outcome = RunFolder(jobs_root(made.runs), bad).outcome()
-    assert outcome
-    assert outcome.reason == "its worker was killed by SIGKILL, perhaps for want of memory, 2 times at this job"
+    assert attempts.count == deaths.ALIKE
+    assert reason_of(made, bad) == (
+        f"its worker was killed by SIGKILL, {deaths.ALIKE} times in a row after iteration 4; perhaps for want of memory"
+    )
+    assert "out of memory" in RunFolder(jobs_root(made.runs), bad).log_file.read_text()
+    assert sum("will be resumed" in line for line in said) == deaths.ALIKE - 1
+
+
+def test_a_crash_that_no_command_watched_counts(played: Played, detached: Callable[..., Order]) -> None:
+    made = detached(seeds=(0,))
+    queue, attempts = queue_of(made), Attempts(made)
+    for number in range(1, deaths.ALIKE + 1):
+        element = f"9_{number}"
+        assert queue.claim(made.digests, f"slurm-{element}.0")
+        attempts.record(made.digests[0])
+        folder_of(made).mkdir(parents=True, exist_ok=True)
+        played.become(element, "RUNNING")
+        played.end(made, element, 1, words="bus error")
+        # Each time a command that knows nothing of the one before.
+        said = launched(made, lambda: None, stop=lambda: True)
+        assert any("ended with code 1" in line for line in said) == (number < deaths.ALIKE)
+    assert (
+        reason_of(made, made.digests[0])
+        == f"its worker ended with code 1, {deaths.ALIKE} times in a row after iteration 4"
+    )
+    assert not queue.waiting(made.digests)
+
+
+def test_two_commands_count_a_death_once(played: Played, detached: Callable[..., Order]) -> None:
+    made = detached(seeds=range(4))
+    said: list[str] = []
+    fleets = [slurm._Fleet(QUICK, made, said.append) for _ in range(2)]
+    for fleet in fleets:
+        fleet.attach()
+        fleet.look()
+    played.end(made, "7_0", 127, words="module: command not found")
+    for fleet in fleets:
+        fleet.look()
+    assert [fleet.place.exits for fleet in fleets] == [1, 0]
+    assert sum("module: command not found" in line for line in said) == 1
+
+
+def test_a_worker_whose_loop_hangs_is_ended_and_its_job_given_up_the_second_time(
+    played: Played, detached: Callable[..., Order]
+) -> None:
+    made = Order(**{**dict(detached(seeds=(0,))), "hang_seconds": 0.3})
+    queue, attempts = queue_of(made), Attempts(made)
+
+    def tick() -> None:
+        for element, (_, state, *_rest) in played.rows().items():
+            worker = f"slurm-{element}.0"
+            if state == "PENDING" and queue.claim(made.digests, worker):
+                heartbeat_file(queue.worker_lock(worker)).write_text("another host")
+                attempts.record(made.digests[0])
+                played.become(element, "RUNNING")
+            elif state == "RUNNING" and f"--signal=KILL {element}\n" in played.cancelled_file.read_text():
+                played.end(made, element, 137)
+
+    said = launched(made, tick)
+    assert reason_of(made, made.digests[0]) == "its worker hung, 2 times in a row after iteration 4"
+    assert sum("it was ended" in line for line in said) == 2
     assert sum("will be resumed" in line for line in said) == 1
 
 
@@ -357,13 +439,14 @@ def test_an_end_that_left_no_exit_code_is_the_jobs_where_the_next_attempt_would_
     played: Played, detached: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = detached(seeds=(0,))
-    queue = queue_of(made)
-    ends = iter(["NODE_FAIL", "OUT_OF_MEMORY", "OUT_OF_MEMORY"])
+    queue, attempts = queue_of(made), Attempts(made)
+    ends = iter(["NODE_FAIL", *deaths.ALIKE * ["OUT_OF_MEMORY"]])
     held: list[FileLock] = []
 
     def tick() -> None:
         for element, (_, state, *_rest) in played.rows().items():
             if state == "PENDING" and queue.claim(made.digests, f"slurm-{element}.0"):
+                attempts.record(made.digests[0])
                 held.append(FileLock(queue.worker_lock(f"slurm-{element}.0")))
                 held[-1].acquire()
                 played.become(element, "RUNNING")
@@ -373,9 +456,32 @@ def test_an_end_that_left_no_exit_code_is_the_jobs_where_the_next_attempt_would_
 
     monkeypatch.setattr(slurm, "ORPHANS_SECONDS", 0.0)
     said = launched(made, tick)
-    assert statuses(made) == ["failed"]
+    assert reason_of(made, made.digests[0]) == (
+        f"its worker ended as OUT_OF_MEMORY, {deaths.ALIKE} times in a row after iteration 4"
+    )
     assert sum("ended as NODE_FAIL" in line for line in said) == 1
     assert next(ends, None) is None
+
+
+def test_a_job_that_loses_node_after_node_without_a_checkpoint_is_given_up(
+    played: Played, detached: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = detached(seeds=(0,))
+    queue, attempts = queue_of(made), Attempts(made)
+
+    def tick() -> None:
+        for element, (_, _state, restarts, *_rest) in played.rows().items():
+            if queue.claim(made.digests, f"slurm-{element}.{restarts}"):
+                attempts.record(made.digests[0])
+                # SLURM requeues it by itself, and nobody hears from the worker that was there.
+                played.become(element, "RUNNING", restarts=int(restarts) + 1)
+
+    monkeypatch.setattr(slurm, "ORPHANS_SECONDS", 0.0)
+    launched(made, tick)
+    assert attempts.count == deaths.WITHOUT_CHECKPOINT
+    assert reason_of(made, made.digests[0]) == (
+        f"its worker was lost, the last of {deaths.WITHOUT_CHECKPOINT} deaths in a row without a checkpoint"
+    )
 
 
 def test_a_requeued_worker_is_said_and_not_replaced(played: Played, detached: Callable[..., Order]) -> None:
@@ -425,6 +531,21 @@ def test_workers_that_cannot_start_are_given_up(played: Played, detached: Callab
     assert len(played.rows()) == 4
 
 
+def test_workers_that_are_always_told_to_stop_before_they_begin_are_given_up(
+    played: Played, detached: Callable[..., Order]
+) -> None:
+    made = detached(seeds=range(4))
+
+    def tick() -> None:
+        for element, (_, state, *_rest) in played.rows().items():
+            if state == "PENDING":
+                played.end(made, element, 128 + signal.SIGUSR1)
+
+    with pytest.raises(WorkersLost, match="told to stop before they have begun"):
+        launched(made, tick)
+    assert deaths.KILLS_OF_A_PLACE <= len(played.rows()) <= deaths.KILLS_OF_A_PLACE + QUICK.workers
+
+
 def test_who_cancels_the_workers_is_obeyed(played: Played, detached: Callable[..., Order]) -> None:
     made = detached(seeds=range(4))
 
@@ -458,6 +579,57 @@ def test_a_controller_that_is_away_is_waited_for(played: Played, detached: Calla
     assert sum("does not answer" in line for line in said) == 1
 
 
+@pytest.fixture
+def search(tmp_path: Path) -> SearchOrder:
+    """A search of six trials for workers on a cluster."""
+    made = an_order(tmp_path, a_study(trials=6, startup=6).searches[0])
+    return SearchOrder(**{**dict(made), "workers": 2, "detached": True})
+
+
+def test_a_search_keeps_its_budget_on_a_cluster_whatever_becomes_of_its_workers(
+    played: Played, search: SearchOrder
+) -> None:
+    trials = search.queue()
+
+    def tick() -> None:
+        for element, (_, state, *_rest) in played.rows().items():
+            worker = f"slurm-{element}.0"
+            if state == "PENDING" and element == "7_0":
+                assert trials.claim(worker)
+                played.end(search, element, 137, words="out of memory")
+                return  # The command looks before another worker begins.
+            if state == "PENDING":
+                played.become(element, "RUNNING")
+                search.work(worker, stop=never, each=lambda: None)
+                played.end(search, element, 0, "COMPLETED")
+
+    said = launched(search, tick)
+    sweep = trials.sweep()
+    assert [trial.number for trial in sweep.trials] == list(range(6)) and len(sweep.ended) == 6
+    assert said[0] == "submitted 2 workers as array job 7"
+    assert sum("the job will be resumed" in line for line in said) == 1
+    assert not submission(search).order_file.exists()
+
+
+def test_a_worker_of_a_search_that_is_told_to_stop_leaves_its_trial_to_the_next(
+    played: Played, search: SearchOrder
+) -> None:
+    slow = an_order(search.runs, a_study(trials=1, seed=fake_job.SLOW).searches[0], iterations=300)
+    made = SearchOrder(**{**dict(slow), "detached": True})
+    worker = [sys.executable, "-m", made.module, str(made.write("test")), "slurm-7_0.0"]
+    process = subprocess.Popen(worker, cwd=ROOT)
+    jobs = jobs_root(made.runs)
+    wait_for(lambda: any(file.read_bytes().count(b"\n") > 2 for file in jobs.glob("*/events.jsonl")))
+    process.send_signal(signal.SIGUSR1)
+    assert process.wait(30) == TOLD_TO_STOP
+    trials = made.queue()
+    claim = trials.claim("slurm-7_0.1")
+    assert claim is not None and claim.number == 0
+    folder = RunFolder(jobs, claim.digest)
+    assert json.loads(folder.events_file.read_text().splitlines()[-1])["kind"] == "checkpointed"
+    assert not (folder.path / deaths.FILE).exists()
+
+
 # --- the script and the worker ----------------------------------------------------------------------------------------
 
 
@@ -472,7 +644,7 @@ def test_a_worker_told_to_stop_puts_its_job_back_and_is_requeued_once(
     file = whose.folder / "submitted.sh"
     file.write_text(script(QUICK, whose, 1))
     played.rows_file.write_text(f"{state}\n")
-    numbers = {"SLURM_JOB_ID": "9", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "0", "SLURM_RESTART_COUNT": "2"}
+    numbers = {"SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "0", "SLURM_RESTART_COUNT": "2"}
     batch = subprocess.Popen(["bash", str(file)], env={**os.environ, **numbers}, stdout=subprocess.DEVNULL)
     folder = RunFolder(jobs_root(made.runs), made.digests[0])
     wait_for(lambda: folder.events_file.exists() and folder.events_file.read_bytes().count(b"\n") > 2)
@@ -483,7 +655,25 @@ def test_a_worker_told_to_stop_puts_its_job_back_and_is_requeued_once(
     assert json.loads(folder.events_file.read_text().splitlines()[-1])["kind"] == "checkpointed"
     assert queue_of(made).waiting(made.digests) == made.digests
     requeued = played.folder / "scontrol.log"
-    assert (requeued.read_text() if requeued.exists() else "") == ("requeue 9\n" if state == "RUNNING" else "")
+    assert (requeued.read_text() if requeued.exists() else "") == ("requeue 7_0\n" if state == "RUNNING" else "")
+
+
+@pytest.mark.parametrize(
+    ("code", "restarts", "again"),
+    [(TOLD_TO_STOP, 100, True), (138, 20, True), (143, 20, True), (138, 21, False), (1, 0, False), (0, 0, False)],
+)
+def test_a_worker_that_never_gets_to_listen_is_not_requeued_without_end(
+    code: int, restarts: int, again: bool, played: Played, detached: Callable[..., Order]
+) -> None:
+    whose = submission(detached())
+    whose.folder.mkdir(parents=True)
+    executable(played.folder / "srun", f"exit {code}\n")
+    played.rows_file.write_text("RUNNING\n")
+    numbers = {"SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "0"}
+    environment = {**os.environ, **numbers, "SLURM_RESTART_COUNT": str(restarts)}
+    batch = subprocess.run(["bash"], input=script(QUICK, whose, 1), text=True, env=environment, check=False)
+    assert batch.returncode == code
+    assert (played.folder / "scontrol.log").exists() == again
 
 
 def test_a_worker_that_starts_takes_what_a_lost_one_left(played: Played, detached: Callable[..., Order]) -> None:
@@ -503,8 +693,10 @@ def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
 
 # --- a real cluster ---------------------------------------------------------------------------------------------------
 
-SHORT = ("changes_overview", "iterations=40", "evaluation.every=20", "--only", "baseline,all", "--seeds", "2")
-TRAINED = ("changes_overview", "iterations=600", "evaluation.every=200", "--only", "all", "--seeds", "2")
+# Few images, for every study renders its own.
+IMAGES = ("data.train=256", "data.held_out=256", "evaluation.quality=null")
+TRAINED = ("changes_overview", "iterations=800", "evaluation.every=200", *IMAGES, "--only", "all", "--seeds", "2")
+SEARCHED = ("learning_rates", "iterations=20", "evaluation.every=10", *IMAGES, "--trials", "2", "--seeds", "1")
 NODES = ROOT / "tests" / "cluster" / "slurm.sh"
 
 
@@ -527,7 +719,15 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         nodes("stop", str(folder))
 
 
-def started(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
+@pytest.fixture
+def idle(cluster: Path) -> Iterator[Path]:
+    """The cluster's folder; what a test leaves on its nodes ends with it."""
+    yield cluster
+    subprocess.run(["scancel", "--me"], check=True)
+    wait_for(lambda: not on_nodes())
+
+
+def started(cwd: Path, *arguments: str, minutes: int = 10, warn_seconds: int = 30) -> subprocess.Popen[str]:
     """A study's command below `cwd`, its lines in `cwd`/said.txt."""
     cwd.mkdir(exist_ok=True)
     write_launchers(
@@ -537,8 +737,8 @@ def started(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
         "gpus = 1",
         "workers = 2",
         "poll_seconds = 1.0",
-        "warn_seconds = 30",
-        'time = "10:00"',
+        f"warn_seconds = {warn_seconds}",
+        f'time = "{minutes}:00"',
     )
     with (cwd / "said.txt").open("a") as said:
         return subprocess.Popen(
@@ -553,18 +753,35 @@ def started(cwd: Path, *arguments: str) -> subprocess.Popen[str]:
 
 def ended(cwd: Path, *arguments: str) -> str:
     """What the command said, which has to end well."""
-    code = started(cwd, *arguments).wait(900)
+    return said_by(started(cwd, *arguments), cwd)
+
+
+def said_by(command: subprocess.Popen[str], cwd: Path) -> str:
+    """The same, of one that was started."""
+    code = command.wait(900)
     said = (cwd / "said.txt").read_text()
     assert code == 0, said
     return said
 
 
+class Undisturbed:
+    """The same study on this machine alone, trained while the cluster does other things."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.command = started(folder, *TRAINED, "--no-report")
+
+    def jobs(self) -> Path:
+        said_by(self.command, self.folder)
+        return jobs_root(self.folder / "runs")
+
+
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The jobs of a run on this machine alone."""
-    folder = tmp_path_factory.mktemp("undisturbed")
-    ended(folder, *TRAINED, "--no-report")
-    return jobs_root(folder / "runs")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Undisturbed]:
+    made = Undisturbed(tmp_path_factory.mktemp("undisturbed"))
+    yield made
+    made.command.kill()
+    made.command.wait()
 
 
 def numbers(folder: RunFolder) -> list[dict[str, object]]:
@@ -595,56 +812,82 @@ def on_nodes() -> dict[str, str]:
 
 
 @pytest.mark.slurm
-def test_a_study_runs_on_the_cluster_to_its_report(cluster: Path, tmp_path: Path) -> None:
-    said = ended(tmp_path / "study", *SHORT, "--launcher", "mine")
-    assert "submitted 2 workers" in said
-    assert len(list((tmp_path / "study" / "runs" / "reports").rglob("report.md"))) == 1
-    wait_for(lambda: not on_nodes())
-    ended(tmp_path / "here", *SHORT, "--no-report")
-    assert_same(jobs_root(tmp_path / "study" / "runs"), jobs_root(tmp_path / "here" / "runs"), count=4)
+def test_a_study_with_searches_runs_on_the_cluster(idle: Path, undisturbed: Undisturbed, tmp_path: Path) -> None:
+    cwd = tmp_path / "study"
+    said = ended(cwd, *SEARCHED, "--launcher", "mine", "--no-report")
+    assert "submitted 2 workers as array job" in said
+    assert not (cwd / "runs" / "queue" / "logs").exists(), "a worker ran here"
+    (setting,) = (cwd / "runs" / "sweeps" / "learning_rates").iterdir()
+    trials = [
+        trial
+        for name in ("one_rate", "separate")
+        for trial in json.loads((setting / f"{name}.json").read_text())["trials"]
+    ]
+    assert [(trial["number"], trial["state"]) for trial in trials] == 2 * [(0, "complete"), (1, "complete")]
+    outcomes = [RunFolder(jobs_root(cwd / "runs"), trial["digest"]).outcome() for trial in trials]
+    assert all(outcome and outcome.status == "finished" for outcome in outcomes)
+    (plan,) = (cwd / "runs" / "plans" / "learning_rates").glob("*.json")
+    chosen = json.loads(plan.read_text())["searched"]
+    assert {choice["variant"] for choice in chosen} == {"best_one_rate", "best_separate"}
 
 
 @pytest.mark.slurm
-def test_a_preempted_worker_and_one_lost_with_its_node_complete_with_the_same_numbers(
-    cluster: Path, undisturbed: Path, tmp_path: Path
+def test_a_preempted_worker_and_one_lost_with_its_node_complete_with_the_same_numbers_to_the_report(
+    idle: Path, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     cwd = tmp_path / "study"
     jobs = jobs_root(cwd / "runs")
-    command = started(cwd, *TRAINED, "--launcher", "mine", "--no-report")
+    command = started(cwd, *TRAINED, "--launcher", "mine")
     try:
         wait_for(lambda: len(list(jobs.glob("*/checkpoint.pt"))) == 2, 180)
         urgent = ["sbatch", "--partition=urgent", "--nodelist=n1", "--cpus-per-task=2", "--output=/dev/null"]
-        subprocess.run([*urgent, "--wrap=sleep 3"], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([*urgent, "--wrap=sleep 1"], check=True, stdout=subprocess.DEVNULL)
         wait_for(lambda: "was requeued" in (cwd / "said.txt").read_text(), 120)
-        nodes("lose", str(cluster), "n2")
+        nodes("lose", str(idle), "n2")
         wait_for(lambda: (cwd / "said.txt").read_text().count("was requeued") == 2, 180)
-        nodes("return", str(cluster), "n2")
-        assert command.wait(900) == 0, (cwd / "said.txt").read_text()
+        nodes("return", str(idle), "n2")
+        said = said_by(command, cwd)
     finally:
         command.kill()
-    assert_same(jobs, undisturbed)
+        command.wait()
+    assert "submitted 2 workers" in said
+    assert len(list((cwd / "runs" / "reports").rglob("report.md"))) == 1
+    assert_same(jobs, undisturbed.jobs())
     outcomes = [RunFolder(jobs, folder.name).outcome() for folder in jobs.iterdir()]
     assert all(outcome and outcome.resumed for outcome in outcomes)
+    counted = [json.loads(file.read_text()) for file in jobs.glob(f"*/{deaths.FILE}")]
+    assert [(count["alike"], count["without_checkpoint"]) for count in counted] == [(0, 1)]
 
 
 @pytest.mark.slurm
 def test_work_goes_on_without_the_command_and_beyond_the_time_limit(
-    cluster: Path, undisturbed: Path, tmp_path: Path
+    idle: Path, undisturbed: Undisturbed, tmp_path: Path
 ) -> None:
     cwd = tmp_path / "study"
     jobs = jobs_root(cwd / "runs")
-    command = started(cwd, *TRAINED, "--launcher", "mine", "--no-report")
-    wait_for(lambda: len(list(jobs.glob("*/checkpoint.pt"))) == 2, 180)
-    command.send_signal(signal.SIGINT)
-    wait_for(lambda: "go on without this command" in (cwd / "said.txt").read_text())
-    assert len(on_nodes()) == 2
-    # What SLURM does `warn_seconds` before the time limit, now.
-    subprocess.run(["scancel", "--signal=USR1", min(on_nodes())], check=True)
-    assert command.wait(60) == 130
+    # SLURM looks every 30 s, and warns where the time would come before it looks again: 5 to 35 s after the start.
+    command = started(cwd, *TRAINED, "--launcher", "mine", "--no-report", minutes=1, warn_seconds=25)
+    try:
+        wait_for(lambda: len(on_nodes()) == 2, 180)
+        command.send_signal(signal.SIGINT)
+        assert command.wait(60) == 130
+    finally:
+        command.kill()
+    assert "2 workers go on without this command" in (cwd / "said.txt").read_text()
+    ends = cwd / "runs" / "queue" / "slurm"
+    wait_for(lambda: len(list(ends.glob("*/*.0.ended"))) == 2, 120)
+    (array,) = {file.name.removeprefix("slurm-").split("_")[0] for file in ends.glob("*/*.ended")}
+    # A minute at a time it would end as well, some minutes later.
+    longer = ["scontrol", "update", f"JobId={array}", "TimeLimit=30"]
+    wait_for(lambda: subprocess.run(longer, capture_output=True, check=False).returncode == 0)
     wait_for(lambda: len(list(jobs.glob("*/outcome.json"))) == 2, 600)
     wait_for(lambda: not on_nodes(), 60)
+    codes = Counter(file.read_text().strip() for file in ends.glob("*/*.ended"))
+    assert codes["0"] == 2 and codes[str(TOLD_TO_STOP)] >= 1
+    assert codes.keys() <= {str(code) for code in (0, TOLD_TO_STOP, *slurm.BEFORE_LISTENING)}
     said = ended(cwd, *TRAINED, "--launcher", "mine", "--no-report")
     assert "nothing to train" in said
-    assert_same(jobs, undisturbed)
+    assert_same(jobs, undisturbed.jobs())
     outcomes = [RunFolder(jobs, folder.name).outcome() for folder in jobs.iterdir()]
-    assert sum(outcome.resumed for outcome in outcomes if outcome) == 1
+    assert any(outcome.resumed for outcome in outcomes if outcome)
+    assert not list(jobs.glob(f"*/{deaths.FILE}"))

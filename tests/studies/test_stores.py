@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +18,11 @@ from core.errors import InputError
 from studies import catalogue, sync
 from studies.plan import Plan, record_plan
 from studies.runner import storage, stores, tracking
-from studies.runner.storage import Outages, folder_id
-from studies.runner.stores import Unreachable, address, first_line, redacted, use_stores, waiting_until
+from studies.runner.storage import Outages
+from studies.runner.stores import Unreachable, address, first_line, folder_id, redacted, use_stores, waiting_until
 from studies.runner.tasks import tasks_of
 from studies.runner.tracking import BackgroundSync, MlflowView, without_user
+from studies.runner.worker import serve
 from tests.studies.test_tracking import history, shown, write_folder
 
 SECRET = "s3cr/t@pw"
@@ -61,8 +65,39 @@ def test_errors_are_shown_without_passwords_in_any_form(monkeypatch: pytest.Monk
     assert first_line(ValueError(f"{SECRET}\nmore")) == "ValueError: ***"
 
 
+def test_what_a_worker_breaks_with_is_told_without_passwords(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("INR_GAN_QUEUE", URL)
+
+    class Broken:
+        detached = False
+
+        def work(self, *_: object, **__: object) -> None:
+            raise RuntimeError(f"no host for '{SECRET}'")
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
+    try:
+        with pytest.raises(SystemExit) as ended:
+            serve(Broken(), "w", follow_parent=False)  # type: ignore[arg-type]
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    said = capsys.readouterr().err
+    assert ended.value.code == 1 and said.startswith("Traceback") and said.endswith("no host for '***'\n\n")
+
+
 @pytest.mark.parametrize("option", ["queue", "tracking"])
-@pytest.mark.parametrize("url", [URL, f"postgresql://ann@db/inr?password={ENCODED}"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        URL,
+        f"postgresql://ann@db/inr?password={ENCODED}",
+        f"postgresql://ann:12/{SECRET}@db/inr",
+        f"postgresql://ann:my {SECRET}@db/inr",
+        f"postgresql://ann:{SECRET}[@db/inr",
+    ],
+)
 def test_a_password_among_process_arguments_is_refused_without_repeating_it(option: str, url: str) -> None:
     with pytest.raises(InputError, match="process arguments can be read") as refused:
         use_stores(**{option: url})
@@ -75,6 +110,12 @@ def test_a_password_among_process_arguments_is_refused_without_repeating_it(opti
         ("INR_GAN_QUEUE", "sqlite:///queue.db", "it begins with postgresql://"),
         ("INR_GAN_QUEUE", f"mysql://ann:{ENCODED}@db/inr", "it begins with postgresql://"),
         ("INR_GAN_QUEUE", "postgresql://ann:s3cr/t-pw@db/inr", "percent-encoded"),
+        ("INR_GAN_QUEUE", "postgresql://ann:12/s3cr@db/inr", "percent-encoded"),
+        ("INR_GAN_QUEUE", "postgresql://ann:p@s3cr@db/inr", "percent-encoded"),
+        ("INR_GAN_QUEUE", "postgresql://ann:my s3cr@db/inr", "percent-encoded"),
+        ("INR_GAN_QUEUE", "postgresql://ann@db/inr?password=my@s3cr", "percent-encoded"),
+        ("MLFLOW_TRACKING_URI", "https://ann:my s3cr@host", "looks like https://user@host, other signs"),
+        ("MLFLOW_TRACKING_URI", "https://ann:12/s3cr@host", "percent-encoded"),
         ("MLFLOW_TRACKING_URI", "mlruns", "it begins with"),
     ],
 )
@@ -101,6 +142,36 @@ def test_options_reach_workers_and_name_one_driver() -> None:
     assert stores.tracking_uri() == "https://mlflow.example"
     use_stores()
     assert stores.queue_url() == "postgresql+psycopg://ann@db/inr"
+
+
+class Locking:
+    """An engine that notes what is executed, and whose connections may be lost at the end."""
+
+    def __init__(self, lost: bool) -> None:
+        self.lost, self.executed = lost, list[str]()
+
+    @contextmanager
+    def connect(self) -> Iterator[Locking]:
+        yield self
+
+    def execute(self, statement: object, _: object = None) -> None:
+        self.executed.append(str(statement))
+
+    def commit(self) -> None:
+        if self.lost:
+            raise gone()
+
+
+def test_a_lock_of_the_database_does_not_run_out_and_its_loss_is_no_success() -> None:
+    engine = Locking(lost=False)
+    with storage.advisory_lock(engine, 7):  # type: ignore[arg-type]
+        assert [line.split()[:2] for line in engine.executed] == [
+            ["set", "local"],
+            ["select", "pg_advisory_xact_lock(:key)"],
+        ]
+        assert "idle_in_transaction_session_timeout = 0" in engine.executed[0]
+    with pytest.raises(Exception, match="during the commit"), storage.advisory_lock(Locking(lost=True), 7):  # type: ignore[arg-type]
+        pass
 
 
 def test_a_folder_of_runs_keeps_its_name_and_no_two_have_the_same(tmp_path: Path) -> None:
@@ -236,7 +307,7 @@ def test_a_run_that_was_made_twice_is_shown_once(view: MlflowView) -> None:
     client = view._connected()
     experiment = client.get_experiment_by_name(view.experiment)
     assert experiment is not None
-    client.create_run(experiment.experiment_id, tags={"job": task.digest})
+    client.create_run(experiment.experiment_id, tags={"job": task.digest, "runs": view._whose})
     assert view.sync(distrustful=True) == 1
     assert list(shown(view)) == [task.digest]
     assert history(view, shown(view)[task.digest], "fd_rooms") == [(2, 5.0), (4, 2.5)]
@@ -272,6 +343,55 @@ def test_what_is_on_record_of_a_view_has_no_password(view: MlflowView, monkeypat
     assert json.loads((view.runs / "mlflow-synced.json").read_text()).keys() == {"http://ann:***@host:5000/"}
     assert remote.link is not None and remote.link.startswith("http://host:5000/#/experiments/7/")
     assert without_user("https://mlflow.example/x") == "https://mlflow.example/x"
+
+
+@pytest.mark.usefixtures("_with_psycopg")
+@pytest.mark.parametrize("scheme", ["postgresql", "postgresql+psycopg"])
+def test_the_command_that_is_advised_has_no_password_among_its_arguments(
+    scheme: str, view: MlflowView, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"{scheme}://ann:{ENCODED}@db:5432/mlflow"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+    command = MlflowView(view.study, view.plan, view.runs).command
+    assert command is not None and command.endswith(" mlflow ui") and ENCODED not in command
+    program = command.replace("mlflow ui", "printenv MLFLOW_BACKEND_STORE_URI")
+    told = subprocess.run(["sh", "-c", program], capture_output=True, text=True, check=True).stdout
+    assert told == f"postgresql+psycopg://ann:{ENCODED}@db:5432/mlflow\n"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_mlflow_reads_the_variable_of_that_command() -> None:
+    from mlflow.cli import cli
+
+    (option,) = [each for each in cli.commands["server"].params if each.name == "backend_store_uri"]
+    assert option.envvar == "MLFLOW_BACKEND_STORE_URI"
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_two_folders_of_runs_in_one_view_leave_each_others_runs_alone(view: MlflowView, tmp_path: Path) -> None:
+    task, other = tasks_of(view.plan)
+    write_folder(view.runs, task)
+    view.sync()
+    theirs = MlflowView(view.study, record_plan(tmp_path / "theirs", view.plan), tmp_path / "theirs")
+    write_folder(theirs.runs, task, status="failed")
+    write_folder(theirs.runs, other)
+    assert theirs.sync() == 2
+    assert view.sync(distrustful=True) == 1 and theirs.sync(distrustful=True) == 2
+    client = view._connected()
+    experiment = client.get_experiment_by_name(view.experiment)
+    assert experiment is not None
+    found = client.search_runs([experiment.experiment_id])
+    assert sorted((run.data.tags["runs"], run.data.tags["job"], run.info.status) for run in found) == sorted(
+        [
+            (view._whose, task.digest, "FINISHED"),
+            (theirs._whose, task.digest, "FAILED"),
+            (theirs._whose, other.digest, "FINISHED"),
+        ]
+    )
+    # Deleted runs are noticed by whose they were, however many others there are.
+    (mine,) = [run for run in found if run.data.tags["runs"] == view._whose]
+    client.delete_run(mine.info.run_id)
+    assert not MlflowView(view.study, view.plan, view.runs).in_sync() and theirs.in_sync()
 
 
 def test_a_sync_to_a_server_that_is_down_ends_in_one_line(view: MlflowView, monkeypatch: pytest.MonkeyPatch) -> None:

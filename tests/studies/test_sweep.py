@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 from collections import Counter
@@ -22,9 +23,11 @@ from core.errors import InputError
 from core.folder import RunFolder
 from studies.catalogue import study as declared_study
 from studies.plan import Plan, Searched, jobs_root, make_plan, merged, with_searched
+from studies.runner.deaths import WITHOUT_CHECKPOINT
 from studies.runner.estimate import REFERENCE_TIMES
 from studies.runner.launchers import launcher
-from studies.runner.sweep import Place, SearchGaveUp, SearchOrder, check_searches, recorded, searched
+from studies.runner.stores import Unreachable
+from studies.runner.sweep import Place, SearchGaveUp, SearchOrder, _Watch, check_searches, recorded, searched
 from studies.runner.tasks import is_held
 from studies.runner.trials import Trials
 from studies.sweeps import Sweep, Trial, choice_of, key_of, read_sweep
@@ -199,6 +202,33 @@ def test_claims_keep_the_budget_over_restarts(tmp_path: Path) -> None:
     assert trials_of(tmp_path, budget=5).waiting() == ["trial 0", "trial 1", "trial 2", "new", "new"]
 
 
+def test_a_claim_that_is_made_again_since_the_lock_was_lost_is_the_same_one(tmp_path: Path) -> None:
+    trials = an_order(tmp_path, a_study().searches[0]).queue()
+    with FileLock(trials.worker_lock("w")):
+        assert trials.claim("w") == trials.claim("w")
+        assert len(trials.running()) == 1
+
+
+def test_what_ends_is_shown_again_when_trials_are_back_within_reach(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked to stop, a command waits for no database: what it raises there must not kill workers."""
+    watch = _Watch(an_order(tmp_path, a_study().searches[0]), Console(file=io.StringIO()))
+    before, sweep = watch.sweep, watch.trials.sweep
+
+    def gone() -> Sweep:
+        raise Unreachable("gone")
+
+    monkeypatch.setattr(watch.trials, "sweep", gone)
+    for now in (True, False):
+        watch.looked = float("-inf")
+        watch.look(now)
+    assert watch.sweep is before
+    monkeypatch.setattr(watch.trials, "sweep", sweep)
+    watch.look(now=True)
+    assert watch.sweep is not before
+
+
 def test_a_dead_workers_trial_is_claimed_as_it_stands_and_before_new_ones(tmp_path: Path) -> None:
     trials = trials_of(tmp_path)
     with FileLock(trials.worker_lock("alive")):
@@ -209,10 +239,20 @@ def test_a_dead_workers_trial_is_claimed_as_it_stands_and_before_new_ones(tmp_pa
         again = trials.claim("next")
         assert again == dead and trials.job(again) == before
         held = RunFolder(jobs_root(tmp_path), dead.digest)
-        held.path.mkdir(parents=True)
+        held.path.mkdir(parents=True, exist_ok=True)
         with FileLock(held.lock_file):  # Somebody trains that job after all.
             other = trials.claim("next")
         assert other is not None and other.number == 2
+
+
+def test_a_trial_that_loses_worker_after_worker_fails(tmp_path: Path) -> None:
+    claims = [trials_of(tmp_path).claim(f"lost-{number}") for number in range(WITHOUT_CHECKPOINT)]
+    assert len(set(claims)) == 1 and claims[0] is not None
+    after = trials_of(tmp_path)
+    other = after.claim("next")
+    assert other is not None and other.number == 1 and after.failed() == 1
+    ended = RunFolder(jobs_root(tmp_path), claims[0].digest).outcome()
+    assert ended is not None and ended.status == "failed" and "was lost" in (ended.reason or "")
 
 
 def test_a_claim_cut_off_while_it_was_proposed_does_not_count(tmp_path: Path) -> None:

@@ -41,6 +41,8 @@ class Shared(Protocol):
 
     def completed_by(self, worker: str) -> int: ...
 
+    def settle(self, claim: Claim) -> None: ...
+
     def release(self, claim: Claim, *, again: bool) -> None: ...
 
     def release_orphans(self) -> list[str]: ...
@@ -51,6 +53,10 @@ class Work(Protocol):
 
     Workers of a `detached` order outlive the command that started them: one that starts puts back what lost workers
     left, one that is told to stop puts its own job back and exits with `TOLD_TO_STOP`.
+
+    With `most_workers` there may be so many in the end, as far as the GPUs' memory allows (`studies.runner.sharing`);
+    without it there are `workers`. Where `shares_gpus`, a job that finds no memory left makes its worker exit with
+    `NO_ROOM`.
     """
 
     module: ClassVar[str]
@@ -78,6 +84,12 @@ class Work(Protocol):
 
     @property
     def gpus(self) -> tuple[str, ...]: ...
+
+    @property
+    def most_workers(self) -> int | None: ...
+
+    @property
+    def shares_gpus(self) -> bool: ...
 
     @property
     def digests(self) -> list[str]: ...
@@ -120,6 +132,10 @@ class WorkersLost(RuntimeError):
 
 TOLD_TO_STOP = 75
 """Exit code of a detached worker that was told to stop: there is work left, start it again (EX_TEMPFAIL)."""
+
+
+NO_ROOM = 76
+"""Exit code of a worker whose GPU had no memory left for a job beside those of other workers."""
 
 
 LAUNCHERS: Mapping[str, str] = MappingProxyType({"inline": "Inline", "local": "Local"})

@@ -75,6 +75,11 @@ class SlurmCluster(Node):
         """Whether a worker gets a GPU, or a part of one."""
         return self.gpus > 0 or self.gres is not None
 
+    @property
+    def parts_of_gpus(self) -> bool:
+        """Whether several workers are put on one GPU; what a `gres` means is the cluster's to know."""
+        return False
+
     @field_validator("partition", "account", "qos", "gres", "python")
     @classmethod
     def _one_word_or_line(cls, text: str | None) -> str | None:
@@ -129,6 +134,11 @@ class RayCluster(Node):
     def accelerated(self) -> bool:
         """Whether a worker gets a GPU, or a part of one."""
         return self.gpus > 0
+
+    @property
+    def parts_of_gpus(self) -> bool:
+        """Whether several workers are put on one GPU."""
+        return 0 < self.gpus < 1
 
     @property
     def memory_bytes(self) -> int | None:

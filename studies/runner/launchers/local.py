@@ -1,4 +1,4 @@
-"""On this machine: persistent worker processes, one thread each on CPU cores, or one process per GPU."""
+"""On this machine: persistent worker processes, one thread each on CPU cores, or one or more per GPU."""
 
 from __future__ import annotations
 
@@ -15,25 +15,31 @@ from pathlib import Path
 from core.errors import InputError
 from core.folder import RunFolder
 from studies.plan import jobs_root
-from studies.runner.deaths import DeathsOfJobs, DeathsOfPlace
+from studies.runner.deaths import DeathsOfPlace, End, settle_death
 from studies.runner.environment import share_of_machine
 from studies.runner.heartbeat import Silence, heartbeat_file
-from studies.runner.launchers import Shared, Work, WorkersLost
+from studies.runner.launchers import NO_ROOM, Shared, Work, WorkersLost
+from studies.runner.sharing import Sharing
 from studies.runner.stores import Unreachable
 from studies.runner.tasks import mark_failed
 
 POLL_SECONDS = 0.2
 LOOK_SECONDS = 1.0
 ORPHANS_SECONDS = 10.0
-LOG_LINES = 20
-"""Of a worker's last words, kept in the log of a job that is given up."""
 
 
 @dataclass
 class _Slot:
-    """The place of one worker; the process in it is replaced when it dies."""
+    """The place of one worker; the process in it is replaced when it dies.
+
+    `gpu` is the place of its GPU in the order, which its process has had to itself unless it had `company`. `job` is
+    the digest of the one that it was last seen to hold.
+    """
 
     index: int
+    gpu: int | None = None
+    company: bool = False
+    job: str | None = None
     process: subprocess.Popen[bytes] | None = None
     name: str = ""
     log: Path = field(default_factory=Path)
@@ -61,6 +67,9 @@ class Local:
     A worker whose loop hangs is killed (`studies.runner.heartbeat`). A job whose worker died goes back into the queue
     and is resumed, until its deaths are alike or without end (`studies.runner.deaths`): then it has failed. A slot
     whose workers cannot start stays empty.
+
+    Workers that share a GPU are as many as `studies.runner.sharing` allows. One that finds no memory left there has its
+    job put back, and the GPU gets fewer workers: only a job that had the GPU to itself fails for want of memory.
     """
 
     def run(
@@ -74,26 +83,26 @@ class Local:
             while True:
                 tick()
                 crew.listen()
-                crew.reap()
                 now = time.monotonic()
+                try:
+                    crew.reap()
+                    if not stop() and (now - looked >= LOOK_SECONDS or not crew.alive):
+                        looked = now
+                        if now - orphans >= ORPHANS_SECONDS:
+                            orphans = now
+                            crew.queue.release_orphans()
+                        if not crew.fill():
+                            return
+                except Unreachable:
+                    # Asked to stop while the queue is gone: workers are told, and write their checkpoints.
+                    if not stop():
+                        raise
                 if stop():
                     if not asked:
                         crew.signal(signal.SIGTERM)
                         asked = True
                     if not crew.alive:
                         return
-                elif now - looked >= LOOK_SECONDS or not crew.alive:
-                    looked = now
-                    try:
-                        if now - orphans >= ORPHANS_SECONDS:
-                            orphans = now
-                            crew.queue.release_orphans()
-                        if not crew.fill():
-                            return
-                    except Unreachable:
-                        # Asked to stop while the queue is gone: workers are told, and write their checkpoints.
-                        if not stop():
-                            raise
                 time.sleep(POLL_SECONDS)
         finally:
             crew.kill()
@@ -105,9 +114,10 @@ class _Crew:
         self.queue: Shared = order.queue()
         self.id = uuid.uuid4().hex[:8]
         self.file = order.write(self.id)
-        self.slots = [_Slot(index) for index in range(order.workers)]
+        most, gpus = order.most_workers or order.workers, len(order.gpus)
+        self.slots = [_Slot(index, gpu=index % gpus if gpus else None) for index in range(most)]
+        self.sharing = Sharing(gpus, most, measures=order.most_workers is not None) if order.shares_gpus else None
         self.silence = Silence(order.hang_seconds)
-        self.deaths = DeathsOfJobs()
         self.started = 0
 
     @property
@@ -120,19 +130,55 @@ class _Crew:
         running = self.queue.running(self.order.digests)
         if not waiting and not running and not self.alive:
             return False
-        idle = sum(self.queue.held_by(slot.name) is None for slot in self.alive)
+        claims = [(slot, self.queue.held_by(slot.name)) for slot in self.alive]
+        idle = sum(claim is None for _, claim in claims)
+        if self.sharing is not None:
+            for slot, claim in claims:
+                self.measure(slot, self.sharing, claim.digest if claim else None)
         usable = [slot for slot in self.slots if slot.process is None and not slot.deaths.given_up]
         if waiting and not usable and not self.alive:
             raise WorkersLost(f"workers keep dying, the log is {self.slots[0].log}: {self.slots[0].last_words}")
-        for slot in usable[: max(0, waiting - idle)]:
-            self.start(slot)
+        wanted = max(0, waiting - idle)
+        for slot in usable:
+            if wanted and self.has_room(slot):
+                self.start(slot)
+                wanted -= 1
         return True
+
+    def has_room(self, slot: _Slot) -> bool:
+        if self.sharing is None or slot.gpu is None:
+            return True
+        return len(self.beside(slot)) < self.sharing.allowed(slot.gpu)
+
+    def beside(self, slot: _Slot) -> list[_Slot]:
+        """The others with a worker at the same GPU."""
+        return [other for other in self.alive if other.gpu == slot.gpu and other is not slot]
+
+    def measure(self, slot: _Slot, sharing: Sharing, digest: str | None) -> None:
+        """What the worker's process took for the job that it holds, and for the one it has ended meanwhile."""
+        assert slot.gpu is not None and slot.process is not None
+        before = sharing.allowed(slot.gpu)
+        for job in {slot.job, digest} - {None}:
+            taken = RunFolder(jobs_root(self.order.runs), str(job)).memory()
+            if taken is not None and taken.process == slot.process.pid:
+                sharing.saw(slot.gpu, taken, alone=not slot.company)
+        slot.job = digest
+        allowed, fit = sharing.allowed(slot.gpu), sharing.fit(slot.gpu)
+        if sharing.measures and fit is not None and allowed != before:
+            gib = f"{fit.each / 2**30:.1f} of {fit.total / 2**30:.1f} GiB"
+            self.say(f"GPU {self.order.gpus[slot.gpu]}: a worker takes up to {gib}, so {allowed} may share it")
 
     def start(self, slot: _Slot) -> None:
         self.started += 1
         slot.name = f"{self.id}-{self.started}"
         logs = self.order.runs / "queue" / "logs"
         logs.mkdir(parents=True, exist_ok=True)
+        slot.job = None
+        if slot.gpu is not None:
+            others = self.beside(slot)
+            slot.company = bool(others)
+            for other in others:
+                other.company = True
         slot.log, slot.hung = logs / f"{slot.name}.txt", None
         with slot.log.open("wb") as log:
             slot.process = subprocess.Popen(
@@ -169,31 +215,38 @@ class _Crew:
             slot.remove_empty_log()
 
     def mourn(self, slot: _Slot, code: int) -> None:
-        killed = code < 0
-        how = f"was killed by {signal.Signals(-code).name}" if killed else f"ended with code {code}"
+        end = End.of(code, slot.said)
         if slot.hung is not None:
-            how = "hung"
+            end = End("hung", killed=True, hung=True, words=slot.said)
             self.say(f"worker {slot.index + 1} was silent for {slot.hung:.0f} s: it was ended")
+        if code == NO_ROOM and slot.hung is None:
+            self.find_room(slot)
+        elif (told := settle_death(self.order, self.queue, slot.name, end, slot.deaths)) is not None:
+            self.say(f"worker {slot.index + 1} {told}")
+
+    def find_room(self, slot: _Slot) -> None:
+        """After the worker ran out of its GPU's memory: fewer workers there, or, with nobody beside, a failed job."""
+        assert self.sharing is not None and slot.gpu is not None
+        # None where an observer of lost workers has put the job back already.
         claim = self.queue.held_by(slot.name)
         self.forget(slot)
-        if claim is None:
-            slot.deaths.note(killed=killed, recorded=self.queue.completed_by(slot.name) > 0)
-            self.say(f"worker {slot.index + 1} {how}: {slot.last_words}")
+        called = "a job" if claim is None else self.order.called(claim)
+        folder = None if claim is None else RunFolder(jobs_root(self.order.runs), claim.digest)
+        if not slot.company:
+            if claim is not None and folder is not None:
+                mark_failed(folder, slot.last_words)
+                self.queue.release(claim, again=False)
             return
-        folder = RunFolder(jobs_root(self.order.runs), claim.digest)
-        death = self.deaths.note(folder, how, hung=slot.hung is not None)
-        slot.deaths.note(killed=killed, recorded=death.recorded or self.queue.completed_by(slot.name) > 0)
-        folder.path.mkdir(parents=True, exist_ok=True)
-        if death.given_up is None:
-            self.say(f"worker {slot.index + 1} {how} at {self.order.called(claim)}: the job will be resumed")
+        workers = len(self.beside(slot)) + 1
+        left = self.sharing.ran_out(slot.gpu, workers)
+        gpu, many = self.order.gpus[slot.gpu], f"at most {left} worker{'s' * (left > 1)}"
+        self.say(
+            f"out of memory of GPU {gpu}, shared by {workers}, at {called}: {many} there now, the job will be resumed"
+        )
+        if claim is not None and folder is not None:
             with folder.log_file.open("a") as log:
-                log.write(f"its worker {how}: the job will be resumed\n")
-        else:
-            memory = "; perhaps for want of memory" if code == -signal.SIGKILL and slot.hung is None else ""
-            with folder.log_file.open("a") as log:
-                log.writelines(f"{line}\n" for line in slot.said[-LOG_LINES:])
-            mark_failed(folder, death.given_up + memory)
-        self.queue.release(claim, again=death.given_up is None)
+                log.write(f"no memory left on GPU {gpu}, which others used too: the job will be resumed\n")
+            self.queue.release(claim, again=True)
 
     def forget(self, slot: _Slot) -> None:
         lock = self.queue.worker_lock(slot.name)
@@ -217,7 +270,9 @@ class _Crew:
             slot.process = None
             self.forget(slot)
             slot.remove_empty_log()
-        if killed:
-            with suppress(Unreachable):  # Whoever reaches the queue next finds them.
-                self.queue.release_orphans()
+        with suppress(Unreachable):  # Whoever reaches the queue next finds them.
+            for slot in killed:
+                # Not lost: it says nothing of the job.
+                if (claim := self.queue.held_by(slot.name)) is not None:
+                    self.queue.release(claim, again=True)
         self.file.unlink(missing_ok=True)

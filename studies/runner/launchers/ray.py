@@ -23,7 +23,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,12 +33,11 @@ from core.folder import RunFolder
 from core.machine import cores
 from core.metrics.identity import INCEPTION_VARIABLE
 from studies.plan import jobs_root
-from studies.runner.deaths import DeathsOfJobs, DeathsOfPlace
+from studies.runner.deaths import DeathsOfPlace, End, settle_death
 from studies.runner.environment import share_of_machine
 from studies.runner.heartbeat import Silence, heartbeat_file
-from studies.runner.launchers import WorkersLost
+from studies.runner.launchers import NO_ROOM, WorkersLost
 from studies.runner.stores import QUEUE_VARIABLE, Unreachable
-from studies.runner.tasks import mark_failed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,8 +47,6 @@ if TYPE_CHECKING:
 
 TICK_SECONDS = 0.2
 ORPHANS_SECONDS = 10.0
-LOG_LINES = 20
-"""Of a worker's last words, kept in the log of a job that is given up."""
 
 ROOM_SECONDS = 20.0
 """After so long without room for a worker it is said what none of the nodes has."""
@@ -133,10 +130,10 @@ class Ray:
                         crew.stop()
                     elif now - looked >= self.cluster.poll_seconds:
                         looked = now
-                        crew.look()
-                        if asked and not crew.alive:
-                            return
                         try:
+                            crew.look()
+                            if asked and not crew.alive:
+                                return
                             crew.bury()
                             if not asked and now - orphans >= ORPHANS_SECONDS and crew.all_live():
                                 orphans = now
@@ -263,15 +260,6 @@ class _Process:
             self.process.wait()
 
 
-@dataclass(frozen=True)
-class _Loss:
-    """How an actor went. `blameless`: with its node, which says nothing against job or slot."""
-
-    how: str
-    killed: bool
-    blameless: bool
-
-
 @dataclass
 class _Slot:
     """The place of one worker; the actor in it is replaced when it or its worker dies.
@@ -288,7 +276,7 @@ class _Slot:
     since: float = 0.0
     node: str | None = None
     hung: float | None = None
-    lost: _Loss | None = None
+    lost: End | None = None
     deaths: DeathsOfPlace = field(default_factory=DeathsOfPlace)
 
     @property
@@ -318,7 +306,6 @@ class _Crew:
         self.slots = [_Slot(index) for index in range(order.workers)]
         self.silence = Silence(order.hang_seconds)
         self.gone = Silence(GONE_SECONDS)
-        self.deaths = DeathsOfJobs()
         self.started = 0
         self.last_death = ""
         self.said_no_room = False
@@ -425,11 +412,11 @@ class _Crew:
         """The actor is gone. Its worker ends itself, which may take a while; `bury` waits for that."""
         living = {node["NodeID"] for node in self.ray.nodes() if node["Alive"]}
         if error.actor_init_failed:
-            slot.lost = _Loss("cannot be started", killed=False, blameless=False)
+            slot.lost = End("cannot be started", killed=False)
         elif slot.node not in living:
-            slot.lost = _Loss("was lost with its node", killed=True, blameless=True)
+            slot.lost = End("was lost with its node", killed=True, lost=True)
         else:
-            slot.lost = _Loss("was ended by Ray", killed=True, blameless=False)
+            slot.lost = End("was ended by Ray", killed=True)
         self.last_death = _line(str(error))
         self.say(f"worker {slot.number} {slot.lost.how}: {self.last_death}")
         slot.actor = slot.asked = slot.node = None
@@ -446,8 +433,8 @@ class _Crew:
                 lives = self.gone.trained(lock, RunFolder(jobs_root(self.order.runs), claim.digest).lock_file)
             if lives:
                 continue
-            loss, slot.lost = slot.lost, None
-            self.mourn(slot, loss.how, killed=loss.killed, blameless=loss.blameless)
+            end, slot.lost = replace(slot.lost, words=slot.said), None
+            self.mourn(slot, end)
 
     def reap(self, slot: _Slot, code: int) -> None:
         """Looks after a worker that ended by itself or by a signal."""
@@ -456,41 +443,20 @@ class _Crew:
         if code == 0:
             self.remove_empty_log(slot)
             return
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        end = End.of(code, slot.said)
         if slot.hung is not None:
-            how = "hung"
+            end = End("hung", killed=True, hung=True, words=slot.said)
             self.say(f"worker {slot.number} was silent for {slot.hung:.0f} s: it was ended")
+        elif code == NO_ROOM:
+            # As many as share the GPU may meet it, again and again: that is nothing against the slot.
+            end = End("found no memory left on its part of a GPU", killed=True, words=slot.said)
         self.last_death = f"the log is {slot.log}: {slot.last_words}"
-        memory = "; perhaps for want of memory" if code == -signal.SIGKILL and slot.hung is None else ""
-        self.mourn(slot, how, killed=code < 0, perhaps=memory)
+        self.mourn(slot, end)
 
-    def mourn(self, slot: _Slot, how: str, *, killed: bool, blameless: bool = False, perhaps: str = "") -> None:
-        """A worker is dead: its job is resumed, or given up. Neither job nor slot is blamed for a `blameless` end."""
-        claim = self.queue.held_by(slot.name)
-        self.forget(slot)
-        recorded = self.queue.completed_by(slot.name) > 0
-        if claim is None:
-            if not blameless:
-                slot.deaths.note(killed=killed, recorded=recorded)
-                self.say(f"worker {slot.number} {how}: {slot.last_words}")
-            self.remove_empty_log(slot)
-            return
-        folder = RunFolder(jobs_root(self.order.runs), claim.digest)
-        folder.path.mkdir(parents=True, exist_ok=True)
-        given_up: str | None = None
-        if not blameless:
-            death = self.deaths.note(folder, how, hung=slot.hung is not None)
-            slot.deaths.note(killed=killed, recorded=death.recorded or recorded)
-            given_up = death.given_up
-        if given_up is None:
-            self.say(f"worker {slot.number} {how} at {self.order.called(claim)}: the job will be resumed")
-            with folder.log_file.open("a") as log:
-                log.write(f"its worker {how}: the job will be resumed\n")
-        else:
-            with folder.log_file.open("a") as log:
-                log.writelines(f"{line}\n" for line in slot.said[-LOG_LINES:])
-            mark_failed(folder, given_up + perhaps)
-        self.queue.release(claim, again=given_up is None)
+    def mourn(self, slot: _Slot, end: End) -> None:
+        """A worker is dead: its job is resumed, or given up."""
+        if (told := settle_death(self.order, self.queue, slot.name, end, slot.deaths)) is not None:
+            self.say(f"worker {slot.number} {told}")
         self.remove_empty_log(slot)
 
     def look_for_room(self) -> None:
@@ -531,15 +497,18 @@ class _Crew:
         """No worker outlives the launcher, whatever ended it: one that cannot be reached ends without its actor."""
         killed = {slot.actor.kill.remote(): slot for slot in self.alive if slot.node is not None}
         if killed:
-            ended, _ = self.ray.wait(list(killed), num_returns=len(killed), timeout=KILL_SECONDS)
-            for slot in (killed[answer] for answer in ended):
+            answered, _ = self.ray.wait(list(killed), num_returns=len(killed), timeout=KILL_SECONDS)
+            ended = [killed[answer] for answer in answered]
+            for slot in ended:
                 self.forget(slot)
+            with suppress(Unreachable):  # Whoever reaches the queue next finds them.
+                for slot in ended:
+                    # Not lost: it says nothing of the job.
+                    if (claim := self.queue.held_by(slot.name)) is not None:
+                        self.queue.release(claim, again=True)
         for slot in self.alive:
             self.dismiss(slot)
             self.remove_empty_log(slot)
-        if killed:
-            with suppress(Unreachable):  # Whoever reaches the queue next finds them.
-                self.queue.release_orphans()
         self.file.unlink(missing_ok=True)
 
 

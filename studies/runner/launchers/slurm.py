@@ -19,7 +19,6 @@ import signal
 import subprocess
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,20 +28,18 @@ from filelock import FileLock
 
 import studies
 from core.errors import InputError
-from core.folder import RunFolder, write_whole
+from core.folder import write_whole
 from core.metrics.identity import INCEPTION_VARIABLE
-from studies.plan import jobs_root
+from studies.runner.deaths import KILLS_OF_A_PLACE, DeathsOfPlace, End, settle_death
+from studies.runner.heartbeat import Silence
 from studies.runner.launchers import TOLD_TO_STOP, Shared, Work, WorkersLost
 from studies.runner.launchers.declared import SlurmCluster
-from studies.runner.tasks import is_held, mark_failed
+from studies.runner.tasks import is_held
 
 TICK_SECONDS = 0.2
 ORPHANS_SECONDS = 10.0
 COMMAND_SECONDS = 60.0
 """A controller that says nothing for so long does not answer."""
-
-DEATHS_BEFORE_A_JOB = 3
-DEATHS_OF_A_JOB = 2
 
 UNUSABLE_INPUT = 2
 BEFORE_LISTENING = (128 + signal.SIGUSR1, 128 + signal.SIGTERM)
@@ -140,13 +137,15 @@ def script(cluster: SlurmCluster, submission: Submission, count: int) -> str:
         exports[INCEPTION_VARIABLE] = str(Path(os.environ[INCEPTION_VARIABLE]).absolute())
     root = shlex.quote(str(Path(studies.__file__).parent.parent))
     worker = f"{shlex.quote(cluster.python)} -m {submission.module} {shlex.quote(str(submission.order_file))}"
-    again = " ".join(str(code) for code in (TOLD_TO_STOP, *BEFORE_LISTENING))
+    early = "|".join(str(code) for code in BEFORE_LISTENING)
     body = f"""
 export {" ".join(f"{name}={shlex.quote(value)}" for name, value in exports.items())}
 export PYTHONPATH={root}${{PYTHONPATH:+:$PYTHONPATH}}
 
+# SLURM_JOB_ID is the whole array's in the last of its elements.
+element="${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}"
 # One name for each start: an element that was requeued is another worker.
-name="slurm-${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}.${{SLURM_RESTART_COUNT:-0}}"
+name="slurm-$element.${{SLURM_RESTART_COUNT:-0}}"
 
 # srun passes USR1 on to the worker; TERM would make it kill the worker.
 trap 'kill -USR1 "$worker" 2>/dev/null' USR1 TERM
@@ -158,12 +157,16 @@ wait "$worker"
 code=$?
 echo "$code" >{folder}/"$name.ended"
 
-# Told to stop with work left. Anything but RUNNING was cancelled, or is being requeued already.
-case " {again} " in *" $code "*)
-  if [ "$(squeue --noheader --job="$SLURM_JOB_ID" --format=%T)" = RUNNING ]; then
-    scontrol requeue "$SLURM_JOB_ID"
-  fi ;;
+# Told to stop with work left, or before it could listen, which is not tried without end.
+case "$code" in
+  {TOLD_TO_STOP}) again=yes ;;
+  {early}) [ "${{SLURM_RESTART_COUNT:-0}}" -lt {KILLS_OF_A_PLACE} ] && again=yes || again=no ;;
+  *) again=no ;;
 esac
+# Anything but RUNNING was cancelled, or is being requeued already.
+if [ $again = yes ] && [ "$(squeue --noheader --array --job="$element" --format=%T)" = RUNNING ]; then
+  scontrol requeue "$element"
+fi
 exit "$code"
 """
     return "\n".join(["#!/bin/bash", *lines, *setup, body])
@@ -191,8 +194,7 @@ class Slurm:
     """Submits as many workers as jobs wait for and as the cluster's entry allows, and replaces those that are lost.
 
     Stopping the command leaves the workers on the cluster, where work goes on; the same command attaches to them.
-    A job whose worker crashed goes back into the queue, and is marked failed at the second crash. Losing a node or the
-    node's time counts against no job.
+    Jobs whose workers crash, hang or are lost are resumed or given up as on this machine (`studies.runner.deaths`).
     """
 
     def __init__(self, cluster: SlurmCluster) -> None:
@@ -237,9 +239,9 @@ class _Fleet:
         self.marker = self.folder / f"{uuid.uuid4().hex[:8]}.attached"
         self.submitting = FileLock(self.folder / "submit.lock")
         self.alive: dict[str, _Element] = {}
-        self.ends_seen = {file.name for file in self.folder.glob("*.ended")}
-        self.deaths_at: Counter[str] = Counter()
-        self.deaths_before_a_job = 0
+        self.silence = Silence(order.hang_seconds)
+        self.ends_seen: set[str] = set()
+        self.place = DeathsOfPlace()
         self.last_death = ""
         self.cancelled = self.silent = False
         self.refused = ""
@@ -258,6 +260,11 @@ class _Fleet:
         except _NoAnswer as error:
             raise InputError(f"the cluster's controller does not answer: {error}") from None
         self.alive = {element.id: element for element in elements if element.state not in ENDED}
+        with self.submitting:
+            for worker, code in self.new_ends():
+                # Nobody watched; what else ended meanwhile says nothing of how things are now.
+                if _crashed(code) and self.queue.held_by(worker) is not None:
+                    self.mourn(worker, self.end_of(worker, code))
         if self.is_alone():
             self.tidy()
         if self.alive:
@@ -265,8 +272,8 @@ class _Fleet:
 
     def look(self) -> bool:
         """Takes in what happened to workers and submits those that are missing. False when all jobs have ended."""
-        self.hear_of_ends()
         with self.submitting:
+            self.hear_of_ends()
             try:
                 self.watch(self.elements())
                 self.silent = False
@@ -274,6 +281,7 @@ class _Fleet:
                 if not self.silent:
                     self.say(f"the cluster's controller does not answer, workers go on without it: {error}")
                 self.silent = True
+            self.listen()
             now = time.monotonic()
             if now - self.orphans >= ORPHANS_SECONDS:
                 self.orphans = now
@@ -306,18 +314,39 @@ class _Fleet:
 
     # --- what happened to workers -------------------------------------------------------------------------------------
 
-    def hear_of_ends(self) -> None:
-        """Reads the exit codes that workers left. Raises InputError where one found the input unusable."""
+    def new_ends(self) -> list[tuple[str, int]]:
+        """Workers whose exit codes this command reads for the first time, with these."""
+        found = []
         for file in sorted(self.folder.glob("*.ended")):
             code = file.read_text().strip()
-            if file.name in self.ends_seen or not code:
-                continue
-            self.ends_seen.add(file.name)
-            if int(code) == UNUSABLE_INPUT:
+            if file.name not in self.ends_seen and code.isdigit():
+                self.ends_seen.add(file.name)
+                found.append((file.stem, int(code)))
+        return found
+
+    def hear_of_ends(self) -> None:
+        """Reads the exit codes that workers left. Raises InputError where one found the input unusable."""
+        for worker, code in self.new_ends():
+            if code == UNUSABLE_INPUT:
                 self.cancel(list(self.alive))
-                raise InputError(self.last_words(file.stem))
-            if int(code) not in (0, TOLD_TO_STOP, *BEFORE_LISTENING):
-                self.mourn(file.stem, _how(int(code)))
+                raise InputError(self.last_words(worker))
+            if _crashed(code):
+                self.mourn(worker, self.end_of(worker, code))
+            elif code in BEFORE_LISTENING:
+                self.last_death = "they are told to stop before they have begun"
+                self.place.note(killed=True, recorded=False)
+
+    def listen(self) -> None:
+        """Ends workers whose loops hang: to the cluster they are processes that run."""
+        for element in self.alive.values():
+            if element.state != "RUNNING":
+                continue
+            silent = self.silence.too_long(self.queue.worker_lock(element.worker))
+            if silent is not None:
+                self.say(f"worker {element.id} was silent for {silent:.0f} s: it was ended")
+                self.cancel(["--signal=KILL", element.id])
+                self.ends_seen.add(f"{element.worker}.ended")
+                self.mourn(element.worker, End("hung", killed=True, hung=True, words=self.said(element.worker)))
 
     def watch(self, elements: Sequence[_Element]) -> None:
         """Compares what the cluster shows with what it showed before."""
@@ -332,7 +361,8 @@ class _Fleet:
             elif element.state in ENDED and not self.told_its_end(element):
                 self.ends_seen.add(f"{element.worker}.ended")
                 if element.state in THE_JOBS_OWN:
-                    self.mourn(element.worker, f"ended as {element.state}")
+                    killed, words = element.state == "OUT_OF_MEMORY", self.said(element.worker)
+                    self.mourn(element.worker, End(f"ended as {element.state}", killed=killed, words=words))
                 elif element.state != "COMPLETED":
                     self.say(f"worker {element.id} ended as {element.state}: its job will be resumed")
             elif element.restarts > before.restarts:
@@ -343,23 +373,17 @@ class _Fleet:
         """Whether the worker left its exit code, which says more than the state."""
         return (self.folder / f"{element.worker}.ended").exists()
 
-    def mourn(self, worker: str, how: str) -> None:
-        """A worker crashed: its job is resumed once, then marked failed."""
+    def mourn(self, worker: str, end: End) -> None:
+        """A worker crashed: its job is resumed, or given up."""
         self.last_death = f"the log is {self.log(worker)}: {self.last_words(worker)}"
-        claim = self.queue.held_by(worker)
-        self.queue.worker_lock(worker).unlink(missing_ok=True)
-        if claim is None:
-            self.deaths_before_a_job += 1
-            self.say(f"worker {worker} {how}: {self.last_words(worker)}")
-            return
-        self.deaths_at[claim.digest] += 1
-        again = self.deaths_at[claim.digest] < DEATHS_OF_A_JOB
-        if again:
-            self.say(f"worker {worker} {how} at {self.order.called(claim)}: the job will be resumed")
-        else:
-            folder = RunFolder(jobs_root(self.order.runs), claim.digest)
-            mark_failed(folder, f"its worker {how}, {DEATHS_OF_A_JOB} times at this job")
-        self.queue.release(claim, again=again)
+        # For other commands that watch: a death counts once.
+        (self.folder / f"{worker}.ended").write_text("mourned\n")
+        if (told := settle_death(self.order, self.queue, worker, end, self.place)) is not None:
+            self.say(f"worker {worker} {told}")
+
+    def end_of(self, worker: str, code: int) -> End:
+        """How a worker ended whose script left this code: a shell's, with 128 added to the number of a signal."""
+        return End.of(128 - code if 128 < code < 128 + signal.NSIG else code, self.said(worker))
 
     # --- how many there should be -------------------------------------------------------------------------------------
 
@@ -370,13 +394,13 @@ class _Fleet:
         if not waiting and not running:
             return False
         if self.left is not None and waiting + running < self.left:
-            self.deaths_before_a_job = 0
+            self.place = DeathsOfPlace()
         self.left = waiting + running
         idle = sum(self.queue.held_by(element.worker) is None for element in self.alive.values())
         missing = min(waiting - idle, self.order.workers - len(self.alive))
         if missing <= 0 or self.silent:
             return True
-        if self.deaths_before_a_job < DEATHS_BEFORE_A_JOB and not self.cancelled:
+        if not self.place.given_up and not self.cancelled:
             self.submit(missing)
         elif not self.alive:
             if self.cancelled:
@@ -430,12 +454,16 @@ class _Fleet:
         """What the workers in this element's place printed."""
         return self.folder / f"{worker.removeprefix('slurm-').rsplit('.', 1)[0]}.txt"
 
-    def last_words(self, worker: str) -> str:
-        """The last line that is not SLURM's own."""
+    def said(self, worker: str) -> list[str]:
+        """Its lines that are not SLURM's own."""
         log = self.log(worker)
         lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-        own = [line for line in lines if line.strip() and not line.startswith(("srun: ", "slurmstepd"))]
-        return own[-1] if own else "it printed nothing"
+        return [line for line in lines if line.strip() and not line.startswith(("srun: ", "slurmstepd"))]
+
+    def last_words(self, worker: str) -> str:
+        """The last of these."""
+        said = self.said(worker)
+        return said[-1] if said else "it printed nothing"
 
 
 class _NoAnswer(RuntimeError):
@@ -453,11 +481,8 @@ def _asked(*command: str) -> str:
     return ended.stdout
 
 
-def _how(code: int) -> str:
-    if not 128 < code < 128 + signal.NSIG:
-        return f"ended with code {code}"
-    memory = ", perhaps for want of memory" if code == 128 + signal.SIGKILL else ""
-    return f"was killed by {signal.Signals(code - 128).name}{memory}"
+def _crashed(code: int) -> bool:
+    return code not in (0, UNUSABLE_INPUT, TOLD_TO_STOP, *BEFORE_LISTENING)
 
 
 def _state(element: _Element) -> str:

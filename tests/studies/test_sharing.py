@@ -1,0 +1,276 @@
+"""Workers share a GPU as far as its memory goes; running out of it there costs workers, never a job or a number."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import studies.run
+from core.errors import InputError
+from core.folder import DeviceMemory, RunFolder
+from studies.plan import Plan, jobs_root
+from studies.runner import place as place_module
+from studies.runner.place import Place, accelerators, place_of
+from studies.runner.queue import Queue
+from studies.runner.sharing import Sharing
+from studies.runner.worker import Order
+from tests.studies import fake_gpu, fake_job
+from tests.studies.fake_gpu import GIB
+from tests.studies.test_local_launcher import launched, lines, status
+
+# --- how many fit -----------------------------------------------------------------------------------------------------
+
+
+def memory(
+    peak: float, *, total: float = 80, used_at_start: float = 0.5, used: float | None = None, reserved: float = 0
+) -> DeviceMemory:
+    """In GiB; `used` is by default what is in the allocator and was there before."""
+    reserved = reserved or peak
+    now = used_at_start + reserved if used is None else used
+    sizes = {
+        "total": total,
+        "free_at_start": total - used_at_start,
+        "free": total - now,
+        "reserved": reserved,
+        "peak": peak,
+    }
+    return DeviceMemory(process=1, iteration=16, **{name: int(size * GIB) for name, size in sizes.items()})
+
+
+def fitting(*seen: DeviceMemory, most: int = 100) -> int:
+    sharing = Sharing(1, most, measures=True)
+    for one in seen:
+        sharing.saw(0, one, alone=one is seen[0])
+    return sharing.allowed(0)
+
+
+@pytest.mark.parametrize(
+    ("seen", "workers"),
+    [
+        (memory(4), 16),  # 0.9 * 80 / 4.5
+        (memory(4, used_at_start=20.5, used=24.5), 10),  # Another program has 19.5: (72 - 19.5) / 5
+        (memory(4, used=6.5), 11),  # 2 beside the allocator: 72 / 6.5
+        (memory(10, reserved=3), 6),  # What it once held counts, not what it holds: 72 / 10.5
+        (memory(100), 1),  # One, whatever it takes.
+        (memory(4, used_at_start=75, used=79), 1),
+    ],
+)
+def test_as_many_fit_as_the_budget_holds(seen: DeviceMemory, workers: int) -> None:
+    assert fitting(seen) == workers
+
+
+def test_the_largest_of_all_jobs_decides_and_no_more_than_asked_for() -> None:
+    assert fitting(memory(4), memory(11.5)) == 6
+    assert fitting(memory(11.5), memory(4)) == 6
+    assert fitting(memory(4), most=3) == 3
+
+
+def test_what_is_in_use_beside_others_is_not_taken_for_a_workers_own() -> None:
+    assert fitting(memory(4), memory(4, used_at_start=30, used=70)) == 16
+
+
+def test_each_gpu_has_one_worker_until_its_own_is_measured() -> None:
+    sharing = Sharing(2, 5, measures=True)
+    assert [sharing.allowed(gpu) for gpu in (0, 1)] == [1, 1]
+    sharing.saw(0, memory(10), alone=True)
+    assert [sharing.allowed(gpu) for gpu in (0, 1)] == [3, 1]
+    sharing.saw(1, memory(10, total=24), alone=False)
+    assert sharing.allowed(1) == 1 and sharing.fit(1) is None
+    sharing.saw(1, memory(10, total=24), alone=True)
+    assert [sharing.allowed(gpu) for gpu in (0, 1)] == [3, 2]
+
+
+@pytest.mark.parametrize("measures", [False, True])
+def test_a_gpu_that_ran_out_gets_fewer_workers_for_good_and_one_at_least(measures: bool) -> None:
+    sharing = Sharing(2, 8, measures=measures)
+    for gpu in (0, 1):
+        sharing.saw(gpu, memory(4), alone=True)
+    assert [sharing.ran_out(1, workers) for workers in (4, 3, 2, 1, 1)] == [3, 2, 1, 1, 1]
+    sharing.saw(1, memory(1), alone=True)
+    assert [sharing.allowed(gpu) for gpu in (0, 1)] == [4, 1]
+
+
+# --- the launcher -----------------------------------------------------------------------------------------------------
+
+
+def gpu_order(made: Order, **fields: Any) -> Order:
+    return Order(**{**dict(made), "gpus": ("0",), "trainer": "tests.studies.fake_gpu", **fields})
+
+
+def census(order: Order) -> dict[str, list[tuple[str, int]]]:
+    """For each GPU the steps in order: the job, and how many processes were there."""
+    found = defaultdict(list)
+    for line in (jobs_root(order.runs) / "census.txt").read_text().splitlines():
+        gpu, digest, count = line.split()
+        found[gpu].append((digest, int(count)))
+    return found
+
+
+def check_numbers(order: Order, iterations: int = 10) -> None:
+    """Every job has ended with all that an undisturbed one records, once."""
+    for task in order.tasks:
+        folder = RunFolder(jobs_root(order.runs), task.digest)
+        assert status(order, task.digest) == "finished"
+        assert [event["iteration"] for event in lines(folder) if event["kind"] == "losses"] == list(
+            range(1, iterations + 1)
+        )
+        values = [(event["iteration"], event["value"]) for event in lines(folder) if event["kind"] == "evaluated"]
+        assert values == [(at, fake_job.score(task.job, at)) for at in range(5, iterations + 1, 5)]
+
+
+def test_one_worker_measures_and_then_as_many_share_as_fit(
+    small_plan: Callable[..., Plan], order: Callable[..., Order]
+) -> None:
+    made = order(small_plan(seeds=(fake_job.SLOW + 6,), variants=7), workers=1)
+    said = launched(gpu_order(made, most_workers=6))
+    (steps,) = census(made).values()
+    first = steps[0][0]
+    before = [count for digest, count in steps if digest == first][: fake_gpu.FIRST_EVALUATION]
+    assert before == [1] * fake_gpu.FIRST_EVALUATION
+    assert max(count for _, count in steps) == 2  # 0.9 * 10 / 3.5
+    assert said == ["GPU 0: a worker takes up to 3.5 of 10.0 GiB, so 2 may share it"]
+    check_numbers(made)
+
+
+@pytest.mark.slow
+def test_a_larger_job_lowers_what_was_measured_before(
+    small_plan: Callable[..., Plan], order: Callable[..., Order]
+) -> None:
+    plan = small_plan(seeds=(fake_job.SLOW + 2, fake_job.SLOW + 9), variants=2, iterations=25)
+    tasks = sorted(order(plan).tasks, key=lambda task: task.seed)
+    made = order(plan, workers=1, tasks=tasks)
+    said = launched(gpu_order(made, most_workers=2))
+    assert said == [
+        "GPU 0: a worker takes up to 1.5 of 10.0 GiB, so 2 may share it",
+        "GPU 0: a worker takes up to 5.0 of 10.0 GiB, so 1 may share it",
+    ]
+    check_numbers(made, 25)
+
+
+@pytest.mark.slow
+def test_two_gpus_take_workers_in_turn(small_plan: Callable[..., Plan], order: Callable[..., Order]) -> None:
+    made = order(small_plan(seeds=(fake_job.SLOW + 2,), variants=4), workers=4)
+    assert launched(gpu_order(made, gpus=("0", "1"))) == []
+    assert {gpu: len({digest for digest, _ in steps}) for gpu, steps in census(made).items()} == {"0": 2, "1": 2}
+    check_numbers(made)
+
+
+def test_out_of_memory_beside_others_costs_a_worker_and_no_job(
+    small_plan: Callable[..., Plan], order: Callable[..., Order]
+) -> None:
+    made = order(small_plan(seeds=(fake_job.SLOW + 8,), variants=5), workers=4)
+    said = launched(gpu_order(made))
+    assert said[0].startswith("out of memory of GPU 0, shared by ")
+    assert all("the job will be resumed" in line for line in said)
+    assert "at most 2 workers there now" in said[-1]
+    check_numbers(made)
+    queue = Queue(made.runs, made.study, made.setting)
+    assert not queue.running(made.digests) and not queue.waiting(made.digests)
+
+
+def test_a_job_too_large_for_a_gpu_of_its_own_fails_and_the_others_go_on(
+    small_plan: Callable[..., Plan], order: Callable[..., Order]
+) -> None:
+    too_large = fake_job.SLOW + 22
+    made = order(small_plan(seeds=(fake_job.SLOW + 4, too_large), variants=2), workers=2)
+    said = launched(gpu_order(made))
+    for task in made.tasks:
+        assert status(made, task.digest) == ("failed" if task.seed == too_large else "finished")
+    failed = next(task for task in made.tasks if task.seed == too_large)
+    outcome = RunFolder(jobs_root(made.runs), failed.digest).outcome()
+    assert outcome and outcome.reason == "out of GPU memory: 11.0 GiB"
+    assert any("at most 1 worker there now" in line for line in said)
+
+
+@pytest.mark.gpu
+def test_real_jobs_share_a_real_gpu(small_plan: Callable[..., Plan], order: Callable[..., Order]) -> None:
+    torch = pytest.importorskip("torch")
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device on this machine")
+    made = order(small_plan(variants=6, iterations=300), workers=1)
+    fields = {"device": "cuda", "gpus": accelerators()[:1], "trainer": "core.job", "most_workers": 3}
+    said = launched(Order(**{**dict(made), **fields}))
+    assert [line for line in said if "so 3 may share it" in line]
+    assert {status(made, digest) for digest in made.digests} == {"finished"}
+    for digest in made.digests:
+        taken = RunFolder(jobs_root(made.runs), digest).memory()
+        assert taken is not None and 0 < taken.peak < taken.total
+
+
+# --- the command ------------------------------------------------------------------------------------------------------
+
+
+def place(runs: Path, **options: Any) -> Place:
+    given: dict[str, Any] = {"jobs": None, "gpus": ("0", "1"), "launcher": "local", **options}
+    return place_of(
+        "cuda" if given["gpus"] else "cpu",
+        "lsun64",
+        runs=runs,
+        data_path=None,
+        trainer="tests.studies.fake_job",
+        **given,
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "workers", "most", "threads"),
+    [
+        ({}, 2, None, 8),
+        ({"jobs": 6}, 6, None, 2),
+        ({"per_gpu": 3}, 6, None, 2),
+        ({"per_gpu": 3, "jobs": 5}, 5, None, 3),
+        ({"per_gpu": "auto"}, 2, 16, 1),
+        ({"per_gpu": "auto", "jobs": 4}, 2, 4, 4),
+        ({"per_gpu": "auto", "jobs": 1}, 1, 1, 16),
+    ],
+)
+def test_workers_and_their_threads(
+    options: dict[str, Any],
+    workers: int,
+    most: int | None,
+    threads: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(place_module, "cores", lambda: 16)
+    found = place(tmp_path, **options)
+    assert (found.workers, found.most_workers, found.threads) == (workers, most, threads)
+
+
+def test_an_order_has_no_more_workers_than_tasks(
+    small_plan: Callable[..., Plan], order: Callable[..., Order], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(place_module, "cores", lambda: 16)
+    plan = small_plan(variants=3)
+    tasks = order(plan).tasks
+    auto = place(tmp_path, per_gpu="auto", gpus=("0",), jobs=8)
+    assert auto.order(plan, tasks, 1).shares_gpus
+    assert auto.order(plan, tasks, 1).most_workers == 3
+    assert not auto.order(plan, tasks[:1], 1).shares_gpus
+    assert not place(tmp_path).order(plan, tasks, 2).shares_gpus
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({"gpus": ()}, "jobs are trained on the CPU here, --jobs says how many"),
+        ({"launcher": "inline"}, "--launcher inline trains one job at a time"),
+    ],
+)
+def test_where_nothing_can_be_shared_it_is_one_line(options: dict[str, Any], line: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=line):
+        place(tmp_path, per_gpu=2, **options)
+
+
+@pytest.mark.parametrize("text", ["0", "some", "-1", "1.5"])
+def test_other_words_than_numbers_and_auto_are_one_line(
+    text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        studies.run.main(["changes_overview", "--runs", str(tmp_path), f"--per-gpu={text}", "--dry-run"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == f"error: --per-gpu {text}: give a number of workers, or auto\n"
