@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from core.config import Node
 from core.folder import RunFolder
 from studies.plan import jobs_root
-from studies.runner.heartbeat import heartbeat_file
+from studies.runner.heartbeat import forget
 from studies.runner.tasks import has_result, last_event, mark_failed, outcome_mark
 
 if TYPE_CHECKING:
@@ -193,9 +193,7 @@ def settle_death(order: Work, queue: Shared, worker: str, end: End, place: Death
     Returns what is to be said of the worker; None where its job has failed, which is said of that.
     """
     claim, recorded = queue.held_by(worker), queue.completed_by(worker) > 0
-    lock = queue.worker_lock(worker)
-    lock.unlink(missing_ok=True)
-    heartbeat_file(lock).unlink(missing_ok=True)
+    forget(queue.worker_lock(worker))
     if claim is None:
         if not end.lost:
             place.note(killed=end.killed, recorded=recorded)

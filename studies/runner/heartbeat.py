@@ -41,6 +41,12 @@ def is_elsewhere(worker_lock: Path) -> bool:
         return False
 
 
+def forget(worker_lock: Path) -> None:
+    """Takes the worker for dead, whatever its lock and heartbeat say: should it wake, it stops."""
+    worker_lock.unlink(missing_ok=True)
+    heartbeat_file(worker_lock).unlink(missing_ok=True)
+
+
 class Heart:
     """A worker's own side, for as long as the context lasts.
 

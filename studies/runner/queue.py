@@ -22,7 +22,7 @@ from optuna.trial import FrozenTrial, TrialState
 from core.folder import RunFolder
 from studies.plan import jobs_root
 from studies.runner.deaths import LOST, note_death
-from studies.runner.heartbeat import HANG_SECONDS, Silence
+from studies.runner.heartbeat import HANG_SECONDS, Silence, forget
 from studies.runner.storage import store_of
 from studies.runner.tasks import Task, final_value, has_result, is_held, mark_failed
 
@@ -135,12 +135,19 @@ class Queue:
         """How many results this worker has brought."""
         return sum(trial.user_attrs.get("worker") == worker for trial in self._trials(TrialState.COMPLETE))
 
-    def release_orphans(self) -> list[str]:
+    def has_claimed(self, worker: str) -> bool:
+        """Whether this worker ever had a job, whatever became of it."""
+        return any(trial.user_attrs.get("worker") == worker for trial in self._trials(*TrialState))
+
+    def release_orphans(self, gone: Collection[str] = ()) -> list[str]:
         """Puts back what nobody trains any more though it was claimed: its worker is gone and its folder is free.
 
-        A worker on another host is gone when its heartbeat has stopped for too long. A job that loses one worker after
+        A worker on another host is gone when its heartbeat has stopped for too long. Of those in `gone` somebody else
+        knows it, whatever heartbeats and locks say. A job that loses one worker after
         the other without getting further is failed instead (`studies.runner.deaths`).
         """
+        for worker in gone:
+            forget(self.worker_lock(worker))
         orphans: list[str] = []
         for trial in self._trials(TrialState.RUNNING):
             claim, worker = Claim(trial.number, str(trial.user_attrs["job"])), trial.user_attrs.get("worker")
@@ -150,7 +157,8 @@ class Queue:
                 seen = self._unsigned.setdefault(trial.number, time.monotonic())
                 trained = time.monotonic() - seen < UNSIGNED_CLAIM_SECONDS or is_held(folder.lock_file)
             else:
-                trained = self._silence.trained(self.worker_lock(str(worker)), folder.lock_file)
+                lock = self.worker_lock(str(worker))
+                trained = worker not in gone and self._silence.trained(lock, folder.lock_file)
             if not trained and self._store.exclusively(partial(self._take_from, worker, claim)):
                 orphans.append(claim.digest)
         return orphans

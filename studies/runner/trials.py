@@ -28,7 +28,7 @@ from core.folder import RunFolder
 from studies import sweeps
 from studies.plan import jobs_root
 from studies.runner.deaths import LOST, note_death
-from studies.runner.heartbeat import HANG_SECONDS, Silence
+from studies.runner.heartbeat import HANG_SECONDS, Silence, forget
 from studies.runner.queue import Claim
 from studies.runner.storage import store_of
 from studies.runner.tasks import final_value, has_result, is_held, mark_failed
@@ -150,8 +150,14 @@ class Trials:
         ended = self._all(TrialState.COMPLETE, TrialState.PRUNED)
         return sum(trial.user_attrs.get("worker") == worker for trial in ended)
 
-    def release_orphans(self) -> list[str]:
-        """None: a trial that its worker left is claimed as it stands."""
+    def has_claimed(self, worker: str) -> bool:
+        """Whether this worker has a trial, or had one to its end."""
+        return any(trial.user_attrs.get("worker") == worker for trial in self._all())
+
+    def release_orphans(self, gone: Collection[str] = ()) -> list[str]:
+        """None: a trial that its worker left is claimed as it stands, also where somebody knows that it is `gone`."""
+        for worker in gone:
+            forget(self.worker_lock(worker))
         return []
 
     def waiting(self, wanted: Collection[str] = ()) -> list[str]:

@@ -24,7 +24,7 @@ from filelock import FileLock
 
 from core.errors import InputError
 from studies.runner.heartbeat import Heart
-from studies.runner.launchers import NO_ROOM, TOLD_TO_STOP, Work
+from studies.runner.launchers import NO_ROOM, TOLD_TO_STOP, Work, starts_before
 from studies.runner.stores import Unreachable, redacted, waiting_until
 from studies.runner.tasks import Task
 from studies.runner.training import NoRoom, TrainingOrder, train_claim
@@ -140,7 +140,7 @@ def serve(order: Work, name: str, follow_parent: bool) -> None:
     try:
         with waiting_until(stopping.is_set):
             if order.detached:
-                order.queue().release_orphans()
+                order.queue().release_orphans(starts_before(name))
             order.work(name, stop=stopping.is_set, each=_nothing)
     except InputError as error:
         print(redacted(str(error)), file=sys.stderr, flush=True)

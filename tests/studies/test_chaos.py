@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,9 @@ def test_three_kills_at_random_moments_change_nothing(
     runner.start()
     while len(victims) < 3 and runner.is_alive():
         time.sleep(moments.uniform(0.1, 0.6))
-        training = [pid for digest in made.digests if (pid := trainer(made, digest)) not in {None, *victims}]
+        # The first at any moment, the others where there is a checkpoint to go on from.
+        begun = [d for d in made.digests if not victims or (jobs_root(made.runs) / d / "checkpoint.json").exists()]
+        training = [pid for digest in begun if (pid := trainer(made, digest)) not in {None, *victims}]
         if training:
             victims.add(victim := moments.choice([pid for pid in training if pid is not None]))
             os.kill(victim, signal.SIGKILL)
@@ -89,6 +92,13 @@ def test_three_kills_at_random_moments_change_nothing(
         assert values == [(iteration, fake_job.score(job, iteration)) for iteration in (5, 10, 12)]
     queue = Queue(made.runs, made.study, made.setting)
     assert not queue.running(made.digests) and not queue.waiting(made.digests)
+    assert any(went_on(RunFolder(jobs_root(made.runs), digest)) for digest in made.digests)
+
+
+def went_on(folder: RunFolder) -> bool:
+    """Whether a fake job was resumed: what an earlier attempt had recorded is still there, with its seconds."""
+    seconds = [event["seconds"] for event in lines(folder)]
+    return any(later < earlier for earlier, later in pairwise(seconds))
 
 
 def trainer(order: Order, digest: str) -> int | None:
@@ -175,13 +185,15 @@ class Study:
 class Kill:
     """Of the worker that trained a job, `lost` seconds after what the job can go on from, with `iteration` recorded.
 
-    `record` names the file of events then: whoever goes on writes a new one.
+    `checkpoint` says whether that is one, and not the job's begin. `record` names the file of events then: whoever goes
+    on writes a new one.
     """
 
     at: float
     lost: float
     iteration: int
     record: int | None
+    checkpoint: bool
 
 
 @dataclass
@@ -249,7 +261,8 @@ class Recoveries:
         stands += [kill.at for kill in recovery.kills[-1:]]
         lost = now - max(stands) if stands else 0.0
         recovery.resumed = False
-        recovery.kills.append(Kill(now, lost, last["iteration"] if last else 0, record_of(folder)))
+        checkpoint = folder.checkpoint_file.exists() or folder.previous_checkpoint_file.exists()
+        recovery.kills.append(Kill(now, lost, last["iteration"] if last else 0, record_of(folder), checkpoint))
 
     def runner_killed(self) -> None:
         for recovery in self.pending.values():
@@ -400,7 +413,9 @@ def test_kills_of_workers_and_of_the_runner_change_no_number(tmp_path: Path) -> 
     assert not recoveries.pending
     assert sum(len(each.kills) for each in recoveries.done) + recoveries.held_nothing == KILLS
 
-    outcomes = [folder.outcome() for folder in wild.folders().values()]
+    resumed = {digest for digest, folder in wild.folders().items() if (end := folder.outcome()) and end.resumed}
+    had_checkpoints = {each.folder.digest for each in recoveries.done if any(kill.checkpoint for kill in each.kills)}
+    assert had_checkpoints and had_checkpoints <= resumed, "a job that had a checkpoint was begun anew"
     lost = [kill.lost for each in recoveries.done for kill in each.kills]
     report = {
         "jobs": len(calm.folders()),
@@ -409,7 +424,7 @@ def test_kills_of_workers_and_of_the_runner_change_no_number(tmp_path: Path) -> 
         "kills": kills,
         "runner_kills": runner_kills,
         "mean_gap_seconds": gap,
-        "jobs_resumed_from_a_checkpoint": sum(outcome is not None and outcome.resumed for outcome in outcomes),
+        "jobs_resumed_from_a_checkpoint": len(resumed),
         "since_checkpoint_or_begin_seconds": quartiles(lost),
         "until_it_is_where_it_was_seconds": quartiles([each.seconds or 0.0 for each in recoveries.done]),
         # Over all workers, against the undisturbed run.

@@ -84,6 +84,10 @@ class Played:
         changed = self.rows() | {element: [element, state, str(restarts), reason]}
         self.rows_file.write_text("".join(" ".join(row) + "\n" for row in changed.values()))
 
+    def forget(self, element: str) -> None:
+        """It ended so long ago that the controller does not remember it."""
+        self.rows_file.write_text("".join(" ".join(row) + "\n" for row in self.rows().values() if row[0] != element))
+
     def end(self, order: Work, element: str, code: int, state: str = "FAILED", words: str = "") -> None:
         """The element's script wrote its exit code, and its worker these words."""
         folder = folder_of(order)
@@ -159,6 +163,7 @@ def test_the_script_asks_for_what_the_entry_says(tmp_path: Path) -> None:
         "array=0-2",
         f"output={tmp_path}/queue/slurm/{whose.name}/%A_%a.txt",
         "open-mode=append",
+        "export=ALL",
         "requeue",
         "signal=USR1@90",
         "ntasks=1",
@@ -229,6 +234,7 @@ def test_a_dry_run_prints_what_would_be_submitted_and_a_run_submits_that(
         (['kind = "slurm"', 'time = "00:03"'], "less than twice warn_seconds"),
         (['kind = "slurm"', 'memory = "16 GB"'], "memory"),
         (['kind = "slurm"', 'sbatch = ["--requeue"]'], "--requeue is the launcher's own"),
+        (['kind = "slurm"', 'sbatch = ["--export=NONE"]'], "--export is the launcher's own"),
         (['kind = "slurm"', 'sbatch = ["-C a100"]'], "not one long option"),
         (['kind = "slurm"', 'sbatch = ["--comment=a\\n#SBATCH --array=0-9"]'], "not one long option"),
         (['kind = "slurm"', "workers = 0"], "workers"),
@@ -463,6 +469,111 @@ def test_an_end_that_left_no_exit_code_is_the_jobs_where_the_next_attempt_would_
     assert next(ends, None) is None
 
 
+def beats_elsewhere(order: Work, worker: str) -> Path:
+    """The heartbeat of a worker on a node, as far as another host can tell alive until it is silent for too long."""
+    file = heartbeat_file(order.queue().worker_lock(worker))
+    file.write_text("another host")
+    return file
+
+
+LOST: dict[str, Callable[[Played], None]] = {
+    "its node failed": lambda played: played.become("7_0", "NODE_FAIL"),
+    "its time was up": lambda played: played.become("7_0", "TIMEOUT"),
+    "requeued": lambda played: played.become("7_0", "PENDING", restarts=1, reason="BeginTime"),
+    "forgotten by the cluster": lambda played: played.forget("7_0"),
+}
+
+
+@pytest.mark.parametrize("how", LOST)
+@pytest.mark.parametrize("watched", [True, False], ids=["watched", "found later"])
+@pytest.mark.parametrize("what", ["queue", "search"])
+def test_the_job_of_a_worker_that_the_cluster_lost_on_another_host_is_put_back_at_once(
+    how: str, watched: bool, what: str, played: Played, detached: Callable[..., Order], search: SearchOrder
+) -> None:
+    made: Work = detached(seeds=(0, 1)) if what == "queue" else search
+    fleet = slurm._Fleet(QUICK, made, lambda _: None)
+    fleet.attach()
+    fleet.look()
+    shared = made.queue()
+    claims, beats = [], []
+    for element in ("7_0", "7_1"):
+        worker = f"slurm-{element}.0"
+        claims.append(shared.claim(made.digests, worker) if isinstance(shared, Queue) else shared.claim(worker))  # type: ignore[attr-defined]
+        beats.append(beats_elsewhere(made, worker))
+        played.become(element, "RUNNING")
+        (fleet.folder / f"{element}.txt").write_text("SLURM opens this for every element\n")
+    fleet.look()
+    assert all(beat.exists() for beat in beats) and not shared.release_orphans()
+    LOST[how](played)
+    if not watched:
+        fleet = slurm._Fleet(QUICK, made, lambda _: None)
+        fleet.attach()
+    fleet.look()
+    assert [beat.exists() for beat in beats] == [False, True], "the other one goes on"
+    if isinstance(shared, Queue):
+        assert shared.waiting(made.digests) == [claims[0].digest] and shared.running(made.digests) == [claims[1].digest]
+    else:
+        assert f"trial {claims[0].number}" in shared.waiting(made.digests)
+        assert shared.running(made.digests) == [claims[1].digest]
+
+
+def test_a_worker_that_no_signal_ends_is_replaced(played: Played, detached: Callable[..., Order]) -> None:
+    """Its node waits for a file system: the loop hangs, and so does the process."""
+    made = Order(**{**dict(detached(seeds=(0,))), "workers": 1, "hang_seconds": 0.2})
+    queue = queue_of(made)
+
+    def tick() -> None:
+        rows = played.rows()
+        if rows.get("7_0", ["", ""])[1] == "PENDING" and queue.claim(made.digests, "slurm-7_0.0"):
+            beats_elsewhere(made, "slurm-7_0.0")
+            played.become("7_0", "RUNNING")
+        elif rows.get("8_0", ["", ""])[1] == "PENDING":
+            made.work("slurm-8_0.0", stop=never, each=lambda: None)
+            played.end(made, "8_0", 0, "COMPLETED")
+
+    until = time.monotonic() + 20
+    said = launched(made, tick, stop=lambda: time.monotonic() > until)
+    assert statuses(made) == ["finished"]
+    assert sum("it was ended" in line for line in said) == 1
+    assert played.rows()["7_0"][1] == "RUNNING"
+
+
+def test_workers_that_find_no_job_where_jobs_wait_are_not_submitted_without_end(
+    played: Played, detached: Callable[..., Order]
+) -> None:
+    """They look into another queue, as where the cluster does not hand the environment on."""
+    made = detached(seeds=range(4))
+
+    def tick() -> None:
+        for element, (_, state, *_rest) in played.rows().items():
+            if state == "PENDING":
+                played.end(made, element, 0, "COMPLETED")
+
+    until = time.monotonic() + 20
+    with pytest.raises(WorkersLost, match="they find no job though some wait: do they see the same INR_GAN_QUEUE"):
+        launched(made, tick, stop=lambda: time.monotonic() > until)
+    assert len(played.rows()) == 4
+
+
+def test_workers_that_end_since_no_job_is_left_for_them_are_no_deaths(
+    played: Played, detached: Callable[..., Order]
+) -> None:
+    made = detached(seeds=range(4))
+    said: list[str] = []
+    fleet = slurm._Fleet(QUICK, made, said.append)
+    fleet.attach()
+    fleet.look()
+    queue = queue_of(made)
+    while queue.claim(made.digests, "slurm-7_0.0"):
+        pass
+    played.become("7_0", "RUNNING")
+    for _ in range(deaths.EXITS_OF_A_PLACE + 1):
+        played.end(made, "7_1", 0, "COMPLETED")
+        fleet.ends_seen.clear()
+        fleet.look()
+    assert not fleet.place.given_up and fleet.place.exits == 0
+
+
 def test_a_job_that_loses_node_after_node_without_a_checkpoint_is_given_up(
     played: Played, detached: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -676,9 +787,12 @@ def test_a_worker_that_never_gets_to_listen_is_not_requeued_without_end(
     assert (played.folder / "scontrol.log").exists() == again
 
 
-def test_a_worker_that_starts_takes_what_a_lost_one_left(played: Played, detached: Callable[..., Order]) -> None:
+def test_a_worker_that_starts_takes_what_was_left_in_its_place_by_one_that_beat_a_moment_ago(
+    played: Played, detached: Callable[..., Order]
+) -> None:
     made = detached(seeds=(0,))
     assert queue_of(made).claim(made.digests, "slurm-7_0.0")
+    beats_elsewhere(made, "slurm-7_0.0")
     command = [sys.executable, "-m", made.module, str(made.write("test")), "slurm-7_0.1"]
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
     assert statuses(made) == ["finished"]

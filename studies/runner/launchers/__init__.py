@@ -45,14 +45,17 @@ class Shared(Protocol):
 
     def release(self, claim: Claim, *, again: bool) -> None: ...
 
-    def release_orphans(self) -> list[str]: ...
+    def has_claimed(self, worker: str) -> bool: ...
+
+    def release_orphans(self, gone: Collection[str] = ()) -> list[str]: ...
 
 
 class Work(Protocol):
     """An order: `python -m MODULE FILE NAME` is a worker of it, `called` names a claim in a sentence.
 
     Workers of a `detached` order outlive the command that started them: one that starts puts back what lost workers
-    left, one that is told to stop puts its own job back and exits with `TOLD_TO_STOP`.
+    left, above all those that were started in its place before (`starts_before`), one that is told to stop puts its own
+    job back and exits with `TOLD_TO_STOP`.
 
     With `most_workers` there may be so many in the end, as far as the GPUs' memory allows (`studies.runner.sharing`);
     without it there are `workers`. Where `shares_gpus`, a job that finds no memory left makes its worker exit with
@@ -104,6 +107,12 @@ class Work(Protocol):
     def work(self, name: str, *, stop: Callable[[], bool], each: Callable[[], None]) -> None: ...
 
     def write(self, name: str) -> Path: ...
+
+
+def starts_before(worker: str) -> list[str]:
+    """The names of a detached worker's earlier starts: NAME.0 and NAME.1 of NAME.2, none of a name without a number."""
+    name, dot, number = worker.rpartition(".")
+    return [f"{name}.{earlier}" for earlier in range(int(number))] if dot and number.isdigit() else []
 
 
 class Launcher(Protocol):

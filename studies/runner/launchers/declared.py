@@ -38,7 +38,7 @@ from studies.plan import nearest
 
 FILE_NAME = "launchers.toml"
 
-OURS = ("array", "error", "job-name", "no-requeue", "open-mode", "output", "requeue", "signal")
+OURS = ("array", "error", "export", "export-file", "job-name", "no-requeue", "open-mode", "output", "requeue", "signal")
 """Options of sbatch that the launcher relies on."""
 
 

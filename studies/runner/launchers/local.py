@@ -17,7 +17,7 @@ from core.folder import RunFolder
 from studies.plan import jobs_root
 from studies.runner.deaths import DeathsOfPlace, End, settle_death
 from studies.runner.environment import share_of_machine
-from studies.runner.heartbeat import Silence, heartbeat_file
+from studies.runner.heartbeat import Silence, forget
 from studies.runner.launchers import NO_ROOM, Shared, Work, WorkersLost
 from studies.runner.sharing import Sharing
 from studies.runner.stores import Unreachable
@@ -229,7 +229,7 @@ class _Crew:
         assert self.sharing is not None and slot.gpu is not None
         # None where an observer of lost workers has put the job back already.
         claim = self.queue.held_by(slot.name)
-        self.forget(slot)
+        forget(self.queue.worker_lock(slot.name))
         called = "a job" if claim is None else self.order.called(claim)
         folder = None if claim is None else RunFolder(jobs_root(self.order.runs), claim.digest)
         if not slot.company:
@@ -248,11 +248,6 @@ class _Crew:
                 log.write(f"no memory left on GPU {gpu}, which others used too: the job will be resumed\n")
             self.queue.release(claim, again=True)
 
-    def forget(self, slot: _Slot) -> None:
-        lock = self.queue.worker_lock(slot.name)
-        lock.unlink(missing_ok=True)
-        heartbeat_file(lock).unlink(missing_ok=True)
-
     def signal(self, number: signal.Signals) -> None:
         for slot in self.alive:
             assert slot.process is not None
@@ -268,7 +263,7 @@ class _Crew:
             slot.process.wait()
             slot.process.stdin.close()
             slot.process = None
-            self.forget(slot)
+            forget(self.queue.worker_lock(slot.name))
             slot.remove_empty_log()
         with suppress(Unreachable):  # Whoever reaches the queue next finds them.
             for slot in killed:

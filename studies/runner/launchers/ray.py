@@ -35,7 +35,7 @@ from core.metrics.identity import INCEPTION_VARIABLE
 from studies.plan import jobs_root
 from studies.runner.deaths import DeathsOfPlace, End, settle_death
 from studies.runner.environment import share_of_machine
-from studies.runner.heartbeat import Silence, heartbeat_file
+from studies.runner.heartbeat import Silence, forget
 from studies.runner.launchers import NO_ROOM, WorkersLost
 from studies.runner.stores import QUEUE_VARIABLE, Unreachable
 
@@ -483,11 +483,6 @@ class _Crew:
         self.ray.kill(slot.actor)
         slot.actor = slot.asked = slot.node = None
 
-    def forget(self, slot: _Slot) -> None:
-        lock = self.queue.worker_lock(slot.name)
-        lock.unlink(missing_ok=True)
-        heartbeat_file(lock).unlink(missing_ok=True)
-
     def remove_empty_log(self, slot: _Slot) -> None:
         with suppress(FileNotFoundError):
             if slot.log.stat().st_size == 0:
@@ -500,7 +495,7 @@ class _Crew:
             answered, _ = self.ray.wait(list(killed), num_returns=len(killed), timeout=KILL_SECONDS)
             ended = [killed[answer] for answer in answered]
             for slot in ended:
-                self.forget(slot)
+                forget(self.queue.worker_lock(slot.name))
             with suppress(Unreachable):  # Whoever reaches the queue next finds them.
                 for slot in ended:
                     # Not lost: it says nothing of the job.

@@ -19,7 +19,7 @@ import signal
 import subprocess
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -34,6 +34,7 @@ from studies.runner.deaths import KILLS_OF_A_PLACE, DeathsOfPlace, End, settle_d
 from studies.runner.heartbeat import Silence
 from studies.runner.launchers import TOLD_TO_STOP, Shared, Work, WorkersLost
 from studies.runner.launchers.declared import SlurmCluster
+from studies.runner.stores import QUEUE_VARIABLE
 from studies.runner.tasks import is_held
 
 TICK_SECONDS = 0.2
@@ -112,6 +113,7 @@ def script(cluster: SlurmCluster, submission: Submission, count: int) -> str:
         "array": f"0-{count - 1}",
         "output": shlex.quote(f"{submission.folder}/%A_%a.txt"),
         "open-mode": "append",
+        "export": "ALL",
         "requeue": None,
         "signal": f"USR1@{cluster.warn_seconds}",
         "ntasks": 1,
@@ -241,6 +243,7 @@ class _Fleet:
         self.alive: dict[str, _Element] = {}
         self.silence = Silence(order.hang_seconds)
         self.ends_seen: set[str] = set()
+        self.hung: set[str] = set()
         self.place = DeathsOfPlace()
         self.last_death = ""
         self.cancelled = self.silent = False
@@ -265,6 +268,7 @@ class _Fleet:
                 # Nobody watched; what else ended meanwhile says nothing of how things are now.
                 if _crashed(code) and self.queue.held_by(worker) is not None:
                     self.mourn(worker, self.end_of(worker, code))
+            self.bury(elements)
         if self.is_alone():
             self.tidy()
         if self.alive:
@@ -275,7 +279,9 @@ class _Fleet:
         with self.submitting:
             self.hear_of_ends()
             try:
-                self.watch(self.elements())
+                elements = self.elements()
+                self.watch(elements)
+                self.bury(elements)
                 self.silent = False
             except _NoAnswer as error:
                 if not self.silent:
@@ -335,6 +341,9 @@ class _Fleet:
             elif code in BEFORE_LISTENING:
                 self.last_death = "they are told to stop before they have begun"
                 self.place.note(killed=True, recorded=False)
+            elif code == 0 and self.queue.waiting(self.order.digests) and not self.queue.has_claimed(worker):
+                self.last_death = f"they find no job though some wait: do they see the same {QUEUE_VARIABLE} and files?"
+                self.place.note(killed=False, recorded=False)
 
     def listen(self) -> None:
         """Ends workers whose loops hang: to the cluster they are processes that run."""
@@ -345,6 +354,7 @@ class _Fleet:
             if silent is not None:
                 self.say(f"worker {element.id} was silent for {silent:.0f} s: it was ended")
                 self.cancel(["--signal=KILL", element.id])
+                self.hung.add(element.worker)
                 self.ends_seen.add(f"{element.worker}.ended")
                 self.mourn(element.worker, End("hung", killed=True, hung=True, words=self.said(element.worker)))
 
@@ -368,6 +378,26 @@ class _Fleet:
             elif element.restarts > before.restarts:
                 self.say(f"worker {element.id} was requeued ({element.restarts}. time), {_state(element)}")
         self.alive = {element.id: element for element in elements if element.state not in ENDED}
+
+    def bury(self, elements: Sequence[_Element]) -> None:
+        """Has the jobs of workers put back that are over as far as the cluster knows, by their node's loss or their
+        time limit, and left no exit code: on another host they seem alive for as long as they may be silent.
+        """
+        now, gone = {element.id: element for element in elements}, []
+        for file in self.queue.worker_lock("any").parent.glob("slurm-*.heartbeat"):
+            worker = file.stem
+            ended = self.folder / f"{worker}.ended"
+            if (not ended.exists() or ended.name in self.ends_seen) and self.is_over(worker, now):
+                gone.append(worker)
+        if gone:
+            self.queue.release_orphans(gone)
+
+    def is_over(self, worker: str, now: Mapping[str, _Element]) -> bool:
+        """Whether the cluster has ended this start of an element of ours, or knows it no longer."""
+        id, _, start = worker.removeprefix("slurm-").rpartition(".")
+        if id not in now:
+            return self.log(worker).exists()
+        return int(start) < now[id].restarts or now[id].state in ENDED
 
     def told_its_end(self, element: _Element) -> bool:
         """Whether the worker left its exit code, which says more than the state."""
@@ -396,13 +426,15 @@ class _Fleet:
         if self.left is not None and waiting + running < self.left:
             self.place = DeathsOfPlace()
         self.left = waiting + running
-        idle = sum(self.queue.held_by(element.worker) is None for element in self.alive.values())
-        missing = min(waiting - idle, self.order.workers - len(self.alive))
+        # One that hung may not end at all, as where its node waits for a file system.
+        useful = [element for element in self.alive.values() if element.worker not in self.hung]
+        idle = sum(self.queue.held_by(element.worker) is None for element in useful)
+        missing = min(waiting - idle, self.order.workers - len(useful))
         if missing <= 0 or self.silent:
             return True
         if not self.place.given_up and not self.cancelled:
             self.submit(missing)
-        elif not self.alive:
+        elif not useful:
             if self.cancelled:
                 raise WorkersLost("the workers were cancelled on the cluster: the same command submits new ones")
             raise WorkersLost(f"workers keep dying, {self.last_death}")
