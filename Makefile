@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV := uv==0.13.9
 # Of pyproject.toml's optional dependencies: those that are locked in requirements-extras.lock.
-EXTRAS := postgres
+EXTRAS := postgres ray
 # Byte code makes every later start of torch and mlflow twice as fast.
 unexport PYTHONDONTWRITEBYTECODE
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -53,7 +53,7 @@ test-slurm: .venv/synced
 
 # A Ray of two nodes is started on this machine, and ended again.
 test-ray: .venv/synced
-	@.venv/bin/python -c 'import ray' 2>/dev/null || VIRTUAL_ENV=.venv .venv/bin/uv pip install --quiet 'ray>=2.60,<3'
+	@VIRTUAL_ENV=.venv .venv/bin/uv pip install --quiet --require-hashes -r requirements-extras.lock
 	@.venv/bin/python -m pytest -m ray -n 0 tests/studies/test_ray_launcher.py
 
 lint: .venv/synced
