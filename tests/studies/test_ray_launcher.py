@@ -23,15 +23,19 @@ from core.errors import InputError
 from core.folder import RunFolder
 from studies.plan import Plan, jobs_root
 from studies.run import main
-from studies.runner.deaths import ALIKE, EXITS_OF_A_PLACE
+from studies.runner import deaths
+from studies.runner.deaths import ALIKE, EXITS_OF_A_PLACE, HANGS_ALIKE
 from studies.runner.heartbeat import heartbeat_file
-from studies.runner.launchers import WorkersLost, find_launcher, launcher, on_cluster
+from studies.runner.launchers import NO_ROOM, WorkersLost, find_launcher, launcher, on_cluster
 from studies.runner.launchers import ray as launched_by_ray
 from studies.runner.launchers.declared import RayCluster, SlurmCluster
+from studies.runner.place import place_of
 from studies.runner.queue import Queue
+from studies.runner.stores import Unreachable
+from studies.runner.tasks import tasks_of
 from studies.runner.worker import Order
 from tests.studies import fake_job
-from tests.studies.test_slurm_launcher import assert_same, wait_for
+from tests.studies.test_slurm_launcher import IMAGES, assert_same, wait_for
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("changes_overview", "iterations=10", "evaluation.every=5", "--only", "baseline", "--seeds", "2")
@@ -275,12 +279,47 @@ def played(monkeypatch: pytest.MonkeyPatch) -> Iterator[PlayedRay]:
     ray = PlayedRay()
     monkeypatch.setitem(sys.modules, "ray", ray)
     monkeypatch.setattr(launched_by_ray, "ORPHANS_SECONDS", 0.0)
+    monkeypatch.setattr(launched_by_ray, "TICK_SECONDS", 0.01)
     yield ray
     for actor in ray.actors:
         if actor.made.process is not None:
             actor.made.process.kill()
             actor.made.process.wait()
             actor.made.process.stdin.close()
+
+
+class Told:
+    """Stands for an actor's process where none is needed: what its worker does is the test's to say."""
+
+    def __init__(self) -> None:
+        self.name, self.log = "", Path()
+        self.ended: int | None = None
+        self.process = SimpleNamespace(
+            kill=self.kill, wait=lambda: None, stdin=SimpleNamespace(close=lambda: None), poll=self.code
+        )
+
+    def start(self, python: str | None, arguments: list[str], log: str, *_: Any) -> str:
+        self.name, self.log = arguments[3], Path(log)
+        self.log.touch()
+        return str(sys.modules["ray"].get_runtime_context().get_node_id())
+
+    def code(self) -> int | None:
+        return self.ended
+
+    def terminate(self) -> None:
+        if self.ended is None:
+            self.ended = 0
+
+    def kill(self) -> None:
+        if self.ended is None:
+            self.ended = -signal.SIGKILL
+
+
+@pytest.fixture
+def told(played: PlayedRay, monkeypatch: pytest.MonkeyPatch) -> PlayedRay:
+    """The same Ray, whose actors start nothing."""
+    monkeypatch.setattr(launched_by_ray, "_Process", Told)
+    return played
 
 
 @pytest.fixture
@@ -331,6 +370,160 @@ def recorded(order: Order, count: int = 4) -> bool:
     return all(file.exists() and file.read_bytes().count(b"\n") >= count for file in files)
 
 
+def claims(order: Order, actor: Actor, digest: str, attempt: int) -> bool:
+    """Whether the actor's worker gets this job; then it records an event after iteration 4."""
+    if not queue_of(order).claim([digest], actor.made.name):
+        return False
+    folder = RunFolder(jobs_root(order.runs), digest)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.write("events.jsonl", json.dumps({"iteration": 4, "seconds": attempt / 8}) + "\n")
+    return True
+
+
+def reason_of(order: Order, digest: str) -> str | None:
+    outcome = RunFolder(jobs_root(order.runs), digest).outcome()
+    return outcome.reason if outcome and outcome.status == "failed" else None
+
+
+@pytest.mark.parametrize(
+    ("code", "how", "perhaps"),
+    [
+        (1, "ended with code 1", ""),
+        (-9, "was killed by SIGKILL", "; perhaps for want of memory"),
+        (NO_ROOM, "found no memory left on its part of a GPU", ""),
+    ],
+)
+def test_a_job_whose_workers_die_alike_is_given_up_as_on_every_launcher_and_others_go_on(
+    code: int, how: str, perhaps: str, told: PlayedRay, jobs: Callable[..., Order]
+) -> None:
+    made = jobs(0, 1)
+    bad = made.digests[0]
+    tried: list[Actor] = []
+
+    def tick() -> None:
+        for actor in told.actors:
+            if actor.dead or actor.node is None or actor.made.ended is not None:
+                continue
+            if claims(made, actor, bad, len(tried) + 1):
+                tried.append(actor)
+                actor.made.log.write_text("its last words\n")
+                actor.made.ended = code
+            elif reason_of(made, bad) is not None:
+                made.work(actor.made.name, stop=never, each=lambda: None)
+                actor.made.ended = 0
+
+    said = launched(made, tick)
+    assert reason_of(made, bad) == f"its worker {how}, {ALIKE} times in a row after iteration 4{perhaps}"
+    assert len(tried) == ALIKE
+    assert "its last words\n" in folders(made)[0].log_file.read_text()
+    assert statuses(made) == ["failed", "finished"]
+    assert sum(f"{how} at baseline seed 0: the job will be resumed" in line for line in said) == ALIKE - 1
+
+
+def test_a_worker_whose_loop_hangs_is_ended_and_its_job_given_up_the_second_time(
+    told: PlayedRay, jobs: Callable[..., Order]
+) -> None:
+    made = Order(**{**dict(jobs(0)), "hang_seconds": 0.1})
+    tried: list[Actor] = []
+
+    def tick() -> None:
+        for actor in told.actors:
+            free = not actor.dead and actor.node is not None and actor.made.ended is None
+            if free and claims(made, actor, made.digests[0], len(tried) + 1):
+                tried.append(actor)
+                heartbeat_file(queue_of(made).worker_lock(actor.made.name)).touch()
+
+    said = launched(made, tick)
+    assert reason_of(made, made.digests[0]) == f"its worker hung, {HANGS_ALIKE} times in a row after iteration 4"
+    assert len(tried) == HANGS_ALIKE
+    assert sum("it was ended" in line for line in said) == HANGS_ALIKE
+
+
+def test_the_loss_of_nodes_says_nothing_of_a_job_nor_of_a_place(told: PlayedRay, jobs: Callable[..., Order]) -> None:
+    made = jobs(0)
+    (digest,) = made.digests
+    tried: list[Actor] = []
+
+    def tick() -> None:
+        for actor in told.actors:
+            if actor.dead or actor.node is None or actor.made.ended is not None:
+                continue
+            if len(tried) == ALIKE:
+                made.work(actor.made.name, stop=never, each=lambda: None)
+                actor.made.ended = 0
+            elif claims(made, actor, digest, len(tried) + 1):
+                tried.append(actor)
+                told.lose(actor.node)
+                # The one that was lost before is back.
+                told.living |= {"n1", "n2"} - {actor.node}
+
+    said = launched(made, tick)
+    assert statuses(made) == ["finished"]
+    assert sum("was lost with its node: as the test said" in line for line in said) == ALIKE
+    assert sum("was lost with its node at baseline seed 0: the job will be resumed" in line for line in said) == ALIKE
+
+
+def test_the_line_of_who_finds_the_input_unusable_ends_everything(told: PlayedRay, jobs: Callable[..., Order]) -> None:
+    made = jobs(0, 1)
+
+    def tick() -> None:
+        if len(told.actors) == 2 and told.actors[1].made.ended is None:
+            assert queue_of(made).claim(made.digests, told.actors[0].made.name)
+            told.actors[1].made.log.write_text("no Inception weights here\n")
+            told.actors[1].made.ended = 2
+
+    with pytest.raises(InputError, match="no Inception weights here"):
+        launched(made, tick)
+    assert [actor.made.ended for actor in told.actors] == [-signal.SIGKILL, 2]
+    assert not queue_of(made).running(made.digests)
+    assert sorted(queue_of(made).waiting(made.digests)) == sorted(made.digests)
+    assert not list(jobs_root(made.runs).glob(f"*/{deaths.FILE}"))
+
+
+def test_stopping_tells_the_workers_and_dismisses_who_waits_for_room(
+    told: PlayedRay, jobs: Callable[..., Order]
+) -> None:
+    made = jobs(0, 1, 2, workers=3)
+    looks = iter(range(100))
+    assert launched(made, stop=lambda: next(looks) > 20) == []
+    assert sorted(str(actor.node) for actor in told.actors) == ["None", "n1", "n2"]
+    assert [actor.made.ended for actor in told.actors if actor.node is not None] == [0, 0]
+    assert all(actor.dead for actor in told.actors)
+    assert sorted(queue_of(made).waiting(made.digests)) == sorted(made.digests)
+
+
+def test_stopping_while_the_queue_is_gone_tells_the_workers_all_the_same(
+    told: PlayedRay, jobs: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = jobs(0, 1)
+    stopping: list[bool] = []
+
+    def gone(*_: Any) -> Any:
+        stopping.append(True)
+        raise Unreachable("gone")
+
+    def tick() -> None:
+        if len(told.actors) == 2 and not stopping:
+            told.actors[0].made.ended = 1  # Its end is looked for in the queue.
+            monkeypatch.setattr(Queue, "held_by", gone)
+
+    launched(made, tick, stop=lambda: bool(stopping))
+    assert [actor.made.ended for actor in told.actors] == [1, 0]
+
+
+@pytest.mark.parametrize(("gpus", "parts"), [(0.5, True), (1.0, False), (0.0, False)])
+def test_a_job_knows_whether_its_gpu_has_others(
+    gpus: float, parts: bool, small_plan: Callable[..., Plan], tmp_path: Path
+) -> None:
+    plan, cluster = small_plan(variants=2), RayCluster(gpus=gpus)
+    where = {"gpus": ("0",) if gpus else (), "runs": tmp_path, "data_path": None, "launcher": "mine"}
+    found = place_of("auto", "lsun64", None, trainer="tests.studies.fake_job", cluster=cluster, **where)
+    made = found.order(plan, tasks_of(plan), 2)
+    assert (found.device, made.shares_gpus) == ("cuda" if gpus else "cpu", parts)
+    with pytest.raises(InputError, match=r"--per-gpu 2: .* the entry \[mine\]"):
+        place_of("auto", "lsun64", None, trainer="", cluster=cluster, per_gpu=2, **where)
+
+
 def test_works_off_every_job_once_and_leaves_nothing_behind(
     played: PlayedRay, jobs: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -348,6 +541,7 @@ def test_works_off_every_job_once_and_leaves_nothing_behind(
         assert list((made.runs / "queue" / left).iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_job_of_a_lost_node_is_resumed_elsewhere_and_neither_is_blamed(
     played: PlayedRay, jobs: Callable[..., Order]
 ) -> None:
@@ -365,6 +559,7 @@ def test_the_job_of_a_lost_node_is_resumed_elsewhere_and_neither_is_blamed(
     assert sum("the job will be resumed" in line for line in said) == 1
 
 
+@pytest.mark.slow
 def test_a_lost_worker_on_another_host_is_waited_for_until_its_heart_is_silent(
     played: PlayedRay, jobs: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -389,6 +584,7 @@ def test_a_lost_worker_on_another_host_is_waited_for_until_its_heart_is_silent(
     assert attempts(folders(made)[0]) == 2
 
 
+@pytest.mark.slow
 def test_a_worker_whose_actor_is_ended_writes_its_checkpoint_and_another_goes_on(
     played: PlayedRay, jobs: Callable[..., Order]
 ) -> None:
@@ -409,6 +605,7 @@ def test_a_worker_whose_actor_is_ended_writes_its_checkpoint_and_another_goes_on
     assert said[0] == "worker 1 was ended by Ray: as the test said"
 
 
+@pytest.mark.slow
 def test_a_job_that_kills_its_worker_again_and_again_is_failed_and_others_go_on(
     played: PlayedRay, jobs: Callable[..., Order]
 ) -> None:
@@ -421,6 +618,7 @@ def test_a_job_that_kills_its_worker_again_and_again_is_failed_and_others_go_on(
     assert [attempts(folder) for folder in folders(made)] == [ALIKE, 2]
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_is_ended_and_its_job_resumed(played: PlayedRay, jobs: Callable[..., Order]) -> None:
     made = jobs(fake_job.HANGS_ONCE)
     said = launched(Order(**{**dict(made), "hang_seconds": 2.5}))
@@ -428,6 +626,7 @@ def test_a_worker_that_hangs_is_ended_and_its_job_resumed(played: PlayedRay, job
     assert sum("it was ended" in line for line in said) == 1
 
 
+@pytest.mark.slow
 def test_unusable_input_ends_everything_with_its_line(played: PlayedRay, jobs: Callable[..., Order]) -> None:
     made = jobs(fake_job.UNUSABLE, SLOW, iterations=300)
     with pytest.raises(InputError, match="no Inception weights here"):
@@ -438,18 +637,24 @@ def test_unusable_input_ends_everything_with_its_line(played: PlayedRay, jobs: C
 
 
 def test_workers_that_cannot_start_are_given_up(played: PlayedRay, jobs: Callable[..., Order]) -> None:
+    made = jobs(0)
     with pytest.raises(WorkersLost, match="/no/such/python"):
-        launched(jobs(0), python="/no/such/python")
-    made = jobs(1)
-    with pytest.raises(WorkersLost, match="no_such_module"):
-        launched(Order(**{**dict(made), "trainer": "tests.studies.no_such_module"}))
+        launched(made, python="/no/such/python")
     played.no_code = True
     before = len(played.actors)
     with pytest.raises(WorkersLost, match="No module named 'studies'"):
-        launched(jobs(2))
+        launched(jobs(1))
     assert len(played.actors) - before == EXITS_OF_A_PLACE * made.workers
 
 
+@pytest.mark.slow
+def test_workers_that_end_before_they_train_are_given_up(played: PlayedRay, jobs: Callable[..., Order]) -> None:
+    made = jobs(0)
+    with pytest.raises(WorkersLost, match="no_such_module"):
+        launched(Order(**{**dict(made), "trainer": "tests.studies.no_such_module"}))
+
+
+@pytest.mark.slow
 def test_stopping_leaves_checkpoints_and_the_next_call_goes_on(played: PlayedRay, jobs: Callable[..., Order]) -> None:
     made = jobs(SLOW, SLOW + 1, SLOW + 2, iterations=15, workers=3)
     begun = Order(**{**dict(made), "tasks": made.tasks[:2]})
@@ -468,7 +673,7 @@ def test_want_of_room_is_said_once_and_ends_where_there_is_one_machine_alone(
     monkeypatch.setattr(launched_by_ray, "ROOM_SECONDS", 0.0)
     played.living = set()
     looks = iter(range(100))
-    said = launched(jobs(0), stop=lambda: next(looks) > 8, cpus=3)
+    said = launched(jobs(0), stop=lambda: next(looks) > 30, cpus=3)
     assert said == ["no node of Ray auto has CPU 3: 1 workers wait for one"]
     with pytest.raises(InputError, match="this machine has no room for a worker with CPU 3"):
         launched(jobs(1), address=None, cpus=3)
@@ -499,8 +704,8 @@ def test_a_ray_that_is_not_there_is_one_line(
 
 # --- a real Ray -------------------------------------------------------------------------------------------------------
 
-SHORT = ("changes_overview", "iterations=40", "evaluation.every=20", "--only", "baseline,all", "--seeds", "2")
-TRAINED = ("changes_overview", "iterations=400", "evaluation.every=100", "--only", "all", "--seeds", "2")
+SHORT = ("changes_overview", "iterations=40", "evaluation.every=20", *IMAGES, "--only", "baseline,all", "--seeds", "2")
+TRAINED = ("changes_overview", "iterations=400", "evaluation.every=200", *IMAGES, "--only", "all", "--seeds", "2")
 
 
 @pytest.fixture(scope="module")
@@ -599,9 +804,7 @@ def test_a_study_runs_on_two_nodes_to_its_report(cluster: Any, tmp_path: Path) -
     said = ended(tmp_path / "study", cluster.address, *SHORT, "--launcher", "mine")
     assert "4/4 done, 0 diverged, 0 failed" in said
     assert len(list((tmp_path / "study" / "runs" / "reports").rglob("report.md"))) == 1
-    ended(tmp_path / "here", None, *SHORT, "--no-report")
-    assert_same(jobs_root(tmp_path / "study" / "runs"), jobs_root(tmp_path / "here" / "runs"), count=4)
-    assert set(results_per_job(tmp_path / "study" / "runs").values()) == {1}
+    assert list(results_per_job(tmp_path / "study" / "runs").values()) == [1] * 4
 
 
 @pytest.mark.ray
@@ -632,12 +835,10 @@ def test_a_ray_of_the_commands_own_ends_with_it_and_its_workers_write_checkpoint
     cwd = tmp_path / "study"
     jobs = jobs_root(cwd / "runs")
     for number, code in ((signal.SIGINT, 130), (signal.SIGKILL, -signal.SIGKILL)):
+        before = {file: file.stat().st_size for file in jobs.glob("*/events.jsonl")}
         command = started(cwd, None, *TRAINED, "--launcher", "mine", "--no-report")
-        checkpoints = {file: file.stat().st_mtime_ns for file in jobs.glob("*/checkpoint.pt")}
         wait_for(
-            lambda seen=checkpoints: (
-                sum(f.stat().st_mtime_ns != seen.get(f) for f in jobs.glob("*/checkpoint.pt")) == 2
-            ),
+            lambda seen=before: sum(f.stat().st_size > seen.get(f, 0) + 1000 for f in jobs.glob("*/events.jsonl")) == 2,
             240,
         )
         theirs = below(command.pid)

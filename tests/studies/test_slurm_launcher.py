@@ -907,10 +907,10 @@ def numbers(folder: RunFolder) -> list[dict[str, object]]:
     return [line for line in plain if line["kind"] != "checkpointed"]
 
 
-def assert_same(runs: Path, reference: Path, count: int = 2) -> None:
+def assert_same(runs: Path, reference: Path) -> None:
     digests = sorted(folder.name for folder in reference.iterdir())
     assert sorted(folder.name for folder in runs.iterdir()) == digests
-    assert len(digests) == count
+    assert len(digests) == 2
     for digest in digests:
         one, other = RunFolder(runs, digest), RunFolder(reference, digest)
         assert numbers(one) == numbers(other)
