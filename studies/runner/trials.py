@@ -88,7 +88,16 @@ class Trials:
 
     def claim(self, worker: str) -> Claim | None:
         """A trial that its worker left, else a new one; None when the budget is used or in others' hands."""
-        return self._store.exclusively(lambda: self._claim(worker))
+        begun = False
+
+        def claimed() -> Claim | None:
+            nonlocal begun
+            # Begun again, for the lock was lost: perhaps after the trial had been signed.
+            mine = self.held_by(worker) if begun else None
+            begun = True
+            return mine or self._claim(worker)
+
+        return self._store.exclusively(claimed)
 
     def job(self, claim: Claim) -> Job:
         """What the trial trains."""
@@ -220,8 +229,6 @@ class Trials:
     # --- within the lock ----------------------------------------------------------------------------------------------
 
     def _claim(self, worker: str) -> Claim | None:
-        if (claim := self.held_by(worker)) is not None:  # The lock was lost before that was answered.
-            return claim
         for trial in self._left():
             if set(trial.params) != set(self._ranges):
                 self._end(trial.number, TrialState.FAIL, None)  # Killed while it was being proposed.

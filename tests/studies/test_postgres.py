@@ -23,6 +23,7 @@ from core.errors import InputError
 from core.folder import RunFolder
 from studies.plan import Plan, jobs_root
 from studies.runner import queue as queues
+from studies.runner import storage, stores
 from studies.runner.queue import Queue
 from studies.runner.tasks import Task, tasks_of
 from tests.studies.postgres import Postgres
@@ -158,6 +159,25 @@ def test_the_workers_of_a_search_keep_its_budget(database: str, tmp_path: Path) 
         process.join(120)
         assert process.exitcode == 0
     assert sorted(int(number) for number, _ in lines_of(tmp_path)) == list(range(12))
+
+
+def test_a_lock_outlasts_the_limit_of_idle_transactions(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under it others are asked: to the server its holder is idle."""
+    from sqlalchemy import create_engine, text
+
+    limit = "-c idle_in_transaction_session_timeout=200"
+    monkeypatch.setitem(storage.ENGINE["connect_args"], "options", limit)
+    url = stores.queue_url()
+    assert url is not None
+    engine = create_engine(url, **storage.ENGINE)
+    with storage.advisory_lock(engine, 7):
+        time.sleep(1)
+        with engine.connect() as other:
+            assert other.execute(text("show idle_in_transaction_session_timeout")).scalar() == "200ms"
+            assert other.execute(text("select pg_try_advisory_xact_lock(7)")).scalar() is False
+    with engine.connect() as other:
+        assert other.execute(text("select pg_try_advisory_xact_lock(7)")).scalar() is True
+    engine.dispose()
 
 
 def test_folders_of_runs_that_share_a_database_do_not_meet(database: str, tmp_path: Path, tasks: list[Task]) -> None:

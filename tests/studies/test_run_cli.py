@@ -107,7 +107,7 @@ def test_a_dry_run_says_what_changes_in_the_decks_numbers_and_here(tmp_path: Pat
         (["changes_overview", "--jobs", "0"], "--jobs"),
         (
             ["changes_overview", "--queue", "postgresql://ann:pw@db/inr"],
-            "postgresql://ann:***@db/inr: process arguments",
+            "--queue has a password, and process arguments",
         ),
         (["changes_overview", "--budget", "2 weeks"], "give a time"),
         (["changes_overview", "--budget", "2h", "--only", "all"], "leave out --only"),

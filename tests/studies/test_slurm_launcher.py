@@ -25,6 +25,7 @@ from studies.runner.launchers import TOLD_TO_STOP, Work, WorkersLost, find_launc
 from studies.runner.launchers.declared import SlurmCluster, limit_seconds
 from studies.runner.launchers.slurm import Submission, script
 from studies.runner.queue import Queue
+from studies.runner.stores import Unreachable
 from studies.runner.sweep import SearchOrder
 from studies.runner.worker import Order
 from tests.studies import fake_job
@@ -338,6 +339,24 @@ def test_stopping_leaves_the_workers_and_the_next_command_finds_them(
     found = launched(made, lambda: None, stop=lambda: (folder_of(made) / "submit.lock").exists())
     assert found[0] == "2 workers are on the cluster already, array job 7"
     assert list(played.rows()) == ["7_0", "7_1"]
+
+
+def test_stopping_while_the_queue_is_gone_says_what_stays(
+    played: Played, detached: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = detached(seeds=(0, 1))
+    stopping: list[bool] = []
+
+    def waiting(queue: Queue, wanted: Sequence[str]) -> list[str]:
+        if not played.rows():
+            return real(queue, wanted)
+        stopping.append(True)
+        raise Unreachable("gone")
+
+    real = Queue.waiting
+    monkeypatch.setattr(Queue, "waiting", waiting)
+    said = launched(made, lambda: None, stop=lambda: bool(stopping))
+    assert said[-1] == "2 workers go on without this command; `scancel 7` ends them"
 
 
 class Attempts:

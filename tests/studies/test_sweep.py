@@ -26,6 +26,7 @@ from studies.plan import Plan, Searched, jobs_root, make_plan, merged, with_sear
 from studies.runner.deaths import WITHOUT_CHECKPOINT
 from studies.runner.estimate import REFERENCE_TIMES
 from studies.runner.launchers import launcher
+from studies.runner.queue import Claim
 from studies.runner.stores import Unreachable
 from studies.runner.sweep import Place, SearchGaveUp, SearchOrder, _Watch, check_searches, recorded, searched
 from studies.runner.tasks import is_held
@@ -202,11 +203,20 @@ def test_claims_keep_the_budget_over_restarts(tmp_path: Path) -> None:
     assert trials_of(tmp_path, budget=5).waiting() == ["trial 0", "trial 1", "trial 2", "new", "new"]
 
 
-def test_a_claim_that_is_made_again_since_the_lock_was_lost_is_the_same_one(tmp_path: Path) -> None:
-    trials = an_order(tmp_path, a_study().searches[0]).queue()
+def test_a_claim_that_is_begun_again_since_the_lock_was_lost_takes_no_second_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trials = trials_of(tmp_path)
+
+    def loses_its_lock(body: Callable[[], Claim | None]) -> Claim | None:
+        first = body()
+        assert body() == first
+        return first
+
+    monkeypatch.setattr(trials._store, "exclusively", loses_its_lock)
     with FileLock(trials.worker_lock("w")):
-        assert trials.claim("w") == trials.claim("w")
-        assert len(trials.running()) == 1
+        claim = trials.claim("w")
+        assert claim is not None and trials.running() == [claim.digest]
 
 
 def test_what_ends_is_shown_again_when_trials_are_back_within_reach(

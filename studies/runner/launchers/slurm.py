@@ -34,7 +34,7 @@ from studies.runner.deaths import KILLS_OF_A_PLACE, DeathsOfPlace, End, settle_d
 from studies.runner.heartbeat import Silence
 from studies.runner.launchers import TOLD_TO_STOP, Shared, Work, WorkersLost
 from studies.runner.launchers.declared import SlurmCluster
-from studies.runner.stores import QUEUE_VARIABLE
+from studies.runner.stores import QUEUE_VARIABLE, Unreachable
 from studies.runner.tasks import is_held
 
 TICK_SECONDS = 0.2
@@ -222,9 +222,14 @@ class Slurm:
                 now = time.monotonic()
                 if now - looked >= self.cluster.poll_seconds:
                     looked = now
-                    if not fleet.look():
-                        fleet.dismiss()
-                        break
+                    try:
+                        if not fleet.look():
+                            fleet.dismiss()
+                            break
+                    except Unreachable:
+                        # Asked to stop while the queue is gone.
+                        if not stop():
+                            raise
                 time.sleep(TICK_SECONDS)
         fleet.marker.unlink(missing_ok=True)
 
