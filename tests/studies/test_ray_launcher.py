@@ -704,7 +704,7 @@ def test_a_ray_that_is_not_there_is_one_line(
 
 # --- a real Ray -------------------------------------------------------------------------------------------------------
 
-SHORT = ("changes_overview", "iterations=40", "evaluation.every=20", *IMAGES, "--only", "baseline,all", "--seeds", "2")
+SHORT = ("changes_overview", "iterations=40", "evaluation.every=20", *IMAGES, "--only", "all", "--seeds", "2")
 TRAINED = ("changes_overview", "iterations=400", "evaluation.every=200", *IMAGES, "--only", "all", "--seeds", "2")
 
 
@@ -802,9 +802,9 @@ def results_per_job(runs: Path, study: str = "changes_overview") -> Counter[str]
 @pytest.mark.usefixtures("second")
 def test_a_study_runs_on_two_nodes_to_its_report(cluster: Any, tmp_path: Path) -> None:
     said = ended(tmp_path / "study", cluster.address, *SHORT, "--launcher", "mine")
-    assert "4/4 done, 0 diverged, 0 failed" in said
+    assert "2/2 done, 0 diverged, 0 failed" in said
     assert len(list((tmp_path / "study" / "runs" / "reports").rglob("report.md"))) == 1
-    assert list(results_per_job(tmp_path / "study" / "runs").values()) == [1] * 4
+    assert list(results_per_job(tmp_path / "study" / "runs").values()) == [1, 1]
 
 
 @pytest.mark.ray
@@ -855,7 +855,7 @@ def test_a_ray_of_the_commands_own_ends_with_it_and_its_workers_write_checkpoint
 @pytest.mark.ray
 def test_two_workers_at_a_time_share_the_gpu_that_ray_gives_them(cluster: Any, jobs: Callable[..., Order]) -> None:
     node = cluster.add(num_cpus=4, resources={"shared": 4})
-    made = jobs(SLOW, SLOW + 1, SLOW + 2, iterations=100, workers=3)
+    made = jobs(SLOW, SLOW + 1, SLOW + 2, iterations=60, workers=3)
     on_gpus = Order(**{**dict(made), "device": "cuda"})
     program = (
         "import sys\nfrom pathlib import Path\nfrom studies.runner.worker import Order\n"
