@@ -166,11 +166,15 @@ def _mtime(folder: RunFolder) -> int:
 
 @dataclass(frozen=True)
 class End:
-    """How a worker ended that should not have, as its launcher saw it, and the last lines that it printed."""
+    """How a worker ended that should not have, as its launcher saw it, and the last lines that it printed.
+
+    One that is `lost` went with its node, which says nothing against its place either.
+    """
 
     how: str
     killed: bool
     hung: bool = False
+    lost: bool = False
     words: Sequence[str] = ()
     perhaps: str = ""
 
@@ -191,15 +195,18 @@ def settle_death(order: Work, queue: Shared, worker: str, end: End, place: Death
     claim, recorded = queue.held_by(worker), queue.completed_by(worker) > 0
     forget(queue.worker_lock(worker))
     if claim is None:
-        place.note(killed=end.killed, recorded=recorded)
+        if not end.lost:
+            place.note(killed=end.killed, recorded=recorded)
         return f"{end.how}: {end.words[-1] if end.words else 'it printed nothing'}"
     folder = RunFolder(jobs_root(order.runs), claim.digest)
     if has_result(folder):
         queue.settle(claim)
-        place.note(killed=end.killed, recorded=True)
+        if not end.lost:
+            place.note(killed=end.killed, recorded=True)
         return f"{end.how} when {order.called(claim)} had ended"
-    death = note_death(folder, worker, end.how, hung=end.hung)
-    place.note(killed=end.killed, recorded=death.recorded or recorded)
+    death = note_death(folder, worker, end.how, hung=end.hung, lost=end.lost)
+    if not end.lost:
+        place.note(killed=end.killed, recorded=death.recorded or recorded)
     with folder.log_file.open("a") as log:
         if death.given_up is None:
             log.write(f"its worker {end.how}: the job will be resumed\n")

@@ -206,7 +206,7 @@ def _train(
         )
 
         def tick() -> None:
-            if interrupts.requested and place.cluster is None:
+            if interrupts.requested and not place.detached:
                 progress.stopping()
             progress.look()
 

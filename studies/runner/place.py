@@ -13,7 +13,7 @@ from core.folder import check_apart
 from core.machine import Machine, cores, this_machine
 from studies.plan import Plan
 from studies.runner.heartbeat import HANG_SECONDS
-from studies.runner.launchers.declared import SlurmCluster
+from studies.runner.launchers.declared import Cluster
 from studies.runner.tasks import Task
 
 if TYPE_CHECKING:
@@ -49,12 +49,22 @@ class Place(Node):
     most_workers: int | None = None
     trainer: str
     launcher: str
-    cluster: SlurmCluster | None = None
+    cluster: Cluster | None = None
 
     @property
     def machine(self) -> Machine:
         """What a time of these workers holds for."""
         return this_machine(self.device, self.threads)
+
+    @property
+    def detached(self) -> bool:
+        """Whether workers outlive the command."""
+        return self.cluster is not None and self.cluster.detached
+
+    @property
+    def parts_of_gpus(self) -> bool:
+        """Whether a cluster puts several workers on one GPU."""
+        return self.device == "cuda" and self.cluster is not None and self.cluster.parts_of_gpus
 
     @property
     def cache(self) -> Path:
@@ -79,8 +89,9 @@ class Place(Node):
             cache=self.cache,
             hang_seconds=self.hang_seconds,
             trainer=self.trainer,
-            detached=self.cluster is not None,
+            detached=self.detached,
             most_workers=self.most_workers and min(self.most_workers, len(tasks)),
+            parts_of_gpus=self.parts_of_gpus,
         )
 
 
@@ -105,7 +116,7 @@ def place_of(
     trainer: str,
     evaluation: Literal["inline", "beside"] = "inline",
     hang_seconds: float = HANG_SECONDS,
-    cluster: SlurmCluster | None = None,
+    cluster: Cluster | None = None,
     per_gpu: PerGpu | None = None,
 ) -> Place:
     """The place that the options of a command come to. Raises InputError where it asks for a GPU that is not there.
@@ -134,7 +145,8 @@ def place_of(
         runs=runs.absolute(),
         workers=workers,
         device="cuda" if accelerated else "cpu",
-        gpus=gpus if accelerated else (),
+        # On a cluster a worker is told there which are its own.
+        gpus=gpus if accelerated and cluster is None else (),
         # On a CPU one thread each: the order of sums, and so the numbers, must not depend on the number of workers.
         threads=threads if accelerated else 1,
         evaluation=evaluation,
@@ -147,10 +159,10 @@ def place_of(
     )
 
 
-def _check_shareable(per_gpu: PerGpu, launcher: str, cluster: SlurmCluster | None, accelerated: bool) -> None:
+def _check_shareable(per_gpu: PerGpu, launcher: str, cluster: Cluster | None, accelerated: bool) -> None:
     if cluster is not None:
         raise InputError(
-            f"--per-gpu {per_gpu}: a worker on {launcher} has the GPU that the cluster gives it: leave it out"
+            f"--per-gpu {per_gpu}: what a worker has of a GPU is for the entry [{launcher}] to say: leave it out"
         )
     if launcher == "inline":
         raise InputError(f"--per-gpu {per_gpu}: --launcher inline trains one job at a time: leave out one of them")

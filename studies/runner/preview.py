@@ -29,6 +29,7 @@ from studies.plan import (
 )
 from studies.runner import power
 from studies.runner.estimate import Prediction, predicted, recorded_times
+from studies.runner.launchers import on_cluster
 from studies.runner.obstacles import obstacle
 from studies.runner.place import Place
 from studies.runner.power import RecordedSpread, observed_spread
@@ -114,28 +115,17 @@ def print_plan(
 
 
 def print_submission(plan: Plan, tasks: Sequence[Task], *, place: Place, retry_failed: bool, console: Console) -> None:
-    """The batch script that the cluster of `place` would be given, to the letter."""
-    from studies.runner.launchers.slurm import Submission, script
-
+    """What the cluster of `place` would be asked, to the letter."""
     assert place.cluster is not None
     pending = [
         task for task in tasks if to_train(state_of(RunFolder(jobs_root(place.runs), task.digest), ()), retry_failed)
     ]
     if not pending:
         return
-    submission = Submission(
-        runs=place.runs,
-        study=plan.study,
-        setting=plan.setting,
-        module="studies.runner.worker",
-        digests=tuple(task.digest for task in longest_first(pending)),
-        threads=place.threads,
-        device=place.device,
-    )
-    count = min(place.workers, len(pending))
-    _say(f"\n{place.launcher} would be given this by `sbatch`, less the workers that it has already:\n", console)
+    order = place.order(plan, longest_first(pending), min(place.workers, len(pending)))
+    _say(f"\n{place.launcher} would be given this, less the workers that it has already:\n", console)
     # Not through the console, which would wrap and mark up.
-    print(script(place.cluster, submission, count))
+    print(on_cluster(place.cluster).asks(order))
 
 
 def _say(line: str, console: Console) -> None:

@@ -25,7 +25,7 @@ from core.errors import InputError
 from studies.plan import Plan, Searched, with_searched
 from studies.runner.heartbeat import Heart
 from studies.runner.launchers import launcher
-from studies.runner.launchers.declared import SlurmCluster
+from studies.runner.launchers.declared import Cluster
 from studies.runner.place import Place
 from studies.runner.stores import Unreachable
 from studies.runner.training import GivenUp, TrainingOrder, train_claim
@@ -141,7 +141,7 @@ def _train(
 
 
 def check_searches(
-    study: Study, plan: Plan, launcher_name: str, trials: int | None, cluster: SlurmCluster | None = None
+    study: Study, plan: Plan, launcher_name: str, trials: int | None, cluster: Cluster | None = None
 ) -> None:
     """Raises InputError for what cannot be asked of this study's searches."""
     if not study.searches:
@@ -219,7 +219,8 @@ def _searched(
         trials=budget,
         failures=FAILURES,
         cache=place.runs / "cache",
-        detached=place.cluster is not None,
+        detached=place.detached,
+        parts_of_gpus=place.parts_of_gpus,
         **place.model_dump(exclude={"launcher", "cluster"}),
     )
     order = SearchOrder(**{**dict(order), "failures": FAILURES + order.queue().failed()})

@@ -28,7 +28,8 @@ TAKEN_PAUSE_SECONDS = 0.25
 
 class TrainingOrder(Node):
     """Where and how the jobs of an order are trained. `trainer` is the module that offers `run_job`, `JobTaken` and
-    `OutOfMemory` as `core.job` does, `detached` and `most_workers` are explained by `studies.runner.launchers.Work`."""
+    `OutOfMemory` as `core.job` does, `detached` and `most_workers` are explained by `studies.runner.launchers.Work`.
+    `gpus` are those of this machine, `parts_of_gpus` says that a cluster puts several workers on one of its own."""
 
     study: str
     setting: str
@@ -44,11 +45,13 @@ class TrainingOrder(Node):
     trainer: str = "core.job"
     detached: bool = False
     most_workers: int | None = None
+    parts_of_gpus: bool = False
 
     @property
     def shares_gpus(self) -> bool:
-        """Whether several of its workers may train on one GPU."""
-        return bool(self.gpus) and not self.detached and (self.most_workers or self.workers) > len(self.gpus)
+        """Whether several of its workers may train on one GPU: of `gpus`, or where a cluster gives parts of them."""
+        crowded = bool(self.gpus) and (self.most_workers or self.workers) > len(self.gpus)
+        return self.parts_of_gpus or crowded
 
     def write(self, name: str) -> Path:
         """Writes the order where its workers find it."""

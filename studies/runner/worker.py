@@ -17,7 +17,7 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import click
 from filelock import FileLock
@@ -25,10 +25,12 @@ from filelock import FileLock
 from core.errors import InputError
 from studies.runner.heartbeat import Heart
 from studies.runner.launchers import NO_ROOM, TOLD_TO_STOP, Work, starts_before
-from studies.runner.queue import Claim, Queue
 from studies.runner.stores import Unreachable, redacted, waiting_until
 from studies.runner.tasks import Task
 from studies.runner.training import NoRoom, TrainingOrder, train_claim
+
+if TYPE_CHECKING:
+    from studies.runner.queue import Claim, Queue
 
 TAKEN_WAIT_SECONDS = 5.0
 PARENT_GONE_GRACE_SECONDS = 60.0
@@ -48,6 +50,9 @@ class Order(TrainingOrder):
 
     def queue(self) -> Queue:
         """The queue that these jobs stand in."""
+        # A dry run makes an order too, and need not wait for optuna.
+        from studies.runner.queue import Queue
+
         return Queue(self.runs, self.study, self.setting, self.hang_seconds)
 
     def called(self, claim: Claim) -> str:

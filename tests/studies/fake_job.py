@@ -74,9 +74,8 @@ def run_job(
                 raise InputError("no Inception weights here: say where they are")
             folder.write("job.json", job.model_dump_json())
             folder.write("protocol.json", json.dumps({"metric": "fd_rooms"}))
-            folder.write(
-                "provenance.json", json.dumps({"commit": "0" * 40, "device": device, "evaluation": evaluation})
-            )
+            ran_by = {"device": device, "evaluation": evaluation, "gpus": os.environ.get("CUDA_VISIBLE_DEVICES")}
+            folder.write("provenance.json", json.dumps({"commit": "0" * 40, **ran_by}))
             with (folder.path / "trained_by.txt").open("a") as log:
                 log.write(f"{os.getpid()}\n")
             yield from _events(folder, job, stop)

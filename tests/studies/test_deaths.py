@@ -167,6 +167,30 @@ def test_a_worker_that_dies_before_it_records_anything_at_a_job_of_an_earlier_co
     assert queue.waiting(made.digests) == made.digests
 
 
+def test_a_worker_lost_with_its_node_says_nothing_of_the_point_nor_of_the_place(
+    small_plan: Callable[..., Plan], order: Callable[..., Order]
+) -> None:
+    made = order(small_plan(variants=1))
+    queue, place = made.queue(), DeathsOfPlace(exits=1, kills=1)
+    queue.enqueue(made.tasks)
+    folder = RunFolder(jobs_root(made.runs), made.digests[0])
+    folder.path.mkdir(parents=True)
+    for attempt in range(deaths.WITHOUT_CHECKPOINT):
+        worker = f"w{attempt}"
+        assert queue.claim(made.digests, worker)
+        folder.write("events.jsonl", json.dumps({"iteration": 4, "seconds": attempt / 8}) + "\n")
+        told = settle_death(made, queue, worker, End("was lost with its node", killed=True, lost=True), place)
+        assert place == DeathsOfPlace(exits=1, kills=1)
+        assert (told is None) == (attempt + 1 == deaths.WITHOUT_CHECKPOINT)
+    outcome = folder.outcome()
+    assert outcome and outcome.reason == (
+        "its worker was lost with its node, "
+        f"the last of {deaths.WITHOUT_CHECKPOINT} deaths in a row without a checkpoint"
+    )
+    settle_death(made, queue, "idle", End("was lost with its node", killed=True, lost=True), place)
+    assert place == DeathsOfPlace(exits=1, kills=1)
+
+
 @pytest.mark.parametrize("status", ["finished", "diverged"])
 def test_a_worker_that_dies_after_its_job_has_ended_takes_nothing_of_the_result(
     status: Status, small_plan: Callable[..., Plan], order: Callable[..., Order]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,10 +16,11 @@ from core.errors import InputError
 from core.folder import DeviceMemory, RunFolder
 from studies.plan import Plan, jobs_root
 from studies.runner import place as place_module
+from studies.runner.launchers import NO_ROOM, local
 from studies.runner.place import Place, accelerators, place_of
 from studies.runner.queue import Queue
 from studies.runner.sharing import Sharing
-from studies.runner.worker import Order
+from studies.runner.worker import Order, serve
 from tests.studies import fake_gpu, fake_job
 from tests.studies.fake_gpu import GIB
 from tests.studies.test_local_launcher import launched, lines, status
@@ -122,6 +125,92 @@ def check_numbers(order: Order, iterations: int = 10) -> None:
         assert values == [(at, fake_job.score(task.job, at)) for at in range(5, iterations + 1, 5)]
 
 
+class Crew:
+    """The local launcher's crew of an order, without a process: who holds which job is the test's to say."""
+
+    def __init__(self, order: Order) -> None:
+        self.order, self.queue = order, Queue(order.runs, order.study, order.setting)
+        self.queue.enqueue(order.tasks)
+        self.said: list[str] = []
+        self.crew = local._Crew(order, self.said.append)
+
+    def begins(self, slot: local._Slot, digest: str) -> None:
+        slot.name, slot.log = f"worker-{slot.index}", self.order.runs / f"{slot.index}.txt"
+        slot.log.touch()
+        slot.company = bool(self.crew.beside(slot))
+        slot.process = SimpleNamespace(pid=1)
+        assert self.queue.claim([digest], slot.name)
+        RunFolder(jobs_root(self.order.runs), digest).path.mkdir(parents=True, exist_ok=True)
+
+    def ends(self, slot: local._Slot, words: str) -> None:
+        slot.log.write_text(words)
+        slot.process = None
+        self.crew.mourn(slot, NO_ROOM)
+
+
+def test_what_a_worker_measured_makes_room_for_others(
+    small_plan: Callable[..., Plan], order: Callable[..., Order]
+) -> None:
+    made = gpu_order(order(small_plan(variants=2), workers=1), most_workers=6)
+    its = Crew(made)
+    first, second, third = its.crew.slots[:3]
+    its.begins(first, made.digests[0])
+    assert its.crew.sharing and not its.crew.has_room(second)
+    taken = RunFolder(jobs_root(made.runs), made.digests[0])
+    taken.write("memory.json", memory(3, total=10).model_dump_json().replace('"process":1', '"process":2'))
+    its.crew.measure(first, its.crew.sharing, made.digests[0])
+    assert not its.crew.has_room(second), "measured by a process that is not this worker's"
+    taken.write("memory.json", memory(3, total=10).model_dump_json())
+    its.crew.measure(first, its.crew.sharing, None)  # The job has ended meanwhile.
+    assert its.said == ["GPU 0: a worker takes up to 3.5 of 10.0 GiB, so 2 may share it"]
+    assert its.crew.has_room(second)
+    its.begins(second, made.digests[1])
+    assert not its.crew.has_room(third)
+
+
+def test_who_runs_out_beside_others_gives_its_job_back_and_who_does_alone_fails_it(
+    small_plan: Callable[..., Plan], order: Callable[..., Order]
+) -> None:
+    made = gpu_order(order(small_plan(variants=2), workers=2))
+    its = Crew(made)
+    first, second = its.crew.slots
+    its.begins(first, made.digests[0])
+    its.begins(second, made.digests[1])
+    its.ends(second, "out of GPU memory: 11.0 GiB")
+    assert its.said == [
+        f"out of memory of GPU 0, shared by 2, at {made.tasks[1].variant} seed 0: at most 1 worker there now, "
+        "the job will be resumed"
+    ]
+    assert its.queue.waiting(made.digests) == [made.digests[1]]
+    assert status(made, made.digests[1]) == "none"
+    first.process = None
+    its.begins(second, made.digests[1])
+    its.ends(second, "out of GPU memory: 11.0 GiB")
+    outcome = RunFolder(jobs_root(made.runs), made.digests[1]).outcome()
+    assert outcome and (outcome.status, outcome.reason) == ("failed", "out of GPU memory: 11.0 GiB")
+    assert not its.queue.waiting(made.digests)
+
+
+def test_a_worker_without_room_holds_its_job_and_says_so_by_its_exit_code(
+    small_plan: Callable[..., Plan],
+    order: Callable[..., Order],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+    made = gpu_order(order(small_plan(seeds=(22,), variants=1), workers=2))
+    queue = Queue(made.runs, made.study, made.setting)
+    queue.enqueue(made.tasks)
+    with pytest.raises(SystemExit) as ended:
+        serve(made, "worker", follow_parent=False)
+    assert ended.value.code == NO_ROOM
+    assert capsys.readouterr().err == "out of GPU memory: 11.0 GiB\n"
+    assert queue.held_by("worker") is not None
+    assert status(made, made.digests[0]) == "none"
+
+
+@pytest.mark.slow
 def test_one_worker_measures_and_then_as_many_share_as_fit(
     small_plan: Callable[..., Plan], order: Callable[..., Order]
 ) -> None:
@@ -159,6 +248,7 @@ def test_two_gpus_take_workers_in_turn(small_plan: Callable[..., Plan], order: C
     check_numbers(made)
 
 
+@pytest.mark.slow
 def test_out_of_memory_beside_others_costs_a_worker_and_no_job(
     small_plan: Callable[..., Plan], order: Callable[..., Order]
 ) -> None:
@@ -172,6 +262,7 @@ def test_out_of_memory_beside_others_costs_a_worker_and_no_job(
     assert not queue.running(made.digests) and not queue.waiting(made.digests)
 
 
+@pytest.mark.slow
 def test_a_job_too_large_for_a_gpu_of_its_own_fails_and_the_others_go_on(
     small_plan: Callable[..., Plan], order: Callable[..., Order]
 ) -> None:

@@ -109,6 +109,7 @@ def submission(order: Work) -> Submission:
 
 @pytest.fixture
 def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Played:
+    monkeypatch.setattr(slurm, "TICK_SECONDS", 0.01)
     return Played(tmp_path / "bin", monkeypatch)
 
 
@@ -741,6 +742,7 @@ def test_a_search_keeps_its_budget_on_a_cluster_whatever_becomes_of_its_workers(
     assert not submission(search).order_file.exists()
 
 
+@pytest.mark.slow
 def test_a_worker_of_a_search_that_is_told_to_stop_leaves_its_trial_to_the_next(
     played: Played, search: SearchOrder
 ) -> None:
@@ -763,7 +765,7 @@ def test_a_worker_of_a_search_that_is_told_to_stop_leaves_its_trial_to_the_next(
 # --- the script and the worker ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("state", ["RUNNING", "COMPLETING"])
+@pytest.mark.parametrize("state", ["RUNNING", pytest.param("COMPLETING", marks=pytest.mark.slow)])
 def test_a_worker_told_to_stop_puts_its_job_back_and_is_requeued_once(
     state: str, played: Played, detached: Callable[..., Order]
 ) -> None:

@@ -1,4 +1,8 @@
-"""Launchers provide the processes that work off an order; each is one module, found by its name here."""
+"""Launchers provide the processes that work off an order: one module each.
+
+Those of this machine are found by their names here; those of a cluster belong to a kind of entry in the user's launcher
+file (`studies.runner.launchers.declared`).
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,18 @@ import importlib
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, assert_never
 
 from core.errors import InputError
-from studies.runner.launchers.declared import SlurmCluster, declared, launcher_file
+from studies.runner.launchers.declared import (
+    FILE_NAME,
+    KINDS,
+    Cluster,
+    RayCluster,
+    SlurmCluster,
+    declared,
+    launcher_file,
+)
 
 if TYPE_CHECKING:
     from studies.runner.queue import Claim
@@ -115,6 +127,14 @@ class Launcher(Protocol):
     ) -> None: ...
 
 
+class ClusterLauncher(Launcher, Protocol):
+    """A launcher whose workers are elsewhere."""
+
+    def asks(self, order: Work) -> str:
+        """What the cluster would be asked for `order.workers` workers of it, as text. Asks nothing, imports little."""
+        ...
+
+
 class WorkersLost(RuntimeError):
     """Every worker died again and again; the message is one line that ends with the last one's last words."""
 
@@ -131,19 +151,32 @@ LAUNCHERS: Mapping[str, str] = MappingProxyType({"inline": "Inline", "local": "L
 """Module here, and the class in it. A module is imported when it is asked for."""
 
 
-def launcher(name: str, cluster: SlurmCluster | None = None) -> Launcher:
+def launcher(name: str, cluster: Cluster | None = None) -> Launcher:
     """The launcher of that name, or the one of `cluster`. Raises InputError with the nearest name."""
     if cluster is not None:
-        from studies.runner.launchers.slurm import Slurm
-
-        return Slurm(cluster)
+        return on_cluster(cluster)
     find_launcher(name, None)
     module = importlib.import_module(f"studies.runner.launchers.{name}")
     made: Launcher = getattr(module, LAUNCHERS[name])()
     return made
 
 
-def find_launcher(name: str, file: Path | None) -> SlurmCluster | None:
+def on_cluster(cluster: Cluster) -> ClusterLauncher:
+    """The launcher of a declared cluster."""
+    match cluster:
+        case SlurmCluster():
+            from studies.runner.launchers.slurm import Slurm
+
+            return Slurm(cluster)
+        case RayCluster():
+            from studies.runner.launchers.ray import Ray
+
+            return Ray(cluster)
+        case _:
+            assert_never(cluster)
+
+
+def find_launcher(name: str, file: Path | None) -> Cluster | None:
     """The cluster that is declared by that name, None for a launcher of this machine; imports neither.
 
     `file` is the user's launcher file, looked for where it is None. Raises InputError where nothing has that name.
@@ -156,8 +189,12 @@ def find_launcher(name: str, file: Path | None) -> SlurmCluster | None:
         return clusters[name]
     if name in LAUNCHERS:
         return None
+    if name in KINDS:
+        raise InputError(
+            f'--launcher {name}: {found or FILE_NAME} has no entry [{name}] with kind = "{name}" (docs/clusters.md)'
+        )
     known = [*LAUNCHERS, *clusters]
     near = difflib.get_close_matches(name, known, n=1)
-    where = f"{found} declares" if found else "a file launchers.toml would declare"
+    where = f"{found} declares" if found else f"a file {FILE_NAME} would declare"
     hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}; {where} clusters"
     raise InputError(f"there is no launcher '{name}': {hint}")

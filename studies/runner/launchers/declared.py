@@ -12,6 +12,11 @@
     sbatch = ["--constraint=a100"]
     setup = ["module load cuda"]
 
+    [myray]
+    kind = "ray"
+    address = "10.0.0.1:6379"
+    gpus = 0.5
+
 Then `--launcher mycluster`. No study knows any of this. Read without torch, and without asking the cluster.
 """
 
@@ -22,7 +27,7 @@ import sys
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 from platformdirs import user_config_path
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
@@ -46,6 +51,9 @@ class SlurmCluster(Node):
     how it stands every `poll_seconds`.
     """
 
+    detached: ClassVar[bool] = True
+    """Whether workers outlive the command that started them."""
+
     kind: Literal["slurm"] = "slurm"
     partition: str | None = None
     account: str | None = None
@@ -66,6 +74,11 @@ class SlurmCluster(Node):
     def accelerated(self) -> bool:
         """Whether a worker gets a GPU, or a part of one."""
         return self.gpus > 0 or self.gres is not None
+
+    @property
+    def parts_of_gpus(self) -> bool:
+        """Whether several workers are put on one GPU; what a `gres` means is the cluster's to know."""
+        return False
 
     @field_validator("partition", "account", "qos", "gres", "python")
     @classmethod
@@ -94,7 +107,78 @@ class SlurmCluster(Node):
         return self
 
 
-KINDS = {"slurm": SlurmCluster}
+class RayCluster(Node):
+    """A Ray. Every worker is a process of its own on some node, with what Ray reserves for it there.
+
+    `address` is "auto" (the cluster that this machine is a node of), "host:port" of a cluster's head, or
+    "ray://host:port" of its client server; without one a Ray is started on this machine for the length of the command.
+    `workers` is the most there are at a time. `gpus` is a worker's share of one GPU, `memory` is reserved and not
+    enforced, `resources` are those that the cluster's nodes declare, by name. `python` starts the worker, by default
+    the Python that Ray runs with on the node. Workers are asked how they stand every `poll_seconds`.
+    """
+
+    detached: ClassVar[bool] = False
+    """Whether workers outlive the command that started them."""
+
+    kind: Literal["ray"] = "ray"
+    address: str | None = None
+    gpus: float = Field(0.0, ge=0, le=1)
+    cpus: PositiveInt = 1
+    memory: str | None = Field(None, pattern=r"^\d+[KMGT]$")
+    resources: dict[str, PositiveFloat] = Field(default_factory=dict)
+    workers: int = Field(8, ge=1, le=1000)
+    poll_seconds: PositiveFloat = 1.0
+    python: str | None = None
+
+    @property
+    def accelerated(self) -> bool:
+        """Whether a worker gets a GPU, or a part of one."""
+        return self.gpus > 0
+
+    @property
+    def parts_of_gpus(self) -> bool:
+        """Whether several workers are put on one GPU."""
+        return 0 < self.gpus < 1
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """`memory` in bytes, its units powers of 1024."""
+        if self.memory is None:
+            return None
+        return int(self.memory[:-1]) << (10 * (1 + "KMGT".index(self.memory[-1])))
+
+    @field_validator("address")
+    @classmethod
+    def _somewhere(cls, text: str | None) -> str | None:
+        if text is not None and not re.fullmatch(r"auto|(ray://)?[^\s:/]+:\d+", text):
+            raise ValueError(f"{text!r} is none of auto, host:port and ray://host:port")
+        return text
+
+    @field_validator("python")
+    @classmethod
+    def _one_word(cls, text: str | None) -> str | None:
+        if text is not None and (not text.strip() or "\n" in text):
+            raise ValueError("must be one line that is not empty")
+        return text
+
+    @field_validator("resources")
+    @classmethod
+    def _their_own(cls, resources: dict[str, float]) -> dict[str, float]:
+        for key, name in (("CPU", "cpus"), ("GPU", "gpus"), ("memory", "memory")):
+            if key in resources:
+                raise ValueError(f"{key} is what the key {name} asks for")
+        return resources
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RayCluster:
+        if self.resources and self.address is None:
+            raise ValueError("resources are those of an existing cluster: give its address")
+        return self
+
+
+Cluster = SlurmCluster | RayCluster
+
+KINDS: dict[str, type[Cluster]] = {kind.model_fields["kind"].default: kind for kind in get_args(Cluster)}
 
 
 def limit_seconds(text: str) -> int:
@@ -116,7 +200,7 @@ def launcher_file(given: Path | None) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def declared(file: Path | None, reserved: Iterable[str]) -> dict[str, SlurmCluster]:
+def declared(file: Path | None, reserved: Iterable[str]) -> dict[str, Cluster]:
     """The entries of a launcher file by name, none without a file; `reserved` names cannot be given.
 
     Raises InputError that names file, entry and key, with the nearest known one.
@@ -132,7 +216,7 @@ def declared(file: Path | None, reserved: Iterable[str]) -> dict[str, SlurmClust
     return {name: _entry(f"{file} [{name}]", name, entry, reserved) for name, entry in entries.items()}
 
 
-def _entry(where: str, name: str, entry: Any, reserved: Iterable[str]) -> SlurmCluster:
+def _entry(where: str, name: str, entry: Any, reserved: Iterable[str]) -> Cluster:
     if not isinstance(entry, dict):
         raise InputError(f'{where}: entries are tables, such as [mycluster] with kind = "slurm" below it')
     if name in reserved:

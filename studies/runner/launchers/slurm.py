@@ -70,6 +70,19 @@ class Submission:
     threads: int
     device: Literal["cpu", "cuda"]
 
+    @classmethod
+    def of(cls, order: Work) -> Submission:
+        """What the workers of `order` need to know."""
+        return cls(
+            runs=order.runs,
+            study=order.study,
+            setting=order.setting,
+            module=order.module,
+            digests=tuple(order.digests),
+            threads=order.threads,
+            device=order.device,
+        )
+
     @property
     def name(self) -> str:
         """The name of the jobs, by which the same command finds them again."""
@@ -189,6 +202,10 @@ class Slurm:
     def __init__(self, cluster: SlurmCluster) -> None:
         self.cluster = cluster
 
+    def asks(self, order: Work) -> str:
+        """The batch script, to the letter; see `studies.runner.launchers.ClusterLauncher`."""
+        return script(self.cluster, Submission.of(order), order.workers)
+
     def run(
         self, order: Work, *, stop: Callable[[], bool], tick: Callable[[], None], say: Callable[[str], None]
     ) -> None:
@@ -223,15 +240,7 @@ class _Fleet:
     def __init__(self, cluster: SlurmCluster, order: Work, say: Callable[[str], None]) -> None:
         self.cluster, self.order, self.say = cluster, order, say
         self.queue: Shared = order.queue()
-        self.submission = Submission(
-            runs=order.runs,
-            study=order.study,
-            setting=order.setting,
-            module=order.module,
-            digests=tuple(order.digests),
-            threads=order.threads,
-            device=order.device,
-        )
+        self.submission = Submission.of(order)
         self.folder = self.submission.folder
         self.folder.mkdir(parents=True, exist_ok=True)
         self.marker = self.folder / f"{uuid.uuid4().hex[:8]}.attached"
