@@ -9,6 +9,7 @@ from torch import Tensor
 
 from core import config as cfg
 from core import losses
+from core.adam import Adam
 from core.models.discriminator import ResNetDiscriminator, StridedDiscriminator
 from core.models.generator import Generator
 from core.models.inr import LayerFactory
@@ -66,12 +67,12 @@ def build_loss(loss: cfg.Loss) -> tuple[Callable[[Tensor, Tensor], Tensor], Call
             assert_never(loss)
 
 
-def build_optimizer(adam: cfg.Adam, learning_rate: float, module: torch.nn.Module) -> torch.optim.Adam:
+def build_optimizer(adam: cfg.Adam, learning_rate: float, module: torch.nn.Module) -> Adam:
     """Adam over all parameters of `module`."""
     return _adam(adam, learning_rate, module.parameters())
 
 
-def build_generator_optimizer(optimizers: cfg.Optimizers, generator: Generator) -> torch.optim.Adam:
+def build_generator_optimizer(optimizers: cfg.Optimizers, generator: Generator) -> Adam:
     """G's Adam: one group for what the INR shares, one for the trunk, one for all that emits."""
     multipliers, rate = optimizers.multipliers, optimizers.learning_rates.generator
     shared, trunk = list(generator.inr.parameters()), list(generator.hypernetwork.trunk.parameters())
@@ -84,6 +85,6 @@ def build_generator_optimizer(optimizers: cfg.Optimizers, generator: Generator) 
     return _adam(optimizers.generator, rate, groups)
 
 
-def _adam(adam: cfg.Adam, learning_rate: float, parameters: Any) -> torch.optim.Adam:
+def _adam(adam: cfg.Adam, learning_rate: float, parameters: Any) -> Adam:
     betas = (adam.beta1, adam.beta2)
-    return torch.optim.Adam(parameters, lr=learning_rate, betas=betas, eps=adam.epsilon, fused=True)
+    return Adam(parameters, lr=learning_rate, betas=betas, eps=adam.epsilon)

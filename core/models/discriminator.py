@@ -58,7 +58,7 @@ class ResNetDiscriminator(nn.Module):
 
     def forward(self, images: Tensor, minibatches: int = 1) -> Tensor:
         x = self.blocks(self.stem(images))
-        return self.score(x.relu_().flatten(1)).squeeze(1).float()
+        return self.score(x.relu_().flatten(1)).squeeze(1).to(images.dtype)
 
 
 def minibatch_std(x_BC: Tensor, group: int = 4) -> Tensor:
@@ -94,5 +94,5 @@ class StridedDiscriminator(nn.Module):
             x = F.leaky_relu_(halve(x), LEAK)
         # Channels last, as the convolutions leave them: flattened any other way, both directions copy.
         h = F.leaky_relu_(self.hidden(x.permute(0, 2, 3, 1).flatten(1)), LEAK)
-        spread = torch.cat([minibatch_std(minibatch) for minibatch in h.float().chunk(minibatches)])
-        return self.score(torch.cat([h, spread], dim=1)).squeeze(1).float()
+        spread = torch.cat([minibatch_std(minibatch) for minibatch in h.to(images.dtype).chunk(minibatches)])
+        return self.score(torch.cat([h, spread], dim=1)).squeeze(1).to(images.dtype)

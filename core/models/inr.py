@@ -130,7 +130,7 @@ class Inr(nn.Module):
         for layer, numbers in zip(self.hidden_layers, hidden, strict=True):
             x = self.activated(layer(x, numbers), x)
         # 8 bits of a bfloat16 are too few for colours, which D should not have to see.
-        return self.rgb_layer(x, last).float().tanh()
+        return self.rgb_layer(x, last).to(coords_P2.dtype).tanh()
 
     @torch.no_grad()
     def calibrate(self, coords_P2: Tensor) -> None:
