@@ -12,8 +12,9 @@ from torch import Tensor
 class Adam(torch.optim.Optimizer):
     """Adam (Kingma and Ba 2015, algorithm 1), with the numbers of `torch.optim.Adam(fused=True)`.
 
-    That one asks at every step which tensors belong together and counts the steps of every parameter, for small networks
-    as much work as the arithmetic. Here a group has one count, so its parameters get gradients at every step or never.
+    That one asks at every step which tensors belong together and counts the steps of every parameter, for small
+    networks as much work as the arithmetic. Here a group has one count, so its parameters get gradients at every step
+    or never.
     """
 
     def __init__(self, parameters: Iterable[Any], *, lr: float, betas: tuple[float, float], eps: float) -> None:
