@@ -67,6 +67,7 @@ LOOK_SECONDS = 0.05
 # --- short: the launcher and a queue, fake jobs -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_three_kills_at_random_moments_change_nothing(
     small_plan: Callable[..., Plan], order: Callable[..., Order]
 ) -> None:

@@ -85,6 +85,7 @@ def test_a_job_that_kills_its_worker_at_one_point_again_and_again_is_failed_and_
     assert attempts(made, made.tasks[0].digest) == ALIKE
 
 
+@pytest.mark.slow
 def test_deaths_count_on_when_each_is_met_by_another_command(
     small_plan: Callable[..., Plan], order: Callable[..., Order]
 ) -> None:
@@ -202,6 +203,7 @@ def test_workers_that_the_command_itself_kills_count_for_nothing(
     assert not (folder.path / FILE).exists()
 
 
+@pytest.mark.slow
 def test_two_runners_share_the_work(small_plan: Callable[..., Plan], order: Callable[..., Order]) -> None:
     made = order(small_plan(seeds=(0, fake_job.SLOW), variants=4, iterations=6), workers=1)
     runners = [threading.Thread(target=launched, args=(made,)) for _ in range(2)]

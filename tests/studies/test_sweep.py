@@ -95,6 +95,7 @@ def outcome(order: SearchOrder, digest: str) -> str | None:
 # --- one search -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_two_workers_never_train_the_same_trial_and_keep_the_budget(tmp_path: Path) -> None:
     # Slow ones, or a worker that starts late finds nothing left.
     order = an_order(tmp_path, a_study(trials=10, seed=fake_job.SLOW).searches[0], workers=2, iterations=4)
@@ -155,6 +156,7 @@ def test_the_same_seed_proposes_the_same_and_another_one_other_trials(tmp_path: 
     assert [trial.values for trial in launched(an_order(tmp_path, other)).trials][1:] != proposed[0][1:]
 
 
+@pytest.mark.slow
 def test_a_killed_workers_trial_goes_on_in_its_folder(tmp_path: Path) -> None:
     search = a_study(trials=2, startup=2, seed=fake_job.KILLS_ITS_WORKER_ONCE).searches[0]
     order = an_order(tmp_path, search)
