@@ -186,6 +186,11 @@ class End:
         memory = "; perhaps for want of memory" if code == -signal.SIGKILL else ""
         return cls(f"was killed by {signal.Signals(-code).name}", killed=True, words=words, perhaps=memory)
 
+    @classmethod
+    def of_hang(cls, words: Sequence[str]) -> End:
+        """Of a worker that was ended because its loop stood still."""
+        return cls("hung", killed=True, hung=True, words=words)
+
 
 def settle_death(order: Work, queue: Shared, worker: str, end: End, place: DeathsOfPlace) -> str | None:
     """Puts the job of a worker that died back into the queue, or fails it, and takes the death in at its place.

@@ -20,16 +20,16 @@ from torch import Tensor
 from ablations.layers import ROWS
 from core.build import build_layer
 from core.models.layers.emitted import EmittedLayer
+from tests.benchmarks.counting import synchronise
 
 
 def timed(forward: Callable[[Tensor, Tensor], Tensor], layer: EmittedLayer, x: Tensor, emitted: Tensor) -> float:
     """Milliseconds of one forward and backward pass."""
-    synchronise = torch.cuda.synchronize if x.is_cuda else lambda: None
-    synchronise()
+    synchronise(x.device)
     started = time.perf_counter()
     y = forward(x, emitted)
     torch.autograd.grad(y, (x, emitted, *layer.parameters()), torch.ones_like(y), allow_unused=True)
-    synchronise()
+    synchronise(x.device)
     return (time.perf_counter() - started) * 1e3
 
 

@@ -35,9 +35,9 @@ from studies.runner.stores import Unreachable
 from studies.runner.tasks import tasks_of
 from studies.runner.worker import Order
 from tests.studies import fake_job
+from tests.studies.commands import ROOT, begun
 from tests.studies.test_slurm_launcher import IMAGES, assert_same, wait_for
 
-ROOT = Path(__file__).parents[2]
 SMALL = ("changes_overview", "iterations=10", "evaluation.every=5", "--only", "baseline", "--seeds", "2")
 SLOW = fake_job.SLOW
 
@@ -743,15 +743,7 @@ def started(cwd: Path, address: str | None, *arguments: str) -> subprocess.Popen
     cwd.mkdir(exist_ok=True)
     where = [] if address is None else [f'address = "{address}"']
     write_launchers(cwd, 'kind = "ray"', "workers = 2", *where)
-    with (cwd / "said.txt").open("a") as said:
-        return subprocess.Popen(
-            [sys.executable, "-m", "studies.run", *arguments],
-            cwd=cwd,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-            stdout=said,
-            stderr=said,
-            text=True,
-        )
+    return begun(cwd, *arguments)
 
 
 def ended(cwd: Path, address: str | None, *arguments: str) -> str:

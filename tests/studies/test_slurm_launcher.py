@@ -29,9 +29,9 @@ from studies.runner.stores import Unreachable
 from studies.runner.sweep import SearchOrder
 from studies.runner.worker import Order
 from tests.studies import fake_job
+from tests.studies.commands import ROOT, begun
 from tests.studies.test_sweep import a_study, an_order
 
-ROOT = Path(__file__).parents[2]
 SMALL = ("changes_overview", "iterations=10", "evaluation.every=5", "--only", "baseline", "--seeds", "2")
 QUICK = SlurmCluster(workers=2, poll_seconds=0.01)
 
@@ -95,6 +95,12 @@ class Played:
         (folder / f"slurm-{element}.{self.rows()[element][2]}.ended").write_text(f"{code}\n")
         (folder / f"{element}.txt").write_text(f"{words}\nsrun: error: n1: task 0: Exited with exit code {code}\n")
         self.become(element, state)
+
+    def end_pending(self, order: Work, code: int, state: str = "FAILED", words: str = "") -> None:
+        """The same of every element that has not begun."""
+        for element, (_, now, *_rest) in self.rows().items():
+            if now == "PENDING":
+                self.end(order, element, code, state, words)
 
 
 def folder_of(order: Work) -> Path:
@@ -565,9 +571,7 @@ def test_workers_that_find_no_job_where_jobs_wait_are_not_submitted_without_end(
     made = detached(seeds=range(4))
 
     def tick() -> None:
-        for element, (_, state, *_rest) in played.rows().items():
-            if state == "PENDING":
-                played.end(made, element, 0, "COMPLETED")
+        played.end_pending(made, 0, "COMPLETED")
 
     until = time.monotonic() + 20
     with pytest.raises(WorkersLost, match="they find no job though some wait: do they see the same INR_GAN_QUEUE"):
@@ -653,9 +657,7 @@ def test_workers_that_cannot_start_are_given_up(played: Played, detached: Callab
     made = detached(seeds=range(4))
 
     def tick() -> None:
-        for element, (_, state, *_rest) in played.rows().items():
-            if state == "PENDING":
-                played.end(made, element, 127, words="module: command not found")
+        played.end_pending(made, 127, words="module: command not found")
 
     with pytest.raises(WorkersLost, match="module: command not found"):
         launched(made, tick)
@@ -668,9 +670,7 @@ def test_workers_that_are_always_told_to_stop_before_they_begin_are_given_up(
     made = detached(seeds=range(4))
 
     def tick() -> None:
-        for element, (_, state, *_rest) in played.rows().items():
-            if state == "PENDING":
-                played.end(made, element, 128 + signal.SIGUSR1)
+        played.end_pending(made, 128 + signal.SIGUSR1)
 
     with pytest.raises(WorkersLost, match="told to stop before they have begun"):
         launched(made, tick)
@@ -875,15 +875,7 @@ def started(cwd: Path, *arguments: str, minutes: int = 10, warn_seconds: int = 3
         f"warn_seconds = {warn_seconds}",
         f'time = "{minutes}:00"',
     )
-    with (cwd / "said.txt").open("a") as said:
-        return subprocess.Popen(
-            [sys.executable, "-m", "studies.run", *arguments],
-            cwd=cwd,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
-            stdout=said,
-            stderr=said,
-            text=True,
-        )
+    return begun(cwd, *arguments)
 
 
 def ended(cwd: Path, *arguments: str) -> str:

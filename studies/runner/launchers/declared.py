@@ -27,10 +27,18 @@ import sys
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from platformdirs import user_config_path
-from pydantic import Field, PositiveFloat, PositiveInt, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from core.config import Node, place_of
 from core.errors import InputError
@@ -40,6 +48,15 @@ FILE_NAME = "launchers.toml"
 
 OURS = ("array", "error", "export", "export-file", "job-name", "no-requeue", "open-mode", "output", "requeue", "signal")
 """Options of sbatch that the launcher relies on."""
+
+
+def _one_line(text: str) -> str:
+    if not text.strip() or "\n" in text:
+        raise ValueError("must be one line that is not empty")
+    return text
+
+
+Line = Annotated[str, AfterValidator(_one_line)]
 
 
 class SlurmCluster(Node):
@@ -55,11 +72,11 @@ class SlurmCluster(Node):
     """Whether workers outlive the command that started them."""
 
     kind: Literal["slurm"] = "slurm"
-    partition: str | None = None
-    account: str | None = None
-    qos: str | None = None
+    partition: Line | None = None
+    account: Line | None = None
+    qos: Line | None = None
     gpus: int = Field(0, ge=0, le=1)
-    gres: str | None = None
+    gres: Line | None = None
     cpus: PositiveInt = 1
     memory: str | None = Field(None, pattern=r"^\d+[KMGT]?$")
     time: str | None = None
@@ -68,7 +85,7 @@ class SlurmCluster(Node):
     poll_seconds: PositiveFloat = 10.0
     sbatch: tuple[str, ...] = ()
     setup: tuple[str, ...] = ()
-    python: str = sys.executable
+    python: Line = sys.executable
 
     @property
     def accelerated(self) -> bool:
@@ -79,13 +96,6 @@ class SlurmCluster(Node):
     def parts_of_gpus(self) -> bool:
         """Whether several workers are put on one GPU; what a `gres` means is the cluster's to know."""
         return False
-
-    @field_validator("partition", "account", "qos", "gres", "python")
-    @classmethod
-    def _one_word_or_line(cls, text: str | None) -> str | None:
-        if text is not None and (not text.strip() or "\n" in text):
-            raise ValueError("must be one line that is not empty")
-        return text
 
     @field_validator("sbatch")
     @classmethod
@@ -128,7 +138,7 @@ class RayCluster(Node):
     resources: dict[str, PositiveFloat] = Field(default_factory=dict)
     workers: int = Field(8, ge=1, le=1000)
     poll_seconds: PositiveFloat = 1.0
-    python: str | None = None
+    python: Line | None = None
 
     @property
     def accelerated(self) -> bool:
@@ -152,13 +162,6 @@ class RayCluster(Node):
     def _somewhere(cls, text: str | None) -> str | None:
         if text is not None and not re.fullmatch(r"auto|(ray://)?[^\s:/]+:\d+", text):
             raise ValueError(f"{text!r} is none of auto, host:port and ray://host:port")
-        return text
-
-    @field_validator("python")
-    @classmethod
-    def _one_word(cls, text: str | None) -> str | None:
-        if text is not None and (not text.strip() or "\n" in text):
-            raise ValueError("must be one line that is not empty")
         return text
 
     @field_validator("resources")

@@ -9,16 +9,16 @@ import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 
 from core.errors import InputError
 from core.folder import RunFolder
 from studies.plan import jobs_root
-from studies.runner.deaths import DeathsOfPlace, End, settle_death
+from studies.runner.deaths import End, settle_death
 from studies.runner.environment import share_of_machine
 from studies.runner.heartbeat import Silence, forget
 from studies.runner.launchers import NO_ROOM, Shared, Work, WorkersLost
+from studies.runner.launchers.slot import Slot
 from studies.runner.sharing import Sharing
 from studies.runner.stores import Unreachable
 from studies.runner.tasks import mark_failed
@@ -29,32 +29,15 @@ ORPHANS_SECONDS = 10.0
 
 
 @dataclass
-class _Slot:
-    """The place of one worker; the process in it is replaced when it dies.
-
-    `gpu` is the place of its GPU in the order, which its process has had to itself unless it had `company`. `job` is
+class _Slot(Slot):
+    """`gpu` is the place of its GPU in the order, which its process has had to itself unless it had `company`. `job` is
     the digest of the one that it was last seen to hold.
     """
 
-    index: int
     gpu: int | None = None
     company: bool = False
     job: str | None = None
     process: subprocess.Popen[bytes] | None = None
-    name: str = ""
-    log: Path = field(default_factory=Path)
-    hung: float | None = None
-    deaths: DeathsOfPlace = field(default_factory=DeathsOfPlace)
-
-    @property
-    def said(self) -> list[str]:
-        if not self.log.exists():
-            return []
-        return [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
-
-    @property
-    def last_words(self) -> str:
-        return self.said[-1] if self.said else "it printed nothing"
 
     def remove_empty_log(self) -> None:
         if self.log.stat().st_size == 0:
@@ -217,12 +200,12 @@ class _Crew:
     def mourn(self, slot: _Slot, code: int) -> None:
         end = End.of(code, slot.said)
         if slot.hung is not None:
-            end = End("hung", killed=True, hung=True, words=slot.said)
-            self.say(f"worker {slot.index + 1} was silent for {slot.hung:.0f} s: it was ended")
+            end = End.of_hang(slot.said)
+            self.say(f"worker {slot.number} was silent for {slot.hung:.0f} s: it was ended")
         if code == NO_ROOM and slot.hung is None:
             self.find_room(slot)
         elif (told := settle_death(self.order, self.queue, slot.name, end, slot.deaths)) is not None:
-            self.say(f"worker {slot.index + 1} {told}")
+            self.say(f"worker {slot.number} {told}")
 
     def find_room(self, slot: _Slot) -> None:
         """After the worker ran out of its GPU's memory: fewer workers there, or, with nobody beside, a failed job."""

@@ -23,7 +23,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -33,10 +33,11 @@ from core.folder import RunFolder
 from core.machine import cores
 from core.metrics.identity import INCEPTION_VARIABLE
 from studies.plan import jobs_root
-from studies.runner.deaths import DeathsOfPlace, End, settle_death
+from studies.runner.deaths import End, settle_death
 from studies.runner.environment import share_of_machine
 from studies.runner.heartbeat import Silence, forget
 from studies.runner.launchers import NO_ROOM, WorkersLost
+from studies.runner.launchers.slot import Slot
 from studies.runner.stores import QUEUE_VARIABLE, Unreachable
 
 if TYPE_CHECKING:
@@ -261,37 +262,18 @@ class _Process:
 
 
 @dataclass
-class _Slot:
-    """The place of one worker; the actor in it is replaced when it or its worker dies.
+class _Slot(Slot):
+    """The actor in it is replaced when it or its worker dies.
 
     `asked` is the answer that is awaited from the actor, `node` where it is, None until Ray has found room. `lost` says
     how the actor went; its worker may still write its checkpoint then.
     """
 
-    index: int
-    name: str = ""
-    log: Path = field(default_factory=Path)
     actor: Any = None
     asked: Any = None
     since: float = 0.0
     node: str | None = None
-    hung: float | None = None
     lost: End | None = None
-    deaths: DeathsOfPlace = field(default_factory=DeathsOfPlace)
-
-    @property
-    def number(self) -> int:
-        return self.index + 1
-
-    @property
-    def said(self) -> list[str]:
-        if not self.log.is_file():
-            return []
-        return [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
-
-    @property
-    def last_words(self) -> str:
-        return self.said[-1] if self.said else "it printed nothing"
 
 
 class _Crew:
@@ -445,7 +427,7 @@ class _Crew:
             return
         end = End.of(code, slot.said)
         if slot.hung is not None:
-            end = End("hung", killed=True, hung=True, words=slot.said)
+            end = End.of_hang(slot.said)
             self.say(f"worker {slot.number} was silent for {slot.hung:.0f} s: it was ended")
         elif code == NO_ROOM:
             # As many as share the GPU may meet it, again and again: that is nothing against the slot.

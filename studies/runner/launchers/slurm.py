@@ -361,7 +361,7 @@ class _Fleet:
                 self.cancel(["--signal=KILL", element.id])
                 self.hung.add(element.worker)
                 self.ends_seen.add(f"{element.worker}.ended")
-                self.mourn(element.worker, End("hung", killed=True, hung=True, words=self.said(element.worker)))
+                self.mourn(element.worker, End.of_hang(self.said(element.worker)))
 
     def watch(self, elements: Sequence[_Element]) -> None:
         """Compares what the cluster shows with what it showed before."""
