@@ -7,7 +7,8 @@ memory.json          of a job on a GPU: `DeviceMemory`, since its first evaluati
 provenance.json      git commit, versions, device, threads of the process that ended the job, and where it evaluated
 events.jsonl         one event a line, in order (`core.events`)
 samples/000500.png   images of the fixed latents
-samples/interpolations.png, upsampled.png  rows of images that belong together, where the config measures them
+samples/interpolations.png  of a GAN, rows of images on paths between latents
+samples/upsampled.png  rows of images made larger by every method, where the config measures them
 checkpoint.pt        while it runs, and checkpoint.previous.pt, the one before (`core.checkpoint`)
 generator.safetensors  the evaluated generator, at the end
 outcome.json         once it has ended: `Outcome`

@@ -19,7 +19,7 @@ from core.metrics.features import Features, features_of
 from core.metrics.frechet import Gaussian, frechet_distance
 from core.metrics.further import Further, Resamples
 from core.metrics.identity import extractor_sha256, file_sha256
-from core.metrics.interpolation import Interpolated
+from core.metrics.interpolation import Interpolated, Walked
 from core.metrics.measure import Measure
 from core.metrics.protocol import Protocol, of_metric
 from core.metrics.real import RealSet, evenly
@@ -129,4 +129,6 @@ def build_further(config: Config, against: Callable[[GanMetric, int], Measure]) 
         further.append(
             Interpolated(evaluation.interpolation, measure.features, evaluation.latents_seed, measure.protocol)
         )
+    else:
+        further.append(Walked(evaluation.latents_seed))
     return tuple(further)

@@ -17,6 +17,8 @@ from core.pixels import to_uint8
 from core.streams import stream
 
 BATCH = 256
+SHOWN_PATHS, SHOWN_STEPS = 4, 12
+"""In the strips of a generator whose interpolations are not measured."""
 
 
 def slerp(start_BZ: Tensor, end_BZ: Tensor, t_B: Tensor) -> Tensor:
@@ -55,6 +57,34 @@ def path_numbers(images_PSD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 def _rms(values: Tensor) -> Tensor:
     return values.square().mean(dim=-1).sqrt()
+
+
+def _ends(paths: int, latents: Tensor, random: torch.Generator) -> Tensor:
+    """Where `paths` paths begin and end, [2, paths, latent_dim], on the device of `latents`."""
+    return torch.randn(2, paths, latents.shape[1], generator=random).to(latents.device)
+
+
+def _along(generator: Generator, start_PZ: Tensor, end_PZ: Tensor, line_S: Tensor) -> Tensor:
+    """Images on the paths at the places of the line, [paths, steps, 3, R, R]."""
+    paths, steps = len(start_PZ), len(line_S)
+    between = slerp(start_PZ.repeat_interleave(steps, 0), end_PZ.repeat_interleave(steps, 0), line_S.repeat(paths))
+    return generator(between).unflatten(0, (paths, steps))
+
+
+@dataclass(frozen=True)
+class Walked:
+    """Strips of the first paths that the default `Interpolation` would measure, to look at; no number is of them."""
+
+    latents_seed: int
+    protocols: tuple[Protocol, ...] = ()
+
+    @torch.inference_mode()
+    def __call__(self, generator: Generator, latents: Tensor) -> Iterator[Strips]:
+        """The strips alone. Pixels that are not finite are the metric's to find."""
+        start, end = _ends(Interpolation().paths, latents, stream(self.latents_seed, "interpolation"))
+        line = torch.linspace(0, 1, SHOWN_STEPS, device=latents.device)
+        images = _along(generator, start[:SHOWN_PATHS], end[:SHOWN_PATHS], line)
+        yield Strips("interpolations", to_uint8(images).cpu())
 
 
 @dataclass(frozen=True)
@@ -105,7 +135,7 @@ class Interpolated:
     def __call__(self, generator: Generator, latents: Tensor) -> Iterator[Reading | Strips]:
         """`interpolation/ppl`, `/path_length`, `/largest_step` and `/curvature`, means over paths, then the strips."""
         paths, random = self.config.paths, stream(self.latents_seed, "interpolation")
-        start, end = torch.randn(2, paths, latents.shape[1], generator=random).to(latents.device)
+        start, end = _ends(paths, latents, random)
         at = torch.rand(paths, generator=random).to(latents.device)
         yield Reading("interpolation/ppl", self._perceptual_path_length(generator, start, end, at).mean().item())
 
@@ -114,11 +144,7 @@ class Interpolated:
         line = torch.linspace(0, 1, self.config.steps, device=latents.device)
         together = max(1, BATCH // self.config.steps)
         for a, b in zip(start.split(together), end.split(together), strict=True):
-            count = len(a)
-            latents_of_all = slerp(
-                a.repeat_interleave(len(line), 0), b.repeat_interleave(len(line), 0), line.repeat(count)
-            )
-            images = _finite(generator(latents_of_all)).unflatten(0, (count, len(line)))
+            images = _finite(_along(generator, a, b, line))
             numbers.append(torch.stack(path_numbers(images.flatten(2).double())))
             missing = self.config.pictures - sum(map(len, shown))
             shown.append(to_uint8(images[:missing]).cpu())

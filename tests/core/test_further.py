@@ -20,6 +20,7 @@ from core.events import Diverged, Evaluated, Event, Pictured, Sampled
 from core.folder import RunFolder
 from core.job import run_job
 from core.metrics.further import Reading, Resamples
+from core.metrics.interpolation import SHOWN_PATHS, SHOWN_STEPS
 from core.metrics.protocol import Protocol, from_json
 from core.models.generator import Generator
 from core.train import train
@@ -68,7 +69,7 @@ def test_a_job_measures_everything_once_and_trains_as_without(tmp_path: Path, ca
     plain = small_config(evaluation=cfg.Evaluation(metric=cfg.RoomsFrechet(samples=64), every=5), ema=ema)
     without = payload(events_of(cfg.Job(config=plain, seed=1), tmp_path, cache))
     assert [
-        event for event in payload(events) if event.get("metric") not in KEYS and event["kind"] != "pictured"
+        event for event in payload(events) if event.get("metric") not in KEYS and event.get("name") != "upsampled"
     ] == without
 
     (first,) = (i for i, event in enumerate(events) if getattr(event, "metric", "") == KEYS[0])
@@ -176,3 +177,16 @@ def test_what_cannot_be_measured_is_refused_with_the_reason() -> None:
     for bad in ({"factor": 1}, {"metric": {"kind": "fd_rooms", "resolution": 24}}):
         with pytest.raises(ValidationError):
             cfg.Upsampling.model_validate_json(json.dumps(bad))
+
+
+def test_every_gan_shows_the_first_paths_that_a_measured_one_would(tmp_path: Path, cache: Path) -> None:
+    plain = cfg.Evaluation(metric=cfg.RoomsFrechet(samples=64), every=5)
+    *_, shown, finished = events_of(cfg.Job(config=small_config(evaluation=plain), seed=1), tmp_path, cache)
+    assert isinstance(shown, Pictured) and shown.name == "interpolations" and finished.kind == "finished"
+
+    asked = cfg.Interpolation(steps=SHOWN_STEPS, pictures=SHOWN_PATHS)
+    measured = cfg.Evaluation(metric=cfg.RoomsFrechet(samples=64), every=5, interpolation=asked)
+    events = events_of(cfg.Job(config=small_config(evaluation=measured), seed=1), tmp_path, cache)
+    (theirs,) = (event.pictures for event in events if isinstance(event, Pictured))
+    assert shown.pictures.shape == theirs.shape == (SHOWN_PATHS, SHOWN_STEPS, 3, 8, 8)
+    assert (shown.pictures.int() - theirs.int()).abs().max() <= 1
