@@ -99,6 +99,7 @@ def test_a_finished_folder_has_all_that_its_docstring_says_and_is_never_trained_
         "000005.png",
         "000010.png",
         "000012.png",
+        "interpolations.png",
         "real.png",
     ]
     assert [e.iteration for e in folder.events() if isinstance(e, Evaluated)] == [5, 10, 12]
