@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from core.config import Config
-from reports import sections, stats
+from reports import pictures, sections, stats
 from reports.layers import first_built, magnitude
+from reports.links import led
 from reports.numbers import factor, fixed, interval, mean_sd, short
 from reports.page import Block, Bullets, Column, Heading, Paragraph, Strong, Table, Text
+from reports.report import PILOT, Report, composed
 from reports.results import Results
-from reports.sections import Report
 from reports.tables import metric_letters, metric_name
 from reports.verdicts import compare, side_of_one
 from studies.plan import PlannedVariant
@@ -25,7 +26,8 @@ def basis_sections(report: Report) -> list[Block]:
         which_one,
         why_thirty,
         sections.learning_curves,
-        sections.samples,
+        pictures.samples,
+        pictures.between_latents,
         sections.the_setting,
         sections.cost,
         limits,
@@ -33,7 +35,7 @@ def basis_sections(report: Report) -> list[Block]:
         sections.provenance,
         sections.runs,
     )
-    return sections.composed(report, parts)
+    return composed(report, parts)
 
 
 def bases(results: Results) -> list[tuple[str, str]]:
@@ -51,15 +53,20 @@ def frequency(variant: PlannedVariant) -> tuple[str, str]:
     return short(basis.scale), f"{basis.scale / highest:.2f}"
 
 
-def which_one(report: Report) -> list[Block]:
-    """The distances of all first layers."""
-    results = report.results
-    summaries = {
+def summaries_of(results: Results) -> dict[str, stats.Summary]:
+    """The last values of every first layer with either owner, by variant."""
+    return {
         name + owner: stats.summary(results.last(variant))
         for name, _ in bases(results)
         for owner, _ in OWNERS
         if (variant := results.variant(name + owner)) is not None
     }
+
+
+def which_one(report: Report) -> list[Block]:
+    """The distances of all first layers."""
+    results = report.results
+    summaries = summaries_of(results)
     write = fixed([summary.mean for summary in summaries.values()])
     rows: list[tuple[Text, ...]] = []
     for name, title in bases(results):
@@ -69,14 +76,17 @@ def which_one(report: Report) -> list[Block]:
         cells: list[Text] = [title, *frequency(variant)]
         for owner, _ in OWNERS:
             summary = summaries.get(name + owner)
-            cells.append(mean_sd(summary, write) if summary else "–")
+            cells.append(led(results, name + owner, mean_sd(summary, write)) if summary else "–")
             effect = compare(results, f"baseline{owner}", name + owner) if name != "baseline" else None
             cells.append(interval(effect))
         rows.append(tuple(cells))
     letters = metric_letters(results)
-    blocks: list[Block] = [Heading("Which one"), *answer(report, summaries)]
+    blocks: list[Block] = [Heading("Which one")]
+    if report.n <= PILOT:
+        blocks.append(sections.pilot_note(report))
     blocks.append(
         Table(
+            name="first_layers",
             columns=(
                 Column("first layer", share=1.6),
                 Column("std", "right"),
@@ -99,9 +109,10 @@ def which_one(report: Report) -> list[Block]:
     return blocks
 
 
-def answer(report: Report, summaries: dict[str, stats.Summary]) -> list[Block]:
+def answers(report: Report) -> list[Text]:
     """The best of each kind, and whether the difference is resolved."""
     results = report.results
+    summaries = summaries_of(results)
     items: list[Text] = []
     for owner, words in OWNERS:
         kinds: dict[str, list[tuple[float, str, str]]] = {"siren": [], "fourier": []}
@@ -130,10 +141,7 @@ def answer(report: Report, summaries: dict[str, stats.Summary]) -> list[Block]:
                 "overstated.",
             )
         )
-    blocks: list[Block] = [Bullets(tuple(items))] if items else []
-    if report.n <= sections.PILOT:
-        blocks.append(sections.pilot_note(report))
-    return blocks
+    return items
 
 
 def why_thirty(report: Report) -> list[Block]:
@@ -164,6 +172,7 @@ def why_thirty(report: Report) -> list[Block]:
     blocks.append(Bullets(tuple(factor_findings(results))))
     blocks.append(
         Table(
+            name="gradients",
             columns=(
                 Column("first layer", share=1.6),
                 Column("owner", share=0.8),

@@ -331,6 +331,16 @@ def first_tiles(file: Path, resolution: int, count: int) -> NDArray[np.uint8] | 
     )
 
 
+def rows_of_tiles(file: Path, resolution: int) -> NDArray[np.uint8] | None:
+    """A grid without padding as its tiles, [rows, columns, R, R, 3]; None where the file is no such grid."""
+    tiles = first_tiles(file, resolution, 2**31)
+    if tiles is None:
+        return None
+    with Image.open(file) as picture:
+        columns = picture.width // resolution
+    return tiles.reshape(-1, columns, *tiles.shape[1:])
+
+
 def sample_sheet(rows: Sequence[tuple[str, NDArray[np.uint8]]], dots_per_inch: int = 150) -> Figure:
     """Labelled rows of tiles, each pixel enlarged to the same whole number of dots."""
     resolution = rows[0][1].shape[1]

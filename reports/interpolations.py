@@ -11,10 +11,13 @@ from PIL import Image
 from core.config import Config
 from core.folder import RunFolder
 from reports import figures, stats
+from reports.links import led
 from reports.numbers import fixed, interval, mean_sd
-from reports.page import Block, Column, Heading, Link, Paragraph, Strong, Table, Text
+from reports.page import Animation, Block, Column, Heading, Paragraph, Strong, Table, Text
+from reports.pictures import samples
+from reports.report import Report, composed
 from reports.results import Results
-from reports.sections import Report, composed, findings, learning_curves, method, samples
+from reports.sections import findings, learning_curves, method
 from studies.plan import PlannedVariant
 
 MEASURES = {
@@ -54,7 +57,7 @@ def smoothness(report: Report) -> list[Block]:
                 (
                     Strong(MEASURES[key]) if first else "",
                     variant.title,
-                    mean_sd(stats.summary(found), write),
+                    led(results, variant.name, mean_sd(stats.summary(found), write)),
                     interval(ratio) if ratio else "",
                 )
             )
@@ -64,6 +67,7 @@ def smoothness(report: Report) -> list[Block]:
     return [
         *blocks,
         Table(
+            name="interpolations",
             columns=(
                 Column("measure", share=1.0),
                 Column("variant", share=1.2),
@@ -115,12 +119,11 @@ def strips(report: Report) -> list[Block]:
     names = ", ".join(variant.title if variant.changes else "no clipping" for variant, _ in found)
     return [
         *blocks,
-        Paragraph(
-            (
-                "The same paths as an animation: ",
-                Link("interpolation.gif", "figures/interpolation.gif", code=True),
-                f". From top to bottom: {names}; from left to right: {len(found[0][1])} paths; forth and back.",
-            )
+        Animation(
+            "figures/interpolation.gif",
+            f"The same paths, moving. From top to bottom: {names}; from left to right: {len(found[0][1])} paths; forth "
+            "and back.",
+            "The images of the strips one after the other.",
         ),
     ]
 

@@ -9,11 +9,12 @@ from matplotlib.figure import Figure as Canvas
 
 from ablations.layers import LINEAR_MAE, READINGS, ROWS, Row, emitted_numbers
 from core.events import Built
-from reports import figures, sections, stats
+from reports import figures, pictures, sections, stats
+from reports.links import led
 from reports.numbers import factor, fixed, interval, listed, mean_sd, short
 from reports.page import Block, Bullets, Column, Heading, Paragraph, Piece, Strong, Table, Text
+from reports.report import PAGE_INCHES, PILOT, Report, composed
 from reports.results import Results
-from reports.sections import Report
 from reports.tables import deck_number, grey_note
 from studies.plan import PlannedVariant
 
@@ -44,7 +45,6 @@ def layer_sections(report: Report) -> list[Block]:
     """The report from the question to the list of runs."""
     parts = (
         sections.question,
-        answer,
         against_the_deck,
         size_and_quality,
         why_rows_fail,
@@ -58,11 +58,11 @@ def layer_sections(report: Report) -> list[Block]:
         sections.provenance,
         sections.runs,
     )
-    return sections.composed(report, parts)
+    return composed(report, parts)
 
 
-def answer(report: Report) -> list[Block]:
-    """The findings in a few lines."""
+def answers(report: Report) -> list[Text]:
+    """The order of the layers at each init, in a few lines."""
     results = report.results
     items: list[Text] = []
     blank = constant_error(results)
@@ -86,10 +86,7 @@ def answer(report: Report) -> list[Block]:
             told.append(f" {listed(diverged)} diverged.")
         told.append(f" {groups(results, init)}")
         items.append(tuple(told))
-    blocks: list[Block] = [Heading("What came out"), Bullets(tuple(items))]
-    if report.n <= sections.PILOT:
-        blocks.append(sections.pilot_note(report))
-    return blocks
+    return items
 
 
 def kept_images(results: Results) -> int:
@@ -99,7 +96,7 @@ def kept_images(results: Results) -> int:
 
 def constant_error(results: Results) -> float | None:
     """The MAE in [−1, 1] of the best constant colour for each image, over the first seed's images that were kept."""
-    kept = sections.real_images(results, results.plan.seeds[:1], kept_images(results))
+    kept = pictures.real_images(results, results.plan.seeds[:1], kept_images(results))
     if kept is None:
         return None
     pixels = kept.reshape(len(kept), -1, 3) / 127.5 - 1
@@ -135,12 +132,13 @@ def against_the_deck(report: Report) -> list[Block]:
                 row.title,
                 deck_number(f"{row.mae:.3f}", differs),
                 deck_number(factor(row.mae / LINEAR_MAE), differs),
-                mean_sd(stats.summary(errors(results, row)), write),
+                led(results, named(row), mean_sd(stats.summary(errors(results, row)), write)),
                 interval(judged.effect) if judged else "–",
                 judged.word if judged else "the reference",
             )
         )
     table = Table(
+        name="against_the_deck",
         columns=(
             Column("layer", share=1.2),
             Column("MAE, the deck", "right"),
@@ -157,7 +155,8 @@ def against_the_deck(report: Report) -> list[Block]:
         size=8.2,
         note=grey_note(differs),
     )
-    return [Heading("The slide's order, and ours"), table]
+    pilot = [sections.pilot_note(report)] if report.n <= PILOT else []
+    return [Heading("The slide's order, and ours"), table, *pilot]
 
 
 def what_differs(report: Report) -> tuple[str, ...]:
@@ -186,8 +185,10 @@ def size_and_quality(report: Report) -> list[Block]:
                 row.title,
                 whole(jobs, "layer_parameters"),
                 whole(jobs, "emitted_parameters"),
-                mean_sd(stats.summary(errors(results, row)), write),
-                mean_sd(stats.summary(errors(results, row, "+unit_init")), write),
+                *(
+                    led(results, named(row, init), mean_sd(stats.summary(errors(results, row, init)), write))
+                    for init, _ in INITS
+                ),
                 short(stats.summary(results.last_of(unit, "psnr")).mean) if unit else "–",
                 short(stats.summary(rate).mean),
                 short(float(np.nanmin(peak))) if np.isfinite(peak).any() else "–",
@@ -197,6 +198,7 @@ def size_and_quality(report: Report) -> list[Block]:
     width = results.plan.variants[0].config.inr.width if results.plan.variants else 0
     device = " or ".join(sorted({str(c.get("device", "?")) for _, c in results.recorded("provenance.json")}))
     table = Table(
+        name="size_and_quality",
         columns=(
             Column("layer", share=1.3),
             Column("per layer", "right"),
@@ -314,6 +316,7 @@ def why_rows_fail(report: Report) -> list[Block]:
     middle = [Column(f"hidden {k}", "right") for k in range(1, depth - 1)]
     blocks.append(
         Table(
+            name="initial_sizes",
             columns=(
                 Column("layer", share=1.3),
                 Column("init", share=1.2),
@@ -375,11 +378,15 @@ def through_codes(report: Report) -> list[Block]:
     write = fixed([stats.summary(errors(results, row, *cell)).mean for row in ROWS for cell in columns])
     for row in ROWS:
         cells = [stats.summary(errors(results, row, init, codes)) for init, codes in columns]
-        rows.append((row.title, *(mean_sd(cell, write) for cell in cells)))
+        names = [named(row, init, codes) for init, codes in columns]
+        rows.append(
+            (row.title, *(led(results, name, mean_sd(cell, write)) for name, cell in zip(names, cells, strict=True)))
+        )
     blocks: list[Block] = [Heading("Through latent codes, as G has to")]
     if all(stats.summary(errors(results, row, init, True)).n == 0 for row in ROWS for init, _ in INITS):
         return [*blocks, Paragraph("Not run.")]
     table = Table(
+        name="latent_codes",
         columns=(
             Column("layer", share=1.2),
             *(
@@ -422,8 +429,8 @@ def other_readings(report: Report) -> list[Block]:
                     original.title,
                     row.title,
                     words,
-                    mean_sd(stats.summary(theirs), write),
-                    mean_sd(stats.summary(ours), write),
+                    led(results, named(original, init), mean_sd(stats.summary(theirs), write)),
+                    led(results, named(row, init), mean_sd(stats.summary(ours), write)),
                     interval(stats.paired_effect(theirs, ours)),
                 )
             )
@@ -432,6 +439,7 @@ def other_readings(report: Report) -> list[Block]:
     return [
         Heading("Where the slide can be read otherwise"),
         Table(
+            name="other_readings",
             columns=(
                 Column("row", share=1.0),
                 Column("other reading", share=1.2),
@@ -453,7 +461,7 @@ def reconstructions(report: Report) -> list[Block]:
     results = report.results
     seed = results.plan.seeds[0] if results.plan.seeds else 0
     rows: list[tuple[str, np.ndarray]] = []
-    if (target := sections.real_images(results, [seed], TILES)) is not None:
+    if (target := pictures.real_images(results, [seed], TILES)) is not None:
         rows.append(("images", target))
     for init, words in INITS:
         for row in ROWS:
@@ -478,7 +486,7 @@ def reconstructions(report: Report) -> list[Block]:
                 f"The first images of seed {seed}'s draw and their reconstructions at the last iteration, free "
                 "parameters. Pixels enlarged, not smoothed.",
                 "Sheet of images, one row for each layer and init.",
-                width=round(min(100.0, 100 * sections.PAGE_INCHES / tall), 1),
+                width=round(min(100.0, 100 * PAGE_INCHES / tall), 1),
             )
         )
     return blocks

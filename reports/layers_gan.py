@@ -11,14 +11,16 @@ from matplotlib.figure import Figure as Canvas
 
 from ablations.layers import READINGS, ROWS, Row
 from core.errors import InputError
-from reports import figures, sections, stats
+from reports import figures, pictures, sections, stats
 from reports.layers import INITS, MARKS, errors, named
+from reports.links import led
 from reports.numbers import fixed, listed, mean_sd
 from reports.page import Block, Bullets, Column, Heading, Listing, Note, Paragraph, Strong, Table, Text
 from reports.protocols import MixedProtocols
+from reports.report import Report, composed
 from reports.results import Results, load
-from reports.sections import Report
 from reports.tables import metric_letters, metric_name
+from reports.verdicts import LEVEL
 
 RECONSTRUCTION = "inr_layers"
 
@@ -30,7 +32,8 @@ def layer_gan_sections(report: Report) -> list[Block]:
         sections.question,
         partial(rankings, fits=fits),
         sections.learning_curves,
-        sections.samples,
+        pictures.samples,
+        pictures.between_latents,
         sections.the_setting,
         sections.cost,
         partial(limits, fits=fits),
@@ -38,7 +41,7 @@ def layer_gan_sections(report: Report) -> list[Block]:
         sections.provenance,
         sections.runs,
     )
-    return sections.composed(report, parts)
+    return composed(report, parts)
 
 
 SCALE_OF_FIT = {"cpu": "cpu", "lsun64": "deck128"}
@@ -73,13 +76,14 @@ def rankings(report: Report, fits: Results | None) -> list[Block]:
     for row in ROWS:
         cells: list[Text] = [row.title]
         for init, _ in INITS:
-            cells.append(plain(stats.summary(errors(results, row, init)), write))
+            cells.append(led(results, named(row, init), plain(stats.summary(errors(results, row, init)), write)))
             cells.append(fitted(fits, fit_of(results, row, init), init, codes=False))
             cells.append(fitted(fits, fit_of(results, row, init), init, codes=True))
         rows.append(tuple(cells))
     letters = metric_letters(results)
     blocks.append(
         Table(
+            name="rankings",
             columns=(
                 Column("layer", share=1.2),
                 *(
@@ -101,7 +105,17 @@ def rankings(report: Report, fits: Results | None) -> list[Block]:
             Paragraph("The reconstruction study has not been run here, so there is nothing to correlate with:"),
             Listing(f"python -m studies.run {RECONSTRUCTION} --profile {SCALE_OF_FIT[results.plan.profile]}"),
         ]
-    blocks += correlations(results, fits)
+    blocks += [
+        Bullets(tuple(correlations(results, fits))),
+        Note(
+            (
+                Strong("What these cover."),
+                " The interval resamples the few training seeds there are: how far noise moves the order of these "
+                "layers, a range that three seeds draw too narrow. p asks how often layers in random order would "
+                "correlate as strongly, every order tried. Neither says what other layers would do.",
+            )
+        ),
+    ]
     with figures.style():
         canvas = Canvas(figsize=(figures.WIDTH, 3.0), layout="constrained")
         panels = canvas.subplots(1, 2, sharey=True)
@@ -140,43 +154,58 @@ def plain(summary: stats.Summary, write: Callable[[float | None], str]) -> str:
     return f"{write(summary.mean)} ± {write(summary.sd)}"
 
 
-def correlations(results: Results, fits: Results) -> list[Block]:
-    """One line for each init and emitter."""
-    items: list[Text] = []
+def answers(report: Report) -> list[Text]:
+    """Whether the one order predicts the other, for each init and emitter."""
+    fits = reconstruction(report)
+    if fits is None:
+        return ["The layers were not fitted to images under the same runs, so there is no order to compare with."]
+    found = rank_correlations(report.results, fits)
+    told = [f"{words}, {how}: ρ = {one.rho:.2f}, p = {one.p:.2f}" for words, how, one in found if one is not None]
+    if not told:
+        return ["Fewer than three layers have two seeds or more of both numbers."]
+    predicted = sum(one is not None and one.p < LEVEL for *_, one in found)
+    return [
+        (
+            Strong("Order by fitted images against order by generated ones:"),
+            f" rank correlations {'; '.join(told)}. Of {len(told)}, {predicted} could not as well be chance at 5%.",
+        )
+    ]
+
+
+def rank_correlations(results: Results, fits: Results) -> list[tuple[str, str, stats.RankCorrelation | None]]:
+    """For each init and emitter, in words, how the two orders agree; None where too few layers have both numbers."""
+    found = []
     for init, words in INITS:
         ours = np.stack([errors(results, row, init) for row in ROWS])
         for codes, how in ((False, "free parameters"), (True, "latent codes")):
             theirs = np.stack([errors(fits, fit_of(results, row, init), init, codes) for row in ROWS])
-            found = stats.seed_bootstrap_rank_correlation(theirs, ours)
-            label = Strong(f"{words.capitalize()}, {how}:")
-            if found is None:
-                items.append((label, " fewer than three layers have two seeds or more of both numbers."))
-                continue
-            left = len(ROWS) - found.items
-            lost = f" ({left} of {len(ROWS)} left out: a run diverged or is missing)" if left else ""
-            items.append(
-                (
-                    label,
-                    f" Spearman's ρ = {found.rho:.2f} [{found.low:.2f}, {found.high:.2f}], p = {found.p:.3f} over "
-                    f"{found.items} layers{lost}: {word(found)}.",
-                )
-            )
-    return [
-        Bullets(tuple(items)),
-        Note(
+            found.append((words, how, stats.seed_bootstrap_rank_correlation(theirs, ours)))
+    return found
+
+
+def correlations(results: Results, fits: Results) -> list[Text]:
+    """One line for each init and emitter."""
+    items: list[Text] = []
+    for words, how, found in rank_correlations(results, fits):
+        label = Strong(f"{words.capitalize()}, {how}:")
+        if found is None:
+            items.append((label, " fewer than three layers have two seeds or more of both numbers."))
+            continue
+        left = len(ROWS) - found.items
+        lost = f" ({left} of {len(ROWS)} left out: a run diverged or is missing)" if left else ""
+        items.append(
             (
-                Strong("What these cover."),
-                " The interval resamples the few training seeds there are: how far noise moves the order of these "
-                "layers, a range that three seeds draw too narrow. p asks how often layers in random order would "
-                "correlate as strongly, every order tried. Neither says what other layers would do.",
+                label,
+                f" Spearman's ρ = {found.rho:.2f} [{found.low:.2f}, {found.high:.2f}], p = {found.p:.3f} over "
+                f"{found.items} layers{lost}: {word(found)}.",
             )
-        ),
-    ]
+        )
+    return items
 
 
 def word(found: stats.RankCorrelation) -> str:
     """What a correlation says of prediction."""
-    if found.p >= 0.05:
+    if found.p >= LEVEL:
         return "layers in random order would do as well often enough: it predicts nothing that can be relied on"
     if found.low > 0:
         return "the one predicts the other"

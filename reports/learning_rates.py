@@ -24,12 +24,13 @@ from scipy.stats import t as student
 
 from ablations import patch
 from core.metrics.protocol import from_json
-from reports import figures, sections, stats
+from reports import figures, pictures, sections, stats
+from reports.links import led
 from reports.numbers import counted, factor, fixed, interval, listed, mean_sd, short
 from reports.page import Block, Bullets, Code, Column, Heading, Listing, Paragraph, Strong, Table, Text
 from reports.protocols import MixedProtocols, mixture, with_rows
+from reports.report import PAGE_INCHES, PILOT, Report, composed
 from reports.results import Results
-from reports.sections import Report
 from reports.tables import metric_letters, metric_name
 from reports.verdicts import compare, side_of_one
 from studies.sweeps import Importance, Sweep, Trial, read_sweep
@@ -52,21 +53,35 @@ SHOWN_TRIALS = 6
 COLOURS = "viridis"
 
 
-def learning_rate_sections(report: Report) -> list[Block]:
-    """The report from the question to the list of runs."""
-    results = report.results
-    sweeps = [
+def sweeps_of(results: Results) -> list[Sweep]:
+    """The records of the study's searches, as far as there are any."""
+    return [
         sweep
         for search in results.study.searches
         if (sweep := read_sweep(results.runs, results.plan.study, results.plan.setting, search.name)) is not None
     ]
+
+
+def answers(report: Report) -> list[Text]:
+    """The deck's two questions in one sentence."""
+    results = report.results
+    if not results.plan.searched:
+        return ["No search has come to its end here."]
+    return [sentence(results, {sweep.search.variant: sweep for sweep in sweeps_of(results)}, noise_of(results))]
+
+
+def learning_rate_sections(report: Report) -> list[Block]:
+    """The report from the question to the list of runs."""
+    results = report.results
+    sweeps = sweeps_of(results)
     check_alike(results, sweeps)
     parts = (
         sections.question,
         partial(answer, sweeps=sweeps),
         partial(searches, sweeps=sweeps),
         sections.learning_curves,
-        sections.samples,
+        pictures.samples,
+        pictures.between_latents,
         sections.the_setting,
         partial(what_was_sought, sweeps=sweeps),
         sections.cost,
@@ -76,7 +91,7 @@ def learning_rate_sections(report: Report) -> list[Block]:
         sections.provenance,
         sections.runs,
     )
-    return sections.composed(report, parts)
+    return composed(report, parts)
 
 
 def check_alike(results: Results, sweeps: Sequence[Sweep]) -> None:
@@ -165,14 +180,13 @@ def answer(report: Report, sweeps: Sequence[Sweep]) -> list[Block]:
         return [*blocks, Paragraph("No search has come to its end here, so there is none:"), Listing(command)]
     by_name = {sweep.search.variant: sweep for sweep in sweeps}
     noise = noise_of(results)
-    blocks.append(Paragraph(sentence(results, by_name, noise)))
     items = [
         *which_rate(results, by_name.get(ONE), noise),
         *mapping_network(results, by_name.get(SEPARATE), noise),
         *selection(results, by_name),
     ]
     blocks += [Bullets(tuple(items)), reruns(results, by_name)]
-    if report.n <= sections.PILOT:
+    if report.n <= PILOT:
         blocks.append(sections.pilot_note(report))
     return blocks
 
@@ -344,12 +358,13 @@ def reruns(results: Results, sweeps: dict[str, Sweep]) -> Table:
                 Code(name),
                 *(number(float(patch.lookup(plain, path))) for path in paths),
                 write(seen[name]),
-                mean_sd(summary, write),
+                led(results, name, mean_sd(summary, write)),
                 "–" if same_config(results, "baseline", name) else interval(compare(results, "baseline", name)),
             )
         )
     letters = metric_letters(results)
     return Table(
+        name="retrained",
         columns=(
             Column("variant", share=1.3),
             *(Column(HEADS.get(path, path), "right") for path in paths),
@@ -429,7 +444,7 @@ def landscape(report: Report, sweeps: Sequence[Sweep]) -> Block:
     least = min(values, default=0.1)
     norm = LogNorm(least, min(max(values, default=1.0), 8 * least) * 1.001)
     rows = -(-len(panels) // 2)
-    canvas = Canvas(figsize=(figures.WIDTH, min(2.7 * rows + 0.3, sections.PAGE_INCHES - 0.4)), layout="constrained")
+    canvas = Canvas(figsize=(figures.WIDTH, min(2.7 * rows + 0.3, PAGE_INCHES - 0.4)), layout="constrained")
     axes = np.atleast_1d(canvas.subplots(rows, 2)).ravel()
     for ax, (sweep, pair, moment) in zip(axes, panels, strict=False):
         trials_panel(ax, sweep, pair, moment, norm, contours=pair == panels[0][1])
@@ -589,6 +604,7 @@ def trials_table(results: Results, sweep: Sweep) -> Table:
         for trial in shown
     ]
     return Table(
+        name=f"trials_{sweep.search.name}",
         columns=(
             Column("trial", "right"),
             Column("proposed by", share=1.0),
@@ -630,6 +646,7 @@ def what_was_sought(report: Report, sweeps: Sequence[Sweep]) -> list[Block]:
     return [
         Heading("What was sought", 2),
         Table(
+            name="searched",
             columns=(
                 Column("search"),
                 Column("path", share=1.6),

@@ -6,6 +6,9 @@ import re
 from typing import assert_never
 
 from reports.page import (
+    Abstract,
+    Anchor,
+    Animation,
     Block,
     Bullets,
     Code,
@@ -58,8 +61,11 @@ def piece(part: Piece) -> str:
             return f"**{escaped(text)}**"
         case Grey(text):
             return f"<sub>{escaped(text)}</sub>"
-        case Link(text, target, code):
-            return f"[`{text}`]({target})" if code else f"[{escaped(text)}]({target})"
+        case Link(text, target, code, strong):
+            shown = f"`{text}`" if code else f"**{escaped(text)}**" if strong else escaped(text)
+            return f"[{shown}]({target})"
+        case Anchor(name):
+            return f'<a id="{name}"></a>'
         case _:
             assert_never(part)
 
@@ -69,9 +75,16 @@ def cell(text: Text) -> str:
     return "".join(f"`{p.text}`".replace("|", r"\|") if isinstance(p, Code) else piece(p) for p in pieces(text))
 
 
+def label(alt: str) -> str:
+    """What stands for a picture."""
+    return escaped(alt).replace("[", r"\[").replace("]", r"\]")
+
+
 def block(part: Block, numbers: dict[str, int]) -> str:
     """One block, without the empty lines around it. Counts tables and figures in `numbers`, as the PDF does."""
     match part:
+        case Abstract(items):
+            return "**In short**\n\n" + "\n".join(f"- {inline(item)}" for item in items)
         case Heading(text, level):
             return f"{'#' * (level + 1)} {escaped(text)}"
         case Paragraph(text):
@@ -86,8 +99,9 @@ def block(part: Block, numbers: dict[str, int]) -> str:
             return f"```sh\n{text}\n```"
         case Figure(path, caption, alt):
             numbers["Figure"] += 1
-            label = escaped(alt).replace("[", r"\[").replace("]", r"\]")
-            return f"![{label}]({path})\n\n*Figure {numbers['Figure']}.* {inline(caption)}"
+            return f"![{label(alt)}]({path})\n\n*Figure {numbers['Figure']}.* {inline(caption)}"
+        case Animation(path, caption, alt):
+            return f"![{label(alt)}]({path})\n\n*Animation.* {inline(caption)}"
         case Table():
             numbers["Table"] += 1
             head = "| " + " | ".join(escaped(column.title) for column in part.columns) + " |"

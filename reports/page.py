@@ -1,13 +1,14 @@
-"""A page as data: what `reports.markdown` and `reports.pdf` both write out.
+"""A page as data: what `reports.markdown`, `reports.pdf`, `reports.html` and `reports.latex` write out.
 
-Text is a string or a tuple of pieces; a piece is a string, `Code`, `Strong`, `Grey` or `Link`. Strings are plain: the
-writers escape whatever is special to their format.
+Text is a string or a tuple of pieces; a piece is a string, `Code`, `Strong`, `Grey`, `Link` or `Anchor`. Strings are
+plain: the writers escape whatever is special to their format.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, assert_never
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,25 @@ class Grey:
 
 @dataclass(frozen=True)
 class Link:
-    """`text` that leads to `target`, a path relative to the page's folder. `code` sets it in typewriter face."""
+    """`text` that leads to `target`, a path relative to the page's folder, or `#name`, an `Anchor` of the page.
+
+    `code` sets it in typewriter face, `strong` in bold.
+    """
 
     text: str
     target: str
     code: bool = False
+    strong: bool = False
 
 
-Piece = str | Code | Strong | Grey | Link
+@dataclass(frozen=True)
+class Anchor:
+    """A place of the page that links lead to. Letters, digits and hyphens; no two of a page have one name."""
+
+    name: str
+
+
+Piece = str | Code | Strong | Grey | Link | Anchor
 Text = Piece | tuple[Piece, ...]
 
 
@@ -50,11 +62,19 @@ def pieces(text: Text) -> tuple[Piece, ...]:
 
 
 @dataclass(frozen=True)
+class Abstract:
+    """What the page says, in a few lines before its first section."""
+
+    items: tuple[Text, ...]
+
+
+@dataclass(frozen=True)
 class Heading:
-    """A heading; level 1 is a section, the page's title is the document's."""
+    """A heading; level 1 is a section, the page's title is the document's. What is not `numbered` is an appendix."""
 
     text: str
     level: Literal[1, 2] = 1
+    numbered: bool = True
 
 
 @dataclass(frozen=True)
@@ -105,7 +125,7 @@ class Column:
 @dataclass(frozen=True)
 class Table:
     """Rows under columns, and a note at their foot. `size` is the type size in the PDF in points, `landscape` gives it
-    pages of its own."""
+    pages of its own. A table with a `name` is also written for LaTeX, as a file of that name."""
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[Text, ...], ...]
@@ -113,6 +133,7 @@ class Table:
     size: float = 8.0
     landscape: bool = False
     note: Text = ""
+    name: str = ""
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -134,7 +155,71 @@ class Figure:
     floats: bool = False
 
 
-Block = Heading | Paragraph | Note | Quote | Bullets | Listing | Table | Figure
+@dataclass(frozen=True)
+class Animation:
+    """A moving picture at `path`. Paper shows none: the PDF says where it is."""
+
+    path: str
+    caption: Text
+    alt: str
+
+
+Block = Abstract | Heading | Paragraph | Note | Quote | Bullets | Listing | Table | Figure | Animation
+
+
+def without_dead_links(blocks: Sequence[Block]) -> tuple[Block, ...]:
+    """The blocks with links to anchors that none of them has turned into their words: a section may be left out."""
+    anchors = {f"#{part.name}" for text in _texts(blocks) for part in pieces(text) if isinstance(part, Anchor)}
+
+    def piece(part: Piece) -> Piece:
+        if not isinstance(part, Link) or not part.target.startswith("#") or part.target in anchors:
+            return part
+        return Code(part.text) if part.code else Strong(part.text) if part.strong else part.text
+
+    def text(whole: Text) -> Text:
+        return tuple(piece(part) for part in whole) if isinstance(whole, tuple) else piece(whole)
+
+    return tuple(_mapped(block, text) for block in blocks)
+
+
+def _texts(blocks: Sequence[Block]) -> list[Text]:
+    """Every text of the blocks."""
+    found: list[Text] = []
+
+    def keep(text: Text) -> Text:
+        found.append(text)
+        return text
+
+    for block in blocks:
+        _mapped(block, keep)
+    return found
+
+
+def _mapped(block: Block, change: Callable[[Text], Text]) -> Block:
+    """The block with its texts changed."""
+    match block:
+        case Paragraph(text) | Note(text):
+            return replace(block, text=change(text))
+        case Abstract(items) | Bullets(items):
+            return replace(block, items=tuple(change(item) for item in items))
+        case Figure() | Animation():
+            return replace(block, caption=change(block.caption))
+        case Table():
+            rows = tuple(tuple(change(cell) for cell in row) for row in block.rows)
+            return replace(block, caption=change(block.caption), rows=rows, note=change(block.note))
+        case Heading() | Quote() | Listing():
+            return block
+        case _:
+            assert_never(block)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is on record of one run, as text. Links to `target` lead to it in a page that is one file."""
+
+    name: str
+    target: str
+    text: str
 
 
 @dataclass(frozen=True)
@@ -145,3 +230,4 @@ class Document:
     subtitle: Text
     footer: str
     blocks: tuple[Block, ...] = field(default=())
+    records: tuple[Record, ...] = field(default=())

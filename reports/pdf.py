@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, assert_never
 
 import typst
 
 from reports.page import (
+    Abstract,
+    Anchor,
+    Animation,
     Block,
     Bullets,
     Code,
@@ -43,7 +47,9 @@ _PREAMBLE = """\
 #set text(font: "Libertinus Serif", size: 10pt, lang: "en", region: "gb")
 #set par(justify: true, leading: 0.62em, spacing: 0.95em)
 #show raw: set text(font: "DejaVu Sans Mono", size: 1em)
+#let ink = rgb("#12324f")
 #show link: set text(fill: rgb("#00518c"))
+#set heading(numbering: "1.1")
 #show heading: set block(above: 1.7em, below: 0.8em, sticky: true)
 #show heading.where(level: 1): set text(size: 13pt)
 #show heading.where(level: 2): set text(size: 11pt)
@@ -77,8 +83,8 @@ def source(document: Document) -> str:
         f"#set document(title: {quoted(document.title)}, date: none)",
         f"#let footer-text = {quoted(document.footer)}",
         _PREAMBLE,
-        f"#text(size: 19pt, weight: 700)[{plain(document.title)}]",
-        f"#v(-0.4em)\n#text(fill: luma(30%))[{inline(document.subtitle)}]",
+        f"#align(center)[#text(size: 19pt, weight: 700)[{plain(document.title)}]",
+        f"#v(-0.3em)\n#text(size: 9.2pt, fill: luma(30%))[{inline(document.subtitle)}]]",
     ]
     return "\n\n".join([*head, *(block(part) for part in document.blocks)]) + "\n"
 
@@ -123,8 +129,14 @@ def piece(part: Piece, breaks: bool) -> str:
             return f"#strong[{plain(text)}];"
         case Grey(text):
             return f"#text(fill: luma(58%))[{plain(text)}];"
-        case Link(text, target, is_code):
-            return f"#link({quoted(target)})[{code(text, breaks) if is_code else plain(text)}];"
+        case Link(text, target, is_code, strong):
+            shown = code(text, breaks) if is_code else f"#strong[{plain(text)}];" if strong else plain(text)
+            if target.startswith("#"):
+                # Numbers that lead to their runs would turn whole tables blue.
+                return f"#link(label({quoted(target[1:])}))[#text(fill: ink)[{shown}]];"
+            return f"#link({quoted(target)})[{shown}];"
+        case Anchor(name):
+            return f"#metadata(none)#label({quoted(name)});"
         case _:
             assert_never(part)
 
@@ -132,8 +144,13 @@ def piece(part: Piece, breaks: bool) -> str:
 def block(part: Block) -> str:
     """One block."""
     match part:
-        case Heading(text, level):
-            return f"#heading(level: {level})[{plain(text)}]"
+        case Abstract(items):
+            return (
+                "#block(width: 100%, inset: (x: 14pt, y: 8pt), stroke: (y: 0.5pt + luma(60%)))"
+                f"[#text(size: 9.2pt)[#strong[In short] #list(spacing: 0.7em, {listed(items)})]]"
+            )
+        case Heading(text, level, numbered):
+            return f"#heading(level: {level}{'' if numbered else ', numbering: none'})[{plain(text)}]"
         case Paragraph(text):
             return inline(text)
         case Note(text):
@@ -147,7 +164,7 @@ def block(part: Block) -> str:
                 f"[{plain(f'“{text}”')}\\ #text(size: 8.8pt, fill: luma(35%))[{plain(f'— {said_by}')}]]"
             )
         case Bullets(items):
-            return "#list(spacing: 0.75em, " + ", ".join(f"[{inline(item)}]" for item in items) + ")"
+            return f"#list(spacing: 0.75em, {listed(items)})"
         case Listing(text):
             return (
                 "#block(width: 100%, inset: 6pt, fill: luma(95%), radius: 2pt)"
@@ -159,11 +176,18 @@ def block(part: Block) -> str:
                 f"#figure(image({quoted(path)}, width: {width:g}%, alt: {quoted(alt)}), kind: image, {where}"
                 f"caption: [{inline(caption)}])"
             )
+        case Animation(path, caption, _):
+            return f"{inline(caption)} #link({quoted(path)})[{code(path, False)}]"
         case Table():
             made = table(part)
             return f"#page(flipped: true)[{made}]" if part.landscape else made
         case _:
             assert_never(part)
+
+
+def listed(items: Iterable[Text]) -> str:
+    """Arguments of a list."""
+    return ", ".join(f"[{inline(item)}]" for item in items)
 
 
 def table(part: Table) -> str:

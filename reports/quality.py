@@ -8,8 +8,9 @@ import numpy as np
 
 from core.config import CleanFid, Config, Quality
 from reports import stats
+from reports.links import led
 from reports.numbers import counted, fixed
-from reports.page import Block, Column, Heading, Paragraph, Strong, Table, Text
+from reports.page import Block, Column, Heading, Paragraph, Table, Text
 from reports.results import Results
 from studies.plan import PlannedVariant
 
@@ -54,10 +55,11 @@ def other_measures(results: Results) -> list[Block]:
             for part, write in zip(found, writers, strict=True)
         ]
         ended = f"{lost} of {n + lost} diverged" if lost else str(n)
-        rows.append((Strong(variant.title) if not variant.changes else variant.title, *cells, ended))
+        rows.append((led(results, variant.name, variant.title, strong=not variant.changes), *cells, ended))
     return [
         heading,
         Table(
+            name="other_measures",
             columns=(
                 Column("variant", share=1.6),
                 *(Column(part.head, "right", share=1.0) for part in series),

@@ -1,57 +1,132 @@
-"""Writes a study's report: report.md, report.pdf, figures/, results.csv and protocols.json, from run folders and the
-plan alone.
+"""Writes a study's report from run folders and the plan alone: as Markdown, PDF, HTML and LaTeX tables, with figures/,
+results.csv, verdicts.json and protocols.json.
 
 The same input gives the same bytes: nothing here asks for the time, and nothing that was trained is trained again.
 """
 
 from __future__ import annotations
 
+import json
+import shutil
 import sys
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import click
 
 from core.errors import InputError
-from reports import compare, markdown, pdf, side_by_side
-from reports.layouts import sections_of
-from reports.page import Document, Figure
-from reports.results import Results, load
-from reports.sections import FIGURES, Report, subtitle
+from core.folder import write_whole
+from reports import abstract, compare, html, latex, markdown, pdf, records, side_by_side
+from reports.layouts import layout_of
+from reports.page import Document, Figure, Table, Text, without_dead_links
+from reports.report import FIGURES, PUBLISHED, Report
+from reports.results import load
+from reports.sections import subtitle
+
+TABLES = "tables"
 
 
-def render(study: str, *, runs: Path, setting: str | None = None, out: Path | None = None) -> Path:
+def _markdown(document: Document, folder: Path) -> None:
+    write_whole(folder / "report.md", markdown.render(document).encode())
+
+
+def _pdf(document: Document, folder: Path) -> None:
+    pdf.write(document, folder / "report.pdf")
+
+
+def _html(document: Document, folder: Path) -> None:
+    write_whole(folder / "report.html", html.render(document, folder).encode())
+
+
+def _latex(document: Document, folder: Path) -> None:
+    """One file for each table that has a name; those of an earlier report go."""
+    shutil.rmtree(folder / TABLES, ignore_errors=True)
+    (folder / TABLES).mkdir()
+    for block in document.blocks:
+        if isinstance(block, Table) and block.name:
+            write_whole(folder / TABLES / f"{block.name}.tex", latex.table(block, f"tab:{block.name}").encode())
+
+
+FORMATS: Mapping[str, Callable[[Document, Path], None]] = MappingProxyType(
+    {"md": _markdown, "pdf": _pdf, "html": _html, "tex": _latex}
+)
+WRITTEN = {"md": "report.md", "pdf": "report.pdf", "html": "report.html", "tex": TABLES}
+
+
+def formats_of(text: str) -> tuple[str, ...]:
+    """The formats of a comma list, in our order. Raises InputError."""
+    asked = [name.strip() for name in text.split(",") if name.strip()]
+    for name in asked:
+        if name not in FORMATS:
+            raise InputError(f"--format {name}: there are {', '.join(FORMATS)}")
+    if not asked:
+        raise InputError(f"--format: name some of {', '.join(FORMATS)}")
+    return tuple(name for name in FORMATS if name in asked)
+
+
+def write(document: Document, folder: Path, formats: Sequence[str]) -> None:
+    """The page in these formats. Files of the others go: they would say what an earlier state of the runs said."""
+    for name, writer in FORMATS.items():
+        if name in formats:
+            writer(document, folder)
+        elif (old := folder / WRITTEN[name]).is_dir():
+            shutil.rmtree(old)
+        else:
+            old.unlink(missing_ok=True)
+
+
+def render(
+    study: str,
+    *,
+    runs: Path,
+    setting: str | None = None,
+    out: Path | None = None,
+    formats: Sequence[str] = tuple(FORMATS),
+    published: bool = False,
+) -> Path:
     """Writes the report of `study` in `setting` (default: cpu where planned, else the only one) and returns its folder.
 
-    That is <runs>/reports/<study>/<setting> unless `out` names another. Raises InputError where nothing was trained.
+    That is <runs>/reports/<study>/<setting> unless `out` names another. A `published` report leads to records beside it
+    in place of run folders, so that its folder is whole wherever it is put. Raises InputError where nothing was
+    trained.
     """
     results = load(study, runs, setting)
     folder = out or runs / "reports" / study / results.plan.setting
     (folder / "figures").mkdir(parents=True, exist_ok=True)
-    document = compose(results, folder)
+    report = Report.of(results, folder, published=published)
+    answers = layout_of(results.study.name).answers(report)
+    document = compose(report, answers)
     drawn = {folder / block.path for block in document.blocks if isinstance(block, Figure)}
     for name in FIGURES:
         # A figure of an earlier, fuller state must not lie beside a page that no longer speaks of it.
         if (figure := folder / "figures" / name) not in drawn:
             figure.unlink(missing_ok=True)
-    (folder / compare.RECORD).write_text(compare.record(results), encoding="utf-8")
-    results.tidy.to_csv(folder / "results.csv", index=False, lineterminator="\n")
-    (folder / "report.md").write_text(markdown.render(document), encoding="utf-8")
-    pdf.write(document, folder / "report.pdf")
+    write_whole(folder / compare.RECORD, compare.record(results).encode())
+    write_whole(folder / "verdicts.json", (json.dumps(abstract.record(report, answers), indent=1) + "\n").encode())
+    write_whole(folder / "results.csv", results.tidy.to_csv(index=False, lineterminator="\n").encode())
+    if published:
+        write_whole(folder / PUBLISHED, records.as_lines(results).encode())
+    write(document, folder, formats)
     return folder
 
 
-def compose(results: Results, folder: Path) -> Document:
-    """The page, its figures drawn into `folder`/figures."""
-    report = Report.of(results, folder)
+def compose(report: Report, answers: Sequence[Text]) -> Document:
+    """The page, its figures drawn into the report's folder; `answers` are those of its layout."""
+    results = report.results
+    sections = layout_of(results.study.name).sections
     return Document(
         title=results.study.title,
         subtitle=subtitle(results),
         footer=f"{results.plan.study} · {results.plan.setting}",
-        blocks=tuple(sections_of(results.study.name)(report)),
+        blocks=without_dead_links([abstract.abstract(report, answers), *sections(report)]),
+        records=records.for_page(report),
     )
 
 
-def render_comparison(a: str, b: str, *, runs: Path, out: Path | None = None) -> Path:
+def render_comparison(
+    a: str, b: str, *, runs: Path, out: Path | None = None, formats: Sequence[str] = tuple(FORMATS)
+) -> Path:
     """Writes the page that puts two reports side by side, and returns its folder.
 
     `compare.read_side` says how they are named. The folder is <runs>/reports/compare/<a>_vs_<b> unless `out`
@@ -63,8 +138,7 @@ def render_comparison(a: str, b: str, *, runs: Path, out: Path | None = None) ->
     document = side_by_side.compose(comparison, folder)
     if not any(isinstance(block, Figure) for block in document.blocks):
         (folder / side_by_side.FIGURE).unlink(missing_ok=True)
-    (folder / "report.md").write_text(markdown.render(document), encoding="utf-8")
-    pdf.write(document, folder / "report.pdf")
+    write(document, folder, formats)
     return folder
 
 
@@ -80,24 +154,36 @@ def render_comparison(a: str, b: str, *, runs: Path, out: Path | None = None) ->
 )
 @click.option("--setting", help="Which setting of the study.  [default: cpu, or the only one]")
 @click.option(
+    "--format",
+    "formats",
+    default=",".join(FORMATS),
+    show_default=True,
+    metavar="NAMES",
+    help="Which of them: report.md, report.pdf, report.html (one self-contained file), tables/*.tex (for papers).",
+)
+@click.option(
     "--compare",
     "sides",
     nargs=2,
     metavar="A B",
     help="Put two side by side instead: each a STUDY, a STUDY:SETTING, or a report's folder with its results.csv.",
 )
-def main(study: str | None, runs: Path, out: Path | None, setting: str | None, sides: tuple[str, str] | None) -> None:
-    """Write the report of STUDY from its run folders: report.md, report.pdf, figures/ and results.csv."""
+def main(
+    study: str | None, runs: Path, out: Path | None, setting: str | None, formats: str, sides: tuple[str, str] | None
+) -> None:
+    """Write the report of STUDY from its run folders, with figures/, results.csv and verdicts.json."""
     try:
+        asked = formats_of(formats)
         if sides and (study or setting):
             raise InputError("--compare takes its two sides, and no STUDY or --setting beside: write STUDY:SETTING")
         if sides:
-            folder = render_comparison(*sides, runs=runs, out=out)
+            folder = render_comparison(*sides, runs=runs, out=out, formats=asked)
         elif study:
-            folder = render(study, runs=runs, setting=setting, out=out)
+            folder = render(study, runs=runs, setting=setting, out=out, formats=asked)
         else:
             raise InputError("name a STUDY, or two reports with --compare A B")
-        click.echo(folder / "report.pdf")
+        for name in asked:
+            click.echo(folder / WRITTEN[name])
     except InputError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,13 +16,13 @@ from ablations.schema import PILING, DesignName
 from core.config import MeanAbsoluteError
 from core.errors import InputError
 from reports import figures, stats, tables
+from reports.abstract import sentence
 from reports.commands import planned_designs, reproduce_commands, train_command
 from reports.numbers import counted, factor, listed, short
 from reports.page import (
     Block,
     Bullets,
     Code,
-    Figure,
     Heading,
     Listing,
     Note,
@@ -36,8 +33,10 @@ from reports.page import (
     Table,
     Text,
 )
+from reports.pictures import between_latents, samples
 from reports.protocols import MixedProtocols, mixture
 from reports.quality import other_measures
+from reports.report import DESIGN_TITLES, PAGE_INCHES, PILOT, Report, composed, highlighted, rung_label
 from reports.results import STATUSES, Results, load, settings
 from reports.tables import metric_letters, metric_name
 from reports.verdicts import (
@@ -49,89 +48,12 @@ from reports.verdicts import (
     end_to_end,
     end_to_end_at_equal_seconds,
     judge_changes,
-    judge_claim,
 )
-from studies.plan import PlannedVariant
-
-DESIGN_TITLES: dict[DesignName, str] = {
-    "ladder": "ladder: on the rung before",
-    "add_one_in": "add one in: on the baseline",
-    "leave_one_out": "leave one out: on all others",
-    "screening": "screening: on average over the others on and off",
-    "shapley": "Shapley value: on average over orders",
-}
-PILOT = 3
-"""Up to this many seeds a study is a pilot, and its report says so."""
-
-FIGURES = (
-    "ladder.svg",
-    "effects.svg",
-    "upsampling.svg",
-    "upsampled.png",
-    "upsampled_centres.png",
-    "interpolations.png",
-    "curves.svg",
-    "samples.png",
-    "tradeoff.svg",
-    "reconstructions.png",
-    "rankings.svg",
-    "sweep.svg",
-    "importance.svg",
-)
-"""Every figure that a report may have."""
-
-PAGE_INCHES = 8.2
-"""The tallest a figure may be, so that it and its caption and heading share a page."""
-
-TILES = 12
-"""Samples per row of the sheet."""
-
-
-@dataclass(frozen=True)
-class Report:
-    """What the sections share. `folder` is the page's; figures go to `folder`/figures."""
-
-    results: Results
-    folder: Path
-    claims: tuple[ClaimVerdict, ...]
-    effects: dict[DesignName, list[ChangeEffect]]
-
-    @classmethod
-    def of(cls, results: Results, folder: Path) -> Report:
-        """Judges everything once."""
-        claims = tuple(judge_claim(claim, results) for claim in results.study.claims)
-        return cls(results, folder, claims, judge_changes(results))
-
-    @property
-    def n(self) -> int:
-        """The largest number of seeds that any variant has finished or diverged with."""
-        ended = self.results.jobs[self.results.jobs["status"].isin(["finished", "diverged"])]
-        return int(ended.groupby("variant")["seed"].nunique().max()) if len(ended) else 0
-
-    def figure(
-        self, canvas: Canvas, name: str, caption: Text, alt: str, width: float = 100.0, floats: bool = False
-    ) -> Figure:
-        """Saves a drawn figure and returns its block."""
-        figures.save(canvas, self.folder / "figures" / name)
-        return Figure(f"figures/{name}", caption, alt, width, floats)
-
-
-def composed(report: Report, parts: Sequence[Callable[[Report], list[Block]]]) -> list[Block]:
-    """The blocks of these sections, in order."""
-    return [block for part in parts for block in unless_mixed(part, report)]
-
-
-def unless_mixed(part: Callable[[Report], list[Block]], report: Report) -> list[Block]:
-    """A section, or a note of why it is left out where its numbers were measured under different protocols."""
-    try:
-        return part(report)
-    except MixedProtocols as error:
-        return [Note((Strong("A section is left out:"), f" {error}."))]
 
 
 def all_sections(report: Report) -> list[Block]:
     """The report from the question to the list of runs."""
-    return composed(report, (findings, learning_curves, samples, method))
+    return composed(report, (findings, learning_curves, samples, between_latents, method))
 
 
 def findings(report: Report) -> list[Block]:
@@ -234,11 +156,6 @@ def claim_blocks(verdict: ClaimVerdict, results: Results) -> list[Block]:
             Listing(train_command(results, wanted or planned_designs(results), only=absent)),
         ]
     return blocks
-
-
-def sentence(text: str) -> str:
-    """The text with a capital and a full stop."""
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 def pilot_note(report: Report) -> Note:
@@ -528,14 +445,6 @@ def ladder_section(report: Report) -> list[Block]:
     return [*blocks, drawn, tables.ladder_table(results, report.effects["ladder"])]
 
 
-def rung_label(rungs: Sequence[PlannedVariant | None], rung: int, report: Report) -> str:
-    """A rung by what it adds to the one before, or by all it has where the one before is not planned."""
-    variant = rungs[rung]
-    if rung and rungs[rung - 1] is not None:
-        return f"{rung}  + {report.results.study.changes[rung - 1].title}"
-    return f"{rung}  {variant.title if variant else ''}"
-
-
 def single_changes(report: Report) -> list[Block]:
     """Add one in, leave one out, and all designs in one picture."""
     results = report.results
@@ -596,32 +505,11 @@ def forest_word(effect: ChangeEffect) -> str:
     return effect.word
 
 
-HIGHLIGHTS = (("baseline", figures.INK), ("all", figures.BLUE))
-
-
 def learning_curves(report: Report) -> list[Block]:
     """The metric against iterations, images and seconds."""
     results = report.results
     blocks: list[Block] = [Heading("Learning curves")]
-    colours: dict[str, str] = {}
-    spare = [figures.VERMILLION, figures.GREEN, figures.PURPLE, figures.ORANGE]
-    for name, colour in HIGHLIGHTS:
-        if (variant := results.variant(name)) is not None:
-            colours.setdefault(variant.name, colour)
-    for verdict in report.claims:
-        for name in verdict.claim.variants:
-            variant = results.variant(name)
-            if variant is not None and variant.name not in colours and spare:
-                colours[variant.name] = spare.pop(0)
-    if results.study.groups:
-        for variant in best_variants(results):
-            if variant.name not in colours and spare:
-                colours[variant.name] = spare.pop(0)
-    for choice in results.plan.searched:
-        if (found := results.variant(choice.variant)) is not None and found.name not in colours and spare:
-            colours[found.name] = spare.pop(0)
-    if not colours:
-        colours = {variant.name: colour for variant, colour in zip(results.plan.variants, spare, strict=False)}
+    colours = highlighted(report)
     axes = (
         ("iteration", "iterations (updates of D)"),
         ("images", "real images shown"),
@@ -659,73 +547,6 @@ def learning_curves(report: Report) -> list[Block]:
             )
         )
     return blocks
-
-
-def best_variants(results: Results) -> list[PlannedVariant]:
-    """The variants whose runs all finished, the least mean first."""
-    means = {variant.name: stats.summary(results.last(variant)).mean for variant in results.plan.variants}
-    there = [v for v in results.plan.variants if (mean := means[v.name]) is not None and np.isfinite(mean)]
-    return sorted(there, key=lambda variant: means[variant.name] or 0.0)
-
-
-def samples(report: Report) -> list[Block]:
-    """What the generators draw at the same latents."""
-    results = report.results
-    study = results.study
-    subsets = ladder(study) if "ladder" in available(study) else []
-    rungs = [results.variant(variant_name(study, subset)) for subset in subsets]
-    wanted = [(rung_label(rungs, rung, report), variant) for rung, variant in enumerate(rungs) if variant is not None]
-    on_ladder = len(wanted) > 1
-    if not on_ladder:
-        wanted = [(v.title if v.name != "baseline" else v.name, v) for v in results.plan.variants]
-    rows = []
-    absent = []
-    seed = results.plan.seeds[0] if results.plan.seeds else 0
-    for label, variant in wanted:
-        folder = results.folder(str(results.job(variant, seed)["run"]))
-        file = folder.samples / f"{variant.config.iterations:06d}.png"
-        tiles = figures.first_tiles(file, variant.config.data.resolution, TILES)
-        if tiles is None:
-            absent.append(label.strip())
-        else:
-            rows.append((label, tiles))
-    blocks: list[Block] = [Heading("Samples")]
-    if rows:
-        if (real := real_images(results, results.plan.seeds, TILES)) is not None and real.shape[1] == rows[0][1].shape[
-            1
-        ]:
-            rows.insert(0, ("real images", real))
-        rows = [row for row in rows if row[1].shape[1] == rows[0][1].shape[1]]
-        with figures.style():
-            sheet = figures.sample_sheet(rows)
-            tall = float(sheet.get_figheight() * figures.WIDTH / sheet.get_figwidth())
-            what = "each rung" if on_ladder else "each variant"
-            blocks.append(
-                report.figure(
-                    sheet,
-                    "samples.png",
-                    f"Samples of {what} at the last iteration, seed {seed}: column by column the same latents, the "
-                    "first of the fixed ones and not chosen, through the evaluated generator. Pixels enlarged, not "
-                    "smoothed.",
-                    f"Sheet of sample images, one row for {what}.",
-                    width=round(min(100.0, 100 * PAGE_INCHES / tall), 1),
-                )
-            )
-    if absent:
-        some = "; ".join(absent) if rows else "any of the variants"
-        blocks.append(Paragraph(f"No samples of seed {seed} at the last iteration for: {some}."))
-    return blocks
-
-
-def real_images(results: Results, seeds: Sequence[int], most: int) -> np.ndarray | None:
-    """Tiles of real images, from the first run of these seeds that kept them: of a fit, the images that it fits."""
-    for variant in results.plan.variants:
-        for seed in seeds:
-            folder = results.folder(str(results.job(variant, seed)["run"]))
-            tiles = figures.first_tiles(folder.samples / "real.png", variant.config.data.resolution, most)
-            if tiles is not None:
-                return tiles
-    return None
 
 
 # --- how --------------------------------------------------------------------------------------------------------------
@@ -889,7 +710,7 @@ def limits(report: Report) -> list[Block]:
             f"Diverged runs ({lost}) count as the worst outcome (∞) and leave no mean and no interval: nothing was "
             "averaged over the survivors."
         )
-    return [Heading("What these numbers do not say"), Bullets(tuple(items))]
+    return [Heading("Threats to validity"), Bullets(tuple(items))]
 
 
 def comparisons(report: Report) -> list[Text]:
@@ -987,4 +808,4 @@ def provenance(report: Report) -> list[Block]:
 
 def runs(report: Report) -> list[Block]:
     """The appendix."""
-    return [Heading("Appendix: all runs"), tables.runs_table(report.results, report.folder)]
+    return [Heading("Appendix: all runs", numbered=False), tables.runs_table(report.results, report.target)]

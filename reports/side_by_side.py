@@ -48,6 +48,7 @@ def what_is_compared(comparison: Comparison) -> list[Block]:
     blocks: list[Block] = [
         Heading("What is compared"),
         Table(
+            name="compared",
             columns=(
                 Column(""),
                 Column("report", share=1.6),
@@ -98,6 +99,7 @@ def values(comparison: Comparison) -> list[Block]:
     if comparison.apart:
         apart = [
             Table(
+                name=f"values_{letter.lower()}",
                 columns=(Column("variant", share=1.6), Column(letter, "right", 1.2)),
                 rows=tuple((Code(name), said[name]) for name in comparison.shared),
                 caption=f"{last} {side.metric_title}, protocol {side.fingerprint or 'not recorded'}.",
@@ -190,6 +192,7 @@ def effects(comparison: Comparison, folder: Path) -> list[Block]:
     )
     blocks.append(
         Table(
+            name="effects",
             columns=(
                 Column("variant", share=1.6),
                 Column("A: ratio to baseline [95%]", "right", 1.3),
@@ -229,6 +232,7 @@ def effects_apart(comparison: Comparison, found: list[tuple[str, stats.Effect, s
         of_side = [(name, pair[index]) for name, *pair in found]
         blocks.append(
             Table(
+                name=f"effects_{letter.lower()}",
                 columns=(
                     Column("variant", share=1.6),
                     Column(f"{letter}: ratio to baseline [95%]", "right", 1.3),
@@ -245,6 +249,7 @@ def effects_apart(comparison: Comparison, found: list[tuple[str, stats.Effect, s
     return [
         *blocks,
         Table(
+            name="directions",
             columns=(Column("variant", share=1.6), Column("A"), Column("B"), Column("together", share=1.0)),
             rows=words,
             caption="On which side of 1 the whole interval lies in each. Directions may compare where sizes do not.",

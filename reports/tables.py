@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,8 +16,9 @@ from ablations.schema import Change, DesignName, concerns
 from core.config import AnyConfig
 from core.metrics.protocol import differences
 from reports import stats
+from reports.links import anchor, led
 from reports.numbers import counted, factor, fixed, interval, listed, mean_sd, short
-from reports.page import Code, Column, Grey, Link, Piece, Strong, Table, Text
+from reports.page import Anchor, Code, Column, Grey, Link, Piece, Strong, Table, Text
 from reports.results import Results
 from reports.verdicts import ChangeEffect, ClaimVerdict, EndToEnd, claimed_values
 from studies.costs import read_invocations
@@ -82,9 +81,17 @@ def claim_table(verdict: ClaimVerdict, results: Results) -> Table:
     numbers = ["–" if number.value is None else f"{number.value:g}" for number in claim.numbers]
     theirs_of_each = [deck_number(text, differs) for text in (*numbers, *([factor(claim.ratio)] if ratio else []))]
     return Table(
+        name=f"claim_{claim.name}",
         columns=(Column("numbers from", share=2.4), *(Column(title, "right", 1.3) for title in titles), *ratio),
         rows=(
-            (ours, *(mean_sd(end, write) for end in ends), *([interval(verdict.effect)] if ratio else [])),
+            (
+                ours,
+                *(
+                    led(results, number.variant, mean_sd(end, write))
+                    for number, end in zip(claim.numbers, ends, strict=True)
+                ),
+                *([interval(verdict.effect)] if ratio else []),
+            ),
             (deck, *theirs_of_each),
         ),
         caption="The claim, ours and the deck's: mean ± standard deviation over training seeds"
@@ -111,6 +118,7 @@ def end_to_end_table(at_iterations: EndToEnd, at_seconds: EndToEnd | None, resul
     if at_seconds is not None:
         named.append((f"equal training seconds ({short(at_seconds.seconds)} s)", at_seconds))
     return Table(
+        name="end_to_end",
         columns=(
             Column("compared at", share=1.5),
             Column("baseline", "right", 1.3),
@@ -121,8 +129,8 @@ def end_to_end_table(at_iterations: EndToEnd, at_seconds: EndToEnd | None, resul
         rows=tuple(
             (
                 name,
-                mean_sd(found.before, write),
-                mean_sd(found.after, write),
+                led(results, "baseline", mean_sd(found.before, write)),
+                led(results, "all", mean_sd(found.after, write)),
                 "–" if found.ratio is None else f"{factor(found.ratio)}×",
                 "–" if found.least is None else f"{factor(found.least)}×",
             )
@@ -172,7 +180,7 @@ def ladder_table(results: Results, effects: Sequence[ChangeEffect]) -> Table:
                 str(rung),
                 title,
                 *(write(mean_at(results, name, i)) for i in iterations),
-                Strong(write(end.mean)),
+                led(results, name, write(end.mean), strong=True),
                 write(end.sd),
                 str(end.n),
                 interval(effect.effect) if effect else "",
@@ -184,6 +192,7 @@ def ladder_table(results: Results, effects: Sequence[ChangeEffect]) -> Table:
     letters = metric_letters(results)
     last = listed([f"{i:,}" for i in results.iterations])
     return Table(
+        name="ladder",
         columns=(
             Column("", "right"),
             Column("change", share=1.0),
@@ -236,9 +245,11 @@ def effects_table(results: Results, effects: Mapping[DesignName, Sequence[Change
         for design in shown:
             found = effects[design][index]
             text = interval(found.effect) if found.effect and found.effect.ratio else found.verdict
-            cells.append(Strong(text) if found.word in ("helps", "hurts") else text)
+            resolved = found.word in ("helps", "hurts")
+            cells.append(led(results, found.after or "", text, strong=resolved))
         rows.append((change.title, *cells))
     return Table(
+        name="effects",
         columns=(Column("change", share=1.0), *(Column(DESIGN_HEADS[design], "right") for design in shown)),
         rows=tuple(rows),
         caption=f"Each change under each design: ratio of the {metric_letters(results)} with / without it [95%], below "
@@ -276,6 +287,7 @@ def company_table(results: Results, effects: Mapping[DesignName, Sequence[Change
             "more on top of the others than by itself, below 1 they make it redundant."
         )
     return Table(
+        name="company",
         columns=(
             Column("change", share=1.0),
             *([Column("over orders", "right")] if banded else []),
@@ -318,8 +330,8 @@ def design_table(results: Results, design: DesignName, effects: Sequence[ChangeE
         rows.append(
             (
                 effect.change.title,
-                mean_sd(without, write),
-                mean_sd(with_it, write),
+                led(results, effect.before or "", mean_sd(without, write)),
+                led(results, effect.after or "", mean_sd(with_it, write)),
                 pairs,
                 interval(found),
                 p_text(found.p if found is not None and found.n > 1 else None),
@@ -342,6 +354,7 @@ def design_table(results: Results, design: DesignName, effects: Sequence[ChangeE
     most = max((e.effect.n for e in effects if e.effect is not None), default=0)
     floor = f", never below {stats.smallest_sign_flip_p(most):g} at {counted(most, 'pair')}" if most else ""
     return Table(
+        name=design,
         columns=(
             Column("change", share=1.5),
             Column(heads[0], "right", 1.0),
@@ -389,6 +402,7 @@ def estimates_table(results: Results, design: DesignName, effects: Sequence[Chan
         "error of the log from orders alone (more orders shrink it) and from training seeds alone (more seeds do).",
     }
     return Table(
+        name=design,
         columns=(
             Column("change", share=1.5),
             Column("ratio [95%]", "right"),
@@ -455,6 +469,7 @@ def retuned_tables(
         if not rows
         else [
             Table(
+                name="retuned_effects",
                 columns=(
                     Column("design"),
                     Column("change", share=1.2),
@@ -471,6 +486,7 @@ def retuned_tables(
     )
     found.append(
         Table(
+            name="retuned_rates",
             columns=(
                 Column("variant", share=1.2),
                 Column("own rates G / D", "right"),
@@ -592,6 +608,7 @@ def scalings_table(results: Results) -> Table | None:
     if not rows:
         return None
     return Table(
+        name="scalings",
         columns=(
             Column("path", share=1.5),
             Column("the deck's", share=1.3),
@@ -618,6 +635,7 @@ def changes_table(results: Results) -> Table:
         said = f"“{change.source.words}”" if change.source else f"{change.title} (not the deck's)"
         rows.append((str(index), said, deck, here, change.reading or ""))
     return Table(
+        name="changes",
         columns=(
             Column("", "right"),
             Column("the slide", share=1.15),
@@ -681,6 +699,7 @@ def record_table(results: Results, name: str, caption: str) -> Table | None:
         return None
     rows = told_apart(recorded)
     return Table(
+        name=name.partition(".")[0],
         columns=(Column("what", share=1.0), Column("value", share=4.0)),
         rows=tuple((key.replace("_", " "), value) for key, value in rows),
         caption=f"{caption} From {counted(len(recorded), 'run')}; differing values with the number of runs that have "
@@ -714,6 +733,7 @@ def protocol_table(results: Results) -> Table | None:
         rows.append((Code(str(series)), (Code(protocol.fingerprint), f" {said}" if said else "")))
     protocol_name = f", {results.plan.protocol}," if results.plan.protocol else ""
     return Table(
+        name="protocol",
         columns=(Column("what", share=1.0), Column("value", share=4.0)),
         rows=tuple(rows),
         caption=f"The protocol{protocol_name} of {metric_name(results)}, as every run recorded it, and below what "
@@ -738,7 +758,7 @@ def cost_table(results: Results) -> Table:
         rate = train.mean / images * 1000 if train.mean else None
         rows.append(
             (
-                Code(variant.name),
+                Link(variant.name, f"#{anchor(variant.name)}", code=True),
                 str(train.n),
                 f"{images:,}",
                 write(train.mean),
@@ -752,6 +772,7 @@ def cost_table(results: Results) -> Table:
     total = results.jobs["job_seconds"].sum(min_count=1)
     spent = f" All jobs together took {short(total / 3600)} hours of process time." if np.isfinite(total) else ""
     return Table(
+        name="cost",
         columns=(
             Column("variant", share=1.0),
             Column("n", "right"),
@@ -801,6 +822,7 @@ def predicted_table(results: Results) -> Table | None:
         f" Median actual / predicted {factor(float(np.median(compared)))} (n = {len(compared)})." if compared else ""
     )
     return Table(
+        name="predicted",
         columns=(
             Column("began (UTC)"),
             Column("runs ended", share=1.0),
@@ -818,20 +840,21 @@ def predicted_table(results: Results) -> Table | None:
     )
 
 
-def runs_table(results: Results, page_folder: Path) -> Table:
-    """Every planned job, linked to its run folder."""
+def runs_table(results: Results, target: Callable[[str], str | None]) -> Table:
+    """Every planned job, linked to `target` of it; the rows of a variant are what `reports.links` lead to."""
     rows: list[tuple[Text, ...]] = []
     write = fixed(results.jobs["value"])
+    reached_by: set[str] = set()
     for _, row in results.jobs.iterrows():
-        run = str(row["run"])
-        folder = results.folder(run).path
-        name: Text = Code(run[:8])
-        if folder.exists():
-            name = Link(run[:8], Path(os.path.relpath(folder, page_folder)).as_posix(), code=True)
+        run, variant = str(row["run"]), str(row["variant"])
+        led_to = target(run)
+        name: Text = Code(run[:8]) if led_to is None else Link(run[:8], led_to, code=True)
         reached = row["iteration"]
+        here = () if variant in reached_by else (Anchor(anchor(variant)),)
+        reached_by.add(variant)
         rows.append(
             (
-                Code(str(row["variant"])),
+                (*here, Code(variant)),
                 str(row["seed"]),
                 name,
                 str(row["status"]),
@@ -851,6 +874,8 @@ def runs_table(results: Results, page_folder: Path) -> Table:
             Column("train s", "right"),
         ),
         rows=tuple(rows),
-        caption="Every planned run; the run's name leads to its folder (config, events, samples, generator).",
+        caption="Every planned run, to which the numbers of a variant lead; the run's name leads to what is on record "
+        "of it.",
+        name="runs",
         size=7.4,
     )

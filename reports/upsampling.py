@@ -7,21 +7,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from reports import figures, stats
+from reports.links import led
 from reports.numbers import counted, fixed, interval, mean_sd
 from reports.page import Block, Column, Heading, Paragraph, Strong, Table, Text
+from reports.pictures import between_latents, samples
+from reports.report import Report, composed
 from reports.results import Results
-from reports.sections import (
-    Report,
-    claims,
-    composed,
-    learning_curves,
-    method,
-    question,
-    retuned,
-    samples,
-    spread,
-    which_changes,
-)
+from reports.sections import claims, learning_curves, method, question, retuned, spread, which_changes
 from studies.plan import PlannedVariant
 
 METHODS = (
@@ -40,7 +32,19 @@ PICTURE_ROWS, PICTURE_COLUMNS = 6, ("nearest", "bilinear", "bicubic", "natural")
 
 def upsampling_sections(report: Report) -> list[Block]:
     """The report from the question to the list of runs."""
-    parts = (question, claims, enlarged, which_changes, retuned, spread, pictures, learning_curves, samples, method)
+    parts = (
+        question,
+        claims,
+        enlarged,
+        which_changes,
+        retuned,
+        spread,
+        pictures,
+        learning_curves,
+        samples,
+        between_latents,
+        method,
+    )
     return composed(report, parts)
 
 
@@ -83,7 +87,8 @@ def enlarged(report: Report) -> list[Block]:
     rows: list[tuple[Text, ...]] = []
     for variant in there:
         own = results.worst_where_diverged(variant, OWN)
-        rows.append((Strong(label(variant)), "own size", "", Strong(mean_sd(stats.summary(own), write)), "", ""))
+        at_own_size = led(results, variant.name, mean_sd(stats.summary(own), write), strong=True)
+        rows.append((Strong(label(variant)), "own size", "", at_own_size, "", ""))
         for name, title in METHODS:
             for convention in CONVENTIONS if name != "nearest" else ("centres",):
                 found = results.worst_where_diverged(variant, series_of(name, convention))
@@ -94,7 +99,7 @@ def enlarged(report: Report) -> list[Block]:
                         "",
                         title.partition(":")[0].partition(",")[0],
                         convention if name != "nearest" else "either",
-                        mean_sd(stats.summary(found), write),
+                        led(results, variant.name, mean_sd(stats.summary(found), write)),
                         interval(ratio) if ratio else "1",
                         interval(stats.paired_effect(own, found)),
                     )
@@ -107,7 +112,7 @@ def enlarged(report: Report) -> list[Block]:
                     "",
                     "natural, mean of 2×2 points",
                     "centres",
-                    mean_sd(stats.summary(found), write),
+                    led(results, variant.name, mean_sd(stats.summary(found), write)),
                     interval(ratio),
                     interval(stats.paired_effect(own, found)),
                 )
@@ -116,6 +121,7 @@ def enlarged(report: Report) -> list[Block]:
     return [
         *blocks,
         Table(
+            name="upsampling",
             columns=(
                 Column("model", share=1.2),
                 Column("method", share=1.2),

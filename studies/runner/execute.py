@@ -275,7 +275,7 @@ def _report(study: Study, plan: Plan, runs: Path, console: Console) -> bool:
         print(f"report not rendered: {first_line(error)}", file=sys.stderr)
         return False
     folder = rendered if rendered.is_dir() else rendered.parent
-    for name in ("report.md", "report.pdf"):
+    for name in ("report.md", "report.pdf", "report.html"):
         if (folder / name).exists():
             console.print(f"report: {folder / name}", markup=False, highlight=False, soft_wrap=True)
     return True

@@ -196,7 +196,7 @@ def test_a_study_compares_with_its_report_of_an_earlier_date(tmp_path: Path) -> 
     train_all(tmp_path, planned(tmp_path, only={"baseline", "all", "baseline+fourier_inr"}, seeds=(0, 1, 2)))
     done = CliRunner().invoke(main, ["--compare", str(earlier), "changes_overview", "--runs", str(tmp_path)])
     assert done.exit_code == 0, done.output
-    report = Path(done.output.strip())
+    report = Path(done.output.split()[0])
     assert report.parent.parent == tmp_path / "reports" / "compare"
     text = (report.parent / "report.md").read_text()
     assert row(text, "all", "Values")[-2:] == ["the same runs", "paired, n = 2"]

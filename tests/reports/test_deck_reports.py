@@ -13,6 +13,7 @@ from ablations.schema import DesignName
 from reports.render import render
 from reports.results import load
 from reports.verdicts import judge_changes, judge_claim
+from tests.reports.pages import assert_links_resolve
 from tests.reports.synthetic import TRUE_FACTORS, planned, train_all
 
 
@@ -21,8 +22,7 @@ def rendered(runs: Path, study: str, designs: tuple[DesignName, ...] = ("add_one
     folder = render(study, runs=runs)
     text = (folder / "report.md").read_text()
     assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
-    for target in re.findall(r"\]\(([^)]+)\)", text):
-        assert (folder / target).exists(), target
+    assert_links_resolve(folder, text)
     assert "nan" not in re.findall(r"\w+", text)
     return folder, text
 

@@ -106,7 +106,7 @@ def test_other_measures_that_mix_leave_the_method_where_it_is(tmp_path: Path, pa
     text = page()
     assert "**A section is left out:** fd\\_rooms/kid was measured under 2 protocols" in text
     assert "## Other measures" not in text
-    for heading in ("## What was run", "## Cost", "## Provenance", "## What these numbers do not say"):
+    for heading in ("## What was run", "## Cost", "## Provenance", "## Threats to validity"):
         assert heading in text
 
 

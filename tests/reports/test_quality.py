@@ -10,7 +10,8 @@ import pytest
 
 from core.config import CleanFid, Config, Evaluation, Quality
 from core.events import Evaluated
-from reports.page import Heading, Paragraph, Strong, Table
+from reports.links import anchor
+from reports.page import Heading, Link, Paragraph, Table
 from reports.quality import caption, other_measures
 from reports.render import render
 from reports.results import Results, load
@@ -41,7 +42,9 @@ def test_every_variant_has_mean_sd_and_n_of_every_measure(ladder_runs: Path) -> 
     results = load("changes_overview", ladder_runs)
     table = table_of(results)
     variants = results.plan.variants
-    assert [row[0] for row in table.rows] == [Strong(variants[0].title), *(v.title for v in variants[1:])]
+    assert [row[0] for row in table.rows] == [
+        Link(v.title, f"#{anchor(v.name)}", strong=v is variants[0]) for v in variants
+    ]
     heads = [column.title for column in table.columns]
     assert heads[1:] == ["kernel distance × 10³", *KEYS[1:5], "FD for N → ∞", "n"]
     for variant, row in zip(variants, table.rows, strict=True):
@@ -75,7 +78,7 @@ def test_nothing_is_averaged_over_survivors_and_nothing_is_said_of_runs_that_did
     plan = planned(tmp_path, only=("baseline", "baseline..r1", "all"))
     train_all(tmp_path, plan, diverged={("baseline", 1)}, skip={("all", 0), ("all", 2)}, unmeasured={("all", 1)})
     rows = {
-        str(row[0].text if isinstance(row[0], Strong) else row[0]): row
+        str(row[0].text if isinstance(row[0], Link) else row[0]): row
         for row in table_of(load(plan.study, tmp_path)).rows
     }
     baseline, between, everything = rows.values()

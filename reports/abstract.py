@@ -1,0 +1,171 @@
+"""A report in short: what was run, what became of the deck's claims, what answers the question, what to beware of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ablations.schema import Claim
+from reports import stats
+from reports.numbers import counted, factor, interval, listed, mean_sd
+from reports.page import Abstract, Anchor, Code, Grey, Link, Piece, Strong, Text, pieces
+from reports.protocols import MixedProtocols
+from reports.report import DESIGN_TITLES, PILOT, Report
+from reports.tables import metric_name
+from reports.verdicts import ChangeEffect, ClaimVerdict, claimed_values
+
+
+def abstract(report: Report, answers: Sequence[Text]) -> Abstract:
+    """The lines at the head of a report."""
+    return Abstract(
+        (what_was_run(report), *(claim_line(verdict, report) for verdict in report.claims), *answers, beware(report))
+    )
+
+
+def what_was_run(report: Report) -> Text:
+    """Variants, seeds, scale and metric in one line."""
+    results = report.results
+    ended = results.count("finished") + results.count("diverged")
+    lost = f", {results.count('diverged')} of them diverged" if results.count("diverged") else ""
+    return (
+        Strong("Run:"),
+        f" {counted(len(results.plan.variants), 'variant')} with {counted(len(results.plan.seeds), 'seed')} each on "
+        f"{results.plan.data_name}, profile {results.profile.name} ({results.profile.title}), measured by "
+        f"{metric_name(results)}. {ended} of {counted(len(results.jobs), 'run')} ended{lost}.",
+    )
+
+
+def claim_line(verdict: ClaimVerdict, report: Report) -> Text:
+    """A claim of the deck, its verdict and both numbers."""
+    claim = verdict.claim
+    told: list[Piece] = [Strong(f"{verdict.word.capitalize()}:"), f" “{claim.source.words}”. "]
+    told.append(f"Ours: {ours(verdict, report)}; the deck's: {theirs(claim)}.")
+    if verdict.differs and claim.expects != "value":
+        told.append(" Directions compare, magnitudes do not.")
+    return tuple(told)
+
+
+def ours(verdict: ClaimVerdict, report: Report) -> str:
+    """Our number beside a claim: the paired ratio, or the mean where the claim is of one number."""
+    if verdict.claim.before is None:
+        try:
+            values = claimed_values(verdict.claim, verdict.claim.after, report.results)
+        except MixedProtocols:
+            return verdict.why
+        return mean_sd(stats.summary(values if values is not None else []))
+    if verdict.effect is None or verdict.effect.ratio is None:
+        return verdict.why
+    return f"{interval(verdict.effect)} times, n = {verdict.effect.n}"
+
+
+def theirs(claim: Claim) -> str:
+    """The deck's number, as far as it gives one."""
+    if claim.before is None:
+        return f"{claim.after.value:g} {claim.metric}"
+    if claim.ratio is None:
+        return "no number"
+    assert claim.before.value is not None and claim.after.value is not None
+    return f"{factor(claim.ratio)} times ({claim.before.value:g} → {claim.after.value:g} {claim.metric})"
+
+
+def change_answers(report: Report) -> list[Text]:
+    """Of each design which changes it resolves."""
+    items: list[Text] = []
+    for design, effects in report.effects.items():
+        tested = [effect for effect in effects if effect.word != "not tested"]
+        if tested:
+            items.append((Strong(f"{DESIGN_TITLES[design].capitalize()}."), f" {sentence(resolved(tested))}"))
+    return items
+
+
+def sentence(text: str) -> str:
+    """The text with a capital and a full stop."""
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def resolved(tested: Sequence[ChangeEffect]) -> str:
+    """Which changes help and hurt, with their factors, and how many are open."""
+    told = []
+    for word, phrase in (("helps", "help"), ("hurts", "hurt")):
+        found = [
+            f"{e.change.title} ({interval(e.effect)})" if e.effect and e.effect.ratio else e.change.title
+            for e in tested
+            if e.word == word
+        ]
+        told += [f"{len(found)} {phrase}, {listed(found)}"] if found else []
+    open_ones = sum(effect.word == "inconclusive" for effect in tested)
+    told += [f"{open_ones} of {len(tested)} inconclusive"] if open_ones else []
+    return "; ".join(told)
+
+
+def beware(report: Report) -> Text:
+    """What a reader of nothing else has to know."""
+    results = report.results
+    told = []
+    if report.n <= PILOT:
+        told.append(f"a pilot of {counted(report.n, 'seed')}: inconclusive is not “no effect”")
+    if results.metric == "fd_rooms":
+        told.append("the metric is a proxy and no FID")
+    if results.profile.scalings:
+        told.append("the scale is far below the deck's, so that directions are evidence and magnitudes are not")
+    return (Strong("Beware:"), f" {'; '.join(told) or 'see the threats to validity'}.")
+
+
+# --- for other programs -----------------------------------------------------------------------------------------------
+
+
+def spoken(text: Text) -> str:
+    """A text without its looks."""
+    words = []
+    for part in pieces(text):
+        match part:
+            case str():
+                words.append(part)
+            case Code(said) | Strong(said) | Grey(said) | Link(said):
+                words.append(said)
+            case Anchor():
+                pass
+    return "".join(words)
+
+
+def record(report: Report, answers: Sequence[Text]) -> dict[str, Any]:
+    """The verdicts as plain data: what `verdicts.json` beside a report holds."""
+    results = report.results
+    return {
+        "study": results.study.name,
+        "title": results.study.title,
+        "question": results.study.question,
+        "setting": results.plan.setting,
+        "metric": metric_name(results),
+        "variants": len(results.plan.variants),
+        "seeds": len(results.plan.seeds),
+        "runs": {status: results.count(status) for status in ("finished", "diverged", "failed")},
+        "claims": [
+            {
+                "claim": verdict.claim.name,
+                "slide": verdict.claim.source.slide,
+                "quote": verdict.claim.source.words,
+                "verdict": verdict.word,
+                "why": verdict.why,
+                "magnitude": verdict.magnitude,
+                "ours": ours(verdict, report),
+                "deck": theirs(verdict.claim),
+            }
+            for verdict in report.claims
+        ],
+        "changes": [
+            {
+                "change": effect.change.name,
+                "design": design,
+                "verdict": effect.word,
+                "ratio": effect.effect.ratio if effect.effect else None,
+                "low": effect.effect.low if effect.effect else None,
+                "high": effect.effect.high if effect.effect else None,
+                "p_holm": effect.p_holm,
+            }
+            for design, effects in report.effects.items()
+            for effect in effects
+            if effect.word != "not tested"
+        ],
+        "answers": [spoken(text) for text in answers],
+    }

@@ -1,0 +1,205 @@
+"""The page as HTML: one file with its style, pictures and runs inside, that fetches nothing from anywhere."""
+
+from __future__ import annotations
+
+import base64
+import html
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import assert_never
+
+from reports.page import (
+    Abstract,
+    Anchor,
+    Animation,
+    Block,
+    Bullets,
+    Code,
+    Document,
+    Figure,
+    Grey,
+    Heading,
+    Link,
+    Listing,
+    Note,
+    Paragraph,
+    Piece,
+    Quote,
+    Record,
+    Strong,
+    Table,
+    Text,
+    pieces,
+)
+
+MEDIA = {".svg": "image/svg+xml", ".png": "image/png", ".gif": "image/gif"}
+
+_STYLE = """\
+:root { color-scheme: light; }
+body { margin: 0 auto; max-width: 60rem; padding: 2rem 1.5rem 4rem; background: #fff; color: #1a1a1a;
+  font: 1.02rem/1.55 Charter, "Bitstream Charter", "Iowan Old Style", Georgia, serif; }
+h1 { margin: 1rem 0 .2rem; font-size: 2rem; line-height: 1.2; }
+h2 { margin: 2.6rem 0 .6rem; font-size: 1.35rem; }
+h3 { margin: 1.8rem 0 .4rem; font-size: 1.1rem; }
+.subtitle { color: #555; }
+.abstract { margin: 1.6rem 0; padding: .2rem 1.2rem; border: solid #999; border-width: 1px 0; }
+.note { margin: 1.2rem 0; padding: .7rem 1rem; background: #f4f1e8; border-left: 3px solid #c08a00; }
+blockquote { margin: 1.2rem 0; padding: .1rem 1rem; border-left: 3px solid #ccc; }
+blockquote footer { color: #666; font-size: .9em; }
+nav { font-size: .92rem; color: #555; columns: 2; }
+nav a { display: block; }
+figure { margin: 1.8rem 0; }
+figure img { max-width: 100%; height: auto; display: block; }
+figcaption { margin: .5rem 0; font-size: .9rem; line-height: 1.4; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; border: solid #222; border-width: 1.5px 0; font-size: .84rem; line-height: 1.35;
+  font-variant-numeric: tabular-nums; }
+th { border-bottom: 1px solid #222; vertical-align: bottom; }
+th, td { padding: .2rem .55rem; text-align: left; }
+td { vertical-align: top; }
+th.right, td.right { text-align: right; }
+th.center, td.center { text-align: center; }
+tbody tr:hover, tr:target, tr:has(:target) { background: #eef4fa; }
+.grey { color: #8a8a8a; }
+a { color: #00518c; }
+a.inner { color: inherit; text-decoration: underline dotted #9ab; text-underline-offset: 2px; }
+code, pre { font-family: "DejaVu Sans Mono", Menlo, Consolas, monospace; font-size: .85em; }
+pre { padding: .7rem .9rem; background: #f3f3f3; overflow-x: auto; }
+details { font-size: .92rem; }
+summary { cursor: pointer; }
+.foot { margin-top: 3rem; color: #777; font-size: .85rem; }
+@media print { body { max-width: none; padding: 0; } nav { display: none; } }
+"""
+
+
+def render(document: Document, folder: Path) -> str:
+    """The whole page; pictures are read from `folder`, to which their paths are relative."""
+    known = {record.target: f"#run-{record.name}" for record in document.records}
+    writer = _Writer(folder, known)
+    headings = [part for part in document.blocks if isinstance(part, Heading) and part.level == 1]
+    contents = "".join(f'<a href="#{slug(part.text)}">{html.escape(part.text)}</a>' for part in headings)
+    parts = [
+        "<!doctype html>",
+        '<html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f"<title>{html.escape(document.title)}</title>",
+        f"<style>\n{_STYLE}</style></head><body>",
+        f'<h1>{html.escape(document.title)}</h1>\n<p class="subtitle">{writer.inline(document.subtitle)}</p>',
+        f"<nav>{contents}</nav>",
+        *(writer.block(part) for part in document.blocks),
+        *([records(document.records)] if document.records else []),
+        f'<p class="foot">{html.escape(document.footer)}</p>\n</body></html>',
+    ]
+    return "\n".join(parts) + "\n"
+
+
+def slug(text: str) -> str:
+    """A heading's name in links."""
+    return "section-" + re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def records(found: tuple[Record, ...]) -> str:
+    """What is on record of every run, each behind its name."""
+    each = [
+        f'<details id="run-{record.name}"><summary><code>{html.escape(record.name)}</code></summary>'
+        f"<pre>{html.escape(record.text)}</pre></details>"
+        for record in found
+    ]
+    # A link to a run that is folded up would show nothing of it.
+    opening = (
+        "<script>function show() { const run = document.getElementById(location.hash.slice(1)); "
+        "if (run && run.tagName === 'DETAILS') { run.open = true; run.scrollIntoView(); } } "
+        "addEventListener('hashchange', show); show();</script>"
+    )
+    return "\n".join([f'<h2 id="{slug("Records of the runs")}">Records of the runs</h2>', *each, opening])
+
+
+class _Writer:
+    """`known` says where links lead to something else here than on the other pages."""
+
+    def __init__(self, folder: Path, known: Mapping[str, str]) -> None:
+        self.folder, self.known = folder, known
+        self.numbers = {"Figure": 0, "Table": 0}
+
+    def inline(self, text: Text) -> str:
+        """A text on one line."""
+        return "".join(self.piece(part) for part in pieces(text))
+
+    def piece(self, part: Piece) -> str:
+        match part:
+            case str():
+                return html.escape(part, quote=False)
+            case Code(text):
+                return f"<code>{html.escape(text, quote=False)}</code>"
+            case Strong(text):
+                return f"<strong>{html.escape(text, quote=False)}</strong>"
+            case Grey(text):
+                return f'<span class="grey">{html.escape(text, quote=False)}</span>'
+            case Link(text, target, code, strong):
+                shown = self.piece(Code(text) if code else Strong(text) if strong else text)
+                inner = ' class="inner"' if target.startswith("#") else ""
+                return f'<a{inner} href="{html.escape(self.known.get(target, target))}">{shown}</a>'
+            case Anchor(name):
+                return f'<span id="{name}"></span>'
+            case _:
+                assert_never(part)
+
+    def picture(self, path: str, alt: str) -> str:
+        """An image whose bytes are in the page."""
+        file = self.folder / path
+        data = base64.b64encode(file.read_bytes()).decode()
+        return f'<img alt="{html.escape(alt)}" src="data:{MEDIA[file.suffix]};base64,{data}">'
+
+    def numbered(self, what: str, caption: Text) -> str:
+        self.numbers[what] += 1
+        return f"<figcaption><strong>{what} {self.numbers[what]}.</strong> {self.inline(caption)}</figcaption>"
+
+    def block(self, part: Block) -> str:
+        """One block."""
+        match part:
+            case Abstract(items):
+                return f'<div class="abstract"><p><strong>In short</strong></p>{self.listed(items)}</div>'
+            case Heading(text, level):
+                return f'<h{level + 1} id="{slug(text)}">{html.escape(text, quote=False)}</h{level + 1}>'
+            case Paragraph(text):
+                return f"<p>{self.inline(text)}</p>"
+            case Note(text):
+                return f'<div class="note">{self.inline(text)}</div>'
+            case Quote(text, source):
+                said = html.escape(text, quote=False)
+                return f"<blockquote><p>“{said}”</p><footer>— {html.escape(source, quote=False)}</footer></blockquote>"
+            case Bullets(items):
+                return self.listed(items)
+            case Listing(text):
+                return f"<pre><code>{html.escape(text, quote=False)}</code></pre>"
+            case Figure(path, caption, alt, width):
+                shown = self.picture(path, alt)
+                return f'<figure style="max-width: {width:g}%">{shown}{self.numbered("Figure", caption)}</figure>'
+            case Animation(path, caption, alt):
+                return f"<figure>{self.picture(path, alt)}<figcaption>{self.inline(caption)}</figcaption></figure>"
+            case Table():
+                return self.table(part)
+            case _:
+                assert_never(part)
+
+    def listed(self, items: tuple[Text, ...]) -> str:
+        return "<ul>" + "".join(f"<li>{self.inline(item)}</li>" for item in items) + "</ul>"
+
+    def table(self, part: Table) -> str:
+        """A table under its caption, in a box that scrolls where it is too wide."""
+        kinds = [f' class="{column.align}"' if column.align != "left" else "" for column in part.columns]
+        head = "".join(
+            f"<th{kind}>{html.escape(column.title, quote=False)}</th>"
+            for kind, column in zip(kinds, part.columns, strict=True)
+        )
+        rows = [
+            "<tr>" + "".join(f"<td{k}>{self.inline(text)}</td>" for k, text in zip(kinds, row, strict=True)) + "</tr>"
+            for row in part.rows
+        ]
+        note = f"<figcaption>{self.inline(part.note)}</figcaption>" if part.note else ""
+        body = "\n".join(rows)
+        return (
+            f'<figure>{self.numbered("Table", part.caption)}<div class="scroll"><table><thead><tr>{head}</tr></thead>'
+            f"<tbody>\n{body}\n</tbody></table></div>{note}</figure>"
+        )

@@ -1,0 +1,109 @@
+"""What generators draw: samples at the same latents, and what lies between latents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ablations.designs import available, ladder, variant_name
+from reports import figures
+from reports.page import Block, Heading, Paragraph
+from reports.report import PAGE_INCHES, Report, highlighted, rung_label
+from reports.results import Results
+
+TILES = 12
+"""Samples per row of the sheet."""
+
+
+def samples(report: Report) -> list[Block]:
+    """What the generators draw at the same latents."""
+    results = report.results
+    study = results.study
+    subsets = ladder(study) if "ladder" in available(study) else []
+    rungs = [results.variant(variant_name(study, subset)) for subset in subsets]
+    wanted = [(rung_label(rungs, rung, report), variant) for rung, variant in enumerate(rungs) if variant is not None]
+    on_ladder = len(wanted) > 1
+    if not on_ladder:
+        wanted = [(v.title if v.name != "baseline" else v.name, v) for v in results.plan.variants]
+    rows = []
+    absent = []
+    seed = results.plan.seeds[0] if results.plan.seeds else 0
+    for label, variant in wanted:
+        folder = results.folder(str(results.job(variant, seed)["run"]))
+        file = folder.samples / f"{variant.config.iterations:06d}.png"
+        tiles = figures.first_tiles(file, variant.config.data.resolution, TILES)
+        if tiles is None:
+            absent.append(label.strip())
+        else:
+            rows.append((label, tiles))
+    blocks: list[Block] = [Heading("Samples")]
+    if rows:
+        if (real := real_images(results, results.plan.seeds, TILES)) is not None and real.shape[1] == rows[0][1].shape[
+            1
+        ]:
+            rows.insert(0, ("real images", real))
+        rows = [row for row in rows if row[1].shape[1] == rows[0][1].shape[1]]
+        with figures.style():
+            sheet = figures.sample_sheet(rows)
+            tall = float(sheet.get_figheight() * figures.WIDTH / sheet.get_figwidth())
+            what = "each rung" if on_ladder else "each variant"
+            blocks.append(
+                report.figure(
+                    sheet,
+                    "samples.png",
+                    f"Samples of {what} at the last iteration, seed {seed}: column by column the same latents, the "
+                    "first of the fixed ones and not chosen, through the evaluated generator. Pixels enlarged, not "
+                    "smoothed.",
+                    f"Sheet of sample images, one row for {what}.",
+                    width=round(min(100.0, 100 * PAGE_INCHES / tall), 1),
+                )
+            )
+    if absent:
+        some = "; ".join(absent) if rows else "any of the variants"
+        blocks.append(Paragraph(f"No samples of seed {seed} at the last iteration for: {some}."))
+    return blocks
+
+
+def real_images(results: Results, seeds: Sequence[int], most: int) -> np.ndarray | None:
+    """Tiles of real images, from the first run of these seeds that kept them: of a fit, the images that it fits."""
+    for variant in results.plan.variants:
+        for seed in seeds:
+            folder = results.folder(str(results.job(variant, seed)["run"]))
+            tiles = figures.first_tiles(folder.samples / "real.png", variant.config.data.resolution, most)
+            if tiles is not None:
+                return tiles
+    return None
+
+
+PATHS = 2
+"""Of each variant, in the strips."""
+
+
+def between_latents(report: Report) -> list[Block]:
+    """The first paths between two latents, of the few variants that the curves are about."""
+    results = report.results
+    seed = results.plan.seeds[0] if results.plan.seeds else 0
+    rows: list[tuple[str, NDArray[np.uint8]]] = []
+    for name in highlighted(report):
+        variant = results.variant(name)
+        assert variant is not None
+        folder = results.folder(str(results.job(variant, seed)["run"]))
+        strips = figures.rows_of_tiles(folder.samples / "interpolations.png", variant.config.data.resolution)
+        if strips is not None:
+            named = variant.title if variant.changes else variant.name
+            rows += [(f"{named}, path {path + 1}", strip) for path, strip in enumerate(strips[:PATHS])]
+    rows = [row for row in rows if row[1].shape == rows[0][1].shape]
+    if not rows:
+        return []
+    with figures.style():
+        drawn = report.figure(
+            figures.sample_sheet(rows),
+            "interpolations.png",
+            f"Spherical paths between two latents, seed {seed}, the evaluated generator at the last iteration: the "
+            "same endpoints in every variant, the first of those drawn and not chosen. A generator that has learnt "
+            "the images one by one jumps. Pixels enlarged, not smoothed.",
+            "Strips of images on paths between two latents, some for each of a few variants.",
+        )
+    return [Heading("Between latents", 2), drawn]

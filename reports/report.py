@@ -1,0 +1,139 @@
+"""What all sections of a report share: the results, their verdicts, and where figures and runs are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure as Canvas
+
+from ablations.schema import DesignName
+from reports import figures, stats
+from reports.page import Block, Figure, Note, Strong, Text
+from reports.protocols import MixedProtocols
+from reports.results import Results
+from reports.verdicts import ChangeEffect, ClaimVerdict, judge_changes, judge_claim
+from studies.plan import PlannedVariant
+
+FIGURES = (
+    "ladder.svg",
+    "effects.svg",
+    "upsampling.svg",
+    "upsampled.png",
+    "upsampled_centres.png",
+    "interpolations.png",
+    "curves.svg",
+    "samples.png",
+    "tradeoff.svg",
+    "reconstructions.png",
+    "rankings.svg",
+    "sweep.svg",
+    "importance.svg",
+)
+"""Every figure that a report may have."""
+
+DESIGN_TITLES: dict[DesignName, str] = {
+    "ladder": "ladder: on the rung before",
+    "add_one_in": "add one in: on the baseline",
+    "leave_one_out": "leave one out: on all others",
+    "screening": "screening: on average over the others on and off",
+    "shapley": "Shapley value: on average over orders",
+}
+PILOT = 3
+"""Up to this many seeds a study is a pilot, and its report says so."""
+
+PAGE_INCHES = 8.2
+"""The tallest a figure may be, so that it and its caption and heading share a page."""
+
+
+PUBLISHED = "runs.jsonl"
+"""Beside a published report: what is on record of its runs, one a line, in the order of its appendix."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the sections share. `folder` is the page's; figures go to `folder`/figures."""
+
+    results: Results
+    folder: Path
+    claims: tuple[ClaimVerdict, ...]
+    effects: dict[DesignName, list[ChangeEffect]]
+    published: bool = False
+
+    @classmethod
+    def of(cls, results: Results, folder: Path, *, published: bool = False) -> Report:
+        """Judges everything once. What is `published` leads to records beside it, not to run folders."""
+        claims = tuple(judge_claim(claim, results) for claim in results.study.claims)
+        return cls(results, folder, claims, judge_changes(results), published)
+
+    @property
+    def n(self) -> int:
+        """The largest number of seeds that any variant has finished or diverged with."""
+        ended = self.results.jobs[self.results.jobs["status"].isin(["finished", "diverged"])]
+        return int(ended.groupby("variant")["seed"].nunique().max()) if len(ended) else 0
+
+    def target(self, run: str) -> str | None:
+        """Where a page's link to a run leads: its folder, or its line in what is published; None: there is no such."""
+        if self.published:
+            return f"{PUBLISHED}#L{1 + list(self.results.jobs['run']).index(run)}"
+        path = self.results.folder(run).path
+        return Path(os.path.relpath(path, self.folder)).as_posix() if path.exists() else None
+
+    def figure(
+        self, canvas: Canvas, name: str, caption: Text, alt: str, width: float = 100.0, floats: bool = False
+    ) -> Figure:
+        """Saves a drawn figure and returns its block."""
+        figures.save(canvas, self.folder / "figures" / name)
+        return Figure(f"figures/{name}", caption, alt, width, floats)
+
+
+def composed(report: Report, parts: Sequence[Callable[[Report], list[Block]]]) -> list[Block]:
+    """The blocks of these sections, in order."""
+    return [block for part in parts for block in unless_mixed(part, report)]
+
+
+def unless_mixed(part: Callable[[Report], list[Block]], report: Report) -> list[Block]:
+    """A section, or a note of why it is left out where its numbers were measured under different protocols."""
+    try:
+        return part(report)
+    except MixedProtocols as error:
+        return [Note((Strong("A section is left out:"), f" {error}."))]
+
+
+def rung_label(rungs: Sequence[PlannedVariant | None], rung: int, report: Report) -> str:
+    """A rung by what it adds to the one before, or by all it has where the one before is not planned."""
+    variant = rungs[rung]
+    if rung and rungs[rung - 1] is not None:
+        return f"{rung}  + {report.results.study.changes[rung - 1].title}"
+    return f"{rung}  {variant.title if variant else ''}"
+
+
+HIGHLIGHTS = (("baseline", figures.INK), ("all", figures.BLUE))
+
+
+def highlighted(report: Report) -> dict[str, str]:
+    """The few variants that curves and strips are about, each with its colour, in the order of their importance: the
+    ends of the ladder, those of claims, the best alternatives, what searches chose."""
+    results = report.results
+    found: dict[str, str] = {}
+    spare = [figures.VERMILLION, figures.GREEN, figures.PURPLE, figures.ORANGE]
+    for name, colour in HIGHLIGHTS:
+        if (variant := results.variant(name)) is not None:
+            found.setdefault(variant.name, colour)
+    named = [results.variant(name) for verdict in report.claims for name in verdict.claim.variants]
+    named += best_variants(results) if results.study.groups else []
+    named += [results.variant(choice.variant) for choice in results.plan.searched]
+    for variant in named:
+        if variant is not None and variant.name not in found and spare:
+            found[variant.name] = spare.pop(0)
+    return found or {variant.name: colour for variant, colour in zip(results.plan.variants, spare, strict=False)}
+
+
+def best_variants(results: Results) -> list[PlannedVariant]:
+    """The variants whose runs all finished, the least mean first."""
+    means = {variant.name: stats.summary(results.last(variant)).mean for variant in results.plan.variants}
+    there = [v for v in results.plan.variants if (mean := means[v.name]) is not None and np.isfinite(mean)]
+    return sorted(there, key=lambda variant: means[variant.name] or 0.0)

@@ -1,0 +1,18 @@
+"""What every page has to keep to, in whatever format."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+
+def assert_links_resolve(folder: Path, text: str) -> None:
+    """Links of a Markdown page lead to files beside it or to places in it, each of which is there once."""
+    anchors = re.findall(r'<a id="([^"]+)"></a>', text)
+    assert len(anchors) == len(set(anchors))
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if target.startswith("#"):
+            assert target[1:] in anchors, target
+        else:
+            assert not Path(target).is_absolute()
+            assert (folder / target.partition("#")[0]).exists(), target
