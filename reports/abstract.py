@@ -87,12 +87,12 @@ def resolved(tested: Sequence[ChangeEffect]) -> str:
     """Which changes help and hurt, with their factors, and how many are open."""
     told = []
     for word, phrase in (("helps", "help"), ("hurts", "hurt")):
-        found = [
+        found: list[str] = [
             f"{e.change.title} ({interval(e.effect)})" if e.effect and e.effect.ratio else e.change.title
             for e in tested
             if e.word == word
         ]
-        told += [f"{len(found)} {phrase}, {listed(found)}"] if found else []
+        told += [f"{len(found)} {phrase if len(found) > 1 else word}: {listed(found)}"] if found else []
     open_ones = sum(effect.word == "inconclusive" for effect in tested)
     told += [f"{open_ones} of {len(tested)} inconclusive"] if open_ones else []
     return "; ".join(told)

@@ -32,7 +32,9 @@ from reports.page import (
     Text,
     pieces,
 )
+from reports.pdf import typographic
 
+RECORDS = "Records of the runs"
 MEDIA = {".svg": "image/svg+xml", ".png": "image/png", ".gif": "image/gif"}
 
 _STYLE = """\
@@ -78,7 +80,8 @@ def render(document: Document, folder: Path) -> str:
     known = {record.target: f"#run-{record.name}" for record in document.records}
     writer = _Writer(folder, known)
     headings = [part for part in document.blocks if isinstance(part, Heading) and part.level == 1]
-    contents = "".join(f'<a href="#{slug(part.text)}">{html.escape(part.text)}</a>' for part in headings)
+    named = [*(part.text for part in headings), *([RECORDS] if document.records else [])]
+    contents = "".join(f'<a href="#{slug(text)}">{plain(text)}</a>' for text in named)
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
@@ -86,12 +89,18 @@ def render(document: Document, folder: Path) -> str:
         f"<title>{html.escape(document.title)}</title>",
         f"<style>\n{_STYLE}</style></head><body>",
         f'<h1>{html.escape(document.title)}</h1>\n<p class="subtitle">{writer.inline(document.subtitle)}</p>',
+        *(writer.block(part) for part in document.blocks if isinstance(part, Abstract)),
         f"<nav>{contents}</nav>",
-        *(writer.block(part) for part in document.blocks),
+        *(writer.block(part) for part in document.blocks if not isinstance(part, Abstract)),
         *([records(document.records)] if document.records else []),
         f'<p class="foot">{html.escape(document.footer)}</p>\n</body></html>',
     ]
     return "\n".join(parts) + "\n"
+
+
+def plain(text: str) -> str:
+    """Text in which nothing is markup, its straight quotes made round."""
+    return html.escape(typographic(text), quote=False)
 
 
 def slug(text: str) -> str:
@@ -112,7 +121,7 @@ def records(found: tuple[Record, ...]) -> str:
         "if (run && run.tagName === 'DETAILS') { run.open = true; run.scrollIntoView(); } } "
         "addEventListener('hashchange', show); show();</script>"
     )
-    return "\n".join([f'<h2 id="{slug("Records of the runs")}">Records of the runs</h2>', *each, opening])
+    return "\n".join([f'<h2 id="{slug(RECORDS)}">{RECORDS}</h2>', *each, opening])
 
 
 class _Writer:
@@ -129,13 +138,13 @@ class _Writer:
     def piece(self, part: Piece) -> str:
         match part:
             case str():
-                return html.escape(part, quote=False)
+                return plain(part)
             case Code(text):
                 return f"<code>{html.escape(text, quote=False)}</code>"
             case Strong(text):
-                return f"<strong>{html.escape(text, quote=False)}</strong>"
+                return f"<strong>{plain(text)}</strong>"
             case Grey(text):
-                return f'<span class="grey">{html.escape(text, quote=False)}</span>'
+                return f'<span class="grey">{plain(text)}</span>'
             case Link(text, target, code, strong):
                 shown = self.piece(Code(text) if code else Strong(text) if strong else text)
                 inner = ' class="inner"' if target.startswith("#") else ""
@@ -161,14 +170,13 @@ class _Writer:
             case Abstract(items):
                 return f'<div class="abstract"><p><strong>In short</strong></p>{self.listed(items)}</div>'
             case Heading(text, level):
-                return f'<h{level + 1} id="{slug(text)}">{html.escape(text, quote=False)}</h{level + 1}>'
+                return f'<h{level + 1} id="{slug(text)}">{plain(text)}</h{level + 1}>'
             case Paragraph(text):
                 return f"<p>{self.inline(text)}</p>"
             case Note(text):
                 return f'<div class="note">{self.inline(text)}</div>'
             case Quote(text, source):
-                said = html.escape(text, quote=False)
-                return f"<blockquote><p>“{said}”</p><footer>— {html.escape(source, quote=False)}</footer></blockquote>"
+                return f"<blockquote><p>“{plain(text)}”</p><footer>— {plain(source)}</footer></blockquote>"
             case Bullets(items):
                 return self.listed(items)
             case Listing(text):
@@ -190,8 +198,7 @@ class _Writer:
         """A table under its caption, in a box that scrolls where it is too wide."""
         kinds = [f' class="{column.align}"' if column.align != "left" else "" for column in part.columns]
         head = "".join(
-            f"<th{kind}>{html.escape(column.title, quote=False)}</th>"
-            for kind, column in zip(kinds, part.columns, strict=True)
+            f"<th{kind}>{plain(column.title)}</th>" for kind, column in zip(kinds, part.columns, strict=True)
         )
         rows = [
             "<tr>" + "".join(f"<td{k}>{self.inline(text)}</td>" for k, text in zip(kinds, row, strict=True)) + "</tr>"

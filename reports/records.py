@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
+
+import numpy as np
 
 from reports.page import Record
 from reports.report import Report
@@ -23,8 +26,14 @@ def record_of(results: Results, run: str) -> dict[str, Any]:
         "outcome": None if outcome is None else outcome.model_dump(mode="json"),
         "provenance": folder.read("provenance.json"),
         "data": folder.read("data.json"),
-        "measured": {"columns": columns, "rows": json.loads(measured[columns].to_json(orient="values"))},
+        "measured": {"columns": columns, "rows": [written(row) for row in measured[columns].itertuples(index=False)]},
     }
+
+
+def written(row: Iterable[Any]) -> list[Any]:
+    """One measurement in JSON, which has no infinity: of a run that diverged the value is "inf"."""
+    cells = [cell.item() if isinstance(cell, np.generic) else cell for cell in row]
+    return ["inf" if isinstance(cell, float) and np.isinf(cell) else cell for cell in cells]
 
 
 def as_lines(results: Results) -> str:

@@ -441,6 +441,7 @@ def ladder_section(report: Report) -> list[Block]:
             "significant. Intervals of two rungs may overlap where the paired ratio is resolved, and the reverse.",
             f"{metric_letters(results)} of each rung of the ladder, one dot per seed; the same numbers are in the "
             "table below.",
+            floats=True,
         )
     return [*blocks, drawn, tables.ladder_table(results, report.effects["ladder"])]
 

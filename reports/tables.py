@@ -254,7 +254,7 @@ def effects_table(results: Results, effects: Mapping[DesignName, Sequence[Change
         rows=tuple(rows),
         caption=f"Each change under each design: ratio of the {metric_letters(results)} with / without it [95%], below "
         "1 where it helps; bold where it is significant at 5% after Holm's correction over the design.",
-        size=6.9,
+        size=8.0 if len(shown) <= 3 else 6.9,
     )
 
 

@@ -77,12 +77,12 @@ def test_the_html_is_one_file_whose_links_stay_in_it(full_report: Path) -> None:
 
 
 def test_a_number_leads_to_the_rows_of_its_runs_in_every_format(full_report: Path) -> None:
-    place = anchor("baseline..fourier_inr")
+    place = anchor("baseline..r1")
     (mean,) = re.findall(rf"\[\*\*([\d.]+)\*\*\]\(#{place}\)", (full_report / "report.md").read_text())
     page = (full_report / "report.html").read_text()
     assert f'<a class="inner" href="#{place}"><strong>{mean}</strong></a>' in page
     row = page[page.index(f'<span id="{place}">') :].partition("</tr>")[0]
-    assert "<code>baseline..fourier_inr</code>" in row and 'href="#run-' in row
+    assert "<code>baseline..r1</code>" in row and 'href="#run-' in row
 
 
 def test_names_of_places_differ_where_names_of_variants_do() -> None:
@@ -186,7 +186,7 @@ def test_what_is_published_needs_no_run_folders(tmp_path: Path) -> None:
     folder = render("changes_overview", runs=tmp_path, out=tmp_path / "out", published=True)
     lines = (folder / "runs.jsonl").read_text().splitlines()
     text = (folder / "report.md").read_text()
-    led = re.findall(r"\| `(\S+)` \| (\d) \| \[`([0-9a-f]{8})`\]\(runs\.jsonl#L(\d+)\)", text)
+    led = re.findall(r"(?:\| |</a>)`(\S+)` \| (\d) \| \[`([0-9a-f]{8})`\]\(runs\.jsonl#L(\d+)\)", text)
     assert len(led) == len(lines) == 4
     for variant, seed, run, line in led:
         told = json.loads(lines[int(line) - 1])
