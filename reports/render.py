@@ -22,10 +22,11 @@ from reports.sections import FIGURES, Report, subtitle
 def render(study: str, *, runs: Path, setting: str | None = None, out: Path | None = None) -> Path:
     """Writes the report of `study` in `setting` (default: cpu where planned, else the only one) and returns its folder.
 
-    That is <runs>/reports/<study>/<setting> unless `out` names another. Raises InputError where nothing was trained.
+    `study` is a name or a file. The folder is <runs>/reports/<study>/<setting> unless `out` names another. Raises
+    InputError where nothing was trained.
     """
     results = load(study, runs, setting)
-    folder = out or runs / "reports" / study / results.plan.setting
+    folder = out or runs / "reports" / results.plan.study / results.plan.setting
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     document = compose(results, folder)
     drawn = {folder / block.path for block in document.blocks if isinstance(block, Figure)}
@@ -87,7 +88,8 @@ def render_comparison(a: str, b: str, *, runs: Path, out: Path | None = None) ->
     help="Put two side by side instead: each a STUDY, a STUDY:SETTING, or a report's folder with its results.csv.",
 )
 def main(study: str | None, runs: Path, out: Path | None, setting: str | None, sides: tuple[str, str] | None) -> None:
-    """Write the report of STUDY from its run folders: report.md, report.pdf, figures/ and results.csv."""
+    """Write the report of STUDY, a name or its file, from its run folders: report.md, report.pdf, figures/ and
+    results.csv."""
     try:
         if sides and (study or setting):
             raise InputError("--compare takes its two sides, and no STUDY or --setting beside: write STUDY:SETTING")
