@@ -100,9 +100,12 @@ def _words(error: BaseException) -> str:
     match error:
         case ValidationError():
             first = error.errors()[0]
+            if isinstance(inner := first.get("ctx", {}).get("error"), ValidationError):
+                return _words(inner)
             given = f" (it is '{first['input']}')" if isinstance(first["input"], str) else ""
-            at = f".{place_of(first['loc'])}" if first["loc"] else ""
-            return f"{error.title}{at}: {first['msg']}{given}"
+            # The title of a config, which is of either task, is no word for a person.
+            at = f"{error.title}.".replace("tagged-union[Config,Reconstruction].", "") + place_of(first["loc"])
+            return f"{at.removesuffix('.the config')}: {first['msg'].removeprefix('Value error, ')}{given}"
         case InputError():
             return str(error)
         case SyntaxError():
