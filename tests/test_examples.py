@@ -54,7 +54,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for path, text in FILES.items():
         (tmp_path / path).parent.mkdir(exist_ok=True)
         (tmp_path / path).write_text(text)
-    photos(tmp_path / "photos", 12)
+    photos(tmp_path / "photos", 40)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
@@ -89,6 +89,32 @@ def test_a_dry_run_of_each_command_can_train_all_it_shows(
     assert (exit.value.code, said.err) == (0, "")
     assert " 0 blocked" in said.out and "2 runs: 2 new" in said.out
     assert "no difference" not in said.out
+    assert sorted(path.name for path in here.iterdir()) == ["mine", "photos"]
+
+
+def test_a_dry_run_finds_the_layer_without_importing_it(here: Path) -> None:
+    program = (
+        "import sys; from studies.run import main\n"
+        "try: main(['mine/low_rank_layer.py', '--dry-run'])\n"
+        "finally: print({'torch', 'low_rank', 'mlflow', 'optuna'} & set(sys.modules), file=sys.stderr)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "set()\n")
+
+
+def test_wrong_arguments_of_a_layer_end_the_command_before_anything_is_recorded(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = here / "mine" / "low_rank_layer.py"
+    file.write_text(file.read_text().replace("rank=4", "rnk=4"))
+    with pytest.raises(SystemExit) as exit:
+        main([str(file), *TINY, "--seeds", "1"])
+    said = capsys.readouterr().err
+    assert (exit.value.code, said.count("\n")) == (2, 1)
+    assert "low_rank:LowRank(rnk=4) cannot be used: TypeError" in said
     assert sorted(path.name for path in here.iterdir()) == ["mine", "photos"]
 
 
@@ -164,7 +190,9 @@ def test_every_command_of_the_page_comes_to_a_report(here: Path) -> None:
         module, given = arguments(command)
         if module == "studies.run":
             rooms = () if "--data" in given else FEW_ROOMS
-            done("-m", module, *given, *TINY, *rooms, "--seeds", "1", "--jobs", "1")
+            # The process that evaluates beside has to find the layer, too.
+            where = ("--evaluation", "beside") if "inr.init=unit" in given else ()
+            done("-m", module, *given, *TINY, *rooms, *where, "--seeds", "1", "--jobs", "1")
         else:
             done("-m", module, *given)
     reports = {report.parent: report.read_text() for report in (here / "runs" / "reports").glob("*/*/report.md")}

@@ -97,6 +97,17 @@ def test_what_is_wrong_with_a_file_is_one_line_with_its_place(
     assert said.count("\n") == 1
 
 
+def test_with_the_option_the_first_argument_is_an_override(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = written(STUDY)
+    with pytest.raises(SystemExit) as exit:
+        main(["--study", str(file), "iterations=7", "evaluation.every=7", "--dry-run"])
+    said = capsys.readouterr()
+    assert (exit.value.code, said.err) == (0, "")
+    assert {"iterations", "evaluation.every"} <= {
+        line.split()[1] for line in said.out.splitlines() if "override" in line
+    }
+
+
 def test_names_that_two_studies_have_are_refused(here: Path) -> None:
     file = written(STUDY.replace('"flipped"', '"inr_layers"'))
     with pytest.raises(InputError, match=r"flipped.py declares the study 'inr_layers', which is one of the deck's"):
