@@ -199,6 +199,8 @@ def test_every_command_of_the_page_comes_to_a_report(here: Path) -> None:
     assert sorted(folder.parent.name for folder in reports) == ["low_rank_layer"] * 2 + ["mirrored"] * 2 + ["r1_weight"]
     for folder, text in reports.items():
         assert f"python -m reports.render mine/{folder.parent.name}.py" in text
+        # Every example's change is judged: one seed leaves no interval.
+        assert "inconclusive (exploratory)" in text
         done("-m", "studies.sync", f"mine/{folder.parent.name}.py", "--setting", folder.name)
     one, other = (f"low_rank_layer:{folder.name}" for folder in reports if folder.parent.name == "low_rank_layer")
     done("-m", "reports.render", "--compare", one, other.replace("low_rank_layer", "mine/low_rank_layer.py", 1))
