@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from ablations.schema import Change, Edit, Source
-from core.config import AdaIN, Factorized, FactorizedSE, Layer, Linear, MFiLM, Node, SELinear
+from core.config import AdaIN, DeckLayer, Factorized, FactorizedSE, Linear, MFiLM, Node, SELinear
 
 SLIDE = "Size/quality tradeoff for INR architecture"
 LINEAR_MAE = 0.047
@@ -22,7 +22,7 @@ class Row(Node):
     title: str
     quote: str | None = None
     mae: float | None = None
-    layer: Layer
+    layer: DeckLayer
     reading: str | None = None
     original: str | None = None
     """The row that this is another reading of."""
@@ -39,7 +39,7 @@ class Row(Node):
         )
 
 
-def emitted_numbers(layer: Layer, inputs: int, outputs: int) -> int:
+def emitted_numbers(layer: DeckLayer, inputs: int, outputs: int) -> int:
     """Numbers emitted per image for one such layer; for n x n the slide's formulas."""
     match layer:
         case Linear() | SELinear():

@@ -100,6 +100,26 @@ class Change(Node):
     reading: str | None = None
 
 
+def change(
+    base: AnyConfig,
+    name: str,
+    title: str,
+    after: Mapping[str, Any],
+    *,
+    source: Source | None = None,
+    group: str | None = None,
+    requires: tuple[str, ...] = (),
+    reading: str | None = None,
+) -> Change:
+    """The change of `base` that puts these nodes or values at these paths.
+
+    Raises KeyError for a path that the base has not, with the nearest one.
+    """
+    data = plain(base)
+    edits = tuple(Edit(path=path, before=patch.lookup(data, path), after=value) for path, value in after.items())
+    return Change(name=name, title=title, source=source, group=group, edits=edits, requires=requires, reading=reading)
+
+
 class Measured(Node):
     """One number of a claim: which variant, which of its runs' measures, and what the deck says it was.
 
@@ -284,6 +304,7 @@ class Profile(Node):
 class Study(Node):
     """One question of the deck: a base, the changes it is asked of, and the claims judged at the end.
 
+    `source` is None where the deck does not ask it.
     `designs` are run unless others are asked for, `more_designs` make sense, too. `permutations` is the number of
     orders in which the design "shapley" adds the changes.
     `searches` seek numbers of the base; the config that each chooses is a further variant.
@@ -292,7 +313,7 @@ class Study(Node):
     name: Name
     title: str
     question: str
-    source: Source
+    source: Source | None = None
     base: AnyConfig
     changes: tuple[Change, ...] = ()
     designs: tuple[DesignName, ...] = ("ladder",)
@@ -363,6 +384,14 @@ class Study(Node):
             for profile in self.profiles:
                 search.check(profile.scaled(self.base))
         return self
+
+    def extended(self, *changes: Change, name: str, title: str, question: str, **fields: Any) -> Study:
+        """Another study: this one with these changes after its own.
+
+        The claims stay behind, for their variants have other changes there: what is called "all", above all.
+        """
+        own = {"name": name, "title": title, "question": question, "source": None, "claims": ()}
+        return Study(**{**dict(self), **own, "changes": (*self.changes, *changes), **fields})
 
     @property
     def groups(self) -> dict[str, tuple[str, ...]]:

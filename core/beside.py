@@ -28,6 +28,7 @@ from types import TracebackType
 from typing import Any
 
 import torch
+from pydantic import Field
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 
@@ -62,13 +63,14 @@ class EvaluationLost(RuntimeError):
 
 
 class Order(Node):
-    """What the process evaluates and on what."""
+    """What the process evaluates and on what. `search_path` is where the process that trains finds modules."""
 
     job: Job
     data_path: Path | None
     cache: Path
     device: str
     threads: int
+    search_path: tuple[str, ...] = Field(default_factory=lambda: tuple(sys.path))
 
 
 class Beside:
@@ -271,6 +273,7 @@ def _check_device(device: str) -> None:
 def _evaluate(connection: Connection) -> None:
     frames = _received(connection)
     order = Order.model_validate_json(frames.get())
+    sys.path += [place for place in order.search_path if place not in sys.path]
     config = order.job.config
     assert isinstance(config, Config)
     torch.set_num_threads(order.threads)

@@ -16,6 +16,7 @@ from core.models.inr import LayerFactory
 from core.models.layers.adain import AdaIN
 from core.models.layers.factorized import Factorized
 from core.models.layers.factorized_se import FactorizedSE
+from core.models.layers.imported import check_imported, imported_class
 from core.models.layers.linear import Linear
 from core.models.layers.mfilm import MFiLM
 from core.models.layers.se_linear import SELinear
@@ -36,8 +37,16 @@ def build_layer(layer: cfg.Layer) -> LayerFactory:
             return AdaIN
         case cfg.FactorizedSE(rank=rank, root_rank=root_rank):
             return partial(FactorizedSE, rank=rank, root_rank=root_rank)
+        case cfg.Imported(arguments=arguments):
+            return partial(imported_class(layer), **arguments)
         case _:
             assert_never(layer)
+
+
+def check_layer(inr: cfg.Inr) -> None:
+    """Raises InputError for a layer that cannot be built or trained: one of somebody's own, where it has a mistake."""
+    if isinstance(inr.layer, cfg.Imported):
+        check_imported(inr.layer, build_layer(inr.layer), inr.width)
 
 
 def build_generator(config: cfg.Config) -> Generator:

@@ -168,7 +168,23 @@ class AdaIN(Node):
     kind: Literal["adain"] = "adain"
 
 
-Layer = Annotated[Linear | SELinear | MFiLM | Factorized | FactorizedSE | AdaIN, Field(discriminator="kind")]
+class Imported(Node):
+    """A layer of somebody's own: `target` names its class as "module:Class", a subclass of `EmittedLayer`, `arguments`
+    are what its constructor takes besides sizes and standard deviations. `core.imported.imported` makes one.
+
+    `sha256` is that of the module's file, so that an edited layer is another run; modules that it imports are no part.
+    """
+
+    kind: Literal["imported"] = "imported"
+    target: str = Field(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")
+    arguments: dict[str, bool | int | float | str | None] = Field(default_factory=dict)
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+
+
+DeckLayer = Annotated[Linear | SELinear | MFiLM | Factorized | FactorizedSE | AdaIN, Field(discriminator="kind")]
+"""Those of the slide "Size/quality tradeoff for INR architecture"."""
+
+Layer = Annotated[Linear | SELinear | MFiLM | Factorized | FactorizedSE | AdaIN | Imported, Field(discriminator="kind")]
 
 
 class Inr(Node):

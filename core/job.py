@@ -26,6 +26,7 @@ from torch import Tensor
 
 from core import config as cfg
 from core.beside import Beside, EvaluationDropped, Order
+from core.build import check_layer
 from core.calibrate import period
 from core.checkpoint import read_checkpoint, remove_checkpoints, write_checkpoint
 from core.data.load import ImageSet
@@ -183,6 +184,7 @@ def _task(
     All that can be refused is refused on entering.
     """
     job, config = order.job, order.job.config
+    check_layer(config.inr)
     match config:
         case cfg.Config():
             with _evaluator(order, config, evaluation, asked_to_stop) as evaluator:

@@ -19,7 +19,7 @@ def train_command(
     `as_published` leaves out that learning rates were tuned again.
     """
     plan = results.plan
-    words = ["python", "-m", "studies.run", plan.study, "--profile", plan.profile]
+    words = ["python", "-m", "studies.run", plan.asked_as, "--profile", plan.profile]
     if plan.protocol is not None:
         words += ["--protocol", plan.protocol]
     if designs:
@@ -44,7 +44,7 @@ def train_command(
 
 def render_command(results: Results) -> str:
     """Writes the report again."""
-    return wrapped(["python", "-m", "reports.render", results.plan.study, "--setting", results.plan.setting])
+    return wrapped(["python", "-m", "reports.render", results.plan.asked_as, "--setting", results.plan.setting])
 
 
 def wrapped(words: Sequence[str]) -> str:

@@ -176,7 +176,7 @@ def answer(report: Report, sweeps: Sequence[Sweep]) -> list[Block]:
     results = report.results
     blocks: list[Block] = [Heading("The answer")]
     if not results.plan.searched:
-        command = f"python -m studies.run {results.plan.study} --profile {results.plan.profile}"
+        command = f"python -m studies.run {results.plan.asked_as} --profile {results.plan.profile}"
         return [*blocks, Paragraph("No search has come to its end here, so there is none:"), Listing(command)]
     by_name = {sweep.search.variant: sweep for sweep in sweeps}
     noise = noise_of(results)

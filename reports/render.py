@@ -87,12 +87,12 @@ def render(
 ) -> Path:
     """Writes the report of `study` in `setting` (default: cpu where planned, else the only one) and returns its folder.
 
-    That is <runs>/reports/<study>/<setting> unless `out` names another. A `published` report leads to records beside it
-    in place of run folders, so that its folder is whole wherever it is put. Raises InputError where nothing was
-    trained.
+    `study` is a name or a file. The folder is <runs>/reports/<study>/<setting> unless `out` names another. A
+    `published` report leads to records beside it in place of run folders, so that its folder is whole wherever it is
+    put. Raises InputError where nothing was trained.
     """
     results = load(study, runs, setting)
-    folder = out or runs / "reports" / study / results.plan.setting
+    folder = out or runs / "reports" / results.plan.study / results.plan.setting
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     report = Report.of(results, folder, published=published)
     answers = layout_of(results.study.name).answers(report)
@@ -171,7 +171,8 @@ def render_comparison(
 def main(
     study: str | None, runs: Path, out: Path | None, setting: str | None, formats: str, sides: tuple[str, str] | None
 ) -> None:
-    """Write the report of STUDY from its run folders, with figures/, results.csv and verdicts.json."""
+    """Write the report of STUDY, a name or its file, from its run folders, with figures/, results.csv and
+    verdicts.json."""
     try:
         asked = formats_of(formats)
         if sides and (study or setting):

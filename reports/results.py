@@ -210,8 +210,9 @@ def settings(runs: Path, study: str) -> list[str]:
 def load(study: str, runs: Path, setting: str | None = None) -> Results:
     """Reads one setting of a study. Raises InputError where there is nothing to read, and MixedProtocols for runs that
     measured the reported metric differently."""
-    declared = declared_study(study)
+    declared = declared_study(study, runs)
     train = f"python -m studies.run {study}"
+    study = declared.name
     there = settings(runs, study)
     if not there:
         raise InputError(f"nothing of '{study}' has been trained under {runs} yet: do so with '{train}'")

@@ -60,11 +60,13 @@ def findings(report: Report) -> list[Block]:
     """What a study of changes found, as far as its designs go."""
     designs = available(report.results.study)
     parts = [question, claims]
-    parts += [end_to_end_line] if {"ladder", "leave_one_out"} & set(designs) else []
-    parts += [which_changes] if report.results.study.changes else []
+    changes = report.results.study.changes
+    # All of one change is that change, which has its own rows.
+    parts += [end_to_end_line] if {"ladder", "leave_one_out"} & set(designs) and len(changes) != 1 else []
+    parts += [which_changes] if changes else []
     parts += [retuned]
     parts += [ladder_section] if "ladder" in designs else []
-    parts += [single_changes] if report.results.study.changes else []
+    parts += [single_changes] if changes else []
     return composed(report, [*parts, spread])
 
 
@@ -104,12 +106,15 @@ def question(report: Report) -> list[Block]:
 def claims(report: Report) -> list[Block]:
     """Each claim of the deck, and ours beside it."""
     results = report.results
+    source = results.study.source
+    if not report.claims and source is None:
+        return []
     blocks: list[Block] = [
         Heading("The deck's claim, and ours" if len(report.claims) == 1 else "The deck's claims, and ours")
     ]
-    if not report.claims:
+    if not report.claims and source is not None:
         blocks += [
-            Quote(results.study.source.words, f"slide “{results.study.source.slide}”"),
+            Quote(source.words, f"slide “{source.slide}”"),
             Paragraph("This study judges no number of the deck."),
         ]
     for verdict in report.claims:
@@ -666,8 +671,9 @@ def limits(report: Report) -> list[Block]:
             ()
             if "ladder" not in available(results.study) or not results.study.changes
             else (
-                "The ladder's order is the slide's. A rung's effect is its effect on the rungs below it; in another "
-                "order it may differ, which is why add one in and leave one out stand beside it.",
+                f"The ladder's order is the {'slide' if results.study.source else 'study'}'s. A rung's effect is its "
+                "effect on the rungs below it; in another order it may differ, which is why add one in and leave one "
+                "out stand beside it.",
             )
         ),
     ]

@@ -651,7 +651,11 @@ def changes_table(results: Results) -> Table:
 
 def changes_caption(results: Results) -> str:
     """What the table of changes lists."""
-    changes, slide = results.study.changes, results.study.source.slide
+    changes, source = results.study.changes, results.study.source
+    if source is None:
+        quoted = " Quoted words are the deck's." if any(change.source for change in changes) else ""
+        return f"The {counted(len(changes), 'change')} of this study.{quoted}"
+    slide = source.slide
     if all(change.source is not None and change.source.slide == slide for change in changes):
         return f"The {len(changes)} documented changes of the slide “{slide}”, in its order."
     return f"The {len(changes)} changes of this study. Quoted words are the slide's “{slide}” or another's."

@@ -68,7 +68,7 @@ STUDY = Study(
     question="Which learning rate should G have? And should G's trunk have one of its own, as StyleGAN's mapping "
     "network has?",
     source=Source(
-        slide=changes_overview.STUDY.source.slide,
+        slide=changes_overview.OVERALL.slide,
         quote="What LR should we use for G? Is it equivalent to the mapping network?",
     ),
     base=changes_overview.EVERYTHING,

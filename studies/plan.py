@@ -75,9 +75,12 @@ class Plan(Node):
 
     `registered` is the study's declaration (`ablations.schema.Study.declaration`) before the first run of the setting.
     `protocol` names what every variant is measured by instead of the profile's metric (`ablations.protocols`).
+    `declared_in` is the file that declares the study where it was given by that, as it was given: relative to the
+    folder in which the command ran, or absolute.
     """
 
     study: str
+    declared_in: str | None = None
     setting: str
     profile: str
     protocol: str | None = None
@@ -88,6 +91,16 @@ class Plan(Node):
     retuned: Retuned | None = None
     registered: dict[str, str] = Field(default_factory=dict)
     searched: tuple[Searched, ...] = ()
+
+    @property
+    def asked_as(self) -> str:
+        """What commands call the study: its file, or its name."""
+        return self.declared_in or self.study
+
+    @property
+    def folder_of_study(self) -> Path | None:
+        """The folder of the study's file, absolute, for modules that lie beside it; None where a name was enough."""
+        return Path(self.declared_in).absolute().parent if self.declared_in else None
 
     def variant(self, name: str) -> PlannedVariant | None:
         """The variant of that name or alias, None where the plan has none."""
@@ -212,11 +225,13 @@ def make_plan(
     data: Data | None = None,
     data_name: str | None = None,
     protocol: str | None = None,
+    declared_in: str | None = None,
 ) -> Plan:
     """Folds, scales and overrides every variant of the designs and of the claims; equal configs become one variant.
 
     `data` replaces the profile's data (at its resolution), `data_name` is what people call it. `protocol` replaces what
-    every variant is measured by. Raises InputError for overrides and a protocol that do not fit.
+    every variant is measured by, `declared_in` is the study's file. Raises InputError for overrides and a protocol that
+    do not fit.
     """
     overrides = dict(overrides or {})
     configs: dict[Subset, AnyConfig] = {}
@@ -255,6 +270,7 @@ def make_plan(
         )
     return Plan(
         study=study.name,
+        declared_in=declared_in,
         setting=setting_name(profile, overrides, data, protocol),
         profile=profile.name,
         protocol=protocol,
@@ -332,9 +348,14 @@ def merged(old: Plan, new: Plan) -> Plan:
     )
 
 
+def plan_folder(runs: Path, study: str) -> Path:
+    """Where the plans of a study are kept."""
+    return runs / "plans" / study
+
+
 def plan_file(runs: Path, study: str, setting: str) -> Path:
     """Where the plan of a setting is kept."""
-    return runs / "plans" / study / f"{setting}.json"
+    return plan_folder(runs, study) / f"{setting}.json"
 
 
 def read_plan(file: Path) -> Plan:
@@ -348,12 +369,14 @@ def read_plan(file: Path) -> Plan:
 def record_plan(runs: Path, plan: Plan) -> Plan:
     """Joins `plan` to what its setting has, writes the whole, and returns it.
 
-    The declaration that is registered stays the one before the setting's first run.
+    The declaration that is registered stays the one before the setting's first run. Raises InputError where a study in
+    another file, which is still there, has the name.
     """
     file = plan_file(runs, plan.study, plan.setting)
     whole = plan
     if file.exists():
         old = read_plan(file)
+        _check_same_file(old, plan)
         whole = merged(old, plan)
         if not any((jobs_root(runs) / v.job(seed).digest).exists() for v in old.variants for seed in old.seeds):
             # Nothing has been trained yet: what is declared now is still declared before the first run.
@@ -361,6 +384,14 @@ def record_plan(runs: Path, plan: Plan) -> Plan:
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, (whole.model_dump_json(indent=1) + "\n").encode())
     return whole
+
+
+def _check_same_file(old: Plan, new: Plan) -> None:
+    if old.declared_in is None or new.declared_in is None:
+        return
+    before, now = Path(old.declared_in), Path(new.declared_in)
+    if before.is_file() and not before.samefile(now):
+        raise InputError(f"{before} declares a study '{new.study}', too, and has runs here: rename that in {now}")
 
 
 def jobs_root(runs: Path) -> Path:

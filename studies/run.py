@@ -50,12 +50,19 @@ Examples
   python -m studies.run changes_overview
   python -m studies.run changes_overview --design all --seeds 5 --dry-run
   python -m studies.run changes_overview iterations=200 --only baseline --seeds 0,
+  python -m studies.run --study my/study.py iterations=200
 """
 
 
 @click.command(epilog=EPILOG, context_settings={"max_content_width": 110})
 @click.argument("study", required=False)
 @click.argument("overrides", nargs=-1, metavar="[path=value ...]")
+@click.option(
+    "--study",
+    "given",
+    metavar="NAME|FILE",
+    help="The same as STUDY: a name, or a Python file of yours that declares STUDY (docs/extending.md).",
+)
 @click.option(
     "--profile",
     metavar="NAME",
@@ -179,6 +186,7 @@ Examples
 def command(
     study: str | None,
     overrides: tuple[str, ...],
+    given: str | None,
     profile: str | None,
     protocol: str | None,
     designs: str | None,
@@ -214,11 +222,17 @@ def command(
     try:
         console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
         if list_studies:
-            print_studies([catalogue.study(name) for name in catalogue.NAMES], console)
+            listed, refused = catalogue.everything()
+            print_studies(listed, console)
+            for line in refused:
+                print(line, file=sys.stderr)
             return DONE
+        if given is not None:
+            overrides, study = (*filter(None, [study]), *overrides), given
         if study is None:
-            raise InputError("name a study: --list shows them")
-        declared = catalogue.study(study)
+            raise InputError("name a study: --list shows them, and --study FILE runs one of yours")
+        found = catalogue.find(study, runs)
+        declared = found.study
         use_stores(queue=queue, tracking=tracking)
         cluster = find_launcher(launcher_name, launcher_file)
         if inception is not None:
@@ -237,7 +251,7 @@ def command(
             if only:
                 raise InputError("--budget chooses what is trained: leave out --only, or --budget")
             designs, seeds = designs or "all", seeds or str(MOST_SEEDS)
-        plan = _plan(declared, overrides, profile, protocol, designs, seeds, only, data_path, gpus)
+        plan = _plan(declared, found.file, overrides, profile, protocol, designs, seeds, only, data_path, gpus)
         place = place_of(
             device,
             plan.profile,
@@ -290,10 +304,10 @@ def command(
             )
             return DONE
         if searches:
-            found = with_choices(declared, plan, place, console, trials)
-            if isinstance(found, int):
-                return found
-            plan = found
+            chosen = with_choices(declared, plan, place, console, trials)
+            if isinstance(chosen, int):
+                return chosen
+            plan = chosen
         if retune is not None:
             code = one(tuning_plan(plan, retune), report=False)
             if dry_run or calibrated:
@@ -311,6 +325,7 @@ def command(
 
 def _plan(
     study: Study,
+    declared_in: str | None,
     overrides: Sequence[str],
     profile_name: str | None,
     protocol: str | None,
@@ -341,6 +356,7 @@ def _plan(
         data=_images(study, profile, parsed, data_path) if data_path else None,
         data_name=_data_name(data_path) if data_path else None,
         protocol=protocol,
+        declared_in=declared_in,
     )
     return _restricted(study, plan, wanted)
 

@@ -26,10 +26,11 @@ class Unwritten(RuntimeError):
     "--tracking", metavar="URL", help=f"Where MLflow is; default: {TRACKING_VARIABLE}, or {DEFAULT_TRACKING}."
 )
 def main(study: str, runs: Path, setting: str | None, tracking: str | None) -> None:
-    """Writes what the run folders of STUDY have, and MLflow has not, to a server or a database."""
+    """Writes what the run folders of STUDY, a name or its file, have, and MLflow has not, to a server or a database."""
     try:
         use_stores(tracking=tracking)
-        declared = catalogue.study(study)
+        declared = catalogue.study(study, runs)
+        study = declared.name
         settings = sorted(file.stem for file in plan_file(runs, study, "any").parent.glob("*.json"))
         if setting is not None and setting not in settings:
             there = f": there are {', '.join(settings)}" if settings else ""

@@ -259,6 +259,7 @@ def main(order_file: Path, index: int, measurer: str) -> None:
     # An exception, so that the run folder of the short job is removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     order = Order.model_validate_json(order_file.read_text())
+    order.make_findable()
     module = importlib.import_module(measurer)
     tasks = order.tasks[index :: order.workers] or (order.tasks[index % len(order.tasks)],)
     where = {

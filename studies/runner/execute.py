@@ -256,7 +256,7 @@ def _show(view: MlflowView, console: Console) -> None:
         view.sync()
     except Exception as error:
         print(
-            f"MLflow view not written ({first_line(error)}): python -m studies.sync {view.plan.study} rebuilds it",
+            f"MLflow view not written ({first_line(error)}): python -m studies.sync {view.plan.asked_as} rebuilds it",
             file=sys.stderr,
         )
         return
@@ -270,7 +270,8 @@ def _report(study: Study, plan: Plan, runs: Path, console: Console) -> bool:
     try:
         from reports.render import render
 
-        rendered = render(study.name, runs=runs, setting=plan.setting, out=runs / "reports" / study.name / plan.setting)
+        out = runs / "reports" / study.name / plan.setting
+        rendered = render(plan.asked_as, runs=runs, setting=plan.setting, out=out)
     except Exception as error:
         print(f"report not rendered: {first_line(error)}", file=sys.stderr)
         return False

@@ -17,6 +17,7 @@ from core.config import (
     CleanFid,
     Config,
     Images,
+    Imported,
     MeanAbsoluteError,
     Metric,
     Reconstruction,
@@ -25,6 +26,7 @@ from core.config import (
 )
 from core.errors import InputError
 from core.folder import RunFolder
+from core.imported import check_unedited
 from core.metrics.identity import INCEPTION_VARIABLE, extractor_sha256, inception_file, inception_host, inception_place
 from studies.plan import jobs_root
 from studies.runner.tasks import State, Task
@@ -58,12 +60,21 @@ def check_trainable(tasks: Sequence[Task], *, data_path: Path | None, device: Li
     blocked = [reason for reason in reasons if reason is not None]
     if blocked:
         raise InputError(f"{len(blocked)} of {len(tasks)} runs cannot be trained: {blocked[0]}")
+    inrs = [task.job.config.inr for task in tasks if isinstance(task.job.config.inr.layer, Imported)]
+    if inrs:
+        # Imports torch, which nothing else of this needs.
+        from core.build import check_layer
+
+        for inr in {inr.model_dump_json(): inr for inr in inrs}.values():
+            check_layer(inr)
 
 
 def _of_config(config: AnyConfig, data_path: Path | None, device: Literal["cpu", "cuda"]) -> str | None:
     # Of GPUs older than Ampere the process that trains finds it out.
     if config.precision == "tf32" and device == "cpu":
         return "precision is tf32, which CPUs do not have: set precision=float32, or --device cuda"
+    if isinstance(config.inr.layer, Imported) and (reason := _of_layer(config.inr.layer)) is not None:
+        return reason
     metrics: list[Metric] = [config.evaluation.metric]
     if isinstance(config, Config) and config.evaluation.upsampling is not None:
         metrics.append(config.evaluation.upsampling.metric)
@@ -90,6 +101,14 @@ def _of_data(config: AnyConfig, path: Path | None) -> str | None:
             assert_never(data)
     if isinstance(config, Reconstruction) and config.images > count:
         return f"{config.images} images are to be fitted and the data has {count}: lower images"
+    return None
+
+
+def _of_layer(layer: Imported) -> str | None:
+    try:
+        check_unedited(layer)
+    except InputError as error:
+        return str(error)
     return None
 
 

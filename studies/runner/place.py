@@ -78,6 +78,7 @@ class Place(Node):
         return Order(
             study=plan.study,
             setting=plan.setting,
+            folder_of_study=plan.folder_of_study,
             runs=self.runs,
             tasks=tuple(tasks),
             workers=workers,

@@ -45,7 +45,8 @@ def print_studies(studies: Sequence[Study], console: Console) -> None:
     for study in studies:
         profile = study.profiles[0]
         plan = make_plan(study, profile, designs=study.designs, seeds=range(profile.seeds))
-        claims = [claim.source.words for claim in study.claims] or [study.source.words]
+        claims = [claim.source.words for claim in study.claims]
+        claims = claims or ([study.source.words] if study.source else [])
         table.add_row(
             study.name,
             study.question,
@@ -262,7 +263,7 @@ def _edits(study: Study, profile: Profile, plan: Plan, variant: PlannedVariant) 
     missing = [name for name in order if name not in variant.changes]
     if variant.changes and len(missing) == 1:
         return [f"without {edit}" for edit in _edits_of(study, profile, plan, study.change(missing[0]))]
-    if len(variant.changes) == len(order):
+    if len(variant.changes) == len(order) > 1:
         return []
     prefix = tuple(order[: len(variant.changes)]) == variant.changes
     names = variant.changes[-1:] if prefix else variant.changes

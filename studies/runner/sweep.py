@@ -213,6 +213,7 @@ def _searched(
     order = SearchOrder(
         study=plan.study,
         setting=plan.setting,
+        folder_of_study=plan.folder_of_study,
         search=search,
         base=baseline_of(plan).config,
         start=start,

@@ -61,6 +61,7 @@ PARAMETERS = {
     "resolution": "data.resolution",
     "inr": "inr.basis.kind",
     "inr_layer": "inr.layer.kind",
+    "inr_layer_class": "inr.layer.target",
     "inr_init": "inr.init",
     "emitter": "emitter.kind",
     "first_layer_scale": "inr.basis.scale",
@@ -259,9 +260,11 @@ class MlflowView:
     def _experiment_id(self, client: MlflowClient) -> str:
         """The experiment, made or restored; its runs are looked up anew with every database."""
         found = client.get_experiment_by_name(self.experiment)
-        claims = "\n".join(f"> {claim.source.quote}" for claim in self.study.claims)
+        sources = [claim.source for claim in self.study.claims] or [*filter(None, [self.study.source])]
         tags = {
-            "mlflow.note.content": f"{self.study.question}\n\n{claims or f'> {self.study.source.quote}'}",
+            "mlflow.note.content": "\n\n".join(
+                filter(None, [self.study.question, "\n".join(f"> {source.quote}" for source in sources)])
+            ),
             "mlflow.experimentKind": "custom_model_development",
             "mlflow.experiment.primaryMetric.name": self._metric(),
             "mlflow.experiment.primaryMetric.greaterIsBetter": "False",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from core.config import Job, Node
 from core.errors import InputError
 from core.folder import RunFolder, write_whole
+from studies.outside import make_findable
 from studies.plan import jobs_root
 from studies.runner.deaths import note_claim
 from studies.runner.heartbeat import HANG_SECONDS
@@ -29,7 +30,8 @@ TAKEN_PAUSE_SECONDS = 0.25
 class TrainingOrder(Node):
     """Where and how the jobs of an order are trained. `trainer` is the module that offers `run_job`, `JobTaken` and
     `OutOfMemory` as `core.job` does, `detached` and `most_workers` are explained by `studies.runner.launchers.Work`.
-    `gpus` are those of this machine, `parts_of_gpus` says that a cluster puts several workers on one of its own."""
+    `gpus` are those of this machine, `parts_of_gpus` says that a cluster puts several workers on one of its own.
+    `folder_of_study` has modules that a study given by its file brings along."""
 
     study: str
     setting: str
@@ -46,12 +48,18 @@ class TrainingOrder(Node):
     detached: bool = False
     most_workers: int | None = None
     parts_of_gpus: bool = False
+    folder_of_study: Path | None = None
 
     @property
     def shares_gpus(self) -> bool:
         """Whether several of its workers may train on one GPU: of `gpus`, or where a cluster gives parts of them."""
         crowded = bool(self.gpus) and (self.most_workers or self.workers) > len(self.gpus)
         return self.parts_of_gpus or crowded
+
+    def make_findable(self) -> None:
+        """Lets this process import what lies beside the study's file."""
+        if self.folder_of_study is not None:
+            make_findable(self.folder_of_study)
 
     def write(self, name: str) -> Path:
         """Writes the order where its workers find it."""

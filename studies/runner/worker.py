@@ -137,6 +137,7 @@ def serve(order: Work, name: str, follow_parent: bool) -> None:
     signal.signal(signal.SIGUSR1, lambda *_: stopping.set())
     if follow_parent:
         threading.Thread(target=stop_with_parent, args=(stopping,), daemon=True).start()
+    order.make_findable()
     try:
         with waiting_until(stopping.is_set):
             if order.detached:

@@ -1,0 +1,242 @@
+"""Studies that live elsewhere: found by file, by entry point and by plan, and one line for each that cannot be used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ablations.schema import Study
+from core.config import Job
+from core.errors import InputError
+from studies import catalogue, outside
+from studies.plan import Plan, make_plan, plan_file, record_plan
+from studies.run import main
+from studies.runner.place import place_of
+from studies.runner.tasks import tasks_of
+from studies.runner.worker import Order
+
+STUDY = """\
+from ablations.schema import Change, Edit, Study
+from studies.changes_overview import STUDY as DECK
+
+FLIP = Change(name="flip", title="mirrored", source=None, edits=(Edit(path="flip", before=False, after=True),))
+STUDY = Study(**{**dict(DECK), "name": "flipped", "changes": (*DECK.changes, FLIP), "claims": ()})
+"""
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder; what is added to the search path goes with it."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def written(text: str, name: str = "flipped.py") -> Path:
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
+    Path(name).write_text(text)
+    return Path(name)
+
+
+def planned(name: str, declared_in: str | None = None) -> Plan:
+    study = catalogue.study(name)
+    return make_plan(study, study.profile("cpu"), designs=["ladder"], seeds=[0], declared_in=declared_in)
+
+
+def test_a_study_is_found_by_its_file_with_what_lies_beside_it(here: Path) -> None:
+    written("TITLE = 'of a file'", "mine/words.py")
+    text = STUDY.replace('"name": "flipped"', '"name": "flipped", "title": words.TITLE')
+    found = catalogue.find(str(written(f"import words\n{text}", "mine/flipped.py").absolute()))
+    assert (found.study.name, found.study.title) == ("flipped", "of a file")
+    # As the next command in this folder has to say it.
+    assert found.file == "mine/flipped.py"
+    del sys.modules["words"]
+
+
+def test_a_module_beside_a_study_takes_the_place_of_none_of_pythons(here: Path) -> None:
+    written("raise RuntimeError", "mine/colorsys.py")
+    loaded = sys.modules.pop("colorsys", None)
+    catalogue.find(str(written(f"import colorsys\n{STUDY}", "mine/flipped.py")))
+    assert sys.modules["colorsys"].__file__ != str(here / "mine" / "colorsys.py")
+    if loaded is not None:
+        sys.modules["colorsys"] = loaded
+
+
+def test_the_file_of_a_study_of_the_deck_is_that_study() -> None:
+    file = Path(catalogue.__file__).with_name("inr_layers.py")
+    assert catalogue.find(str(file)) == catalogue.find("inr_layers")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("TITLE = 'x'\n", 1, "the file declares no STUDY: assign an ablations.schema.Study"),
+        (STUDY.replace("STUDY = Study", "FLIPPED = Study"), 5, "the file declares no STUDY: call FLIPPED so"),
+        (f"{STUDY}\n\nSTUDY = 'flipped'\n", 8, "STUDY is a str, no ablations.schema.Study"),
+        (STUDY.replace('"flipped"', '"Flipped-2"'), 5, "Study.name: String should match pattern"),
+        (STUDY.replace('path="flip"', 'path="flap"'), 5, "KeyError: no 'flap' in the config"),
+        (STUDY.replace("before=False", "before=True"), 4, "the edit of flip changes nothing"),
+        (f"\n\nraise OSError('first\\nsecond')\n{STUDY}", 3, "OSError: first"),
+        (f"import nowhere\n{STUDY}", 1, "ModuleNotFoundError: No module named 'nowhere'"),
+        (STUDY.replace("()})", "()}"), 5, "SyntaxError: '(' was never closed"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_one_line_with_its_place(
+    text: str, line: int, message: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = written(text)
+    with pytest.raises(SystemExit) as exit:
+        main([str(file), "--dry-run"])
+    said = capsys.readouterr().err
+    assert exit.value.code == 2
+    assert said.startswith(f"error: {file}:{line}: ") and message in said
+    assert said.count("\n") == 1
+
+
+def test_with_the_option_the_first_argument_is_an_override(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = written(STUDY)
+    with pytest.raises(SystemExit) as exit:
+        main(["--study", str(file), "iterations=7", "evaluation.every=7", "--dry-run"])
+    said = capsys.readouterr()
+    assert (exit.value.code, said.err) == (0, "")
+    assert {"iterations", "evaluation.every"} <= {
+        line.split()[1] for line in said.out.splitlines() if "override" in line
+    }
+
+
+def test_names_that_two_studies_have_are_refused(here: Path) -> None:
+    file = written(STUDY.replace('"flipped"', '"inr_layers"'))
+    with pytest.raises(InputError, match=r"flipped.py declares the study 'inr_layers', which is one of the deck's"):
+        catalogue.find(str(file))
+    with pytest.raises(InputError, match=r"there is no file nowhere/x.py"):
+        catalogue.find("nowhere/x.py")
+
+
+def test_a_plan_says_which_file_its_study_is_in(here: Path) -> None:
+    plan = planned(str(written(STUDY, "mine/flipped.py")), "mine/flipped.py")
+    assert (plan.asked_as, plan.folder_of_study) == ("mine/flipped.py", here / "mine")
+    record_plan(Path("runs"), plan)
+    assert catalogue.find("flipped", Path("runs")).file == "mine/flipped.py"
+    with pytest.raises(InputError, match="there is no study 'flipped'"):
+        catalogue.find("flipped")
+    other = written(STUDY, "others/flipped.py")
+    with pytest.raises(InputError, match=r"mine/flipped.py declares a study 'flipped', too"):
+        record_plan(Path("runs"), planned(str(other), "others/flipped.py"))
+    Path("mine/flipped.py").rename("mine/moved.py")
+    with pytest.raises(InputError, match=r"declared in mine/flipped.py, which is not there now"):
+        catalogue.find("flipped", Path("runs"))
+    assert record_plan(Path("runs"), planned("mine/moved.py", "mine/moved.py")).asked_as == "mine/moved.py"
+
+
+def test_a_plan_of_before_there_were_files_is_read(here: Path) -> None:
+    record_plan(Path("runs"), planned("inr_layers"))
+    file = plan_file(Path("runs"), "inr_layers", "cpu")
+    assert file.read_text().count(' "declared_in": null,\n') == 1
+    file.write_text(file.read_text().replace(' "declared_in": null,\n', ""))
+    old = record_plan(Path("runs"), planned("inr_layers"))
+    assert (old.asked_as, old.folder_of_study) == ("inr_layers", None)
+
+
+def test_workers_are_told_where_modules_beside_the_study_are(here: Path) -> None:
+    plan = planned(str(written(STUDY, "mine/flipped.py")), "mine/flipped.py")
+    place = place_of("cpu", "cpu", 1, gpus=(), runs=Path("runs"), data_path=None, launcher="local", trainer="core.job")
+    file = place.order(plan, tasks_of(plan), 1).write("one")
+    program = (
+        "import sys; from pathlib import Path; from studies.runner.worker import Order\n"
+        f"Order.model_validate_json(Path({str(file)!r}).read_text()).make_findable(); print(sys.path[-1])"
+    )
+    root = Path(catalogue.__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(here / "mine")
+    assert Order.model_validate_json(file.read_text()).tasks[0].job == Job(config=plan.variants[0].config, seed=0)
+
+
+# --- installed packages -----------------------------------------------------------------------------------------------
+
+
+def installed(site: Path, name: str, points: str) -> None:
+    """A distribution as pip leaves it, with these entry points."""
+    info = site / f"{name}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(f"[{outside.GROUP}]\n{points}\n")
+
+
+@pytest.fixture
+def site(here: Path) -> Path:
+    folder = here / "site"
+    (folder / "their_studies").mkdir(parents=True)
+    (folder / "their_studies" / "flipped.py").write_text(STUDY)
+    sys.path.append(str(folder))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _forgotten() -> Iterator[None]:
+    yield
+    for name in [name for name in sys.modules if name.startswith("their_studies")]:
+        del sys.modules[name]
+
+
+def test_a_study_of_an_installed_package_has_a_name_like_the_decks(
+    site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    installed(site, "their-studies", "flipped = their_studies.flipped:STUDY")
+    found = catalogue.find("flipped")
+    assert isinstance(found.study, Study) and found.file is None
+    with pytest.raises(SystemExit) as exit:
+        main(["--list"])
+    assert exit.value.code == 0
+    assert "flipped" in capsys.readouterr().out
+    with pytest.raises(InputError, match="did you mean 'flipped'"):
+        catalogue.find("fliped")
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        ("flipped = their_studies.nothing:STUDY", "No module named 'their_studies.nothing'"),
+        ("flipped = their_studies.flipped:DECKS", "has no attribute 'DECKS'"),
+        ("flipped = their_studies.flipped:FLIP", "is a Change, no ablations.schema.Study"),
+    ],
+)
+def test_an_entry_point_that_leads_nowhere_is_one_line(
+    points: str, message: str, site: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    installed(site, "their-studies", points)
+    with pytest.raises(InputError, match=r"the study 'flipped' of their-studies 1.0") as refused:
+        catalogue.find("flipped")
+    assert message in str(refused.value)
+    # One package's mistake is not in the way of the others.
+    with pytest.raises(SystemExit) as exit:
+        main(["--list"])
+    said = capsys.readouterr()
+    assert (exit.value.code, said.err.count("\n")) == (0, 1)
+    assert "weight_clipping" in said.out and message in said.err
+
+
+def test_entry_points_that_clash_are_one_line(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    installed(site, "their-studies", "flipped = their_studies.flipped:STUDY\ninr_layers = their_studies.flipped:STUDY")
+    installed(site, "other-studies", "flipped = other_studies:STUDY\nmirrored = their_studies.flipped:STUDY")
+    with pytest.raises(InputError, match=r"offered by .*other-studies 1.0.*: uninstall one") as refused:
+        catalogue.find("flipped")
+    assert "their-studies 1.0" in str(refused.value)
+    with pytest.raises(InputError, match="is called 'flipped': its entry point needs that name"):
+        catalogue.find("mirrored")
+    assert catalogue.find("inr_layers").study.claims
+    with pytest.raises(SystemExit):
+        main(["--list"])
+    said = capsys.readouterr().err
+    assert "the study 'inr_layers' of an installed package is not shown" in said and said.count("\n") == 3
+
+
+def test_nothing_is_looked_for_where_the_name_is_the_decks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: str) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(outside, "entry_points", refuse)
+    assert catalogue.find("changes_overview").study.name == "changes_overview"
