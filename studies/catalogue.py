@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import difflib
 import importlib
+from typing import TYPE_CHECKING
 
-from ablations.schema import Study
 from core.errors import InputError
+
+if TYPE_CHECKING:
+    from ablations.schema import Study
 
 NAMES: tuple[str, ...] = (
     "lsun_bedroom_64",
@@ -29,6 +32,6 @@ def study(name: str) -> Study:
         near = difflib.get_close_matches(name, NAMES, n=1)
         hint = f"did you mean '{near[0]}'?" if near else "--list shows the studies"
         raise InputError(f"there is no study '{name}': {hint}")
-    declared = importlib.import_module(f"studies.{name}").STUDY
-    assert isinstance(declared, Study) and declared.name == name
+    declared: Study = importlib.import_module(f"studies.{name}").STUDY
+    assert declared.name == name
     return declared

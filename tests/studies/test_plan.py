@@ -90,7 +90,7 @@ def test_overrides_reach_every_variant_that_has_the_path() -> None:
         ({"iteratons": 7}, "did you mean 'iterations'"),
         ({"inr.widht": 7}, "did you mean 'inr.width'"),
         ({"iterations": "many"}, "iterations"),
-        ({"iterations": 0}, "greater than 0"),
+        ({"iterations": 0}, "a whole number above 0, not 0"),
         ({"batch_size": 4}, "'batch_size' varies"),
         ({"loss": "non_saturating"}, "'ns_loss' varies"),
         ({"loss.kind": "non_saturating"}, "'ns_loss' varies"),

@@ -1,0 +1,199 @@
+"""Completion in shells: the scripts that shells load, and what may follow on a line.
+
+Loads click alone, and what a study declares where the line names one: a shell waits for it at every press of Tab.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from click.shell_completion import CompletionItem
+
+from core.errors import InputError
+from studies import catalogue
+
+if TYPE_CHECKING:
+    import click
+
+    from ablations.schema import Study
+
+PROGRAM = "inr-gan-study"
+"""The command's name where the project is installed; elsewhere the scripts define a function of that name."""
+
+VARIABLE = "_INR_GAN_STUDY_COMPLETE"
+"""How the scripts ask, as click's do."""
+
+PROTOCOLS = ("deck-2020", "clean-50k", "embedded")
+LAUNCHERS = ("local", "inline")
+HEAVY_DESIGNS = ("screening",)
+"""Designs that load numpy: their variants' names are not offered."""
+
+
+def studies(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """The studies' names."""
+    return _beginning(incomplete, catalogue.NAMES)
+
+
+def profiles(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """The profiles of the study on the line."""
+    study = _study(ctx)
+    return [] if study is None else _beginning(incomplete, [profile.name for profile in study.profiles])
+
+
+def protocols(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """The protocols there are."""
+    return _beginning(incomplete, PROTOCOLS)
+
+
+def launchers(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """The launchers of this machine and the clusters that the user has declared."""
+    from studies.runner.launchers.declared import declared, launcher_file
+
+    try:
+        clusters = list(declared(launcher_file(ctx.params.get("launcher_file")), LAUNCHERS))
+    except InputError:
+        clusters = []
+    return _beginning(incomplete, [*LAUNCHERS, *clusters])
+
+
+def designs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """The designs of the study on the line, behind the commas of a list too."""
+    study = _study(ctx)
+    if study is None:
+        return []
+    from ablations.designs import available
+
+    return _in_list(incomplete, [*available(study), "all"])
+
+
+def variants(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """The variants of the study's designs and claims, behind the commas of a list too."""
+    study = _study(ctx)
+    if study is None:
+        return []
+    from ablations.designs import DESIGNS, available, variant_name
+
+    light = [design for design in available(study) if design not in HEAVY_DESIGNS]
+    names = [variant_name(study, subset) for design in light for subset in DESIGNS[design](study)]
+    claimed = [name for claim in study.claims for name in claim.variants]
+    offered = list(dict.fromkeys([*names, *claimed]))
+    return _in_list(incomplete, offered) if param.multiple else _beginning(incomplete, offered)
+
+
+def overrides(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
+    """Paths of the study's config, one level at a time, and behind the equals sign what may stand there."""
+    study = _study(ctx)
+    if study is None:
+        return []
+    from ablations.paths import places
+
+    known = places(type(study.base))
+    path, equals, value = incomplete.partition("=")
+    if equals:
+        words = [word for place in known.get(path, ()) for word in place.words]
+        return _beginning(incomplete, [f"{path}={word}" for word in dict.fromkeys(words) if word.startswith(value)])
+    depth = path.count(".")
+    offered = []
+    for name, there in known.items():
+        if name.startswith(path) and name.count(".") == depth:
+            inside = any(other.startswith(f"{name}.") for other in known)
+            offered += [f"{name}="] if any(place.takes_value for place in there) else []
+            offered += [f"{name}."] if inside else []
+    return _beginning(incomplete, offered)
+
+
+def _study(ctx: click.Context) -> Study | None:
+    name = ctx.params.get("study")
+    try:
+        return catalogue.study(name) if name else None
+    except InputError:
+        return None
+
+
+def _beginning(incomplete: str, names: Iterable[str]) -> list[CompletionItem[str]]:
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+def _in_list(incomplete: str, names: Iterable[str]) -> list[CompletionItem[str]]:
+    before, comma, last = incomplete.rpartition(",")
+    given = before.split(",")
+    return [CompletionItem(f"{before}{comma}{n}") for n in names if n.startswith(last) and n not in given]
+
+
+# Bash takes = for the end of a word, click's own scripts let it: these read the line themselves. None of them puts a
+# space behind what is to go on, a path.
+_BASH = """\
+%(function)s() {
+    local IFS=$'\\n' line type value words cut
+    line="${COMP_LINE:0:COMP_POINT}"
+    IFS=' ' read -ra words <<< "$line"
+    [[ "$line" == *' ' ]] && words+=('')
+    cut="${words[-1]%%"${words[-1]##*[=:]}"}"
+    COMPREPLY=()
+    while IFS=',' read -r type value; do
+        case "$type" in
+            dir) compopt -o dirnames ;;
+            file) compopt -o default ;;
+            plain)
+                [[ "$value" == *[=.] ]] && compopt -o nospace
+                COMPREPLY+=("${value#"$cut"}") ;;
+        esac
+    done < <(%(variable)s=bash_complete COMP_WORDS="${words[*]}" COMP_CWORD=$((${#words[@]} - 1)) %(command)s)
+}
+type %(program)s >/dev/null 2>&1 || %(program)s() { %(command)s "$@"; }
+complete -o nosort -F %(function)s %(program)s
+"""
+
+_ZSH = """\
+#compdef %(program)s
+%(function)s() {
+    local -a lines whole parts
+    local type value help
+    lines=("${(@f)$(%(variable)s=zsh_complete COMP_WORDS="${words[*]}" COMP_CWORD=$((CURRENT-1)) %(command)s)}")
+    for type value help in $lines; do
+        case $type in
+            dir) _path_files -/ ;;
+            file) _path_files -f ;;
+            plain) if [[ $value == *[=.] ]]; then parts+=("$value"); else whole+=("$value"); fi ;;
+        esac
+    done
+    (( $#parts )) && compadd -S '' -V unsorted -a parts
+    (( $#whole )) && compadd -V unsorted -a whole
+}
+whence %(program)s >/dev/null || %(program)s() { %(command)s "$@" }
+compdef %(function)s %(program)s
+"""
+
+_FISH = """\
+function %(function)s
+    for line in (env %(variable)s=fish_complete COMP_WORDS=(commandline -cp) COMP_CWORD=(commandline -t) %(command)s)
+        set -l parts (string split -m 1 "," $line)
+        switch $parts[1]
+            case dir
+                __fish_complete_directories (commandline -t)
+            case file
+                __fish_complete_path (commandline -t)
+            case plain
+                echo $parts[2]
+        end
+    end
+end
+type -q %(program)s; or function %(program)s; %(command)s $argv; end
+complete --no-files --command %(program)s --arguments "(%(function)s)"
+"""
+
+SCRIPTS = {"bash": _BASH, "zsh": _ZSH, "fish": _FISH}
+
+
+def script(shell: str) -> str:
+    """What that shell has to eval. Raises KeyError for a shell other than bash, zsh and fish."""
+    names = {
+        "program": PROGRAM,
+        "function": "_inr_gan_study_completion",
+        "variable": VARIABLE,
+        "command": f"{shlex.quote(sys.executable)} -m studies.run",
+    }
+    return SCRIPTS[shell] % names
