@@ -300,7 +300,7 @@ def _clock(seconds: float) -> str:
 def search_documents(
     study: Study, plan: Plan, seconds: float | None, *, place: Place, trials: int | None
 ) -> list[dict[str, Any]]:
-    """What a dry run says of searches, as plain data: what they seek, how many trials there are, how long the rest goes.
+    """What a dry run says of searches, as plain data: what they seek, the trials there are, how long the rest goes.
 
     `seconds` is what a run of the baseline takes; trials that are given up take less: `most_seconds` is a bound.
     """
