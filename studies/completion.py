@@ -1,14 +1,19 @@
 """Completion in shells: the scripts that shells load, and what may follow on a line.
 
-Loads click alone, and what a study declares where the line names one: a shell waits for it at every press of Tab.
+Loads click alone, since a shell waits for it at every press of Tab; what a study declares is read once and kept.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import os
 import shlex
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
 
 from click.shell_completion import CompletionItem
 
@@ -28,8 +33,8 @@ VARIABLE = "_INR_GAN_STUDY_COMPLETE"
 
 PROTOCOLS = ("deck-2020", "clean-50k", "embedded")
 LAUNCHERS = ("local", "inline")
-HEAVY_DESIGNS = ("screening",)
-"""Designs that load numpy: their variants' names are not offered."""
+COMBINING = ("screening", "shapley")
+"""Designs whose variants are many and called after what they combine: nobody types those names."""
 
 
 def studies(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
@@ -39,8 +44,7 @@ def studies(ctx: click.Context, param: click.Parameter, incomplete: str) -> list
 
 def profiles(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """The profiles of the study on the line."""
-    study = _study(ctx)
-    return [] if study is None else _beginning(incomplete, [profile.name for profile in study.profiles])
+    return _beginning(incomplete, _words(ctx)["profiles"])
 
 
 def protocols(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
@@ -61,56 +65,92 @@ def launchers(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 
 def designs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """The designs of the study on the line, behind the commas of a list too."""
-    study = _study(ctx)
-    if study is None:
-        return []
-    from ablations.designs import available
-
-    return _in_list(incomplete, [*available(study), "all"])
+    return _in_list(incomplete, _words(ctx)["designs"])
 
 
 def variants(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
-    """The variants of the study's designs and claims, behind the commas of a list too."""
-    study = _study(ctx)
-    if study is None:
-        return []
-    from ablations.designs import DESIGNS, available, variant_name
-
-    light = [design for design in available(study) if design not in HEAVY_DESIGNS]
-    names = [variant_name(study, subset) for design in light for subset in DESIGNS[design](study)]
-    claimed = [name for claim in study.claims for name in claim.variants]
-    offered = list(dict.fromkeys([*names, *claimed]))
+    """The variants of the study's designs and claims, behind the commas of a list too where there may be one."""
+    offered = _words(ctx)["variants"]
     return _in_list(incomplete, offered) if param.multiple else _beginning(incomplete, offered)
 
 
 def overrides(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """Paths of the study's config, one level at a time, and behind the equals sign what may stand there."""
-    study = _study(ctx)
-    if study is None:
-        return []
-    from ablations.paths import places
-
-    known = places(type(study.base))
-    path, equals, value = incomplete.partition("=")
+    known = _words(ctx)["paths"]
+    path, equals, _ = incomplete.partition("=")
     if equals:
-        words = [word for place in known.get(path, ()) for word in place.words]
-        return _beginning(incomplete, [f"{path}={word}" for word in dict.fromkeys(words) if word.startswith(value)])
+        return _beginning(incomplete, [f"{path}={word}" for word in known.get(path) or ()])
     depth = path.count(".")
     offered = []
-    for name, there in known.items():
+    for name, takes in known.items():
         if name.startswith(path) and name.count(".") == depth:
-            inside = any(other.startswith(f"{name}.") for other in known)
-            offered += [f"{name}="] if any(place.takes_value for place in there) else []
-            offered += [f"{name}."] if inside else []
+            offered += [f"{name}="] if takes is not None else []
+            offered += [f"{name}."] if any(other.startswith(f"{name}.") for other in known) else []
     return _beginning(incomplete, offered)
 
 
-def _study(ctx: click.Context) -> Study | None:
+class Words(TypedDict):
+    """What may follow the name of a study; a path has the words that may stand there, None where no
+    word may: for a node, and for what a change varies."""
+
+    profiles: list[str]
+    designs: list[str]
+    variants: list[str]
+    paths: dict[str, list[str] | None]
+
+
+NOTHING = Words(profiles=[], designs=[], variants=[], paths={})
+
+
+def _words(ctx: click.Context) -> Words:
+    """Of the study on the line, kept until a file that declares changes: reading declarations takes half a second."""
     name = ctx.params.get("study")
+    if name not in catalogue.NAMES:
+        return NOTHING
+    kept = _kept_file(name)
     try:
-        return catalogue.study(name) if name else None
-    except InputError:
-        return None
+        read: Words = json.loads(kept.read_bytes())
+        return read
+    except (OSError, ValueError):
+        words = words_of(catalogue.study(name))
+    with suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        aside = kept.with_suffix(f".{os.getpid()}")
+        aside.write_text(json.dumps(words))
+        aside.replace(kept)
+    return words
+
+
+def words_of(study: Study) -> Words:
+    """What may follow the name of `study`."""
+    from ablations.designs import DESIGNS, available, variant_name
+    from ablations.paths import places
+
+    named = [design for design in available(study) if design not in COMBINING]
+    names = [variant_name(study, subset) for design in named for subset in DESIGNS[design](study)]
+    claimed = [name for claim in study.claims for name in claim.variants]
+    varied = [edit.path for change in study.changes for edit in change.edits]
+    paths: dict[str, list[str] | None] = {}
+    for path, there in places(type(study.base)).items():
+        free = not any(other == path or other.startswith(f"{path}.") for other in varied)
+        words = list(dict.fromkeys(word for place in there for word in place.words))
+        paths[path] = words if free and any(place.takes_value for place in there) else None
+    return Words(
+        profiles=[profile.name for profile in study.profiles],
+        designs=[*available(study), "all"],
+        variants=list(dict.fromkeys([*names, *claimed])),
+        paths=paths,
+    )
+
+
+def _kept_file(study: str) -> Path:
+    """Where a study's words are kept, named by the state of all files that they come from."""
+    root = Path(__file__).parents[1]
+    sources = [*(root / "studies").glob("*.py"), *(root / "ablations").glob("*.py"), root / "core" / "config.py"]
+    states = [f"{file} {file.stat().st_mtime_ns}" for file in sorted(sources)]
+    state = hashlib.sha256("\n".join(states).encode()).hexdigest()[:16]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "inr-gan-ablations" / f"{study}-{state}.json"
 
 
 def _beginning(incomplete: str, names: Iterable[str]) -> list[CompletionItem[str]]:

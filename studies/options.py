@@ -25,7 +25,7 @@ Examples
   python -m studies.run changes_overview
   python -m studies.run changes_overview --design all --seeds 5 --dry-run
   python -m studies.run changes_overview iterations=200 --only baseline --seeds 0,
-  python -m studies.run changes_overview --show-config all inr.layer=mfilm
+  python -m studies.run changes_overview --show-config all inr.init=unit
 
 docs/command_line.md has the rest: overrides, --json, completion.
 """
@@ -93,7 +93,12 @@ class SectionedCommand(click.Command):
     """A command whose help has its options under headings, in the order of their declaration."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """`--show-config` may name a variant; what has an equals sign is an override behind it."""
+        """`--show-config` may name a variant; what has an equals sign is an override behind it.
+
+        For completion an option that still lacks its value is left out: what stands before it is known all the same.
+        """
+        if ctx.resilient_parsing and args and args[-1].startswith("-"):
+            args = args[:-1]
         following = [*args, "-"][1:]
         named = [
             f"{word}={FIRST_VARIANT}" if word == "--show-config" and (after.startswith("-") or "=" in after) else word

@@ -125,8 +125,10 @@ def overridden(config: AnyConfig, overrides: Mapping[str, Any]) -> AnyConfig:
 
 def _applied(data: dict[str, Any], overrides: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     """Plain data with the overrides it has a place for, and the paths of these."""
+    taken: list[str] = []
+    if not overrides:
+        return data, taken
     known = places(Reconstruction if data["task"] == "reconstruction" else Config)
-    taken = []
     for path, value in sorted(overrides.items(), key=lambda item: item[0].count(".")):
         if not patch.has(data, path):
             continue
@@ -183,6 +185,8 @@ def nearest(kind: str, name: str, names: Sequence[str]) -> InputError:
 def check_overrides(study: Study, configs: Iterable[AnyConfig], overrides: Mapping[str, Any]) -> None:
     """Raises InputError for a path or a value that the schema has not, for a path that no variant has, and for one that
     would overwrite what a change varies or a search seeks."""
+    if not overrides:
+        return
     known = places(type(study.base))
     sought = [(parameter.path, search.name) for search in study.searches for parameter in search.parameters]
     for path, value in overrides.items():
