@@ -46,6 +46,17 @@ class PathOf:
         """Whether one word or number can stand there."""
         return bool(self.words) or not _nodes(self.annotation)
 
+    def whole(self, value: Any) -> Any:
+        """`value` with all its defaults, as plain data: of a member's word, or of a node's object; else as it is."""
+        given = {"kind": value} if isinstance(value, str) and value in self.members else value
+        if not isinstance(given, dict):
+            return given
+        try:
+            made = TypeAdapter(self.annotation).validate_json(json.dumps(given), strict=True)
+        except ValidationError:
+            return given
+        return made.model_dump(mode="json")
+
     def refusal(self, value: Any) -> str | None:
         """Why `value` cannot stand there, None where it can."""
         if isinstance(value, str) and self.words and value not in self.words:

@@ -109,7 +109,7 @@ class SectionedCommand(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """One block of options a heading."""
         shown = [parameter for parameter in self.get_params(ctx) if isinstance(parameter, click.Option)]
-        for section, options in groupby(shown, key=lambda option: getattr(option, "section", "Other")):
+        for section, options in groupby(shown, key=lambda option: getattr(option, "section", HELP)):
             with formatter.section(section):
                 formatter.write_dl([record for option in options if (record := option.get_help_record(ctx))])
 
@@ -276,8 +276,8 @@ _option(
     "--hang-minutes",
     metavar="MINUTES",
     type=click.FloatRange(min=0, min_open=True),
-    default=30.0,
-    show_default="30",
+    default=30,
+    show_default=True,
     help="A worker whose loop stands still for so long, or five times as long as it ever did before, is ended and its "
     "job resumed. Loading and the first evaluation have to be shorter.",
 )
@@ -327,13 +327,14 @@ _option(
     "--json",
     "as_json",
     is_flag=True,
-    help="With one of these: as JSON on stdout, and nothing else there.",
+    help="With one of these: as JSON on stdout (docs/command_line.md has the keys), and nothing else there.",
 )
+HELP = "Help"
 _option(
-    SHOW,
+    HELP,
     "--completion",
     "completion_of",
     type=click.Choice(["bash", "zsh", "fish"]),
     help="A script for your shell that completes all of this: eval it (docs/command_line.md).",
 )
-_option(SHOW, "--debug", is_flag=True, help="Show tracebacks of errors.")
+_option(HELP, "--debug", is_flag=True, help="Show tracebacks of errors.")

@@ -132,9 +132,8 @@ def _applied(data: dict[str, Any], overrides: Mapping[str, Any]) -> tuple[dict[s
     for path, value in sorted(overrides.items(), key=lambda item: item[0].count(".")):
         if not patch.has(data, path):
             continue
-        if isinstance(value, str) and any(value in place.members for place in known.get(path, ())):
-            value = {"kind": value}
-        data = patch.replaced(data, path, value)
+        fits = next((place for place in known.get(path, ()) if place.refusal(value) is None), None)
+        data = patch.replaced(data, path, value if fits is None else fits.whole(value))
         taken.append(path)
     return data, taken
 
