@@ -35,6 +35,9 @@ from studies.runner.progress import span
 from studies.runner.tasks import State, Task, TimesFrom, longest_first, state_of, to_train
 from studies.tables import ruled_table
 
+WIDE = 110
+"""From so many columns on a scaling has its reason beside it, and designs have a column."""
+
 
 @dataclass(frozen=True)
 class Outlook:
@@ -90,21 +93,30 @@ def print_plan(outlook: Outlook, console: Console) -> None:
     said = {digest: "BLOCKED" if digest in outlook.blocked else state for digest, state in outlook.states.items()}
     _say(f"{study.name}, setting {plan.setting}: {study.question}", console)
     table = ruled_table(spaced=True)
-    for name in ("variant", "designs", "what it changes", "seeds", "time"):
-        table.add_column(name, overflow="fold", justify="right" if name == "time" else "left")
+    wide = console.width >= WIDE
+    table.add_column("variant", no_wrap=True)
+    if wide:
+        table.add_column("designs")
+    table.add_column("what it changes", overflow="fold")
+    table.add_column("seeds")
+    table.add_column("time", justify="right", no_wrap=True)
     for variant in plan.variants:
         mine = [task for task in tasks if task.variant == variant.name]
         if not mine:
             continue
+        places = [f"{design} {place}" for design, place in variant.designs.items()]
+        if not places and claimed & {variant.name, *variant.aliases}:
+            places = ["the claim"]
+        names = [variant.name, *(f"= {alias}" for alias in variant.aliases)]
         table.add_row(
-            "\n".join([variant.name, *(f"= {alias}" for alias in variant.aliases)]),
-            ", ".join(f"{design} {place}" for design, place in variant.designs.items())
-            or ("the claim" if claimed & {variant.name, *variant.aliases} else ""),
+            "\n".join(names if wide else [*names, *(f"  {place}" for place in places)]),
+            *((", ".join(places),) if wide else ()),
             "\n".join([variant.title, *_edits(study, profile, plan, variant)]),
             _seeds_by_state(mine, said),
             _time(mine[0].expected_seconds),
         )
     console.print(table, markup=False)
+    _say("", console)
     _say(_totals(outlook), console)
     if outlook.new:
         _say(_times(outlook), console)
@@ -275,15 +287,21 @@ def _print_scalings(study: Study, profile: Profile, plan: Plan, console: Console
     subsets = [(), *((change.name,) for change in study.changes)]
     decks = [study.folded(subset).model_dump(mode="json") for subset in subsets]
     table = ruled_table()
-    for name in ("path", "deck", "here", "why"):
+    reasons = console.width >= WIDE
+    table.add_column("path", no_wrap=True)
+    for name in ("deck", "here", *(("why",) if reasons else ())):
         table.add_column(name, overflow="fold")
+
+    def add(path: str, deck: str, here: str, why: str) -> None:
+        table.add_row(path, deck, here, *((why,) if reasons else ()))
+
     for scaling in profile.scalings:
         found = [patch.lookup(data, scaling.path) for data in decks if applies(scaling, data)]
         path = f"{scaling.path} (of {scaling.only})" if scaling.only else scaling.path
         here = [profile.here(scaling, value) for value in found]
-        table.add_row(path, _both_ends(found), _both_ends(here), scaling.why)
+        add(path, _both_ends(found), _both_ends(here), scaling.why)
     for path, metric in metrics_of(plan.protocol, study.base).items():
-        table.add_row(
+        add(
             path,
             _shown(patch.lookup(decks[0], path)),
             _shown(metric.model_dump(mode="json")),
@@ -291,8 +309,12 @@ def _print_scalings(study: Study, profile: Profile, plan: Plan, console: Console
         )
     for path, value in plan.overrides.items():
         before = next((patch.lookup(deck, path) for deck in decks if patch.has(deck, path)), None)
-        table.add_row(path, _shown(before), _shown(value), "override")
+        having = sum(patch.has(variant.config.model_dump(mode="json"), path) for variant in plan.variants)
+        whose = "" if having == len(plan.variants) else f", of {having} of {len(plan.variants)} variants"
+        add(path, _shown(before), _shown(value), f"override{whose}")
+    _say("", console)
     console.print(table, markup=False)
+    _say("", console)
     for note in (profile.rule, profile.caveat):
         if note:
             console.print(note, markup=False, highlight=False, soft_wrap=True)

@@ -306,7 +306,6 @@ def test_what_may_follow(capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     assert offered("changes_overview evaluation.met") == ["evaluation.metric=", "evaluation.metric."]
     assert offered("changes_overview inr.init=") == ["inr.init=deck", "inr.init=unit"]
     assert offered("inr_layers precision=t") == ["precision=tf32"]
-    assert offered("inr_layers lea") == ["learning_rate="]
     assert offered("changes_overview loss=") == [], "a change varies it"
     assert offered("no_such_study inr.") == []
 
