@@ -104,7 +104,7 @@ def print_plan(outlook: Outlook, console: Console) -> None:
         mine = [task for task in tasks if task.variant == variant.name]
         if not mine:
             continue
-        places = [f"{design} {place}" for design, place in variant.designs.items()]
+        places = [f"{design} {number}" for design, number in variant.designs.items()]
         if not places and claimed & {variant.name, *variant.aliases}:
             places = ["the claim"]
         names = [variant.name, *(f"= {alias}" for alias in variant.aliases)]
