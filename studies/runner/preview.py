@@ -107,9 +107,9 @@ def print_plan(outlook: Outlook, console: Console) -> None:
         places = [f"{design} {number}" for design, number in variant.designs.items()]
         if not places and claimed & {variant.name, *variant.aliases}:
             places = ["the claim"]
-        names = [variant.name, *(f"= {alias}" for alias in variant.aliases)]
+        called = [variant.name, *(f"= {alias}" for alias in variant.aliases)]
         table.add_row(
-            "\n".join(names if wide else [*names, *(f"  {place}" for place in places)]),
+            "\n".join(called if wide else [*called, *(f"  {place}" for place in places)]),
             *((", ".join(places),) if wide else ()),
             "\n".join([variant.title, *_edits(study, profile, plan, variant)]),
             _seeds_by_state(mine, said),
