@@ -21,6 +21,7 @@ from core.metrics.identity import INCEPTION_VARIABLE
 from studies import catalogue, completion, options
 from studies.completion import VARIABLE, words_of
 from studies.config_view import as_typed, flat
+from studies.options import Asked
 from studies.plan import jobs_root, make_plan, overridden, parse_override, record_plan
 from studies.run import command, main
 from studies.runner.budget import MOST_SEEDS
@@ -370,3 +371,26 @@ def test_the_console_scripts_are_functions_that_there_are() -> None:
         module, _, function = target.partition(":")
         source = ROOT.joinpath(*module.split(".")).with_suffix(".py")
         assert f"\ndef {function}(" in source.read_text()
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured"),
+    [({}, False), ({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False)],
+)
+def test_a_file_has_colours_where_asked_for_and_nothing_that_moves(
+    environment: dict[str, str],
+    coloured: bool,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert ended("--list") == 0
+    assert ("\x1b[1;36mchanges_overview" in capsys.readouterr().out) == coloured
+    from studies.run import _console
+
+    asked = Asked(**dict.fromkeys(Asked.__dataclass_fields__) | {"as_json": False})  # type: ignore[arg-type]
+    assert not _console(asked).is_interactive
