@@ -7,11 +7,12 @@ import difflib
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ablations.schema import Study
 from core.errors import InputError
-from studies import outside
-from studies.plan import plan_folder, read_plan
+
+if TYPE_CHECKING:
+    from ablations.schema import Study
 
 NAMES: tuple[str, ...] = (
     "lsun_bedroom_64",
@@ -42,10 +43,12 @@ def find(text: str, runs: Path | None = None) -> Found:
     `runs` is a folder of runs whose plans say which file declares a study that nothing else has the name of. Raises
     InputError: with the nearest name, or with file and line of what is wrong with it.
     """
-    if outside.is_file(text):
-        return _from_file(Path(text))
     if text in NAMES:
         return Found(_built_in(text))
+    from studies import outside  # Reading schemas takes most of the time that help and completion may take.
+
+    if outside.is_file(text):
+        return _from_file(Path(text))
     if points := outside.offered().get(text):
         return Found(outside.from_package(points))
     if runs is not None and (file := _planned_from(text, runs)) is not None:
@@ -66,6 +69,8 @@ def study(text: str, runs: Path | None = None) -> Study:
 
 def everything() -> tuple[list[Study], list[str]]:
     """All studies with a name, those of installed packages last, and one line for each that cannot be used."""
+    from studies import outside
+
     found, refused = [_built_in(name) for name in NAMES], []
     for name, points in outside.offered().items():
         try:
@@ -78,14 +83,16 @@ def everything() -> tuple[list[Study], list[str]]:
 
 
 def _built_in(name: str) -> Study:
-    declared = importlib.import_module(f"studies.{name}").STUDY
-    assert isinstance(declared, Study) and declared.name == name
+    declared: Study = importlib.import_module(f"studies.{name}").STUDY
+    assert declared.name == name
     return declared
 
 
 def _from_file(file: Path) -> Found:
     if file.stem in NAMES and file.exists() and file.samefile(Path(__file__).with_name(file.name)):
         return Found(_built_in(file.stem))
+    from studies import outside
+
     declared = outside.from_file(file)
     if declared.name in NAMES:
         raise InputError(f"{file} declares the study '{declared.name}', which is one of the deck's here: rename it")
@@ -100,6 +107,8 @@ def _from_here(file: Path) -> Path:
 
 def _planned_from(name: str, runs: Path) -> Path | None:
     """The file that declared a study when it was last planned, None where no plan names one."""
+    from studies.plan import plan_folder, read_plan
+
     plans = sorted(plan_folder(runs, name).glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
     files = [Path(plan.declared_in) for plan in map(read_plan, plans) if plan.declared_in is not None]
     if files and not files[-1].is_file():

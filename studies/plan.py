@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError
 
 from ablations import patch
 from ablations.designs import DESIGNS, Subset, subset_named, variant_name, variant_title
+from ablations.paths import PathOf, places, suggestion
 from ablations.protocols import PROTOCOLS
 from ablations.schema import DesignName, Profile, Study, edited
 from core.config import (
@@ -27,6 +28,7 @@ from core.config import (
     Job,
     LearningRates,
     Node,
+    Reconstruction,
     RoomsFrechet,
     parse,
     place_of,
@@ -121,22 +123,32 @@ def parse_override(text: str) -> tuple[str, Any]:
 def overridden(config: AnyConfig, overrides: Mapping[str, Any]) -> AnyConfig:
     """`config` with the overrides it has a place for. A word at a union's path selects that member with its defaults.
 
-    Raises InputError for a value that the schema refuses.
+    A node is put in before what is inside it, whichever was named first. Raises InputError for a value that the schema
+    refuses.
     """
-    data = config.model_dump(mode="json")
-    for path, value in overrides.items():
-        if not patch.has(data, path):
-            continue
-        before = patch.lookup(data, path)
-        if isinstance(before, dict) and isinstance(value, str):
-            value = {"kind": value}
-        data = patch.replaced(data, path, value)
+    data, _ = _applied(config.model_dump(mode="json"), overrides)
     try:
         return parse(data)
     except ValidationError as error:
         first = error.errors()[0]
-        refused = f"override of {', '.join(overrides)} refused"
-        raise InputError(f"{refused}: {place_of(first['loc'])}: {first['msg']}") from None
+        where = f"{place_of(first['loc'])}: " if len(first["loc"]) > 1 else ""
+        said = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"override of {', '.join(overrides)} refused: {where}{said}") from None
+
+
+def _applied(data: dict[str, Any], overrides: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Plain data with the overrides it has a place for, and the paths of these."""
+    taken: list[str] = []
+    if not overrides:
+        return data, taken
+    known = places(Reconstruction if data["task"] == "reconstruction" else Config)
+    for path, value in sorted(overrides.items(), key=lambda item: item[0].count(".")):
+        if not patch.has(data, path):
+            continue
+        fits = next((place for place in known.get(path, ()) if place.refusal(value) is None), None)
+        data = patch.replaced(data, path, value if fits is None else fits.whole(value))
+        taken.append(path)
+    return data, taken
 
 
 def metrics_of(protocol: str | None, config: AnyConfig) -> dict[str, GanMetric]:
@@ -183,10 +195,13 @@ def nearest(kind: str, name: str, names: Sequence[str]) -> InputError:
 
 
 def check_overrides(study: Study, configs: Iterable[AnyConfig], overrides: Mapping[str, Any]) -> None:
-    """Raises InputError for a path that no variant has, and for one that would overwrite what a change varies."""
-    plain = [config.model_dump(mode="json") for config in configs]
+    """Raises InputError for a path or a value that the schema has not, for a path that no variant has, and for one that
+    would overwrite what a change varies or a search seeks."""
+    if not overrides:
+        return
+    known = places(type(study.base))
     sought = [(parameter.path, search.name) for search in study.searches for parameter in search.parameters]
-    for path in overrides:
+    for path, value in overrides.items():
         for where, search in sought:
             if patch.overlap(path, where):
                 raise InputError(f"{where} is what the search '{search}' seeks: it can't be overridden for all")
@@ -196,11 +211,49 @@ def check_overrides(study: Study, configs: Iterable[AnyConfig], overrides: Mappi
                     raise InputError(
                         f"{path} is what the change '{change.name}' varies: it can't be overridden for all"
                     )
-        if not any(patch.has(data, path) for data in plain):
-            try:
-                patch.lookup(plain[0], path)
-            except KeyError as error:
-                raise InputError(f"override {path}: {error.args[0]}") from None
+        _check_against_schema(path, value, known)
+    plain = [config.model_dump(mode="json") for config in configs]
+    taken: set[str] = set()
+    for data in plain:
+        taken.update(_applied(data, overrides)[1])
+    for path in overrides:
+        if path not in taken:
+            raise InputError(f"override {path}: no variant has it, {_why_missing(path, known, plain)}")
+
+
+def _check_against_schema(path: str, value: Any, known: Mapping[str, Sequence[PathOf]]) -> None:
+    if path.endswith(".kind") and path.removesuffix(".kind") in known:
+        path = path.removesuffix(".kind")
+    if path not in known:
+        above = next((part for part in _parents(path) if part in known), None)
+        if (hint := suggestion(path, list(known))) == "" and above is not None:
+            inside = [
+                name for name in known if name.startswith(f"{above}.") and name.count(".") == above.count(".") + 1
+            ]
+            hint = f"{above} has {', '.join(inside)}" if inside else f"{above} takes {known[above][0].expects}"
+        raise InputError(f"override {path}: no config has this path, {hint or '--show-config lists them all'}")
+    refusals = [place.refusal(value) for place in known[path]]
+    if None not in refusals:
+        raise InputError(f"override {path}: {refusals[0]}")
+
+
+def _parents(path: str) -> list[str]:
+    """The paths around one, the nearest first."""
+    parts = path.split(".")
+    return [".".join(parts[:n]) for n in range(len(parts) - 1, 0, -1)]
+
+
+def _why_missing(path: str, known: Mapping[str, Sequence[PathOf]], plain: Sequence[Mapping[str, Any]]) -> str:
+    """Which part of the config would have to be there for this path, and how to bring it about."""
+    off = next(
+        (p for p in reversed(_parents(path)) if any(patch.has(d, p) and patch.lookup(d, p) is None for d in plain)),
+        None,
+    )
+    if off is not None:
+        return f"for {off} is off: {off}={{}} switches it on"
+    needed = dict(pair for place in known[path] for pair in place.within[-1:])
+    kinds = [f"{where}={kind}" for place in known[path] for where, kind in place.within[-1:]]
+    return f"it is of {' or '.join(dict.fromkeys(kinds))}" if needed else "it is of another member of a union"
 
 
 def setting_name(profile: Profile, overrides: Mapping[str, Any], data: Data | None, protocol: str | None = None) -> str:

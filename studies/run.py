@@ -6,401 +6,275 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
-from rich.console import Console
 
-from ablations.designs import DESIGNS, available, variant_name
-from ablations.protocols import PROTOCOLS
-from ablations.schema import DesignName, Profile, Study
-from core.config import Images
 from core.errors import InputError
 from core.metrics.identity import INCEPTION_VARIABLE
-from studies import catalogue
-from studies.plan import Plan, make_plan, nearest, overridden, parse_override
-from studies.runner.budget import MOST_SEEDS, costing, fitting, parse_budget
-from studies.runner.estimate import with_estimates
-from studies.runner.execute import BAD_INPUT, DONE, GOES_ON, INTERRUPTED, calibrate_plan, run_plan, with_choices
-from studies.runner.heartbeat import HANG_SECONDS
-from studies.runner.launchers import LAUNCHERS, find_launcher
-from studies.runner.launchers.declared import FILE_NAME
-from studies.runner.place import PerGpu, accelerators, place_of
-from studies.runner.preview import print_plan, print_studies, print_submission
-from studies.runner.retune import retuned_plan, tuning_plan
-from studies.runner.sharing import BUDGET
-from studies.runner.stores import DEFAULT_TRACKING, QUEUE_VARIABLE, TRACKING_VARIABLE, redacted, use_stores
-from studies.runner.sweep import check_searches, print_searches
-from studies.runner.tasks import Task, tasks_of
+from studies import catalogue, completion
+from studies.exit_codes import BAD_INPUT, BUG, DONE, FAILED, GOES_ON, INTERRUPTED
+from studies.options import EPILOG, FIRST_VARIANT, Asked, SectionedCommand, with_options
+
+if TYPE_CHECKING:
+    # What only some of its branches need is loaded there: help, completion and refusals come at once.
+    from rich.console import Console
+
+    from studies.catalogue import Found
+    from studies.plan import Plan
+    from studies.runner.place import PerGpu, Place
+    from studies.runner.tasks import Task
 
 PLAIN_WIDTH = 160
+"""Columns where there is no terminal, and COLUMNS does not say otherwise."""
+
+JSON_VERSION = 1
+"""Of the documents that --json prints: raised when a key goes or changes its meaning, not when one is added."""
+
+MODULE = "studies.run"
+
 TRAINER = "core.job"
 """The module that offers `run_job`; workers import it, this process does not."""
 
-EPILOG = """\b
-Exit codes
-  0    all runs have a result (a diverged run is a result)
-  1    a run failed, or the report did
-  2    bad input, or a full disk: what was trained stays, the same command goes on from there
-  130  interrupted: the same command goes on from there
 
-\b
-Examples
-  python -m studies.run changes_overview
-  python -m studies.run changes_overview --design all --seeds 5 --dry-run
-  python -m studies.run changes_overview iterations=200 --only baseline --seeds 0,
-  python -m studies.run --study my/study.py iterations=200
-"""
-
-
-@click.command(epilog=EPILOG, context_settings={"max_content_width": 110})
-@click.argument("study", required=False)
-@click.argument("overrides", nargs=-1, metavar="[path=value ...]")
-@click.option(
-    "--study",
-    "given",
-    metavar="NAME|FILE",
-    help="The same as STUDY: a name, or a Python file of yours that declares STUDY (docs/extending.md).",
-)
-@click.option(
-    "--profile",
-    metavar="NAME",
-    help="The scale: cpu, or lsun64 for the deck's own numbers. Default: cpu; lsun64 where there is an accelerator (an "
-    "NVIDIA device file, or CUDA_VISIBLE_DEVICES) and --data is given.",
-)
-@click.option(
-    "--protocol",
-    metavar="NAME",
-    help=f"Measure every variant by this protocol, not by the profile's metric: {', '.join(PROTOCOLS)}.",
-)
-@click.option(
-    "--design",
-    "designs",
-    metavar="NAMES",
-    help=f"Comma list of {', '.join(DESIGNS)}; 'all' for all that the study has.",
-)
-@click.option("--seeds", metavar="N|LIST", help="A number of seeds, or a comma list: 3 is 0,1,2 and '7,' is only 7.")
-@click.option(
-    "--only",
-    metavar="VARIANT",
-    multiple=True,
-    help="Only this variant of any design (a comma list, or given repeatedly).",
-)
-@click.option(
-    "--data",
-    "data_path",
-    type=click.Path(path_type=Path),
-    help="Real images: a set that `python -m core.data prepare` made, or a folder, a zip or an LMDB.",
-)
-@click.option(
-    "--inception",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help=f"Inception's weights, a file, where they cannot be fetched; the variable {INCEPTION_VARIABLE} does the same.",
-)
-@click.option("--jobs", "-j", type=click.IntRange(min=1), help="Workers at a time; default one per core, or per GPU.")
-@click.option(
-    "--per-gpu",
-    metavar="N|auto",
-    help="Workers that share each GPU, one by default. auto: one until it has measured what it takes, then as many as "
-    f"fit into {BUDGET:.0%} of the memory, at most one per core and --jobs in all. The numbers are the same.",
-)
-@click.option(
-    "--launcher",
-    "launcher_name",
-    default="local",
-    show_default=True,
-    metavar="NAME",
-    help=f"{', '.join(LAUNCHERS)}, or a cluster of yours that {FILE_NAME} declares (docs/clusters.md).",
-)
-@click.option(
-    "--launcher-file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help=f"Where your clusters are declared; default {FILE_NAME} here, else in your configuration folder.",
-)
-@click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="auto: the CPU for the profile cpu, an accelerator for others where there is one.",
-)
-@click.option(
-    "--evaluation",
-    type=click.Choice(["inline", "beside"]),
-    default="inline",
-    show_default=True,
-    help="beside: a second process per worker evaluates while it trains on, for GPUs and slow metrics; the numbers are "
-    "the same. Where the workers keep all cores busy it gains nothing. Expected times are those of inline.",
-)
-@click.option(
-    "--hang-minutes",
-    type=click.FloatRange(min=0, min_open=True),
-    default=HANG_SECONDS / 60,
-    show_default=True,
-    help="A worker whose loop stands still for so long, or five times as long as it ever did before, is ended and its "
-    "job resumed. Loading and the first evaluation have to be shorter.",
-)
-@click.option(
-    "--runs",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("runs"),
-    show_default=True,
-    help="Where run folders, plans, the queue and reports are.",
-)
-@click.option(
-    "--queue",
-    metavar="URL",
-    help="A PostgreSQL database for the queue, without its password, for workers on many machines; default: "
-    f"{QUEUE_VARIABLE}, or files below --runs.",
-)
-@click.option(
-    "--tracking",
-    metavar="URL",
-    help=f"An MLflow server or a database for the view; default: {TRACKING_VARIABLE}, or {DEFAULT_TRACKING}.",
-)
-@click.option(
-    "--retune",
-    type=click.IntRange(min=2),
-    metavar="N",
-    help="Give every variant the best of the same N pairs of learning rates, beside the study as published.",
-)
-@click.option("--trials", type=click.IntRange(min=1), help="Trials of each search, where the study has searches.")
-@click.option("--retry-failed", is_flag=True, help="Train runs that failed before once more.")
-@click.option("--dry-run", is_flag=True, help="Show what would be trained, and for how long.")
-@click.option(
-    "--calibrate",
-    "calibrated",
-    is_flag=True,
-    help="Measure what a job of each config takes here where no finished run says so, then do as --dry-run.",
-)
-@click.option(
-    "--budget",
-    metavar="TIME",
-    help="Train what fits this wall time, as in 30m or 2h: the claims' variants, at least 3 seeds, then whole designs, "
-    f"then more seeds up to {MOST_SEEDS}. --design and --seeds limit the choice.",
-)
-@click.option("--list", "list_studies", is_flag=True, help="Show the studies.")
-@click.option("--no-report", is_flag=True, help="Train only.")
-@click.option("--debug", is_flag=True, help="Show tracebacks of errors.")
-def command(
-    study: str | None,
-    overrides: tuple[str, ...],
-    given: str | None,
-    profile: str | None,
-    protocol: str | None,
-    designs: str | None,
-    seeds: str | None,
-    only: tuple[str, ...],
-    data_path: Path | None,
-    inception: Path | None,
-    jobs: int | None,
-    per_gpu: str | None,
-    launcher_name: str,
-    launcher_file: Path | None,
-    device: str,
-    evaluation: Literal["inline", "beside"],
-    hang_minutes: float,
-    runs: Path,
-    queue: str | None,
-    tracking: str | None,
-    retune: int | None,
-    trials: int | None,
-    retry_failed: bool,
-    dry_run: bool,
-    calibrated: bool,
-    budget: str | None,
-    list_studies: bool,
-    no_report: bool,
-    debug: bool,
-) -> int:
+@click.command(cls=SectionedCommand, epilog=EPILOG, context_settings={"max_content_width": 110})
+@with_options
+def command(**given: Any) -> int:
     """Trains what STUDY asks and has not been trained, then renders its report.
 
     Overrides apply to every variant, as in iterations=200 or data.resolution=32. An interrupted study goes on with the
     same command, and so does one that is running elsewhere: both share the work.
     """
-    try:
-        console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
-        if list_studies:
-            listed, refused = catalogue.everything()
-            print_studies(listed, console)
-            for line in refused:
-                print(line, file=sys.stderr)
-            return DONE
-        if given is not None:
-            overrides, study = (*filter(None, [study]), *overrides), given
-        if study is None:
-            raise InputError("name a study: --list shows them, and --study FILE runs one of yours")
-        found = catalogue.find(study, runs)
-        declared = found.study
-        use_stores(queue=queue, tracking=tracking)
-        cluster = find_launcher(launcher_name, launcher_file)
-        if inception is not None:
+    asked = Asked(**given).named
+    if asked.completion_of is not None:
+        print(completion.script(asked.completion_of))
+        return DONE
+    console = _console(asked)
+    if asked.list_studies:
+        from studies.listing import listed, print_studies
+
+        studies, refused = catalogue.everything()
+        if asked.as_json:
+            _print_json({"studies": [listed(study, asked.runs) for study in studies]})
+        else:
+            print_studies(studies, asked.runs, console)
+        for line in refused:
+            print(line, file=sys.stderr)
+        return DONE
+    if asked.study is None:
+        raise InputError("name a study: --list shows them, and --study FILE runs one of yours")
+    return _StudyCommand(catalogue.find(asked.study, asked.runs), asked, console).run()
+
+
+class _StudyCommand:
+    """One command on one study, after its options are known to be readable."""
+
+    def __init__(self, found: Found, asked: Asked, console: Console) -> None:
+        self.study, self.declared_in = found.study, found.file
+        self.asked, self.console = asked, console
+        self.shown: dict[str, Any] = {}
+        """What `--json` prints."""
+
+    def run(self) -> int:
+        """Does what was asked and returns the exit code. Raises InputError."""
+        code = self._show_config() if self.asked.shown_config is not None else self._show_or_train()
+        if self.asked.as_json:
+            _print_json(self.shown)
+        return code
+
+    def _show_config(self) -> int:
+        from studies.config_view import config_document, print_config
+        from studies.runner.place import accelerators
+        from studies.selection import plan_of
+
+        name = self.asked.shown_config
+        assert name is not None
+        if self.asked.only:
+            raise InputError(f"--show-config shows one variant, {name}: leave out --only")
+        # The studies that train one variant alone have no baseline by that name.
+        wanted = () if name == FIRST_VARIANT else (name,)
+        plan = plan_of(self.study, replace(self.asked, only=wanted), accelerators(), declared_in=self.declared_in)
+        variant = plan.variant(name) or plan.variants[0]
+        if self.asked.as_json:
+            self.shown = config_document(self.study, plan, variant)
+        else:
+            print_config(self.study, plan, variant, self.console)
+        return DONE
+
+    def _show_or_train(self) -> int:
+        from studies.runner.launchers import find_launcher
+        from studies.runner.place import accelerators, place_of
+        from studies.runner.stores import use_stores
+        from studies.selection import plan_of
+
+        asked = self.asked
+        if asked.as_json and not asked.only_looks:
+            raise InputError("--json goes with --list, --dry-run, --calibrate or --show-config: add one of them")
+        use_stores(queue=asked.queue, tracking=asked.tracking)
+        cluster = find_launcher(asked.launcher_name, asked.launcher_file)
+        if asked.inception is not None:
             # Workers inherit it.
-            os.environ[INCEPTION_VARIABLE] = str(inception.absolute())
+            os.environ[INCEPTION_VARIABLE] = str(asked.inception.absolute())
         gpus = accelerators() if cluster is None else ("0",) if cluster.accelerated else ()
-        if cluster is not None and calibrated:
-            raise InputError(f"--calibrate measures this machine, not {launcher_name}: leave out one of them")
-        budget_seconds = None if budget is None else parse_budget(budget)
-        if retune is not None and declared.searches:
-            raise InputError(f"--retune: {declared.name} searches rates itself, and with --trials for longer")
-        if budget_seconds is not None:
-            if declared.searches or retune is not None:
-                what = "--retune" if retune is not None else f"the searches of {declared.name}"
-                raise InputError(f"--budget counts runs of designs, not those of {what}: leave it out")
-            if only:
-                raise InputError("--budget chooses what is trained: leave out --only, or --budget")
-            designs, seeds = designs or "all", seeds or str(MOST_SEEDS)
-        plan = _plan(declared, found.file, overrides, profile, protocol, designs, seeds, only, data_path, gpus)
+        if cluster is not None and asked.calibrated:
+            raise InputError(f"--calibrate measures this machine, not {asked.launcher_name}: leave out one of them")
+        if asked.retune is not None and self.study.searches:
+            raise InputError(f"--retune: {self.study.name} searches rates itself, and with --trials for longer")
+        budget = None
+        if asked.budget is not None:
+            budget = self._budget_seconds(asked.budget)
+            asked = self._within_budget()
+        plan = plan_of(self.study, asked, gpus, declared_in=self.declared_in)
         place = place_of(
-            device,
+            asked.device,
             plan.profile,
-            jobs,
+            asked.jobs,
             gpus=gpus,
-            runs=runs,
-            data_path=data_path,
-            launcher=launcher_name,
+            runs=asked.runs,
+            data_path=asked.data_path,
+            launcher=asked.launcher_name,
             trainer=TRAINER,
-            evaluation=evaluation,
-            hang_seconds=60 * hang_minutes,
+            evaluation=asked.evaluation,
+            hang_seconds=60 * asked.hang_minutes,
             cluster=cluster,
-            per_gpu=_per_gpu(per_gpu),
+            per_gpu=_per_gpu(asked.per_gpu),
         )
-        searches = bool(declared.searches) and not only
-        if searches or trials is not None:
-            check_searches(declared, plan, launcher_name, trials, cluster)
+        searches = bool(self.study.searches) and not asked.only
+        if searches or asked.trials is not None:
+            from studies.runner.sweep import check_searches
 
-        def estimated(plan: Plan) -> list[Task]:
-            return with_estimates(tasks_of(plan), plan, place.runs, machine=place.machine, workers=place.workers)
-
-        def timed(plan: Plan) -> list[Task]:
-            """The plan's tasks with their times, measured first where that was asked for."""
-            if calibrated:
-                calibrate_plan(plan, estimated(plan), place, console, retry_failed=retry_failed)
-            return estimated(plan)
-
-        def one(plan: Plan, *, report: bool) -> int:
-            """Trains, or only shows, one plan."""
-            tasks = timed(plan)
-            if not dry_run and not calibrated:
-                return run_plan(declared, plan, tasks, place, console, retry_failed=retry_failed, report=report)
-            print_plan(declared, plan, tasks, place=place, retry_failed=retry_failed, console=console)
-            if place.cluster is not None:
-                print_submission(plan, tasks, place=place, retry_failed=retry_failed, console=console)
-            return DONE
-
-        if budget_seconds is not None:
-            cost = costing(
-                timed(plan), place.runs, machine=place.machine, workers=place.workers, retry_failed=retry_failed
-            )
-            choice = fitting(declared, plan, _designs(designs, declared), budget_seconds, cost)
-            for line in choice.lines:
-                console.print(line, markup=False, highlight=False, soft_wrap=True)
-            plan = choice.plan
-        if searches and (dry_run or calibrated):
-            one(plan, report=False)
-            print_searches(
-                declared, plan, estimated(plan)[0].expected_seconds, place=place, trials=trials, console=console
-            )
-            return DONE
+            check_searches(self.study, plan, asked.launcher_name, asked.trials, cluster)
+        if budget is not None:
+            plan = self._fitting(plan, place, budget, designs_of_budget=asked.designs)
         if searches:
-            chosen = with_choices(declared, plan, place, console, trials)
-            if isinstance(chosen, int):
-                return chosen
-            plan = chosen
-        if retune is not None:
-            code = one(tuning_plan(plan, retune), report=False)
-            if dry_run or calibrated:
-                later = len(plan.variants) * len(plan.seeds)
-                console.print(f"then, at the rates that are chosen: {later} runs, less those that exist")
-            if dry_run or calibrated or code != DONE:
-                return code
-            plan = retuned_plan(plan, retune, place.runs)
-        return one(plan, report=not no_report)
-    except InputError as error:
-        _fail(str(error), debug)
-    except OSError as error:
-        _fail(f"{type(error).__name__}: {error}", debug)
+            return self._searching(plan, place)
+        if asked.retune is not None:
+            return self._retuning(plan, place, asked.retune)
+        return self._one(plan, place, report=not asked.no_report)
+
+    def _one(self, plan: Plan, place: Place, *, report: bool) -> int:
+        """Trains, or only shows, one plan."""
+        asked, console = self.asked, self.console
+        tasks = self._timed(plan, place)
+        if not asked.only_looks:
+            from studies.runner.execute import run_plan
+
+            return run_plan(self.study, plan, tasks, place, console, retry_failed=asked.retry_failed, report=report)
+        from studies.runner.preview import Outlook, plan_document, print_plan, print_submission, submission
+
+        outlook = Outlook.of(self.study, plan, tasks, place=place, retry_failed=asked.retry_failed)
+        asks = submission(outlook, place) if place.cluster is not None else None
+        if asked.as_json:
+            self.shown |= {**plan_document(outlook), "submission": asks}
+            return DONE
+        print_plan(outlook, console)
+        if asks is not None:
+            print_submission(asks, place, console)
+        return DONE
+
+    def _searching(self, plan: Plan, place: Place) -> int:
+        """The study's searches, then what they chose with the study's seeds."""
+        asked = self.asked
+        if not asked.only_looks:
+            from studies.runner.execute import with_choices
+
+            found = with_choices(self.study, plan, place, self.console, asked.trials)
+            return found if isinstance(found, int) else self._one(found, place, report=not asked.no_report)
+        from studies.runner.sweep import print_searches, search_documents
+
+        self._one(plan, place, report=False)
+        seconds = self._estimated(plan, place)[0].expected_seconds
+        if asked.as_json:
+            self.shown["searches"] = search_documents(self.study, plan, seconds, place=place, trials=asked.trials)
+        else:
+            print_searches(self.study, plan, seconds, place=place, trials=asked.trials, console=self.console)
+        return DONE
+
+    def _retuning(self, plan: Plan, place: Place, trials: int) -> int:
+        """Tries learning rates with every variant, then trains each at its best."""
+        from studies.runner.retune import retuned_plan, tuning_plan
+
+        code = self._one(tuning_plan(plan, trials), place, report=False)
+        if self.asked.only_looks:
+            later = len(plan.variants) * len(plan.seeds)
+            if self.asked.as_json:
+                self.shown["retune"] = {"trials": trials, "runs_later": later}
+            else:
+                self.console.print(f"then, at the rates that are chosen: {later} runs, less those that exist")
+        if self.asked.only_looks or code != DONE:
+            return code
+        return self._one(retuned_plan(plan, trials, place.runs), place, report=not self.asked.no_report)
+
+    def _budget_seconds(self, text: str) -> float:
+        from studies.runner.budget import parse_budget
+
+        seconds = parse_budget(text)
+        if self.study.searches or self.asked.retune is not None:
+            what = "--retune" if self.asked.retune is not None else f"the searches of {self.study.name}"
+            raise InputError(f"--budget counts runs of designs, not those of {what}: leave it out")
+        if self.asked.only:
+            raise InputError("--budget chooses what is trained: leave out --only, or --budget")
+        return seconds
+
+    def _within_budget(self) -> Asked:
+        """All that a budget may choose from."""
+        from studies.runner.budget import MOST_SEEDS
+
+        return replace(self.asked, designs=self.asked.designs or "all", seeds=self.asked.seeds or str(MOST_SEEDS))
+
+    def _fitting(self, plan: Plan, place: Place, seconds: float, *, designs_of_budget: str | None) -> Plan:
+        """The part of the plan that fits so much wall time."""
+        from studies.runner.budget import costing, fitting
+        from studies.selection import designs_of
+
+        tasks = self._timed(plan, place)
+        cost = costing(
+            tasks, place.runs, machine=place.machine, workers=place.workers, retry_failed=self.asked.retry_failed
+        )
+        choice = fitting(self.study, plan, designs_of(designs_of_budget, self.study), seconds, cost)
+        if self.asked.as_json:
+            self.shown["budget"] = {"seconds": seconds, "expected_seconds": choice.seconds, "said": list(choice.lines)}
+        else:
+            for line in choice.lines:
+                self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        return choice.plan
+
+    def _timed(self, plan: Plan, place: Place) -> list[Task]:
+        """The plan's tasks with their times, measured first where that was asked for."""
+        if self.asked.calibrated:
+            from studies.runner.execute import calibrate_plan
+
+            tasks = self._estimated(plan, place)
+            calibrate_plan(plan, tasks, place, self.console, retry_failed=self.asked.retry_failed)
+        return self._estimated(plan, place)
+
+    def _estimated(self, plan: Plan, place: Place) -> list[Task]:
+        from studies.runner.estimate import with_estimates
+        from studies.runner.tasks import tasks_of
+
+        return with_estimates(tasks_of(plan), plan, place.runs, machine=place.machine, workers=place.workers)
 
 
-def _plan(
-    study: Study,
-    declared_in: str | None,
-    overrides: Sequence[str],
-    profile_name: str | None,
-    protocol: str | None,
-    designs: str | None,
-    seeds: str | None,
-    only: Sequence[str],
-    data_path: Path | None,
-    gpus: tuple[str, ...],
-) -> Plan:
-    parsed: dict[str, Any] = {}
-    for text in overrides:
-        path, value = parse_override(text)
-        if path in parsed:
-            raise InputError(f"{path} is overridden twice")
-        parsed[path] = value
-    names = [profile.name for profile in study.profiles]
-    wished = profile_name or ("lsun64" if gpus and data_path and "lsun64" in names else "cpu")
-    if wished not in names:
-        raise nearest("profile", wished, names)
-    profile = study.profile(wished)
-    wanted = [name for part in only for name in part.split(",") if name]
-    plan = make_plan(
-        study,
-        profile,
-        designs=_designs_with(study, wanted) if wanted and designs is None else _designs(designs, study),
-        seeds=_seeds(seeds, profile.seeds),
-        overrides=parsed,
-        data=_images(study, profile, parsed, data_path) if data_path else None,
-        data_name=_data_name(data_path) if data_path else None,
-        protocol=protocol,
-        declared_in=declared_in,
+def _console(asked: Asked) -> Console:
+    """Where people are told; with --json that is stderr, which leaves stdout to the document."""
+    from rich.console import Console
+
+    stream = sys.stderr if asked.as_json else sys.stdout
+    terminal = stream.isatty()
+    # FORCE_COLOR gives a file colours, but nothing that moves.
+    return Console(
+        file=stream,
+        width=None if terminal or "COLUMNS" in os.environ else PLAIN_WIDTH,
+        force_interactive=None if terminal else False,
     )
-    return _restricted(study, plan, wanted)
 
 
-def _designs_with(study: Study, names: Sequence[str]) -> list[DesignName]:
-    """The first designs that together have these variants, or as many of them as any has."""
-    chosen: list[DesignName] = []
-    left = set(names)
-    for design in available(study):
-        mine = {variant_name(study, subset) for subset in DESIGNS[design](study)} if left else set()
-        if left & mine:
-            chosen.append(design)
-            left -= mine
-    return chosen or list(study.designs)
+def _print_json(document: dict[str, Any]) -> None:
+    import json
 
-
-def _designs(text: str | None, study: Study) -> list[DesignName]:
-    if text is None:
-        return list(study.designs)
-    names = [name.strip() for name in text.split(",") if name.strip()]
-    if names == ["all"]:
-        return available(study)
-    for name in names:
-        if name not in DESIGNS:
-            raise nearest("design", name, [*DESIGNS, "all"])
-        if name not in available(study):
-            raise InputError(f"--design {name}: {study.name} has {', '.join(available(study))}")
-    if not names:
-        raise InputError("--design names no design")
-    return cast(list[DesignName], list(dict.fromkeys(names)))
-
-
-def _seeds(text: str | None, default: int) -> list[int]:
-    if text is None:
-        return list(range(default))
-    parts = [part.strip() for part in text.split(",")]
-    numbers = [part for part in parts if part]
-    if not numbers or not all(part.isascii() and part.isdigit() for part in numbers):
-        raise InputError(f"--seeds {text}: give a number of seeds, or a comma list such as 0,1,2")
-    if len(parts) > 1:
-        return sorted({int(part) for part in numbers})
-    if int(text) < 1:
-        raise InputError("--seeds 0: a study needs at least one seed ('0,' is the seed 0)")
-    return list(range(int(text)))
+    print(json.dumps({"version": JSON_VERSION, **document}, indent=1, ensure_ascii=False))
 
 
 def _per_gpu(text: str | None) -> PerGpu | None:
@@ -413,56 +287,58 @@ def _per_gpu(text: str | None) -> PerGpu | None:
     return int(text)
 
 
-def _images(study: Study, profile: Profile, overrides: dict[str, Any], path: Path) -> Images:
-    """The images at `path`, at the resolution that the profile and the overrides give."""
-    if not path.exists():
-        raise InputError(f"--data {path}: there is no such file or folder")
-    from core.data.prepare import described
+def _fail(message: str, code: int) -> NoReturn:
+    from studies.runner.stores import redacted
 
-    own = {"data.resolution": overrides["data.resolution"]} if "data.resolution" in overrides else {}
-    return described(path, overridden(profile.scaled(study.base), own).data.resolution)
-
-
-def _data_name(path: Path) -> str:
-    from core.data.prepare import named
-
-    return named(path)
-
-
-def _restricted(study: Study, plan: Plan, only: Sequence[str]) -> Plan:
-    if not only:
-        return plan
-    kept = set()
-    for name in only:
-        variant = plan.variant(name)
-        if variant is None:
-            if (search := next((search for search in study.searches if search.variant == name), None)) is not None:
-                raise InputError(f"'{name}' is what the search {search.name} chooses: run {study.name} without --only")
-            for design in available(study):
-                if name in (variant_name(study, subset) for subset in DESIGNS[design](study)):
-                    raise InputError(f"the variant '{name}' is one of another design: add --design {design}")
-            raise nearest("variant", name, [v for planned in plan.variants for v in (planned.name, *planned.aliases)])
-        kept.add(variant.name)
-    return Plan(**{**dict(plan), "variants": tuple(v for v in plan.variants if v.name in kept)})
-
-
-def _fail(message: str, debug: bool) -> NoReturn:
-    if debug:
-        traceback.print_exc()
     print("error: " + redacted(" ".join(message.split())), file=sys.stderr)
-    sys.exit(BAD_INPUT)
+    sys.exit(code)
+
+
+def _where(error: BaseException) -> str:
+    """The innermost line of this program's own code that the error passed."""
+    root = Path(__file__).parents[1]
+    mine = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(root)]
+    mine = [frame for frame in mine if ".venv" not in frame.filename] or mine
+    return f"{Path(mine[-1].filename).relative_to(root)}:{mine[-1].lineno}" if mine else "an unknown place"
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """The command with its exit codes; whatever is wrong with the arguments ends in one line."""
+    """The command with its exit codes; whatever goes wrong ends in one line, and with --debug in its trace as well."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    name = Path(sys.argv[0]).name
     try:
-        code = command.main(args=arguments, prog_name="python -m studies.run", standalone_mode=False)
-    except click.ClickException as error:
-        _fail(error.format_message(), debug=False)
+        code = command.main(
+            args=given,
+            prog_name=name if name == completion.PROGRAM else f"python -m {MODULE}",
+            complete_var=completion.VARIABLE,
+            standalone_mode=False,
+        )
+        sys.exit(code or DONE)
     except (click.Abort, KeyboardInterrupt):
         print(GOES_ON, file=sys.stderr)
         sys.exit(INTERRUPTED)
-    sys.exit(code or 0)
+    except BrokenPipeError:
+        # Whoever read has what they wanted, as in `--list | head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(FAILED)
+    except Exception as error:
+        if "--debug" in given:
+            traceback.print_exc()
+        match error:
+            case click.ClickException():
+                _fail(_remedied(error), BAD_INPUT)
+            case InputError():
+                _fail(str(error), BAD_INPUT)
+            case OSError():
+                _fail(f"{type(error).__name__}: {error}", BAD_INPUT)
+        hint = "" if "--debug" in given else "; --debug shows the trace"
+        _fail(f"this is a bug in {_where(error)}: {type(error).__name__}: {error}{hint}", BUG)
+
+
+def _remedied(error: click.ClickException) -> str:
+    """What click says, with where the options are listed."""
+    said = error.format_message().rstrip(".")
+    return said if "Did you mean" in said or "Possible options" in said else f"{said}: --help lists the options"
 
 
 if __name__ == "__main__":

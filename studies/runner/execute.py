@@ -19,6 +19,7 @@ from ablations.schema import Study
 from core.config import AnyConfig, Config, Data
 from core.folder import RunFolder
 from core.machine import cores
+from studies.exit_codes import DONE, FAILED, GOES_ON, INTERRUPTED
 from studies.plan import Plan, jobs_root, record_plan
 from studies.runner.calibrate import calibrate, uncalibrated
 from studies.runner.launchers import WorkersLost, launcher
@@ -30,9 +31,6 @@ from studies.runner.stores import Unreachable, first_line, waiting_until
 from studies.runner.sweep import SearchGaveUp, searched
 from studies.runner.tasks import State, Task, longest_first, state_of, tasks_of, to_train
 from studies.runner.tracking import BackgroundSync, MlflowView
-
-DONE, FAILED, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-GOES_ON = "interrupted: the same command goes on from there"
 
 
 class Interrupts:
@@ -239,7 +237,7 @@ def _prepare(configs: Collection[AnyConfig], place: Place, console: Console) -> 
     }
     made += [(data, partial(prepare_real, resolution=resolution)) for data, resolution in larger]
     for data, make in made:
-        with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        with Progress(console=console, transient=True, disable=not console.is_interactive) as progress:
             bar = progress.add_task(f"preparing {data.kind}", total=None)
             make(
                 data,

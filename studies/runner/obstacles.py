@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 from typing import Literal, assert_never
 from urllib.parse import urlsplit
-from urllib.request import getproxies
 
 from core.config import (
     AnyConfig,
@@ -166,6 +165,8 @@ def _of_inception(mode: str) -> str | None:
 @cache
 def _answers(host: str) -> bool:
     """Whether `host`, or the proxy on the way to it, takes a connection."""
+    from urllib.request import getproxies  # Loads http and ssl, for those alone whose weights are not here.
+
     proxy = getproxies().get("https")
     parts = urlsplit(proxy if proxy and "://" in proxy else f"//{proxy}" if proxy else f"//{host}:443")
     found = threading.Event()

@@ -1,26 +1,24 @@
-"""What `--list` and `--dry-run` print: studies, the variants of a plan, and what its profile scales."""
+"""What `--dry-run` shows: the variants of a plan, how its runs stand, and what its profile scales."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
 from ablations import patch
 from ablations.protocols import PROTOCOLS
 from ablations.schema import Change, Profile, Study, applies
 from core.errors import InputError
 from core.folder import RunFolder
-from core.machine import Machine
 from studies.plan import (
     Plan,
     PlannedVariant,
     jobs_root,
-    make_plan,
     measured_by,
     metrics_of,
     overridden,
@@ -35,98 +33,163 @@ from studies.runner.place import Place
 from studies.runner.power import RecordedSpread, observed_spread
 from studies.runner.progress import span
 from studies.runner.tasks import State, Task, TimesFrom, longest_first, state_of, to_train
+from studies.tables import ruled_table
+
+WIDE = 110
+"""From so many columns on a scaling has its reason beside it, and designs have a column."""
 
 
-def print_studies(studies: Sequence[Study], console: Console) -> None:
-    """One row a study: its question, designs, number of variants, and what the deck claims."""
-    table = Table(show_lines=True)
-    for name in ("study", "question", "designs", "variants", "the deck's claim"):
-        table.add_column(name, overflow="fold", justify="right" if name == "variants" else "left")
-    for study in studies:
-        profile = study.profiles[0]
-        plan = make_plan(study, profile, designs=study.designs, seeds=range(profile.seeds))
-        claims = [claim.source.words for claim in study.claims]
-        claims = claims or ([study.source.words] if study.source else [])
-        table.add_row(
-            study.name,
-            study.question,
-            ", ".join(study.designs),
-            str(len(plan.variants)),
-            "\n".join(f"“{quote}”" for quote in dict.fromkeys(claims)),
-        )
-    console.print(table, markup=False)
+@dataclass(frozen=True)
+class Outlook:
+    """What a command would do: how each run of a plan stands, what is in the way, and how long the rest takes.
 
+    `states` and `blocked` are by digest; `blocked` has the reason. `pending` runs have no result that stays, `new` are
+    those of them that would be trained.
+    """
 
-def print_plan(
-    study: Study,
-    plan: Plan,
-    tasks: Sequence[Task],
-    *,
-    place: Place,
-    retry_failed: bool,
-    console: Console,
-) -> None:
-    """The variants of `plan` with what each changes and which runs exist; then what it will take, what is in the way,
-    what it can show, and the profile's scalings."""
-    profile = study.profile(plan.profile)
-    claimed = {name for claim in study.claims for name in claim.variants}
-    runs, machine, workers = place.runs, place.machine, place.workers
-    states = {task.digest: state_of(RunFolder(jobs_root(runs), task.digest)) for task in tasks}
-    found = (
-        (
-            task,
-            obstacle(
+    study: Study
+    plan: Plan
+    tasks: Sequence[Task]
+    states: Mapping[str, State]
+    blocked: Mapping[str, str]
+    pending: Sequence[Task]
+    new: Sequence[Task]
+    prediction: Prediction
+    place: Place
+
+    @classmethod
+    def of(cls, study: Study, plan: Plan, tasks: Sequence[Task], *, place: Place, retry_failed: bool) -> Outlook:
+        """Reads the run folders; starts nothing and writes nothing."""
+        states = {task.digest: state_of(RunFolder(jobs_root(place.runs), task.digest)) for task in tasks}
+        found = {
+            task.digest: obstacle(
                 task,
                 states[task.digest],
-                runs=runs,
+                runs=place.runs,
                 data_path=place.data_path,
                 device=place.device,
                 retry_failed=retry_failed,
-            ),
-        )
-        for task in tasks
-    )
-    blocked = {task.digest: reason for task, reason in found if reason is not None}
-    said = {digest: "BLOCKED" if digest in blocked else state for digest, state in states.items()}
+            )
+            for task in tasks
+        }
+        blocked = {digest: reason for digest, reason in found.items() if reason is not None}
+        pending = [task for task in tasks if to_train(states[task.digest], retry_failed)]
+        new = [task for task in pending if task.digest not in blocked]
+        prediction = predicted(new, place.runs, machine=place.machine, workers=place.workers)
+        return cls(study, plan, tasks, states, blocked, pending, new, prediction, place)
+
+    @property
+    def cached(self) -> int:
+        """Runs that have their result."""
+        return sum(self.states[task.digest] in ("finished", "diverged") for task in self.tasks)
+
+
+def print_plan(outlook: Outlook, console: Console) -> None:
+    """The variants of the plan with what each changes and which runs exist; then what it will take, what is in the way,
+    what it can show, and the profile's scalings."""
+    study, plan, tasks = outlook.study, outlook.plan, outlook.tasks
+    profile = study.profile(plan.profile)
+    claimed = {name for claim in study.claims for name in claim.variants}
+    said = {digest: "BLOCKED" if digest in outlook.blocked else state for digest, state in outlook.states.items()}
     _say(f"{study.name}, setting {plan.setting}: {study.question}", console)
-    table = Table(show_lines=True)
-    for name in ("variant", "designs", "what it changes", "seeds", "time"):
-        table.add_column(name, overflow="fold", justify="right" if name == "time" else "left")
+    table = ruled_table(spaced=True)
+    wide = console.width >= WIDE
+    table.add_column("variant", no_wrap=True)
+    if wide:
+        table.add_column("designs")
+    table.add_column("what it changes", overflow="fold")
+    table.add_column("seeds")
+    table.add_column("time", justify="right", no_wrap=True)
     for variant in plan.variants:
         mine = [task for task in tasks if task.variant == variant.name]
         if not mine:
             continue
+        places = [f"{design} {number}" for design, number in variant.designs.items()]
+        if not places and claimed & {variant.name, *variant.aliases}:
+            places = ["the claim"]
+        called = [variant.name, *(f"= {alias}" for alias in variant.aliases)]
         table.add_row(
-            "\n".join([variant.name, *(f"= {alias}" for alias in variant.aliases)]),
-            ", ".join(f"{design} {place}" for design, place in variant.designs.items())
-            or ("the claim" if claimed & {variant.name, *variant.aliases} else ""),
+            "\n".join(called if wide else [*called, *(f"  {place}" for place in places)]),
+            *((", ".join(places),) if wide else ()),
             "\n".join([variant.title, *_edits(study, profile, plan, variant)]),
             _seeds_by_state(mine, said),
             _time(mine[0].expected_seconds),
         )
     console.print(table, markup=False)
-    new = [t for t in tasks if to_train(states[t.digest], retry_failed) and t.digest not in blocked]
-    _say(_totals(tasks, new, states, blocked, predicted(new, runs, machine=machine, workers=workers), workers), console)
-    if new:
-        _say(_times(new, plan, predicted(new, runs, machine=machine, workers=workers), machine), console)
-    for reason, names in _by_reason(tasks, blocked).items():
+    _say("", console)
+    _say(_totals(outlook), console)
+    if outlook.new:
+        _say(_times(outlook), console)
+    for reason, names in _by_reason(tasks, outlook.blocked).items():
         _say(f"BLOCKED {names}: {reason}", console)
-    _say(_power(plan, runs), console)
+    _say(_power(plan, outlook.place.runs), console)
     _print_scalings(study, profile, plan, console)
 
 
-def print_submission(plan: Plan, tasks: Sequence[Task], *, place: Place, retry_failed: bool, console: Console) -> None:
-    """What the cluster of `place` would be asked, to the letter."""
-    assert place.cluster is not None
-    pending = [
-        task for task in tasks if to_train(state_of(RunFolder(jobs_root(place.runs), task.digest), ()), retry_failed)
+def plan_document(outlook: Outlook) -> dict[str, Any]:
+    """What `print_plan` says, as plain data (docs/command_line.md lists the keys). Times are seconds."""
+    study, plan, place = outlook.study, outlook.plan, outlook.place
+    profile = study.profile(plan.profile)
+    variants = [
+        {
+            "name": variant.name,
+            "aliases": list(variant.aliases),
+            "title": variant.title,
+            "changes": list(variant.changes),
+            "designs": variant.designs,
+            "edits": _edits(study, profile, plan, variant),
+            "runs": [
+                {
+                    "seed": task.seed,
+                    "digest": task.digest,
+                    "state": outlook.states[task.digest],
+                    "blocked": outlook.blocked.get(task.digest),
+                    "expected_seconds": task.expected_seconds,
+                    "times_from": task.times_from,
+                }
+                for task in outlook.tasks
+                if task.variant == variant.name
+            ],
+        }
+        for variant in plan.variants
     ]
-    if not pending:
-        return
-    order = place.order(plan, longest_first(pending), min(place.workers, len(pending)))
+    return {
+        "study": study.name,
+        "setting": plan.setting,
+        "profile": plan.profile,
+        "protocol": plan.protocol,
+        "overrides": dict(plan.overrides),
+        "data": plan.data_name,
+        "seeds": list(plan.seeds),
+        "device": place.device,
+        "launcher": place.launcher,
+        "workers": place.workers,
+        "variants": variants,
+        "totals": {
+            "runs": len(outlook.tasks),
+            "new": len(outlook.new),
+            "cached": outlook.cached,
+            "blocked": len(outlook.blocked),
+            "expected_seconds": outlook.prediction.seconds,
+            "unknown": outlook.prediction.unknown,
+        },
+    }
+
+
+def submission(outlook: Outlook, place: Place) -> str | None:
+    """What the cluster of `place` would be asked, to the letter; None where there is nothing to train."""
+    assert place.cluster is not None
+    if not outlook.pending:
+        return None
+    workers = min(place.workers, len(outlook.pending))
+    order = place.order(outlook.plan, longest_first(outlook.pending), workers)
+    return on_cluster(place.cluster).asks(order)
+
+
+def print_submission(asks: str, place: Place, console: Console) -> None:
+    """That text, not wrapped and not marked up."""
     _say(f"\n{place.launcher} would be given this, less the workers that it has already:\n", console)
-    # Not through the console, which would wrap and mark up.
-    print(on_cluster(place.cluster).asks(order))
+    print(asks)
 
 
 def _say(line: str, console: Console) -> None:
@@ -145,20 +208,13 @@ def _time(seconds: float | None) -> str:
     return "unknown" if seconds is None else f"about {span(seconds)}"
 
 
-def _totals(
-    tasks: Sequence[Task],
-    new: Sequence[Task],
-    states: Mapping[str, State],
-    blocked: Collection[str],
-    prediction: Prediction,
-    workers: int,
-) -> str:
+def _totals(outlook: Outlook) -> str:
     """ "36 runs: 30 new (1 interrupted), 6 cached, 0 blocked; about 12 min with --jobs 2"."""
-    begun = Counter(states[task.digest] for task in new if states[task.digest] != "new")
+    new, prediction, blocked = outlook.new, outlook.prediction, outlook.blocked
+    begun = Counter(outlook.states[task.digest] for task in new if outlook.states[task.digest] != "new")
     counted = f"{len(new)} new"
     if begun:
         counted += f" ({', '.join(f'{count} {state}' for state, count in begun.items())})"
-    cached = sum(states[task.digest] in ("finished", "diverged") for task in tasks)
     if not new:
         time = "nothing that can be trained" if blocked else "nothing to train"
     elif prediction.unknown == len(new):
@@ -167,13 +223,14 @@ def _totals(
         time = f"about {span(prediction.seconds)}"
         if prediction.unknown:
             time += f" and {prediction.unknown} runs of unknown time, measure with --calibrate,"
-        time += f" with --jobs {workers}"
-    return f"{len(tasks)} runs: {counted}, {cached} cached, {len(blocked)} blocked; {time}"
+        time += f" with --jobs {outlook.place.workers}"
+    return f"{len(outlook.tasks)} runs: {counted}, {outlook.cached} cached, {len(blocked)} blocked; {time}"
 
 
-def _times(new: Sequence[Task], plan: Plan, prediction: Prediction, machine: Machine) -> str:
+def _times(outlook: Outlook) -> str:
     """Where the times come from."""
-    recorded = recorded_times(plan)
+    new, prediction = outlook.new, outlook.prediction
+    recorded = recorded_times(outlook.plan)
     whence: dict[TimesFrom | None, str] = {
         "runs": "as finished runs took on this machine",
         "calibration": "as calibrated on this machine",
@@ -183,7 +240,8 @@ def _times(new: Sequence[Task], plan: Plan, prediction: Prediction, machine: Mac
     counts = Counter(task.times_from for task in new)
     parts = [f"{counts[source]} {words}" for source, words in whence.items() if counts[source]]
     start = "not known and not counted" if prediction.start_seconds is None else f"{prediction.start_seconds:.1f} s"
-    return f"times of {len(new)} runs: {', '.join(parts)}; start-up {start}; this machine is {machine.words}"
+    machine = outlook.place.machine.words
+    return f"times of {len(new)} runs: {', '.join(parts)}; start-up {start}; this machine is {machine}"
 
 
 def _by_reason(tasks: Sequence[Task], blocked: Mapping[str, str]) -> dict[str, str]:
@@ -228,16 +286,22 @@ def _print_scalings(study: Study, profile: Profile, plan: Plan, console: Console
         return
     subsets = [(), *((change.name,) for change in study.changes)]
     decks = [study.folded(subset).model_dump(mode="json") for subset in subsets]
-    table = Table()
-    for name in ("path", "deck", "here", "why"):
+    table = ruled_table()
+    reasons = console.width >= WIDE
+    table.add_column("path", no_wrap=True)
+    for name in ("deck", "here", *(("why",) if reasons else ())):
         table.add_column(name, overflow="fold")
+
+    def add(path: str, deck: str, here: str, why: str) -> None:
+        table.add_row(path, deck, here, *((why,) if reasons else ()))
+
     for scaling in profile.scalings:
         found = [patch.lookup(data, scaling.path) for data in decks if applies(scaling, data)]
         path = f"{scaling.path} (of {scaling.only})" if scaling.only else scaling.path
         here = [profile.here(scaling, value) for value in found]
-        table.add_row(path, _both_ends(found), _both_ends(here), scaling.why)
+        add(path, _both_ends(found), _both_ends(here), scaling.why)
     for path, metric in metrics_of(plan.protocol, study.base).items():
-        table.add_row(
+        add(
             path,
             _shown(patch.lookup(decks[0], path)),
             _shown(metric.model_dump(mode="json")),
@@ -245,8 +309,12 @@ def _print_scalings(study: Study, profile: Profile, plan: Plan, console: Console
         )
     for path, value in plan.overrides.items():
         before = next((patch.lookup(deck, path) for deck in decks if patch.has(deck, path)), None)
-        table.add_row(path, _shown(before), _shown(value), "override")
+        having = sum(patch.has(variant.config.model_dump(mode="json"), path) for variant in plan.variants)
+        whose = "" if having == len(plan.variants) else f", of {having} of {len(plan.variants)} variants"
+        add(path, _shown(before), _shown(value), f"override{whose}")
+    _say("", console)
     console.print(table, markup=False)
+    _say("", console)
     for note in (profile.rule, profile.caveat):
         if note:
             console.print(note, markup=False, highlight=False, soft_wrap=True)

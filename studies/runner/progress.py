@@ -20,7 +20,16 @@ from studies.runner.tasks import Task, log_tail, outcome_mark
 
 LOOK_SECONDS = 0.5
 SUMMARY_SECONDS = 30.0
-SHOWN_JOBS = 12
+LEAST_SHOWN = 3
+"""So many running jobs are shown on however low a terminal."""
+
+STARTS_SAID = 4
+"""More jobs that start together are said in one line."""
+
+BARRED = 100
+"""From so many columns on every job has its bar."""
+
+STYLES = {"finished": "green", "diverged": "yellow", "failed": "bold red"}
 
 
 class EventTail:
@@ -114,7 +123,7 @@ class StudyProgress:
         self._now: list[str] = []
 
     def __enter__(self) -> StudyProgress:
-        if self._console.is_terminal:
+        if self._console.is_interactive:
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
         return self
@@ -127,9 +136,9 @@ class StudyProgress:
         if self._tasks:
             self.say(self.summary())
 
-    def say(self, line: str) -> None:
+    def say(self, line: str, style: str = "") -> None:
         """A line for the record, above the live table where there is one."""
-        text = Text(f"[{_clock(time.monotonic() - self._began)}] {line}")
+        text = Text.assemble((f"[{_clock(time.monotonic() - self._began)}] ", "dim"), (line, style))
         self._console.print(text, soft_wrap=True, highlight=False)
 
     def stopping(self) -> None:
@@ -145,10 +154,10 @@ class StudyProgress:
             return
         self._looked = moment
         running = [digest for digest in self._running_of() if digest in self._tasks]
-        for digest in running:
-            if digest not in self._started:
-                self._started[digest] = moment
-                self.say(f"start     {self._name(digest)}")
+        begun = [digest for digest in running if digest not in self._started]
+        self._started.update(dict.fromkeys(begun, moment))
+        if self._live is None:
+            self._say_starts(begun)
         for digest in self._tasks:
             if digest not in self.ended and outcome_mark(self._folders[digest]) != self._marks[digest]:
                 self._end(digest, moment)
@@ -228,7 +237,7 @@ class StudyProgress:
                 what = f"diverged  {self._name(digest)}: {outcome.reason or 'no reason given'}"
             case _:
                 what = f"FAILED    {self._name(digest)}: {outcome.reason or 'no reason given'}"
-        self.say(f"{what} ({span(outcome.job_seconds)}, {len(self.ended)}/{len(self._tasks)})")
+        self.say(f"{what} ({span(outcome.job_seconds)}, {len(self.ended)}/{len(self._tasks)})", STYLES[outcome.status])
         if outcome.status == "failed":
             for line in log_tail(self._folders[digest]):
                 self._console.print(Text(f"    {line}"), soft_wrap=True, highlight=False)
@@ -236,26 +245,65 @@ class StudyProgress:
                 Text(f"    whole log: {self._folders[digest].log_file}"), soft_wrap=True, highlight=False
             )
 
+    def _say_starts(self, digests: Sequence[str]) -> None:
+        """A line for each job, or one for many: on a terminal the table shows them."""
+        if len(digests) <= STARTS_SAID:
+            for digest in digests:
+                self.say(f"start     {self._name(digest)}")
+            return
+        seeds: dict[str, list[str]] = {}
+        for digest in digests:
+            seeds.setdefault(self._tasks[digest].variant, []).append(str(self._tasks[digest].seed))
+        named = [f"{variant} {','.join(of)}" for variant, of in list(seeds.items())[:STARTS_SAID]]
+        more = len(seeds) - STARTS_SAID
+        said = "; ".join(named) + (f"; and {more} variants more" if more > 0 else "")
+        self.say(f"start     {len(digests)} runs: {said}")
+
     def _view(self) -> RenderableType:
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-        for name in ("variant", "seed", "iteration", "it/s", "metric", "left"):
-            table.add_column(name, justify="left" if name == "variant" else "right", no_wrap=True)
-        for digest in self._now[:SHOWN_JOBS]:
+        foot = self._foot()
+        lines = len(self._console.render_lines(foot, pad=False))
+        # Of the height the heading, the foot and the line of those left out; the last line stays free for the cursor.
+        room = max(LEAST_SHOWN, self._console.height - lines - 3)
+        shown = self._now if len(self._now) <= room else self._now[: room - 1]
+        parts: list[RenderableType] = [self._jobs(shown)] if shown else []
+        if len(shown) < len(self._now):
+            parts.append(Text(f"and {len(self._now) - len(shown)} more running", "dim"))
+        return Group(*parts, foot)
+
+    def _jobs(self, digests: Sequence[str]) -> Table:
+        """One line a job. Variants' names give way where columns are few, and there are bars where they are many."""
+        metrics = {tail.metric for digest in digests if (tail := self._tail(digest)).metric}
+        common = metrics.pop() if len(metrics) == 1 else None
+        barred = self._console.width >= BARRED
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold", expand=False)
+        table.add_column("variant", min_width=10)
+        if barred:
+            table.add_column("", no_wrap=True, width=16)
+        for name in ("seed", "iteration", "it/s", common or "metric", "left"):
+            table.add_column(name, justify="right", no_wrap=True, min_width=len(name))
+        for digest in digests:
             task, tail = self._tasks[digest], self._tail(digest)
-            left = self._left(digest)
+            left, iterations = self._left(digest), task.job.config.iterations
+            value = "" if tail.value is None else f"{tail.value:.4g}"
             table.add_row(
-                task.variant,
+                Text(task.variant, no_wrap=True, overflow="ellipsis"),
+                *([ProgressBar(total=iterations, completed=tail.iteration, width=16)] if barred else []),
                 str(task.seed),
-                f"{tail.iteration}/{task.job.config.iterations}",
+                f"{tail.iteration}/{iterations}",
                 f"{tail.speed:.1f}" if tail.speed else "",
-                f"{tail.metric} {tail.value:.4g}" if tail.value is not None else "",
+                value if common or not value else f"{tail.metric} {value}",
                 span(left) if left is not None else "",
             )
-        more = len(self._now) - SHOWN_JOBS
-        bar = ProgressBar(total=len(self._tasks), completed=len(self.ended), width=24)
+        return table
+
+    def _foot(self) -> RenderableType:
+        """The study's bar and its line, which goes on below where columns are few."""
         foot = Table.grid(padding=(0, 2))
-        foot.add_row(bar, Text(self.summary() if more <= 0 else f"{more} more running; {self.summary()}"))
-        return Group(table, foot)
+        foot.add_column(no_wrap=True)
+        foot.add_column(overflow="fold")
+        bar = ProgressBar(total=len(self._tasks), completed=len(self.ended), width=16)
+        foot.add_row(bar, Text(self.summary()))
+        return foot
 
 
 def _clock(seconds: float) -> str:

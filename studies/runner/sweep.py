@@ -298,41 +298,59 @@ def _clock(seconds: float) -> str:
     return f"{minutes:02d}:{rest:02d}"
 
 
-def print_searches(
-    study: Study, plan: Plan, seconds: float | None, *, place: Place, trials: int | None, console: Console
-) -> None:
-    """What a dry run says of searches: what they seek, how many trials are there, and for how long the rest would go.
+def search_documents(
+    study: Study, plan: Plan, seconds: float | None, *, place: Place, trials: int | None
+) -> list[dict[str, Any]]:
+    """What a dry run says of searches, as plain data: what they seek, the trials there are, how long the rest goes.
 
-    `seconds` is what a run of the baseline takes; trials that are given up take less.
+    `seconds` is what a run of the baseline takes; trials that are given up take less: `most_seconds` is a bound.
     """
-    from studies.runner.progress import span
-
-    there = recorded(study, plan, place.runs)
+    there, base = recorded(study, plan, place.runs), baseline_of(plan).config
+    documents = []
     for search in study.searches:
         budget = trials or search.trials
         sweep = there.get(search.name)
         left = max(0, budget - (len(sweep.ended) if sweep else 0))
-        base = baseline_of(plan).config
-        time_left = (
-            "an unknown time" if seconds is None else f"at most about {span(-(-left // place.workers) * seconds)}"
-        )
-        time_left = "no time" if left == 0 else time_left
-        console.print(
-            f"search {search.name} ({search.title}), before the runs: {budget} trials on seed {search.seed}, {left} to "
-            f"train, {time_left}; then {search.variant} with {len(plan.seeds)} seeds",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        most = 0.0 if left == 0 else None if seconds is None else -(-left // place.workers) * seconds
+        parameters = []
         for parameter in search.parameters:
             low, high = parameter.ends(base)
-            scale = ", log scale" if parameter.log else ""
-            console.print(
-                f"    {parameter.path} from {low:g} to {high:g}{scale}: {parameter.why}",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-            )
+            ends = {"low": low, "high": high, "log": parameter.log, "why": parameter.why}
+            parameters.append({"path": parameter.path, **ends})
+        documents.append(
+            {
+                "name": search.name,
+                "title": search.title,
+                "variant": search.variant,
+                "seed": search.seed,
+                "trials": budget,
+                "left": left,
+                "most_seconds": most,
+                "parameters": parameters,
+            }
+        )
+    return documents
+
+
+def print_searches(
+    study: Study, plan: Plan, seconds: float | None, *, place: Place, trials: int | None, console: Console
+) -> None:
+    """The same as lines for people."""
+    from studies.runner.progress import span
+
+    for search in search_documents(study, plan, seconds, place=place, trials=trials):
+        most = search["most_seconds"]
+        time_left = "an unknown time" if most is None else f"at most about {span(most)}" if most else "no time"
+        _say(
+            console,
+            f"search {search['name']} ({search['title']}), before the runs: {search['trials']} trials on seed "
+            f"{search['seed']}, {search['left']} to train, {time_left}; then {search['variant']} with "
+            f"{len(plan.seeds)} seeds",
+        )
+        for parameter in search["parameters"]:
+            scale = ", log scale" if parameter["log"] else ""
+            ends = f"from {parameter['low']:g} to {parameter['high']:g}{scale}"
+            _say(console, f"    {parameter['path']} {ends}: {parameter['why']}")
 
 
 @click.command()

@@ -46,7 +46,7 @@ def test_the_command_says_where_is_evaluated(
         places.append(place)
         return 0
 
-    monkeypatch.setattr(studies.run, "run_plan", run_plan)
+    monkeypatch.setattr(execute, "run_plan", run_plan)
     arguments = ["changes_overview", "--runs", str(tmp_path), "--only", "baseline", *asked]
     assert studies.run.command.main(arguments, standalone_mode=False) == 0
     assert [place.evaluation for place in places] == [where]

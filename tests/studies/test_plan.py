@@ -11,7 +11,7 @@ import pytest
 from ablations.deck import CHANGES
 from ablations.protocols import PROTOCOLS
 from ablations.schema import Profile, Put, Study
-from core.config import CleanFid, Config, Emission, Images
+from core.config import BatchNorm, CleanFid, Config, Emission, Factorized, Images, Interpolation
 from core.errors import InputError
 from studies import catalogue
 from studies.choose_cpu_profile import RECORD
@@ -90,17 +90,54 @@ def test_overrides_reach_every_variant_that_has_the_path() -> None:
         ({"iteratons": 7}, "did you mean 'iterations'"),
         ({"inr.widht": 7}, "did you mean 'inr.width'"),
         ({"iterations": "many"}, "iterations"),
-        ({"iterations": 0}, "greater than 0"),
+        ({"iterations": 0}, "a whole number above 0, not 0"),
         ({"batch_size": 4}, "'batch_size' varies"),
         ({"loss": "non_saturating"}, "'ns_loss' varies"),
         ({"loss.kind": "non_saturating"}, "'ns_loss' varies"),
-        ({"data.resolution": 30}, "must come out even"),
+        ({"data.resolution": 30}, "refused: data.resolution is 30: .* must come out even"),
+        ({"width": 8}, "did you mean 'inr.width', 'hypernetwork.width' or 'discriminator.width'"),
+        ({"hypernetwork.widht": 8}, "did you mean 'hypernetwork.width'"),
+        ({"learning_rate": 0.1}, "did you mean 'optimizers.learning_rates'"),
+        ({"iterations.most": 8}, "iterations takes a whole number above 0"),
+        ({"inr.nothing": 8}, "inr has inr.basis, inr.layer"),
+        ({"inr.depth": 1}, "a whole number of at least 2, not 1"),
+        ({"flip": "True"}, "did you mean 'true'"),
+        ({"discriminator": "resnett"}, "did you mean 'resnet'"),
+        (
+            {"discriminator": {"kind": "resnet", "width": "wide"}},
+            "discriminator.width: Input should be a valid integer",
+        ),
+        ({"precision": "fp16"}, "precision takes float32, tf32 or bfloat16"),
+        ({"evaluation.interpolation": "off"}, "write evaluation.interpolation=null for off"),
+        ({"evaluation.interpolation.paths": 8}, "switches it on"),
+        ({"inr.layer.normalise": False}, "it is of inr.layer=mfilm"),
+        ({"evaluation.metric.samples": 100.5}, "a whole number above 0, not 100.5"),
     ],
 )
 def test_refused_overrides_are_one_line(overrides: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message) as error:
         planned(overrides)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_node_is_put_in_before_what_is_inside_it(first: int) -> None:
+    """Whichever comes first on the line; what is not said are the member's defaults."""
+    study = catalogue.study("upsampling")
+
+    def config(**pairs: Any) -> Config:
+        ordered = dict(sorted(pairs.items(), reverse=bool(first)))
+        made = make_plan(study, study.profile("cpu"), designs=study.designs, seeds=[0], overrides=ordered)
+        chosen = made.variants[0].config
+        assert isinstance(chosen, Config)
+        return chosen
+
+    layered = config(**{"inr.layer": "factorized", "inr.layer.rank": 3})
+    assert layered.inr.layer == Factorized(rank=3)
+    assert config(
+        **{"evaluation.interpolation": {}, "evaluation.interpolation.paths": 16}
+    ).evaluation.interpolation == (Interpolation(paths=16))
+    assert config(**{"hypernetwork.norm": "batch_norm"}).hypernetwork.norm == BatchNorm()
 
 
 def test_an_override_is_a_path_and_a_value() -> None:

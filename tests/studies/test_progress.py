@@ -70,7 +70,7 @@ def tasks(small_plan: Callable[..., Plan]) -> list[Task]:
 
 def progress(tasks: list[Task], runs: Path, running: list[str], *, terminal: bool) -> tuple[StudyProgress, io.StringIO]:
     output = io.StringIO()
-    console = Console(file=output, force_terminal=terminal, width=120, height=50)
+    console = Console(file=output, force_terminal=terminal, width=120, height=50, _environ={"TERM": "xterm"})
     return StudyProgress(tasks, runs=runs, workers=2, running=lambda: running, console=console), output
 
 
@@ -100,16 +100,82 @@ def test_plain_lines_say_what_starts_and_how_it_ends(
     assert "\x1b" not in text
 
 
-def test_a_terminal_shows_running_jobs_only(tmp_path: Path, tasks: list[Task]) -> None:
-    running = [task.digest for task in tasks[:15]]
-    for task in tasks[:15]:
-        append(RunFolder(jobs_root(tmp_path), task.digest), line(2) + line(6))
-    shown, output = progress(tasks, tmp_path, running, terminal=True)
+def lines_of(tasks: list[Task], runs: Path, *, width: int, height: int, running: int = 40) -> list[str]:
+    """What the live table shows of so many running jobs on a terminal of that size."""
+    for task in tasks[:running]:
+        evaluated = line(6, "evaluated", metric="fd_rooms", value=123.4, evaluation_seconds=1.0)
+        append(RunFolder(jobs_root(runs), task.digest), line(2) + line(6) + evaluated)
+    output = io.StringIO()
+    console = Console(file=output, force_terminal=True, width=width, height=height, _environ={"TERM": "xterm"})
+    digests = [task.digest for task in tasks[:running]]
+    shown = StudyProgress(tasks, runs=runs, workers=running, running=lambda: digests, console=console)
+    shown.look(now=True)
+    plain = Console(file=io.StringIO(), width=width, height=height, color_system=None)
+    plain.print(shown._view())
+    written = plain.file
+    assert isinstance(written, io.StringIO)
+    return written.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 160])
+@pytest.mark.parametrize("height", [10, 24, 50])
+def test_forty_jobs_fit_any_terminal(width: int, height: int, tmp_path: Path, tasks: list[Task]) -> None:
+    lines = lines_of(tasks, tmp_path, width=width, height=height)
+    assert len(lines) < height
+    assert max(map(len, lines)) <= width
+    jobs = [line for line in lines if " 6/10 " in line]
+    # The heading names the one metric, which leaves the columns to the variants' names.
+    assert lines[0].split() == ["variant", "seed", "iteration", "it/s", "fd_rooms", "left"]
+    assert all(line.split()[-5:] == ["6/10", "4.0", "123.4", "2", "s"] for line in jobs)
+    left_out = 40 - len(jobs)
+    assert (f"and {left_out} more running" in lines) == bool(left_out)
+    assert bool(left_out) == (height < 50)
+    assert "0/40 done" in lines[len(jobs) + 1 + bool(left_out)]
+
+
+def test_a_low_terminal_still_shows_some_jobs_and_a_few_jobs_show_all(tmp_path: Path, tasks: list[Task]) -> None:
+    assert sum(" 6/10 " in line for line in lines_of(tasks, tmp_path, width=80, height=4)) == progresses.LEAST_SHOWN - 1
+    lines = lines_of(tasks, tmp_path / "few", width=80, height=24, running=2)
+    assert not any("more running" in line for line in lines)
+    assert [line.split()[0] for line in lines[1:3]] == ["baseline", "baseline"]
+
+
+def test_many_starts_are_one_line_in_a_file_and_none_above_a_live_table(tmp_path: Path, tasks: list[Task]) -> None:
+    shown, output = progress(tasks, tmp_path, [task.digest for task in tasks], terminal=False)
+    shown.look(now=True)
+    (said,) = output.getvalue().splitlines()
+    assert "start     40 runs: baseline 0,1,2,3; baseline+fourier_inr 0,1,2,3; " in said
+    assert said.endswith("and 6 variants more")
+    shown, output = progress(tasks, tmp_path, [task.digest for task in tasks], terminal=True)
     with shown:
         shown.look(now=True)
-        text = output.getvalue()
-    assert text.count("6/10") == progresses.SHOWN_JOBS
-    assert "3 more running; 0/40 done" in text
+    assert "start " not in output.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured", "moving"),
+    [
+        ({}, True, True),
+        ({"NO_COLOR": "1"}, False, True),
+        ({"TERM": "dumb"}, False, False),
+        ({"TERM": "xterm"}, True, True),
+    ],
+)
+def test_terminals_and_people_that_want_less_get_it(
+    environment: dict[str, str], coloured: bool, moving: bool, tmp_path: Path, tasks: list[Task]
+) -> None:
+    output = io.StringIO()
+    terminal = {"TERM": "xterm-256color", **environment}
+    console = Console(file=output, force_terminal=True, width=100, height=30, _environ=terminal)
+    end_of = RunFolder(jobs_root(tmp_path), tasks[0].digest)
+    shown = StudyProgress(tasks, runs=tmp_path, workers=1, running=lambda: [tasks[1].digest], console=console)
+    with shown:
+        end(end_of, "failed", "boom")
+        shown.look(now=True)
+    text = output.getvalue()
+    assert ("\x1b[1;31mFAILED" in text) == coloured
+    assert ("\x1b[?25l" in text) == moving, "a live table hides the cursor"
+    assert ("start     baseline" in text) == (not moving)
 
 
 def test_an_outcome_from_before_is_no_news(tmp_path: Path, tasks: list[Task]) -> None:

@@ -24,12 +24,10 @@ from __future__ import annotations
 
 import re
 import sys
-import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from platformdirs import user_config_path
 from pydantic import (
     AfterValidator,
     Field,
@@ -199,6 +197,8 @@ def launcher_file(given: Path | None) -> Path | None:
     """The file that was given, else `launchers.toml` in the working folder, else the user's own; None without any."""
     if given is not None:
         return given
+    from platformdirs import user_config_path  # Of no use to those who name a launcher of this machine.
+
     places = (Path(FILE_NAME), user_config_path("inr-gan-ablations") / FILE_NAME)
     return next((place for place in places if place.is_file()), None)
 
@@ -210,6 +210,8 @@ def declared(file: Path | None, reserved: Iterable[str]) -> dict[str, Cluster]:
     """
     if file is None:
         return {}
+    import tomllib
+
     try:
         entries = tomllib.loads(file.read_text())
     except (OSError, UnicodeDecodeError) as error:

@@ -1,0 +1,79 @@
+"""What `--show-config` shows: every value of a variant's config by its path, beside the deck's."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from ablations.schema import Study
+from studies.plan import Plan, PlannedVariant
+
+PLAIN_WORD = re.compile(r"[A-Za-z][\w-]*")
+
+
+def flat(data: Any, path: str = "") -> dict[str, Any]:
+    """The values of a config by path; a union's member stands at the union's own path.
+
+    What an override may be, `path=value`, in the order of the schema.
+    """
+    if not isinstance(data, dict):
+        return {path: data}
+    found = {path: data["kind"]} if "kind" in data else {}
+    for key, value in data.items():
+        if key not in ("kind", "task"):
+            found |= flat(value, f"{path}.{key}" if path else key)
+    return found
+
+
+def as_typed(value: Any) -> str:
+    """A value as an override writes it: a word, or JSON."""
+    if isinstance(value, str) and PLAIN_WORD.fullmatch(value) and value not in ("null", "true", "false"):
+        return value
+    return json.dumps(value)
+
+
+def differing(study: Study, variant: PlannedVariant) -> dict[str, Any]:
+    """The deck's value, that of the study's base, at every path of the variant where it is another or missing."""
+    deck, here = (flat(config.model_dump(mode="json")) for config in (study.base, variant.config))
+    return {path: deck.get(path) for path, value in here.items() if path not in deck or deck[path] != value}
+
+
+def print_config(study: Study, plan: Plan, variant: PlannedVariant, console: Console) -> None:
+    """One line a value; what differs from the deck's base has its value behind a #."""
+    title = f"# {study.name}, setting {plan.setting}, {variant.name}: {variant.title}"
+    console.print(Text(title, "bold"), soft_wrap=True)
+    deck, others = flat(study.base.model_dump(mode="json")), differing(study, variant)
+    lines = {path: as_typed(value) for path, value in flat(variant.config.model_dump(mode="json")).items()}
+    wide = max(len(f"{path} = {value}") for path, value in lines.items() if len(value) < 32)
+    for path, value in lines.items():
+        text = Text.assemble((path, "cyan"), " = ", value)
+        if path in others:
+            text.stylize("bold", 0, len(path))
+            text.append(" " * max(0, wide - len(text)))
+            said = as_typed(deck[path]) if path in deck else "none"
+            text.append(f"  # deck: {said}", "yellow")
+        console.print(text, soft_wrap=True, highlight=False)
+    console.print(Text(f"# {len(others)} of {len(lines)} values differ from the deck's base", "dim"), soft_wrap=True)
+
+
+def config_document(study: Study, plan: Plan, variant: PlannedVariant) -> dict[str, Any]:
+    """The same as plain data (docs/command_line.md lists the keys)."""
+    here = flat(variant.config.model_dump(mode="json"))
+    return {
+        "study": study.name,
+        "setting": plan.setting,
+        "profile": plan.profile,
+        "protocol": plan.protocol,
+        "overrides": dict(plan.overrides),
+        "variant": variant.name,
+        "aliases": list(variant.aliases),
+        "title": variant.title,
+        "changes": list(variant.changes),
+        "digests": {str(seed): variant.job(seed).digest for seed in plan.seeds},
+        "config": variant.config.model_dump(mode="json"),
+        "differs": {path: {"deck": deck, "here": here[path]} for path, deck in differing(study, variant).items()},
+    }

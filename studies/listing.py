@@ -1,0 +1,138 @@
+"""What `--list` shows: the studies with their questions, the deck's claims, and which of their runs are here."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from ablations.designs import DESIGNS, available, subset_named
+from ablations.schema import Study
+from studies.tables import ruled_table
+
+WIDE = 110
+"""From so many columns on claims stand beside the questions, below them on narrower terminals."""
+
+MOST_SETTINGS = 3
+"""So many settings are shown of a study, the ones with most runs."""
+
+
+@dataclass(frozen=True)
+class Present:
+    """The runs of one setting: how many its plan has, and how many of them ended how."""
+
+    setting: str
+    planned: int
+    finished: int
+    diverged: int
+    failed: int
+
+    @property
+    def words(self) -> str:
+        """ "cpu 36/36", with what has no usable value after it."""
+        others = [f"{count} {what}" for what, count in (("diverged", self.diverged), ("failed", self.failed)) if count]
+        counted = f"{self.setting} {self.finished + self.diverged}/{self.planned}"
+        return counted + (f" ({', '.join(others)})" if others else "")
+
+
+def variants_of(study: Study) -> int:
+    """How many variants the study's own designs and claims come to."""
+    subsets = {subset for design in study.designs for subset in DESIGNS[design](study)}
+    return len(subsets | {subset_named(study, name) for claim in study.claims for name in claim.variants})
+
+
+def present(study: Study, runs: Path) -> list[Present]:
+    """The settings of `study` that have a plan in `runs`, those with most runs first."""
+    folder = runs / "plans" / study.name
+    if not folder.is_dir():
+        return []
+    found = [_present(file, runs) for file in sorted(folder.glob("*.json"))]
+    return sorted((each for each in found if each is not None), key=lambda each: -each.planned)
+
+
+def _present(file: Path, runs: Path) -> Present | None:
+    from core.errors import InputError
+    from studies.plan import jobs_root, read_plan
+
+    try:
+        plan = read_plan(file)
+    except InputError:
+        return None  # Of another version: the report says so, a list has no use for it.
+    digests = {variant.job(seed).digest for variant in plan.variants for seed in plan.seeds}
+    states = Counter(_status(jobs_root(runs) / digest / "outcome.json") for digest in digests)
+    return Present(plan.setting, len(digests), states["finished"], states["diverged"], states["failed"])
+
+
+def _status(file: Path) -> str | None:
+    try:
+        return str(json.loads(file.read_bytes())["status"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def listed(study: Study, runs: Path) -> dict[str, Any]:
+    """One study as plain data (docs/command_line.md lists the keys)."""
+    return {
+        "name": study.name,
+        "title": study.title,
+        "question": study.question,
+        "slide": study.source.slide if study.source else None,
+        "designs": list(study.designs),
+        "more_designs": [design for design in available(study) if design not in study.designs],
+        "profiles": [profile.name for profile in study.profiles],
+        "variants": variants_of(study),
+        "searches": [search.name for search in study.searches],
+        "claims": [
+            {
+                "name": claim.name,
+                "quote": claim.source.words,
+                "expects": claim.expects,
+                "variants": list(claim.variants),
+            }
+            for claim in study.claims
+        ],
+        "runs": [asdict(each) for each in present(study, runs)],
+    }
+
+
+def print_studies(studies: Sequence[Study], runs: Path, console: Console) -> None:
+    """One row a study: what it asks, what the deck claims, what it trains, and how many of its runs are in `runs`."""
+    wide = console.width >= WIDE
+    table = ruled_table(spaced=True)
+    table.add_column("study", no_wrap=True)
+    table.add_column("asks" if wide else "asks, and what the deck says", ratio=2)
+    if wide:
+        table.add_column("the deck says", ratio=2)
+    for study in studies:
+        quotes = [claim.source.words for claim in study.claims]
+        quotes = quotes or ([study.source.words] if study.source else [])
+        said = "\n".join(f"“{quote}”" for quote in dict.fromkeys(quotes))
+        name = Text.assemble((study.name, "bold cyan"), "\n", (_counted(variants_of(study)), "dim"))
+        about = [Text(study.question), Text(", ".join(available(study)), "dim")]
+        if (there := _words(present(study, runs))) is not None:
+            about.append(Text(there, "green"))
+        if not wide:
+            about.insert(1, Text(said, "italic"))
+        cells = [name, Text("\n").join(about), *([Text(said, "italic")] if wide else [])]
+        table.add_row(*cells)
+    console.print(table)
+    note = f"runs counted in {runs}; the first design is the default" if runs.exists() else f"no runs in {runs} yet"
+    console.print(Text(f"\n{note}", "dim"), soft_wrap=True)
+
+
+def _words(settings: Sequence[Present]) -> str | None:
+    if not settings:
+        return None
+    shown = ", ".join(each.words for each in settings[:MOST_SETTINGS])
+    more = len(settings) - MOST_SETTINGS
+    return f"runs here: {shown}" + (f", and {more} settings more" if more > 0 else "")
+
+
+def _counted(variants: int) -> str:
+    return "1 variant" if variants == 1 else f"{variants} variants"

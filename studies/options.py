@@ -1,0 +1,358 @@
+"""The options of the study command under their headings. Loads click alone, so that `--help` comes at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import click
+
+from studies import completion
+
+EPILOG = """\b
+Exit codes
+  0    all runs have a result (a diverged run is a result)
+  1    a run failed, or the report did
+  2    bad input, or a full disk: what was trained stays, the same command goes on from there
+  70   an error of this program; --debug shows where
+  130  interrupted: the same command goes on from there
+
+\b
+Examples
+  python -m studies.run changes_overview
+  python -m studies.run changes_overview --design all --seeds 5 --dry-run
+  python -m studies.run changes_overview iterations=200 --only baseline --seeds 0,
+  python -m studies.run changes_overview --show-config all inr.init=unit
+  python -m studies.run --study my/study.py iterations=200
+
+docs/command_line.md has the rest: overrides, --json, completion.
+"""
+
+FIRST_VARIANT = "baseline"
+"""What `--show-config` shows where it names no variant."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command was given, by option."""
+
+    study: str | None
+    overrides: tuple[str, ...]
+    study_given: str | None
+    profile: str | None
+    protocol: str | None
+    designs: str | None
+    seeds: str | None
+    only: tuple[str, ...]
+    data_path: Path | None
+    inception: Path | None
+    jobs: int | None
+    per_gpu: str | None
+    launcher_name: str
+    launcher_file: Path | None
+    device: str
+    evaluation: Literal["inline", "beside"]
+    hang_minutes: float
+    runs: Path
+    queue: str | None
+    tracking: str | None
+    retune: int | None
+    trials: int | None
+    retry_failed: bool
+    dry_run: bool
+    calibrated: bool
+    budget: str | None
+    list_studies: bool
+    shown_config: str | None
+    as_json: bool
+    no_report: bool
+    completion_of: Literal["bash", "zsh", "fish"] | None
+    debug: bool
+
+    @property
+    def named(self) -> Asked:
+        """The same with the study where it belongs: behind `--study` the first argument is an override."""
+        if self.study_given is None:
+            return self
+        overrides = self.overrides if self.study is None else (self.study, *self.overrides)
+        return replace(self, study=self.study_given, overrides=overrides, study_given=None)
+
+    @property
+    def only_looks(self) -> bool:
+        """Whether it shows something and trains nothing."""
+        return self.dry_run or self.calibrated
+
+    @property
+    def wanted(self) -> list[str]:
+        """The variants that it is limited to, from one or more comma lists."""
+        return [name for part in self.only for name in part.split(",") if name]
+
+
+class Sectioned(click.Option):
+    """An option that `--help` lists under the heading `section`."""
+
+    def __init__(self, *arguments: Any, section: str, **settings: Any) -> None:
+        super().__init__(*arguments, **settings)
+        self.section = section
+
+
+class SectionedCommand(click.Command):
+    """A command whose help has its options under headings, in the order of their declaration."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """`--show-config` may name a variant; what has an equals sign is an override behind it.
+
+        For completion an option that still lacks its value is left out: what stands before it is known all the same.
+        """
+        if ctx.resilient_parsing and args and args[-1].startswith("-"):
+            args = args[:-1]
+        following = [*args, "-"][1:]
+        named = [
+            f"{word}={FIRST_VARIANT}" if word == "--show-config" and (after.startswith("-") or "=" in after) else word
+            for word, after in zip(args, following, strict=True)
+        ]
+        return super().parse_args(ctx, named)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """One block of options a heading."""
+        shown = [parameter for parameter in self.get_params(ctx) if isinstance(parameter, click.Option)]
+        for section, options in groupby(shown, key=lambda option: getattr(option, "section", HELP)):
+            with formatter.section(section):
+                formatter.write_dl([record for option in options if (record := option.get_help_record(ctx))])
+
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+_declared: list[Callable[[Any], Any]] = []
+
+
+def _option(section: str, *names: str, **settings: Any) -> None:
+    _declared.append(click.option(*names, cls=Sectioned, section=section, **settings))
+
+
+def with_options(function: Decorated) -> Decorated:
+    """Gives a command its arguments and options."""
+    decorated: Any = function
+    for declare in reversed(_declared):
+        decorated = declare(decorated)
+    decorated = click.argument("overrides", nargs=-1, metavar="[path=value ...]", shell_complete=completion.overrides)(
+        decorated
+    )
+    result: Decorated = click.argument("study", required=False, shell_complete=completion.studies)(decorated)
+    return result
+
+
+def _folder(**settings: Any) -> click.Path:
+    return click.Path(path_type=Path, file_okay=False, **settings)
+
+
+def _file() -> click.Path:
+    return click.Path(path_type=Path, dir_okay=False)
+
+
+# Names and numbers of other modules stand here as text, for loading those takes longer than the help may; a test holds
+# them to be the modules' own.
+
+TRAIN = "What to train"
+_option(
+    TRAIN,
+    "--study",
+    "study_given",
+    metavar="NAME|FILE",
+    shell_complete=completion.studies,
+    help="The same as STUDY: a name, or a Python file of yours that declares STUDY (docs/extending.md).",
+)
+_option(
+    TRAIN,
+    "--profile",
+    metavar="NAME",
+    shell_complete=completion.profiles,
+    help="The scale: cpu, or lsun64 for the deck's own numbers. Default: cpu; lsun64 where there is an accelerator (an "
+    "NVIDIA device file, or CUDA_VISIBLE_DEVICES) and --data is given.",
+)
+_option(
+    TRAIN,
+    "--design",
+    "designs",
+    metavar="NAMES",
+    shell_complete=completion.designs,
+    help="Comma list of ladder, add_one_in, leave_one_out, screening, shapley, grid; 'all' for all that the study has.",
+)
+_option(
+    TRAIN,
+    "--seeds",
+    metavar="N|LIST",
+    help="A number of seeds, or a comma list: 3 is 0,1,2 and '7,' is only 7.",
+)
+_option(
+    TRAIN,
+    "--only",
+    metavar="VARIANT",
+    multiple=True,
+    shell_complete=completion.variants,
+    help="Only this variant of any design (a comma list, or given repeatedly).",
+)
+_option(
+    TRAIN,
+    "--data",
+    "data_path",
+    type=click.Path(path_type=Path),
+    help="Real images: a set that `python -m core.data prepare` made, or a folder, a zip or an LMDB.",
+)
+_option(
+    TRAIN,
+    "--budget",
+    metavar="TIME",
+    help="Train what fits this wall time, as in 30m or 2h: the claims' variants, at least 3 seeds, then whole designs, "
+    "then more seeds up to 10. --design and --seeds limit the choice.",
+)
+_option(
+    TRAIN,
+    "--retune",
+    type=click.IntRange(min=2),
+    metavar="N",
+    help="Give every variant the best of the same N pairs of learning rates, beside the study as published.",
+)
+_option(
+    TRAIN,
+    "--trials",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Trials of each search, where the study has searches.",
+)
+_option(TRAIN, "--retry-failed", is_flag=True, help="Train runs that failed before once more.")
+
+MEASURE = "How to measure"
+_option(
+    MEASURE,
+    "--protocol",
+    metavar="NAME",
+    shell_complete=completion.protocols,
+    help="Measure every variant by this protocol, not by the profile's metric: deck-2020, clean-50k, embedded.",
+)
+_option(
+    MEASURE,
+    "--inception",
+    type=_file(),
+    help="Inception's weights, a file, where they cannot be fetched; the variable INR_GAN_INCEPTION does the same.",
+)
+_option(
+    MEASURE,
+    "--evaluation",
+    type=click.Choice(["inline", "beside"]),
+    default="inline",
+    show_default=True,
+    help="beside: a second process per worker evaluates while it trains on, for GPUs and slow metrics; the numbers are "
+    "the same. Where the workers keep all cores busy it gains nothing. Expected times are those of inline.",
+)
+_option(MEASURE, "--no-report", is_flag=True, help="Train only.")
+
+WHERE = "Where to train and what to keep"
+_option(
+    WHERE,
+    "--jobs",
+    "-j",
+    metavar="N",
+    type=click.IntRange(min=1),
+    help="Workers at a time; default one per core, or per GPU.",
+)
+_option(
+    WHERE,
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="auto: the CPU for the profile cpu, an accelerator for others where there is one.",
+)
+_option(
+    WHERE,
+    "--per-gpu",
+    metavar="N|auto",
+    help="Workers that share each GPU, one by default. auto: one until it has measured what it takes, then as many as "
+    "fit into 90% of the memory, at most one per core and --jobs in all. The numbers are the same.",
+)
+_option(
+    WHERE,
+    "--launcher",
+    "launcher_name",
+    default="local",
+    show_default=True,
+    metavar="NAME",
+    shell_complete=completion.launchers,
+    help="inline, local, or a cluster of yours that launchers.toml declares (docs/clusters.md).",
+)
+_option(
+    WHERE,
+    "--launcher-file",
+    type=_file(),
+    help="Where your clusters are declared; default launchers.toml here, else in your configuration folder.",
+)
+_option(
+    WHERE,
+    "--hang-minutes",
+    metavar="MINUTES",
+    type=click.FloatRange(min=0, min_open=True),
+    default=30,
+    show_default=True,
+    help="A worker whose loop stands still for so long, or five times as long as it ever did before, is ended and its "
+    "job resumed. Loading and the first evaluation have to be shorter.",
+)
+_option(
+    WHERE,
+    "--runs",
+    type=_folder(),
+    default=Path("runs"),
+    show_default=True,
+    help="Where run folders, plans, the queue and reports are.",
+)
+_option(
+    WHERE,
+    "--queue",
+    metavar="URL",
+    help="A PostgreSQL database for the queue, without its password, for workers on many machines; default: "
+    "INR_GAN_QUEUE, or files below --runs.",
+)
+_option(
+    WHERE,
+    "--tracking",
+    metavar="URL",
+    help="An MLflow server or a database for the view; default: MLFLOW_TRACKING_URI, or sqlite:///mlflow.db.",
+)
+
+SHOW = "Show, and train nothing"
+_option(SHOW, "--list", "list_studies", is_flag=True, help="The studies, the deck's claims, and which runs are here.")
+_option(SHOW, "--dry-run", is_flag=True, help="What would be trained, and for how long.")
+_option(
+    SHOW,
+    "--calibrate",
+    "calibrated",
+    is_flag=True,
+    help="Measure what a job of each config takes here where no finished run says so, then do as --dry-run.",
+)
+_option(
+    SHOW,
+    "--show-config",
+    "shown_config",
+    metavar="[VARIANT]",
+    shell_complete=completion.variants,
+    help="A variant's whole config after profile, data and overrides, one path = value a line, beside the deck's. "
+    "Default: baseline.",
+)
+_option(
+    SHOW,
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="With one of these: as JSON on stdout (docs/command_line.md has the keys), and nothing else there.",
+)
+HELP = "Help"
+_option(
+    HELP,
+    "--completion",
+    "completion_of",
+    type=click.Choice(["bash", "zsh", "fish"]),
+    help="A script for your shell that completes all of this: eval it (docs/command_line.md).",
+)
+_option(HELP, "--debug", is_flag=True, help="Show tracebacks of errors.")

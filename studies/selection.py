@@ -1,0 +1,130 @@
+"""From the options of a command to the plan they mean: profile, designs, seeds, data, and the variants wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from ablations.designs import DESIGNS, available, variant_name
+from ablations.schema import DesignName, Profile, Study
+from core.config import Images
+from core.errors import InputError
+from studies.options import Asked
+from studies.plan import Plan, make_plan, nearest, overridden, parse_override
+
+
+def plan_of(study: Study, asked: Asked, gpus: tuple[str, ...], *, declared_in: str | None = None) -> Plan:
+    """The plan of `study` that the options mean on a machine with these GPUs. Raises InputError.
+
+    `declared_in` is the file of a study that is the user's.
+    """
+    overrides = _parsed(asked.overrides)
+    profile = _profile(study, asked, gpus)
+    wanted = asked.wanted
+    plan = make_plan(
+        study,
+        profile,
+        designs=_designs_with(study, wanted) if wanted and asked.designs is None else designs_of(asked.designs, study),
+        seeds=_seeds(asked.seeds, profile.seeds),
+        overrides=overrides,
+        data=_images(study, profile, overrides, asked.data_path) if asked.data_path else None,
+        data_name=_data_name(asked.data_path) if asked.data_path else None,
+        protocol=asked.protocol,
+        declared_in=declared_in,
+    )
+    return _restricted(study, plan, wanted)
+
+
+def _parsed(overrides: Sequence[str]) -> dict[str, Any]:
+    parsed: dict[str, Any] = {}
+    for text in overrides:
+        path, value = parse_override(text)
+        if path in parsed:
+            raise InputError(f"{path} is overridden twice")
+        parsed[path] = value
+    return parsed
+
+
+def _profile(study: Study, asked: Asked, gpus: tuple[str, ...]) -> Profile:
+    names = [profile.name for profile in study.profiles]
+    wished = asked.profile or ("lsun64" if gpus and asked.data_path and "lsun64" in names else "cpu")
+    if wished not in names:
+        raise nearest("profile", wished, names)
+    return study.profile(wished)
+
+
+def _designs_with(study: Study, names: Sequence[str]) -> list[DesignName]:
+    """The first designs that together have these variants, or as many of them as any has."""
+    chosen: list[DesignName] = []
+    left = set(names)
+    for design in available(study):
+        mine = {variant_name(study, subset) for subset in DESIGNS[design](study)} if left else set()
+        if left & mine:
+            chosen.append(design)
+            left -= mine
+    return chosen or list(study.designs)
+
+
+def designs_of(text: str | None, study: Study) -> list[DesignName]:
+    """The designs that `--design` names, the study's own where it is None. Raises InputError."""
+    if text is None:
+        return list(study.designs)
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if names == ["all"]:
+        return available(study)
+    for name in names:
+        if name not in DESIGNS:
+            raise nearest("design", name, [*DESIGNS, "all"])
+        if name not in available(study):
+            raise InputError(f"--design {name}: {study.name} has {', '.join(available(study))}")
+    if not names:
+        raise InputError("--design names no design")
+    return cast(list[DesignName], list(dict.fromkeys(names)))
+
+
+def _seeds(text: str | None, default: int) -> list[int]:
+    if text is None:
+        return list(range(default))
+    parts = [part.strip() for part in text.split(",")]
+    numbers = [part for part in parts if part]
+    if not numbers or not all(part.isascii() and part.isdigit() for part in numbers):
+        raise InputError(f"--seeds {text}: give a number of seeds, or a comma list such as 0,1,2")
+    if len(parts) > 1:
+        return sorted({int(part) for part in numbers})
+    if int(text) < 1:
+        raise InputError("--seeds 0: a study needs at least one seed ('0,' is the seed 0)")
+    return list(range(int(text)))
+
+
+def _images(study: Study, profile: Profile, overrides: dict[str, Any], path: Path) -> Images:
+    """The images at `path`, at the resolution that the profile and the overrides give."""
+    if not path.exists():
+        raise InputError(f"--data {path}: there is no such file or folder")
+    from core.data.prepare import described
+
+    own = {"data.resolution": overrides["data.resolution"]} if "data.resolution" in overrides else {}
+    return described(path, overridden(profile.scaled(study.base), own).data.resolution)
+
+
+def _data_name(path: Path) -> str:
+    from core.data.prepare import named
+
+    return named(path)
+
+
+def _restricted(study: Study, plan: Plan, only: Sequence[str]) -> Plan:
+    if not only:
+        return plan
+    kept = set()
+    for name in only:
+        variant = plan.variant(name)
+        if variant is None:
+            if (search := next((search for search in study.searches if search.variant == name), None)) is not None:
+                raise InputError(f"'{name}' is what the search {search.name} chooses: run {study.name} without --only")
+            for design in available(study):
+                if name in (variant_name(study, subset) for subset in DESIGNS[design](study)):
+                    raise InputError(f"the variant '{name}' is one of another design: add --design {design}")
+            raise nearest("variant", name, [v for planned in plan.variants for v in (planned.name, *planned.aliases)])
+        kept.add(variant.name)
+    return Plan(**{**dict(plan), "variants": tuple(v for v in plan.variants if v.name in kept)})

@@ -1,0 +1,396 @@
+"""The command as scripts and shells use it: exit codes, JSON, completion, what is loaded; and its page."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from ablations.designs import DESIGNS, available
+from ablations.protocols import PROTOCOLS
+from core.config import Config, Job, Reconstruction
+from core.folder import RunFolder
+from core.metrics.identity import INCEPTION_VARIABLE
+from studies import catalogue, completion, options
+from studies.completion import VARIABLE, words_of
+from studies.config_view import as_typed, flat
+from studies.options import Asked
+from studies.plan import jobs_root, make_plan, overridden, parse_override, record_plan
+from studies.run import command, main
+from studies.runner.budget import MOST_SEEDS
+from studies.runner.heartbeat import HANG_SECONDS
+from studies.runner.launchers import LAUNCHERS
+from studies.runner.launchers.declared import FILE_NAME
+from studies.runner.sharing import BUDGET
+from studies.runner.stores import DEFAULT_TRACKING, QUEUE_VARIABLE, TRACKING_VARIABLE
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "command_line.md"
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def ended(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as exit:
+        main(arguments)
+    assert isinstance(exit.value.code, int)
+    return exit.value.code
+
+
+def document(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+    """What --json prints, which is all that is on stdout."""
+    assert ended(*arguments, "--json") == 0
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    return json.loads(printed.out)
+
+
+# --- the page and the help --------------------------------------------------------------------------------------------
+
+
+def help_text(width: int) -> str:
+    context = click.Context(command, info_name="python -m studies.run", terminal_width=width, max_content_width=110)
+    return command.get_help(context)
+
+
+def test_the_pages_help_is_the_commands() -> None:
+    (block,) = re.findall(r"```text\n(.*?)\n```", PAGE.read_text(), flags=re.DOTALL)
+    assert block == help_text(100)
+
+
+def test_the_help_names_what_there_is() -> None:
+    """Its texts are written out, for importing what they name takes longer than a help may."""
+    text = " ".join(help_text(100).split())
+    for names in (DESIGNS, PROTOCOLS, LAUNCHERS):
+        assert ", ".join(names) in text
+    assert f"fit into {BUDGET:.0%} of the memory" in text
+    assert f"more seeds up to {MOST_SEEDS}." in text
+    assert f"[default: {HANG_SECONDS / 60:g};" in text
+    for name in (INCEPTION_VARIABLE, QUEUE_VARIABLE, TRACKING_VARIABLE, DEFAULT_TRACKING, FILE_NAME):
+        assert name in text
+    (hang,) = (parameter for parameter in command.params if parameter.name == "hang_minutes")
+    assert hang.default == HANG_SECONDS / 60
+    assert tuple(PROTOCOLS) == completion.PROTOCOLS
+    assert set(completion.LAUNCHERS) == set(LAUNCHERS)
+
+
+def test_every_option_has_a_heading() -> None:
+    sections = [getattr(option, "section", None) for option in command.params if isinstance(option, click.Option)]
+    assert set(sections) == {options.TRAIN, options.MEASURE, options.WHERE, options.SHOW, options.HELP}
+    headings = [line for line in help_text(100).splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert headings == [f"{name}:" for name in dict.fromkeys(sections)]
+
+
+SLOW = ("pydantic", "rich", "torch", "mlflow", "optuna", "numpy", "urllib.request", "sqlite3", "studies.runner.execute")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "loads"),
+    [
+        (["--help"], {}, set()),
+        (["--completion", "zsh"], {}, set()),
+        ([], {VARIABLE: "bash_complete", "COMP_WORDS": "inr-gan-study cha", "COMP_CWORD": "1"}, set()),
+        (["--list"], {}, {"pydantic", "rich"}),
+        (["changes_overview", "--dry-run"], {}, {"pydantic", "rich"}),
+        (["changes_overview", "--show-config"], {}, {"pydantic", "rich"}),
+    ],
+)
+def test_looking_loads_what_it_needs_alone(arguments: list[str], environment: dict[str, str], loads: set[str]) -> None:
+    program = (
+        "import sys\nfrom studies.run import main\ntry: main()\n"
+        f"finally: print(*set({SLOW!r}) & set(sys.modules), file=sys.stderr)"
+    )
+    inherited = {**os.environ, "PYTHONPATH": str(ROOT)}
+    shown = subprocess.run(
+        [sys.executable, "-c", program, *arguments],
+        env={**inherited, **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "changes_overview" in shown.stdout or "inr-gan-study" in shown.stdout
+    assert set(shown.stderr.split()) == loads
+
+
+# --- exit codes -------------------------------------------------------------------------------------------------------
+
+
+def test_an_error_of_the_program_is_one_line_and_code_70(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(name: str) -> None:
+        raise KeyError(f"postgresql://ann:secret@db/{name}")
+
+    monkeypatch.setattr(catalogue, "study", broken)
+    assert ended("changes_overview", "--dry-run") == 70
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert said.startswith("error: this is a bug in tests/studies/test_command_line.py:")
+    assert "--debug shows the trace" in said and "secret" not in said
+    assert ended("changes_overview", "--dry-run", "--debug") == 70
+    said = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in said and "in broken" in said
+
+
+@pytest.mark.parametrize(
+    ("raised", "code"),
+    [(KeyboardInterrupt(), 130), (click.Abort(), 130), (OSError(28, "No space left on device"), 2)],
+)
+def test_what_may_happen_to_any_command(raised: BaseException, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    def happens(name: str) -> None:
+        raise raised
+
+    monkeypatch.setattr(catalogue, "study", happens)
+    assert ended("changes_overview") == code
+
+
+def test_debug_shows_the_trace_of_bad_input_and_of_bad_options(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["changes_overvew"], ["changes_overview", "--jobs", "many"]):
+        assert ended(*arguments) == 2
+        assert "Traceback" not in capsys.readouterr().err
+        assert ended(*arguments, "--debug") == 2
+        assert "Traceback" in capsys.readouterr().err
+
+
+def test_the_page_has_every_exit_code() -> None:
+    from studies import exit_codes
+
+    codes = {exit_codes.DONE, exit_codes.FAILED, exit_codes.BAD_INPUT, exit_codes.BUG, exit_codes.INTERRUPTED}
+    listed = re.search(r"Exit codes\n(.*?)\n\n", help_text(100), flags=re.DOTALL)
+    assert listed is not None
+    assert {int(line.split()[0]) for line in listed[1].splitlines()} == codes
+
+
+# --- JSON -------------------------------------------------------------------------------------------------------------
+
+
+def keys_of(heading: str) -> set[str]:
+    """All keys that the page's table has in this row."""
+    (row,) = (line for line in PAGE.read_text().splitlines() if line.startswith(f"| {heading} |"))
+    return set(re.findall(r"`([a-z_]+)`", row.removeprefix(f"| {heading} |")))
+
+
+def keys_in(data: Any, free: tuple[str, ...] = ()) -> set[str]:
+    """All keys of a document; what is in `free` has keys of its own."""
+    if isinstance(data, list):
+        return {key for each in data for key in keys_in(each, free)}
+    if not isinstance(data, dict):
+        return set()
+    return {key for name, part in data.items() for key in (name, *(keys_in(part, free) if name not in free else ()))}
+
+
+def test_the_list_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    study = catalogue.study("changes_overview")
+    plan = make_plan(study, study.profile("cpu"), designs=["ladder"], seeds=[0, 1])
+    record_plan(tmp_path / "runs", plan)
+    for index, status in enumerate(("finished", "finished", "diverged", "failed")):
+        folder = RunFolder(jobs_root(tmp_path / "runs"), plan.variants[index].job(0))
+        folder.path.mkdir(parents=True)
+        (folder.path / "outcome.json").write_text(json.dumps({"status": status}))
+    listed = document(capsys, "--list")
+    assert [each["name"] for each in listed["studies"]] == list(catalogue.NAMES)
+    assert keys_in(listed) == {"version"} | keys_of("`--list`")
+    mine = next(each for each in listed["studies"] if each["name"] == study.name)
+    assert mine["variants"] == len(plan.variants)
+    assert mine["runs"] == [{"setting": "cpu", "planned": 24, "finished": 2, "diverged": 1, "failed": 1}]
+    assert ended("--list") == 0
+    assert "runs here: cpu 3/24 (1 diverged, 1 failed)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", catalogue.NAMES)
+def test_as_many_variants_are_listed_as_would_be_trained(name: str) -> None:
+    from studies.listing import variants_of
+
+    study = catalogue.study(name)
+    plan = make_plan(study, study.profiles[0], designs=study.designs, seeds=[0])
+    assert variants_of(study) == len(plan.variants)
+
+
+def test_a_dry_run_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    free = ("overrides", "designs", "differs", "config")
+    shown = document(capsys, "changes_overview", "--dry-run", "--seeds", "2", "--jobs", "2", "iterations=100")
+    inner = {"runs", "calibration", "record"}  # The values of times_from, listed beside it.
+    assert keys_in(shown, free) == {"version"} | (keys_of("`--dry-run`, `--calibrate`") - (inner - {"runs"}))
+    assert (shown["setting"].startswith("cpu-"), shown["overrides"]) == (True, {"iterations": 100})
+    runs = [run for variant in shown["variants"] for run in variant["runs"]]
+    assert len(runs) == shown["totals"]["runs"] == shown["totals"]["new"] == 24
+    assert len({run["digest"] for run in runs}) == 24
+    searching = document(capsys, "learning_rates", "--dry-run")
+    assert keys_in(searching["searches"]) | {"searches"} == keys_of("and with searches")
+    assert [search["left"] for search in searching["searches"]] == [16, 16]
+    limited = document(capsys, "changes_overview", "--dry-run", "--budget", "1h", "--design", "ladder")
+    assert keys_in(limited["budget"]) | {"budget"} == keys_of("and with `--budget`")
+    assert limited["budget"]["expected_seconds"] <= 3600
+
+
+def test_json_is_of_what_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended("changes_overview", "--json") == 2
+    printed = capsys.readouterr()
+    assert "add one of them" in printed.err and printed.out == ""
+
+
+# --- --show-config ----------------------------------------------------------------------------------------------------
+
+
+def test_a_config_as_json_is_what_would_be_trained(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = document(capsys, "changes_overview", "--show-config", "all", "iterations=100", "inr.init=deck")
+    free = ("overrides", "digests", "config", "differs")
+    both = {"deck", "here"}
+    assert keys_in(shown, free) == {"version"} | (keys_of("`--show-config`") - both)
+    config = Config.model_validate_json(json.dumps(shown["config"]))
+    assert (config.iterations, shown["digests"]["0"]) == (100, Job(config=config, seed=0).digest)
+    assert shown["differs"]["inr.width"] == {"deck": 64, "here": 32}
+    assert shown["differs"]["inr.layer"] == {"deck": "linear", "here": "factorized_se"}
+    assert shown["differs"]["inr.layer.rank"] == {"deck": None, "here": 10}
+    assert "flip" not in shown["differs"]
+
+
+def test_the_baseline_is_shown_where_no_variant_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["--show-config"], ["--show-config", "iterations=7"], ["iterations=7", "--show-config"]):
+        assert ended("changes_overview", *arguments) == 0
+        shown = capsys.readouterr().out.splitlines()
+        assert ", baseline: no change" in shown[0]
+        (line,) = (line for line in shown if line.startswith("iterations = "))
+        assert line.split("#")[1].strip() == "deck: 20000"
+        assert "loss = wasserstein" in shown
+    assert ended("changes_overview", "--show-config", "al") == 2
+    assert "did you mean 'all'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("config", [Config(), Reconstruction()], ids=["gan", "reconstruction"])
+def test_every_shown_value_can_be_typed_as_an_override(config: Config | Reconstruction) -> None:
+    values = flat(config.model_dump(mode="json"))
+    typed = dict(parse_override(f"{path}={as_typed(value)}") for path, value in values.items())
+    assert typed == values
+    assert overridden(config, typed) == config
+
+
+# --- completion -------------------------------------------------------------------------------------------------------
+
+
+def completed(line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What bash is offered at the end of this line."""
+    words = line.split(" ")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(len(words) - 1))
+    monkeypatch.setenv(VARIABLE, "bash_complete")
+    assert ended() == 0
+    return [offer.removeprefix("plain,") for offer in capsys.readouterr().out.split()]
+
+
+def test_what_may_follow(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def offered(line: str) -> list[str]:
+        return completed(f"inr-gan-study {line}", capsys, monkeypatch)
+
+    assert offered("") == list(catalogue.NAMES)
+    assert offered("chan") == ["changes_overview"]
+    assert offered("changes_overview --des") == ["--design"]
+    assert offered("changes_overview --profile ") == ["cpu", "lsun64"]
+    assert offered("changes_overview --design ladder,s") == ["ladder,screening", "ladder,shapley"]
+    assert offered("changes_overview --only baseline,all-r") == ["baseline,all-residual_weight", "baseline,all-r1"]
+    assert offered("changes_overview --show-config all-n") == ["all-ns_loss"]
+    assert offered("--protocol c") == ["clean-50k"]
+    assert offered("changes_overview --launcher i") == ["inline"]
+    assert offered("changes_overview hypernetwork.l") == ["hypernetwork.latent_dim="]
+    assert offered("changes_overview evaluation.met") == ["evaluation.metric=", "evaluation.metric."]
+    assert offered("changes_overview inr.init=") == ["inr.init=deck", "inr.init=unit"]
+    assert offered("inr_layers precision=t") == ["precision=tf32"]
+    assert offered("changes_overview loss=") == [], "a change varies it"
+    assert offered("no_such_study inr.") == []
+
+
+def test_what_is_kept_of_a_study_is_read_anew_once_a_declaration_changes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = "inr-gan-study changes_overview --profile l"
+    assert completed(line, capsys, monkeypatch) == ["lsun64"]
+    (kept,) = (tmp_path / "cache" / "inr-gan-ablations").iterdir()
+    kept.write_text(json.dumps({**json.loads(kept.read_text()), "profiles": ["later"]}))
+    assert completed(line, capsys, monkeypatch) == ["later"], "it was not kept"
+    monkeypatch.setattr(completion, "_kept_file", lambda _: kept.with_name("of_another_state.json"))
+    assert completed(line, capsys, monkeypatch) == ["lsun64"]
+
+
+@pytest.mark.parametrize("name", catalogue.NAMES)
+def test_all_that_is_offered_is_accepted(name: str) -> None:
+    study = catalogue.study(name)
+    words = words_of(study)
+    assert words["designs"] == [*available(study), "all"]
+    plan = make_plan(study, study.profiles[0], designs=available(study)[:3], seeds=[0])
+    config = next(variant.config for variant in plan.variants)
+    for path, values in words["paths"].items():
+        for value in values or ():
+            typed = dict([parse_override(f"{path}={value}")])
+            if path in flat(config.model_dump(mode="json")) and value not in ("images", "clean_fid"):
+                overridden(config, typed)
+
+
+BASH = """
+eval "$({python} -m studies.run --completion bash)"
+compopt() {{ printf '%s ' compopt "$@"; echo; }}
+COMP_LINE='inr-gan-study changes_overview inr.init=u'; COMP_POINT=${{#COMP_LINE}}; _inr_gan_study_completion
+echo "${{COMPREPLY[*]}}"
+COMP_LINE='inr-gan-study changes_overview hypernetwork.la'; COMP_POINT=${{#COMP_LINE}}; _inr_gan_study_completion
+echo "${{COMPREPLY[*]}}"
+inr-gan-study --seeds
+"""
+
+
+def test_bash_runs_its_script() -> None:
+    """Bash takes = for the end of a word: what is offered is what stands behind it."""
+    shown = subprocess.run(
+        ["bash", "-c", BASH.format(python=sys.executable)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert shown.stdout.splitlines() == ["unit", "compopt -o nospace ", "hypernetwork.latent_dim="]
+    assert shown.stderr.startswith("error: Option '--seeds' requires an argument")
+    assert shown.returncode == 2
+
+
+def test_the_console_scripts_are_functions_that_there_are() -> None:
+    import tomllib
+
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert completion.PROGRAM in scripts
+    for target in scripts.values():
+        module, _, function = target.partition(":")
+        source = ROOT.joinpath(*module.split(".")).with_suffix(".py")
+        assert f"\ndef {function}(" in source.read_text()
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured"),
+    [({}, False), ({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False)],
+)
+def test_a_file_has_colours_where_asked_for_and_nothing_that_moves(
+    environment: dict[str, str],
+    coloured: bool,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert ended("--list") == 0
+    assert ("\x1b[1;36mchanges_overview" in capsys.readouterr().out) == coloured
+    from studies.run import _console
+
+    asked = Asked(**dict.fromkeys(Asked.__dataclass_fields__) | {"as_json": False})  # type: ignore[arg-type]
+    assert not _console(asked).is_interactive
