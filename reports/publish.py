@@ -1,0 +1,144 @@
+"""Puts reports where others read them: each study's folder whole in itself, and a page that lists the verdicts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from core.errors import InputError
+from core.folder import write_whole
+from reports import markdown
+from reports.commands import reproduce_commands
+from reports.page import Column, Link, Piece, Strong, Table, Text
+from reports.render import render
+from reports.results import load
+from studies import catalogue
+
+FORMATS = ("md", "pdf", "tex")
+"""HTML is left out: code hosts show its source."""
+
+MOST_CLAIMS = 3
+"""So many claims are told one by one; of more only how many had which verdict."""
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    """The verdicts of every report published in `folder`, in the deck's order, others behind."""
+    found = {file.parent.name: json.loads(file.read_text()) for file in sorted(folder.glob("*/verdicts.json"))}
+    return [
+        found[name] for name in (*catalogue.NAMES, *(n for n in found if n not in catalogue.NAMES)) if name in found
+    ]
+
+
+def verdicts(record: dict[str, Any]) -> Text:
+    """What became of a study's claims, or what answers its question where it has none."""
+    claims = record["claims"]
+    if not claims:
+        return str(record["answers"][0]) if record["answers"] else ""
+    if len(claims) > MOST_CLAIMS:
+        counts = Counter(claim["verdict"] for claim in claims)
+        return f"{len(claims)} claims: " + ", ".join(f"{n} {word}" for word, n in counts.most_common())
+    told: list[Piece] = []
+    for claim in claims:
+        which = f"{claim['claim']}: " if len(claims) > 1 else ""
+        told += [
+            "; " if told else "",
+            which,
+            Strong(claim["verdict"]),
+            f" (ours {claim['ours']}, the deck's {claim['deck']})",
+        ]
+    return tuple(piece for piece in told if piece)
+
+
+def table(folder: Path, to: str) -> str:
+    """The studies with their questions and verdicts as a Markdown table; links begin with `to`."""
+    rows = tuple(
+        (
+            Link(record["study"], f"{to}{record['study']}/report.md", code=True),
+            record["question"],
+            verdicts(record),
+            f"{record['variants']} × {record['seeds']}",
+        )
+        for record in records(folder)
+    )
+    columns = (Column("study"), Column("asks"), Column("found, profile cpu"), Column("variants × seeds", "right"))
+    made = markdown.block(Table(columns, rows, "Studies."), {"Figure": 0, "Table": 0})
+    return made.partition("\n\n")[2].strip() + "\n"
+
+
+def provenance(study: str, runs: Path) -> dict[str, Any]:
+    """The commit and the command behind a published report."""
+    results = load(study, runs)
+    commits = Counter(str(content.get("commit")) for _, content in results.recorded("provenance.json"))
+    return {"commits": dict(commits), "commands": reproduce_commands(results)}
+
+
+def page(folder: Path) -> str:
+    """The index: the table, then commit and command of each study."""
+    lines = [
+        "# Published reports",
+        "",
+        "Real results of the `cpu` profile, on two CPU cores that had other work beside it: **directions compare with "
+        "the deck's, magnitudes do not,** and seconds are those of a busy machine. "
+        "Each folder has the report as Markdown and PDF, its tables for LaTeX, every measurement (`results.csv`), what "
+        "is on record of each run (`runs.jsonl`) and the verdicts as data (`verdicts.json`).",
+        "",
+        table(folder, ""),
+        "## What made them",
+        "",
+    ]
+    for record in records(folder):
+        made = json.loads((folder / record["study"] / "made_by.json").read_text())
+        commits = ", ".join(f"`{commit[:12]}` ({count} runs)" for commit, count in made["commits"].items())
+        lines += [f"`{record['study']}`, at commit {commits}:", "", "```sh", *made["commands"], "```", ""]
+    lines += ["Written by `python -m reports.publish`."]
+    return "\n".join(lines) + "\n"
+
+
+def publish(studies: Sequence[str], *, runs: Path, out: Path) -> list[Path]:
+    """Writes each study's report below `out`, then the index, and returns their folders. Raises InputError."""
+    folders = []
+    for study in studies:
+        name = catalogue.study(study, runs).name
+        folders.append(render(study, runs=runs, out=out / name, formats=FORMATS, published=True))
+        write_whole(out / name / "made_by.json", (json.dumps(provenance(study, runs), indent=1) + "\n").encode())
+    write_whole(out / "README.md", page(out).encode())
+    return folders
+
+
+@click.command()
+@click.argument("studies", nargs=-1)
+@click.option(
+    "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where the runs are."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("reports/published"),
+    show_default=True,
+    help="The folder that gets a folder for each study.",
+)
+@click.option("--table", "only_table", is_flag=True, help="Print the table of what is published, for a README.")
+def main(studies: tuple[str, ...], runs: Path, out: Path, only_table: bool) -> None:
+    """Write the reports of STUDIES (default: all that have runs) so that their folders stand by themselves."""
+    try:
+        if only_table:
+            click.echo(table(out, f"{out.as_posix()}/"), nl=False)
+            return
+        chosen = studies or tuple(name for name in catalogue.NAMES if (runs / "plans" / name).is_dir())
+        if not chosen:
+            raise InputError(f"no study has been run under {runs}: name the folder with --runs")
+        for folder in publish(chosen, runs=runs, out=out):
+            click.echo(folder)
+    except InputError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""What the pages say can be followed: links lead somewhere, commands and targets are there, results are those published."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from reports import publish, stats
+from reports.numbers import interval
+from tests.reports.pages import assert_links_resolve
+from tests.test_examples import FILES
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PUBLISHED = ROOT / "reports" / "published"
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(PUBLISHED.rglob("*.md"))]
+WRITTEN = [page for page in PAGES if PUBLISHED not in page.parents]
+
+
+def named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"\]\(https?://[^)]+\)", "]", page.read_text())
+    assert_links_resolve(page.parent, re.sub(r"```.*?```", "", text, flags=re.DOTALL))
+
+
+@pytest.mark.parametrize("page", WRITTEN, ids=named)
+def test_commands_name_modules_and_targets_that_there_are(page: Path) -> None:
+    text = page.read_text()
+    for module in set(re.findall(r"python -m ((?:core|studies|reports|tests)[\w.]*\w)", text)):
+        assert importlib.util.find_spec(module) is not None, module
+    targets = re.findall(r"^([a-z_-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    for target in set(re.findall(r"(?:`|^)make ([a-z_-]+)", text, flags=re.MULTILINE)):
+        assert target in targets, target
+
+
+def test_the_readmes_table_is_that_of_the_published_reports() -> None:
+    begins, ends = "<!-- python -m reports.publish --table -->\n", "<!-- end of the table -->"
+    assert README.partition(begins)[2].partition(ends)[0] == publish.table(PUBLISHED, "reports/published/")
+    assert (PUBLISHED / "README.md").read_text() == publish.page(PUBLISHED)
+
+
+def test_the_readmes_example_is_one_that_is_run() -> None:
+    shown = dict(re.findall(r"```python\n# (\S+)\n(.*?)```", README, flags=re.DOTALL))
+    assert shown and all(FILES[path] == text for path, text in shown.items())
+
+
+@pytest.mark.parametrize("folder", sorted(PUBLISHED.glob("*/")), ids=lambda folder: folder.name)
+def test_published_numbers_are_those_on_record_of_the_runs(folder: Path) -> None:
+    tidy = pd.read_csv(folder / "results.csv", keep_default_na=False, na_values=[""])
+    runs = [json.loads(line) for line in (folder / "runs.jsonl").read_text().splitlines()]
+    told = json.loads((folder / "verdicts.json").read_text())
+    assert len(runs) == told["variants"] * told["seeds"] == sum(told["runs"].values())
+    assert set(tidy["run"]) == {run["run"] for run in runs}
+    for run in runs:
+        metric, iteration, _, _, value, _ = run["measured"]["rows"][-1]
+        assert run["outcome"]["status"] in ("finished", "diverged")
+        mine = tidy[(tidy["run"] == run["run"]) & (tidy["metric"] == metric) & (tidy["iteration"] == iteration)]
+        assert mine["value"].iloc[0] == float(value)
+
+
+def test_the_readmes_headline_follows_from_what_is_published() -> None:
+    tidy = pd.read_csv(PUBLISHED / "changes_overview" / "results.csv")
+    last = tidy[(tidy["metric"] == "fd_rooms") & (tidy["iteration"] == tidy["iteration"].max())]
+    by_seed = last.pivot(index="seed", columns="variant", values="value")
+    found = stats.paired_effect(np.asarray(by_seed["baseline"]), np.asarray(by_seed["all-ns_loss"]))
+    assert found is not None and f"{interval(found)} times the baseline's distance, n = {found.n}" in README.replace("\n", " ")
