@@ -7,12 +7,14 @@ from typing import Any
 
 from ablations.schema import Claim
 from reports import stats
-from reports.numbers import counted, factor, interval, listed, mean_sd
+from reports.numbers import counted, factor, fixed, interval, listed, mean_sd
 from reports.page import Abstract, Anchor, Code, Grey, Link, Piece, Strong, Text, pieces
 from reports.protocols import MixedProtocols
 from reports.report import DESIGN_TITLES, PILOT, Report
 from reports.tables import metric_name
 from reports.verdicts import ChangeEffect, ClaimVerdict, claimed_values
+
+NO_NUMBER = "no number"
 
 
 def abstract(report: Report, answers: Sequence[Text]) -> Abstract:
@@ -52,7 +54,8 @@ def ours(verdict: ClaimVerdict, report: Report) -> str:
             values = claimed_values(verdict.claim, verdict.claim.after, report.results)
         except MixedProtocols:
             return verdict.why
-        return mean_sd(stats.summary(values if values is not None else []))
+        found = stats.summary(values if values is not None else [])
+        return mean_sd(found, fixed([found.mean]))
     if verdict.effect is None or verdict.effect.ratio is None:
         return verdict.why
     return f"{interval(verdict.effect)} times, n = {verdict.effect.n}"
@@ -63,7 +66,7 @@ def theirs(claim: Claim) -> str:
     if claim.before is None:
         return f"{claim.after.value:g} {claim.metric}"
     if claim.ratio is None:
-        return "no number"
+        return NO_NUMBER
     assert claim.before.value is not None and claim.after.value is not None
     return f"{factor(claim.ratio)} times ({claim.before.value:g} → {claim.after.value:g} {claim.metric})"
 

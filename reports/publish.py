@@ -14,6 +14,7 @@ import click
 from core.errors import InputError
 from core.folder import write_whole
 from reports import markdown
+from reports.abstract import NO_NUMBER
 from reports.commands import reproduce_commands
 from reports.page import Column, Link, Piece, Strong, Table, Text
 from reports.render import render
@@ -45,12 +46,13 @@ def verdicts(record: dict[str, Any]) -> Text:
         return f"{len(claims)} claims: " + ", ".join(f"{n} {word}" for word, n in counts.most_common())
     told: list[Piece] = []
     for claim in claims:
+        deck = "the deck gives no number" if claim["deck"] == NO_NUMBER else f"the deck's {claim['deck']}"
         which = f"{claim['claim']}: " if len(claims) > 1 else ""
         told += [
             "; " if told else "",
             which,
             Strong(claim["verdict"]),
-            f" (ours {claim['ours']}, the deck's {claim['deck']})",
+            f" (ours {claim['ours']}; {deck})",
         ]
     return tuple(piece for piece in told if piece)
 
