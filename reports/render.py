@@ -17,6 +17,8 @@ from reports.layouts import sections_of
 from reports.page import Document, Figure
 from reports.results import Results, load
 from reports.sections import FIGURES, Report, subtitle
+from studies.plan import plan_file, read_plan, report_folder
+from studies.runner.experiment import Experiment
 
 
 def render(study: str, *, runs: Path, setting: str | None = None, out: Path | None = None) -> Path:
@@ -25,7 +27,7 @@ def render(study: str, *, runs: Path, setting: str | None = None, out: Path | No
     That is <runs>/reports/<study>/<setting> unless `out` names another. Raises InputError where nothing was trained.
     """
     results = load(study, runs, setting)
-    folder = out or runs / "reports" / study / results.plan.setting
+    folder = out or report_folder(runs, study, results.plan.setting)
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     document = compose(results, folder)
     drawn = {folder / block.path for block in document.blocks if isinstance(block, Figure)}
@@ -68,6 +70,15 @@ def render_comparison(a: str, b: str, *, runs: Path, out: Path | None = None) ->
     return folder
 
 
+def _in_mlflow(study: str, runs: Path, folder: Path) -> str | None:
+    """Where the runs are to be browsed, and what brings this report there; None where they are not."""
+    experiment = Experiment(read_plan(plan_file(runs, study, folder.name)), runs)
+    if experiment.how is None:
+        return None
+    sync = f"; `python -m studies.sync {study}` shows this report there"
+    return f"MLflow: {experiment.how}{'' if experiment.shows_report(folder) else sync}"
+
+
 @click.command()
 @click.argument("study", required=False)
 @click.option(
@@ -98,6 +109,8 @@ def main(study: str | None, runs: Path, out: Path | None, setting: str | None, s
         else:
             raise InputError("name a STUDY, or two reports with --compare A B")
         click.echo(folder / "report.pdf")
+        if study and out is None and (said := _in_mlflow(study, runs, folder)):
+            click.echo(said)
     except InputError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)

@@ -337,6 +337,11 @@ def plan_file(runs: Path, study: str, setting: str) -> Path:
     return runs / "plans" / study / f"{setting}.json"
 
 
+def report_folder(runs: Path, study: str, setting: str) -> Path:
+    """Where the report of a setting is written."""
+    return runs / "reports" / study / setting
+
+
 def read_plan(file: Path) -> Plan:
     """The plan in `file`. Raises InputError when it was written for another schema."""
     try:

@@ -21,6 +21,7 @@ from core.metrics.identity import INCEPTION_VARIABLE
 from studies import catalogue
 from studies.plan import Plan, make_plan, nearest, overridden, parse_override
 from studies.runner.budget import MOST_SEEDS, costing, fitting, parse_budget
+from studies.runner.environment import forbid_telemetry
 from studies.runner.estimate import with_estimates
 from studies.runner.execute import BAD_INPUT, DONE, GOES_ON, INTERRUPTED, calibrate_plan, run_plan, with_choices
 from studies.runner.heartbeat import HANG_SECONDS
@@ -212,6 +213,7 @@ def command(
     same command, and so does one that is running elsewhere: both share the work.
     """
     try:
+        forbid_telemetry()
         console = Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH)
         if list_studies:
             print_studies([catalogue.study(name) for name in catalogue.NAMES], console)
