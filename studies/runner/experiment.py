@@ -157,7 +157,7 @@ def view_page(experiment_id: str, view: str) -> str:
 
 def artifact_page(experiment_id: str, run_id: str, file: str) -> str:
     """A file of a run, as the part of the address behind the server's."""
-    return f"#/experiments/{experiment_id}/runs/{run_id}/artifacts/{file}"
+    return f"#/experiments/{experiment_id}/runs/{run_id}/artifacts/{file}?workflowType=machine_learning"
 
 
 def without_user(url: str) -> str:

@@ -21,6 +21,8 @@ FIRST_VIEW, CHANGES_VIEW, SAMPLES_VIEW = "variants", "changes", "samples"
 MOST_IMAGES = 10
 """Of so many runs MLflow's image charts show images, and leave out the others."""
 SAMPLED, SHOWN, LEFT_OUT = "samples", "shown", "left out"
+AS_MEASURED = {"xAxisKey": "step", "lineSmoothness": 0, "useGlobalLineSmoothing": True, "useGlobalXaxisKey": True}
+"""A line chart in whose state these are absent is smoothed, and shows values that nobody measured."""
 IMAGES = ("samples", "interpolations", "real")
 
 
@@ -68,7 +70,7 @@ def saved_views(
                 groupsExpanded={f"tag.variant.{name}": False for name in [v.name for v in plan.variants] + ["report"]},
                 compareRunCharts=[
                     _chart("BAR", 1, metricKey=metric, runsCountToCompare=len(plan.variants)),
-                    _chart("LINE", 2, metricKey=metric, scaleType="log", xAxisKey="step", selectedMetricKeys=[metric]),
+                    _chart("LINE", 2, metricKey=metric, scaleType="log", selectedMetricKeys=[metric], **AS_MEASURED),
                 ],
                 compareRunSections=_section("By variant, the mean of its seeds", columns=2, height=520),
             ),
@@ -202,6 +204,6 @@ def _said(claims: Iterable[Claim], source: Source) -> list[str]:
         if said.words not in slides[said.slide]:
             slides[said.slide].append(said.words)
     return [
-        f"The deck's slide *{slide}* says:\n\n" + "\n>\n".join(f"> {words}" for words in quotes)
+        f"The deck's slide *{slide}* says:\n\n" + "\n>\n".join(f"> “*{words}*”" for words in quotes)
         for slide, quotes in slides.items()
     ]
