@@ -101,8 +101,9 @@ def saved_views(
             _state(
                 metric,
                 searchFilter=f"tags.{SAMPLED} = '{SHOWN}'",
+                orderByAsc=False,  # Image charts show the last run of the list first.
                 compareRunCharts=charts,
-                compareRunSections=_section("The same latents in every variant", columns=1, height=720),
+                compareRunSections=_section("The same latents in every variant", columns=2, height=680),
             ),
         )
     )
