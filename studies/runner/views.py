@@ -85,7 +85,7 @@ def saved_views(
                 _state(
                     metric,
                     compareRunCharts=[parallel],
-                    compareRunSections=_section("Every run", columns=1, height=560),
+                    compareRunSections=_section("Every run", columns=1, height=440),
                 ),
             )
         )

@@ -32,7 +32,7 @@ def main(study: str, runs: Path, out: Path) -> None:
         pages.wait_for_bars(page)
         _keep(page, out / "variants.png")
         pages.opened(page, pages.view(link, "changes"))
-        page.locator(".parcoords .axis").first.wait_for(state="attached")
+        page.locator(".parcoords svg text").first.wait_for(state="attached")
         _keep(page, out / "changes.png")
         pages.opened(page, pages.view(link, "samples"))
         pages.wait_for_images(page, 6)
