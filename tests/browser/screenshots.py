@@ -16,8 +16,11 @@ from tests.browser import pages
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-COLOURS = 128
+COLOURS = 256
 """Pages are flat: a palette keeps a screenshot below 250 kB."""
+
+TALL = 1150
+"""So high that images are seen below the parameters that MLflow puts over them."""
 
 
 @click.command()
@@ -36,7 +39,9 @@ def main(study: str, runs: Path, out: Path) -> None:
         _keep(page, out / "changes.png")
         pages.opened(page, pages.view(link, "samples"))
         pages.wait_for_images(page, 6)
+        page.set_viewport_size({"width": pages.WIDTH, "height": TALL})
         _keep(page, out / "samples.png")
+        page.set_viewport_size({"width": pages.WIDTH, "height": pages.HEIGHT})
         pages.opened(page, link)
         pages.unfold_description(page)
         pages.wait_for_bars(page)
