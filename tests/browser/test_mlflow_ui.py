@@ -103,6 +103,7 @@ def test_two_runs_compare(page, link: str) -> None:  # type: ignore[no-untyped-d
 
 def test_the_description_leads_to_the_report(page, link: str) -> None:  # type: ignore[no-untyped-def]
     pages.opened(page, link)
+    pages.wait_for_bars(page)
     pages.unfold_description(page)
     text = page.inner_text("body")
     assert "Which of the ten documented changes carry the gain" in text
