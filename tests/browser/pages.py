@@ -101,6 +101,13 @@ def group_by_variant(page: Page) -> None:
     page.get_by_text("Group: baseline", exact=False).first.wait_for()
 
 
+def tick(page: Page, name: str) -> None:
+    """Selects the run of this name: its box is in another part of the table than its name."""
+    page.get_by_text(name).first.wait_for()
+    row = page.get_by_role("row").filter(has_text=name).first.get_attribute("row-id")
+    page.locator(f"[role=row][row-id='{row}'] input[type=checkbox]").first.click()
+
+
 def unfold_description(page: Page) -> None:
     """Shows more of the description than its first line."""
     page.get_by_test_id("experiment-metadata-editor-edit-button").locator("xpath=following::button[1]").click()
@@ -114,12 +121,13 @@ def open_report(page: Page, link: str) -> None:
     page.locator("canvas").first.wait_for()
 
 
-def wait_for_images(page: Page, count: int) -> None:
-    """Until so many pictures are loaded and have pixels."""
+def wait_for_images(page: Page, key: str, count: int) -> None:
+    """Scrolls to the chart of these images, and waits until so many are loaded and have pixels."""
+    page.get_by_text(key, exact=True).first.scroll_into_view_if_needed()
     page.wait_for_function(
-        "n => [...document.images].filter(i => i.src.includes('artifact') && i.complete && i.naturalWidth > 16)"
-        ".length >= n",
-        arg=count,
+        "([key, count]) => [...document.images].filter(image => image.complete && image.naturalWidth > 16"
+        " && decodeURIComponent(image.src).includes(`images/${key}`)).length >= count",
+        arg=[key, count],
     )
 
 

@@ -37,7 +37,7 @@ def main(study: str, runs: Path, out: Path) -> None:
         page.locator(".parcoords svg text").first.wait_for(state="attached")
         _keep(page, out / "changes.png")
         pages.opened(page, pages.view(link, "samples"))
-        pages.wait_for_images(page, 6)
+        pages.wait_for_images(page, "samples", 4)
         page.set_viewport_size({"width": pages.WIDTH, "height": TALL})
         _keep(page, out / "samples.png")
         page.set_viewport_size({"width": pages.WIDTH, "height": pages.HEIGHT})
