@@ -5,16 +5,16 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV := uv==0.13.9
 # Of pyproject.toml's optional dependencies: those that are locked in requirements-extras.lock.
-EXTRAS := postgres ray
+EXTRAS := dashboard postgres ray
 # Byte code makes every later start of torch and mlflow twice as fast.
 unexport PYTHONDONTWRITEBYTECODE
 export MLFLOW_DISABLE_TELEMETRY := true
-export DO_NOT_TRACK := 1
+export DO_NOT_TRACK := true
 
 COMPILE := .venv/bin/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --quiet
 
 .DEFAULT_GOAL := changes_overview
-.PHONY: changes_overview all_designs test test-slow gpu test-postgres test-slurm test-ray chaos lint lock clean
+.PHONY: changes_overview all_designs test test-slow gpu test-postgres test-slurm test-ray test-browser screenshots ui chaos lint lock clean
 
 .venv/synced: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed, $$($(PYTHON) --version) is not; set PYTHON=python3.11"; exit 2; }
@@ -65,6 +65,17 @@ test-slurm: .venv/synced
 test-ray: .venv/synced
 	@VIRTUAL_ENV=.venv .venv/bin/uv pip install --quiet --require-hashes -r requirements-extras.lock
 	@.venv/bin/python -m pytest -m ray -n 0 tests/studies/test_ray_launcher.py
+
+# In Debian's Chromium, or the one that CHROMIUM names; `make screenshots` writes docs/screenshots from the runs here.
+test-browser: .venv/synced
+	@.venv/bin/python -m pytest -m browser -n 0 tests/browser
+
+screenshots: .venv/synced
+	@.venv/bin/python -m tests.browser.screenshots changes_overview --out docs/screenshots
+
+# MLflow on loopback, without telemetry, with the page of the study.
+ui: .venv/synced
+	@.venv/bin/python -m studies.ui changes_overview
 
 lint: .venv/synced
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports

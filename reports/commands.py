@@ -47,6 +47,11 @@ def render_command(results: Results) -> str:
     return wrapped(["python", "-m", "reports.render", results.plan.asked_as, "--setting", results.plan.setting])
 
 
+def ui_command(results: Results) -> str:
+    """Opens the report's experiment in MLflow."""
+    return wrapped(["python", "-m", "studies.ui", results.plan.study, "--setting", results.plan.setting])
+
+
 def wrapped(words: Sequence[str]) -> str:
     """A command over as many lines as it needs, each but the last ended by a backslash."""
     lines = [""]

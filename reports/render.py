@@ -23,6 +23,8 @@ from reports.page import Document, Figure, Table, Text, without_dead_links
 from reports.report import FIGURES, PUBLISHED, Report
 from reports.results import load
 from reports.sections import subtitle
+from studies.plan import report_folder
+from studies.runner.experiment import Experiment
 
 TABLES = "tables"
 
@@ -92,7 +94,7 @@ def render(
     put. Raises InputError where nothing was trained.
     """
     results = load(study, runs, setting)
-    folder = out or runs / "reports" / results.plan.study / results.plan.setting
+    folder = out or report_folder(runs, results.plan.study, results.plan.setting)
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     report = Report.of(results, folder, published=published)
     answers = layout_of(results.study.name).answers(report)
@@ -142,6 +144,15 @@ def render_comparison(
     return folder
 
 
+def _in_mlflow(study: str, runs: Path, folder: Path) -> str | None:
+    """Where the runs are to be browsed, and what brings this report there; None where they are not."""
+    experiment = Experiment(load(study, runs, folder.name).plan, runs)
+    if experiment.how is None:
+        return None
+    sync = f"; `python -m studies.sync {study}` shows this report there"
+    return f"MLflow: {experiment.how}{'' if experiment.shows_report(folder) else sync}"
+
+
 @click.command()
 @click.argument("study", required=False)
 @click.option(
@@ -185,6 +196,8 @@ def main(
             raise InputError("name a STUDY, or two reports with --compare A B")
         for name in asked:
             click.echo(folder / WRITTEN[name])
+        if study and out is None and (said := _in_mlflow(study, runs, folder)):
+            click.echo(said)
     except InputError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2)

@@ -17,7 +17,7 @@ from core.config import MeanAbsoluteError
 from core.errors import InputError
 from reports import figures, stats, tables
 from reports.abstract import sentence
-from reports.commands import planned_designs, reproduce_commands, train_command
+from reports.commands import planned_designs, reproduce_commands, train_command, ui_command
 from reports.numbers import counted, factor, listed, short
 from reports.page import (
     Block,
@@ -49,6 +49,7 @@ from reports.verdicts import (
     end_to_end_at_equal_seconds,
     judge_changes,
 )
+from studies.runner.experiment import experiment_name
 
 
 def all_sections(report: Report) -> list[Block]:
@@ -810,7 +811,14 @@ def provenance(report: Report) -> list[Block]:
                 "Some runs were trained from a working tree with uncommitted changes: their commit does not say it all."
             )
         )
-    return [*blocks, Paragraph("To reproduce, from the commit above:"), Listing("\n".join(reproduce_commands(results)))]
+    name = experiment_name(results.plan)
+    return [
+        *blocks,
+        Paragraph("To reproduce, from the commit above:"),
+        Listing("\n".join(reproduce_commands(results))),
+        Paragraph(("In MLflow the runs and this report are the experiment ", Code(name), ", which opens with:")),
+        Listing(ui_command(results)),
+    ]
 
 
 def runs(report: Report) -> list[Block]:

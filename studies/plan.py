@@ -411,6 +411,11 @@ def plan_file(runs: Path, study: str, setting: str) -> Path:
     return plan_folder(runs, study) / f"{setting}.json"
 
 
+def report_folder(runs: Path, study: str, setting: str) -> Path:
+    """Where the report of a setting is written."""
+    return runs / "reports" / study / setting
+
+
 def read_plan(file: Path) -> Plan:
     """The plan in `file`. Raises InputError when it was written for another schema."""
     try:

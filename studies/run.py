@@ -17,6 +17,7 @@ from core.metrics.identity import INCEPTION_VARIABLE
 from studies import catalogue, completion
 from studies.exit_codes import BAD_INPUT, BUG, DONE, FAILED, GOES_ON, INTERRUPTED
 from studies.options import EPILOG, FIRST_VARIANT, Asked, SectionedCommand, with_options
+from studies.runner.environment import forbid_telemetry
 
 if TYPE_CHECKING:
     # What only some of its branches need is loaded there: help, completion and refusals come at once.
@@ -51,6 +52,7 @@ def command(**given: Any) -> int:
     if asked.completion_of is not None:
         print(completion.script(asked.completion_of))
         return DONE
+    forbid_telemetry()
     console = _console(asked)
     if asked.list_studies:
         from studies.listing import listed, print_studies

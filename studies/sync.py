@@ -1,4 +1,4 @@
-"""Rebuilds the MLflow view of a study from its run folders: `python -m studies.sync STUDY`."""
+"""Rebuilds the MLflow view of a study from its run folders and its report: `python -m studies.sync STUDY`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 
 from core.errors import InputError
 from studies import catalogue
-from studies.plan import plan_file, read_plan
+from studies.plan import plan_file, read_plan, report_folder
 from studies.runner.stores import DEFAULT_TRACKING, TRACKING_VARIABLE, address, first_line, use_stores
 from studies.runner.tracking import MlflowView
 
@@ -26,7 +26,7 @@ class Unwritten(RuntimeError):
     "--tracking", metavar="URL", help=f"Where MLflow is; default: {TRACKING_VARIABLE}, or {DEFAULT_TRACKING}."
 )
 def main(study: str, runs: Path, setting: str | None, tracking: str | None) -> None:
-    """Writes what the run folders of STUDY, a name or its file, have, and MLflow has not, to a server or a database."""
+    """Writes what run folders and report of STUDY, a name or its file, have, and MLflow has not, to it."""
     try:
         use_stores(tracking=tracking)
         declared = catalogue.study(study, runs)
@@ -39,13 +39,16 @@ def main(study: str, runs: Path, setting: str | None, tracking: str | None) -> N
             raise InputError(f"{runs} has no plan of {study}: run it there first, or name its folder with --runs")
         for name in [setting] if setting else settings:
             view = MlflowView(declared, read_plan(plan_file(runs, study, name)), runs)
+            report = report_folder(runs, study, name)
             try:
                 # An SQLite file is looked into anyway; what became of a server's runs only it can say.
                 count = view.sync(distrustful=view.database is None)
+                reported = report.exists() and view.show_report(report, distrustful=view.database is None)
             except Exception as error:
                 raise Unwritten(f"{address(view.uri)}: MLflow view not written: {first_line(error)}") from None
+            wrote = " and ".join([f"{count} runs"] * bool(count) + ["the report"] * reported)
             click.echo(
-                f"{view.experiment}: {f'wrote {count} runs' if count else 'was in sync'}; {view.link or 'no run yet'}"
+                f"{view.experiment}: {f'wrote {wrote}' if wrote else 'was in sync'}; {view.link or 'no run yet'}"
             )
     except Unwritten as error:
         print(f"error: {error}", file=sys.stderr)

@@ -73,4 +73,6 @@ def test_the_readmes_headline_follows_from_what_is_published() -> None:
     last = tidy[(tidy["metric"] == "fd_rooms") & (tidy["iteration"] == tidy["iteration"].max())]
     by_seed = last.pivot(index="seed", columns="variant", values="value")
     found = stats.paired_effect(np.asarray(by_seed["baseline"]), np.asarray(by_seed["all-ns_loss"]))
-    assert found is not None and f"{interval(found)} times the baseline's distance, n = {found.n}" in README.replace("\n", " ")
+    assert found is not None and f"{interval(found)} times the baseline's distance, n = {found.n}" in README.replace(
+        "\n", " "
+    )

@@ -80,7 +80,10 @@ def test_mlflow_shows_the_runs_without_any_flag(studied: tuple[Path, str]) -> No
     import sqlite3
 
     with sqlite3.connect(folder / "mlflow.db") as database:
-        statuses = [status for (status,) in database.execute("select status from runs")]
+        jobs = "select run_uuid from tags where key = 'job'"
+        statuses = [s for (s,) in database.execute(f"select status from runs where run_uuid in ({jobs})")]
+        reports = database.execute("select status, name from runs join tags using (run_uuid) where key = 'report'")
+        assert reports.fetchall() == [("FINISHED", "Report: Changes overview")]
         points = database.execute("select count(*) from metrics where key = 'fd_rooms'").fetchone()[0]
     assert statuses == ["FINISHED"] * 4
     assert points == 2 * 2 * 2

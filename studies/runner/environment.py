@@ -1,4 +1,4 @@
-"""One worker's share of the machine, as environment variables."""
+"""What processes get as environment variables: a worker's share of the machine, and that nothing is sent anywhere."""
 
 from __future__ import annotations
 
@@ -7,6 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import studies
+
+NO_TELEMETRY = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    # mlflow wants the word, others take any value.
+    "DO_NOT_TRACK": "true",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+}
+"""What libraries look for before they send usage statistics; each reads its own when it is imported."""
+
+
+def forbid_telemetry() -> None:
+    """Sets these in this process, and so in those that it starts. Before any of the libraries is imported."""
+    os.environ.update(NO_TELEMETRY)
 
 
 def share_of_machine(index: int, *, threads: int, gpus: Sequence[str]) -> dict[str, str]:
@@ -19,5 +33,5 @@ def share_of_machine(index: int, *, threads: int, gpus: Sequence[str]) -> dict[s
         "OPENBLAS_NUM_THREADS": str(threads),
         "CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)] if gpus else "",
         "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")])),
-        "DO_NOT_TRACK": "1",
+        **NO_TELEMETRY,
     }

@@ -149,7 +149,7 @@ def run_plan(
     if without := states["new"] + states["interrupted"]:
         said = f"{without} of {len(tasks)} runs have no result yet: the same command goes on with them"
         console.print(said, highlight=False, soft_wrap=True)
-    reported = _report(study, whole, runs, console) if report else True
+    reported = _report(study, whole, view, console) if report else True
     return DONE if reported and states["finished"] + states["diverged"] == len(tasks) else FAILED
 
 
@@ -258,23 +258,27 @@ def _show(view: MlflowView, console: Console) -> None:
             file=sys.stderr,
         )
         return
-    if (link := view.link) is not None:
-        how = f"`{view.command}`, then " if view.command else ""
-        console.print(f"MLflow: {how}{link}", markup=False, highlight=False, soft_wrap=True)
+    if view.how is not None:
+        console.print(f"MLflow: {view.how}", markup=False, highlight=False, soft_wrap=True)
 
 
-def _report(study: Study, plan: Plan, runs: Path, console: Console) -> bool:
-    """Renders the report; False, and a line that says why, where that did not work."""
+def _report(study: Study, plan: Plan, view: MlflowView, console: Console) -> bool:
+    """Renders the report and shows it in MLflow; False, and a line that says why, where the first did not work."""
     try:
         from reports.render import render
 
-        out = runs / "reports" / study.name / plan.setting
-        rendered = render(plan.asked_as, runs=runs, setting=plan.setting, out=out)
+        folder = render(plan.asked_as, runs=view.runs, setting=plan.setting)
     except Exception as error:
         print(f"report not rendered: {first_line(error)}", file=sys.stderr)
         return False
-    folder = rendered if rendered.is_dir() else rendered.parent
     for name in ("report.md", "report.pdf", "report.html"):
         if (folder / name).exists():
             console.print(f"report: {folder / name}", markup=False, highlight=False, soft_wrap=True)
+    try:
+        view.show_report(folder)
+    except Exception as error:
+        print(
+            f"report not shown in MLflow ({first_line(error)}): python -m studies.sync {plan.asked_as} does it again",
+            file=sys.stderr,
+        )
     return True

@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import shlex
 import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
@@ -27,7 +29,7 @@ from studies.runner.heartbeat import Heart
 from studies.runner.launchers import launcher
 from studies.runner.launchers.declared import Cluster
 from studies.runner.place import Place
-from studies.runner.stores import Unreachable
+from studies.runner.stores import Unreachable, queue_url
 from studies.runner.training import GivenUp, TrainingOrder, train_claim
 from studies.sweeps import (
     ENDED,
@@ -196,7 +198,19 @@ def searched(
             raise SearchGaveUp(f"search {search.name}: no trial came to a result, {_how_they_ended(sweep)}")
         _say(console, f"{search.name}: best of {choice.trials} trials is {_values(choice.values)}")
         chosen.append(choice)
+    if chosen and (hint := dashboard_command(plan, place.runs)):
+        _say(console, f"trials: {hint}")
     return with_searched(plan, study, chosen)
+
+
+def dashboard_command(plan: Plan, runs: Path) -> str | None:
+    """What shows the trials in a browser; None where optuna-dashboard is not installed, or they are in a database.
+
+    A database's URL may have a password, which has no place in a command.
+    """
+    if queue_url() is not None or importlib.util.find_spec("optuna_dashboard") is None:
+        return None
+    return shlex.join(["optuna-dashboard", str(runs / "queue" / f"{plan.study}.{plan.setting}.search.journal")])
 
 
 def _searched(

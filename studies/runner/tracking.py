@@ -13,35 +13,29 @@ import json
 import logging
 import math
 import os
-import sqlite3
 import sys
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlsplit, urlunsplit
 
 from filelock import FileLock
 
 from ablations.patch import has, lookup
 from ablations.schema import Study
-from core.folder import RunFolder, write_whole
+from core.folder import RunFolder
 from core.metrics.protocol import from_json
 from studies.plan import Plan, jobs_root
-from studies.runner.stores import (
-    DEFAULT_TRACKING,
-    DRIVER,
-    TRACKING_VARIABLE,
-    address,
-    first_line,
-    folder_id,
-    tracking_uri,
-)
+from studies.runner.environment import forbid_telemetry
+from studies.runner.experiment import Experiment, artifact_page, report_digest, view_page
+from studies.runner.stores import DRIVER, first_line
 from studies.runner.tasks import Task, state_of, tasks_of
+from studies.runner.views import IMAGES, LEFT_OUT, SAMPLED, SHOWN, description, report_name, sampled, saved_views
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -81,60 +75,27 @@ PARAMETERS = {
     "batch_size": "batch_size",
     "iterations": "iterations",
 }
+REPORT_PAGE = "report.pdf"
+REPORT_NOTE = """The report of the study, as it was rendered last: **Artifacts** has `report.pdf`, the same as
+`report.md` with its figures, every number as `results.csv`, and the protocols that they were measured with.
+
+`python -m reports.render {plan.study} --setting {plan.setting}` writes it again, `python -m studies.sync {plan.study}`
+puts it here. Digest of its files: `{digest}`."""
 ENDED = {"finished": "FINISHED", "diverged": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 """MLflow's word for each state; "diverged" is a result, told from "finished" by the tag `status`."""
 
 
-def experiment_name(plan: Plan) -> str:
-    """The study's name; settings other than the default one are told apart."""
-    return plan.study if plan.setting == "cpu" else f"{plan.study} [{plan.setting}]"
-
-
-class MlflowView:
-    """One MLflow experiment that shows one plan: a flat run per variant and seed."""
+class MlflowView(Experiment):
+    """One MLflow experiment that shows one plan: a flat run per variant and seed, and one with the report."""
 
     def __init__(self, study: Study, plan: Plan, runs: Path) -> None:
-        self.study, self.plan, self.runs = study, plan, runs
-        self.uri = tracking_uri()
+        super().__init__(plan, runs)
+        self.study = study
         self.tasks = tasks_of(plan)
-        self.experiment = experiment_name(plan)
-        self._record_file = runs / "mlflow-synced.json"
         self._client: MlflowClient | None = None
         self._runs: dict[str, _Shown] = {}
+        self._report: _Attached | None = None
         self._writer = uuid.uuid4().hex[:8]
-
-    @property
-    def database(self) -> Path | None:
-        """The database file of an sqlite view, None for a server."""
-        if not self.uri.startswith("sqlite:///"):
-            return None
-        return Path(self.uri.removeprefix("sqlite:///").partition("?")[0]).absolute()
-
-    @cached_property
-    def _whose(self) -> str:
-        return folder_id(self.runs / "queue")
-
-    @property
-    def link(self) -> str | None:
-        """The page that compares the runs, once there is an experiment."""
-        experiment_id = self._record().get("experiment_id")
-        if experiment_id is None:
-            return None
-        server = without_user(self.uri).rstrip("/") if self.uri.startswith("http") else "http://127.0.0.1:5000"
-        query = "compareRunsMode=CHART&workflowType=machine_learning"
-        return f"{server}/#/experiments/{experiment_id}/runs?{query}"
-
-    @property
-    def command(self) -> str | None:
-        """What to type to see the page, None where a server runs anyway."""
-        if self.uri.startswith("http"):
-            return None
-        if self.uri == DEFAULT_TRACKING:
-            return "mlflow ui"
-        if address(self.uri) == self.uri:
-            return f"mlflow ui --backend-store-uri {self.uri}"
-        # Everybody can read the arguments of a process, and a shell puts the password there.
-        return f'MLFLOW_BACKEND_STORE_URI="{DRIVER}://${{{TRACKING_VARIABLE}#*://}}" mlflow ui'
 
     def in_sync(self) -> bool:
         """Whether the view shows everything; answers without loading mlflow."""
@@ -148,77 +109,59 @@ class MlflowView:
         """
         if not distrustful and not self._stale(self._record(), running):
             return 0
-        lock = self.database.with_name(f"{self.database.name}.lock") if self.database else self.runs / "mlflow.lock"
-        with FileLock(lock):
+        with FileLock(self._lock):
             record = {} if distrustful else self._record()
             stale = self._stale(record, running)
-            if not stale:
-                return 0
-            client = self._connected()
-            experiment_id = record.get("experiment_id")
-            if record.get("writer") != self._writer or experiment_id is None:
-                # Somebody else wrote last, or nobody has: what this process knows of the runs may be out of date.
-                experiment_id = self._experiment_id(client)
-                known = record["jobs"] if record.get("experiment_id") == experiment_id else {}
-                record = {"experiment_id": experiment_id, "writer": self._writer, "jobs": known}
-            try:
-                for task, signature in stale:
-                    self._show(client, experiment_id, task, signature.partition(" ")[0])
-                    record["jobs"][task.digest] = signature
-            except BaseException:
-                # What was answered to the last call is lost: the runs are looked up before anything more is written.
-                record["writer"] = None
-                raise
-            finally:
-                self._keep(record)
+            if stale:
+                with self._writing(record) as (client, experiment_id):
+                    for task, signature in stale:
+                        self._show(client, experiment_id, task, signature.partition(" ")[0])
+                        record["jobs"][task.digest] = signature
             return len(stale)
 
-    # --- what is shown already ----------------------------------------------------------------------------------------
+    def show_report(self, folder: Path, *, distrustful: bool = False) -> bool:
+        """Attaches the report in `folder` to a run of its own, in the place of an earlier one; False where it is there.
+
+        MLflow keeps no files of experiments. The run's tag `report` is the digest of what it has.
+        """
+        if not distrustful and self.shows_report(folder):
+            return False
+        with FileLock(self._lock):
+            record = self._record()
+            if distrustful:
+                record.pop("writer", None)
+            digest = report_digest(folder)
+            if not distrustful and record.get("report") == digest:
+                return False
+            with self._writing(record) as (client, experiment_id):
+                written = self._attach_report(client, experiment_id, folder, digest)
+                record["report"] = digest
+            return written
 
     @property
-    def _key(self) -> str:
-        """The view's address, wherever the process stands, without a password."""
-        if self.database is None:
-            return address(self.uri)
-        _, mark, options = self.uri.partition("?")
-        return f"sqlite:///{self.database}{mark}{options}"
+    def _lock(self) -> Path:
+        return self.database.with_name(f"{self.database.name}.lock") if self.database else self.runs / "mlflow.lock"
 
-    def _record(self) -> dict[str, Any]:
-        """What was written to this view's experiment, `{}` where nothing was, or where the database is another one."""
+    @contextmanager
+    def _writing(self, record: dict[str, Any]) -> Iterator[tuple[MlflowClient, str]]:
+        """The client and the experiment's id; `record` is made to fit them, and kept in the end."""
+        client = self._connected()
+        if record.get("writer") != self._writer or "experiment_id" not in record:
+            # Somebody else wrote last, or nobody has: what this process knows of the runs may be out of date.
+            experiment_id = self._experiment_id(client)
+            if record.get("experiment_id") != experiment_id:
+                record.clear()
+            record.update({"experiment_id": experiment_id, "writer": self._writer, "jobs": record.get("jobs", {})})
         try:
-            record: dict[str, Any] = json.loads(self._record_file.read_text())[self._key][self.experiment]
-        except (FileNotFoundError, ValueError, KeyError):
-            return {}
-        return record if self.database is None or self._database_has(self.database, record) else {}
+            yield client, str(record["experiment_id"])
+        except BaseException:
+            # What was answered to the last call is lost: the runs are looked up before anything more is written.
+            record["writer"] = None
+            raise
+        finally:
+            self._keep(record)
 
-    def _database_has(self, database: Path, record: dict[str, Any]) -> bool:
-        """Whether the runs on record are in the database: it may have been deleted, or its runs may have been."""
-        if not database.exists():
-            return False
-        try:
-            connection = sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True, timeout=5)
-            try:
-                (count,) = connection.execute(
-                    "select count(distinct jobs.value) from tags jobs "
-                    "join tags whose on whose.run_uuid = jobs.run_uuid join runs on runs.run_uuid = jobs.run_uuid "
-                    "where jobs.key = 'job' and whose.key = 'runs' "
-                    "and whose.value = ? and runs.experiment_id = ? and runs.lifecycle_stage = 'active'",
-                    (self._whose, record["experiment_id"]),
-                ).fetchone()
-            finally:
-                connection.close()
-        except sqlite3.Error:
-            return False
-        return int(count) >= len(record["jobs"])
-
-    def _keep(self, record: dict[str, Any]) -> None:
-        with FileLock(self._record_file.with_suffix(".lock")):
-            try:
-                everything = json.loads(self._record_file.read_text())
-            except (FileNotFoundError, ValueError):
-                everything = {}
-            everything.setdefault(self._key, {})[self.experiment] = record
-            write_whole(self._record_file, json.dumps(everything, indent=1).encode())
+    # --- what is shown already ----------------------------------------------------------------------------------------
 
     def _stale(self, record: dict[str, Any], running: set[str] | None) -> list[tuple[Task, str]]:
         """Jobs that are begun and not shown as they stand, each with the signature of how it stands."""
@@ -230,7 +173,7 @@ class MlflowView:
                 continue
             state = state_of(folder, running)
             size = folder.events_file.stat().st_size if folder.events_file.exists() else 0
-            signature = f"{state} {size} {task.variant} {','.join(task.designs)}"
+            signature = f"{state} {size} {task.variant} {','.join(task.designs)} {self._sampled(task)}"
             if shown.get(task.digest) != signature:
                 stale.append((task, signature))
         return stale
@@ -242,8 +185,7 @@ class MlflowView:
         if self._client is None and self.uri.startswith(DRIVER):
             _check_reachable(self.uri)
         if self._client is None:
-            os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-            os.environ.setdefault("DO_NOT_TRACK", "true")
+            forbid_telemetry()
             os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
             # Two lines for every run of a server, into the command's own.
             os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
@@ -260,13 +202,9 @@ class MlflowView:
     def _experiment_id(self, client: MlflowClient) -> str:
         """The experiment, made or restored; its runs are looked up anew with every database."""
         found = client.get_experiment_by_name(self.experiment)
-        sources = [claim.source for claim in self.study.claims] or [*filter(None, [self.study.source])]
         tags = {
-            "mlflow.note.content": "\n\n".join(
-                filter(None, [self.study.question, "\n".join(f"> {source.quote}" for source in sources)])
-            ),
             "mlflow.experimentKind": "custom_model_development",
-            "mlflow.experiment.primaryMetric.name": self._metric(),
+            "mlflow.experiment.primaryMetric.name": self._metric,
             "mlflow.experiment.primaryMetric.greaterIsBetter": "False",
         }
         if found is None:
@@ -275,12 +213,26 @@ class MlflowView:
             experiment_id = str(found.experiment_id)
             if found.lifecycle_stage == "deleted":
                 client.restore_experiment(experiment_id)
-            for key, value in tags.items():
-                if found.tags.get(key) != value:
-                    client.set_experiment_tag(experiment_id, key, value)
         self._find_runs(client, experiment_id)
+        self._describe(client, experiment_id, {} if found is None else dict(found.tags), tags)
         return experiment_id
 
+    def _describe(
+        self, client: MlflowClient, experiment_id: str, there: dict[str, str], tags: dict[str, str] | None = None
+    ) -> None:
+        """Writes the experiment's description, its saved views and other `tags`, where they are not `there` already."""
+        views = saved_views(self.study, self.plan, self.tasks, self._metric, [self._parameters(t) for t in self.tasks])
+        pages = {view.name: view_page(experiment_id, view.key) for view in views}
+        report = artifact_page(experiment_id, self._report.run_id, REPORT_PAGE) if self._report else None
+        note = description(self.study, self.plan, self._metric, pages, report)
+        for key, value in {"mlflow.note.content": note, **(tags or {})}.items():
+            if there.get(key) != value:
+                client.set_experiment_tag(experiment_id, key, value)
+        for view in views:
+            if not view.is_in(there.get(view.tag, "")):
+                client.set_experiment_tag(experiment_id, view.tag, view.value(int(time.time() * 1000)))
+
+    @cached_property
     def _metric(self) -> str:
         for task in self.tasks:
             for event in _events(RunFolder(jobs_root(self.runs), task.digest)):
@@ -289,7 +241,7 @@ class MlflowView:
         return self.tasks[0].job.config.evaluation.metric.kind
 
     def _find_runs(self, client: MlflowClient, experiment_id: str) -> None:
-        self._runs = {}
+        self._runs, self._report = {}, None
         token = None
         while True:
             page = client.search_runs([experiment_id], max_results=1000, order_by=["start_time"], page_token=token)
@@ -297,8 +249,11 @@ class MlflowView:
                 # Those in a file that earlier versions made say not whose they are; nobody else writes there.
                 if run.data.tags.get("runs", self._whose if self.database else None) != self._whose:
                     continue
-                if (job := run.data.tags.get("job")) in self._runs:
+                digest = run.data.tags.get("report")
+                if (job := run.data.tags.get("job")) in self._runs or (digest is not None and self._report):
                     client.delete_run(run.info.run_id)  # Made a second time, since the answer to the first was lost.
+                elif digest is not None:
+                    self._report = _Attached(run.info.run_id, run.info.artifact_uri, digest)
                 elif job is not None:
                     self._runs[job] = _Shown(
                         run.info.run_id,
@@ -376,6 +331,7 @@ class MlflowView:
             "setting": self.plan.setting,
             "data": self.plan.data_name,
             "status": state,
+            SAMPLED: self._sampled(task),
             "mlflow.runColor": self._color(task.variant),
         }
         if fingerprint := getattr(task.job.config.data, "fingerprint", None):
@@ -390,6 +346,13 @@ class MlflowView:
         if outcome is not None and outcome.reason:
             tags["reason"] = outcome.reason[:5000]
         return tags
+
+    def _sampled(self, task: Task) -> str:
+        return SHOWN if task.digest in self._in_samples_view else LEFT_OUT
+
+    @cached_property
+    def _in_samples_view(self) -> frozenset[str]:
+        return frozenset(task.digest for task in sampled(self.study, self.plan, self.tasks))
 
     def _color(self, variant: str) -> str:
         """One colour for all seeds of a variant, hues a golden angle apart."""
@@ -419,22 +382,68 @@ class MlflowView:
                 client.log_artifact(run_id, str(folder.path / name))
 
     def _attach_samples(self, client: MlflowClient, shown: _Shown, folder: RunFolder) -> None:
-        """The first, a middle and the last grid of samples, each once."""
+        """The first, a middle and the last grid of samples, and what else is shown beside the last; each once."""
         grids = sorted(file for file in folder.samples.glob("*.png") if file.stem.isdigit())
         if not grids:
             return
+        last = int(grids[-1].stem)
+        images = [
+            ("samples", int(grid.stem), grid)
+            for grid in dict.fromkeys((grids[0], grids[len(grids) // 2], grids[-1]))
+        ]  # fmt: skip
+        images += [
+            (key, last, file)
+            for key in IMAGES
+            if key != "samples" and (file := folder.samples / f"{key}.png").exists()
+        ]  # fmt: skip
         there = set() if shown.fresh else {entry.path for entry in client.list_artifacts(shown.run_id, "images")}
         shown.fresh = False
-        for grid in dict.fromkeys((grids[0], grids[len(grids) // 2], grids[-1])):
-            step = int(grid.stem)
-            if any(f"+step+{step}+" in path or f"%step%{step}%" in path for path in there):
+        for key, step, file in images:
+            if any(f"{key}{sign}step{sign}{step}{sign}" in path for path in there for sign in "+%"):
                 continue
             from PIL import Image
 
-            with Image.open(grid) as picture:
-                client.log_image(
-                    shown.run_id, picture.convert("RGB"), key="samples", step=step, timestamp=shown.started
-                )
+            with Image.open(file) as picture:
+                client.log_image(shown.run_id, picture.convert("RGB"), key=key, step=step, timestamp=shown.started)
+
+    def _attach_report(self, client: MlflowClient, experiment_id: str, folder: Path, digest: str) -> bool:
+        if self._report is None:
+            now = int(time.time() * 1000)
+            run = client.create_run(
+                experiment_id,
+                start_time=now,
+                run_name=report_name(self.study),
+                # Nothing that could be averaged or drawn: charts pass it over, and grouped it is the last.
+                tags={"report": "", "runs": self._whose, "variant": "report", "mlflow.runColor": "#8a8a8a"},
+            )
+            self._report = _Attached(run.info.run_id, run.info.artifact_uri, "")
+            client.set_terminated(run.info.run_id, end_time=now)
+            self._describe(client, experiment_id, dict(client.get_experiment(experiment_id).tags))
+        if self._report.digest == digest:
+            return False
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        run_id = self._report.run_id
+        # Until everything is there the run has no report: a kill in between leaves it to the next sync.
+        client.set_tag(run_id, "report", "")
+        self._report.digest = ""
+        artifacts = get_artifact_repository(self._report.artifacts, tracking_uri=self.uri)
+        for entry in client.list_artifacts(run_id):
+            artifacts.delete_artifacts(entry.path)
+        client.log_artifacts(run_id, str(folder))
+        client.set_tag(run_id, "mlflow.note.content", REPORT_NOTE.format(plan=self.plan, digest=digest))
+        client.set_tag(run_id, "report", digest)
+        self._report.digest = digest
+        return True
+
+
+@dataclass
+class _Attached:
+    """The run that has the report, where its artifacts are, and which report it is."""
+
+    run_id: str
+    artifacts: str
+    digest: str
 
 
 @dataclass
@@ -506,12 +515,6 @@ def _metrics(event: dict[str, Any], started: int, make: type[Metric]) -> list[Me
     # An infinite value would come back as 1.8e308 and flatten every chart.
     finite = {key: float(value) if math.isfinite(float(value)) else math.nan for key, value in values.items()}
     return [make(key, value, timestamp, event["iteration"]) for key, value in finite.items()]
-
-
-def without_user(url: str) -> str:
-    """The URL as a browser gets it: who may use a server is the browser's to ask."""
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
 
 
 def _check_reachable(url: str) -> None:

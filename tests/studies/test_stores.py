@@ -20,10 +20,11 @@ from core.errors import InputError
 from studies import catalogue, sync
 from studies.plan import Plan, record_plan
 from studies.runner import storage, stores, tracking
+from studies.runner.experiment import without_user
 from studies.runner.storage import Outages
 from studies.runner.stores import Unreachable, address, first_line, folder_id, redacted, use_stores, waiting_until
 from studies.runner.tasks import tasks_of
-from studies.runner.tracking import BackgroundSync, MlflowView, without_user
+from studies.runner.tracking import BackgroundSync, MlflowView
 from studies.runner.worker import serve
 from tests.studies.test_tracking import history, shown, write_folder
 

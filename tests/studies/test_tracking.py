@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,9 +21,14 @@ from core.folder import Outcome, RunFolder
 from core.metrics.protocol import as_json, of_metric
 from studies import catalogue, sync
 from studies.plan import Plan, jobs_root, record_plan
+from studies.runner.environment import NO_TELEMETRY, share_of_machine
+from studies.runner.experiment import report_digest
 from studies.runner.stores import tracking_uri
 from studies.runner.tasks import Task, tasks_of
 from studies.runner.tracking import MlflowView, _metrics
+from studies.runner.views import TAG
+
+ROOT = Path(__file__).parents[2]
 
 PROTOCOL = of_metric(
     RoomsFrechet(), weights="ab" * 32, side=16, real_samples=4096, real_content="cd" * 32, latents_seed=8192
@@ -225,3 +232,78 @@ def test_further_measures_are_shown_once_and_resamples_are_not() -> None:
     assert keys("upsampled/own") == ["upsampled/own"]
     assert keys("fd_rooms/kid") == keys("clean_fid/kid") == ["quality/kid"]
     assert keys("fd_rooms/resample_1") == []
+
+
+def write_report(folder: Path, text: str, *figures: str) -> Path:
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    (folder / "report.md").write_text(text)
+    for name in figures:
+        (folder / "figures" / name).write_text(name)
+    return folder
+
+
+def test_the_report_is_one_run_that_is_replaced(view: MlflowView, runs: Path, plan: Plan, tmp_path: Path) -> None:
+    write_folder(runs, tasks_of(plan)[0])
+    view.sync()
+    folder = write_report(tmp_path / "report", "first", "a.png")
+    assert view.show_report(folder)
+    assert not view.show_report(folder)
+    assert not MlflowView(view.study, plan, runs).show_report(folder)
+    (folder / "figures" / "a.png").unlink()
+    write_report(folder, "second", "b.png")
+    assert not view.shows_report(folder)
+    other = MlflowView(view.study, plan, runs)
+    assert other.show_report(folder)
+    client = view._connected()
+    experiment = client.get_experiment_by_name(view.experiment)
+    (run,) = client.search_runs([experiment.experiment_id], "tags.variant = 'report'")
+    assert (run.info.run_name, run.info.status) == ("Report: Changes overview", "FINISHED")
+    assert run.data.metrics == {} and run.data.tags["report"] == report_digest(folder)
+    assert [entry.path for entry in client.list_artifacts(run.info.run_id, "figures")] == ["figures/b.png"]
+    assert Path(client.download_artifacts(run.info.run_id, "report.md")).read_text() == "second"
+    assert run.info.run_id in experiment.tags["mlflow.note.content"]
+    client.delete_run(run.info.run_id)
+    again = MlflowView(view.study, plan, runs)
+    assert not again.shows_report(folder) and again.show_report(folder)
+    assert len(client.search_runs([experiment.experiment_id], "tags.variant = 'report'")) == 1
+
+
+def test_saved_views_are_written_and_left_to_who_saves_over_them(view: MlflowView, runs: Path, plan: Plan) -> None:
+    write_folder(runs, tasks_of(plan)[0])
+    view.sync()
+    client = view._connected()
+    experiment = client.get_experiment_by_name(view.experiment)
+    assert "[report.pdf]" not in experiment.tags["mlflow.note.content"]
+    saved = {key: json.loads(value) for key, value in experiment.tags.items() if key.startswith(TAG)}
+    assert sorted(key.removeprefix(TAG) for key in saved) == ["changes", "samples", "variants"]
+    states = {key.removeprefix(TAG): json.loads(value["state"]) for key, value in saved.items()}
+    assert states["variants"]["groupBy"]["groupByKeys"] == [{"mode": "tag", "groupByData": "variant"}]
+    assert states["changes"]["compareRunCharts"][0]["selectedParams"] == ["change.fourier_inr"]
+    key = f"{TAG}variants"
+    theirs = json.dumps({**saved[key], "updatedAt": saved[key]["updatedAt"] + 1, "name": "Mine"})
+    client.set_experiment_tag(experiment.experiment_id, key, theirs)
+    client.set_experiment_tag(experiment.experiment_id, f"{TAG}samples", "{}")
+    write_folder(runs, tasks_of(plan)[1])
+    MlflowView(view.study, plan, runs).sync()
+    tags = client.get_experiment(experiment.experiment_id).tags
+    assert tags[key] == theirs
+    assert json.loads(tags[f"{TAG}samples"])["name"] == "Samples, seed 0"
+
+
+def test_telemetry_is_off_before_mlflow_is_imported_whatever_the_environment_says() -> None:
+    program = (
+        "import os; from studies.runner.environment import forbid_telemetry; forbid_telemetry();"
+        "import mlflow.telemetry.utils as t; t._IS_IN_CI_ENV_OR_TESTING = False; print(t.is_telemetry_disabled());"
+        "os.environ.pop('MLFLOW_DISABLE_TELEMETRY'); print(t.is_telemetry_disabled())"
+    )
+    environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "false", "DO_NOT_TRACK": "1", "PYTHONPATH": str(ROOT)}
+    told = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["True", "True"]
+
+
+def test_workers_and_connections_forbid_telemetry(monkeypatch: pytest.MonkeyPatch, view: MlflowView) -> None:
+    assert NO_TELEMETRY.items() <= share_of_machine(0, threads=1, gpus=()).items()
+    for name in NO_TELEMETRY:
+        monkeypatch.setenv(name, "false")
+    view._connected()
+    assert NO_TELEMETRY.items() <= os.environ.items()

@@ -34,7 +34,7 @@ from core.machine import cores
 from core.metrics.identity import INCEPTION_VARIABLE
 from studies.plan import jobs_root
 from studies.runner.deaths import End, settle_death
-from studies.runner.environment import share_of_machine
+from studies.runner.environment import forbid_telemetry, share_of_machine
 from studies.runner.heartbeat import Silence, forget
 from studies.runner.launchers import NO_ROOM, WorkersLost
 from studies.runner.launchers.slot import Slot
@@ -153,7 +153,7 @@ class Ray:
 @contextmanager
 def _connected(cluster: RayCluster) -> Iterator[Any]:
     """The module ray, connected to the cluster, or to a Ray of this machine's that lives as long as this."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    forbid_telemetry()
     try:
         import ray
     except ModuleNotFoundError:

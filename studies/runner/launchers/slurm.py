@@ -31,6 +31,7 @@ from core.errors import InputError
 from core.folder import write_whole
 from core.metrics.identity import INCEPTION_VARIABLE
 from studies.runner.deaths import KILLS_OF_A_PLACE, DeathsOfPlace, End, settle_death
+from studies.runner.environment import NO_TELEMETRY
 from studies.runner.heartbeat import Silence
 from studies.runner.launchers import TOLD_TO_STOP, Shared, Work, WorkersLost
 from studies.runner.launchers.declared import SlurmCluster
@@ -132,7 +133,7 @@ def script(cluster: SlurmCluster, submission: Submission, count: int) -> str:
     lines += [f"#SBATCH {option}" for option in cluster.sbatch]
     setup = ["", *cluster.setup] if cluster.setup else []
     exports = {name: str(submission.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    exports["DO_NOT_TRACK"] = "1"
+    exports |= NO_TELEMETRY
     if submission.device == "cpu":
         exports["CUDA_VISIBLE_DEVICES"] = ""
     if INCEPTION_VARIABLE in os.environ:

@@ -1,0 +1,122 @@
+"""Opens MLflow on a study's page: `python -m studies.ui STUDY` is `mlflow ui` on loopback, without telemetry."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import webbrowser
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import click
+
+from core.errors import InputError
+from studies import catalogue
+from studies.plan import plan_file, read_plan
+from studies.runner.environment import NO_TELEMETRY
+from studies.runner.experiment import Experiment, without_user
+from studies.runner.stores import TRACKING_VARIABLE, tracking_uri, use_stores
+
+HOST = "127.0.0.1"
+LOOK_SECONDS = 0.5
+
+
+@click.command()
+@click.argument("study", required=False)
+@click.option("--runs", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"), show_default=True)
+@click.option("--setting", help="One setting of the study's plans.  [default: cpu, or the only one]")
+@click.option("--tracking", metavar="URL", help=f"Where MLflow's runs are; default: {TRACKING_VARIABLE}, or mlflow.db.")
+@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+@click.option("--browser", is_flag=True, help="Open the page in your browser as well.")
+def main(study: str | None, runs: Path, setting: str | None, tracking: str | None, port: int, browser: bool) -> None:
+    """Starts `mlflow ui` where nobody else can reach it, with telemetry off, and says where STUDY is.
+
+    Where the runs are on a server already, it only says where. Ctrl-C ends it.
+    """
+    try:
+        use_stores(tracking=tracking)
+        experiment = None if study is None else _experiment(study, runs, setting)
+        server = tracking_uri()
+        if server.startswith("http"):
+            _say(experiment, without_user(server), browser)
+            return
+        if (database := _missing(server)) is not None:
+            raise InputError(f"there is no {database} yet: run a study first, or `python -m studies.sync STUDY`")
+        _check_free(port)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    # The URL may have a password, which everybody could read in the arguments.
+    environment = {**os.environ, **NO_TELEMETRY, "MLFLOW_BACKEND_STORE_URI": server}
+    # Its workers for language models would take a core at every start.
+    environment.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+    environment.pop(TRACKING_VARIABLE, None)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port), "--workers", "1"], env=environment
+    )
+    try:
+        if _answers(process, f"http://{HOST}:{port}"):
+            _say(experiment, f"http://{HOST}:{port}", browser)
+        sys.exit(process.wait())
+    except KeyboardInterrupt:
+        pass
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _experiment(study: str, runs: Path, setting: str | None) -> Experiment:
+    study = catalogue.study(study, runs).name
+    there = sorted(file.stem for file in plan_file(runs, study, "any").parent.glob("*.json"))
+    chosen = setting or ("cpu" if "cpu" in there else there[0] if len(there) == 1 else None)
+    if not there:
+        raise InputError(f"{runs} has no plan of {study}: run it there first, or name its folder with --runs")
+    if chosen not in there:
+        raise InputError(f"{study} has the settings {', '.join(there)}: choose one with --setting")
+    experiment = Experiment(read_plan(plan_file(runs, study, str(chosen))), runs)
+    if experiment.link is None:
+        raise InputError(f"MLflow has no run of {study} yet: `python -m studies.sync {study}` shows those in {runs}")
+    return experiment
+
+
+def _missing(uri: str) -> Path | None:
+    """The database file that is not there."""
+    if not uri.startswith("sqlite:///"):
+        return None
+    file = Path(uri.removeprefix("sqlite:///").partition("?")[0])
+    return None if file.exists() else file
+
+
+def _check_free(port: int) -> None:
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind((HOST, port))
+        except OSError:
+            raise InputError(f"port {port} is in use: choose another one with --port") from None
+
+
+def _answers(process: subprocess.Popen[bytes], server: str) -> bool:
+    """Waits until the server is there; False where it ended before."""
+    while process.poll() is None:
+        try:
+            with urlopen(f"{server}/health", timeout=5):
+                return True
+        except (URLError, OSError):
+            time.sleep(LOOK_SECONDS)
+    return False
+
+
+def _say(experiment: Experiment | None, server: str, browser: bool) -> None:
+    page = server if experiment is None else experiment.link_at(server)
+    click.echo(page)
+    if browser and page is not None:
+        webbrowser.open(page)
+
+
+if __name__ == "__main__":
+    main()
