@@ -7,9 +7,11 @@ from pathlib import Path
 
 
 def assert_links_resolve(folder: Path, text: str) -> None:
-    """Links of a Markdown page lead to files beside it or to places in it, each of which is there once."""
+    """Links of a Markdown page lead to files beside it, to its headings, or to places in it that are there once."""
     anchors = re.findall(r'<a id="([^"]+)"></a>', text)
     assert len(anchors) == len(set(anchors))
+    headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    anchors += [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
     for target in re.findall(r"\]\(([^)]+)\)", text):
         if target.startswith("#"):
             assert target[1:] in anchors, target
