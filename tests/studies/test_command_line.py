@@ -130,10 +130,10 @@ def test_looking_loads_what_it_needs_alone(arguments: list[str], environment: di
 def test_an_error_of_the_program_is_one_line_and_code_70(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(name: str) -> None:
+    def broken(name: str, runs: Path) -> None:
         raise KeyError(f"postgresql://ann:secret@db/{name}")
 
-    monkeypatch.setattr(catalogue, "study", broken)
+    monkeypatch.setattr(catalogue, "find", broken)
     assert ended("changes_overview", "--dry-run") == 70
     said = capsys.readouterr().err
     assert said.count("\n") == 1
@@ -149,10 +149,10 @@ def test_an_error_of_the_program_is_one_line_and_code_70(
     [(KeyboardInterrupt(), 130), (click.Abort(), 130), (OSError(28, "No space left on device"), 2)],
 )
 def test_what_may_happen_to_any_command(raised: BaseException, code: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    def happens(name: str) -> None:
+    def happens(name: str, runs: Path) -> None:
         raise raised
 
-    monkeypatch.setattr(catalogue, "study", happens)
+    monkeypatch.setattr(catalogue, "find", happens)
     assert ended("changes_overview") == code
 
 

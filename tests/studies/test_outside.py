@@ -104,7 +104,7 @@ def test_with_the_option_the_first_argument_is_an_override(here: Path, capsys: p
     said = capsys.readouterr()
     assert (exit.value.code, said.err) == (0, "")
     assert {"iterations", "evaluation.every"} <= {
-        line.split()[1] for line in said.out.splitlines() if "override" in line
+        line.split()[0] for line in said.out.splitlines() if "override" in line
     }
 
 
