@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -12,21 +12,29 @@ from reports.page import Record
 from reports.report import Report
 from reports.results import Results
 
+COLUMNS = ["metric", "iteration", "images", "seconds", "value", "protocol"]
 
-def record_of(results: Results, run: str) -> dict[str, Any]:
+
+def of_runs(results: Results) -> Iterator[dict[str, Any]]:
+    """Every planned run in the order of the appendix."""
+    measured = {str(run): frame for run, frame in results.tidy[results.tidy["iteration"].notna()].groupby("run")}
+    for run, variant in zip(results.jobs["run"], results.jobs["variant"], strict=True):
+        rows = measured[str(run)][COLUMNS].itertuples(index=False) if str(run) in measured else ()
+        yield record_of(results, str(run), str(variant), rows)
+
+
+def record_of(results: Results, run: str, variant: str, measured: Iterable[Iterable[Any]]) -> dict[str, Any]:
     """One run: its config and seed, how and where it ended, what it was measured with, and every measurement."""
     folder = results.folder(run)
     outcome = folder.outcome()
-    measured = results.tidy[(results.tidy["run"] == run) & results.tidy["iteration"].notna()]
-    columns = ["metric", "iteration", "images", "seconds", "value", "protocol"]
     return {
         "run": run,
-        "variant": str(measured["variant"].iloc[0]) if len(measured) else None,
+        "variant": variant,
         "job": folder.read("job.json"),
         "outcome": None if outcome is None else outcome.model_dump(mode="json"),
         "provenance": folder.read("provenance.json"),
         "data": folder.read("data.json"),
-        "measured": {"columns": columns, "rows": [written(row) for row in measured[columns].itertuples(index=False)]},
+        "measured": {"columns": COLUMNS, "rows": [written(row) for row in measured]},
     }
 
 
@@ -38,17 +46,14 @@ def written(row: Iterable[Any]) -> list[Any]:
 
 def as_lines(results: Results) -> str:
     """Every planned run, one a line, in the order of the appendix."""
-    runs = (str(run) for run in results.jobs["run"])
-    return "".join(json.dumps(record_of(results, run), separators=(",", ":")) + "\n" for run in runs)
+    return "".join(json.dumps(record, separators=(",", ":")) + "\n" for record in of_runs(results))
 
 
 def for_page(report: Report) -> tuple[Record, ...]:
     """The runs that a page in one file has inside."""
     found = []
-    for run in map(str, report.results.jobs["run"]):
-        if (target := report.target(run)) is not None:
-            told = record_of(report.results, run)
-            rows = [" ".join(str(cell) for cell in row) for row in told.pop("measured")["rows"]]
-            text = json.dumps(told, indent=1) + "\n\nmetric iteration images seconds value protocol\n" + "\n".join(rows)
-            found.append(Record(run[:8], target, text))
+    for told in of_runs(report.results):
+        if (target := report.target(told["run"])) is not None:
+            rows = [" ".join(str(cell) for cell in row) for row in (COLUMNS, *told.pop("measured")["rows"])]
+            found.append(Record(told["run"][:8], target, json.dumps(told, indent=1) + "\n\n" + "\n".join(rows)))
     return tuple(found)

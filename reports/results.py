@@ -121,9 +121,18 @@ class Results:
         """
         if (reason := self._mixture(metric)) is not None:
             raise MixedProtocols(reason)
-        mine = self.tidy[(self.tidy["variant"] == variant.name) & (self.tidy["metric"] == metric)]
-        there = mine[mine["iteration"] == variant.config.iterations].set_index("seed")["value"].to_dict()
+        there = self._values.get((variant.name, metric, variant.config.iterations), {})
         return np.array([there.get(seed, np.nan) for seed in self.plan.seeds], dtype=float)
+
+    @cached_property
+    def _values(self) -> dict[tuple[str, str, int], dict[int, float]]:
+        """Every value by seed, of a variant, a metric and an iteration."""
+        found: dict[tuple[str, str, int], dict[int, float]] = {}
+        measured = self.tidy[self.tidy["iteration"].notna()]
+        columns = ("variant", "metric", "iteration", "seed", "value")
+        for variant, metric, iteration, seed, value in zip(*(measured[column] for column in columns), strict=True):
+            found.setdefault((str(variant), str(metric), int(iteration)), {})[int(seed)] = float(value)
+        return found
 
     def _mixture(self, series: str) -> str | None:
         if series not in self._mixtures:
