@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -56,8 +58,12 @@ def main(study: str | None, runs: Path, setting: str | None, tracking: str | Non
     environment.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     environment.pop(TRACKING_VARIABLE, None)
     process = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port), "--workers", "1"], env=environment
+        [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port), "--workers", "1"],
+        env=environment,
+        # The server is a child of that process, and would outlive it.
+        start_new_session=True,
     )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         if _answers(process, f"http://{HOST}:{port}"):
             _say(experiment, f"http://{HOST}:{port}", browser)
@@ -65,7 +71,8 @@ def main(study: str | None, runs: Path, setting: str | None, tracking: str | Non
     except KeyboardInterrupt:
         pass
     finally:
-        process.terminate()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
         process.wait()
 
 
