@@ -46,16 +46,21 @@ class PathOf:
         """Whether one word or number can stand there."""
         return bool(self.words) or not _nodes(self.annotation)
 
+    @property
+    def is_open(self) -> bool:
+        """Whether an object of any keys stands there, as the arguments of a layer of one's own do."""
+        return get_origin(self.annotation) is dict or any(get_origin(part) is dict for part in _parts(self.annotation))
+
     def whole(self, value: Any) -> Any:
         """`value` with all its defaults, as plain data: of a member's word, or of a node's object; else as it is."""
         given = {"kind": value} if isinstance(value, str) and value in self.members else value
         if not isinstance(given, dict):
             return given
+        adapter: TypeAdapter[Any] = TypeAdapter(self.annotation)
         try:
-            made = TypeAdapter(self.annotation).validate_json(json.dumps(given), strict=True)
+            return adapter.dump_python(adapter.validate_json(json.dumps(given), strict=True), mode="json")
         except ValidationError:
             return given
-        return made.model_dump(mode="json")
 
     def refusal(self, value: Any) -> str | None:
         """Why `value` cannot stand there, None where it can."""

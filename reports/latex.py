@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import assert_never
 
 from reports.page import Anchor, Code, Column, Grey, Link, Piece, Strong, Table, Text, pieces
@@ -58,21 +59,39 @@ SIGNS = {
     "τ": r"$\tau$",
     "ω": r"$\omega$",
     "Δ": r"$\Delta$",
-    "é": r"\'e",
-    "ä": r"\"a",
-    "ö": r"\"o",
-    "ü": r"\"u",
+    "ß": r"\ss{}",
+    "ø": r"\o{}",
+    "Ø": r"\O{}",
+    "å": r"\aa{}",
+    "Å": r"\AA{}",
+    "°": r"$^\circ$",
+    "µ": r"$\mu$",
+    "½": r"$\frac12$",
+    "≠": r"$\neq$",
     "\u00a0": "~",
+    "\u202f": "~",
     "\u200b": "",
 }
 
 
+ACCENTS = {"\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0308": '"', "\u030c": "v", "\u0327": "c"}
+
+FIRST_LINE = r"% Needs \usepackage{booktabs} and \usepackage{longtable}"
+
+
 def escaped(text: str) -> str:
-    """Plain text as LaTeX sets it. Raises ValueError for a sign that is not in `SIGNS`."""
-    unknown = sorted({sign for sign in text if sign not in SIGNS and not sign.isascii()})
-    if unknown:
-        raise ValueError(f"no LaTeX for {' '.join(unknown)} in '{text}': add it to reports.latex.SIGNS")
-    return re.sub(r"(?<!\w)'([^']*?)'(?!\w)", r"`\1'", "".join(SIGNS.get(sign, sign) for sign in text))
+    """Plain text as LaTeX sets it, on one line. A sign that has no command stays: LuaLaTeX and XeLaTeX know it."""
+    written = "".join(sign_of(sign) for sign in unicodedata.normalize("NFC", re.sub(r"[ \t\r\n]+", " ", text)))
+    return re.sub(r"(?<!\w)'([^']*?)'(?!\w)", r"`\1'", written)
+
+
+def sign_of(sign: str) -> str:
+    """One sign: its command, its letter under an accent, or the sign itself."""
+    if sign in SIGNS or sign.isascii():
+        return SIGNS.get(sign, sign)
+    parts = unicodedata.normalize("NFD", sign)
+    letter, mark = parts[:1], parts[1:]
+    return rf"\{ACCENTS[mark]}{{{letter}}}" if letter.isascii() and mark in ACCENTS else sign
 
 
 def inline(text: Text) -> str:
@@ -101,7 +120,8 @@ def piece(part: Piece) -> str:
 
 def typewriter(text: str) -> str:
     """Typewriter text that may break after a dot or an underscore: LaTeX hyphenates none of it."""
-    broken = re.sub(r"(\.|\\_)", r"\1\\allowbreak{}", escaped(text))
+    plain = "".join({"'": r"\textquotesingle{}", '"': r"\textquotedbl{}"}.get(s) or sign_of(s) for s in text)
+    broken = re.sub(r"(\.|\\_)", r"\1\\allowbreak{}", plain)
     return rf"\texttt{{{broken}}}"
 
 
@@ -121,7 +141,9 @@ def specification(columns: tuple[Column, ...]) -> str:
 def table(part: Table, label: str) -> str:
     """The table with its caption and a label to refer to it."""
     head = " & ".join(rf"\textbf{{{escaped(c.title)}}}" if c.title else "" for c in part.columns) + r" \\"
-    rows = [" & ".join(inline(text) for text in row) + r" \\" for row in part.rows]
+    # A row that begins with a bracket or a star would be read as an argument of the line's end before it.
+    made_rows = [" & ".join(inline(text) for text in row) + r" \\" for row in part.rows]
+    rows = ["{}" + row if row.startswith(("[", "*")) else row for row in made_rows]
     columns = specification(part.columns)
     caption = rf"\caption{{{inline(part.caption)}}}"
     note = [rf"\par\smallskip\footnotesize {inline(part.note)}"] if part.note else []
@@ -155,4 +177,6 @@ def table(part: Table, label: str) -> str:
             *note,
             r"\end{table}",
         ]
-    return "\n".join(["% Needs \\usepackage{booktabs} and \\usepackage{longtable}.", *lines]) + "\n"
+    made = "\n".join(lines) + "\n"
+    engine = "" if made.isascii() else ", and LuaLaTeX or XeLaTeX for some of its signs"
+    return f"{FIRST_LINE}{engine}.\n{made}"

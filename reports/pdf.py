@@ -9,6 +9,7 @@ from typing import Any, assert_never
 
 import typst
 
+from core.folder import write_whole
 from reports.page import (
     Abstract,
     Anchor,
@@ -74,7 +75,7 @@ def write(document: Document, file: Path) -> None:
     page: Any = source(document).encode()
     made = typst.compile(page, root=str(file.parent.resolve()), ignore_system_fonts=True)
     assert made is not None
-    file.write_bytes(made)
+    write_whole(file, made)
 
 
 def source(document: Document) -> str:

@@ -21,6 +21,7 @@ from reports.render import render
 from reports.results import load
 from studies import catalogue
 
+MADE_BY = "made_by.json"
 FORMATS = ("md", "pdf", "tex")
 """HTML is left out: code hosts show its source."""
 
@@ -30,7 +31,11 @@ MOST_CLAIMS = 3
 
 def records(folder: Path) -> list[dict[str, Any]]:
     """The verdicts of every report published in `folder`, in the deck's order, others behind."""
-    found = {file.parent.name: json.loads(file.read_text()) for file in sorted(folder.glob("*/verdicts.json"))}
+    found = {}
+    for file in sorted(folder.glob("*/verdicts.json")):
+        made_by = file.with_name(MADE_BY)
+        if made_by.exists():
+            found[file.parent.name] = {**json.loads(file.read_text()), "made_by": json.loads(made_by.read_text())}
     return [
         found[name] for name in (*catalogue.NAMES, *(n for n in found if n not in catalogue.NAMES)) if name in found
     ]
@@ -64,11 +69,12 @@ def table(folder: Path, to: str) -> str:
             Link(record["study"], f"{to}{record['study']}/report.md", code=True),
             record["question"],
             verdicts(record),
+            record["setting"],
             f"{record['variants']} × {record['seeds']}",
         )
         for record in records(folder)
     )
-    columns = (Column("study"), Column("asks"), Column("found, profile cpu"), Column("variants × seeds", "right"))
+    columns = (Column("study"), Column("asks"), Column("found"), Column("setting"), Column("variants × seeds", "right"))
     made = markdown.block(Table(columns, rows, "Studies."), {"Figure": 0, "Table": 0})
     return made.partition("\n\n")[2].strip() + "\n"
 
@@ -85,8 +91,8 @@ def page(folder: Path) -> str:
     lines = [
         "# Published reports",
         "",
-        "Real results of the `cpu` profile, on two CPU cores that had other work beside it: **directions compare with "
-        "the deck's, magnitudes do not,** and seconds are those of a busy machine. "
+        "Real results, each with its setting: in the profile `cpu` **directions compare with the deck's, magnitudes do "
+        "not.** Seconds are those of the machine that a report names, under whatever load it had. "
         "Each folder has the report as Markdown and PDF, its tables for LaTeX, every measurement (`results.csv`), what "
         "is on record of each run (`runs.jsonl`) and the verdicts as data (`verdicts.json`).",
         "",
@@ -95,11 +101,20 @@ def page(folder: Path) -> str:
         "",
     ]
     for record in records(folder):
-        made = json.loads((folder / record["study"] / "made_by.json").read_text())
+        made = record["made_by"]
         commits = ", ".join(f"`{commit[:12]}` ({count} runs)" for commit, count in made["commits"].items())
         lines += [f"`{record['study']}`, at commit {commits}:", "", "```sh", *made["commands"], "```", ""]
     lines += ["Written by `python -m reports.publish`."]
     return "\n".join(lines) + "\n"
+
+
+def trained(study: str, runs: Path) -> bool:
+    """Whether there is anything to report of it."""
+    try:
+        load(study, runs)
+    except InputError:
+        return False
+    return True
 
 
 def publish(studies: Sequence[str], *, runs: Path, out: Path) -> list[Path]:
@@ -108,7 +123,7 @@ def publish(studies: Sequence[str], *, runs: Path, out: Path) -> list[Path]:
     for study in studies:
         name = catalogue.study(study, runs).name
         folders.append(render(study, runs=runs, out=out / name, formats=FORMATS, published=True))
-        write_whole(out / name / "made_by.json", (json.dumps(provenance(study, runs), indent=1) + "\n").encode())
+        write_whole(out / name / MADE_BY, (json.dumps(provenance(study, runs), indent=1) + "\n").encode())
     write_whole(out / "README.md", page(out).encode())
     return folders
 
@@ -132,7 +147,7 @@ def main(studies: tuple[str, ...], runs: Path, out: Path, only_table: bool) -> N
         if only_table:
             click.echo(table(out, f"{out.as_posix()}/"), nl=False)
             return
-        chosen = studies or tuple(name for name in catalogue.NAMES if (runs / "plans" / name).is_dir())
+        chosen = studies or tuple(name for name in catalogue.NAMES if trained(name, runs))
         if not chosen:
             raise InputError(f"no study has been run under {runs}: name the folder with --runs")
         for folder in publish(chosen, runs=runs, out=out):

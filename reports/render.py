@@ -7,13 +7,14 @@ The same input gives the same bytes: nothing here asks for the time, and nothing
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
 
 import click
+from filelock import FileLock
 
 from core.errors import InputError
 from core.folder import write_whole
@@ -23,7 +24,7 @@ from reports.page import Document, Figure, Table, Text, without_dead_links
 from reports.report import FIGURES, PUBLISHED, Report
 from reports.results import load
 from reports.sections import subtitle
-from studies.plan import report_folder
+from studies.plan import VERDICTS, report_folder
 from studies.runner.experiment import Experiment
 
 TABLES = "tables"
@@ -43,8 +44,8 @@ def _html(document: Document, folder: Path) -> None:
 
 def _latex(document: Document, folder: Path) -> None:
     """One file for each table that has a name; those of an earlier report go."""
-    shutil.rmtree(folder / TABLES, ignore_errors=True)
-    (folder / TABLES).mkdir()
+    _remove_tables(folder)
+    (folder / TABLES).mkdir(exist_ok=True)
     for block in document.blocks:
         if isinstance(block, Table) and block.name:
             write_whole(folder / TABLES / f"{block.name}.tex", latex.table(block, f"tab:{block.name}").encode())
@@ -67,15 +68,25 @@ def formats_of(text: str) -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in asked)
 
 
-def write(document: Document, folder: Path, formats: Sequence[str]) -> None:
-    """The page in these formats. Files of the others go: they would say what an earlier state of the runs said."""
+def _remove_tables(folder: Path) -> None:
+    """Removes what an earlier report wrote; a folder of that name may have tables of the user's as well."""
+    for file in (folder / TABLES).glob("*.tex"):
+        if file.read_text(errors="replace").startswith(latex.FIRST_LINE):
+            file.unlink()
+    with suppress(OSError):
+        (folder / TABLES).rmdir()
+
+
+def write(document: Document, folder: Path, formats: Sequence[str], *, ours: bool) -> None:
+    """The page in these formats. In a folder that is `ours` files of the others go: they would say what an earlier
+    state of the runs said."""
     for name, writer in FORMATS.items():
         if name in formats:
             writer(document, folder)
-        elif (old := folder / WRITTEN[name]).is_dir():
-            shutil.rmtree(old)
-        else:
-            old.unlink(missing_ok=True)
+        elif name == "tex":
+            _remove_tables(folder)
+        elif ours:
+            (folder / WRITTEN[name]).unlink(missing_ok=True)
 
 
 def render(
@@ -96,7 +107,16 @@ def render(
     results = load(study, runs, setting)
     folder = out or report_folder(runs, results.plan.study, results.plan.setting)
     (folder / "figures").mkdir(parents=True, exist_ok=True)
-    report = Report.of(results, folder, published=published)
+    with FileLock(folder.parent / f".{folder.name}.lock"):
+        _render(Report.of(results, folder, published=published), formats)
+    return folder
+
+
+def _render(report: Report, formats: Sequence[str]) -> None:
+    results, folder = report.results, report.folder
+    # Last written and first removed: a folder without it was left half-way.
+    ours = (folder / VERDICTS).exists()
+    (folder / VERDICTS).unlink(missing_ok=True)
     answers = layout_of(results.study.name).answers(report)
     document = compose(report, answers)
     drawn = {folder / block.path for block in document.blocks if isinstance(block, Figure)}
@@ -105,12 +125,11 @@ def render(
         if (figure := folder / "figures" / name) not in drawn:
             figure.unlink(missing_ok=True)
     write_whole(folder / compare.RECORD, compare.record(results).encode())
-    write_whole(folder / "verdicts.json", (json.dumps(abstract.record(report, answers), indent=1) + "\n").encode())
     write_whole(folder / "results.csv", results.tidy.to_csv(index=False, lineterminator="\n").encode())
-    if published:
+    if report.published:
         write_whole(folder / PUBLISHED, records.as_lines(results).encode())
-    write(document, folder, formats)
-    return folder
+    write(document, folder, formats, ours=ours)
+    write_whole(folder / VERDICTS, (json.dumps(abstract.record(report, answers), indent=1) + "\n").encode())
 
 
 def compose(report: Report, answers: Sequence[Text]) -> Document:
@@ -140,7 +159,7 @@ def render_comparison(
     document = side_by_side.compose(comparison, folder)
     if not any(isinstance(block, Figure) for block in document.blocks):
         (folder / side_by_side.FIGURE).unlink(missing_ok=True)
-    write(document, folder, formats)
+    write(document, folder, formats, ours=out is None)
     return folder
 
 

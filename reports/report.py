@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 from matplotlib.figure import Figure as Canvas
@@ -80,7 +81,8 @@ class Report:
         if self.published:
             return f"{PUBLISHED}#L{1 + list(self.results.jobs['run']).index(run)}"
         path = self.results.folder(run).path
-        return Path(os.path.relpath(path, self.folder)).as_posix() if path.exists() else None
+        # Quoted, for a link in Markdown ends at a space.
+        return quote(Path(os.path.relpath(path, self.folder)).as_posix()) if path.exists() else None
 
     def figure(
         self, canvas: Canvas, name: str, caption: Text, alt: str, width: float = 100.0, floats: bool = False

@@ -124,7 +124,11 @@ def values(comparison: Comparison) -> list[Block]:
         "or more ended in both; else Welch's t on the logs. A pair that is one and the same run says nothing about "
         f"noise. The intervals are not adjusted for there being several. Protocol: {protocol}."
     )
-    return [Heading("Values"), Table(columns=columns, rows=rows, caption=caption), order_line(comparison)]
+    return [
+        Heading("Values"),
+        Table(columns=columns, rows=rows, caption=caption, name="values"),
+        order_line(comparison),
+    ]
 
 
 def ratio_words(comparison: Comparison, variant: str) -> str:

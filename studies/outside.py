@@ -6,6 +6,7 @@ import ast
 import runpy
 import sys
 import traceback
+from contextlib import redirect_stdout
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
@@ -40,7 +41,9 @@ def from_file(file: Path) -> Study:
         raise InputError(f"there is no file {file}: give the path of a study's file")
     make_findable(file.parent)
     try:
-        declared = runpy.run_path(str(file))
+        # What it prints is no part of what the command says.
+        with redirect_stdout(sys.stderr):
+            declared = runpy.run_path(str(file))
     except (Exception, SystemExit) as error:
         raise InputError(f"{_where(error, file)}: {_words(error)}") from error
     study = declared.get("STUDY")
@@ -71,7 +74,8 @@ def from_package(points: tuple[EntryPoint, ...]) -> Study:
         among = " and ".join(_package(each) for each in points)
         raise InputError(f"the study '{point.name}' is offered by {among}: uninstall one, or give its file")
     try:
-        study = point.load()
+        with redirect_stdout(sys.stderr):
+            study = point.load()
     except (Exception, SystemExit) as error:
         raise InputError(f"{said} cannot be loaded: {_where(error)}: {_words(error)}") from error
     if not isinstance(study, Study):

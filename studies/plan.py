@@ -226,6 +226,8 @@ def _check_against_schema(path: str, value: Any, known: Mapping[str, Sequence[Pa
         path = path.removesuffix(".kind")
     if path not in known:
         above = next((part for part in _parents(path) if part in known), None)
+        if above is not None and any(place.is_open for place in known[above]):
+            return
         if (hint := suggestion(path, list(known))) == "" and above is not None:
             inside = [
                 name for name in known if name.startswith(f"{above}.") and name.count(".") == above.count(".") + 1
@@ -251,6 +253,9 @@ def _why_missing(path: str, known: Mapping[str, Sequence[PathOf]], plain: Sequen
     )
     if off is not None:
         return f"for {off} is off: {off}={{}} switches it on"
+    if path not in known:
+        above = next(part for part in _parents(path) if part in known)
+        return f"{above} has no such key"
     needed = dict(pair for place in known[path] for pair in place.within[-1:])
     kinds = [f"{where}={kind}" for place in known[path] for where, kind in place.within[-1:]]
     return f"it is of {' or '.join(dict.fromkeys(kinds))}" if needed else "it is of another member of a union"
@@ -307,6 +312,8 @@ def make_plan(
     if protocol is not None:
         check_protocol(study, configs.values(), protocol, overrides)
         configs = {subset: measured_by(config, protocol) for subset, config in configs.items()}
+    if not configs:
+        raise InputError(f"the study {study.name} trains nothing: it has neither designs nor claims")
     variants: dict[str, PlannedVariant] = {}
     for subset, config in configs.items():
         final = overridden(config, overrides)
@@ -409,6 +416,10 @@ def plan_folder(runs: Path, study: str) -> Path:
 def plan_file(runs: Path, study: str, setting: str) -> Path:
     """Where the plan of a setting is kept."""
     return plan_folder(runs, study) / f"{setting}.json"
+
+
+VERDICTS = "verdicts.json"
+"""In a report's folder: what it found, written when everything else is there."""
 
 
 def report_folder(runs: Path, study: str, setting: str) -> Path:

@@ -325,7 +325,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         sys.exit(FAILED)
     except Exception as error:
         if "--debug" in given:
-            traceback.print_exc()
+            from studies.runner.stores import redacted
+
+            print(redacted(traceback.format_exc()), file=sys.stderr, end="")
         match error:
             case click.ClickException():
                 _fail(_remedied(error), BAD_INPUT)

@@ -13,6 +13,9 @@ from core.errors import InputError
 from studies.options import Asked
 from studies.plan import Plan, make_plan, nearest, overridden, parse_override
 
+MOST_SEED, MOST_SEEDS = 2**31, 10_000
+"""A seed below this, and fewer than so many: what every library takes, and more than anybody trains."""
+
 
 def plan_of(study: Study, asked: Asked, gpus: tuple[str, ...], *, declared_in: str | None = None) -> Plan:
     """The plan of `study` that the options mean on a machine with these GPUs. Raises InputError.
@@ -90,6 +93,8 @@ def _seeds(text: str | None, default: int) -> list[int]:
     numbers = [part for part in parts if part]
     if not numbers or not all(part.isascii() and part.isdigit() for part in numbers):
         raise InputError(f"--seeds {text}: give a number of seeds, or a comma list such as 0,1,2")
+    if (largest := max(map(int, numbers))) >= (MOST_SEED if len(parts) > 1 else MOST_SEEDS):
+        raise InputError(f"--seeds {text}: {largest} is too large")
     if len(parts) > 1:
         return sorted({int(part) for part in numbers})
     if int(text) < 1:

@@ -12,7 +12,7 @@ import webbrowser
 from contextlib import suppress
 from pathlib import Path
 from urllib.error import URLError
-from urllib.request import urlopen
+from urllib.request import ProxyHandler, build_opener
 
 import click
 
@@ -109,9 +109,10 @@ def _check_free(port: int) -> None:
 
 def _answers(process: subprocess.Popen[bytes], server: str) -> bool:
     """Waits until the server is there; False where it ended before."""
+    opener = build_opener(ProxyHandler({}))  # No proxy knows this machine's loopback.
     while process.poll() is None:
         try:
-            with urlopen(f"{server}/health", timeout=5):
+            with opener.open(f"{server}/health", timeout=5):
                 return True
         except (URLError, OSError):
             time.sleep(LOOK_SECONDS)

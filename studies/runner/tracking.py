@@ -9,6 +9,7 @@ that has ended, which a kill cannot bring about a second time with other times.
 from __future__ import annotations
 
 import colorsys
+import hashlib
 import json
 import logging
 import math
@@ -30,7 +31,7 @@ from ablations.patch import has, lookup
 from ablations.schema import Study
 from core.folder import RunFolder
 from core.metrics.protocol import from_json
-from studies.plan import Plan, jobs_root
+from studies.plan import VERDICTS, Plan, jobs_root, report_folder
 from studies.runner.environment import forbid_telemetry
 from studies.runner.experiment import Experiment, artifact_page, report_digest, view_page
 from studies.runner.stores import DRIVER, first_line
@@ -75,7 +76,10 @@ PARAMETERS = {
     "batch_size": "batch_size",
     "iterations": "iterations",
 }
-REPORT_PAGE = "report.pdf"
+REPORT_PAGES = ("report.pdf", "report.html", "report.md")
+"""What the description leads to: the first of them that the report has."""
+NOTE_TAG = "study.note"
+"""The sha256 of the description that was written last: another one is somebody's own."""
 REPORT_NOTE = """The report of the study, as it was rendered last: **Artifacts** has `report.pdf`, the same as
 `report.md` with its figures, every number as `results.csv`, and the protocols that they were measured with.
 
@@ -122,9 +126,10 @@ class MlflowView(Experiment):
     def show_report(self, folder: Path, *, distrustful: bool = False) -> bool:
         """Attaches the report in `folder` to a run of its own, in the place of an earlier one; False where it is there.
 
-        MLflow keeps no files of experiments. The run's tag `report` is the digest of what it has.
+        MLflow keeps no files of experiments. The run's tag `report` is the digest of what it has. A folder that was
+        left half-way by whatever writes reports is none.
         """
-        if not distrustful and self.shows_report(folder):
+        if not (folder / VERDICTS).exists() or (not distrustful and self.shows_report(folder)):
             return False
         with FileLock(self._lock):
             record = self._record()
@@ -223,9 +228,15 @@ class MlflowView(Experiment):
         """Writes the experiment's description, its saved views and other `tags`, where they are not `there` already."""
         views = saved_views(self.study, self.plan, self.tasks, self._metric, [self._parameters(t) for t in self.tasks])
         pages = {view.name: view_page(experiment_id, view.key) for view in views}
-        report = artifact_page(experiment_id, self._report.run_id, REPORT_PAGE) if self._report else None
+        folder = report_folder(self.runs, self.plan.study, self.plan.setting)
+        page = next((name for name in REPORT_PAGES if (folder / name).exists()), REPORT_PAGES[0])
+        report = artifact_page(experiment_id, self._report.run_id, page) if self._report else None
         note = description(self.study, self.plan, self._metric, pages, report)
-        for key, value in {"mlflow.note.content": note, **(tags or {})}.items():
+        wanted = {"mlflow.note.content": note, NOTE_TAG: _sha256(note), **(tags or {})}
+        if (now := there.get("mlflow.note.content")) and _sha256(now) != there.get(NOTE_TAG, _sha256(now)):
+            # Somebody has written there: the words are theirs now.
+            del wanted["mlflow.note.content"], wanted[NOTE_TAG]
+        for key, value in wanted.items():
             if there.get(key) != value:
                 client.set_experiment_tag(experiment_id, key, value)
         for view in views:
@@ -246,8 +257,9 @@ class MlflowView(Experiment):
         while True:
             page = client.search_runs([experiment_id], max_results=1000, order_by=["start_time"], page_token=token)
             for run in page:
-                # Those in a file that earlier versions made say not whose they are; nobody else writes there.
-                if run.data.tags.get("runs", self._whose if self.database else None) != self._whose:
+                tags = run.data.tags
+                # Jobs in a file that earlier versions made say not whose they are; nobody else trains into it.
+                if tags.get("runs", self._whose if self.database and "job" in tags else None) != self._whose:
                     continue
                 digest = run.data.tags.get("report")
                 if (job := run.data.tags.get("job")) in self._runs or (digest is not None and self._report):
@@ -435,6 +447,10 @@ class MlflowView(Experiment):
         client.set_tag(run_id, "report", digest)
         self._report.digest = digest
         return True
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass

@@ -18,6 +18,7 @@ from core.build import build_generator, build_layer, check_layer
 from core.errors import InputError
 from core.imported import described, imported
 from core.job import run_job
+from core.metrics import identity
 from core.models.generator import Generator
 from core.models.layers.emitted import rms
 
@@ -180,6 +181,20 @@ def test_a_job_with_a_layer_that_was_edited_leaves_no_outcome(write: Write, tmp_
     assert not list((tmp_path / "jobs").glob("*/outcome.json"))
     file.write_text(LAYER)
     assert [event.kind for event in run_job(job, **where)][-1] == "finished"
+
+
+def test_an_edit_that_pythons_cache_does_not_see_is_what_runs(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    file = write()
+    importlib.import_module("shifted")  # Leaves byte code that is trusted while time and size are the same.
+    before = file.stat()
+    sys.modules.pop("shifted")
+    file.write_text(LAYER.replace("size=1.0", "size=7.0"))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert importlib.import_module("shifted").Shifted(2, 2, weight_std=1.0, bias_std=1.0).size == 1.0
+    identity._file_sha256.cache_clear()  # As in a new process.
+    sys.modules.pop("shifted")
+    assert build_layer(imported("shifted:Shifted"))(2, 2, weight_std=1.0, bias_std=1.0).size == 7.0
 
 
 def test_layers_here_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:

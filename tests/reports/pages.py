@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 
 def assert_links_resolve(folder: Path, text: str) -> None:
@@ -17,4 +18,4 @@ def assert_links_resolve(folder: Path, text: str) -> None:
             assert target[1:] in anchors, target
         else:
             assert not Path(target).is_absolute()
-            assert (folder / target.partition("#")[0]).exists(), target
+            assert (folder / unquote(target.partition("#")[0])).exists(), target

@@ -34,6 +34,7 @@ from reports.page import (
 )
 from reports.render import FORMATS, formats_of, main, render
 from studies import catalogue
+from tests.reports.pages import assert_links_resolve
 from tests.reports.synthetic import planned, train_all
 
 
@@ -116,9 +117,15 @@ def test_latex_knows_every_sign_that_studies_and_the_deck_use() -> None:
         assert all(latex.escaped(text).isascii() for text in words)
 
 
-def test_a_sign_without_latex_is_named() -> None:
-    with pytest.raises(ValueError, match="no LaTeX for ☃ in 'a ☃': add it to"):
-        latex.escaped("a ☃")
+def test_signs_that_latex_has_no_command_for_stay_and_are_told(tmp_path: Path) -> None:
+    assert latex.escaped("Ku\u0308che  Öl\nß 50\u202f° ☃") == r"K\"{u}che \"{O}l \ss{} 50~$^\circ$ ☃"
+    table = latex.table(Table((Column("x"),), (("☃",), ("[1]",), ("* 2",)), "caption"), "tab:x")
+    assert table.splitlines()[0].endswith("and LuaLaTeX or XeLaTeX for some of its signs.")
+    assert "{}[1]" in table and "{}* 2" in table
+    assert (
+        latex.piece(Code("'a' \"b\""))
+        == r"\texttt{\textquotesingle{}a\textquotesingle{} \textquotedbl{}b\textquotedbl{}}"
+    )
 
 
 SIGNS = r"""<b> & "q" 'w' 50% $x$ #1 a_b {c} \d ~ ^ | * `e` [f](g)"""
@@ -179,6 +186,34 @@ def test_a_format_that_there_is_not_is_one_line(text: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
         formats_of(text)
     assert formats_of("pdf, md") == ("md", "pdf") and formats_of(",".join(FORMATS)) == tuple(FORMATS)
+
+
+def test_files_of_the_users_stay_and_half_a_report_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train_all(tmp_path, planned(tmp_path, only={"baseline"}, seeds=(0,)))
+    paper = tmp_path / "paper"
+    (paper / "tables").mkdir(parents=True)
+    mine = [paper / "report.md", paper / "tables" / "mine.tex"]
+    for file in mine:
+        file.write_text("mine")
+    render("changes_overview", runs=tmp_path, out=paper, formats=("pdf",))
+    render("changes_overview", runs=tmp_path, out=paper, formats=("tex",))
+    assert mine[1].read_text() == "mine" and not (paper / "report.pdf").exists()
+    assert len(list((paper / "tables").iterdir())) > 1
+    render("changes_overview", runs=tmp_path, out=paper, formats=("html",))
+    assert [file.name for file in (paper / "tables").iterdir()] == ["mine.tex"]
+    monkeypatch.setattr(html, "render", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        render("changes_overview", runs=tmp_path, out=paper)
+    assert not (paper / "verdicts.json").exists()
+
+
+def test_links_to_runs_hold_where_folders_have_spaces(tmp_path: Path) -> None:
+    runs = tmp_path / "my runs (old)"
+    train_all(runs, planned(runs, only={"baseline"}, seeds=(0,)))
+    folder = render("changes_overview", runs=runs, out=tmp_path / "out", formats=("md",))
+    text = (folder / "report.md").read_text()
+    assert "my%20runs%20%28old%29/jobs/" in text
+    assert_links_resolve(folder, text)
 
 
 def test_what_is_published_needs_no_run_folders(tmp_path: Path) -> None:

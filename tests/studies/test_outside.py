@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -95,6 +96,19 @@ def test_what_is_wrong_with_a_file_is_one_line_with_its_place(
     assert exit.value.code == 2
     assert said.startswith(f"error: {file}:{line}: ") and message in said
     assert said.count("\n") == 1
+
+
+def test_what_a_file_prints_is_not_on_stdout(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([str(written(f"print('hello')\n{STUDY}")), "--dry-run", "--json"])
+    said = capsys.readouterr()
+    assert json.loads(said.out)["study"] == "flipped" and "hello" in said.err
+
+
+def test_a_study_that_trains_nothing_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit:
+        main([str(written(STUDY.replace('"claims": ()', '"claims": (), "designs": ()'))), "--show-config"])
+    assert exit.value.code == 2 and "trains nothing" in capsys.readouterr().err
 
 
 def test_with_the_option_the_first_argument_is_an_override(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

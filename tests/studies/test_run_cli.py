@@ -98,6 +98,8 @@ def test_a_dry_run_says_what_changes_in_the_decks_numbers_and_here(tmp_path: Pat
         (["changes_overview", "--only", "al"], "did you mean 'all'"),
         (["changes_overview", "--design", "ladder", "--only", "all-r1"], "add --design leave_one_out"),
         (["changes_overview", "--seeds", "-1"], "--seeds"),
+        (["changes_overview", "--seeds", f"{10**22},"], "is too large"),
+        (["changes_overview", "--seeds", "1000000000"], "is too large"),
         (["changes_overview", "--seeds", "0"], "at least one seed"),
         (["changes_overview", "iteratons=3"], "did you mean 'iterations'"),
         (["changes_overview", "iterations=3", "iterations=4"], "overridden twice"),

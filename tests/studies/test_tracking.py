@@ -237,6 +237,7 @@ def test_further_measures_are_shown_once_and_resamples_are_not() -> None:
 def write_report(folder: Path, text: str, *figures: str) -> Path:
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     (folder / "report.md").write_text(text)
+    (folder / "verdicts.json").write_text("{}")
     for name in figures:
         (folder / "figures" / name).write_text(name)
     return folder
@@ -266,6 +267,21 @@ def test_the_report_is_one_run_that_is_replaced(view: MlflowView, runs: Path, pl
     again = MlflowView(view.study, plan, runs)
     assert not again.shows_report(folder) and again.show_report(folder)
     assert len(client.search_runs([experiment.experiment_id], "tags.variant = 'report'")) == 1
+
+
+def test_what_people_wrote_is_theirs(view: MlflowView, runs: Path, plan: Plan, tmp_path: Path) -> None:
+    write_folder(runs, tasks_of(plan)[0])
+    view.sync()
+    client = view._connected()
+    experiment = client.get_experiment_by_name(view.experiment)
+    theirs = client.create_run(experiment.experiment_id, tags={"report": "weekly"}, start_time=1).info.run_id
+    client.set_experiment_tag(experiment.experiment_id, "mlflow.note.content", "my own notes")
+    assert not MlflowView(view.study, plan, runs).show_report(tmp_path)  # No report is there.
+    other = MlflowView(view.study, plan, runs)
+    assert other.show_report(write_report(tmp_path / "report", "first", "a.png"))
+    other.sync(distrustful=True)
+    assert client.get_run(theirs).info.lifecycle_stage == "active" and client.list_artifacts(theirs) == []
+    assert client.get_experiment_by_name(view.experiment).tags["mlflow.note.content"] == "my own notes"
 
 
 def test_saved_views_are_written_and_left_to_who_saves_over_them(view: MlflowView, runs: Path, plan: Plan) -> None:
