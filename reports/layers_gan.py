@@ -19,7 +19,7 @@ from reports.page import Block, Bullets, Column, Heading, Listing, Note, Paragra
 from reports.protocols import MixedProtocols
 from reports.report import Report, composed
 from reports.results import Results, load
-from reports.tables import metric_letters, metric_name
+from reports.tables import metric_letters, metric_name, p_text
 from reports.verdicts import LEVEL
 
 RECONSTRUCTION = "inr_layers"
@@ -160,14 +160,15 @@ def answers(report: Report) -> list[Text]:
     if fits is None:
         return ["The layers were not fitted to images under the same runs, so there is no order to compare with."]
     found = rank_correlations(report.results, fits)
-    told = [f"{words}, {how}: ρ = {one.rho:.2f}, p = {one.p:.2f}" for words, how, one in found if one is not None]
+    told = [f"{words} and {how} ρ = {one.rho:.2f}, p = {p_text(one.p)}" for words, how, one in found if one is not None]
     if not told:
         return ["Fewer than three layers have two seeds or more of both numbers."]
     predicted = sum(one is not None and one.p < LEVEL for *_, one in found)
     return [
         (
             Strong("Order by fitted images against order by generated ones:"),
-            f" rank correlations {'; '.join(told)}. Of {len(told)}, {predicted} could not as well be chance at 5%.",
+            f" Spearman's rank correlations are, with {'; '.join(told)}. {predicted} of {len(told)} "
+            f"{'is' if predicted == 1 else 'are'} significant at 5%.",
         )
     ]
 
