@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ablations.schema import Claim
@@ -15,13 +16,22 @@ from reports.tables import metric_name
 from reports.verdicts import ChangeEffect, ClaimVerdict, claimed_values
 
 NO_NUMBER = "no number"
+MOST_CLAIMS = 3
+"""So many claims are told one by one; of more only how many had which verdict."""
+
+
+def counted_words(words: Iterable[str]) -> str:
+    """Words by how often they are there: "5 reproduced, 2 contradicted"."""
+    return ", ".join(f"{n} {word}" for word, n in Counter(words).most_common())
 
 
 def abstract(report: Report, answers: Sequence[Text]) -> Abstract:
     """The lines at the head of a report."""
-    return Abstract(
-        (what_was_run(report), *(claim_line(verdict, report) for verdict in report.claims), *answers, beware(report))
-    )
+    claims = [claim_line(verdict, report) for verdict in report.claims]
+    if len(claims) > MOST_CLAIMS:
+        counts = counted_words(verdict.word for verdict in report.claims)
+        claims = [(Strong(f"The deck's {len(claims)} claims:"), f" {counts}.")]
+    return Abstract((what_was_run(report), *claims, *answers, beware(report)))
 
 
 def what_was_run(report: Report) -> Text:

@@ -14,7 +14,7 @@ import click
 from core.errors import InputError
 from core.folder import write_whole
 from reports import markdown
-from reports.abstract import NO_NUMBER
+from reports.abstract import MOST_CLAIMS, NO_NUMBER, counted_words
 from reports.commands import reproduce_commands
 from reports.page import Column, Link, Piece, Strong, Table, Text
 from reports.render import render
@@ -24,9 +24,6 @@ from studies import catalogue
 MADE_BY = "made_by.json"
 FORMATS = ("md", "pdf", "tex")
 """HTML is left out: code hosts show its source."""
-
-MOST_CLAIMS = 3
-"""So many claims are told one by one; of more only how many had which verdict."""
 
 
 def records(folder: Path) -> list[dict[str, Any]]:
@@ -47,8 +44,7 @@ def verdicts(record: dict[str, Any]) -> Text:
     if not claims:
         return str(record["answers"][0]) if record["answers"] else ""
     if len(claims) > MOST_CLAIMS:
-        counts = Counter(claim["verdict"] for claim in claims)
-        return f"{len(claims)} claims: " + ", ".join(f"{n} {word}" for word, n in counts.most_common())
+        return f"{len(claims)} claims: {counted_words(claim['verdict'] for claim in claims)}"
     told: list[Piece] = []
     for claim in claims:
         deck = "the deck gives no number" if claim["deck"] == NO_NUMBER else f"the deck's {claim['deck']}"
