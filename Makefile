@@ -17,6 +17,7 @@ COMPILE := .venv/bin/uv pip compile --universal --generate-hashes --no-emit-inde
 .PHONY: changes_overview all_designs test test-slow gpu test-postgres test-slurm test-ray test-browser screenshots ui chaos lint lock clean
 
 .venv/synced: requirements.lock pyproject.toml
+	@echo "setting up .venv (about 7 GB with torch's CUDA libraries; some minutes at first)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed, $$($(PYTHON) --version) is not; set PYTHON=python3.11"; exit 2; }
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check "$(UV)"

@@ -8,6 +8,7 @@ from typing import Any
 
 from ablations.schema import Claim
 from reports import stats
+from reports.commands import planned_designs
 from reports.numbers import counted, factor, fixed, interval, listed, mean_sd
 from reports.page import Abstract, Anchor, Code, Grey, Link, Piece, Strong, Text, pieces
 from reports.protocols import MixedProtocols
@@ -39,10 +40,12 @@ def what_was_run(report: Report) -> Text:
     results = report.results
     ended = results.count("finished") + results.count("diverged")
     lost = f", {results.count('diverged')} of them diverged" if results.count("diverged") else ""
+    changed = ", ".join(f"{path}={value}" for path, value in results.plan.overrides.items())
+    but = f" but with {changed}" if changed else ""
     return (
         Strong("Run:"),
         f" {counted(len(results.plan.variants), 'variant')} with {counted(len(results.plan.seeds), 'seed')} each on "
-        f"{results.plan.data_name}, profile {results.profile.name} ({results.profile.title}), measured by "
+        f"{results.plan.data_name}, profile {results.profile.name} ({results.profile.title}){but}, measured by "
         f"{metric_name(results)}. {ended} of {counted(len(results.jobs), 'run')} ended{lost}.",
     )
 
@@ -84,9 +87,10 @@ def theirs(claim: Claim) -> str:
 def change_answers(report: Report) -> list[Text]:
     """Of each design which changes it resolves."""
     items: list[Text] = []
+    asked = planned_designs(report.results)
     for design, effects in report.effects.items():
         tested = [effect for effect in effects if effect.word != "not tested"]
-        if tested:
+        if tested and design in asked:
             items.append((Strong(f"{DESIGN_TITLES[design].capitalize()}."), f" {sentence(resolved(tested))}"))
     return items
 
@@ -117,6 +121,8 @@ def beware(report: Report) -> Text:
     told = []
     if report.n <= PILOT:
         told.append(f"a pilot of {counted(report.n, 'seed')}: inconclusive is not “no effect”")
+    if sum(any(e.word in ("helps", "hurts") for e in effects) for effects in report.effects.values()):
+        told.append("verdicts on changes are corrected within a design, not over all designs")
     if results.metric == "fd_rooms":
         told.append("the metric is a proxy and no FID")
     if results.profile.scalings:

@@ -207,7 +207,8 @@ def end_to_end_line(report: Report) -> list[Block]:
         how = (
             f"{short(at_seconds.seconds)} s is the largest number of training seconds that every finished run of "
             f"both arms reached (evaluation not counted); each run's {metric_letters(results)} there is log-linear "
-            "between its two evaluations around that time."
+            "between its two evaluations around that time. Seconds are wall time of the machine that trained, under "
+            "whatever load it had: where that varied between runs, this ratio is of loads as well."
         )
     images = [arm.config.iterations * arm.config.batch_size for arm in (baseline, everything)]
     if images[0] != images[1]:
@@ -245,7 +246,8 @@ def which_changes(report: Report) -> list[Block]:
         items.append(tuple(told))
     title = "Which changes carry the gain" if len(report.effects) > 1 else "What each change does"
     blocks: list[Block] = [Heading(title), Bullets(tuple(items)), *carriers(report)]
-    found = [table(report.results, report.effects) for table in (tables.effects_table, tables.company_table)]
+    asked = {d: effects for d, effects in report.effects.items() if d in planned_designs(report.results)}
+    found = [table(report.results, asked) for table in (tables.effects_table, tables.company_table)]
     blocks += [table for table in found if table is not None]
     return [*blocks, *power(report)]
 
@@ -459,7 +461,8 @@ def single_changes(report: Report) -> list[Block]:
     effects = report.effects
     designs = list(effects)
     tested = {design: [e for e in effects[design] if e.word != "not tested"] for design in designs}
-    drawn = [design for design in designs if tested[design]]
+    # Designs that nobody asked for share a run or two with those that were.
+    drawn = [design for design in designs if tested[design] and design in planned_designs(results)]
     if any(e.effect is not None and e.effect.ratio is not None for design in drawn for e in effects[design]):
         rows = [
             figures.ForestRow(

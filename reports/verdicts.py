@@ -35,7 +35,7 @@ METRIC_OF_THE_FIELD = {"clean_fid": "FID", "mae": "MAE"}
 LEVEL = 0.05
 """The family-wise error rate of verdicts on changes."""
 
-ALONE = "by itself"
+ALONE = "before the correction"
 """How a remark ends on what is significant before the correction only."""
 
 

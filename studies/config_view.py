@@ -37,16 +37,16 @@ def as_typed(value: Any) -> str:
 
 
 def differing(study: Study, variant: PlannedVariant) -> dict[str, Any]:
-    """The deck's value, that of the study's base, at every path of the variant where it is another or missing."""
-    deck, here = (flat(config.model_dump(mode="json")) for config in (study.base, variant.config))
+    """The deck's value of the same variant, before any profile, where it is another or missing."""
+    deck, here = (flat(config.model_dump(mode="json")) for config in (study.folded(variant.changes), variant.config))
     return {path: deck.get(path) for path, value in here.items() if path not in deck or deck[path] != value}
 
 
 def print_config(study: Study, plan: Plan, variant: PlannedVariant, console: Console) -> None:
-    """One line a value; what differs from the deck's base has its value behind a #."""
+    """One line a value; what differs from the same variant in the deck's numbers has the deck's value behind a #."""
     title = f"# {study.name}, setting {plan.setting}, {variant.name}: {variant.title}"
     console.print(Text(title, "bold"), soft_wrap=True)
-    deck, others = flat(study.base.model_dump(mode="json")), differing(study, variant)
+    deck, others = flat(study.folded(variant.changes).model_dump(mode="json")), differing(study, variant)
     lines = {path: as_typed(value) for path, value in flat(variant.config.model_dump(mode="json")).items()}
     wide = max(len(f"{path} = {value}") for path, value in lines.items() if len(value) < 32)
     for path, value in lines.items():
@@ -57,7 +57,9 @@ def print_config(study: Study, plan: Plan, variant: PlannedVariant, console: Con
             said = as_typed(deck[path]) if path in deck else "none"
             text.append(f"  # deck: {said}", "yellow")
         console.print(text, soft_wrap=True, highlight=False)
-    console.print(Text(f"# {len(others)} of {len(lines)} values differ from the deck's base", "dim"), soft_wrap=True)
+    console.print(
+        Text(f"# {len(others)} of {len(lines)} values differ from the deck's of this variant", "dim"), soft_wrap=True
+    )
 
 
 def config_document(study: Study, plan: Plan, variant: PlannedVariant) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def _profile(study: Study, asked: Asked, gpus: tuple[str, ...]) -> Profile:
     names = [profile.name for profile in study.profiles]
     wished = asked.profile or ("lsun64" if gpus and asked.data_path and "lsun64" in names else "cpu")
     if wished not in names:
-        raise nearest("profile", wished, names)
+        raise InputError(f"there is no profile '{wished}': {study.name} has {', '.join(names)}")
     return study.profile(wished)
 
 

@@ -94,7 +94,8 @@ def print_plan(outlook: Outlook, console: Console) -> None:
     _say(f"{study.name}, setting {plan.setting}: {study.question}", console)
     table = ruled_table(spaced=True)
     wide = console.width >= WIDE
-    table.add_column("variant", no_wrap=True)
+    # Names of designs that combine many changes are long: what they leave has to be read as well.
+    table.add_column("variant", overflow="fold", max_width=max(28, console.width // 3))
     if wide:
         table.add_column("designs")
     table.add_column("what it changes", overflow="fold")

@@ -197,7 +197,7 @@ def test_verdict_on_a_change_is_the_same_rule_in_every_design(
     if INF in with_it:
         assert found.verdict == "inconclusive: diverged in 1 of 3 with"
     if word == "inconclusive" and alone:
-        assert found.verdict == "inconclusive: helps by itself"
+        assert found.verdict == "inconclusive: helps before the correction"
 
 
 def test_a_change_that_diverges_in_every_one_of_many_runs_hurts(results: Results) -> None:

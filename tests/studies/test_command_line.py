@@ -251,9 +251,9 @@ def test_a_config_as_json_is_what_would_be_trained(capsys: pytest.CaptureFixture
     assert keys_in(shown, free) == {"version"} | (keys_of("`--show-config`") - both)
     config = Config.model_validate_json(json.dumps(shown["config"]))
     assert (config.iterations, shown["digests"]["0"]) == (100, Job(config=config, seed=0).digest)
-    assert shown["differs"]["inr.width"] == {"deck": 64, "here": 32}
-    assert shown["differs"]["inr.layer"] == {"deck": "linear", "here": "factorized_se"}
-    assert shown["differs"]["inr.layer.rank"] == {"deck": None, "here": 10}
+    assert shown["differs"]["inr.width"] == {"deck": 256, "here": 32}
+    assert shown["differs"]["batch_size"] == {"deck": 64, "here": 32}
+    assert "inr.layer" not in shown["differs"]  # The deck's, with all changes, has the same.
     assert "flip" not in shown["differs"]
 
 

@@ -92,7 +92,7 @@ def test_a_dry_run_says_what_changes_in_the_decks_numbers_and_here(tmp_path: Pat
     [
         (["changes_overvew"], "did you mean 'changes_overview'"),
         ([], "--list shows them"),
-        (["changes_overview", "--profile", "cpus"], "did you mean 'cpu'"),
+        (["changes_overview", "--profile", "cpus"], "changes_overview has cpu, lsun64"),
         (["changes_overview", "--design", "laddr"], "did you mean 'ladder'"),
         (["changes_overview", "--launcher", "inlin"], "did you mean 'inline'"),
         (["changes_overview", "--only", "al"], "did you mean 'all'"),
