@@ -93,6 +93,10 @@ def places(root: type[Config] | type[Reconstruction]) -> dict[str, tuple[PathOf,
     return {path: tuple(there) for path, there in found.items()}
 
 
+def _needs_more(node: type[Node]) -> bool:
+    return any(field.is_required() for field in node.model_fields.values())
+
+
 def _below(node: type[Node], prefix: str, within: tuple[tuple[str, str], ...]) -> Iterator[PathOf]:
     for name, field in node.model_fields.items():
         if name in ("kind", "task"):
@@ -100,7 +104,8 @@ def _below(node: type[Node], prefix: str, within: tuple[tuple[str, str], ...]) -
         path = f"{prefix}.{name}" if prefix else name
         annotation = _whole(field)
         nodes = _nodes(annotation)
-        kinds = tuple(kind for each in nodes if (kind := _kind(each)) is not None)
+        # A member that needs more than its name, as a layer of one's own does, is no word that could be typed.
+        kinds = tuple(kind for each in nodes if (kind := _kind(each)) is not None and not _needs_more(each))
         yield PathOf(
             path=path,
             annotation=annotation,

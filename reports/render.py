@@ -107,7 +107,7 @@ def render(
     results = load(study, runs, setting)
     folder = out or report_folder(runs, results.plan.study, results.plan.setting)
     (folder / "figures").mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.parent / f".{folder.name}.lock"):
+    with FileLock(runs / "reports.lock"):
         _render(Report.of(results, folder, published=published), formats)
     return folder
 

@@ -111,7 +111,10 @@ def test_a_study_that_trains_nothing_is_refused(here: Path, capsys: pytest.Captu
     assert exit.value.code == 2 and "trains nothing" in capsys.readouterr().err
 
 
-def test_with_the_option_the_first_argument_is_an_override(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_with_the_option_the_first_argument_is_an_override(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
     file = written(STUDY)
     with pytest.raises(SystemExit) as exit:
         main(["--study", str(file), "iterations=7", "evaluation.every=7", "--dry-run"])

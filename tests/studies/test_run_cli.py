@@ -204,7 +204,7 @@ def test_a_study_runs_once_and_the_second_time_loads_nothing(mlflow_folder: Path
     assert (code, errors) == (0, [])
     assert sorted(statuses(mlflow_folder / "runs")) == ["diverged", "finished"]
     assert "mlflow ui" in output
-    assert "runs?compareRunsMode=CHART&workflowType=machine_learning" in output
+    assert "runs?viewStateShareKey=variants&compareRunsMode=CHART&workflowType=machine_learning" in output
     code, output, errors, loaded = ended(command(*arguments, cwd=mlflow_folder))
     assert (code, errors, loaded) == (0, [], [])
     assert "nothing to train" in output

@@ -76,6 +76,9 @@ def test_what_a_worker_breaks_with_is_told_without_passwords(
     class Broken:
         detached = False
 
+        def make_findable(self) -> None:
+            pass
+
         def work(self, *_: object, **__: object) -> None:
             raise RuntimeError(f"no host for '{SECRET}'")
 
