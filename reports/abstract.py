@@ -121,7 +121,7 @@ def beware(report: Report) -> Text:
     told = []
     if report.n <= PILOT:
         told.append(f"a pilot of {counted(report.n, 'seed')}: inconclusive is not “no effect”")
-    if sum(any(e.word in ("helps", "hurts") for e in effects) for effects in report.effects.values()):
+    if any(e.word in ("helps", "hurts") for effects in report.effects.values() for e in effects):
         told.append("verdicts on changes are corrected within a design, not over all designs")
     if results.metric == "fd_rooms":
         told.append("the metric is a proxy and no FID")

@@ -134,9 +134,7 @@ def paths_of(results: Results, variant: PlannedVariant, seed: int) -> NDArray[np
     if not isinstance(config, Config) or config.evaluation.interpolation is None:
         return None
     folder: RunFolder = results.folder(str(results.job(variant, seed)["run"]))
-    steps, count = config.evaluation.interpolation.steps, config.evaluation.interpolation.pictures
-    tiles = figures.first_tiles(folder.samples / "interpolations.png", config.data.resolution, steps * count)
-    return None if tiles is None else tiles.reshape(-1, steps, *tiles.shape[1:])
+    return figures.rows_of_tiles(folder.samples / "interpolations.png", config.data.resolution)
 
 
 def write_animation(file: Path, variants: list[NDArray[np.uint8]]) -> None:

@@ -24,7 +24,7 @@ from reports.page import Document, Figure, Table, Text, without_dead_links
 from reports.report import FIGURES, PUBLISHED, Report
 from reports.results import load
 from reports.sections import subtitle
-from studies.plan import VERDICTS, report_folder
+from studies.plan import VERDICTS, plan_file, read_plan, report_folder
 from studies.runner.experiment import Experiment
 
 TABLES = "tables"
@@ -118,7 +118,7 @@ def _render(report: Report, formats: Sequence[str]) -> None:
     ours = (folder / VERDICTS).exists()
     (folder / VERDICTS).unlink(missing_ok=True)
     answers = layout_of(results.study.name).answers(report)
-    document = compose(report, answers)
+    document = compose(report, answers, with_records="html" in formats)
     drawn = {folder / block.path for block in document.blocks if isinstance(block, Figure)}
     for name in FIGURES:
         # A figure of an earlier, fuller state must not lie beside a page that no longer speaks of it.
@@ -132,8 +132,9 @@ def _render(report: Report, formats: Sequence[str]) -> None:
     write_whole(folder / VERDICTS, (json.dumps(abstract.record(report, answers), indent=1) + "\n").encode())
 
 
-def compose(report: Report, answers: Sequence[Text]) -> Document:
-    """The page, its figures drawn into the report's folder; `answers` are those of its layout."""
+def compose(report: Report, answers: Sequence[Text], *, with_records: bool) -> Document:
+    """The page, its figures drawn into the report's folder; `answers` are those of its layout. Records of runs, which
+    read every run folder again, are for a page in one file."""
     results = report.results
     sections = layout_of(results.study.name).sections
     return Document(
@@ -141,7 +142,7 @@ def compose(report: Report, answers: Sequence[Text]) -> Document:
         subtitle=subtitle(results),
         footer=f"{results.plan.study} · {results.plan.setting}",
         blocks=without_dead_links([abstract.abstract(report, answers), *sections(report)]),
-        records=records.for_page(report),
+        records=records.for_page(report) if with_records else (),
     )
 
 
@@ -163,12 +164,13 @@ def render_comparison(
     return folder
 
 
-def _in_mlflow(study: str, runs: Path, folder: Path) -> str | None:
+def _in_mlflow(folder: Path, runs: Path) -> str | None:
     """Where the runs are to be browsed, and what brings this report there; None where they are not."""
-    experiment = Experiment(load(study, runs, folder.name).plan, runs)
+    plan = read_plan(plan_file(runs, folder.parent.name, folder.name))
+    experiment = Experiment(plan, runs)
     if experiment.how is None:
         return None
-    sync = f"; `python -m studies.sync {study}` shows this report there"
+    sync = f"; `python -m studies.sync {plan.asked_as}` shows this report there"
     return f"MLflow: {experiment.how}{'' if experiment.shows_report(folder) else sync}"
 
 
@@ -215,7 +217,7 @@ def main(
             raise InputError("name a STUDY, or two reports with --compare A B")
         for name in asked:
             click.echo(folder / WRITTEN[name])
-        if study and out is None and (said := _in_mlflow(study, runs, folder)):
+        if study and out is None and (said := _in_mlflow(folder, runs)):
             click.echo(said)
     except InputError as error:
         click.echo(f"error: {error}", err=True)
