@@ -33,7 +33,8 @@ class Networks:
             self.generator = build_generator(config).to(device)
         with initialising(seed, "discriminator"):
             self.discriminator = build_discriminator(config).to(device).to(memory_format=torch.channels_last)
-        self.average = ExponentialAverage(self.generator, config.ema.decay) if config.ema else None
+        ema = config.ema
+        self.average = ExponentialAverage(self.generator, ema.decay, warmup=ema.warmup) if ema else None
         adams, d_rate = config.optimizers, config.optimizers.learning_rates.discriminator
         self.g_optimizer = build_generator_optimizer(adams, self.generator)
         self.d_optimizer = build_optimizer(adams.discriminator, d_rate, self.discriminator)

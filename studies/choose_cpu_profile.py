@@ -31,7 +31,8 @@ from studies.profiles import cpu
 
 SEEDS = (1000, 1001)
 RATES = tuple(LearningRates(generator=g, discriminator=d) for g, d in product((0.001, 0.003), (0.001, 0.002)))
-EMISSIONS = (Emission(gain=0.3, bias_std=1.0), Emission(gain=1.0, bias_std=0.0))
+EMISSIONS = (None, Emission(gain=0.3, bias_std=1.0), Emission(gain=1.0, bias_std=0.0))
+"""The public code's own, which is none, first."""
 SCALES = (1.0, 2.0, 4.0)
 FIRST_SCALE = 2.0
 GENERATOR_FACTORS = (2.0, 4.0, 8.0)
@@ -45,7 +46,7 @@ class Candidate(Node):
 
     end: str
     rates: LearningRates
-    emission: Emission
+    emission: Emission | None
     scale: PositiveFloat
 
     def job(self, seed: int) -> Job:
@@ -117,7 +118,7 @@ def main(runs: Path, jobs: int) -> None:
         jobs,
     )
 
-    def best(end: str, emission: Emission) -> Candidate:
+    def best(end: str, emission: Emission | None) -> Candidate:
         candidates = [c for c in first if c.end == end and c.emission == emission]
         return min(candidates, key=lambda c: geometric_mean(first[c]))
 
@@ -173,7 +174,15 @@ def main(runs: Path, jobs: int) -> None:
     for e, r in product(EMISSIONS, RATES):
         found = {c.end: c for c in first if (c.emission, c.rates) == (e, r)}
         cells = [cell(first[found[end]], e == emission and r == own[end]) for end in ENDS]
-        lines.append(row([f"{e.gain:g}, {e.bias_std:g}", f"{r.generator:g}/{r.discriminator:g}", *cells]))
+        lines.append(
+            row(
+                [
+                    f"{e.gain:g}, {e.bias_std:g}" if e else "nn.Linear's own",
+                    f"{r.generator:g}/{r.discriminator:g}",
+                    *cells,
+                ]
+            )
+        )
     lines += [
         "",
         "## One factor on the deck's rates of G, alike in all variants",
@@ -217,7 +226,7 @@ def main(runs: Path, jobs: int) -> None:
     chosen = {
         "generator_factor": g_factor,
         "discriminator_factor": d_factor,
-        "emission": emission.model_dump(),
+        "emission": emission and emission.model_dump(),
         "siren_scale": scales["baseline"],
         "fourier_scale": scales["all"],
     }

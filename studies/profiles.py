@@ -44,7 +44,7 @@ SCALES_LEFT = "The first layer's scale is the study's own question; the rates we
 def cpu(
     generator_factor: float,
     discriminator_factor: float,
-    emission: Emission,
+    emission: Emission | None,
     siren_scale: float | None,
     fourier_scale: float | None,
 ) -> Profile:
@@ -67,6 +67,7 @@ def cpu(
         title="the deck's numbers scaled down to two CPU cores: 16×16 embedded rooms, 800 iterations",
         scalings=(
             Put(path="data", value=Rooms(resolution=16), why="embedded scenes instead of LSUN: nothing to download"),
+            Put(path="flip", value=False, why="scenes are drawn, not collected: there are as many as are asked for"),
             Multiply(path="iterations", factor=0.04, why="seconds per run, not a day"),
             Multiply(path="batch_size", factor=0.5, why="cost; the ratio 32 : 64 stays"),
             Multiply(path="inr.width", factor=0.125, why="width is the cost of an INR; the ratio 64 : 256 stays"),
@@ -83,19 +84,14 @@ def cpu(
             Put(path="hypernetwork.latent_dim", value=64, why=small),
             Multiply(path="hypernetwork.width", factor=0.25, why=small),
             Put(path="hypernetwork.depth", value=3, why=small),
-            Put(path="hypernetwork.emission", value=emission, why=by_rule),
+            *([] if emission is None else [Put(path="hypernetwork.emission", value=emission, why=by_rule)]),
             Put(path="discriminator", value=StridedDiscriminator(), why="cost: four cheap layers instead of a ResNet"),
             Multiply(
                 path="penalty.weight",
                 factor=0.0625,
                 only="r1",
-                why="|grad D|² grows with the number of pixels: (16/64)²",
-            ),
-            Multiply(
-                path="penalty.interval",
-                factor=4,
-                only="r1",
-                why="cost: at every fourth step of D, four times as strong (Karras et al. 2020, appendix B)",
+                why="a D that ignores detail has |grad D|² in inverse proportion to the number of pixels, so the weight is "
+                "in proportion to it (as StyleGAN2-ADA sets it): (16/64)²",
             ),
             Multiply(
                 path="optimizers.learning_rates.generator",
@@ -103,7 +99,7 @@ def cpu(
                 why=f"{by_rule}, for 800 of 20,000 iterations",
             ),
             Multiply(path="optimizers.learning_rates.discriminator", factor=discriminator_factor, why=by_rule),
-            Put(path="ema.decay", value=0.99, why="a memory of 100 of 800 iterations, as 1,000 of 20,000"),
+            Put(path="ema.decay", value=0.975, why="a memory of 40 of 800 iterations, as 1,000 of 20,000"),
             Put(
                 path="evaluation",
                 value=Evaluation(

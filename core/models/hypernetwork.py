@@ -40,7 +40,7 @@ class Head(nn.Module):
 
 
 class Hypernetwork(nn.Module):
-    """G(z), [B, latent_dim] -> [B, emitted]; the last maps are scaled so that `config.emission` holds at first.
+    """G(z), [B, latent_dim] -> [B, emitted]; the last maps are scaled so that `config.emission`, if any, holds at first.
 
     `sizes` are the numbers emitted for each layer of the INR: heads, where there are some, emit one layer each.
     """
@@ -55,7 +55,8 @@ class Hypernetwork(nn.Module):
             self.output = nn.Linear(config.width, sum(sizes))
         else:
             self.heads = nn.ModuleList(Head(config, config.heads, size) for size in sizes if size)
-        self._set_emission(config.emission)
+        if config.emission is not None:
+            self._set_emission(config.emission)
 
     @torch.no_grad()
     def _set_emission(self, emission: cfg.Emission) -> None:

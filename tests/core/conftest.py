@@ -14,12 +14,16 @@ from core import job as job_module
 from core.metrics.protocol import Protocol, of_metric
 
 
+EMISSION = cfg.Emission(gain=0.3, bias_std=1.0)
+
+
 def small_config(**nodes: object) -> cfg.Config:
     """The baseline at 8x8 and a handful of iterations, with these nodes replaced."""
     values: dict[str, object] = {
         "data": cfg.Rooms(resolution=8, train=64, held_out=32),
         "inr": cfg.Inr(width=8, depth=3),
-        "hypernetwork": cfg.Hypernetwork(latent_dim=8, width=16, depth=3),
+        "flip": False,
+        "hypernetwork": cfg.Hypernetwork(latent_dim=8, width=16, depth=3, emission=EMISSION),
         "discriminator": cfg.ResNetDiscriminator(width=4, blocks=2),
         "batch_size": 6,
         "iterations": 12,

@@ -100,16 +100,17 @@ def test_images_at_initialisation_vary_over_pixels_and_latents(basis: cfg.Basis,
     assert images.std(dim=(2, 3)).mean() > 0.05 and images.std(dim=0).mean() > 0.05
 
 
-def test_average_follows_with_warm_up() -> None:
+@pytest.mark.parametrize("warmup", [True, False])
+def test_average_follows_with_warm_up_and_without(warmup: bool) -> None:
     network = torch.nn.Linear(1, 1)
-    average = ExponentialAverage(network, decay=0.5)
+    average = ExponentialAverage(network, decay=0.5, warmup=warmup)
     start = network.weight.item()
     expected = start
     for step in range(8):
         with torch.no_grad():
             network.weight.fill_(start + step + 1)
         average.update(network)
-        decay = min(0.5, (1 + step) / (10 + step))
+        decay = min(0.5, (1 + step) / (10 + step)) if warmup else 0.5
         expected = decay * expected + (1 - decay) * (start + step + 1)
     assert average.network.weight.item() == pytest.approx(expected, rel=1e-5)
 

@@ -20,10 +20,10 @@ from core.memory import PeakMemory
 from core.reconstruct import build_inrs, drawn, psnr, reconstruct
 from core.streams import stream
 from core.train import train
-from tests.core.conftest import MeanPixel, small_config
+from tests.core.conftest import EMISSION, MeanPixel, small_config
 
 GRID = cfg.Coordinates(low=-1.0, high=1.0, sampling="centres")
-CODES = cfg.LatentCodes(hypernetwork=cfg.Hypernetwork(latent_dim=4, width=16, depth=2, norm=None))
+CODES = cfg.LatentCodes(hypernetwork=cfg.Hypernetwork(emission=EMISSION, latent_dim=4, width=16, depth=2, norm=None))
 
 
 def small(**nodes: object) -> cfg.Reconstruction:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from core import config as cfg
 from core.step import Means, Networks, Step
-from tests.core.conftest import small_config
+from tests.core.conftest import EMISSION, small_config
 from tests.core.plain import PlainStep
 
 VARIANTS: dict[str, dict[str, object]] = {
@@ -18,7 +18,7 @@ VARIANTS: dict[str, dict[str, object]] = {
         "ema": cfg.Ema(decay=0.9),
         "penalty": cfg.R1(weight=1.0, interval=2),
         "loss": cfg.NonSaturating(),
-        "hypernetwork": cfg.Hypernetwork(latent_dim=8, width=16, depth=3, residual_weight=0.1),
+        "hypernetwork": cfg.Hypernetwork(emission=EMISSION, latent_dim=8, width=16, depth=3, residual_weight=0.1),
         "d_per_g": 1,
         "discriminator": cfg.StridedDiscriminator(width=4, blocks=1, hidden=8),
     },

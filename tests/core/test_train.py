@@ -19,7 +19,7 @@ from core.build import build_generator, build_generator_optimizer, build_loss, b
 from core.evaluate import Evaluation, Inline
 from core.events import Checkpointed, Diverged, Evaluated, Event, Losses
 from core.train import train
-from tests.core.conftest import MeanPixel, small_config
+from tests.core.conftest import EMISSION, MeanPixel, small_config
 
 RECORDED = Path(__file__).with_name("recorded_losses.json")
 
@@ -38,12 +38,18 @@ MEMBERS: dict[str, dict[str, object]] = {
     "non_saturating": {"loss": cfg.NonSaturating()},
     "ema, no batch_norm": {
         "ema": cfg.Ema(decay=0.9),
-        "hypernetwork": cfg.Hypernetwork(latent_dim=8, width=16, depth=3, norm=None),
+        "hypernetwork": cfg.Hypernetwork(emission=EMISSION, latent_dim=8, width=16, depth=3, norm=None),
     },
-    "residual_weight": {"hypernetwork": cfg.Hypernetwork(latent_dim=8, width=16, depth=3, residual_weight=0.1)},
-    "weight_clip": {"hypernetwork": cfg.Hypernetwork(latent_dim=8, width=16, depth=3, weight_clip=0.5)},
+    "residual_weight": {
+        "hypernetwork": cfg.Hypernetwork(emission=EMISSION, latent_dim=8, width=16, depth=3, residual_weight=0.1)
+    },
+    "weight_clip": {
+        "hypernetwork": cfg.Hypernetwork(emission=EMISSION, latent_dim=8, width=16, depth=3, weight_clip=0.5)
+    },
     "heads": {
-        "hypernetwork": cfg.Hypernetwork(latent_dim=8, width=16, depth=2, heads=cfg.Heads(width=8, depth=2)),
+        "hypernetwork": cfg.Hypernetwork(
+            emission=EMISSION, latent_dim=8, width=16, depth=2, heads=cfg.Heads(width=8, depth=2)
+        ),
         "inr": cfg.Inr(layer=cfg.AdaIN(), width=8, depth=3),
     },
     "residual INR": {"inr": cfg.Inr(basis=cfg.Fourier(scale=4.0), width=8, depth=4, residual=True)},
