@@ -16,7 +16,7 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from ablations import patch
 from ablations.search import Search
-from core.config import AnyConfig, Node, parse
+from core.config import JOINED, AnyConfig, Node, canonical, parse
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 DesignName = Literal["ladder", "add_one_in", "leave_one_out", "screening", "shapley", "grid"]
@@ -137,14 +137,34 @@ class Measured(Node):
         return self.variant if self.series is None else f"{self.variant}, {self.series}"
 
 
+class Comparison(Node):
+    """One of the pairs of numbers that a claim speaks of. `title` is what people call it; `reading` names the reading
+    of the claim's words that it belongs to, where they leave room for several."""
+
+    title: str
+    reading: str = ""
+    before: Measured
+    after: Measured
+
+
 class Claim(Node):
-    """What the deck says of two numbers, or of one, with what counts as reproduced said beforehand.
+    """What one sentence of the deck says of two numbers, or of one, or of an order, with what counts as reproduced said
+    beforehand.
 
     `expects` says where the 95% interval of the paired ratio `after` / `before` has to lie for the claim to be
     reproduced: entirely below 1 ("lower"), entirely above 1 ("higher"), or entirely between 1 / `margin` and `margin`
-    ("same"). It is contradicted when the interval lies entirely outside of that, and inconclusive otherwise. Without
-    `before` the claim is of a single "value", which stands only where all conditions are the deck's: reproduced when
-    the interval of our mean lies below `margin` times the deck's value, contradicted when it lies above.
+    ("same"). With a `margin` "lower" asks for an interval below 1 / `margin`, "higher" for one above `margin`: what
+    "much" means. The claim is contradicted when the interval lies entirely outside of that, and inconclusive otherwise.
+    Without `before` the claim is of a single "value", which stands only where all conditions are the deck's: reproduced
+    when the interval of our mean lies below `margin` times the deck's value, contradicted when it lies above.
+
+    A sentence that speaks of several pairs, or that can be read in several ways, is one claim all the same: `also` has
+    the further pairs. Within a reading all pairs have to hold, and one that does not contradicts it (at 5% over all of
+    them); a claim stands as its readings do where they agree, and is inconclusive where they do not.
+
+    "order" is of the order of all of the claim's numbers: reproduced when the rank correlation between the deck's
+    values and ours is positive and random order is as strongly correlated in at most 5%, contradicted when it is
+    negative and so.
 
     The magnitude of a ratio is compared only in the profile `comparable_profile`, at `iterations` where the deck says
     them, on `dataset`; elsewhere it is "not comparable". A run that is longer is read at these iterations.
@@ -152,9 +172,12 @@ class Claim(Node):
 
     name: Name
     source: Source
-    expects: Literal["lower", "higher", "same", "value"]
+    expects: Literal["lower", "higher", "same", "value", "order"]
     before: Measured | None
     after: Measured
+    title: Annotated[str, JOINED] = ""
+    reading: Annotated[str, JOINED] = ""
+    also: Annotated[tuple[Comparison, ...], JOINED] = ()
     margin: float | None = Field(default=None, gt=1)
     metric: str
     dataset: str
@@ -166,18 +189,30 @@ class Claim(Node):
     def _rule_fits(self) -> Claim:
         if (self.before is None) != (self.expects == "value"):
             raise ValueError(f"claim {self.name}: expects a value exactly where there is no number before")
-        if (self.margin is None) == (self.expects in ("same", "value")):
-            raise ValueError(
-                f"claim {self.name}: a margin belongs to what expects the same or a value, to nothing else"
-            )
+        if self.margin is None and self.expects in ("same", "value"):
+            raise ValueError(f"claim {self.name}: what expects the same or a value needs a margin")
+        if self.margin is not None and self.expects == "order":
+            raise ValueError(f"claim {self.name}: an order has no margin")
+        if self.also and self.expects == "value":
+            raise ValueError(f"claim {self.name}: a claim of a value has no further pairs")
         if self.expects == "value" and self.after.value is None:
             raise ValueError(f"claim {self.name}: a claim of a value needs the value")
+        if self.expects == "order" and any(number.value is None for number in self.numbers):
+            raise ValueError(f"claim {self.name}: a claim of an order needs the deck's value of every number")
         return self
 
     @property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """All of its pairs, the first one first; none where the claim is of one number."""
+        if self.before is None:
+            return ()
+        first = Comparison(title=self.title, reading=self.reading, before=self.before, after=self.after)
+        return (first, *self.also)
+
+    @property
     def numbers(self) -> tuple[Measured, ...]:
-        """Before and after, or after alone."""
-        return (self.after,) if self.before is None else (self.before, self.after)
+        """Every number that the claim speaks of, once: before and after of each pair, or after alone."""
+        return tuple(dict.fromkeys([*(n for pair in self.comparisons for n in (pair.before, pair.after)), self.after]))
 
     @property
     def variants(self) -> tuple[str, ...]:
@@ -186,8 +221,8 @@ class Claim(Node):
 
     @property
     def ratio(self) -> float | None:
-        """The deck's after / before, None where it gives no such numbers."""
-        if self.before is None or self.before.value is None or self.after.value is None:
+        """The deck's after / before of the first pair, None where it gives no such numbers or speaks of an order."""
+        if self.expects == "order" or self.before is None or self.before.value is None or self.after.value is None:
             return None
         return self.after.value / self.before.value
 
@@ -419,7 +454,9 @@ class Study(Node):
         for change in self.changes:
             parts[f"change {change.name}"] = [plain(edit) for edit in change.edits]
         for claim in self.claims:
-            parts[f"claim {claim.name}"] = claim.model_dump(mode="json", exclude={"remark", "source"})
+            parts[f"claim {claim.name}"] = {
+                key: value for key, value in canonical(claim).items() if key not in ("remark", "source")
+            }
         for search in self.searches:
             parts[f"search {search.name}"] = search.model_dump(mode="json", exclude={"title"})
         return {

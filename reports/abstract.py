@@ -57,11 +57,17 @@ def claim_line(verdict: ClaimVerdict, report: Report) -> Text:
     told.append(f"Ours: {ours(verdict, report)}; the deck's: {theirs(claim)}.")
     if verdict.differs and claim.expects != "value":
         told.append(" Directions compare, magnitudes do not.")
+    if verdict.exploratory:
+        told.append(f" Exploratory: {verdict.exploratory}.")
     return tuple(told)
 
 
 def ours(verdict: ClaimVerdict, report: Report) -> str:
     """Our number beside a claim: the paired ratio, or the mean where the claim is of one number."""
+    if verdict.claim.expects == "order":
+        return verdict.why
+    if len(verdict.parts) > 1:
+        return several_ratios(verdict)
     if verdict.claim.before is None:
         try:
             values = claimed_values(verdict.claim, verdict.claim.after, report.results)
@@ -74,8 +80,23 @@ def ours(verdict: ClaimVerdict, report: Report) -> str:
     return f"{interval(verdict.effect)} times, n = {verdict.effect.n}"
 
 
+def several_ratios(verdict: ClaimVerdict) -> str:
+    """The ratio of every pair, reading by reading."""
+    by_reading: dict[str, list[str]] = {}
+    for part in verdict.parts:
+        told = f"{part.comparison.title} {interval(part.effect)}" if part.effect and part.effect.ratio else part.why
+        by_reading.setdefault(part.comparison.reading, []).append(told)
+    said = "; ".join(
+        f"{reading}: {', '.join(pairs)}" if reading else ", ".join(pairs) for reading, pairs in by_reading.items()
+    )
+    n = max((part.effect.n for part in verdict.parts if part.effect), default=0)
+    return f"{said} times, n = {n}"
+
+
 def theirs(claim: Claim) -> str:
     """The deck's number, as far as it gives one."""
+    if claim.expects == "order":
+        return f"{len(claim.numbers)} numbers, one run each as far as it says"
     if claim.before is None:
         return f"{claim.after.value:g} {claim.metric}"
     if claim.ratio is None:
@@ -91,7 +112,9 @@ def change_answers(report: Report) -> list[Text]:
     for design, effects in report.effects.items():
         tested = [effect for effect in effects if effect.word != "not tested"]
         if tested and design in asked:
-            items.append((Strong(f"{DESIGN_TITLES[design].capitalize()}."), f" {sentence(resolved(tested))}"))
+            late = report.results.unplanned(design)
+            but = f" Exploratory: {late}." if late else ""
+            items.append((Strong(f"{DESIGN_TITLES[design].capitalize()}."), f" {sentence(resolved(tested))}{but}"))
     return items
 
 
@@ -167,6 +190,7 @@ def record(report: Report, answers: Sequence[Text]) -> dict[str, Any]:
                 "verdict": verdict.word,
                 "why": verdict.why,
                 "magnitude": verdict.magnitude,
+                "exploratory": verdict.exploratory,
                 "ours": ours(verdict, report),
                 "deck": theirs(verdict.claim),
             }
@@ -177,6 +201,7 @@ def record(report: Report, answers: Sequence[Text]) -> dict[str, Any]:
                 "change": effect.change.name,
                 "design": design,
                 "verdict": effect.word,
+                "exploratory": effect.exploratory,
                 "ratio": effect.effect.ratio if effect.effect else None,
                 "low": effect.effect.low if effect.effect else None,
                 "high": effect.effect.high if effect.effect else None,

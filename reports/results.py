@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -12,12 +12,13 @@ import numpy as np
 import pandas as pd
 
 from ablations.protocols import PROTOCOLS
-from ablations.schema import Profile, Study
+from ablations.schema import DesignName, Profile, Study
 from core.config import Job
 from core.errors import InputError
 from core.events import Built, Diverged, Evaluated
 from core.folder import RunFolder
 from core.metrics.protocol import Protocol, from_json
+from reports.numbers import counted, listed
 from reports.protocols import UNRECORDED, Known, MixedProtocols, by_protocol, mixture
 from studies.catalogue import study as declared_study
 from studies.plan import Plan, PlannedVariant, jobs_root, plan_file, read_plan
@@ -201,6 +202,47 @@ class Results:
                 return f"{part} was changed after the first run"
         return None
 
+    @property
+    def late_seeds(self) -> tuple[int, ...]:
+        """Seeds of the plan that were asked for after runs of it had begun."""
+        first = self.plan.looks[:1]
+        return tuple(seed for look in first for seed in self.plan.seeds if seed not in look.seeds)
+
+    def late_design(self, design: DesignName) -> bool:
+        """Whether a design was asked for after runs had begun, or never."""
+        return any(design not in look.designs for look in self.plan.looks[:1])
+
+    def unplanned(self, design: DesignName | None = None) -> str | None:
+        """Why a verdict on all seeds, in a design or outside of designs, does not stand as registered; None: it does.
+
+        Whoever looks again and again at more seeds until something is significant finds it in one study of six where
+        nothing is true (docs/intervals.md).
+        """
+        looks = self.plan.looks
+        if not looks:
+            return "the plan does not say which seeds and designs were asked for before the first run"
+        if looks[0].runs and looks[0].begun == looks[0].runs:
+            return "all of its runs were there when it was registered"
+        reasons = []
+        if design is not None and self.late_design(design):
+            begun = next((look.begun for look in looks[1:] if design in look.designs), None)
+            when = "was never asked for" if begun is None else f"was asked for after {counted(begun, 'run')} had begun"
+            reasons.append(f"the design {when}")
+        if late := self.late_seeds:
+            begun = min((look.begun for look in looks[1:] if set(late) & set(look.seeds)), default=looks[0].begun)
+            reasons.append(f"{which_seeds(late)} asked for after {counted(begun, 'run')} had begun")
+        return " and ".join(reasons) or None
+
+    def registered_seeds(self) -> Results:
+        """The same runs without the seeds that were asked for later."""
+        late = set(self.late_seeds)
+        if not late:
+            return self
+        kept = tuple(seed for seed in self.plan.seeds if seed not in late)
+        plan = Plan(**{**dict(self.plan), "seeds": kept})
+        tidy, jobs = (frame[~frame["seed"].isin(late)] for frame in (self.tidy, self.jobs))
+        return replace(self, plan=plan, tidy=tidy, jobs=jobs)
+
     def count(self, status: str) -> int:
         """How many planned jobs ended so."""
         return int((self.jobs["status"] == status).sum())
@@ -209,6 +251,11 @@ class Results:
         """(run, content) of that JSON file for every run that has it, in the plan's order."""
         found = ((str(run), self.folder(str(run)).read(name)) for run in self.jobs["run"])
         return [(run, content) for run, content in found if content]
+
+
+def which_seeds(seeds: Sequence[int]) -> str:
+    """Seeds as a subject: "seeds 3 and 4"."""
+    return f"{'seed' if len(seeds) == 1 else 'seeds'} {listed([str(seed) for seed in seeds])}"
 
 
 def settings(runs: Path, study: str) -> list[str]:

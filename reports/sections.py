@@ -16,9 +16,9 @@ from ablations.schema import PILING, DesignName
 from core.config import MeanAbsoluteError
 from core.errors import InputError
 from reports import figures, stats, tables
-from reports.abstract import sentence
+from reports.abstract import resolved, sentence
 from reports.commands import planned_designs, reproduce_commands, train_command, ui_command
-from reports.numbers import counted, factor, listed, short
+from reports.numbers import counted, factor, interval, listed, short
 from reports.page import (
     Block,
     Bullets,
@@ -37,7 +37,7 @@ from reports.pictures import between_latents, samples
 from reports.protocols import MixedProtocols, mixture
 from reports.quality import other_measures
 from reports.report import DESIGN_TITLES, PAGE_INCHES, PILOT, Report, composed, highlighted, rung_label
-from reports.results import STATUSES, Results, load, settings
+from reports.results import STATUSES, Results, load, settings, which_seeds
 from reports.tables import metric_letters, metric_name
 from reports.verdicts import (
     ALONE,
@@ -48,6 +48,7 @@ from reports.verdicts import (
     end_to_end,
     end_to_end_at_equal_seconds,
     judge_changes,
+    judge_claim,
 )
 from studies.runner.experiment import experiment_name
 
@@ -132,7 +133,8 @@ def claim_blocks(verdict: ClaimVerdict, results: Results) -> list[Block]:
     table: Table | None = None
     if any(results.variant(number.variant) is not None for number in claim.numbers):
         with suppress(MixedProtocols):  # The verdict says so.
-            table = tables.claim_table(verdict, results)
+            several = len(verdict.parts) > 1
+            table = (tables.claim_pairs_table if several else tables.claim_table)(verdict, results)
             blocks.append(table)
     noted = table is not None and bool(table.note)
     told: list[Piece] = ["Verdict: ", Strong(verdict.word), f" ({verdict.why})."]
@@ -144,6 +146,8 @@ def claim_blocks(verdict: ClaimVerdict, results: Results) -> list[Block]:
             told.append(", for what the table's note says.")
         elif verdict.differs:
             told.append(f", because what follows differs. {sentence('; '.join(verdict.differs))}")
+        elif len(verdict.parts) > 1:
+            told.append(".")
         elif verdict.effect is not None and verdict.effect.ratio is not None and claim.ratio is not None:
             ours, theirs = factor(verdict.effect.ratio), factor(claim.ratio)
             told.append(f": ours is {ours}, the deck's {theirs} from one run each, as far as it says.")
@@ -587,7 +591,46 @@ def registration(report: Report) -> list[Block]:
         ]
     if ours:
         told.append(f" Not the deck's, and exploratory in any case: {'; '.join(ours)}.")
-    return [Heading("Planned or exploratory"), Paragraph(tuple(told))]
+    return [Heading("Planned or exploratory"), Paragraph(tuple(told)), *looks(report)]
+
+
+def looks(report: Report) -> list[Block]:
+    """Which seeds and designs were registered, which were asked for later, and what the registered seeds alone say."""
+    results = report.results
+    if not results.plan.looks:
+        return [Paragraph(sentence(results.unplanned() or ""))]
+    told: list[Text] = []
+    for number, look in enumerate(results.plan.looks, start=1):
+        asked = [which_seeds(look.seeds)] if look.seeds else []
+        asked += [f"{counted(len(look.designs), 'design')} ({', '.join(look.designs)})"] if look.designs else []
+        when = f"when {look.begun:,} of {counted(look.runs, 'run')} had begun"
+        shared = ", which other studies share" if number == 1 and 0 < look.begun < look.runs else ""
+        told.append(
+            (
+                Strong(f"Look {number}{', registered' if number == 1 else ''}:"),
+                f" {' and '.join(asked)}, {when}{shared}.",
+            )
+        )
+    blocks: list[Block] = [Bullets(tuple(told))]
+    if not results.late_seeds:
+        return blocks
+    alone = results.registered_seeds()
+    items: list[Text] = []
+    for claim in results.study.claims:
+        verdict = judge_claim(claim, alone)
+        ratio = f", {interval(verdict.effect)}" if verdict.effect is not None and verdict.effect.ratio else ""
+        items.append(f"{claim.name}: {verdict.word}{ratio} ({verdict.why})")
+    for design, effects in judge_changes(alone).items():
+        if design in results.plan.looks[0].designs:
+            items.append(f"{DESIGN_TITLES[design]}: {resolved([e for e in effects if e.word != 'not tested'])}")
+    return [
+        *blocks,
+        Paragraph(
+            "Verdicts in this report are on all seeds, and exploratory: who adds seeds until something is significant "
+            "finds it too often. On the registered seeds alone, as planned:"
+        ),
+        Bullets(tuple(items)),
+    ]
 
 
 def the_setting(report: Report) -> list[Block]:

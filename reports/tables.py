@@ -110,6 +110,52 @@ def claim_table(verdict: ClaimVerdict, results: Results) -> Table:
     )
 
 
+def claim_pairs_table(verdict: ClaimVerdict, results: Results) -> Table:
+    """A claim of several pairs: one row a pair, reading by reading, with what became of it."""
+    claim, plan = verdict.claim, results.plan
+    ends = {n: stats.summary(found) for n in claim.numbers if (found := claimed_values(claim, n, results)) is not None}
+    write = fixed([end.mean for end in ends.values()])
+    rows: list[tuple[Text, ...]] = []
+    told = ""
+    for part in verdict.parts:
+        pair = part.comparison
+        theirs = [n.value for n in (pair.before, pair.after)]
+        deck = None if None in theirs else deck_number(" → ".join(f"{n:g}" for n in theirs if n), verdict.differs)
+        rows.append(
+            (
+                pair.reading if pair.reading != told else "",
+                pair.title,
+                *(led(results, n.variant, mean_sd(ends[n], write)) for n in (pair.before, pair.after)),
+                interval(part.effect),
+                deck or "–",
+                Strong(part.word) if part.word in ("reproduced", "contradicted") else part.word,
+            )
+        )
+        told = pair.reading
+    length = f"iteration {verdict.iteration:,}" if verdict.iteration else "the last iteration"
+    asked = {"lower": "below 1", "higher": "above 1", "same": "about 1"}[claim.expects]
+    margin = f" by the declared factor of {claim.margin:g}" if claim.margin is not None else ""
+    return Table(
+        name=f"claim_{claim.name}",
+        columns=(
+            Column("reading", share=1.3),
+            Column("pair", share=1.0),
+            Column("before", "right", 1.1),
+            Column("after", "right", 1.1),
+            Column("after / before [95%]", "right", 1.2),
+            Column("the deck", "right"),
+            Column("verdict", share=0.9),
+        ),
+        rows=tuple(rows),
+        caption=f"One sentence of the deck, every pair that it speaks of, and every reading of it: "
+        f"{metric_name(results)}, {plan.data_name}, at {length}, mean ± standard deviation over training seeds; the "
+        "geometric mean of the ratio paired by seed with its Student-t interval on the log scale, expected "
+        f"{asked}{margin}.",
+        size=7.8,
+        note=grey_note(verdict.differs) if any(isinstance(row[5], Grey) for row in rows) else "",
+    )
+
+
 def end_to_end_table(at_iterations: EndToEnd, at_seconds: EndToEnd | None, results: Results) -> Table:
     """Baseline over all, at equal iterations and at equal training seconds."""
     write = fixed([at_iterations.before.mean, at_iterations.after.mean])

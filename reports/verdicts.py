@@ -9,7 +9,7 @@ and counts as the worst outcome in an exact signed-rank test.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, assert_never
 
@@ -17,11 +17,12 @@ import numpy as np
 
 from ablations.designs import DESIGNS, available, in_order, ladder, variant_name
 from ablations.protocols import DECK_2020
-from ablations.schema import Change, Claim, DesignName, Measured, Study
+from ablations.schema import Change, Claim, Comparison, DesignName, Measured, Study
 from core.config import CleanFid, Config, Metric
 from core.metrics.identity import STATE_DICT_SHA256
 from reports import stats
 from reports.attribution import Estimate, main_effects, shapley_values
+from reports.numbers import counted
 from reports.protocols import MixedProtocols
 from reports.results import Results
 from studies.plan import PlannedVariant
@@ -43,11 +44,21 @@ ALONE = "before the correction"
 
 
 @dataclass(frozen=True)
+class PairVerdict:
+    """One pair of a claim with its verdict: `effect` with the claim's 95% interval, `why` one phrase."""
+
+    comparison: Comparison
+    word: ClaimWord
+    why: str
+    effect: stats.Effect | None
+
+
+@dataclass(frozen=True)
 class ClaimVerdict:
     """`differs` names what keeps the magnitudes apart; empty means they may be compared. `why` is one sentence.
 
-    `iteration` is where our runs were read, None for their last. `exploratory` says what was declared too late, or
-    None.
+    `parts` are the claim's pairs, `effect` is the first one's; `order` is there for a claim of an order. `iteration` is
+    where our runs were read, None for their last. `exploratory` says what was declared too late, or None.
     """
 
     claim: Claim
@@ -57,6 +68,8 @@ class ClaimVerdict:
     differs: tuple[str, ...]
     iteration: int | None = None
     exploratory: str | None = None
+    parts: tuple[PairVerdict, ...] = ()
+    order: stats.OrderAgreement | None = None
 
     @property
     def magnitude(self) -> str:
@@ -115,7 +128,30 @@ def claimed_values(claim: Claim, number: Measured, results: Results) -> np.ndarr
 
 
 def judge_claim(claim: Claim, results: Results) -> ClaimVerdict:
-    """The verdict on one claim in the setting of `results`."""
+    """The verdict on one claim in the setting of `results`, and whether it stands as registered."""
+    verdict = judged_claim(claim, results)
+    if verdict.word == "not tested" or verdict.exploratory:
+        return verdict
+    return replace(verdict, exploratory=results.unplanned() or incomplete(claim, results))
+
+
+def incomplete(claim: Claim, results: Results) -> str | None:
+    """Why a verdict is one of an interim look: fewer seeds have ended than were registered. None: all have."""
+    found = [values for number in claim.numbers if (values := claimed_values(claim, number, results)) is not None]
+    ended = int((~np.isnan(np.array(found))).all(axis=0).sum()) if found else 0
+    return interim(ended, results)
+
+
+def interim(ended: int, results: Results) -> str | None:
+    """Says that `ended` seeds are fewer than were registered; None where they are not."""
+    registered = len(results.plan.looks[0].seeds) if results.plan.looks else 0
+    if ended >= registered:
+        return None
+    return f"an interim look: {ended} of the {counted(registered, 'seed')} that were registered"
+
+
+def judged_claim(claim: Claim, results: Results) -> ClaimVerdict:
+    """The verdict on one claim by its own rule."""
     verdict = ClaimVerdict(
         claim,
         "not tested",
@@ -125,7 +161,7 @@ def judge_claim(claim: Claim, results: Results) -> ClaimVerdict:
         claim_iteration(claim, claim.after, results),
         results.exploratory(f"claim {claim.name}"),
     )
-    values = []
+    values: dict[Measured, np.ndarray] = {}
     for number in claim.numbers:
         try:
             found = claimed_values(claim, number, results)
@@ -137,44 +173,115 @@ def judge_claim(claim: Claim, results: Results) -> ClaimVerdict:
             what, at = number.series or "a value", claim_iteration(claim, number, results)
             where = f" at iteration {at:,}" if at is not None else ""
             return replace(verdict, why=f"no run of {number.variant} has ended with {what}{where}")
-        values.append(found)
-    if len(values) == 1:
-        return judge_value(verdict, values[0])
-    effect = stats.paired_effect(values[0], values[1])
-    verdict = replace(verdict, effect=effect)
+        values[number] = found
+    match claim.expects:
+        case "value":
+            return judge_value(verdict, values[claim.after])
+        case "order":
+            return judge_order(verdict, values)
+        case "lower" | "higher" | "same":
+            return judge_pairs(verdict, values)
+        case _:
+            assert_never(claim.expects)
+
+
+def judge_pairs(verdict: ClaimVerdict, values: Mapping[Measured, np.ndarray]) -> ClaimVerdict:
+    """The verdict on a claim of one pair or several: all pairs of a reading, and all readings, have to agree."""
+    claim = verdict.claim
+    readings = dict.fromkeys(pair.reading for pair in claim.comparisons)
+    sizes = {reading: sum(pair.reading == reading for pair in claim.comparisons) for reading in readings}
+    parts = tuple(
+        judge_pair(claim, pair, values[pair.before], values[pair.after], sizes[pair.reading])
+        for pair in claim.comparisons
+    )
+    verdict = replace(verdict, parts=parts, effect=parts[0].effect)
+    if len(parts) == 1:
+        return replace(verdict, word=parts[0].word, why=parts[0].why)
+    words = {reading: together([p.word for p in parts if p.comparison.reading == reading]) for reading in readings}
+    if len(set(words.values())) > 1:
+        told = "; ".join(f"{reading}: {word}" for reading, word in words.items())
+        return replace(verdict, word="inconclusive", why=f"it depends on the reading: {told}")
+    word = next(iter(words.values()))
+    titles = dict.fromkeys(part.comparison.title for part in parts)
+    deciding = [title for title in titles if all(p.word == word for p in parts if p.comparison.title == title)]
+    everywhere = f" in each of {len(words)} readings" if len(words) > 1 else ""
+    against = f" against {', '.join(deciding)}" if 0 < len(deciding) < len(titles) else ""
+    return replace(verdict, word=word, why=f"{word}{against}{everywhere}")
+
+
+def together(words: Sequence[ClaimWord]) -> ClaimWord:
+    """The verdict of pairs that all have to hold."""
+    for word in ("not tested", "contradicted"):
+        if word in words:
+            return word
+    return "reproduced" if set(words) == {"reproduced"} else "inconclusive"
+
+
+def judge_pair(claim: Claim, pair: Comparison, before: np.ndarray, after: np.ndarray, pairs: int) -> PairVerdict:
+    """One of `pairs` pairs that all have to hold.
+
+    All of them holding is as rare by chance as the rarest, so each is asked at 95%; that one of them fails is not, so
+    it has to at 1 - 5% / `pairs`.
+    """
+    effect = stats.paired_effect(before, after)
+    found = PairVerdict(pair, "inconclusive", "", effect)
     if effect.n == 0:
-        return replace(verdict, why=f"no seed has ended in both {' and '.join(claim.variants)}")
-    verdict = replace(verdict, word="inconclusive")
+        names = dict.fromkeys((pair.before.variant, pair.after.variant))
+        return replace(found, word="not tested", why=f"no seed has ended in both {' and '.join(names)}")
     if effect.diverged:
-        before, after = claim.numbers
         return replace(
-            verdict,
-            why=f"{before.variant} diverged in {effect.diverged_before} and {after.variant} in "
+            found,
+            why=f"{pair.before.variant} diverged in {effect.diverged_before} and {pair.after.variant} in "
             f"{effect.diverged_after} of {effect.n} seeds, so the ratio has no interval",
         )
     if effect.low is None or effect.high is None:
-        return replace(verdict, why=f"n = {effect.n}: one pair has no interval")
-    match claim.expects:
-        case "lower" | "higher":
-            side = side_of_one(effect)
-            if side == "unresolved":
-                return replace(verdict, why="the interval contains 1")
-            expected = {"lower": "below", "higher": "above"}[claim.expects]
-            word: ClaimWord = "reproduced" if side == expected else "contradicted"
-            return replace(verdict, word=word, why=f"the whole interval lies {side} 1")
-        case "same":
-            assert claim.margin is not None
-            reach = f"1/{claim.margin:g} to {claim.margin:g}"
-            match stats.equivalent(effect, claim.margin):
-                case "inside":
-                    return replace(verdict, word="reproduced", why=f"the whole interval lies within {reach}")
-                case "outside":
-                    return replace(verdict, word="contradicted", why=f"the whole interval lies outside of {reach}")
-            return replace(verdict, why=f"the interval lies neither within nor outside of {reach}")
-        case "value":
-            raise AssertionError("a claim of a value has one number")
-        case _:
-            assert_never(claim.expects)
+        return replace(found, why=f"n = {effect.n}: one pair has no interval")
+    where, words = lies(claim, effect)
+    strict = effect if pairs == 1 else stats.paired_effect(before, after, level=1 - LEVEL / pairs)
+    if where == "outside" and lies(claim, strict)[0] != "outside":
+        return replace(found, why=f"{words}, but not at 5% over {pairs} comparisons")
+    verdicts: dict[str, ClaimWord] = {"inside": "reproduced", "outside": "contradicted"}
+    return replace(found, word=verdicts.get(where, "inconclusive"), why=words)
+
+
+def lies(claim: Claim, effect: stats.Effect) -> tuple[Literal["inside", "outside", "unresolved"], str]:
+    """Where the interval of a ratio lies against what a claim of a pair expects, and that in words."""
+    if claim.expects == "same":
+        assert claim.margin is not None
+        where, reach = stats.equivalent(effect, claim.margin), f"1/{claim.margin:g} to {claim.margin:g}"
+        return where, {
+            "inside": f"the whole interval lies within {reach}",
+            "outside": f"the whole interval lies outside of {reach}",
+            "unresolved": f"the interval lies neither within nor outside of {reach}",
+        }[where]
+    assert effect.low is not None and effect.high is not None
+    bound, named = 1.0, "1"
+    if claim.margin is not None and claim.expects == "lower":
+        bound, named = 1 / claim.margin, f"1/{claim.margin:g}"
+    elif claim.margin is not None:
+        bound, named = claim.margin, f"{claim.margin:g}"
+    if effect.low <= bound <= effect.high:
+        return "unresolved", f"the interval contains {named}"
+    below = effect.high < bound
+    side = "below" if below else "above"
+    inside = below == (claim.expects == "lower")
+    return "inside" if inside else "outside", f"the whole interval lies {side} {named}"
+
+
+def judge_order(verdict: ClaimVerdict, values: Mapping[Measured, np.ndarray]) -> ClaimVerdict:
+    """The verdict on a claim of an order, by rank correlation with the deck's values."""
+    ended = ~np.isnan(np.array(list(values.values()))).any(axis=0)
+    found = stats.order_agreement([number.value or 0.0 for number in values], np.array(list(values.values()))[:, ended])
+    if found is None:
+        return replace(verdict, why="no seed has ended in all of them")
+    words = (
+        f"Spearman's ρ with the deck's order is {found.rho:.2f} (single seeds {found.least:.2f} to {found.most:.2f}, "
+        f"n = {int(ended.sum())}); random order is as far from 0 with p = {found.p:.2g}"
+    )
+    word: ClaimWord = "inconclusive"
+    if found.p <= LEVEL:
+        word = "reproduced" if found.rho > 0 else "contradicted"
+    return replace(verdict, word=word, why=words, order=found)
 
 
 def judge_value(verdict: ClaimVerdict, values: np.ndarray) -> ClaimVerdict:
@@ -397,7 +504,13 @@ def judge_design(design: DesignName, results: Results) -> list[ChangeEffect]:
         found = estimated(design, results)
     else:
         found = [pair_effect(change, design, results) for change in results.study.changes]
-    late = [e.change.source is None or bool(results.exploratory(f"change {e.change.name}")) for e in found]
+    unplanned = results.unplanned(design)
+    late = [
+        e.change.source is None
+        or bool(unplanned or results.exploratory(f"change {e.change.name}"))
+        or bool(e.before and e.effect is not None and interim(e.effect.n, results))
+        for e in found
+    ]
     return judged([replace(e, exploratory=mark) for e, mark in zip(found, late, strict=True)])
 
 

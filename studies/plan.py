@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, NonNegativeInt, ValidationError
 
 from ablations import patch
 from ablations.designs import DESIGNS, Subset, subset_named, variant_name, variant_title
@@ -72,10 +72,23 @@ class Searched(Node):
     values: dict[str, float]
 
 
+class Look(Node):
+    """Seeds and designs that were asked for together, when `begun` of all `runs` that the plan then had were there.
+
+    The first look of a setting is what was registered; a later one was asked for after runs could be seen.
+    """
+
+    seeds: tuple[int, ...]
+    designs: tuple[DesignName, ...]
+    begun: NonNegativeInt = 0
+    runs: NonNegativeInt = 0
+
+
 class Plan(Node):
     """Everything a report needs beside the study's declaration, the run folders and the records of searches.
 
-    `registered` is the study's declaration (`ablations.schema.Study.declaration`) before the first run of the setting.
+    `registered` is the study's declaration (`ablations.schema.Study.declaration`) before the first run of the setting,
+    `looks` are the seeds and designs that were asked for, those before the first run first.
     `protocol` names what every variant is measured by instead of the profile's metric (`ablations.protocols`).
     `declared_in` is the file that declares the study where it was given by that, as it was given: relative to the
     folder in which the command ran, or absolute.
@@ -92,6 +105,7 @@ class Plan(Node):
     variants: tuple[PlannedVariant, ...]
     retuned: Retuned | None = None
     registered: dict[str, str] = Field(default_factory=dict)
+    looks: tuple[Look, ...] = ()
     searched: tuple[Searched, ...] = ()
 
     @property
@@ -402,6 +416,7 @@ def merged(old: Plan, new: Plan) -> Plan:
             "variants": tuple(variants.values()),
             "seeds": tuple(sorted({*old.seeds, *new.seeds})),
             "registered": old.registered,
+            "looks": old.looks,
             "retuned": _both_retuned(old.retuned, new.retuned),
             "searched": new.searched or old.searched,
         }
@@ -438,8 +453,9 @@ def read_plan(file: Path) -> Plan:
 def record_plan(runs: Path, plan: Plan) -> Plan:
     """Joins `plan` to what its setting has, writes the whole, and returns it.
 
-    The declaration that is registered stays the one before the setting's first run. Raises InputError where a study in
-    another file, which is still there, has the name.
+    The declaration, the seeds and the designs that are registered stay those before the setting's first run; what is
+    asked for later is a further look. Raises InputError where a study in another file, which is still there, has the
+    name.
     """
     file = plan_file(runs, plan.study, plan.setting)
     whole = plan
@@ -447,12 +463,49 @@ def record_plan(runs: Path, plan: Plan) -> Plan:
         old = read_plan(file)
         _check_same_file(old, plan)
         whole = merged(old, plan)
-        if not any((jobs_root(runs) / v.job(seed).digest).exists() for v in old.variants for seed in old.seeds):
+        first = old.looks[0] if old.looks else None
+        seen = begun(old, runs)
+        if seen <= (first.begun if first else 0):
             # Nothing has been trained yet: what is declared now is still declared before the first run.
-            whole = Plan(**{**dict(whole), "registered": plan.registered})
+            whole = Plan(**{**dict(whole), "registered": plan.registered, "looks": (_look(whole, runs),)})
+        elif first is not None:
+            whole = Plan(**{**dict(whole), "looks": (*old.looks, *_further(old.looks, plan, whole, seen))})
+    else:
+        whole = Plan(**{**dict(plan), "looks": (_look(plan, runs),)})
     file.parent.mkdir(parents=True, exist_ok=True)
     write_whole(file, (whole.model_dump_json(indent=1) + "\n").encode())
     return whole
+
+
+def begun(plan: Plan, runs: Path) -> int:
+    """How many of a plan's runs have begun: their folders are there, and what they measured can be seen."""
+    return sum((jobs_root(runs) / v.job(seed).digest).exists() for v in plan.variants for seed in plan.seeds)
+
+
+def _look(plan: Plan, runs: Path) -> Look:
+    """All that a plan asks for, as one look."""
+    return Look(
+        seeds=plan.seeds,
+        designs=designs_in(plan),
+        begun=begun(plan, runs),
+        runs=len(plan.variants) * len(plan.seeds),
+    )
+
+
+def _further(looks: Sequence[Look], asked: Plan, whole: Plan, seen: int) -> tuple[Look, ...]:
+    """What `asked` adds to these looks; nothing where they have all of it."""
+    seeds = [seed for seed in asked.seeds if not any(seed in look.seeds for look in looks)]
+    designs = [design for design in designs_in(asked) if not any(design in look.designs for look in looks)]
+    if not seeds and not designs:
+        return ()
+    runs = len(whole.variants) * len(whole.seeds)
+    return (Look(seeds=tuple(seeds), designs=tuple(designs), begun=seen, runs=runs),)
+
+
+def designs_in(plan: Plan) -> tuple[DesignName, ...]:
+    """The designs that some variant of the plan is in, in the order of `ablations.designs.DESIGNS`."""
+    there = {design for variant in plan.variants for design in variant.designs}
+    return tuple(design for design in DESIGNS if design in there)
 
 
 def _check_same_file(old: Plan, new: Plan) -> None:

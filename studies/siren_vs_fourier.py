@@ -8,6 +8,8 @@ from studies.profiles import CPU_SCALES_FREE, LSUN64
 SLIDE = "Q: FourierINR vs SIREN"
 OFFICIAL_SCALE = 30 / (2 * 3**0.5)
 """Std of 30 U(-1/2, 1/2), the first layer of the official SIREN for two coordinates."""
+SCALES = (1.0, 2.0, 4.0, OFFICIAL_SCALE, 30.0, 100.0)
+"""Of both kinds alike, from the deck's SIREN to the deck's Fourier layer."""
 
 
 def said(quote: str) -> Source:
@@ -19,6 +21,22 @@ def basis(name: str, title: str, after: Basis, source: Source | None, reading: s
     """Another first layer and activation than the deck's SIREN."""
     edits = (Edit(path="inr.basis", before=Siren(), after=after),)
     return Change(name=name, title=title, source=source, group="basis", edits=edits, reading=reading)
+
+
+def named(scale: float) -> str:
+    """A scale as a part of a change's name."""
+    return "official" if scale == OFFICIAL_SCALE else f"{scale:g}"
+
+
+def siren(scale: float) -> Change:
+    """A SIREN of another scale than the deck's."""
+    if scale == OFFICIAL_SCALE:
+        reading = (
+            "Sitzmann et al. 2020: first-layer weights 30 U(−1/2, 1/2), std 8.66; hidden ones keep sqrt(2 / n) after "
+            "their own factor 30. Emitted numbers are normal, so the distribution is, too."
+        )
+        return basis("siren_official", "SIREN, official init", Siren(scale=scale), None, reading)
+    return basis(f"siren_{named(scale)}", f"SIREN, σ = {scale:g}", Siren(scale=scale), None)
 
 
 DECK_SIGMA = said(r"Initialize the first layer with $\sigma \sim 100$.")
@@ -33,22 +51,15 @@ STUDY = Study(
         change.name for change in changes_overview.STUDY.changes if change.name not in ("fourier_inr", "factorized_se")
     ),
     changes=(
-        basis(
-            "siren_official",
-            "SIREN, official init",
-            Siren(scale=OFFICIAL_SCALE),
-            None,
-            "Sitzmann et al. 2020: first-layer weights 30 U(−1/2, 1/2), std 8.66; hidden ones keep sqrt(2 / n) after "
-            "their own factor 30. Emitted numbers are normal, so the distribution is, too.",
-        ),
+        *(siren(scale) for scale in SCALES[1:]),
         *(
             basis(
-                f"fourier_{sigma}",
-                f"Fourier, σ = {sigma}",
-                Fourier(scale=float(sigma)),
-                DECK_SIGMA if sigma == 100 else None,
+                f"fourier_{named(scale)}",
+                f"Fourier, σ = {scale:.3g}",
+                Fourier(scale=scale),
+                DECK_SIGMA if scale == 100 else None,
             )
-            for sigma in (1, 4, 10, 30, 100)
+            for scale in SCALES
         ),
         Change(
             name="no_factor",

@@ -39,7 +39,9 @@ from reports.stats.effects import (
 from reports.stats.factorial import FactorEffect, main_effects
 from reports.stats.orders import (
     PERMUTED_UP_TO,
+    OrderAgreement,
     RankCorrelation,
+    order_agreement,
     random_order_p,
     rank_correlation,
     seed_bootstrap_rank_correlation,
@@ -54,6 +56,7 @@ __all__ = [
     "Effect",
     "FactorEffect",
     "Interval",
+    "OrderAgreement",
     "RankCorrelation",
     "Rate",
     "ShapleyValue",
@@ -70,6 +73,7 @@ __all__ = [
     "holm",
     "holm_t",
     "main_effects",
+    "order_agreement",
     "paired_effect",
     "random_order_p",
     "rank_correlation",

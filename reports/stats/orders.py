@@ -57,6 +57,44 @@ def seed_bootstrap_rank_correlation(
     return RankCorrelation(len(a), rank_correlation(*means), float(low), float(high), random_order_p(*means))
 
 
+@dataclass(frozen=True)
+class OrderAgreement:
+    """How far an order of `items` agrees with a given one: Spearman's rho by geometric means over seeds, the least and
+    the largest rho of a single seed, and how often random order agrees or disagrees as strongly (two-sided p).
+
+    `given` and `ours` are the places in both orders, 1 for the smallest value; ties share a mean place.
+    """
+
+    items: int
+    rho: float
+    least: float
+    most: float
+    p: float
+    given: tuple[float, ...]
+    ours: tuple[float, ...]
+
+
+def order_agreement(given: ArrayLike, table: ArrayLike) -> OrderAgreement | None:
+    """The agreement of `given` values, one an item, with an [items, seeds] table of positive ones.
+
+    A diverged run (inf) puts its item last. None below three items, and where a value is missing or not positive.
+    """
+    reference, values = np.asarray(given, dtype=float), np.asarray(table, dtype=float)
+    if len(reference) < 3 or values.shape[1] == 0 or np.isnan(values).any() or (values <= 0).any():
+        return None
+    ours = rankdata(np.log(values).mean(axis=1))
+    single = [rank_correlation(reference, rankdata(column)) for column in values.T]
+    return OrderAgreement(
+        items=len(reference),
+        rho=rank_correlation(reference, ours),
+        least=min(single),
+        most=max(single),
+        p=random_order_p(reference, ours),
+        given=tuple(map(float, rankdata(reference))),
+        ours=tuple(map(float, ours)),
+    )
+
+
 PERMUTED_UP_TO = 8
 """All orders are tried up to this many items, else Student's t approximates."""
 

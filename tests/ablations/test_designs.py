@@ -270,8 +270,9 @@ def test_an_adjusted_profile_replaces_adds_and_drops() -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"expects": "same"}, "a margin belongs to"),
-        ({"expects": "lower", "margin": 1.2}, "a margin belongs to"),
+        ({"expects": "same"}, "needs a margin"),
+        ({"expects": "order", "margin": 1.2}, "an order has no margin"),
+        ({"expects": "order", "after": Measured(variant="all")}, "needs the deck's value of every number"),
         ({"expects": "value", "margin": 1.2}, "expects a value exactly where"),
         ({"expects": "value", "before": None, "margin": 1.2, "after": Measured(variant="all")}, "needs the value"),
     ],

@@ -31,7 +31,8 @@ def page(runs: Path, study: str, out: Path) -> str:
 def test_layers(runs: Path, tmp_path: Path) -> None:
     said = page(runs, "inr_layers", tmp_path)
     assert "mFiLM end above the" in said and "All that ended beat" in said
-    assert "| reproduced |" in said and "50 images, not named there" in said
+    assert "Verdict: **reproduced** (Spearman's ρ with the deck's order is" in said
+    assert "the slide's failure is not seen here" in said and "50 images, not named there" in said
     assert "mFiLM** starts with 1.0e+06 before tanh" in said
     assert all((tmp_path / "figures" / name).exists() for name in ("tradeoff.svg", "reconstructions.png"))
     assert "lies below its worse one" in said

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ablations.schema import Claim, Measured
+from ablations.schema import Claim, Comparison, DesignName, Measured
 from core.folder import Outcome
 from reports.results import Results, load
 from reports.verdicts import (
@@ -24,7 +24,7 @@ from reports.verdicts import (
     judge_claim,
     judge_design,
 )
-from studies.plan import Plan
+from studies.plan import Look, Plan
 from tests.reports.synthetic import planned, train_all
 
 INF, NAN = np.inf, np.nan
@@ -205,7 +205,8 @@ def test_a_change_that_diverges_in_every_one_of_many_runs_hurts(results: Results
     jobs = results.jobs[results.jobs["seed"] == 0]
     many = pd.concat([jobs.assign(seed=seed, value=10.0 + seed) for seed in ten], ignore_index=True)
     many.loc[many["variant"] == "baseline..d1_g1", "value"] = np.inf
-    plan = Plan(**{**dict(results.plan), "seeds": ten})
+    looks = (Look(seeds=ten, designs=("ladder",), runs=120),)
+    plan = Plan(**{**dict(results.plan), "seeds": ten, "looks": looks})
     found = judge_change(results.study.change("d1_g1"), "ladder", dataclasses.replace(results, jobs=many, plan=plan))
     assert (found.word, found.verdict) == ("hurts", "hurts: diverged in 10 of 10 with")
 
@@ -291,3 +292,88 @@ def test_a_pair_is_judged_alike_whatever_else_was_run(ladder_runs: Path) -> None
     assert rung.p == alone.p
     assert alone.p_holm == pytest.approx(10 * alone.p)  # type: ignore[operator]
     assert alone.word == "inconclusive"
+
+
+# --- looks ------------------------------------------------------------------------------------------------------------
+
+
+def looked(results: Results, *looks: Look) -> Results:
+    return dataclasses.replace(results, plan=Plan(**{**dict(results.plan), "looks": looks}))
+
+
+def test_what_was_asked_for_after_a_look_is_exploratory(results: Results) -> None:
+    ladder: tuple[DesignName, ...] = ("ladder",)
+    registered = looked(results, Look(seeds=(0, 1, 2), designs=ladder, runs=36))
+    assert judge_claim(claim(results), registered).exploratory is None
+    assert not any(e.exploratory for e in judge_design("ladder", registered))
+    assert all(e.exploratory for e in judge_design("leave_one_out", registered)), "a design that nobody registered"
+    more = looked(registered, Look(seeds=(0, 1), designs=ladder, runs=24), Look(seeds=(2,), designs=(), begun=24))
+    assert judge_claim(claim(results), more).exploratory == "seed 2 asked for after 24 runs had begun"
+    assert all(e.exploratory for e in judge_design("ladder", more))
+    alone = more.registered_seeds()
+    assert alone.plan.seeds == (0, 1) and set(alone.jobs["seed"]) == {0, 1}
+    assert judge_claim(claim(results), alone).exploratory is None
+    late = looked(results, Look(seeds=(0, 1, 2), designs=ladder, begun=36, runs=36))
+    assert judge_claim(claim(results), late).exploratory == "all of its runs were there when it was registered"
+
+
+def test_fewer_seeds_than_registered_are_an_interim_look(results: Results) -> None:
+    five = looked(results, Look(seeds=(0, 1, 2, 3, 4), designs=("ladder",), runs=60))
+    assert judge_claim(claim(results), five).exploratory == "an interim look: 3 of the 5 seeds that were registered"
+    assert all(e.exploratory for e in judge_design("ladder", five))
+
+
+# --- claims of several pairs, of margins and of orders ----------------------------------------------------------------
+
+
+def pair(title: str, before: str, after: str, reading: str = "") -> Comparison:
+    return Comparison(title=title, reading=reading, before=Measured(variant=before), after=Measured(variant=after))
+
+
+def test_much_better_has_a_margin(results: Results) -> None:
+    values = {"baseline": [1.0, 1.0, 1.0], "all-ns_loss": [0.90, 0.91, 0.92]}
+    changed = with_values(results, values)
+    assert judge_claim(claim(results), changed).word == "reproduced"
+    much = judge_claim(claim(results, margin=1.25), changed)
+    assert (much.word, much.why) == ("contradicted", "the whole interval lies above 1/1.25")
+    half = with_values(results, {**values, "all-ns_loss": [0.50, 0.51, 0.52]})
+    assert judge_claim(claim(results, margin=1.25), half).word == "reproduced"
+
+
+def test_all_pairs_of_a_sentence_have_to_hold_and_all_readings_to_agree(results: Results) -> None:
+    one, other = results.plan.variants[2].name, results.plan.variants[3].name
+    values = {"baseline": [1.0, 1.0, 1.0], "all-ns_loss": [0.50, 0.51, 0.52], one: [0.40, 0.41, 0.42]}
+    changed = with_values(results, {**values, other: [2.0, 2.1, 2.2]})
+    holds = judge_claim(claim(results, also=(pair("x", "baseline", one),)), changed)
+    assert holds.word == "reproduced" and len(holds.parts) == 2
+    fails = judge_claim(claim(results, title="a", also=(pair("x", "baseline", other),)), changed)
+    assert (fails.word, fails.why) == ("contradicted", "contradicted against x")
+    readings = judge_claim(claim(results, reading="one", also=(pair("", "baseline", other, "two"),)), changed)
+    assert readings.word == "inconclusive"
+    assert readings.why == "it depends on the reading: one: reproduced; two: contradicted"
+
+
+def test_one_of_many_pairs_fails_at_five_per_cent_over_all_of_them(results: Results) -> None:
+    """A pair with p between 2.5 and 5% contradicts a claim of one pair, and not one of two."""
+    values = {"baseline": [1.0, 1.0, 1.0], "all-ns_loss": [1.10, 1.20, 1.25]}
+    changed = with_values(results, values)
+    effect = judge_claim(claim(results), changed).effect
+    assert effect is not None and effect.t_p is not None and 0.025 < effect.t_p < 0.05
+    assert judge_claim(claim(results), changed).word == "contradicted"
+    two = judge_claim(claim(results, also=(pair("", "baseline", "all-ns_loss"),)), changed)
+    assert two.word == "inconclusive" and two.parts[0].why.endswith("but not at 5% over 2 comparisons")
+
+
+def test_an_order_is_judged_by_rank_correlation(results: Results) -> None:
+    names = [variant.name for variant in results.plan.variants][:6]
+    numbers = [Measured(variant=name, value=float(place)) for place, name in enumerate(names, start=1)]
+    also = tuple(Comparison(title="", before=numbers[0], after=number) for number in numbers[2:])
+    asked = claim(results, expects="order", before=numbers[0], after=numbers[1], also=also)
+
+    def word(places: list[int]) -> str:
+        values = {name: [place, place * 1.01, place * 0.99] for name, place in zip(names, places, strict=True)}
+        return judge_claim(asked, with_values(results, values)).word
+
+    assert word([1, 2, 3, 4, 6, 5]) == "reproduced"
+    assert word([6, 5, 4, 3, 2, 1]) == "contradicted"
+    assert word([2, 5, 1, 6, 3, 4]) == "inconclusive"

@@ -24,7 +24,7 @@ STUDY = """\
 from ablations.schema import Change, Edit, Study
 from studies.changes_overview import STUDY as DECK
 
-FLIP = Change(name="flip", title="mirrored", source=None, edits=(Edit(path="flip", before=False, after=True),))
+FLIP = Change(name="flip", title="not mirrored", source=None, edits=(Edit(path="flip", before=True, after=False),))
 STUDY = Study(**{**dict(DECK), "name": "flipped", "changes": (*DECK.changes, FLIP), "claims": ()})
 """
 
@@ -80,7 +80,7 @@ def test_the_file_of_a_study_of_the_deck_is_that_study() -> None:
         (f"{STUDY}\n\nSTUDY = 'flipped'\n", 8, "STUDY is a str, no ablations.schema.Study"),
         (STUDY.replace('"flipped"', '"Flipped-2"'), 5, "Study.name: String should match pattern"),
         (STUDY.replace('path="flip"', 'path="flap"'), 5, "KeyError: no 'flap' in the config"),
-        (STUDY.replace("before=False", "before=True"), 4, "the edit of flip changes nothing"),
+        (STUDY.replace("before=True", "before=False"), 4, "the edit of flip changes nothing"),
         (f"\n\nraise OSError('first\\nsecond')\n{STUDY}", 3, "OSError: first"),
         (f"import nowhere\n{STUDY}", 1, "ModuleNotFoundError: No module named 'nowhere'"),
         (STUDY.replace("()})", "()}"), 5, "SyntaxError: '(' was never closed"),

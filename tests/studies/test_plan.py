@@ -15,7 +15,7 @@ from core.config import BatchNorm, CleanFid, Config, Emission, Factorized, Image
 from core.errors import InputError
 from studies import catalogue
 from studies.choose_cpu_profile import RECORD
-from studies.plan import Plan, make_plan, merged, parse_override, read_plan, record_plan
+from studies.plan import Look, Plan, make_plan, merged, parse_override, read_plan, record_plan
 from studies.profiles import cpu
 from studies.runner.tasks import tasks_of
 
@@ -232,3 +232,30 @@ def test_a_protocol_that_does_not_fit_is_refused(
 def test_the_decks_own_profile_measures_as_deck_2020() -> None:
     plan = make_plan(STUDY, STUDY.profile("lsun64"), designs=["ladder"], seeds=[0])
     assert {variant.config.evaluation.metric for variant in plan.variants} == {PROTOCOLS["deck-2020"].metric}
+
+
+# --- looks ------------------------------------------------------------------------------------------------------------
+
+
+def begin(runs: Path, plan: Plan) -> None:
+    for variant in plan.variants:
+        for seed in plan.seeds:
+            (runs / "jobs" / variant.job(seed).digest).mkdir(parents=True, exist_ok=True)
+
+
+def test_seeds_and_designs_are_registered_before_the_first_run_and_not_after(tmp_path: Path) -> None:
+    record_plan(tmp_path, planned(seeds=[0, 1]))
+    both = record_plan(tmp_path, planned(designs=["add_one_in"], seeds=[2]))
+    assert both.looks == (Look(seeds=(0, 1, 2), designs=("ladder", "add_one_in"), begun=0, runs=63),)
+    begin(tmp_path, both)
+    assert record_plan(tmp_path, planned(seeds=[0, 1])).looks == both.looks, "nothing new is no further look"
+    later = record_plan(tmp_path, planned(designs=["leave_one_out"], seeds=[3]))
+    assert later.looks == (
+        both.looks[0],
+        Look(seeds=(3,), designs=("leave_one_out",), begun=63, runs=len(later.variants) * 4),
+    )
+
+
+def test_runs_that_another_study_had_trained_are_said_to_have_begun(tmp_path: Path) -> None:
+    begin(tmp_path, Plan(**{**dict(planned(seeds=[0])), "variants": planned().variants[:2]}))
+    assert record_plan(tmp_path, planned(seeds=[0, 1])).looks[0].begun == 2
