@@ -354,7 +354,8 @@ def retuned(report: Report) -> list[Block]:
         Paragraph(
             "The deck changed learning rates together with other things, so a change may look bad only for want of its "
             f"own rates. Re-tuned, every variant has the best of the same {trials} pairs of rates of G and D, tried on "
-            "a seed that judges nothing; the first pair are its own rates as they are."
+            "a seed that judges nothing: the pairs that the variants themselves have, and others around them. A change "
+            "of the rates alone is tuned away by that."
         ),
         *tables.retuned_tables(published, judge_changes(published), tuned, judge_changes(tuned)),
     ]

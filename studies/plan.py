@@ -55,10 +55,12 @@ class PlannedVariant(Node):
 
 
 class Retuned(Node):
-    """Every variant has the best of `trials` pairs of learning rates, tried with `seed`; `rates` are by its name."""
+    """Every variant has the best of the same `trials` pairs of learning rates, tried with `seed`; `rates` are by its
+    name."""
 
     trials: int
     seed: int
+    pairs: tuple[LearningRates, ...] = ()
     rates: dict[str, LearningRates]
 
 
@@ -356,6 +358,26 @@ def make_plan(
     )
 
 
+def distinct(variants: Iterable[PlannedVariant]) -> tuple[PlannedVariant, ...]:
+    """The variants with equal configs as one: the first one, with the others' names and places in designs."""
+    found: dict[str, PlannedVariant] = {}
+    for variant in variants:
+        key = variant.job(0).digest
+        twin = found.get(key)
+        found[key] = (
+            variant
+            if twin is None
+            else PlannedVariant(
+                **{
+                    **dict(twin),
+                    "aliases": (*twin.aliases, variant.name, *variant.aliases),
+                    "designs": {**variant.designs, **twin.designs},
+                }
+            )
+        )
+    return tuple(found.values())
+
+
 def with_searched(plan: Plan, study: Study, chosen: Sequence[Searched]) -> Plan:
     """`plan` with the configs that searches over its baseline chose, each a variant of its own, or a further name.
 
@@ -382,6 +404,10 @@ def _both_retuned(old: Retuned | None, new: Retuned | None) -> Retuned | None:
     """The chosen rates of the variants of both; the names that both have go to the new one."""
     if old is None or new is None:
         return new
+    if old.pairs != new.pairs:
+        raise InputError(
+            f"the recorded plan was tuned at other pairs of learning rates than these {new.trials}: move its file away"
+        )
     return Retuned(**{**dict(new), "rates": {**old.rates, **new.rates}})
 
 

@@ -198,7 +198,7 @@ class _StudyCommand:
         """Tries learning rates with every variant, then trains each at its best."""
         from studies.runner.retune import retuned_plan, tuning_plan
 
-        code = self._one(tuning_plan(plan, trials), place, report=False)
+        code = self._one(tuning_plan(self.study, plan, trials), place, report=False)
         if self.asked.only_looks:
             later = len(plan.variants) * len(plan.seeds)
             if self.asked.as_json:
@@ -207,7 +207,7 @@ class _StudyCommand:
                 self.console.print(f"then, at the rates that are chosen: {later} runs, less those that exist")
         if self.asked.only_looks or code != DONE:
             return code
-        return self._one(retuned_plan(plan, trials, place.runs), place, report=not self.asked.no_report)
+        return self._one(retuned_plan(self.study, plan, trials, place.runs), place, report=not self.asked.no_report)
 
     def _budget_seconds(self, text: str) -> float:
         from studies.runner.budget import parse_budget

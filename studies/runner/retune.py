@@ -1,8 +1,10 @@
 """The same small learning-rate budget for every variant: `--retune N`.
 
 The deck changed learning rates together with losses, so a change may look bad only for want of its own rates. Every
-variant is tried with the same N pairs of factors on its rates of G and D, the first of them its own rates as they are,
-with one seed that no study uses; its best pair is kept, and the study's seeds judge the variants at these.
+variant is tried at the same N pairs of rates of G and D, with one seed that no study uses; its best pair is kept, and
+the study's seeds judge the variants at these. The pairs are those that the study's own variants have, then others that
+fill the neighbourhood of all of them: no arm is tuned in a place that another arm cannot reach. A change of the rates
+alone is tuned away: its two arms become one.
 """
 
 from __future__ import annotations
@@ -11,26 +13,53 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from ablations.schema import Study
 from core.config import AnyConfig, Config, LearningRates
 from core.errors import InputError
 from core.folder import RunFolder
 from core.metrics.protocol import differences, from_json
-from studies.plan import Plan, PlannedVariant, Retuned, jobs_root, overridden
+from studies.plan import Plan, PlannedVariant, Retuned, distinct, jobs_root, overridden
 from studies.runner.tasks import final_value
 
 SEED = 3000
 """Neither a study's nor the one that the cpu profile was chosen with."""
 
 REACH = 4.0
-"""Factors lie between 1 / REACH and REACH."""
+"""The neighbourhood goes from the least of the study's rates / REACH to the largest times REACH."""
 
 
-def factors(trials: int) -> list[tuple[float, float]]:
-    """Factors on the rates of G and D: (1, 1), then a Halton sequence that fills the square on the log scale."""
+def pairs_of(study: Study, plan: Plan, trials: int) -> list[LearningRates]:
+    """The pairs of rates that every variant is tried at, whichever of the study's designs are planned.
+
+    First those that the base and each change alone have, then a Halton sequence that fills, on the log scale, the
+    rectangle around them. Raises InputError for fewer trials than pairs of the study's own, and for what has no rates.
+    """
     from scipy.stats.qmc import Halton  # Loads slowly, and most commands do without.
 
-    spread = Halton(2, scramble=False).random(trials)[1:]
-    return [(1.0, 1.0), *((float(REACH ** (2 * g - 1)), float(REACH ** (2 * d - 1))) for g, d in spread)]
+    profile = study.profile(plan.profile)
+    subsets = [(), *((change.name,) for change in study.changes)]
+    configs = [profile.scaled(study.folded(subset)) for subset in subsets]
+    own = list(dict.fromkeys(rates_of(overridden(config, plan.overrides)) for config in configs))
+    if trials < len(own):
+        raise InputError(
+            f"--retune {trials}: the variants of {study.name} have {len(own)} pairs of learning rates: try {len(own)} "
+            "or more"
+        )
+    ends = [
+        (min(rates) / REACH, max(rates) * REACH)
+        for rates in ([pair.generator for pair in own], [pair.discriminator for pair in own])
+    ]
+    places = Halton(2, scramble=False).random(trials - len(own) + 1)[1:]
+    filled = [
+        LearningRates(
+            **{
+                name: float(f"{low * (high / low) ** float(place):.6g}")
+                for name, (low, high), place in zip(("generator", "discriminator"), ends, point, strict=True)
+            }
+        )
+        for point in places
+    ]
+    return [*own, *filled]
 
 
 def rates_of(config: AnyConfig) -> LearningRates:
@@ -40,52 +69,50 @@ def rates_of(config: AnyConfig) -> LearningRates:
     return config.optimizers.learning_rates
 
 
-def tried(config: AnyConfig, factor: tuple[float, float]) -> AnyConfig:
-    """The config with its rates times these factors."""
-    rates = rates_of(config)
-    new = LearningRates(
-        generator=float(f"{rates.generator * factor[0]:.6g}"),
-        discriminator=float(f"{rates.discriminator * factor[1]:.6g}"),
-    )
-    return overridden(config, {"optimizers.learning_rates": new.model_dump(mode="json")})
+def tried(config: AnyConfig, rates: LearningRates) -> AnyConfig:
+    """The config at these rates."""
+    return overridden(config, {"optimizers.learning_rates": rates.model_dump(mode="json")})
 
 
-def tuning_plan(plan: Plan, trials: int) -> Plan:
-    """Every variant with every pair of factors, one seed.
+def tuning_plan(study: Study, plan: Plan, trials: int) -> Plan:
+    """Every variant at every pair of rates, one seed.
 
     Raises InputError where the study would judge by that seed, and for what has no rates of G and D.
     """
     if SEED in plan.seeds:
         raise InputError(f"--seeds: {SEED} is the seed that --retune chooses by, choose another")
-    pairs = factors(trials)
     variants = [
         PlannedVariant(
             name=f"{variant.name}@{index}",
-            title=f"{variant.title}, rates of G × {g:.3g} and of D × {d:.3g}",
+            title=f"{variant.title}, rates {rates.generator:g} / {rates.discriminator:g}",
             changes=variant.changes,
-            config=tried(variant.config, (g, d)),
+            config=tried(variant.config, rates),
         )
+        for index, rates in enumerate(pairs_of(study, plan, trials))
         for variant in plan.variants
-        for index, (g, d) in enumerate(pairs)
     ]
     setting = f"{plan.setting}-tuning{trials}"
-    return Plan(**{**dict(plan), "setting": setting, "seeds": (SEED,), "variants": tuple(variants)})
+    return Plan(**{**dict(plan), "setting": setting, "seeds": (SEED,), "variants": distinct(variants)})
 
 
-def retuned_plan(plan: Plan, trials: int, runs: Path) -> Plan:
-    """The plan with every variant at the best of its tried rates; ties and runs without a value leave its own."""
+def retuned_plan(study: Study, plan: Plan, trials: int, runs: Path) -> Plan:
+    """The plan with every variant at the best of the tried rates; ties and runs without a value leave its own."""
+    pairs = pairs_of(study, plan, trials)
     chosen: dict[str, LearningRates] = {}
     variants = []
     for variant in plan.variants:
-        configs = [tried(variant.config, factor) for factor in factors(trials)]
+        own = rates_of(variant.config)
+        ordered = sorted(pairs, key=lambda rates: rates != own)
+        configs = [tried(variant.config, rates) for rates in ordered]
         values = [value_of(config, runs) for config in configs]
         check_alike(variant.name, configs, runs)
-        best = configs[min(range(trials), key=values.__getitem__)]
-        chosen[variant.name] = rates_of(best)
-        variants.append(PlannedVariant(**{**dict(variant), "config": best}))
-    retuned = Retuned(trials=trials, seed=SEED, rates=chosen)
+        best = min(values)
+        rates = ordered[values.index(best)] if math.isfinite(best) else own
+        chosen |= dict.fromkeys((variant.name, *variant.aliases), rates)
+        variants.append(PlannedVariant(**{**dict(variant), "config": tried(variant.config, rates)}))
+    retuned = Retuned(trials=trials, seed=SEED, pairs=tuple(pairs), rates=chosen)
     setting = f"{plan.setting}-retuned{trials}"
-    return Plan(**{**dict(plan), "setting": setting, "retuned": retuned, "variants": tuple(variants)})
+    return Plan(**{**dict(plan), "setting": setting, "retuned": retuned, "variants": distinct(variants)})
 
 
 def check_alike(variant: str, configs: Sequence[AnyConfig], runs: Path) -> None:

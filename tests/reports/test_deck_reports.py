@@ -13,6 +13,7 @@ from ablations.schema import DesignName
 from reports.render import render
 from reports.results import load
 from reports.verdicts import judge_changes, judge_claim
+from studies import catalogue
 from tests.reports.pages import assert_links_resolve
 from tests.reports.synthetic import TRUE_FACTORS, planned, train_all
 
@@ -131,10 +132,11 @@ def test_re_tuned_effects_stand_beside_those_as_published(tmp_path: Path) -> Non
     from studies.plan import record_plan
     from studies.runner.retune import retuned_plan, tuning_plan
 
+    study = catalogue.study("changes_overview")
     plan = planned(tmp_path, seeds=(0, 1), only=("baseline", "baseline+fourier_inr", "all", "all-ns_loss"))
     train_all(tmp_path, plan)
-    train_all(tmp_path, record_plan(tmp_path, tuning_plan(plan, 2)))
-    tuned = record_plan(tmp_path, retuned_plan(plan, 2, tmp_path))
+    train_all(tmp_path, record_plan(tmp_path, tuning_plan(study, plan, 2)))
+    tuned = record_plan(tmp_path, retuned_plan(study, plan, 2, tmp_path))
     assert tuned.setting == "cpu-retuned2" and tuned.retuned is not None
     train_all(tmp_path, tuned)
     for setting in ("cpu", "cpu-retuned2"):
