@@ -37,7 +37,10 @@ with their figures, the ends at their own best rates, and what another rule woul
 """
 
 
-SCALES_CHOSEN = "Last, each end's first-layer scale is the best of the same values."
+SCALES_CHOSEN = (
+    "Last, each end's first-layer scale is the best of the same values, SIREN's in `baseline` and Fourier's in `all`: "
+    "where the other end's changes are around it, each is tuned less well."
+)
 SCALES_LEFT = "The first layer's scale is the study's own question; the rates were chosen at other scales."
 
 
