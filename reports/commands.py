@@ -70,8 +70,8 @@ def planned_designs(results: Results) -> list[DesignName]:
 
 def reproduce_commands(results: Results) -> list[str]:
     """What trains the whole plan and writes its report: designs that are complete, then single variants of others."""
-    study = results.study
-    names = {d: [variant_name(study, subset) for subset in DESIGNS[d](study)] for d in planned_designs(results)}
+    study, seeds = results.study, results.plan.seeds
+    names = {d: [variant_name(study, subset) for subset in DESIGNS[d](study, seeds)] for d in planned_designs(results)}
     whole = [d for d in names if all(results.variant(name) for name in names[d])]
     covered = {variant.name for d in whole for name in names[d] if (variant := results.variant(name))}
     # What searches choose comes with them, whenever the study is run.

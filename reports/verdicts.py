@@ -459,5 +459,6 @@ def end_to_end_at_equal_seconds(results: Results, before: str, after: str) -> En
 
 
 def designs_with(study: Study, name: str) -> list[DesignName]:
-    """The designs that train the variant of that name."""
-    return [d for d in available(study) if name in [variant_name(study, s) for s in DESIGNS[d](study)]]
+    """The designs that train the variant of that name with all seeds."""
+    names = {d: {variant_name(study, subset) for subset in DESIGNS[d](study, ())} for d in available(study)}
+    return [design for design in names if name in names[design]]

@@ -13,11 +13,12 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ablations.designs import DESIGNS, variant_name
 from ablations.schema import DesignName, Study
 from core.errors import InputError
 from core.folder import RunFolder
 from core.machine import Machine
-from studies.plan import Plan, PlannedVariant, jobs_root
+from studies.plan import Plan, PlannedVariant, both_seeds, jobs_root
 from studies.runner.estimate import makespan, start_seconds
 from studies.runner.tasks import Task, state_of, to_train
 
@@ -107,7 +108,7 @@ def costing(tasks: Sequence[Task], runs: Path, *, machine: Machine, workers: int
     start = start_seconds(runs, machine=machine, workers=workers) or 0.0
 
     def cost(plan: Plan) -> float | None:
-        places = ((variant.name, seed) for variant in plan.variants for seed in plan.seeds)
+        places = ((variant.name, seed) for variant, seed in plan.jobs())
         seconds = [pending[place].expected_seconds for place in places if place in pending]
         known = [each for each in seconds if each is not None]
         return makespan(known, workers, start=start) if len(known) == len(seconds) else None
@@ -117,13 +118,22 @@ def costing(tasks: Sequence[Task], runs: Path, *, machine: Machine, workers: int
 
 def part(study: Study, everything: Plan, designs: Collection[DesignName], seeds: int) -> Plan:
     """The variants of these designs and of the claims, with the first `seeds` seeds."""
-    claimed = {name for claim in study.claims for name in claim.variants}
+    first = everything.seeds[:seeds]
+    asked: dict[str, tuple[int, ...] | None] = {name: None for claim in study.claims for name in claim.variants}
+    for design in designs:
+        for subset, trained in DESIGNS[design](study, first).items():
+            name = variant_name(study, subset)
+            asked[name] = both_seeds(asked.get(name, ()), trained)
     variants = []
     for variant in everything.variants:
-        places = {design: place for design, place in variant.designs.items() if design in designs}
-        if places or claimed & {variant.name, *variant.aliases}:
-            variants.append(PlannedVariant(**{**dict(variant), "designs": places}))
-    return Plan(**{**dict(everything), "variants": tuple(variants), "seeds": everything.seeds[:seeds]})
+        names = asked.keys() & {variant.name, *variant.aliases}
+        if names:
+            places = {design: place for design, place in variant.designs.items() if design in designs}
+            own: tuple[int, ...] | None = ()
+            for name in names:
+                own = both_seeds(own, asked[name])
+            variants.append(PlannedVariant(**{**dict(variant), "designs": places, "seeds": own}))
+    return Plan(**{**dict(everything), "variants": tuple(variants), "seeds": first})
 
 
 def _counted(seeds: int) -> str:
