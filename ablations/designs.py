@@ -19,7 +19,7 @@ from ablations.schema import DesignName, Study
 Subset = tuple[str, ...]
 
 Trained = dict[Subset, tuple[int, ...] | None]
-"""The subsets that a design asks for, in its order, each with the seeds it is trained with; None: with all there are."""
+"""The subsets that a design asks for, in its order, each with the seeds it is trained with; None: with all."""
 
 Design = Callable[[Study, Sequence[int]], Trained]
 """What a study's designs are: of the seeds that are asked for, only some designs make use."""
@@ -65,13 +65,12 @@ def screening(study: Study, seed: int) -> list[Subset]:
     """Plackett and Burman's two-level design (1946), folded over, its columns permuted and its signs flipped by `seed`.
 
     Half of the runs have a change and half have not, balanced over each other change, so every run tells of every
-    change. The fold-over (Box and Wilson 1951) keeps interactions of two changes out of the main effects. Those of
-    three it does not: with ten changes each of them adds a third of its size, with one sign or the other, to the effect
-    of every change that is not part of it. Were the runs the same in every seed, so would be that error, and no number
-    of seeds would show it. Relabelling at random (Box, Hunter and Hunter 2005, on randomization) makes it another one
-    in every seed, zero on average: the scatter of the effects between seeds then contains it.
+    change. The fold-over (Box and Wilson 1951) keeps interactions of two changes out of the main effects, not those of
+    three: with ten changes such a one adds a third of itself, up or down, to the effect of every change outside it.
+    Were the runs the same in every seed, so would be that error, and no number of seeds would show it. Drawn at random,
+    it is another one in every seed and zero on average: the scatter of the effects between seeds contains it.
 
-    What a seed draws depends on nothing but its number and the changes' names, so it stays when seeds are added.
+    What a seed draws depends on its number and the changes' names alone, so it stays when other seeds are added.
     Raises ValueError where a change requires another, which unbalances the design.
     """
     from pyDOE3 import fold, pbdesign  # Loads numpy and scipy, which most commands do without.
@@ -85,7 +84,9 @@ def screening(study: Study, seed: int) -> list[Subset]:
     drawn = random.Random(f"screening {seed} {','.join(names)}")
     columns = drawn.sample(range(len(names)), len(names))
     signs = [drawn.choice((-1, 1)) for _ in names]
-    runs = [[sign * run[column] for column, sign in zip(columns, signs, strict=True)] for run in fold(pbdesign(len(names)))]
+    runs = [
+        [sign * run[column] for column, sign in zip(columns, signs, strict=True)] for run in fold(pbdesign(len(names)))
+    ]
     subsets = (tuple(name for name, level in zip(names, run, strict=True) if level > 0) for run in runs)
     return list(dict.fromkeys(subsets))
 

@@ -441,7 +441,7 @@ def end_to_end_at_equal_seconds(results: Results, before: str, after: str) -> En
         return None
     curves = {}
     for arm in (one, other):
-        ended = [s for s in results.plan.seeds if results.job(arm, s)["status"] in ("finished", "diverged")]
+        ended = [s for s in results.plan.seeds_of(arm) if results.job(arm, s)["status"] in ("finished", "diverged")]
         if not ended or any(results.job(arm, s)["status"] == "diverged" for s in ended):
             return None
         curves[arm.name] = [results.curve(arm, seed) for seed in ended]

@@ -114,6 +114,23 @@ class Plan(Node):
         """Every variant with each of its seeds, seeds innermost."""
         return [(variant, seed) for variant in self.variants for seed in self.seeds_of(variant)]
 
+    @property
+    def listed(self) -> tuple[PlannedVariant, ...]:
+        """The variants that people are told of one by one: those of all seeds; all where there are none such."""
+        return tuple(variant for variant in self.variants if variant.seeds is None) or self.variants
+
+    @property
+    def drawn(self) -> tuple[PlannedVariant, ...]:
+        """The others: a design draws dozens of them for each seed, and only its estimate from all of them tells."""
+        listed = {variant.name for variant in self.listed}
+        return tuple(variant for variant in self.variants if variant.name not in listed)
+
+    @property
+    def drawn_words(self) -> str:
+        """What the drawn variants are called together: "screening, 72 variants"."""
+        designs = dict.fromkeys(design for variant in self.drawn for design in variant.designs)
+        return f"{', '.join(designs)}, {len(self.drawn)} variant{'s' * (len(self.drawn) != 1)}"
+
     def variant(self, name: str) -> PlannedVariant | None:
         """The variant of that name or alias, None where the plan has none."""
         return next((v for v in self.variants if name == v.name or name in v.aliases), None)
@@ -371,9 +388,7 @@ def with_searched(plan: Plan, study: Study, chosen: Sequence[Searched]) -> Plan:
         config = search.applied(baseline.config, choice.values)
         key = Job(config=config, seed=0).digest
         if (twin := variants.get(key)) is not None:
-            variants[key] = PlannedVariant(
-                **{**dict(twin), "aliases": (*twin.aliases, choice.variant), "seeds": None}
-            )
+            variants[key] = PlannedVariant(**{**dict(twin), "aliases": (*twin.aliases, choice.variant), "seeds": None})
         else:
             title = f"best of {choice.trials} trials, {search.title}"
             variants[key] = PlannedVariant(name=choice.variant, title=title, changes=(), config=config)

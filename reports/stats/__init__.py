@@ -36,7 +36,7 @@ from reports.stats.effects import (
     smallest_pairing_ratio,
     unpaired_effect,
 )
-from reports.stats.factorial import FactorEffect, main_effects
+from reports.stats.factorial import LEAST_VARIANCE, FactorEffect, effects_within, main_effects, over_seeds
 from reports.stats.orders import (
     PERMUTED_UP_TO,
     RankCorrelation,
@@ -49,6 +49,7 @@ from studies.power import MOST_SEEDS, detectable_ratio, seeds_needed
 
 __all__ = [
     "EXACT_UP_TO",
+    "LEAST_VARIANCE",
     "MOST_SEEDS",
     "PERMUTED_UP_TO",
     "Effect",
@@ -64,12 +65,14 @@ __all__ = [
     "detectable_ratio",
     "diverged_as_worst",
     "divergence_rate",
+    "effects_within",
     "equivalent",
     "geometric_mean",
     "half_width",
     "holm",
     "holm_t",
     "main_effects",
+    "over_seeds",
     "paired_effect",
     "random_order_p",
     "rank_correlation",

@@ -12,7 +12,7 @@ from scipy.stats import t as student
 from reports.stats.arms import diverged_as_worst
 from reports.stats.effects import two_sided_p
 
-LEAST_VARIANCE = 0.1
+LEAST_VARIANCE = 0.08
 """The variance of an effect between seeds counts as at least this part of the mean variance of all effects."""
 
 NO_SPREAD = 1e-9
@@ -25,7 +25,8 @@ class FactorEffect:
 
     `se` is that of the log-ratio between `seeds` seeds, with `df` degrees of freedom; `p` is two-sided. All three and
     the interval are None for one seed, and where seeds agree to rounding. `runs` went into the estimates, `diverged` of
-    them with a stand-in for infinity; `left_out` seeds had too few runs that ended to tell the factors apart.
+    them with a stand-in for infinity, and `missing` ones of the same seeds did not; `left_out` seeds had too few runs
+    that ended to tell the factors apart.
     """
 
     ratio: float
@@ -37,6 +38,7 @@ class FactorEffect:
     seeds: int
     left_out: int
     runs: int
+    missing: int
     diverged: int
 
 
@@ -57,15 +59,18 @@ def main_effects(
     if any(not np.isin(table, (-1, 1)).all() and not np.isin(table, (0, 1)).all() for table in tables):
         raise ValueError("a two-level design holds -1 and 1, or 0 and 1")
     given = [np.asarray(values, dtype=float) for values in log_values]
-    filled, _ = diverged_as_worst(np.concatenate(given)) if given else (np.empty(0), 0)
-    values = np.split(filled, np.cumsum([each.size for each in given])[:-1])
-    estimates, runs, gone = [], 0, 0
+    values: list[NDArray[np.float64]] = []
+    if given:
+        filled, _ = diverged_as_worst(np.concatenate(given))
+        values = np.split(filled, np.cumsum([each.size for each in given])[:-1])
+    estimates, runs, missing, gone = [], 0, 0, 0
     for table, logs, raw in zip(tables, values, given, strict=True):
         there = ~np.isnan(logs)
         if not tells_apart(table[there]):
             continue
         estimates.append(effects_within(table[there], logs[there]))
         runs += int(there.sum())
+        missing += int((~there).sum())
         gone += int(np.isposinf(raw).sum())
     if not estimates:
         raise ValueError("no seed has enough runs that ended to tell the changes apart")
@@ -86,6 +91,7 @@ def main_effects(
                 seeds=n,
                 left_out=len(tables) - n,
                 runs=runs,
+                missing=missing,
                 diverged=gone,
             )
         )
