@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from itertools import combinations
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from reports import screening_worlds as sw
 from reports import stats
-from reports.results import load
-from reports.verdicts import judge_design
-from tests.reports.synthetic import planned, train_all
 
 STUDIES = 2000
 MONTE_CARLO = 3 * np.sqrt(0.05 * 0.95 / STUDIES)
@@ -76,24 +69,3 @@ def test_the_table_is_always_the_same_and_has_every_world() -> None:
     assert lines == sw.table_lines(50)
     assert len(lines) == 2 + len(sw.WORLDS) * len(sw.SEEDS)
     assert {line.count("|") for line in lines} == {9}
-
-
-def test_what_three_changes_do_together_is_no_verdict_on_a_fourth(tmp_path: Path) -> None:
-    """From runs to verdicts: four changes interact in threes, six do nothing."""
-    train_all(tmp_path, planned(tmp_path, designs=("screening",)))
-    results = load("changes_overview", tmp_path)
-    names = [change.name for change in results.study.changes]
-    changes = {variant.name: variant.changes for variant in results.plan.variants}
-    on = np.array([[1.0 if n in changes[str(v)] else -1.0 for n in names] for v in results.jobs["variant"]])
-    rng = np.random.default_rng(0)
-    told, tested = [], 0
-    for _ in range(12):
-        logs = rng.normal(0, 0.1, len(on))
-        for each in combinations(range(4), 3):
-            logs += 0.4 * rng.choice([-1, 1]) * on[:, list(each)].prod(axis=1)
-        effects = judge_design("screening", replace(results, jobs=results.jobs.assign(value=np.exp(logs))))
-        tested += sum(effect.effect is not None and effect.effect.low is not None for effect in effects[4:])
-        told.append(any(effect.word in ("helps", "hurts") for effect in effects[4:]))
-    assert tested == 12 * 6
-    # At most one family in twenty, so that four of twelve have a chance of 1 in 400.
-    assert sum(told) < 4

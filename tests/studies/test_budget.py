@@ -126,3 +126,23 @@ def test_runs_that_exist_cost_nothing_and_workers_share_the_rest(tmp_path: Path)
     assert costing(unknown, tmp_path, machine=HERE, workers=2)(plan) is None
     others = Plan(**{**dict(plan), "variants": plan.variants[:1]})
     assert costing(unknown, tmp_path, machine=HERE, workers=2)(others) == 0
+
+
+def test_a_screening_costs_the_runs_that_its_seeds_drew() -> None:
+    study = catalogue.study("changes_overview")
+    whole = make_plan(study, study.profile("cpu"), designs=["ladder", "shapley", "screening"], seeds=range(10))
+
+    def runs(plan: Plan) -> float:
+        return float(len(plan.jobs()))
+
+    # Three seeds of the claims' two variants and of 24 others each; what shapley shares with them is asked for once.
+    choice = fitting(study, whole, ["screening"], 3 * (24 + 2), runs)
+    assert (choice.seconds, choice.plan.seeds) == (3 * (24 + 2), (0, 1, 2))
+    asked = make_plan(study, study.profile("cpu"), designs=["screening"], seeds=range(3))
+    assert {(v.name, seed) for v, seed in choice.plan.jobs()} == {(v.name, seed) for v, seed in asked.jobs()}
+    assert fitting(study, whole, ["screening"], 4 * (24 + 2), runs).plan.seeds == (0, 1, 2, 3)
+    assert "left out: screening" in "; ".join(fitting(study, whole, ["screening"], 3 * (24 + 2) - 1, runs).lines)
+    # With the ladder, the variants that it shares are trained with all seeds.
+    both = fitting(study, whole, ["ladder", "screening"], 1000, runs).plan
+    expected = make_plan(study, study.profile("cpu"), designs=["ladder", "screening"], seeds=range(10))
+    assert {(v.name, seed) for v, seed in both.jobs()} == {(v.name, seed) for v, seed in expected.jobs()}

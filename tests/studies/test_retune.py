@@ -45,3 +45,14 @@ def test_a_try_that_failed_or_was_not_made_measures_nothing(tmp_path: Path) -> N
         (folder.path / name).unlink()
     tuned = retuned_plan(plan, 2, tmp_path)
     assert tuned.variants[0].config == plan.variants[0].config
+
+
+def test_every_variant_that_a_seed_drew_is_tuned_once_and_trained_with_that_seed(tmp_path: Path) -> None:
+    whole = make_plan(STUDY, STUDY.profile("cpu"), designs=["screening"], seeds=[0, 1])
+    plan = Plan(**{**dict(whole), "variants": whole.drawn[:3]})
+    tuning = tuning_plan(plan, 2)
+    assert [seed for _, seed in tuning.jobs()] == [retune.SEED] * 6
+    for variant, seed in tuning.jobs():
+        write_run(tmp_path, variant, seed, "finished")
+    tuned = retuned_plan(plan, 2, tmp_path)
+    assert [tuned.seeds_of(variant) for variant in tuned.variants] == [plan.seeds_of(v) for v in plan.variants]
