@@ -56,39 +56,44 @@ def preference(study: Study, designs: Sequence[DesignName]) -> list[DesignName]:
 def fitting(study: Study, everything: Plan, designs: Sequence[DesignName], budget: float, cost: Cost) -> Choice:
     """The part of `everything` (all that may be trained: these designs, ten seeds) that fits `budget` seconds.
 
-    Raises InputError where the time of something is unknown and where not even one seed of the claims fits.
+    A design whose time is unknown is left out. Raises InputError where that of the claims is, and where not even one
+    seed of them fits.
     """
-    if cost(everything) is None:
-        raise InputError("what fits a budget is unknown, measure with --calibrate")
     order = preference(study, designs)
     first: list[DesignName] = [] if study.claims else order[:1]
     name = f"design {first[0]}" if first else "the claims"
 
-    def seconds(chosen: Collection[DesignName], seeds: int) -> float:
-        known = cost(part(study, everything, chosen, seeds))
-        assert known is not None
-        return known
+    def seconds(chosen: Collection[DesignName], seeds: int) -> float | None:
+        return cost(part(study, everything, chosen, seeds))
+
+    def known(chosen: Collection[DesignName], seeds: int) -> float:
+        if (found := seconds(chosen, seeds)) is None:
+            raise InputError("what fits a budget is unknown, measure with --calibrate")
+        return found
 
     least = min(LEAST_SEEDS, len(everything.seeds))
-    seeds = next((n for n in range(least, 0, -1) if seconds(first, n) <= budget), 0)
+    seeds = next((n for n in range(least, 0, -1) if known(first, n) <= budget), 0)
     if not seeds:
         raise InputError(
-            f"nothing fits --budget {duration(budget)}: {name} with one seed would take {duration(seconds(first, 1))}"
+            f"nothing fits --budget {duration(budget)}: {name} with one seed would take {duration(known(first, 1))}"
         )
     chosen, left_out = list(first), []
     for design in order:
         if design in first:
             continue
         whole = seconds([*chosen, design], least)
-        if whole <= budget:
+        if whole is None:
+            left_out.append(f"left out: {design}, whose time is unknown, measure with --calibrate")
+        elif whole <= budget:
             chosen.append(design)
         else:
             left_out.append(f"left out: {design}, with which {_counted(least)} would take {duration(whole)}")
-    while seeds < len(everything.seeds) and (more := seconds(chosen, seeds + 1)) <= budget:
+    while seeds < len(everything.seeds) and (more := seconds(chosen, seeds + 1)) is not None and more <= budget:
         seeds += 1
     if seeds < len(everything.seeds):
-        left_out.append(f"left out: more than {_counted(seeds)}, {seeds + 1} would take {duration(more)}")
-    total = seconds(chosen, seeds)
+        take = "take an unknown time, measure with --calibrate" if more is None else f"would take {duration(more)}"
+        left_out.append(f"left out: more than {_counted(seeds)}, {seeds + 1} {take}")
+    total = known(chosen, seeds)
     what = ", ".join([*(["the claims' variants"] if study.claims else []), *chosen])
     lines = [f"budget {duration(budget)}: {what} with {_counted(seeds)}, about {duration(total)}"]
     if seeds == 1:

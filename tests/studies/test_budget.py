@@ -146,3 +146,23 @@ def test_a_screening_costs_the_runs_that_its_seeds_drew() -> None:
     both = fitting(study, whole, ["ladder", "screening"], 1000, runs).plan
     expected = make_plan(study, study.profile("cpu"), designs=["ladder", "screening"], seeds=range(10))
     assert {(v.name, seed) for v, seed in both.jobs()} == {(v.name, seed) for v, seed in expected.jobs()}
+
+
+def test_a_design_of_unknown_time_is_left_out_and_so_are_seeds_of_unknown_time() -> None:
+    study = catalogue.study("changes_overview")
+    whole = make_plan(study, study.profile("cpu"), designs=["ladder", "screening"], seeds=range(5))
+    timed = {
+        (variant.name, seed) for variant, seed in whole.jobs() if "ladder" in variant.designs or not variant.designs
+    }
+
+    def cost(plan: Plan) -> float | None:
+        places = {(variant.name, seed) for variant, seed in plan.jobs()}
+        return float(len(places)) if places <= timed else None
+
+    choice = fitting(study, whole, ["ladder", "screening"], 1000, cost)
+    assert choice.seconds == 12 * 5
+    assert "left out: screening, whose time is unknown, measure with --calibrate" in choice.lines
+    timed = {(name, seed) for name, seed in timed if seed < 4}
+    choice = fitting(study, whole, ["ladder"], 1000, cost)
+    assert len(choice.plan.seeds) == 4
+    assert "left out: more than 4 seeds, 5 take an unknown time, measure with --calibrate" in choice.lines
