@@ -3,18 +3,26 @@
 A subset has one name whichever design asks for it: `baseline`, `all`, `baseline+x` (only x), `all-x` (all but x),
 `baseline..x` (every change up to x, in the slide's order); any other is `baseline+x+y` or `all-x-y`, whichever is
 shorter.
+
+Most designs train the same subsets with every seed. `screening` draws other ones for each.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from types import MappingProxyType
 
 from ablations.schema import DesignName, Study
 
 Subset = tuple[str, ...]
+
+Trained = dict[Subset, tuple[int, ...] | None]
+"""The subsets that a design asks for, in its order, each with the seeds it is trained with; None: with all."""
+
+Design = Callable[[Study, Sequence[int]], Trained]
+"""What a study's designs are: of the seeds that are asked for, only some designs make use."""
 
 
 def in_order(study: Study, names: set[str]) -> Subset:
@@ -53,11 +61,17 @@ def grid(study: Study) -> list[Subset]:
     return [in_order(study, {name for part in parts for name in part}) for parts in product(*columns)]
 
 
-def screening(study: Study) -> list[Subset]:
-    """Plackett and Burman's two-level design (1946), folded over: every run tells of every change.
+def screening(study: Study, seed: int) -> list[Subset]:
+    """Plackett and Burman's two-level design (1946), folded over, its columns permuted and its signs flipped by `seed`.
 
-    Half of the runs have a change and half have not, balanced over each other change; the fold-over keeps interactions
-    of two changes out of the main effects. Raises ValueError where a change requires another, which unbalances it.
+    Half of the runs have a change and half have not, balanced over each other change, so every run tells of every
+    change. The fold-over (Box and Wilson 1951) keeps interactions of two changes out of the main effects, not those of
+    three: with ten changes such a one adds a third of itself, up or down, to the effect of every change outside it.
+    Were the runs the same in every seed, so would be that error, and no number of seeds would show it. Drawn at random,
+    it is another one in every seed and zero on average: the scatter of the effects between seeds contains it.
+
+    What a seed draws depends on its number and the changes' names alone, so it stays when other seeds are added.
+    Raises ValueError where a change requires another, which unbalances the design.
     """
     from pyDOE3 import fold, pbdesign  # Loads numpy and scipy, which most commands do without.
 
@@ -65,9 +79,16 @@ def screening(study: Study) -> list[Subset]:
     if needy:
         raise ValueError(f"{study.name} cannot be screened: {needy[0]} requires another change")
     names = [change.name for change in study.changes]
-    runs = fold(pbdesign(len(names))) if names else []
-    subsets = [tuple(name for name, level in zip(names, run, strict=True) if level > 0) for run in runs]
-    return list(dict.fromkeys([(), tuple(names), *subsets]))
+    if not names:
+        return [()]
+    drawn = random.Random(f"screening {seed} {','.join(names)}")
+    columns = drawn.sample(range(len(names)), len(names))
+    signs = [drawn.choice((-1, 1)) for _ in names]
+    runs = [
+        [sign * run[column] for column, sign in zip(columns, signs, strict=True)] for run in fold(pbdesign(len(names)))
+    ]
+    subsets = (tuple(name for name, level in zip(names, run, strict=True) if level > 0) for run in runs)
+    return list(dict.fromkeys(subsets))
 
 
 def permutations(study: Study) -> list[Subset]:
@@ -93,14 +114,32 @@ def shapley(study: Study) -> list[Subset]:
     return list(dict.fromkeys(rungs))
 
 
-DESIGNS: Mapping[DesignName, Callable[[Study], list[Subset]]] = MappingProxyType(
+def same_in_every_seed(design: Callable[[Study], list[Subset]]) -> Design:
+    """A design whose subsets are all trained with all seeds."""
+    return lambda study, seeds: dict.fromkeys(design(study))
+
+
+def drawn_by_seed(design: Callable[[Study, int], list[Subset]]) -> Design:
+    """A design whose subsets are others in every seed: each is trained with the seeds that drew it."""
+
+    def trained(study: Study, seeds: Sequence[int]) -> Trained:
+        found: dict[Subset, tuple[int, ...]] = {}
+        for seed in sorted(set(seeds)):
+            for subset in design(study, seed):
+                found[subset] = (*found.get(subset, ()), seed)
+        return {**found}
+
+    return trained
+
+
+DESIGNS: Mapping[DesignName, Design] = MappingProxyType(
     {
-        "ladder": ladder,
-        "add_one_in": add_one_in,
-        "leave_one_out": leave_one_out,
-        "screening": screening,
-        "shapley": shapley,
-        "grid": grid,
+        "ladder": same_in_every_seed(ladder),
+        "add_one_in": same_in_every_seed(add_one_in),
+        "leave_one_out": same_in_every_seed(leave_one_out),
+        "screening": drawn_by_seed(screening),
+        "shapley": same_in_every_seed(shapley),
+        "grid": same_in_every_seed(grid),
     }
 )
 

@@ -42,9 +42,14 @@ def what_was_run(report: Report) -> Text:
     lost = f", {results.count('diverged')} of them diverged" if results.count("diverged") else ""
     changed = ", ".join(f"{path}={value}" for path, value in results.plan.overrides.items())
     but = f" but with {changed}" if changed else ""
+    plan = results.plan
+    drawn = ""
+    if plan.drawn:
+        runs = sum(len(plan.seeds_of(variant)) for variant in plan.drawn)
+        drawn = f", and {plan.drawn_words} that its seeds drew, in {counted(runs, 'run')},"
     return (
         Strong("Run:"),
-        f" {counted(len(results.plan.variants), 'variant')} with {counted(len(results.plan.seeds), 'seed')} each on "
+        f" {counted(len(plan.listed), 'variant')} with {counted(len(plan.seeds), 'seed')} each{drawn} on "
         f"{results.plan.data_name}, profile {results.profile.name} ({results.profile.title}){but}, measured by "
         f"{metric_name(results)}. {ended} of {counted(len(results.jobs), 'run')} ended{lost}.",
     )

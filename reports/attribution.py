@@ -23,7 +23,7 @@ class Estimate:
     """`effect` as tables print it, and the two-sided `p` of none. `se` is that of the log, with `df` degrees of
     freedom.
 
-    `diverged` runs went in with the worst value of all. `shapley` has what only that design knows.
+    `diverged` runs went in with the worst value of all. `shapley` and `screened` have what only those designs know.
     """
 
     effect: stats.Effect
@@ -32,19 +32,20 @@ class Estimate:
     df: float | None
     diverged: int = 0
     shapley: stats.ShapleyValue | None = None
+    screened: stats.FactorEffect | None = None
 
 
 def values_of(results: Results, design: DesignName) -> dict[Subset, np.ndarray] | str:
-    """The last values per seed of every variant of a design by its changes, a diverged run with the worst of all.
+    """The last values per seed of every variant of a design by its changes, a diverged run with the worst of all. For
+    designs that are the same in every seed.
 
     An estimate from many runs cannot hold an infinity (`stats.diverged_as_worst`). A phrase where variants are missing.
     """
     study = results.study
-    named = {subset: results.variant(variant_name(study, subset)) for subset in DESIGNS[design](study)}
+    named = {subset: results.variant(variant_name(study, subset)) for subset in DESIGNS[design](study, ())}
     planned = {subset: variant for subset, variant in named.items() if variant is not None}
     if len(planned) < len(named):
-        few = len(planned) <= len(named) // 2
-        return "not run" if few else f"{len(named) - len(planned)} of {len(named)} variants not run"
+        return not_run(len(named) - len(planned), len(named))
     try:
         logs, _ = stats.diverged_as_worst(np.log(np.array([results.last(variant) for variant in planned.values()])))
     except ValueError as error:
@@ -52,34 +53,44 @@ def values_of(results: Results, design: DesignName) -> dict[Subset, np.ndarray] 
     return dict(zip(planned, np.exp(logs), strict=True))
 
 
+def not_run(missing: int, variants: int) -> str:
+    """Why a design has no estimates that is not planned whole."""
+    few = variants - missing <= variants // 2
+    return "not run" if few else f"{missing} of {variants} variants not run"
+
+
 def diverged_in(results: Results, design: DesignName) -> int:
     """How many of a design's runs diverged."""
     study = results.study
-    planned = (results.variant(variant_name(study, subset)) for subset in DESIGNS[design](study))
+    planned = (results.variant(variant_name(study, subset)) for subset in DESIGNS[design](study, ()))
     distinct = {variant.name: variant for variant in planned if variant is not None}
     return sum(int(np.isinf(results.last(variant)).sum()) for variant in distinct.values())
 
 
 def main_effects(results: Results) -> Sequence[Estimate] | str:
-    """Each change's main effect in the screening design, from every one of its runs; a phrase where there is none."""
-    values = values_of(results, "screening")
-    if isinstance(values, str):
-        return values
-    names = [change.name for change in results.study.changes]
-    seeds = range(len(results.plan.seeds))
-    table = [[1 if name in subset else -1 for name in names] for subset in values for _ in seeds]
-    logs = np.log(np.concatenate(list(values.values())))
+    """Each change's main effect in the screening design, one estimate for each seed's own runs; a phrase where there
+    is none. Seeds with which the design is not planned whole don't count."""
+    study = results.study
+    seeds = results.seeds_with("screening")
+    if not seeds:
+        missing = [(len(results.missing_from("screening", seed)), seed) for seed in results.plan.seeds]
+        least, seed = min(missing, default=(1, 0))
+        return not_run(least, len(DESIGNS["screening"](study, [seed])))
+    names = [change.name for change in study.changes]
+    tables, logs = [], []
+    for seed in seeds:
+        subsets = list(DESIGNS["screening"](study, [seed]))
+        place = results.plan.seeds.index(seed)
+        variants = [results.variant(variant_name(study, subset)) for subset in subsets]
+        tables.append([[1 if name in subset else -1 for name in names] for subset in subsets])
+        logs.append(np.log([results.last(variant)[place] for variant in variants if variant is not None]))
     try:
-        found = stats.main_effects(table, logs, [seed for _ in values for seed in seeds])
+        found = stats.main_effects(tables, logs)
     except ValueError as error:
         return str(error)
     return [
         Estimate(
-            stats.Effect(n=e.runs, ratio=e.ratio, low=e.low, high=e.high),
-            e.p,
-            e.se,
-            e.df,
-            diverged_in(results, "screening"),
+            stats.Effect(n=e.seeds, ratio=e.ratio, low=e.low, high=e.high), e.p, e.se, e.df, e.diverged, screened=e
         )
         for e in found
     ]

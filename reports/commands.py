@@ -9,16 +9,24 @@ from collections.abc import Sequence
 from ablations.designs import DESIGNS, variant_name
 from ablations.schema import DesignName
 from reports.results import Results
+from studies.plan import PlannedVariant
 
 
 def train_command(
-    results: Results, designs: Sequence[DesignName] = (), only: Sequence[str] = (), *, as_published: bool = False
+    results: Results,
+    designs: Sequence[DesignName] = (),
+    only: Sequence[str] = (),
+    *,
+    seeds: Sequence[int] | None = None,
+    as_published: bool = False,
 ) -> str:
     """Trains these designs (or variants) of the report's study in the report's setting.
 
-    `as_published` leaves out that learning rates were tuned again.
+    `seeds` are those of the plan where nothing else is said. `as_published` leaves out that learning rates were tuned
+    again.
     """
     plan = results.plan
+    seeds = plan.seeds if seeds is None else seeds
     words = ["python", "-m", "studies.run", plan.asked_as, "--profile", plan.profile]
     if plan.protocol is not None:
         words += ["--protocol", plan.protocol]
@@ -27,7 +35,7 @@ def train_command(
     if only:
         words += ["--only", ",".join(only)]
     # A comma after a single seed says that it is one, not a number of seeds.
-    words += ["--seeds", ",".join(str(seed) for seed in plan.seeds) + ("," if len(plan.seeds) == 1 else "")]
+    words += ["--seeds", ",".join(str(seed) for seed in seeds) + ("," if len(seeds) == 1 else "")]
     if plan.retuned is not None and not as_published:
         words += ["--retune", str(plan.retuned.trials)]
     if plan.variants and plan.variants[0].config.data.kind == "images":
@@ -69,16 +77,27 @@ def planned_designs(results: Results) -> list[DesignName]:
 
 
 def reproduce_commands(results: Results) -> list[str]:
-    """What trains the whole plan and writes its report: designs that are complete, then single variants of others."""
-    study = results.study
-    names = {d: [variant_name(study, subset) for subset in DESIGNS[d](study)] for d in planned_designs(results)}
-    whole = [d for d in names if all(results.variant(name) for name in names[d])]
-    covered = {variant.name for d in whole for name in names[d] if (variant := results.variant(name))}
-    # What searches choose comes with them, whenever the study is run.
-    covered |= {variant.name for choice in results.plan.searched if (variant := results.variant(choice.variant))}
-    rest = [variant for variant in results.plan.variants if variant.name not in covered]
+    """What trains the whole plan and writes its report: designs that are complete, then those that are with some seeds,
+    then single variants of others."""
+    study, plan = results.study, results.plan
+    complete = {design: results.seeds_with(design) for design in planned_designs(results)}
+    whole = [design for design, seeds in complete.items() if seeds == plan.seeds]
     commands = [train_command(results, whole)] if whole else []
-    if rest:
-        wanted = [d for d in names if any(d in variant.designs for variant in rest)]
-        commands.append(train_command(results, wanted, only=[variant.name for variant in rest]))
+    partly = {d: seeds for d, seeds in complete.items() if seeds and seeds != plan.seeds}
+    commands += [train_command(results, [design], seeds=seeds) for design, seeds in partly.items()]
+    covered: set[tuple[str, int]] = set()
+    for design, seeds in complete.items():
+        for subset, own in DESIGNS[design](study, seeds).items():
+            variant = results.variant(variant_name(study, subset)) if seeds else None
+            covered |= {(variant.name, seed) for seed in own or seeds} if variant else set()
+    # What searches choose comes with them, whenever the study is run.
+    chosen = {variant.name for choice in plan.searched if (variant := results.variant(choice.variant))}
+    rest: dict[tuple[int, ...], list[PlannedVariant]] = {}
+    for variant in plan.variants:
+        seeds = tuple(seed for seed in plan.seeds_of(variant) if (variant.name, seed) not in covered)
+        if seeds and variant.name not in chosen:
+            rest.setdefault(seeds, []).append(variant)
+    for seeds, variants in rest.items():
+        wanted = [d for d in complete if any(d in variant.designs for variant in variants)]
+        commands.append(train_command(results, wanted, only=[variant.name for variant in variants], seeds=seeds))
     return [*commands, render_command(results)]

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.config import Config
-from core.folder import RunFolder
 from reports import figures, stats
 from reports.links import led
 from reports.numbers import fixed, interval, mean_sd
@@ -39,7 +38,7 @@ def smoothness(report: Report) -> list[Block]:
     """Every measure of interpolations, of every variant."""
     results = report.results
     blocks: list[Block] = [Heading("How smooth interpolations are")]
-    variants = results.plan.variants
+    variants = results.plan.listed
     there = [key for key in MEASURES if any(np.isfinite(results.worst_where_diverged(v, key)).any() for v in variants)]
     if not there:
         return [*blocks, Paragraph("No run has measured it yet.")]
@@ -92,7 +91,7 @@ def strips(report: Report) -> list[Block]:
     file.unlink(missing_ok=True)
     seed = results.plan.seeds[0] if results.plan.seeds else 0
     found = [
-        (variant, paths) for variant in results.plan.variants if (paths := paths_of(results, variant, seed)) is not None
+        (variant, paths) for variant in results.plan.listed if (paths := paths_of(results, variant, seed)) is not None
     ]
     if not found:
         return [*blocks, Paragraph(f"No run of seed {seed} has kept interpolations.")]
@@ -133,8 +132,8 @@ def paths_of(results: Results, variant: PlannedVariant, seed: int) -> NDArray[np
     config = variant.config
     if not isinstance(config, Config) or config.evaluation.interpolation is None:
         return None
-    folder: RunFolder = results.folder(str(results.job(variant, seed)["run"]))
-    return figures.rows_of_tiles(folder.samples / "interpolations.png", config.data.resolution)
+    folder = results.folder_of(variant, seed)
+    return figures.rows_of_tiles(folder.samples / "interpolations.png", config.data.resolution) if folder else None
 
 
 def write_animation(file: Path, variants: list[NDArray[np.uint8]]) -> None:

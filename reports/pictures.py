@@ -26,14 +26,14 @@ def samples(report: Report) -> list[Block]:
     wanted = [(rung_label(rungs, rung, report), variant) for rung, variant in enumerate(rungs) if variant is not None]
     on_ladder = len(wanted) > 1
     if not on_ladder:
-        wanted = [(v.title if v.name != "baseline" else v.name, v) for v in results.plan.variants]
+        wanted = [(v.title if v.name != "baseline" else v.name, v) for v in results.plan.listed]
     rows = []
     absent = []
     seed = results.plan.seeds[0] if results.plan.seeds else 0
     for label, variant in wanted:
-        folder = results.folder(str(results.job(variant, seed)["run"]))
-        file = folder.samples / f"{variant.config.iterations:06d}.png"
-        tiles = figures.first_tiles(file, variant.config.data.resolution, TILES)
+        folder = results.folder_of(variant, seed)
+        file = folder and folder.samples / f"{variant.config.iterations:06d}.png"
+        tiles = figures.first_tiles(file, variant.config.data.resolution, TILES) if file else None
         if tiles is None:
             absent.append(label.strip())
         else:
@@ -69,7 +69,7 @@ def samples(report: Report) -> list[Block]:
 def real_images(results: Results, seeds: Sequence[int], most: int) -> np.ndarray | None:
     """Tiles of real images, from the first run of these seeds that kept them: of a fit, the images that it fits."""
     for variant in results.plan.variants:
-        for seed in seeds:
+        for seed in (seed for seed in seeds if seed in results.plan.seeds_of(variant)):
             folder = results.folder(str(results.job(variant, seed)["run"]))
             tiles = figures.first_tiles(folder.samples / "real.png", variant.config.data.resolution, most)
             if tiles is not None:
@@ -89,8 +89,9 @@ def between_latents(report: Report) -> list[Block]:
     for name in highlighted(report):
         variant = results.variant(name)
         assert variant is not None
-        folder = results.folder(str(results.job(variant, seed)["run"]))
-        strips = figures.rows_of_tiles(folder.samples / "interpolations.png", variant.config.data.resolution)
+        folder = results.folder_of(variant, seed)
+        file = folder and folder.samples / "interpolations.png"
+        strips = figures.rows_of_tiles(file, variant.config.data.resolution) if file else None
         if strips is not None:
             named = variant.title if variant.changes else variant.name
             rows += [(f"{named}, path {path + 1}", strip) for path, strip in enumerate(strips[:PATHS])]

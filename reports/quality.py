@@ -31,7 +31,7 @@ OF_A_PROXY = (Series("kid", "kernel distance × 10³", 1e3), *SHARES, Series("in
 
 def other_measures(results: Results) -> list[Block]:
     """The section; none where no variant of the study asks for these measures."""
-    asked = [(variant, quality) for variant in results.plan.variants if (quality := quality_of(variant))]
+    asked = [(variant, quality) for variant in results.plan.listed if (quality := quality_of(variant))]
     if not asked:
         return []
     heading = Heading("Other measures")
@@ -66,7 +66,8 @@ def other_measures(results: Results) -> list[Block]:
                 Column("n", "right"),
             ),
             rows=tuple(rows),
-            caption=caption(asked[0][0], asked[0][1], inception=inception),
+            caption=caption(asked[0][0], asked[0][1], inception=inception)
+            + (f" Left out: {results.plan.drawn_words}, trained with few seeds each." if results.plan.drawn else ""),
             size=7.2,
         ),
     ]

@@ -74,6 +74,8 @@ class Report:
     def n(self) -> int:
         """The largest number of seeds that any variant has finished or diverged with."""
         ended = self.results.jobs[self.results.jobs["status"].isin(["finished", "diverged"])]
+        if all(variant.seeds is not None for variant in self.results.plan.variants):
+            return int(ended["seed"].nunique())  # Only of a design whose seeds draw variants of their own.
         return int(ended.groupby("variant")["seed"].nunique().max()) if len(ended) else 0
 
     def target(self, run: str) -> str | None:
@@ -131,7 +133,7 @@ def highlighted(report: Report) -> dict[str, str]:
     for variant in named:
         if variant is not None and variant.name not in found and spare:
             found[variant.name] = spare.pop(0)
-    return found or {variant.name: colour for variant, colour in zip(results.plan.variants, spare, strict=False)}
+    return found or {variant.name: colour for variant, colour in zip(results.plan.listed, spare, strict=False)}
 
 
 def best_variants(results: Results) -> list[PlannedVariant]:

@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from ablations.designs import DESIGNS, variant_name
 from ablations.protocols import PROTOCOLS
 from ablations.schema import DesignName, Profile, Study
 from core.config import Job
@@ -107,13 +108,30 @@ class Results:
         """The outcome row of one planned job."""
         return self._rows[variant.name][seed]
 
+    def folder_of(self, variant: PlannedVariant, seed: int) -> RunFolder | None:
+        """The run folder of one variant with one seed, None where that is not planned."""
+        row = self._rows.get(variant.name, {}).get(seed)
+        return None if row is None else self.folder(str(row["run"]))
+
+    def seeds_with(self, design: DesignName) -> tuple[int, ...]:
+        """The plan's seeds with which every variant of a design is planned."""
+        return tuple(seed for seed in self.plan.seeds if not self.missing_from(design, seed))
+
+    def missing_from(self, design: DesignName, seed: int) -> list[str]:
+        """The variants of a design that are not planned with a seed."""
+        names = [variant_name(self.study, subset) for subset in DESIGNS[design](self.study, [seed])]
+        planned = {name: variant for name in names if (variant := self.variant(name)) is not None}
+        return [name for name in names if name not in planned or seed not in self.plan.seeds_of(planned[name])]
+
     def curve(self, variant: PlannedVariant, seed: int) -> pd.DataFrame:
         """The measurements of one job in order (iteration, images, seconds, value), empty where it has none."""
         return self._curves.get((variant.name, seed), self.tidy.iloc[:0])
 
     def last(self, variant: PlannedVariant) -> np.ndarray:
-        """The value at the last iteration per planned seed: inf where it diverged, NaN where it has not got there."""
-        return np.array([self.job(variant, seed)["value"] for seed in self.plan.seeds], dtype=float)
+        """The value at the last iteration per seed of the plan: inf where it diverged, NaN where it has not got there
+        and where the variant is not trained with that seed."""
+        rows = self._rows.get(variant.name, {})
+        return np.array([rows[seed]["value"] if seed in rows else np.nan for seed in self.plan.seeds], dtype=float)
 
     def last_of(self, variant: PlannedVariant, metric: str) -> np.ndarray:
         """The value of another recorded metric at the last iteration per planned seed, NaN where there is none.
@@ -175,7 +193,7 @@ class Results:
         found: set[int] = set()
         for variant in self.plan.variants:
             every, end = variant.config.evaluation.every, variant.config.iterations
-            for seed in self.plan.seeds:
+            for seed in self.plan.seeds_of(variant):
                 reached = self._measured.get((variant.name, seed), {})
                 found |= {i for i in reached if i == end or i % every == 0}
         return sorted(found)
@@ -316,11 +334,10 @@ def read_jobs(plan: Plan, runs: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The tidy frame of all measurements and the frame of one row per planned job."""
     tidy: list[dict[str, Any]] = []
     jobs: list[dict[str, Any]] = []
-    for variant in plan.variants:
-        for seed in plan.seeds:
-            rows, job = read_job(plan, variant, seed, runs)
-            tidy += rows
-            jobs.append(job)
+    for variant, seed in plan.jobs():
+        rows, job = read_job(plan, variant, seed, runs)
+        tidy += rows
+        jobs.append(job)
     return as_frame(tidy, TIDY_COLUMNS), as_frame(jobs, JOB_COLUMNS)
 
 

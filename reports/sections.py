@@ -795,7 +795,9 @@ def comparisons(report: Report) -> list[Text]:
 
 def missing(report: Report) -> list[Block]:
     """Runs that did not finish, by name."""
-    jobs = report.results.jobs
+    results = report.results
+    jobs = results.jobs
+    drawn = {variant.name for variant in results.plan.drawn}
     blocks: list[Block] = [Heading("Failed and missing runs"), *divergence(report.results)]
     lost = jobs[jobs["status"] != "finished"]
     if lost.empty:
@@ -806,7 +808,9 @@ def missing(report: Report) -> list[Block]:
         if rows.empty:
             continue
         if status == "not started":
-            grouped = rows.groupby("variant", sort=False)["seed"].apply(lambda s: ", ".join(str(seed) for seed in s))
+            # Drawn variants are told of together, by design.
+            called = rows["variant"].where(~rows["variant"].isin(drawn), results.plan.drawn_words)
+            grouped = rows.groupby(called, sort=False)["seed"].apply(seeds_of_rows)
             named = [f"{variant} (seed {seeds})" for variant, seeds in grouped.items()]
             items.append((Strong(f"not started ({len(rows)}):"), f" {'; '.join(named)}."))
             continue
@@ -819,9 +823,17 @@ def missing(report: Report) -> list[Block]:
     return [*blocks, Bullets(tuple(items))]
 
 
+def seeds_of_rows(seeds: pd.Series) -> str:
+    """ "0, 1", or "0 × 24, 1 × 3" where several runs of one seed are told of together."""
+    counts = seeds.value_counts(sort=False)
+    return ", ".join(str(seed) + (f" × {count}" if count > 1 else "") for seed, count in counts.items())
+
+
 def divergence(results: Results) -> list[Block]:
     """How often runs diverged, in all and by variant, with Wilson intervals."""
-    rates = {v.name: stats.divergence_rate(results.last(v)) for v in results.plan.variants}
+    rates = {v.name: stats.divergence_rate(results.last(v)) for v in results.plan.listed}
+    if drawn := results.plan.drawn:
+        rates[results.plan.drawn_words] = stats.divergence_rate(np.concatenate([results.last(v) for v in drawn]))
     ended = [rate for rate in rates.values() if rate is not None]
     if not ended:
         return []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from reports.page import Anchor, Code, Column, Grey, Link, Piece, Strong, Table,
 from reports.results import Results
 from reports.verdicts import ChangeEffect, ClaimVerdict, EndToEnd, claimed_values
 from studies.costs import read_invocations
-from studies.plan import measured_by, metrics_of, overridden
+from studies.plan import PlannedVariant, measured_by, metrics_of, overridden
 
 # --- the metric -------------------------------------------------------------------------------------------------------
 
@@ -440,9 +440,12 @@ def estimates_table(results: Results, design: DesignName, effects: Sequence[Chan
         rows.append((*row, verdict_text(effect)))
     gone = max((e.estimate.diverged for e in effects if e.estimate is not None), default=0)
     words = {
-        "screening": "Screening: main effects of a folded-over Plackett-Burman design, by least squares of the log on "
-        "all changes and one level per seed; every run tells of every change, interactions of two changes are kept out "
-        "of the effects and widen the intervals.",
+        "screening": "Screening: main effects of a folded-over Plackett-Burman design, its columns and signs drawn "
+        "anew in every seed; estimated once per seed, from all its runs, on the log scale, then Student's t over "
+        f"{counted(max((e.effect.n for e in effects if e.effect is not None), default=0), 'seed')}. Interactions of "
+        "two changes are kept out of the effects. Those of three and more are not: they add to an effect another "
+        "amount in every seed, zero on average, and so widen the interval. An effect's variance between seeds counts "
+        f"as at least {stats.LEAST_VARIANCE:g} of the mean of all.",
         "shapley": "Shapley values: the mean step of each change over "
         f"{results.study.permutations} random orders and all seeds; its share of the whole log-ratio; the standard "
         "error of the log from orders alone (more orders shrink it) and from training seeds alone (more seeds do).",
@@ -465,9 +468,26 @@ def estimates_table(results: Results, design: DesignName, effects: Sequence[Chan
         ),
         rows=tuple(rows),
         caption=f"{words[design]} {metric_letters(results)} at the last iteration."
-        + (f" {counted(gone, 'diverged run')} stand in with the worst value that any run reached." if gone else ""),
+        + (f" {counted(gone, 'diverged run')} stand in with the worst value that any run reached." if gone else "")
+        + lost_seeds(effects),
         size=7.8,
     )
+
+
+def lost_seeds(effects: Sequence[ChangeEffect]) -> str:
+    """What missing runs do to a screening: nothing where all ended."""
+    screened = next((e.estimate.screened for e in effects if e.estimate and e.estimate.screened), None)
+    if screened is None:
+        return ""
+    told = ""
+    if screened.left_out:
+        told += f" {counted(screened.left_out, 'seed')} left out: too few of the runs ended to tell the changes apart."
+    if screened.missing:
+        told += (
+            f" {counted(screened.missing, 'run')} of the {screened.seeds} seeds missing: least squares on the others, "
+            "in which interactions of two changes are no longer kept out."
+        )
+    return told
 
 
 def retuned_tables(
@@ -492,7 +512,7 @@ def retuned_tables(
             )
     retuned = tuned.plan.retuned
     chosen: list[tuple[Text, ...]] = []
-    for variant in tuned.plan.variants:
+    for variant in tuned.plan.listed:
         before = published.variant(variant.name)
         if retuned is None or variant.name not in retuned.rates:
             continue
@@ -796,26 +816,35 @@ def cost_table(results: Results) -> Table:
     """Seconds and sizes per variant."""
     write = fixed(results.jobs["seconds"])
     rows: list[tuple[Text, ...]] = []
-    for variant in results.plan.variants:
-        jobs = results.jobs[results.jobs["variant"] == variant.name]
+    groups: list[tuple[Text, Sequence[PlannedVariant]]] = [
+        (Link(variant.name, f"#{anchor(variant.name)}", code=True), [variant]) for variant in results.plan.listed
+    ]
+    if results.plan.drawn:
+        groups.append((results.plan.drawn_words, results.plan.drawn))
+    for called, variants in groups:
+        jobs = results.jobs[results.jobs["variant"].isin([variant.name for variant in variants])]
         finished = jobs[jobs["status"] == "finished"]
-        train = stats.summary(finished["seconds"].to_numpy(dtype=float))
-        sizes = []
-        for column in ("emitted_parameters", "generator_parameters", "discriminator_parameters"):
-            known = jobs[column].dropna()
-            sizes.append(f"{int(known.iloc[0]):,}" if len(known) else "–")
-        images = variant.config.iterations * variant.config.batch_size
-        rate = train.mean / images * 1000 if train.mean else None
+        train, evaluation, whole = (
+            stats.summary(finished[column].to_numpy(dtype=float))
+            for column in ("seconds", "evaluation_seconds", "job_seconds")
+        )
+        sizes = [
+            from_to(jobs[column].dropna())
+            for column in ("emitted_parameters", "generator_parameters", "discriminator_parameters")
+        ]
+        shown = {v.name: v.config.iterations * v.config.batch_size for v in variants}
+        of_finished = [shown[str(name)] for name in finished["variant"]]
+        rate = train.mean / float(np.mean(of_finished)) * 1000 if train.mean else None
         rows.append(
             (
-                Link(variant.name, f"#{anchor(variant.name)}", code=True),
+                called,
                 str(train.n),
-                f"{images:,}",
+                from_to(shown.values()),
                 write(train.mean),
                 write(train.sd),
                 short(rate),
-                write(seconds_of(results, variant.name, "evaluation_seconds").mean),
-                write(seconds_of(results, variant.name, "job_seconds").mean),
+                write(evaluation.mean),
+                write(whole.mean),
                 *sizes,
             )
         )
@@ -841,6 +870,12 @@ def cost_table(results: Results) -> Table:
         f"same per 1,000 images, of evaluation, of the whole job; parameters emitted per image, of G and of D.{spent}",
         size=7.4,
     )
+
+
+def from_to(numbers: Iterable[int]) -> str:
+    """A whole number, or the least and the largest of several."""
+    ends = sorted({int(number) for number in numbers})
+    return "–" if not ends else f"{ends[0]:,}" + (f" to {ends[-1]:,}" if len(ends) > 1 else "")
 
 
 def predicted_table(results: Results) -> Table | None:

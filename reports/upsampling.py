@@ -62,7 +62,7 @@ def enlarged(report: Report) -> list[Block]:
     """Distances of every method under every convention, as a figure and a table."""
     results = report.results
     blocks: list[Block] = [Heading("Every way of making an image twice as large")]
-    there = [v for v in results.plan.variants if np.isfinite(results.worst_where_diverged(v, OWN)).any()]
+    there = [v for v in results.plan.listed if np.isfinite(results.worst_where_diverged(v, OWN)).any()]
     if not there:
         return [*blocks, Paragraph("No run has measured it yet.")]
     with figures.style():
@@ -183,8 +183,10 @@ def pictures(report: Report) -> list[Block]:
     results = report.results
     blocks: list[Block] = [Heading("What it looks like")]
     seed = results.plan.seeds[0] if results.plan.seeds else 0
-    for variant in results.plan.variants:
-        folder = results.folder(str(results.job(variant, seed)["run"]))
+    for variant in results.plan.listed:
+        folder = results.folder_of(variant, seed)
+        if folder is None:
+            continue
         size = 2 * variant.config.data.resolution
         tiles = figures.first_tiles(folder.samples / "upsampled.png", size, PICTURE_ROWS * len(PICTURE_COLUMNS))
         if tiles is None:

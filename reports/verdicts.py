@@ -554,7 +554,7 @@ def end_to_end_at_equal_seconds(results: Results, before: str, after: str) -> En
         return None
     curves = {}
     for arm in (one, other):
-        ended = [s for s in results.plan.seeds if results.job(arm, s)["status"] in ("finished", "diverged")]
+        ended = [s for s in results.plan.seeds_of(arm) if results.job(arm, s)["status"] in ("finished", "diverged")]
         if not ended or any(results.job(arm, s)["status"] == "diverged" for s in ended):
             return None
         curves[arm.name] = [results.curve(arm, seed) for seed in ended]
@@ -572,5 +572,6 @@ def end_to_end_at_equal_seconds(results: Results, before: str, after: str) -> En
 
 
 def designs_with(study: Study, name: str) -> list[DesignName]:
-    """The designs that train the variant of that name."""
-    return [d for d in available(study) if name in [variant_name(study, s) for s in DESIGNS[d](study)]]
+    """The designs that train the variant of that name with all seeds."""
+    names = {d: {variant_name(study, subset) for subset in DESIGNS[d](study, ())} for d in available(study)}
+    return [design for design in names if name in names[design]]

@@ -129,7 +129,7 @@ def words_of(study: Study) -> Words:
     from ablations.paths import places
 
     named = [design for design in available(study) if design not in COMBINING]
-    names = [variant_name(study, subset) for design in named for subset in DESIGNS[design](study)]
+    names = [variant_name(study, subset) for design in named for subset in DESIGNS[design](study, ())]
     claimed = [name for claim in study.claims for name in claim.variants]
     varied = [edit.path for change in study.changes for edit in change.edits]
     paths: dict[str, list[str] | None] = {}

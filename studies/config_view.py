@@ -75,7 +75,7 @@ def config_document(study: Study, plan: Plan, variant: PlannedVariant) -> dict[s
         "aliases": list(variant.aliases),
         "title": variant.title,
         "changes": list(variant.changes),
-        "digests": {str(seed): variant.job(seed).digest for seed in plan.seeds},
+        "digests": {str(seed): variant.job(seed).digest for seed in plan.seeds_of(variant)},
         "config": variant.config.model_dump(mode="json"),
         "differs": {path: {"deck": deck, "here": here[path]} for path, deck in differing(study, variant).items()},
     }

@@ -42,8 +42,9 @@ class Present:
 
 
 def variants_of(study: Study) -> int:
-    """How many variants the study's own designs and claims come to."""
-    subsets = {subset for design in study.designs for subset in DESIGNS[design](study)}
+    """How many variants the study's own designs and claims come to, with the seeds of its first profile."""
+    seeds = range(study.profiles[0].seeds)
+    subsets = {subset for design in study.designs for subset in DESIGNS[design](study, seeds)}
     return len(subsets | {subset_named(study, name) for claim in study.claims for name in claim.variants})
 
 
@@ -64,7 +65,7 @@ def _present(file: Path, runs: Path) -> Present | None:
         plan = read_plan(file)
     except InputError:
         return None  # Of another version: the report says so, a list has no use for it.
-    digests = {variant.job(seed).digest for variant in plan.variants for seed in plan.seeds}
+    digests = {variant.job(seed).digest for variant, seed in plan.jobs()}
     states = Counter(_status(jobs_root(runs) / digest / "outcome.json") for digest in digests)
     return Present(plan.setting, len(digests), states["finished"], states["diverged"], states["failed"])
 

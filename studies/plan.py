@@ -40,13 +40,15 @@ from core.metrics.identity import extractor_sha256
 
 class PlannedVariant(Node):
     """One distinct config. `aliases` are further names that came out as the same config at this scale; `designs` gives
-    the variant's place in each design (the rung, for the ladder); it is empty for one that only a claim asks for."""
+    the variant's place in each design (the rung, for the ladder); it is empty for one that only a claim asks for.
+    `seeds` are those it is trained with where a design draws other variants for each seed; None: all the plan's."""
 
     name: str
     aliases: tuple[str, ...] = ()
     title: str
     changes: tuple[str, ...]
     designs: dict[DesignName, int] = Field(default_factory=dict)
+    seeds: tuple[int, ...] | None = None
     config: AnyConfig
 
     def job(self, seed: int) -> Job:
@@ -119,6 +121,31 @@ class Plan(Node):
     def folder_of_study(self) -> Path | None:
         """The folder of the study's file, absolute, for modules that lie beside it; None where a name was enough."""
         return Path(self.declared_in).absolute().parent if self.declared_in else None
+
+    def seeds_of(self, variant: PlannedVariant) -> tuple[int, ...]:
+        """The plan's seeds that this variant is trained with."""
+        return self.seeds if variant.seeds is None else tuple(seed for seed in self.seeds if seed in variant.seeds)
+
+    def jobs(self) -> list[tuple[PlannedVariant, int]]:
+        """Every variant with each of its seeds, seeds innermost."""
+        return [(variant, seed) for variant in self.variants for seed in self.seeds_of(variant)]
+
+    @property
+    def listed(self) -> tuple[PlannedVariant, ...]:
+        """The variants that people are told of one by one: those of all seeds; all where there are none such."""
+        return tuple(variant for variant in self.variants if variant.seeds is None) or self.variants
+
+    @property
+    def drawn(self) -> tuple[PlannedVariant, ...]:
+        """The others: a design draws dozens of them for each seed, and only its estimate from all of them tells."""
+        listed = {variant.name for variant in self.listed}
+        return tuple(variant for variant in self.variants if variant.name not in listed)
+
+    @property
+    def drawn_words(self) -> str:
+        """What the drawn variants are called together: "screening, 72 variants"."""
+        designs = dict.fromkeys(design for variant in self.drawn for design in variant.designs)
+        return f"{', '.join(designs)}, {len(self.drawn)} variant{'s' * (len(self.drawn) != 1)}"
 
     def variant(self, name: str) -> PlannedVariant | None:
         """The variant of that name or alias, None where the plan has none."""
@@ -310,16 +337,19 @@ def make_plan(
     overrides = dict(overrides or {})
     configs: dict[Subset, AnyConfig] = {}
     places: dict[Subset, dict[DesignName, int]] = {}
+    trained: dict[Subset, tuple[int, ...] | None] = {}
     for design in designs:
-        for place, subset in enumerate(DESIGNS[design](study)):
+        for place, (subset, with_seeds) in enumerate(DESIGNS[design](study, seeds).items()):
             if subset not in configs:
                 configs[subset] = profile.scaled(study.folded(subset))
             places.setdefault(subset, {}).setdefault(design, place)
+            trained[subset] = both_seeds(trained.get(subset, ()), with_seeds)
     for claim in study.claims:
         for name in claim.variants:
             subset = subset_named(study, name)
             configs.setdefault(subset, profile.scaled(study.folded(subset)))
             places.setdefault(subset, {})
+            trained[subset] = None
     if data is not None:
         configs = {
             subset: overridden(config, {"data": data.model_dump(mode="json")}) for subset, config in configs.items()
@@ -342,6 +372,7 @@ def make_plan(
             title=twin.title if twin else variant_title(study, subset),
             changes=twin.changes if twin else subset,
             designs={**places[subset], **(twin.designs if twin else {})},
+            seeds=both_seeds(twin.seeds if twin else (), trained[subset]),
             config=final,
         )
     return Plan(
@@ -363,18 +394,15 @@ def distinct(variants: Iterable[PlannedVariant]) -> tuple[PlannedVariant, ...]:
     found: dict[str, PlannedVariant] = {}
     for variant in variants:
         key = variant.job(0).digest
-        twin = found.get(key)
-        found[key] = (
-            variant
-            if twin is None
-            else PlannedVariant(
-                **{
-                    **dict(twin),
-                    "aliases": (*twin.aliases, variant.name, *variant.aliases),
-                    "designs": {**variant.designs, **twin.designs},
-                }
-            )
-        )
+        if (twin := found.get(key)) is not None:
+            joined = {
+                "aliases": (*twin.aliases, variant.name, *variant.aliases),
+                "designs": {**variant.designs, **twin.designs},
+                "seeds": both_seeds(twin.seeds, variant.seeds),
+            }
+            found[key] = PlannedVariant(**{**dict(twin), **joined})
+        else:
+            found[key] = variant
     return tuple(found.values())
 
 
@@ -393,11 +421,16 @@ def with_searched(plan: Plan, study: Study, chosen: Sequence[Searched]) -> Plan:
         config = search.applied(baseline.config, choice.values)
         key = Job(config=config, seed=0).digest
         if (twin := variants.get(key)) is not None:
-            variants[key] = PlannedVariant(**{**dict(twin), "aliases": (*twin.aliases, choice.variant)})
+            variants[key] = PlannedVariant(**{**dict(twin), "aliases": (*twin.aliases, choice.variant), "seeds": None})
         else:
             title = f"best of {choice.trials} trials, {search.title}"
             variants[key] = PlannedVariant(name=choice.variant, title=title, changes=(), config=config)
     return Plan(**{**dict(plan), "variants": tuple(variants.values()), "searched": tuple(chosen)})
+
+
+def both_seeds(one: tuple[int, ...] | None, other: tuple[int, ...] | None) -> tuple[int, ...] | None:
+    """What one variant is trained with that is asked for twice: all seeds (None) where one asks for all."""
+    return None if one is None or other is None else tuple(sorted({*one, *other}))
 
 
 def _both_retuned(old: Retuned | None, new: Retuned | None) -> Retuned | None:
@@ -415,13 +448,16 @@ def merged(old: Plan, new: Plan) -> Plan:
     """Both plans of one setting as one: all seeds in order, all variants with all their names and designs.
 
     Equal configs stay one variant when designs that name them differently are joined. A name whose config has changed
-    since goes to the new one.
+    since goes to the new one, with the seeds that the old one had.
     """
     variants = {variant.job(0).digest: variant for variant in old.variants}
     for variant in new.variants:
         names = {variant.name, *variant.aliases}
         key = variant.job(0).digest
         known = variants.get(key, variant)
+        seeds = both_seeds(known.seeds, variant.seeds)
+        for replaced in variants.values():
+            seeds = both_seeds(replaced.seeds, seeds) if replaced.name in names else seeds
         variants = {
             other: PlannedVariant(**{**dict(v), "aliases": tuple(a for a in v.aliases if a not in names)})
             for other, v in variants.items()
@@ -434,6 +470,7 @@ def merged(old: Plan, new: Plan) -> Plan:
                 **dict(primary),
                 "aliases": tuple(alias for alias in aliases if alias != primary.name),
                 "designs": {**known.designs, **variant.designs},
+                "seeds": seeds,
             }
         )
     return Plan(
@@ -505,7 +542,7 @@ def record_plan(runs: Path, plan: Plan) -> Plan:
 
 def begun(plan: Plan, runs: Path) -> int:
     """How many of a plan's runs have begun: their folders are there, and what they measured can be seen."""
-    return sum((jobs_root(runs) / v.job(seed).digest).exists() for v in plan.variants for seed in plan.seeds)
+    return sum((jobs_root(runs) / variant.job(seed).digest).exists() for variant, seed in plan.jobs())
 
 
 def _look(plan: Plan, runs: Path) -> Look:
@@ -514,7 +551,7 @@ def _look(plan: Plan, runs: Path) -> Look:
         seeds=plan.seeds,
         designs=designs_in(plan),
         begun=begun(plan, runs),
-        runs=len(plan.variants) * len(plan.seeds),
+        runs=len(plan.jobs()),
     )
 
 
@@ -524,8 +561,7 @@ def _further(looks: Sequence[Look], asked: Plan, whole: Plan, seen: int) -> tupl
     designs = [design for design in designs_in(asked) if not any(design in look.designs for look in looks)]
     if not seeds and not designs:
         return ()
-    runs = len(whole.variants) * len(whole.seeds)
-    return (Look(seeds=tuple(seeds), designs=tuple(designs), begun=seen, runs=runs),)
+    return (Look(seeds=tuple(seeds), designs=tuple(designs), begun=seen, runs=len(whole.jobs())),)
 
 
 def designs_in(plan: Plan) -> tuple[DesignName, ...]:

@@ -200,7 +200,7 @@ class _StudyCommand:
 
         code = self._one(tuning_plan(self.study, plan, trials), place, report=False)
         if self.asked.only_looks:
-            later = len(plan.variants) * len(plan.seeds)
+            later = len(plan.jobs())
             if self.asked.as_json:
                 self.shown["retune"] = {"trials": trials, "runs_later": later}
             else:

@@ -25,11 +25,13 @@ def plan_of(study: Study, asked: Asked, gpus: tuple[str, ...], *, declared_in: s
     overrides = _parsed(asked.overrides)
     profile = _profile(study, asked, gpus)
     wanted = asked.wanted
+    seeds = _seeds(asked.seeds, profile.seeds)
+    by_name = bool(wanted) and asked.designs is None
     plan = make_plan(
         study,
         profile,
-        designs=_designs_with(study, wanted) if wanted and asked.designs is None else designs_of(asked.designs, study),
-        seeds=_seeds(asked.seeds, profile.seeds),
+        designs=_designs_with(study, wanted, seeds) if by_name else designs_of(asked.designs, study),
+        seeds=seeds,
         overrides=overrides,
         data=_images(study, profile, overrides, asked.data_path) if asked.data_path else None,
         data_name=_data_name(asked.data_path) if asked.data_path else None,
@@ -57,12 +59,12 @@ def _profile(study: Study, asked: Asked, gpus: tuple[str, ...]) -> Profile:
     return study.profile(wished)
 
 
-def _designs_with(study: Study, names: Sequence[str]) -> list[DesignName]:
+def _designs_with(study: Study, names: Sequence[str], seeds: Sequence[int]) -> list[DesignName]:
     """The first designs that together have these variants, or as many of them as any has."""
     chosen: list[DesignName] = []
     left = set(names)
     for design in available(study):
-        mine = {variant_name(study, subset) for subset in DESIGNS[design](study)} if left else set()
+        mine = {variant_name(study, subset) for subset in DESIGNS[design](study, seeds)} if left else set()
         if left & mine:
             chosen.append(design)
             left -= mine
@@ -128,7 +130,7 @@ def _restricted(study: Study, plan: Plan, only: Sequence[str]) -> Plan:
             if (search := next((search for search in study.searches if search.variant == name), None)) is not None:
                 raise InputError(f"'{name}' is what the search {search.name} chooses: run {study.name} without --only")
             for design in available(study):
-                if name in (variant_name(study, subset) for subset in DESIGNS[design](study)):
+                if name in (variant_name(study, subset) for subset in DESIGNS[design](study, plan.seeds)):
                     raise InputError(f"the variant '{name}' is one of another design: add --design {design}")
             raise nearest("variant", name, [v for planned in plan.variants for v in (planned.name, *planned.aliases)])
         kept.add(variant.name)

@@ -36,7 +36,7 @@ from reports.stats.effects import (
     smallest_pairing_ratio,
     unpaired_effect,
 )
-from reports.stats.factorial import FactorEffect, main_effects
+from reports.stats.factorial import LEAST_VARIANCE, FactorEffect, effects_within, main_effects, over_seeds
 from reports.stats.orders import (
     PERMUTED_UP_TO,
     OrderAgreement,
@@ -51,6 +51,7 @@ from studies.power import MOST_SEEDS, detectable_ratio, seeds_needed
 
 __all__ = [
     "EXACT_UP_TO",
+    "LEAST_VARIANCE",
     "MOST_SEEDS",
     "PERMUTED_UP_TO",
     "Effect",
@@ -67,6 +68,7 @@ __all__ = [
     "detectable_ratio",
     "diverged_as_worst",
     "divergence_rate",
+    "effects_within",
     "equivalent",
     "geometric_mean",
     "half_width",
@@ -74,6 +76,7 @@ __all__ = [
     "holm_t",
     "main_effects",
     "order_agreement",
+    "over_seeds",
     "paired_effect",
     "random_order_p",
     "rank_correlation",

@@ -13,11 +13,12 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ablations.designs import DESIGNS, variant_name
 from ablations.schema import DesignName, Study
 from core.errors import InputError
 from core.folder import RunFolder
 from core.machine import Machine
-from studies.plan import Plan, PlannedVariant, jobs_root
+from studies.plan import Plan, PlannedVariant, both_seeds, jobs_root
 from studies.runner.estimate import makespan, start_seconds
 from studies.runner.tasks import Task, state_of, to_train
 
@@ -55,39 +56,44 @@ def preference(study: Study, designs: Sequence[DesignName]) -> list[DesignName]:
 def fitting(study: Study, everything: Plan, designs: Sequence[DesignName], budget: float, cost: Cost) -> Choice:
     """The part of `everything` (all that may be trained: these designs, ten seeds) that fits `budget` seconds.
 
-    Raises InputError where the time of something is unknown and where not even one seed of the claims fits.
+    A design whose time is unknown is left out. Raises InputError where that of the claims is, and where not even one
+    seed of them fits.
     """
-    if cost(everything) is None:
-        raise InputError("what fits a budget is unknown, measure with --calibrate")
     order = preference(study, designs)
     first: list[DesignName] = [] if study.claims else order[:1]
     name = f"design {first[0]}" if first else "the claims"
 
-    def seconds(chosen: Collection[DesignName], seeds: int) -> float:
-        known = cost(part(study, everything, chosen, seeds))
-        assert known is not None
-        return known
+    def seconds(chosen: Collection[DesignName], seeds: int) -> float | None:
+        return cost(part(study, everything, chosen, seeds))
+
+    def known(chosen: Collection[DesignName], seeds: int) -> float:
+        if (found := seconds(chosen, seeds)) is None:
+            raise InputError("what fits a budget is unknown, measure with --calibrate")
+        return found
 
     least = min(LEAST_SEEDS, len(everything.seeds))
-    seeds = next((n for n in range(least, 0, -1) if seconds(first, n) <= budget), 0)
+    seeds = next((n for n in range(least, 0, -1) if known(first, n) <= budget), 0)
     if not seeds:
         raise InputError(
-            f"nothing fits --budget {duration(budget)}: {name} with one seed would take {duration(seconds(first, 1))}"
+            f"nothing fits --budget {duration(budget)}: {name} with one seed would take {duration(known(first, 1))}"
         )
     chosen, left_out = list(first), []
     for design in order:
         if design in first:
             continue
         whole = seconds([*chosen, design], least)
-        if whole <= budget:
+        if whole is None:
+            left_out.append(f"left out: {design}, whose time is unknown, measure with --calibrate")
+        elif whole <= budget:
             chosen.append(design)
         else:
             left_out.append(f"left out: {design}, with which {_counted(least)} would take {duration(whole)}")
-    while seeds < len(everything.seeds) and (more := seconds(chosen, seeds + 1)) <= budget:
+    while seeds < len(everything.seeds) and (more := seconds(chosen, seeds + 1)) is not None and more <= budget:
         seeds += 1
     if seeds < len(everything.seeds):
-        left_out.append(f"left out: more than {_counted(seeds)}, {seeds + 1} would take {duration(more)}")
-    total = seconds(chosen, seeds)
+        take = "take an unknown time, measure with --calibrate" if more is None else f"would take {duration(more)}"
+        left_out.append(f"left out: more than {_counted(seeds)}, {seeds + 1} {take}")
+    total = known(chosen, seeds)
     what = ", ".join([*(["the claims' variants"] if study.claims else []), *chosen])
     lines = [f"budget {duration(budget)}: {what} with {_counted(seeds)}, about {duration(total)}"]
     if seeds == 1:
@@ -107,7 +113,7 @@ def costing(tasks: Sequence[Task], runs: Path, *, machine: Machine, workers: int
     start = start_seconds(runs, machine=machine, workers=workers) or 0.0
 
     def cost(plan: Plan) -> float | None:
-        places = ((variant.name, seed) for variant in plan.variants for seed in plan.seeds)
+        places = ((variant.name, seed) for variant, seed in plan.jobs())
         seconds = [pending[place].expected_seconds for place in places if place in pending]
         known = [each for each in seconds if each is not None]
         return makespan(known, workers, start=start) if len(known) == len(seconds) else None
@@ -117,13 +123,22 @@ def costing(tasks: Sequence[Task], runs: Path, *, machine: Machine, workers: int
 
 def part(study: Study, everything: Plan, designs: Collection[DesignName], seeds: int) -> Plan:
     """The variants of these designs and of the claims, with the first `seeds` seeds."""
-    claimed = {name for claim in study.claims for name in claim.variants}
+    first = everything.seeds[:seeds]
+    asked: dict[str, tuple[int, ...] | None] = {name: None for claim in study.claims for name in claim.variants}
+    for design in designs:
+        for subset, trained in DESIGNS[design](study, first).items():
+            name = variant_name(study, subset)
+            asked[name] = both_seeds(asked.get(name, ()), trained)
     variants = []
     for variant in everything.variants:
-        places = {design: place for design, place in variant.designs.items() if design in designs}
-        if places or claimed & {variant.name, *variant.aliases}:
-            variants.append(PlannedVariant(**{**dict(variant), "designs": places}))
-    return Plan(**{**dict(everything), "variants": tuple(variants), "seeds": everything.seeds[:seeds]})
+        names = asked.keys() & {variant.name, *variant.aliases}
+        if names:
+            places = {design: place for design, place in variant.designs.items() if design in designs}
+            own: tuple[int, ...] | None = ()
+            for name in names:
+                own = both_seeds(own, asked[name])
+            variants.append(PlannedVariant(**{**dict(variant), "designs": places, "seeds": own}))
+    return Plan(**{**dict(everything), "variants": tuple(variants), "seeds": first})
 
 
 def _counted(seeds: int) -> str:

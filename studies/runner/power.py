@@ -81,14 +81,16 @@ class RecordedSpread(Spread):
 
 
 def observed_spread(plan: Plan, runs: Path) -> Spread | None:
-    """The spread of the plan's finished runs, each variant paired with the plan's first one by seed.
+    """The spread of the plan's finished runs, each variant paired by seed with the first one that has most seeds.
 
     A variant counts from two pairs on; diverged runs and values that have no logarithm leave their pair. None where
     nothing counts.
     """
     if not plan.variants:
         return None
-    first, *others = plan.variants
+    # The plan's first one, unless it is trained with fewer seeds than others.
+    first = max(plan.variants, key=lambda variant: len(plan.seeds_of(variant)))
+    others = [variant for variant in plan.variants if variant != first]
     before = _logs(first, plan, runs)
     squares, freedom, pairs, comparisons = 0.0, 0, 0, 0
     for variant in others:
@@ -107,7 +109,7 @@ def observed_spread(plan: Plan, runs: Path) -> Spread | None:
 def _logs(variant: PlannedVariant, plan: Plan, runs: Path) -> dict[int, float]:
     """The logarithm of the final value by seed, of the runs that finished."""
     found = {}
-    for seed in plan.seeds:
+    for seed in plan.seeds_of(variant):
         folder = RunFolder(jobs_root(runs), variant.job(seed))
         outcome = folder.outcome()
         value = final_value(folder) if outcome is not None and outcome.status == "finished" else None

@@ -101,7 +101,7 @@ def print_plan(outlook: Outlook, console: Console) -> None:
     table.add_column("what it changes", overflow="fold")
     table.add_column("seeds")
     table.add_column("time", justify="right", no_wrap=True)
-    for variant in plan.variants:
+    for variant in plan.listed:
         mine = [task for task in tasks if task.variant == variant.name]
         if not mine:
             continue
@@ -115,6 +115,18 @@ def print_plan(outlook: Outlook, console: Console) -> None:
             "\n".join([variant.title, *_edits(study, profile, plan, variant)]),
             _seeds_by_state(mine, said),
             _time(mine[0].expected_seconds),
+        )
+    if drawn := {variant.name for variant in plan.drawn}:
+        mine = [task for task in tasks if task.variant in drawn]
+        states = Counter(said[task.digest] for task in mine)
+        times = [task.expected_seconds for task in mine]
+        known = [seconds for seconds in times if seconds is not None]
+        table.add_row(
+            plan.drawn_words,
+            *(("",) if wide else ()),
+            f"half of the {len(study.changes)} changes on average, other variants in every seed; --json names them",
+            "\n".join(f"{state}: {count} runs" for state, count in states.items()),
+            _time(sum(known) / len(known) if known and len(known) == len(times) else None),
         )
     console.print(table, markup=False)
     _say("", console)

@@ -43,7 +43,7 @@ class Task(Node):
 
 
 def tasks_of(plan: Plan) -> list[Task]:
-    """Every variant with every seed, seeds innermost, in plan order."""
+    """Every variant with each of its seeds, seeds innermost, in plan order."""
     return [
         Task(
             digest=(job := variant.job(seed)).digest,
@@ -54,8 +54,7 @@ def tasks_of(plan: Plan) -> list[Task]:
             seed=seed,
             job=job,
         )
-        for variant in plan.variants
-        for seed in plan.seeds
+        for variant, seed in plan.jobs()
     ]
 
 

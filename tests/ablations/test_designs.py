@@ -67,14 +67,20 @@ def small_study(*changes: Change, **more: Any) -> Study:
 
 BATCH = change("batch", Edit(path="batch_size", before=32, after=64))
 TICKS = change("ticks", Edit(path="d_per_g", before=5, after=1), requires=("batch",))
+FOUR: list[tuple[str, Any, Any]] = [
+    ("batch_size", 32, 64),
+    ("d_per_g", 5, 1),
+    ("ema", None, Ema()),
+    ("iterations", 20_000, 10_000),
+]
 EMA = change("ema", Edit(path="ema", before=None, after=Ema()))
 
 
 def test_sizes_and_names() -> None:
     assert [len(subset) for subset in ladder(STUDY)] == list(range(11))
     assert len(add_one_in(STUDY)) == len(leave_one_out(STUDY)) == 11
-    everything = {variant_name(STUDY, subset) for design in DESIGNS.values() for subset in design(STUDY)}
-    subsets = {subset for design in DESIGNS.values() for subset in design(STUDY)}
+    subsets = {subset for design in DESIGNS.values() for subset in design(STUDY, range(3))}
+    everything = {variant_name(STUDY, subset) for subset in subsets}
     assert len(everything) == len(subsets)
     assert all(subset_named(STUDY, variant_name(STUDY, subset)) == subset for subset in subsets)
     assert {"baseline", "all", "all-ns_loss", "baseline+r1", "baseline..d1_g1"} <= everything
@@ -88,8 +94,14 @@ def test_a_name_of_nothing_is_refused() -> None:
             subset_named(STUDY, name)
 
 
-def test_screening_balances_every_change_against_every_other_and_is_folded_over() -> None:
-    runs = np.array([[c.name in subset for c in CHANGES] for subset in screening(STUDY)]) * 2 - 1
+def screened(seed: int) -> np.ndarray:
+    """[run, change] of -1 and 1."""
+    return np.array([[c.name in subset for c in CHANGES] for subset in screening(STUDY, seed)]) * 2 - 1
+
+
+@pytest.mark.parametrize("seed", [0, 1, 12345])
+def test_screening_balances_every_change_against_every_other_and_is_folded_over(seed: int) -> None:
+    runs = screened(seed)
     assert runs.shape == (24, 10)
     np.testing.assert_array_equal(runs.T @ runs, 24 * np.eye(10))
     assert {tuple(run) for run in runs} == {tuple(-run) for run in runs}
@@ -98,7 +110,47 @@ def test_screening_balances_every_change_against_every_other_and_is_folded_over(
         for j in range(i):
             np.testing.assert_array_equal(runs.T @ (runs[:, i] * runs[:, j]), np.zeros(10))
     with pytest.raises(ValueError, match="ticks requires another change"):
-        screening(small_study(BATCH, TICKS))
+        screening(small_study(BATCH, TICKS), seed)
+
+
+def test_what_three_changes_do_together_shifts_an_effect_otherwise_in_every_seed() -> None:
+    shifts = []
+    for seed in range(200):
+        runs = screened(seed)
+        together = runs[:, 0] * runs[:, 1] * runs[:, 2]
+        np.testing.assert_array_equal(runs[:, :3].T @ together, 0)
+        shifts.append(runs[:, 3:].T @ together / 24)
+    # A third of it, up as often as down: of 1,400 signs the mean is 0 within four standard errors.
+    np.testing.assert_allclose(np.abs(shifts), 1 / 3)
+    assert abs(np.mean(np.sign(shifts))) < 4 / np.sqrt(1400)
+    assert max(abs(np.mean(np.sign(shifts), axis=0))) < 4 / np.sqrt(200)
+
+
+def test_a_seed_draws_the_same_screening_whatever_other_seeds_there_are() -> None:
+    alone = DESIGNS["screening"](STUDY, [1])
+    assert list(alone) == screening(STUDY, 1) and set(alone.values()) == {(1,)}
+    many = DESIGNS["screening"](STUDY, [2, 0, 1, 7])
+    assert [subset for subset, seeds in many.items() if seeds and 1 in seeds] == sorted(alone, key=list(many).index)
+    assert {seed for seeds in many.values() for seed in seeds or ()} == {0, 1, 2, 7}
+    assert sum(len(seeds or ()) for seeds in many.values()) == 4 * 24 > len(alone)
+    # Pinned: runs that were trained are found again.
+    assert [variant_name(STUDY, subset) for subset in screening(STUDY, 0)[:2]] == [
+        "all-r1-inr_size-residual_weight",
+        "all-batch_size-ns_loss",
+    ]
+    assert set(DESIGNS["ladder"](STUDY, [0, 1]).values()) == {None}
+
+
+@pytest.mark.parametrize(("changes", "variants"), [(0, 1), (1, 2), (2, 4), (3, 8), (4, 16)])
+def test_few_changes_are_screened_too(changes: int, variants: int) -> None:
+    study = small_study(
+        *(
+            change(f"c{k}", Edit(path=path, before=before, after=after))
+            for k, (path, before, after) in enumerate(FOUR[:changes])
+        )
+    )
+    for seed in range(3):
+        assert len(screening(study, seed)) == len(set(screening(study, seed))) == variants
 
 
 def test_sampled_orders_are_orders_and_always_the_same() -> None:
@@ -184,7 +236,7 @@ def test_profiles_scale_every_variant_alike() -> None:
 @pytest.mark.parametrize("profile", STUDY.profiles, ids=lambda profile: profile.name)
 def test_every_variant_of_every_profile_is_a_config(profile: Profile) -> None:
     for name in available(STUDY):
-        for subset in DESIGNS[name](STUDY):
+        for subset in DESIGNS[name](STUDY, range(2)):
             assert profile.scaled(STUDY.folded(subset))
 
 

@@ -126,3 +126,43 @@ def test_runs_that_exist_cost_nothing_and_workers_share_the_rest(tmp_path: Path)
     assert costing(unknown, tmp_path, machine=HERE, workers=2)(plan) is None
     others = Plan(**{**dict(plan), "variants": plan.variants[:1]})
     assert costing(unknown, tmp_path, machine=HERE, workers=2)(others) == 0
+
+
+def test_a_screening_costs_the_runs_that_its_seeds_drew() -> None:
+    study = catalogue.study("changes_overview")
+    whole = make_plan(study, study.profile("cpu"), designs=["ladder", "shapley", "screening"], seeds=range(10))
+
+    def runs(plan: Plan) -> float:
+        return float(len(plan.jobs()))
+
+    # Three seeds of the claims' two variants and of 24 others each; what shapley shares with them is asked for once.
+    choice = fitting(study, whole, ["screening"], 3 * (24 + 2), runs)
+    assert (choice.seconds, choice.plan.seeds) == (3 * (24 + 2), (0, 1, 2))
+    asked = make_plan(study, study.profile("cpu"), designs=["screening"], seeds=range(3))
+    assert {(v.name, seed) for v, seed in choice.plan.jobs()} == {(v.name, seed) for v, seed in asked.jobs()}
+    assert fitting(study, whole, ["screening"], 4 * (24 + 2), runs).plan.seeds == (0, 1, 2, 3)
+    assert "left out: screening" in "; ".join(fitting(study, whole, ["screening"], 3 * (24 + 2) - 1, runs).lines)
+    # With the ladder, the variants that it shares are trained with all seeds.
+    both = fitting(study, whole, ["ladder", "screening"], 1000, runs).plan
+    expected = make_plan(study, study.profile("cpu"), designs=["ladder", "screening"], seeds=range(10))
+    assert {(v.name, seed) for v, seed in both.jobs()} == {(v.name, seed) for v, seed in expected.jobs()}
+
+
+def test_a_design_of_unknown_time_is_left_out_and_so_are_seeds_of_unknown_time() -> None:
+    study = catalogue.study("changes_overview")
+    whole = make_plan(study, study.profile("cpu"), designs=["ladder", "screening"], seeds=range(5))
+    timed = {
+        (variant.name, seed) for variant, seed in whole.jobs() if "ladder" in variant.designs or not variant.designs
+    }
+
+    def cost(plan: Plan) -> float | None:
+        places = {(variant.name, seed) for variant, seed in plan.jobs()}
+        return float(len(places)) if places <= timed else None
+
+    choice = fitting(study, whole, ["ladder", "screening"], 1000, cost)
+    assert choice.seconds == 12 * 5
+    assert "left out: screening, whose time is unknown, measure with --calibrate" in choice.lines
+    timed = {(name, seed) for name, seed in timed if seed < 4}
+    choice = fitting(study, whole, ["ladder"], 1000, cost)
+    assert len(choice.plan.seeds) == 4
+    assert "left out: more than 4 seeds, 5 take an unknown time, measure with --calibrate" in choice.lines

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ablations.deck import CHANGES
+from ablations.designs import screening, shapley, variant_name
 from ablations.protocols import PROTOCOLS
-from ablations.schema import Profile, Put, Study
+from ablations.schema import DesignName, Profile, Put, Study
 from core.config import BatchNorm, CleanFid, Config, Emission, Factorized, Images, Interpolation
 from core.errors import InputError
 from studies import catalogue
 from studies.choose_cpu_profile import RECORD
-from studies.plan import Look, Plan, make_plan, merged, parse_override, read_plan, record_plan
+from studies.plan import (
+    Look,
+    Plan,
+    PlannedVariant,
+    Searched,
+    make_plan,
+    merged,
+    parse_override,
+    read_plan,
+    record_plan,
+    with_searched,
+)
 from studies.profiles import cpu
 from studies.runner.tasks import tasks_of
 
@@ -259,3 +272,86 @@ def test_seeds_and_designs_are_registered_before_the_first_run_and_not_after(tmp
 def test_runs_that_another_study_had_trained_are_said_to_have_begun(tmp_path: Path) -> None:
     begin(tmp_path, Plan(**{**dict(planned(seeds=[0])), "variants": planned().variants[:2]}))
     assert record_plan(tmp_path, planned(seeds=[0, 1])).looks[0].begun == 2
+
+
+# --- variants that only some seeds train ------------------------------------------------------------------------------
+
+
+def screened(*seeds: int, designs: Sequence[DesignName] = ("screening",)) -> Plan:
+    return planned(designs=designs, seeds=seeds)
+
+
+def digests(plan: Plan) -> set[str]:
+    return {task.digest for task in tasks_of(plan)}
+
+
+def test_each_seed_trains_the_screening_that_it_drew_and_claims_train_all() -> None:
+    plan = screened(0, 1)
+    # 24 runs a seed, and both variants of the claim with each of them, of which screenings have none.
+    assert len(plan.jobs()) == len(digests(plan)) == 2 * 24 + 2 * 2
+    for seed in (0, 1):
+        mine = {variant.changes for variant, of in plan.jobs() if of == seed and variant.designs}
+        assert mine == set(screening(STUDY, seed))
+    assert [variant.name for variant in plan.listed] == ["baseline", "all-ns_loss"]
+    assert plan.drawn_words == f"screening, {len(plan.variants) - 2} variants"
+    assert all(0 < len(plan.seeds_of(variant)) <= 2 for variant in plan.variants)
+
+
+def test_a_later_seed_adds_its_runs_and_leaves_those_that_are_there(tmp_path: Path) -> None:
+    first = record_plan(tmp_path, screened(0, 1))
+    assert read_plan(tmp_path / "plans" / "changes_overview" / "cpu.json") == first
+    whole = record_plan(tmp_path, screened(0, 1, 2))
+    assert digests(first) < digests(whole) == digests(screened(0, 1, 2))
+    # Asked for alone, the third seed is the same.
+    assert digests(merged(screened(0, 1), screened(2))) == digests(whole)
+    assert len(whole.jobs()) == 3 * 24 + 3 * 2
+
+
+def test_what_another_design_asks_for_too_is_trained_with_all_seeds() -> None:
+    both = screened(0, 1, designs=("screening", "shapley"))
+    shared = set(screening(STUDY, 0)) & set(shapley(STUDY))
+    assert shared, "the two designs have a variant in common"
+    for order in (both, merged(screened(0, 1), planned(designs=["shapley"], seeds=[0, 1]))):
+        found = {variant.changes: variant for variant in order.variants}
+        assert all(order.seeds_of(found[subset]) == (0, 1) and found[subset].seeds is None for subset in shared)
+        assert digests(order) == digests(both)
+    # A design that comes to more seeds than the screening leaves that as it was.
+    more = merged(screened(0, 1), planned(designs=["ladder"], seeds=[0, 1, 2]))
+    assert {seed for variant in more.drawn for seed in more.seeds_of(variant)} == {0, 1}
+
+
+def test_equal_configs_have_the_seeds_of_both_names() -> None:
+    study, profile = flat_study()
+    plan = make_plan(study, profile, designs=["screening"], seeds=range(4))
+    for seed in range(4):
+        for subset in screening(study, seed):
+            variant = plan.variant(variant_name(study, subset))
+            assert variant is not None and seed in plan.seeds_of(variant)
+    assert len(digests(plan)) == len(plan.jobs())
+
+
+def test_plans_from_before_there_were_such_seeds_still_load(tmp_path: Path) -> None:
+    plan = record_plan(tmp_path, planned())
+    file = tmp_path / "plans" / "changes_overview" / "cpu.json"
+    written = json.loads(file.read_text())
+    for variant in written["variants"]:
+        assert variant.pop("seeds") is None
+    file.write_text(json.dumps(written))
+    assert read_plan(file) == plan
+
+
+def test_what_a_search_chooses_is_trained_with_all_seeds() -> None:
+    study = catalogue.study("learning_rates")
+    plan = make_plan(study, study.profile("cpu"), designs=study.designs, seeds=[0, 1])
+    baseline = plan.variant("baseline")
+    assert baseline is not None
+    search = study.searches[0]
+    values = {p.path: p.ends(baseline.config)[0] for p in search.parameters}
+    choice = Searched(search=search.name, variant=search.variant, trials=1, trial=0, values=values)
+    found = with_searched(plan, study, [choice]).variant(search.variant)
+    assert found is not None
+    # As though a seed had drawn that very config before.
+    drawn = PlannedVariant(**{**dict(found), "name": "drawn", "seeds": (1,)})
+    before = Plan(**{**dict(plan), "variants": (*plan.variants, drawn)})
+    again = with_searched(before, study, [choice]).variant(search.variant)
+    assert again is not None and again.name == "drawn" and again.seeds is None

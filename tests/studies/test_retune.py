@@ -77,3 +77,14 @@ def test_fewer_trials_than_pairs_of_the_studys_own_are_refused() -> None:
     plan = make_plan(STUDY, STUDY.profile("cpu"), designs=["add_one_in"], seeds=[0])
     with pytest.raises(InputError, match="have 2 pairs of learning rates: try 2 or more"):
         retune.pairs_of(STUDY, plan, 1)
+
+
+def test_every_variant_that_a_seed_drew_is_tuned_once_and_trained_with_that_seed(tmp_path: Path) -> None:
+    whole = make_plan(STUDY, STUDY.profile("cpu"), designs=["screening"], seeds=[0, 1])
+    plan = Plan(**{**dict(whole), "variants": whole.drawn[:3]})
+    tuning = tuning_plan(STUDY, plan, 2)
+    assert [seed for _, seed in tuning.jobs()] == [retune.SEED] * 6
+    for variant, seed in tuning.jobs():
+        write_run(tmp_path, variant, seed, "finished")
+    tuned = retuned_plan(STUDY, plan, 2, tmp_path)
+    assert [tuned.seeds_of(variant) for variant in tuned.variants] == [plan.seeds_of(v) for v in plan.variants]

@@ -79,6 +79,19 @@ def test_looking_loads_nothing_heavy(arguments: list[str], tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_dry_run_sums_up_the_variants_that_seeds_draw(tmp_path: Path) -> None:
+    arguments = ("changes_overview", "--dry-run", "--design", "screening", "--seeds", "2")
+    code, output, errors, _ = ended(command(*arguments, cwd=tmp_path))
+    assert (code, errors) == (0, [])
+    assert "screening, 48 variants" in output and "new: 48 runs" in output and "new: 0, 1" in output
+    assert "52 runs: 52 new, 0 cached, 0 blocked" in output
+    document = json.loads(ended(command(*arguments, "--json", cwd=tmp_path))[1])
+    seeds = {variant["name"]: [run["seed"] for run in variant["runs"]] for variant in document["variants"]}
+    assert document["totals"]["runs"] == sum(map(len, seeds.values())) == 52
+    assert seeds.pop("baseline") == seeds.pop("all-ns_loss") == [0, 1]
+    assert sorted(seeds.values()) == [[0]] * 24 + [[1]] * 24
+
+
 def test_a_dry_run_says_what_changes_in_the_decks_numbers_and_here(tmp_path: Path) -> None:
     _, output, _, _ = ended(command("changes_overview", "--dry-run", "--seeds", "2", "--jobs", "2", cwd=tmp_path))
     assert "inr.width 64→256 (here 8→32)" in output
