@@ -16,7 +16,7 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from ablations import patch
 from ablations.search import Search
-from core.config import AnyConfig, Node, parse
+from core.config import AnyConfig, Node, Resampling, parse
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 DesignName = Literal["ladder", "add_one_in", "leave_one_out", "screening", "shapley", "grid"]
@@ -255,6 +255,7 @@ class Profile(Node):
     """One scale at which a study is run: the deck's numbers, or those after `scalings`, alike for every variant.
 
     `rule` says how the free numbers among the scalings were chosen, `caveat` what a report must say of the magnitudes.
+    `resampling` is the filter for images that are given and not prepared yet; a prepared set has its own.
     """
 
     name: Name
@@ -263,6 +264,7 @@ class Profile(Node):
     rule: str | None = None
     caveat: str | None = None
     seeds: PositiveInt = 3
+    resampling: Resampling = "box"
 
     def adjusted(self, *scalings: AnyScaling, without: Sequence[str] = (), **fields: Any) -> Profile:
         """This profile with these scalings in the place of its own at the same paths, or added; none at `without`."""

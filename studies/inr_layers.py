@@ -13,6 +13,7 @@ DECK128 = Profile(
     title="the deck's sizes as far as they can be read: 50 images of 128×128, INR 256×5",
     caveat="The slide gives neither the images nor their size, rates or iterations. 128×128 is a reading: 256×5 on 50 "
     "such images takes about the 10 GB it states.",
+    resampling="bilinear",
 )
 
 SMALL_HYPERNETWORK = "networks in proportion to a 16×16 image"

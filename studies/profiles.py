@@ -18,9 +18,10 @@ from core.metrics.identity import extractor_sha256
 LSUN64 = Profile(
     name="lsun64",
     title="the deck's own numbers: 64×64, 20,000 iterations, INR 256×5, a D of 10 million parameters",
+    resampling="bilinear",
 )
 
-LSUN128 = Profile(name="lsun128", title="the deck's own numbers: 128×128, INR 256×5")
+LSUN128 = Profile(name="lsun128", title="the deck's own numbers: 128×128, INR 256×5", resampling="bilinear")
 
 CPU_QUALITY = Quality(samples=1024, kernel_subsets=20, kernel_subset=250, points=15, smallest=512)
 """What half a second of a run measures besides; most of it goes into making and looking at the images once more."""
@@ -90,8 +91,8 @@ def cpu(
                 path="penalty.weight",
                 factor=0.0625,
                 only="r1",
-                why="a D that ignores detail has |grad D|² in inverse proportion to the number of pixels, so the weight is "
-                "in proportion to it (as StyleGAN2-ADA sets it): (16/64)²",
+                why="a D that ignores detail has |grad D|² in inverse proportion to the number of pixels, so the "
+                "weight is in proportion to it (as StyleGAN2-ADA sets it): (16/64)²",
             ),
             Multiply(
                 path="optimizers.learning_rates.generator",

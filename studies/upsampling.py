@@ -1,7 +1,7 @@
 """The slide "INR natural upsampling vs bilinear upsampling": train at one resolution, render at twice as much."""
 
 from ablations.schema import Change, Claim, Edit, Measured, Multiply, Put, Source, Study, edited
-from core.config import CleanFid, Evaluation, Rooms, RoomsFrechet, Upsampling
+from core.config import Evaluation, Rooms, RoomsFrechet, Upsampling
 from core.metrics.identity import extractor_sha256
 from studies.changes_overview import EVERYTHING, QUALITY
 from studies.profiles import CPU, CPU_QUALITY, LSUN128
@@ -50,7 +50,7 @@ STUDY = Study(
         {
             "data": Rooms(resolution=128),
             "iterations": 70_000,
-            "evaluation": Evaluation(quality=QUALITY, upsampling=Upsampling(metric=CleanFid())),
+            "evaluation": Evaluation(quality=QUALITY, upsampling=Upsampling()),
         },
     ),
     changes=(

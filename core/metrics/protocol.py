@@ -23,6 +23,10 @@ RESIZED = {
 """How clean-fid's modes bring images to Inception's 299 x 299."""
 
 
+REAL_TAKEN = "real images taken"
+"""The detail that says which real images are compared with, where they are not spread evenly over the set."""
+
+
 class Protocol(Node):
     """One series of numbers. None is what has no meaning for it, as the extractor of an error of pixels.
 
@@ -82,12 +86,13 @@ def of_metric(
 
     `weights` is the sha256 of the extractor that is used, the real set is the one that is used.
     """
+    quantised, taken = True, "spread"
     match metric:
         case RoomsFrechet(layer=layer, resolution=seen):
             extractor = f"rooms{seen}, {layer}"
             how = "means over areas" if side > seen else "bilinear"
             resize = f"none, {side}" if side == seen else f"{how}, {side} to {seen}"
-        case CleanFid(mode=mode):
+        case CleanFid(mode=mode, quantised=quantised, real_taken=taken):
             extractor = "Inception v3 of 2015-12-05, pool3"
             resize = f"{RESIZED[mode]}, {side} to 299"
         case _:
@@ -97,7 +102,7 @@ def of_metric(
         extractor=extractor,
         weights=weights,
         resize=resize,
-        quantisation="8 bits a channel",
+        quantisation="8 bits a channel" if quantised else "8 bits a channel of real images, none of generated ones",
         samples=metric.samples,
         real_samples=real_samples,
         real_content=real_content,
@@ -105,6 +110,7 @@ def of_metric(
         truncation="none",
         generator="EMA where the run has one, else raw",
         precision="float32",
+        details={} if taken == "spread" else {REAL_TAKEN: "the first of the set"},
     )
 
 
