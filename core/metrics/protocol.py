@@ -13,7 +13,7 @@ from typing import Any, assert_never
 
 from pydantic import Field, PositiveInt, ValidationError
 
-from core.config import CleanFid, GanMetric, Node, Reconstruction, RoomsFrechet
+from core.config import CleanFid, GanMetric, Node, Reconstruction, RoomsFrechet, canonical
 
 RESIZED = {
     "clean": "bicubic with antialiasing (PIL)",
@@ -116,7 +116,7 @@ def of_metric(
 
 def of_fit(config: Reconstruction) -> tuple[Protocol, ...]:
     """The protocols of the errors of fitted images: `mae` and `psnr`."""
-    described = json.dumps(config.data.model_dump(mode="json"), sort_keys=True)
+    described = json.dumps(canonical(config.data), sort_keys=True)
     error = Protocol(
         series=config.evaluation.metric.kind,
         extractor=None,
