@@ -92,6 +92,9 @@ class Images(Node):
     resampling: Resampling = "box"
 
 
+PUBLIC_RESAMPLING: Resampling = "bilinear"
+"""The public code's."""
+
 Data = Annotated[Rooms | Images, Field(discriminator="kind")]
 
 # --- the implicit neural representation f(x, y) -> rgb ----------------------------------------------------------------

@@ -6,6 +6,7 @@ from functools import partial
 
 from ablations.schema import Multiply, Profile, Put
 from core.config import (
+    PUBLIC_RESAMPLING,
     Emission,
     Evaluation,
     Quality,
@@ -18,10 +19,10 @@ from core.metrics.identity import extractor_sha256
 LSUN64 = Profile(
     name="lsun64",
     title="the deck's own numbers: 64×64, 20,000 iterations, INR 256×5, a D of 10 million parameters",
-    resampling="bilinear",
+    resampling=PUBLIC_RESAMPLING,
 )
 
-LSUN128 = Profile(name="lsun128", title="the deck's own numbers: 128×128, INR 256×5", resampling="bilinear")
+LSUN128 = Profile(name="lsun128", title="the deck's own numbers: 128×128, INR 256×5", resampling=PUBLIC_RESAMPLING)
 
 CPU_QUALITY = Quality(samples=1024, kernel_subsets=20, kernel_subset=250, points=15, smallest=512)
 """What half a second of a run measures besides; most of it goes into making and looking at the images once more."""
