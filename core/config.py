@@ -4,7 +4,8 @@ axis, no torch.
 Everything that changes a run's numbers is here and therefore in its identity (`digest`); what only changes speed or
 place (device, threads, folders) is nowhere in this file. Off is `None`. Defaults are the deck's starting point, the
 variant `baseline`: where the deck gives a number the field says so, where it does not the value is the one of the
-author's first public code (November 2020) and the docstring says "public code".
+author's first public code (November 2020) and the docstring says "public code". `ablations.sources` has both for every
+field, and the few that are neither's.
 """
 
 from __future__ import annotations

@@ -515,7 +515,10 @@ def deck_and_here(results: Results) -> list[numbers.Pair]:
     return numbers.deck_and_here(results.study, results.profile, results.plan)
 
 
-ALL_OTHERS = "All other numbers are the deck's or, where its slides give none, those of its author's first public code."
+ALL_OTHERS = (
+    "All other numbers of the base and of the slides' changes that train or make the metric are the deck's or, where "
+    "its slides give none, those of its author's first public code."
+)
 
 
 def scalings_table(results: Results) -> Table | None:
@@ -563,7 +566,7 @@ def changes_table(results: Results) -> Table:
         columns=(
             Column("", "right"),
             Column("the slide", share=1.15),
-            Column("edits, the deck's numbers", share=1.4),
+            Column("edits, before the profile", share=1.4),
             Column("edits, here", share=1.4),
             Column("reading", share=2.0),
         ),

@@ -160,6 +160,13 @@ def test_the_decks_numbers_are_plain_under_its_protocol_data_and_iterations(tmp_
     text = (render("changes_overview", runs=tmp_path) / "report.md").read_text()
     assert "| 150 | 58 |" in claim_row(text) and "†" not in text and "<sub>" not in text
     assert "Magnitude: **comparable**" in text
+    # What is neither the deck's nor the public code's is told even here, and nothing else is called so.
+    scale = text.partition("### Scale")[2].partition("\n### ")[0]
+    rows = [line.split("|")[1:-1] for line in scale.splitlines() if line.startswith("| `")]
+    told = {cells[0].strip(" `"): [cell.strip() for cell in cells[1:4]] for cells in rows}
+    assert list(told) == ["data", "optimizers.multipliers.shared"]
+    assert told["optimizers.multipliers.shared"] == ["–", "10 (0.0005 against 0.00005)", "1"]
+    assert "All other numbers of the base" in scale
 
 
 def test_the_decks_numbers_are_grey_with_the_reason_otherwise(tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+from PIL import Image
 
 from ablations.deck import CHANGES
 from ablations.protocols import PROTOCOLS
@@ -18,6 +20,7 @@ from studies.choose_cpu_profile import RECORD
 from studies.plan import Plan, make_plan, merged, parse_override, read_plan, record_plan
 from studies.profiles import cpu
 from studies.runner.tasks import tasks_of
+from studies.selection import plan_of
 
 STUDY = catalogue.study("changes_overview")
 CPU = STUDY.profile("cpu")
@@ -176,6 +179,23 @@ def test_the_cpu_profile_is_the_one_that_its_rule_chose() -> None:
     chosen = json.loads(RECORD.read_text())
     chosen["emission"] = chosen["emission"] and Emission(**chosen["emission"])
     assert cpu(**chosen) == CPU
+
+
+@pytest.mark.parametrize(("profile", "resampling"), [("cpu", "box"), ("lsun64", "bilinear")])
+def test_images_that_are_not_prepared_are_made_smaller_by_the_profiles_filter(
+    profile: str, resampling: str, tmp_path: Path
+) -> None:
+    photo = tmp_path / "photos" / "a.png"
+    photo.parent.mkdir()
+    Image.new("RGB", (80, 70), "red").save(photo)
+    options = mock.Mock(
+        data_path=photo.parent, profile=profile, overrides=(), wanted=(), designs=None, seeds=None, protocol=None
+    )
+    plan = plan_of(STUDY, options, ())
+    assert {variant.config.data.resampling for variant in plan.variants if variant.config.data.kind == "images"} == {
+        resampling
+    }
+    assert {variant.config.data.kind for variant in plan.variants} == {"images"}
 
 
 # --- protocols --------------------------------------------------------------------------------------------------------
