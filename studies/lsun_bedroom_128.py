@@ -25,7 +25,7 @@ STUDY = Study(
                 path="penalty.weight",
                 factor=0.0625,
                 only="r1",
-                why="|grad D|² grows with the number of pixels: (32/128)²",
+                why="in proportion to the number of pixels, as |grad D|² is in inverse proportion: (32/128)²",
             ),
             Put(path="iterations", value=800, why="a minute or two per run, not a week"),
             Put(path="discriminator", value=StridedDiscriminator(blocks=2), why="cheap layers instead of a ResNet"),

@@ -99,7 +99,7 @@ STUDY = Study(
                 why="cost: four cheap layers instead of a ResNet; three times the parameters stay three times",
             ),
         ),
-        LSUN64.adjusted(title="the deck's own numbers: 64×64, 50,000 iterations, one network larger at a time"),
+        LSUN64.adjusted(title="the deck's scale: 64×64, 50,000 iterations, one network larger at a time"),
     ),
     claims=(
         Claim(

@@ -1,4 +1,5 @@
-"""The scales at which studies are run: `lsun64`, the deck's own numbers, and `cpu`, those numbers on two CPU cores."""
+"""The scales at which studies are run: `lsun64`, the deck's numbers and, where it is silent, its author's public code's;
+`cpu`, those scaled down to two CPU cores. docs/profiles.md has both beside their sources."""
 
 from __future__ import annotations
 
@@ -18,11 +19,11 @@ from core.metrics.identity import extractor_sha256
 
 LSUN64 = Profile(
     name="lsun64",
-    title="the deck's own numbers: 64×64, 20,000 iterations, INR 256×5, a D of 10 million parameters",
+    title="the deck's scale: 64×64, 20,000 iterations, INR 256×5, a D of 10 million parameters",
     resampling=PUBLIC_RESAMPLING,
 )
 
-LSUN128 = Profile(name="lsun128", title="the deck's own numbers: 128×128, INR 256×5", resampling=PUBLIC_RESAMPLING)
+LSUN128 = Profile(name="lsun128", title="the deck's scale: 128×128, INR 256×5", resampling=PUBLIC_RESAMPLING)
 
 CPU_QUALITY = Quality(samples=1024, kernel_subsets=20, kernel_subset=250, points=15, smallest=512)
 """What half a second of a run measures besides; most of it goes into making and looking at the images once more."""

@@ -69,7 +69,7 @@ STUDY = Study(
                 why="a proxy over a network that ships with the code: Inception's weights need a download",
             ),
         ),
-        LSUN64.adjusted(title="the deck's own numbers: 64×64, 300,000 iterations"),
+        LSUN64.adjusted(title="the deck's scale: 64×64, 300,000 iterations"),
     ),
     claims=(
         Claim(
