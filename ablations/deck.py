@@ -47,8 +47,8 @@ CHANGES: tuple[Change, ...] = (
         ),
         reading="One change with two edits: an average of parameters alone leaves BatchNorm's running statistics "
         "behind, so the slide's 'had to remove' is a requirement. Decay 0.999 per step of G, without warm-up, is the "
-        "public code's. Without BatchNorm G's emitted numbers also start smaller there (std over latents 0.195, "
-        "not 0.34), which is a part of the change wherever a profile does not set the emission.",
+        "public code's. Without BatchNorm G's emitted numbers also start smaller there (0.195 against 0.34 over "
+        "latents), which is a part of the change wherever a profile does not set the emission.",
     ),
     Change(
         name="r1",

@@ -15,7 +15,7 @@ import annotated_types
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from core.config import Config, Node, Reconstruction
+from core.config import Config, Node, Reconstruction, canonical
 
 OFF = ("off", "none", "None", "False", "false", "no")
 """What people write for null."""
@@ -61,6 +61,15 @@ class PathOf:
             return adapter.dump_python(adapter.validate_json(json.dumps(given), strict=True), mode="json")
         except ValidationError:
             return given
+
+    def identity(self, value: Any) -> Any:
+        """Plain data that may stand here as identities are made of it (`core.config.canonical`); else as it is."""
+        if not isinstance(value, dict):
+            return value
+        try:
+            return canonical(TypeAdapter(self.annotation).validate_json(json.dumps(value), strict=True))
+        except ValidationError:
+            return value
 
     def refusal(self, value: Any) -> str | None:
         """Why `value` cannot stand there, None where it can."""

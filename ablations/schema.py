@@ -15,8 +15,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from ablations import patch
+from ablations.paths import places
 from ablations.search import Search
-from core.config import JOINED, AnyConfig, Node, canonical, parse
+from core.config import JOINED, AnyConfig, Node, Resampling, canonical, parse
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 DesignName = Literal["ladder", "add_one_in", "leave_one_out", "screening", "shapley", "grid"]
@@ -290,6 +291,7 @@ class Profile(Node):
     """One scale at which a study is run: the deck's numbers, or those after `scalings`, alike for every variant.
 
     `rule` says how the free numbers among the scalings were chosen, `caveat` what a report must say of the magnitudes.
+    `resampling` is the filter for images that are given and not prepared yet; a prepared set has its own.
     """
 
     name: Name
@@ -298,6 +300,7 @@ class Profile(Node):
     rule: str | None = None
     caveat: str | None = None
     seeds: PositiveInt = 3
+    resampling: Resampling = "box"
 
     def adjusted(self, *scalings: AnyScaling, without: Sequence[str] = (), **fields: Any) -> Profile:
         """This profile with these scalings in the place of its own at the same paths, or added; none at `without`."""
@@ -441,18 +444,17 @@ class Study(Node):
         """What is promised before a run in that profile: question, base, scale, every change and every claim, as
         digests.
 
-        16 hex digits of the sha256 of each; wording that only people read (titles, readings, remarks) is no part.
+        16 hex digits of the sha256 of each; wording that only people read (titles, readings, remarks) is no part, nor
+        are fields that joined later and are at their default (`core.config.JOINED`).
         """
         parts: dict[str, Any] = {
             "question": self.question,
-            "base": plain(self.base),
-            f"profile {profile}": [
-                scaling.model_dump(mode="json", exclude={"why"}) for scaling in self.profile(profile).scalings
-            ],
+            "base": canonical(self.base),
+            f"profile {profile}": [self._declared(scaling) for scaling in self.profile(profile).scalings],
             "designs": list(self.designs),
         }
         for change in self.changes:
-            parts[f"change {change.name}"] = [plain(edit) for edit in change.edits]
+            parts[f"change {change.name}"] = [self._declared(edit) for edit in change.edits]
         for claim in self.claims:
             parts[f"claim {claim.name}"] = {
                 key: value for key, value in canonical(claim).items() if key not in ("remark", "source")
@@ -463,6 +465,20 @@ class Study(Node):
             name: hashlib.sha256(json.dumps(part, sort_keys=True).encode()).hexdigest()[:16]
             for name, part in parts.items()
         }
+
+    def _declared(self, part: Edit | AnyScaling) -> dict[str, Any]:
+        """An edit or a scaling as identities are made of it: the values that it puts somewhere, too."""
+        known = places(type(self.base)).get(part.path, ())
+
+        def identity(value: Any) -> Any:
+            found = (place.identity(value) for place in known)
+            return next((made for made in found if made != value), value)
+
+        told = part.model_dump(mode="json", exclude={"why"})
+        told |= {name: identity(told[name]) for name in ("before", "after", "value") if name in told}
+        if "pairs" in told:
+            told["pairs"] = [[identity(value) for value in pair] for pair in told["pairs"]]
+        return told
 
     def change(self, name: str) -> Change:
         """The change of that name. Raises KeyError."""

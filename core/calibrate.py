@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, assert_never
 
-from core.config import R1, AnyConfig, GradientPenalty, Job, Node, Reconstruction, parse
+from core.config import R1, AnyConfig, GradientPenalty, Job, Node, Reconstruction, canonical, parse
 from core.events import Built, Evaluated, Fitted, Losses, Sampled
 from core.folder import RunFolder
 
@@ -52,15 +52,14 @@ class StepTimes(Node):
 def timed_alike(config: AnyConfig) -> dict[str, Any]:
     """The part of a config that its step times depend on: equal parts share their times.
 
-    Left out are learning rates and Adam's constants, the decay of an average, the latents' seed, and how many
+    Left out are learning rates and Adam's constants, the decays of an average, the latents' seed, and how many
     iterations and evaluations there are. Everything else stays, scales of a first layer included: sines of large
     numbers take longer.
     """
-    data = config.model_dump(mode="json")
-    data = {key: value for key, value in data.items() if key not in NO_COST}
+    data = {key: value for key, value in canonical(config).items() if key not in NO_COST}
     data["evaluation"] = {k: v for k, v in data["evaluation"].items() if k not in ("every", "latents_seed")}
     if data.get("ema"):
-        data["ema"] = {key: value for key, value in data["ema"].items() if key != "decay"}
+        data["ema"] = {key: value for key, value in data["ema"].items() if key not in ("decay", "warmup")}
     return data
 
 

@@ -4,7 +4,8 @@ axis, no torch.
 Everything that changes a run's numbers is here and therefore in its identity (`digest`); what only changes speed or
 place (device, threads, folders) is nowhere in this file. Off is `None`. Defaults are the deck's starting point, the
 variant `baseline`: where the deck gives a number the field says so, where it does not the value is the one of the
-author's first public code (November 2020) and the docstring says "public code".
+author's first public code (November 2020) and the docstring says "public code". `ablations.sources` has both for every
+field, and the few that are neither's.
 """
 
 from __future__ import annotations
@@ -73,19 +74,27 @@ class Rooms(Node):
     renderer: Literal[1] = 1
 
 
+Resampling = Literal["box", "lanczos", "bilinear"]
+"""The filter that makes real images smaller, see `Images`."""
+
+
 class Images(Node):
     """Real images, centre-cropped to a square and resized. Identified by content, never by path.
 
-    `resampling` is the filter that makes images smaller, "box" (means over areas) or "lanczos" (sharper, what the
-    StyleGAN tools take); it moves an FID by as much as some changes do. Images are made larger by Lanczos.
+    `resampling` is the filter that makes images smaller: "box" (means over areas), "lanczos" (sharper, what the
+    StyleGAN tools take) or "bilinear" (a triangle as wide as the reduction, what torchvision does to PIL images: public
+    code). It moves an FID by as much as some changes do. Images are made larger by Lanczos, with "bilinear" by that.
     """
 
     kind: Literal["images"] = "images"
     resolution: PositiveInt = 64
     count: PositiveInt
     fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
-    resampling: Literal["box", "lanczos"] = "box"
+    resampling: Resampling = "box"
 
+
+PUBLIC_RESAMPLING: Resampling = "bilinear"
+"""The public code's."""
 
 Data = Annotated[Rooms | Images, Field(discriminator="kind")]
 
@@ -269,8 +278,9 @@ class Hypernetwork(Node):
 
     From the second layer on h + w * relu(norm(linear(h))), w learnable and `residual_weight` at the start.
     `weight_clip` clips the emitted parameters to +-weight_clip (slide "Clipping G output"). Without `emission` the last
-    maps start as torch's nn.Linear does, which is the public code's way: at the deck's sizes about 0.195 and 0.15 in
-    `Emission`'s terms, with BatchNorm and a residual weight of 0 about 0.34 and 0.23.
+    maps start as torch's nn.Linear does, biases over the square root of their inputs, which is the public code's way:
+    at the deck's sizes about 0.195 and 0.15 in `Emission`'s terms, with BatchNorm and a residual weight of 0 about 0.34
+    and 0.23.
     """
 
     latent_dim: PositiveInt = 512
@@ -420,16 +430,29 @@ class RoomsFrechet(Node):
 
 
 class CleanFid(Node):
-    """Inception FID by clean-fid. The defaults are nearest to the deck's protocol (public code): 8,192 generated and
-    8,192 real images, resized bilinearly by torch.
+    """Inception FID by clean-fid: by default of 8,192 generated and 8,192 real images, resized bilinearly by torch.
 
-    `real` images are spread evenly over the real set in its order; a smaller set, or None, is taken whole.
+    `real` images are spread evenly over the real set in its order, or are its first ones (`real_taken`); a smaller set,
+    or None, is taken whole. Generated images are rounded to 8 bits as real ones are, or with `quantised` off go into
+    Inception as they come; "clean" is of 8-bit images by its definition (Parmar et al. 2022).
     """
 
     kind: Literal["clean_fid"] = "clean_fid"
     samples: PositiveInt = 8192
     real: PositiveInt | None = 8192
     mode: Literal["clean", "legacy_tensorflow", "legacy_pytorch"] = "legacy_pytorch"
+    real_taken: Annotated[Literal["spread", "first"], JOINED] = "spread"
+    quantised: Annotated[bool, JOINED] = True
+
+    @model_validator(mode="after")
+    def _clean_is_of_8_bits(self) -> CleanFid:
+        if self.mode == "clean" and not self.quantised:
+            raise ValueError("clean_fid: mode clean is of 8-bit images: set quantised to true, or choose another mode")
+        return self
+
+
+PUBLIC_FID = CleanFid(real_taken="first", quantised=False)
+"""As the public code computes it: the first 8,192 real images, generated ones as floats."""
 
 
 GanMetric = Annotated[RoomsFrechet | CleanFid, Field(discriminator="kind")]
@@ -445,7 +468,7 @@ class Upsampling(Node):
     """
 
     factor: int = Field(default=2, ge=2)
-    metric: GanMetric = CleanFid()
+    metric: GanMetric = PUBLIC_FID
 
 
 class Interpolation(Node):
@@ -493,7 +516,7 @@ class Evaluation(Node):
     tells how much of a difference is the draw of the evaluated images; `upsampling`; `interpolation`.
     """
 
-    metric: GanMetric = CleanFid()
+    metric: GanMetric = PUBLIC_FID
     every: PositiveInt = 2000
     latents_seed: int = 8192
     quality: Quality | None = None

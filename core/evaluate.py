@@ -19,7 +19,7 @@ from core.metrics.generated import generated
 from core.metrics.measure import Measure
 from core.metrics.protocol import Protocol
 from core.models.generator import Generator
-from core.pixels import PICTURES
+from core.pixels import PICTURES, rounded
 from core.streams import stream
 
 
@@ -70,12 +70,12 @@ class Evaluation:
 
     def _found(self, generator: Generator, moment: Moment) -> Iterator[Event]:
         started = time.perf_counter()
-        batches = generated(generator, self.latents)
+        batches = generated(generator, self.latents, quantised=self.measure.quantised)
         first = next(batches)
         value = self.measure(chain([first], batches))
         seconds = time.perf_counter() - started
         yield self._evaluated(self.measure.key, value, seconds, moment)
-        yield Sampled(pictures=first[:PICTURES].cpu(), **moment)
+        yield Sampled(pictures=rounded(first[:PICTURES]).cpu(), **moment)
         if not math.isfinite(value):
             yield Diverged(reason=f"{self.measure.key} not finite at iteration {moment['iteration']}", **moment)
         elif moment["iteration"] == self.last_iteration:

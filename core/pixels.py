@@ -12,6 +12,16 @@ def to_unit_range(images: Tensor) -> Tensor:
     return images.float().div_(127.5).sub_(1)
 
 
+def to_8_bit_range(images: Tensor) -> Tensor:
+    """[-1, 1] -> float32 in 0..255, not rounded."""
+    return images.float().add(1).mul_(127.5)
+
+
+def rounded(images: Tensor) -> Tensor:
+    """Images in 0..255, uint8 or float -> uint8."""
+    return images if images.dtype == torch.uint8 else images.round().clamp_(0, 255).to(torch.uint8)
+
+
 def to_uint8(images: Tensor) -> Tensor:
     """[-1, 1] -> uint8, rounded: generated images are quantised as real ones are."""
     return images.add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)

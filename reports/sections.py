@@ -647,7 +647,7 @@ def the_setting(report: Report) -> list[Block]:
     blocks.append(Paragraph(marked(" ".join(words))))
     scalings = tables.scalings_table(results)
     blocks.append(
-        scalings if scalings is not None else Paragraph("No number differs from the deck's or the public code's.")
+        scalings if scalings is not None else Paragraph(tables.ALL_OTHERS.replace("All other numbers", "All numbers"))
     )
     if results.study.changes:
         blocks += [Heading("The changes", 2), tables.changes_table(results)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -11,9 +10,8 @@ import numpy as np
 import pandas as pd
 
 from ablations import patch
-from ablations.designs import in_order, ladder, variant_name
-from ablations.schema import Change, DesignName, concerns
-from core.config import AnyConfig
+from ablations.designs import ladder, variant_name
+from ablations.schema import Change, DesignName
 from core.metrics.protocol import differences
 from reports import stats
 from reports.links import anchor, led
@@ -21,8 +19,10 @@ from reports.numbers import counted, factor, fixed, interval, listed, mean_sd, s
 from reports.page import Anchor, Code, Column, Grey, Link, Piece, Strong, Table, Text
 from reports.results import Results
 from reports.verdicts import ChangeEffect, ClaimVerdict, EndToEnd, claimed_values
+from studies import numbers
 from studies.costs import read_invocations
-from studies.plan import PlannedVariant, measured_by, metrics_of, overridden
+from studies.numbers import node
+from studies.plan import PlannedVariant
 
 # --- the metric -------------------------------------------------------------------------------------------------------
 
@@ -576,115 +576,45 @@ def arm_summary(results: Results, name: str) -> stats.Summary:
 
 # --- the setting ------------------------------------------------------------------------------------------------------
 
-_HEX = re.compile(r"^[0-9a-f]{32,}$")
 
-
-def leaves(data: Any, prefix: str = "") -> dict[str, Any]:
-    """Plain data as its leaves by dotted path."""
-    if not isinstance(data, Mapping):
-        return {prefix: data}
-    found: dict[str, Any] = {}
-    for key, value in data.items():
-        found |= leaves(value, f"{prefix}.{key}" if prefix else str(key))
-    return found
-
-
-def leaf(value: Any) -> str:
-    """One value of a config as people write it."""
-    if value is None:
-        return "off"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int | float) and value < 0:
-        return f"−{leaf(-value)}"
-    if isinstance(value, int):
-        return f"{value:,}" if abs(value) >= 10_000 else str(value)
-    if isinstance(value, float):
-        return f"{value:g}"
-    return f"{value[:8]}…" if isinstance(value, str) and _HEX.match(value) else str(value)
-
-
-def node(value: Any) -> str:
-    """A node of a config in one phrase: its kind first, its numbers in brackets."""
-    if not isinstance(value, Mapping):
-        return leaf(value)
-    flat = leaves(value)
-    kind = str(flat.pop("kind", ""))
-    inner = ", ".join(f"{key} {leaf(v)}" for key, v in flat.items() if not key.endswith("kind"))
-    return f"{kind} ({inner})" if kind and inner else kind or inner
-
-
-def contrast(deck: Any, here: Any) -> tuple[str, str]:
-    """Two values of one path, each reduced to the leaves in which they differ."""
-    if not isinstance(deck, Mapping) or not isinstance(here, Mapping):
-        return node(deck), node(here)
-    one, other = leaves(deck), leaves(here)
-    differ = [key for key in {**one, **other} if one.get(key, ...) != other.get(key, ...)]
-    if not differ:
-        return node(deck), "the same"
-
-    def said(flat: Mapping[str, Any]) -> str:
-        return ", ".join(f"{key.removesuffix('.kind')} {leaf(flat[key])}" for key in differ if key in flat)
-
-    return said(one) or "–", said(other) or "–"
-
-
-def deck_and_here(results: Results) -> list[tuple[AnyConfig, AnyConfig]]:
+def deck_and_here(results: Results) -> list[numbers.Pair]:
     """The base and each change alone on it: in the deck's numbers, and as this setting trains it."""
-    study, plan = results.study, results.plan
-    pairs = []
-    subsets = [(), *(in_order(study, {change.name, *change.requires}) for change in study.changes)]
-    for subset in subsets:
-        deck = study.folded(subset)
-        here = results.profile.scaled(deck)
-        if plan.variants:
-            here = overridden(here, {"data": plan.variants[0].config.data.model_dump(mode="json")})
-        pairs.append((deck, measured_by(overridden(here, plan.overrides), plan.protocol)))
-    return pairs
+    return numbers.deck_and_here(results.study, results.profile, results.plan)
+
+
+ALL_OTHERS = (
+    "All other numbers of the base and of the slides' changes that train or make the metric are the deck's or, where "
+    "its slides give none, those of its author's first public code."
+)
 
 
 def scalings_table(results: Results) -> Table | None:
-    """What the profile, a protocol and overrides changed, with the reasons given; None where nothing was."""
-    pairs = [(deck.model_dump(mode="json"), here.model_dump(mode="json")) for deck, here in deck_and_here(results)]
-    wanted = [(s.path, s.only, s.why) for s in results.profile.scalings]
-    protocol = results.plan.protocol
-    wanted += [(path, None, f"the protocol {protocol}") for path in metrics_of(protocol, results.study.base)]
-    wanted += [(path, None, "override on the command line") for path in results.plan.overrides]
-    if results.plan.variants and results.plan.variants[0].config.data.kind == "images":
-        wanted = [(p, o, f"the data given: {results.plan.data_name}" if p == "data" else why) for p, o, why in wanted]
-        if "data" not in [path for path, _, _ in wanted]:
-            wanted.insert(0, ("data", None, f"the data given: {results.plan.data_name}"))
-    rows: list[tuple[Text, ...]] = []
-    for path, only, why in wanted:
-        told: list[tuple[str, str]] = []
-        for deck, here in pairs:
-            if not concerns(deck, path, only) or not patch.has(here, path):
-                continue
-            both = contrast(patch.lookup(deck, path), patch.lookup(here, path))
-            if both not in told:
-                told.append(both)
-        name: Text = (Code(path), f" (of {only})") if only else Code(path)
-        rows.append(
-            (
-                name,
-                *(" → ".join(dict.fromkeys(column)) or "–" for column in ([a for a, _ in told], [b for _, b in told])),
-                why,
-            )
-        )
-    if not rows:
+    """What is neither the deck's number here nor the public code's, with the reasons; None where nothing is."""
+    found = numbers.changed_rows(results.study, results.profile, results.plan)
+    if not found:
         return None
     return Table(
         name="scalings",
         columns=(
-            Column("path", share=1.5),
-            Column("the deck's", share=1.3),
-            Column("here", share=1.3),
-            Column("why", share=1.2),
+            Column("path", share=1.4),
+            Column("the deck", share=1.0),
+            Column("the public code", share=1.1),
+            Column("here", share=1.2),
+            Column("why", share=1.3),
         ),
-        rows=tuple(rows),
-        caption="What this setting changed against the deck's numbers, alike for every variant. Where a change "
-        "varies the value, its before → after; of a whole node, the parts that differ. Numbers the deck does not "
-        "give are the author's first public code's.",
+        rows=tuple(
+            (
+                (Code(row.path), f" (of {row.only})") if row.only else Code(row.path),
+                row.deck,
+                row.public,
+                row.here,
+                row.why,
+            )
+            for row in found
+        ),
+        caption="Numbers that are here neither the deck's nor, where its slides give none (–), those of its author's "
+        "first public code; alike for every variant. Where a change varies a value, its before → after; of a whole "
+        f"node, the parts that differ. {ALL_OTHERS}",
         size=7.8,
     )
 
@@ -692,12 +622,10 @@ def scalings_table(results: Results) -> Table | None:
 def changes_table(results: Results) -> Table:
     """The documented changes: the slide's words, the edits there and here, and how they were read."""
     pairs = deck_and_here(results)
-    base = [config.model_dump(mode="json") for config in pairs[0]]
+    base = pairs[0]
     rows: list[tuple[Text, ...]] = []
     for index, (change, changed) in enumerate(zip(results.study.changes, pairs[1:], strict=True), start=1):
-        deck, here = (
-            edits_in(change, before, after.model_dump(mode="json")) for before, after in zip(base, changed, strict=True)
-        )
+        deck, here = (edits_in(change, before, after) for before, after in zip(base, changed, strict=True))
         said = f"“{change.source.words}”" if change.source else f"{change.title} (not the deck's)"
         rows.append((str(index), said, deck, here, change.reading or ""))
     return Table(
@@ -705,7 +633,7 @@ def changes_table(results: Results) -> Table:
         columns=(
             Column("", "right"),
             Column("the slide", share=1.15),
-            Column("edits, the deck's numbers", share=1.4),
+            Column("edits, before the profile", share=1.4),
             Column("edits, here", share=1.4),
             Column("reading", share=2.0),
         ),

@@ -18,7 +18,7 @@ import numpy as np
 from ablations.designs import DESIGNS, available, in_order, ladder, variant_name
 from ablations.protocols import DECK_2020
 from ablations.schema import Change, Claim, Comparison, DesignName, Measured, Study
-from core.config import CleanFid, Config, Metric
+from core.config import PUBLIC_RESAMPLING, CleanFid, Config, Images, Metric
 from core.metrics.identity import STATE_DICT_SHA256
 from reports import stats
 from reports.attribution import Estimate, main_effects, shapley_values
@@ -369,6 +369,12 @@ def metric_differs(claim: Claim, results: Results) -> list[str]:
             for what, here, there in zip(("generated", "real"), used, (deck.samples, deck.real), strict=True)
             if here != there
         ]
+        if metric.quantised != deck.quantised:
+            said.append("generated images rounded to 8 bits here, not rounded there")
+        if metric.real_taken != deck.real_taken:
+            said.append("real images spread over the set here, its first ones there")
+    filters = {v.config.data.resampling for _, v in numbers if isinstance(v.config.data, Images)} - {PUBLIC_RESAMPLING}
+    said += [f"images made smaller by the filter {each} here, {PUBLIC_RESAMPLING} there" for each in sorted(filters)]
     return [f"protocol: {', '.join(dict.fromkeys(said))}"] if said else []
 
 

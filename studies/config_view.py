@@ -1,4 +1,4 @@
-"""What `--show-config` shows: every value of a variant's config by its path, beside the deck's."""
+"""What `--show-config` shows: every value of a variant's config by its path, beside that before the profile."""
 
 from __future__ import annotations
 
@@ -9,8 +9,13 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from ablations import patch
 from ablations.schema import Study
+from ablations.sources import Standing, slides_of, standing
 from studies.plan import Plan, PlannedVariant
+
+WHOSE: dict[Standing, str] = {"deck": "deck", "public": "public code", "ours": "before the profile"}
+"""Who has the value that stands behind a #."""
 
 PLAIN_WORD = re.compile(r"[A-Za-z][\w-]*")
 
@@ -37,16 +42,17 @@ def as_typed(value: Any) -> str:
 
 
 def differing(study: Study, variant: PlannedVariant) -> dict[str, Any]:
-    """The deck's value of the same variant, before any profile, where it is another or missing."""
+    """The value of the same variant before any profile, where it is another or missing."""
     deck, here = (flat(config.model_dump(mode="json")) for config in (study.folded(variant.changes), variant.config))
     return {path: deck.get(path) for path, value in here.items() if path not in deck or deck[path] != value}
 
 
 def print_config(study: Study, plan: Plan, variant: PlannedVariant, console: Console) -> None:
-    """One line a value; what differs from the same variant in the deck's numbers has the deck's value behind a #."""
+    """One line a value; behind a # what the variant has before the profile, where that differs, and whose it is."""
     title = f"# {study.name}, setting {plan.setting}, {variant.name}: {variant.title}"
     console.print(Text(title, "bold"), soft_wrap=True)
-    deck, others = flat(study.folded(variant.changes).model_dump(mode="json")), differing(study, variant)
+    unscaled = study.folded(variant.changes).model_dump(mode="json")
+    deck, others, slides = flat(unscaled), differing(study, variant), slides_of(study)
     lines = {path: as_typed(value) for path, value in flat(variant.config.model_dump(mode="json")).items()}
     wide = max(len(f"{path} = {value}") for path, value in lines.items() if len(value) < 32)
     for path, value in lines.items():
@@ -55,10 +61,13 @@ def print_config(study: Study, plan: Plan, variant: PlannedVariant, console: Con
             text.stylize("bold", 0, len(path))
             text.append(" " * max(0, wide - len(text)))
             said = as_typed(deck[path]) if path in deck else "none"
-            text.append(f"  # deck: {said}", "yellow")
+            kind = f"{path}.kind" if patch.has(unscaled, f"{path}.kind") else path
+            whose = standing(unscaled, kind, deck[path], slides) if path in deck else "ours"
+            text.append(f"  # {WHOSE[whose]}: {said}", "yellow")
         console.print(text, soft_wrap=True, highlight=False)
     console.print(
-        Text(f"# {len(others)} of {len(lines)} values differ from the deck's of this variant", "dim"), soft_wrap=True
+        Text(f"# {len(others)} of {len(lines)} values differ from this variant's before the profile", "dim"),
+        soft_wrap=True,
     )
 
 

@@ -6,13 +6,14 @@ at corrected ones, with free parameters and through a hypernetwork.
 
 from ablations.layers import LAYERS, LINEAR_MAE, OTHER_READINGS, ROWS, SLIDE, UNIT_INIT
 from ablations.schema import Change, Claim, Comparison, Edit, Measured, Multiply, Profile, Put, Source, Study
-from core.config import Emission, ErrorEvaluation, FreeParameters, LatentCodes, Reconstruction, Rooms
+from core.config import PUBLIC_RESAMPLING, Emission, ErrorEvaluation, FreeParameters, LatentCodes, Reconstruction, Rooms
 
 DECK128 = Profile(
     name="deck128",
     title="the deck's sizes as far as they can be read: 50 images of 128×128, INR 256×5",
     caveat="The slide gives neither the images nor their size, rates or iterations. 128×128 is a reading: 256×5 on 50 "
     "such images takes about the 10 GB it states.",
+    resampling=PUBLIC_RESAMPLING,
 )
 
 SMALL_HYPERNETWORK = "networks in proportion to a 16×16 image"

@@ -25,8 +25,7 @@ STUDY = Study(
                 path="penalty.weight",
                 factor=0.0625,
                 only="r1",
-                why="|grad D|² of the same picture falls with the number of pixels, so its weight rises with them "
-                "(StyleGAN2-ADA's rule): (32/128)²",
+                why="in proportion to the number of pixels, as |grad D|² is in inverse proportion: (32/128)²",
             ),
             Put(path="iterations", value=800, why="a minute or two per run, not a week"),
             Put(path="discriminator", value=StridedDiscriminator(blocks=2), why="cheap layers instead of a ResNet"),

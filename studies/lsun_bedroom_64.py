@@ -17,7 +17,7 @@ STUDY = Study(
     designs=("add_one_in",),
     profiles=(
         CPU.adjusted(Put(path="iterations", value=800, why="seconds per run, not days")),
-        LSUN64.adjusted(title="the deck's own numbers: 64×64, all ten changes, 500,000 iterations"),
+        LSUN64.adjusted(title="the deck's scale: 64×64, all ten changes, 500,000 iterations"),
     ),
     claims=(
         Claim(

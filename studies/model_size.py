@@ -108,7 +108,7 @@ STUDY = Study(
                 why="cost: four cheap layers instead of a ResNet; three times the parameters stay three times",
             ),
         ),
-        LSUN128.adjusted(title="the deck's own numbers: 128×128, 50,000 iterations, one network larger at a time"),
+        LSUN128.adjusted(title="the deck's scale: 128×128, 50,000 iterations, one network larger at a time"),
     ),
     claims=(
         Claim(

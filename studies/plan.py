@@ -30,6 +30,7 @@ from core.config import (
     Node,
     Reconstruction,
     RoomsFrechet,
+    canonical,
     parse,
     place_of,
 )
@@ -312,8 +313,8 @@ def setting_name(profile: Profile, overrides: Mapping[str, Any], data: Data | No
     begins = profile.name if protocol is None else f"{profile.name}-{protocol}"
     if not overrides and data is None:
         return begins
-    canonical = json.dumps([dict(overrides), data and data.model_dump(mode="json")], sort_keys=True)
-    return f"{begins}-{hashlib.sha256(canonical.encode()).hexdigest()[:8]}"
+    told = json.dumps([dict(overrides), canonical(data)], sort_keys=True)
+    return f"{begins}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
 
 
 def make_plan(

@@ -1,4 +1,5 @@
-"""The scales at which studies are run: `lsun64`, the deck's own numbers, and `cpu`, those numbers on two CPU cores."""
+"""The scales at which studies are run: `lsun64`, the deck's numbers and its public code's where it is silent;
+`cpu`, those scaled down to two CPU cores. docs/profiles.md has both beside their sources."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from functools import partial
 
 from ablations.schema import Multiply, Profile, Put
 from core.config import (
+    PUBLIC_RESAMPLING,
     Emission,
     Evaluation,
     Quality,
@@ -17,10 +19,11 @@ from core.metrics.identity import extractor_sha256
 
 LSUN64 = Profile(
     name="lsun64",
-    title="the deck's own numbers: 64×64, 20,000 iterations, INR 256×5, a D of 10 million parameters",
+    title="the deck's scale: 64×64, 20,000 iterations, INR 256×5, a D of 10 million parameters",
+    resampling=PUBLIC_RESAMPLING,
 )
 
-LSUN128 = Profile(name="lsun128", title="the deck's own numbers: 128×128, INR 256×5")
+LSUN128 = Profile(name="lsun128", title="the deck's scale: 128×128, INR 256×5", resampling=PUBLIC_RESAMPLING)
 
 CPU_QUALITY = Quality(samples=1024, kernel_subsets=20, kernel_subset=250, points=15, smallest=512)
 """What half a second of a run measures besides; most of it goes into making and looking at the images once more."""
@@ -93,7 +96,7 @@ def cpu(
                 path="penalty.weight",
                 factor=0.0625,
                 only="r1",
-                why="|grad D|² of the same picture falls with the number of pixels, so its weight rises with them "
+                why="in proportion to the number of pixels, as |grad D|² of the same picture is in inverse proportion "
                 "(StyleGAN2-ADA's rule): (16/64)²",
             ),
             Multiply(

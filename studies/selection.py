@@ -105,13 +105,14 @@ def _seeds(text: str | None, default: int) -> list[int]:
 
 
 def _images(study: Study, profile: Profile, overrides: dict[str, Any], path: Path) -> Images:
-    """The images at `path`, at the resolution that the profile and the overrides give."""
+    """The images at `path`, at the resolution that the profile and the overrides give, by the profile's filter where
+    they are not prepared yet."""
     if not path.exists():
         raise InputError(f"--data {path}: there is no such file or folder")
     from core.data.prepare import described
 
     own = {"data.resolution": overrides["data.resolution"]} if "data.resolution" in overrides else {}
-    return described(path, overridden(profile.scaled(study.base), own).data.resolution)
+    return described(path, overridden(profile.scaled(study.base), own).data.resolution, profile.resampling)
 
 
 def _data_name(path: Path) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ablations.schema import Change, Claim, Comparison, Edit, Measured, Multiply, Put, Source, Study, edited
-from core.config import CleanFid, Evaluation, Rooms, RoomsFrechet, Upsampling
+from core.config import Evaluation, Rooms, RoomsFrechet, Upsampling
 from core.metrics.identity import extractor_sha256
 from studies.changes_overview import EVERYTHING, QUALITY
 from studies.profiles import CPU, CPU_QUALITY, LSUN128
@@ -85,7 +85,7 @@ STUDY = Study(
         {
             "data": Rooms(resolution=128),
             "iterations": 70_000,
-            "evaluation": Evaluation(quality=QUALITY, upsampling=Upsampling(metric=CleanFid())),
+            "evaluation": Evaluation(quality=QUALITY, upsampling=Upsampling()),
         },
     ),
     changes=(

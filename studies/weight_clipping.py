@@ -81,7 +81,7 @@ STUDY = Study(
                 why="a proxy over a network that ships with the code: Inception's weights need a download",
             ),
         ),
-        LSUN128.adjusted(title="the deck's own numbers: 128×128, 300,000 iterations"),
+        LSUN128.adjusted(title="the deck's scale: 128×128, 300,000 iterations"),
     ),
     claims=(
         Claim(

@@ -30,7 +30,7 @@ FILES: dict[str, str] = dict(re.findall(r"```python\n# (\S+)\n(.*?)```", PAGE, r
 COMMANDS = [
     line for block in re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines() if line.strip()
 ]
-MOST_LINES = {"mine/mirrored.py": 10, "mine/r1_weight.py": 40, "mine/low_rank.py": 40, "mine/low_rank_layer.py": 40}
+MOST_LINES = {"mine/momentum.py": 10, "mine/r1_weight.py": 40, "mine/low_rank.py": 40, "mine/low_rank_layer.py": 40}
 TINY = (
     "iterations=4",
     "evaluation.every=2",
@@ -196,7 +196,7 @@ def test_every_command_of_the_page_comes_to_a_report(here: Path) -> None:
         else:
             done("-m", module, *given)
     reports = {report.parent: report.read_text() for report in (here / "runs" / "reports").glob("*/*/report.md")}
-    assert sorted(folder.parent.name for folder in reports) == ["low_rank_layer"] * 2 + ["mirrored"] * 2 + ["r1_weight"]
+    assert sorted(folder.parent.name for folder in reports) == ["low_rank_layer"] * 2 + ["momentum"] * 2 + ["r1_weight"]
     for folder, text in reports.items():
         assert f"python -m reports.render mine/{folder.parent.name}.py" in text
         # Every example's change is judged: one seed leaves no interval.

@@ -7,10 +7,11 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, get_args
 
 from tqdm import tqdm
 
+from core.config import Resampling
 from core.data.making import make
 from core.data.prepared import Index, read_index, verify
 from core.errors import InputError
@@ -115,9 +116,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prepare.add_argument("--out", type=Path, help="the set's folder (default: beside the source, SOURCE_RESOLUTION)")
     prepare.add_argument(
         "--resampling",
-        choices=["box", "lanczos"],
+        choices=get_args(Resampling),
         default="box",
-        help="the filter that shrinks (default: box, means over areas); it moves an FID, so configs name it",
+        help="the filter that shrinks (default: box, means over areas; bilinear is what the deck author's public "
+        "code does); it moves an FID, so configs name it",
     )
     prepare.add_argument("--name", help="what people call the data, as in 'LSUN bedroom' (default: the source's name)")
     prepare.add_argument("--skip-bad", action="store_true", help="leave out what cannot be read, and list it")

@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from core.config import Node
-from core.data.images import Resampling, decoded
+from core.config import Node, Resampling
+from core.data.images import decoded
 from core.data.sources import DAMAGE, Source, opened, reason_of
 from core.errors import InputError
 

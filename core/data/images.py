@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from core.config import Resampling
+
 DECODER = 2
 """Version of `decoded`: raised whenever the same file would decode to other pixels."""
 
-Resampling = Literal["box", "lanczos"]
-"""How images are made smaller: means over areas, or Lanczos' windowed sinc, sharper and with overshoots clipped."""
+_FILTERS = {
+    "box": Image.Resampling.BOX,
+    "lanczos": Image.Resampling.LANCZOS,
+    "bilinear": Image.Resampling.BILINEAR,
+}
+"""PIL's, whose filters are as wide as the reduction: means over areas; Lanczos' windowed sinc, sharper and with
+overshoots clipped; a triangle, softer than means."""
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -39,8 +45,10 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def square(image: Image.Image, resolution: int, resampling: Resampling = "box") -> Image.Image:
-    """Centre-crops RGB to a square, then resizes: `resampling` to shrink, Lanczos to enlarge.
+    """Centre-crops RGB to a square, then resizes: `resampling` to shrink; to enlarge Lanczos, or "bilinear" itself.
 
+    Crop before resize is the public code's order, too. Where a side is longer by 3, 7, 11, ... pixels its crop lies one
+    pixel further right or down: torchvision rounds half of the difference to an even number, here it is rounded down.
     Enlarged images hold no detail of the resolution they claim; a dataset smaller than its resolution is the user's
     choice and is not refused.
     """
@@ -49,9 +57,9 @@ def square(image: Image.Image, resolution: int, resampling: Resampling = "box") 
     image = image.crop((left, top, left + side, top + side))
     if side == resolution:
         return image
-    if resampling == "box" and side > resolution:
-        return image.resize((resolution, resolution), Image.Resampling.BOX)
-    return image.resize((resolution, resolution), Image.Resampling.LANCZOS)
+    # A box enlarges to blocks.
+    enlarged = resampling == "box" and side < resolution
+    return image.resize((resolution, resolution), _FILTERS["lanczos" if enlarged else resampling])
 
 
 def decoded(

@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL import __version__ as pillow_version
 
+from core.config import Resampling
 from core.data.decoding import Decoded, Skipped, decoding
-from core.data.images import DECODER, Resampling
+from core.data.images import DECODER
 from core.data.prepared import HEADER, INDEX, Enlarged, Index, Pixels, Progress, is_prepared, mapped, read_index
 from core.data.sources import BLOCK, Source, fingerprint_of, opened, unreadable
 from core.errors import InputError

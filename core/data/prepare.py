@@ -18,7 +18,7 @@ import numpy as np
 from filelock import FileLock
 from numpy.typing import NDArray
 
-from core.config import Data, Images, Rooms
+from core.config import Data, Images, Resampling, Rooms
 from core.data import rooms
 from core.data.images import DECODER
 from core.data.making import make, stamps
@@ -29,14 +29,14 @@ from core.errors import InputError
 Progress = Callable[[int, int], None]
 
 
-def described(path: Path, resolution: int) -> Images:
-    """The config of the images at `path`, a prepared set or what one can be made of.
+def described(path: Path, resolution: int, resampling: Resampling = "box") -> Images:
+    """The config of the images at `path`, a prepared set, whose filter is its own, or what one can be made of.
 
     Raises `InputError` where there are none, or none of that resolution in a prepared set.
     """
     if not is_prepared(path):
         sha256, count = fingerprint(path)
-        return Images(resolution=resolution, count=count, fingerprint=sha256)
+        return Images(resolution=resolution, count=count, fingerprint=sha256, resampling=resampling)
     index = read_index(path)
     index.at(path, resolution)
     return Images(resolution=resolution, count=index.count, fingerprint=index.fingerprint, resampling=index.resampling)

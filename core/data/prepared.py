@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
-from core.config import Node
+from core.config import Node, Resampling
 from core.data.decoding import Skipped
-from core.data.images import Resampling
 from core.data.sources import BLOCK
 from core.errors import InputError
 

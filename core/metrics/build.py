@@ -22,7 +22,7 @@ from core.metrics.identity import extractor_sha256, file_sha256
 from core.metrics.interpolation import Interpolated, Walked
 from core.metrics.measure import Measure
 from core.metrics.protocol import Protocol, of_metric
-from core.metrics.real import RealSet, evenly
+from core.metrics.real import RealSet, Taken, evenly
 from core.metrics.upsampling import Upsampled
 from core.precision import float32_products
 
@@ -36,13 +36,19 @@ class FrechetMeasure:
     features: Features
     real: RealSet
     protocol: Protocol
+    quantised: bool = True
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """See `core.metrics.measure.Measure`."""
+        return torch.uint8 if self.quantised else torch.float32
 
     def __call__(self, images: Iterator[Tensor]) -> float:
         """Takes the first `samples` images and leaves the iterator after the batch that completes them.
 
         Returns `inf` where a feature is not finite. Raises ValueError as `features_of` does.
         """
-        features = features_of(images, self.features, self.samples)
+        features = features_of(images, self.features, self.samples, self.dtype)
         if not np.isfinite(features).all():
             return float("inf")
         return frechet_distance(Gaussian.fit(features), self.real.gaussian)
@@ -64,6 +70,8 @@ def build_metric(
             f"{metric.kind} compares {metric.samples} samples with {taken} real images: give at least two of each"
         )
     features: Features
+    real_taken: Taken = "spread"
+    quantised = True
     match metric:
         case RoomsFrechet(layer=layer, resolution=resolution):
             shipped = extractor_sha256(resolution)
@@ -78,7 +86,7 @@ def build_metric(
             def features(images: Tensor) -> Tensor:
                 return net.features(images.to(device), layer)
 
-        case CleanFid(mode=mode):
+        case CleanFid(mode=mode, real_taken=real_taken, quantised=quantised):
             file = inception_weights(mode)
             weights = file_sha256(file)
             identity = f"clean_fid {mode} {weights}"
@@ -86,7 +94,7 @@ def build_metric(
         case _:
             assert_never(metric)
     features = in_single_precision(features)
-    compared = RealSet(real, features, identity, metric.real, cache)
+    compared = RealSet(real, features, identity, metric.real, cache, real_taken)
     # Now, not at the first evaluation: a process looks once, and its jobs share what it finds.
     _ = compared.gaussian.root
     protocol = of_metric(
@@ -97,7 +105,7 @@ def build_metric(
         real_content=compared.content,
         latents_seed=latents_seed,
     )
-    return FrechetMeasure(metric.kind, metric.samples, features, compared, protocol)
+    return FrechetMeasure(metric.kind, metric.samples, features, compared, protocol, quantised)
 
 
 def in_single_precision(features: Features) -> Features:

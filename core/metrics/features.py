@@ -16,17 +16,20 @@ FeatureArray = NDArray[np.float32]
 
 
 @torch.inference_mode()
-def features_of(images: Iterator[Tensor], extract: Features, limit: int) -> FeatureArray:
+def features_of(
+    images: Iterator[Tensor], extract: Features, limit: int, dtype: torch.dtype = torch.uint8
+) -> FeatureArray:
     """Features of the first `limit` images of these batches, float32 [N, D]; the batch that completes them is taken.
 
-    Raises ValueError for fewer images and for other than uint8 [B, 3, R, R]: a float image that is not finite cannot
-    be quantised, so it is the caller's to notice.
+    Raises ValueError for fewer images and for other than [B, 3, R, R] of `dtype`. An image that is not finite is the
+    caller's to notice.
     """
     found: list[FeatureArray] = []
     count = 0
     while count < limit and (batch := next(images, None)) is not None:
-        if batch.dtype != torch.uint8 or batch.ndim != 4 or batch.shape[1] != 3:
-            raise ValueError(f"images must be uint8 [B, 3, R, R], not {batch.dtype} {list(batch.shape)}")
+        if batch.dtype != dtype or batch.ndim != 4 or batch.shape[1] != 3:
+            wanted = str(dtype).removeprefix("torch.")
+            raise ValueError(f"images must be {wanted} [B, 3, R, R], not {batch.dtype} {list(batch.shape)}")
         batch = batch[: limit - count]
         found.append(extract(batch).float().cpu().numpy())
         count += len(batch)

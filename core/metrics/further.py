@@ -71,4 +71,5 @@ class Resamples:
         for k in range(1, self.count + 1):
             shape = (self.measure.samples, latents.shape[1])
             others = torch.randn(shape, generator=stream(self.latents_seed, f"evaluation {k}")).to(latents.device)
-            yield Reading(f"{self.measure.key}/resample_{k}", self.measure(generated(generator, others)))
+            images = generated(generator, others, quantised=self.measure.quantised)
+            yield Reading(f"{self.measure.key}/resample_{k}", self.measure(images))

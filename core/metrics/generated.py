@@ -1,4 +1,4 @@
-"""A generator's images as the metrics take them: in batches, quantised to 8 bits as real images are."""
+"""A generator's images as the metrics take them: in batches, rounded to 8 bits as real images are, or as they come."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from core.models.generator import Generator
-from core.pixels import to_uint8
+from core.pixels import to_8_bit_range, to_uint8
 
 SAMPLE_BATCH = 256
 """Images in a batch at the training resolution; of larger ones as many as have the same number of pixels."""
@@ -17,10 +17,11 @@ SAMPLE_BATCH = 256
 
 @torch.inference_mode()
 def generated(
-    generator: Generator, latents: Tensor, position_S: Tensor | None = None, *, average: int = 1
+    generator: Generator, latents: Tensor, position_S: Tensor | None = None, *, average: int = 1, quantised: bool = True
 ) -> Iterator[Tensor]:
-    """The images of these latents in batches, uint8 [B, 3, R, R]; NaN pixels raise FloatingPointError.
+    """The images of these latents in batches, [B, 3, R, R] in 0..255, uint8 or with `quantised` off float32.
 
+    NaN pixels raise FloatingPointError.
     `position_S` are other columns and rows than the training images' pixels (`Renderer.render_at`); then `average` x
     `average` neighbours among them make one pixel.
     """
@@ -31,4 +32,5 @@ def generated(
         images = generator(z) if position_S is None else generator.render_at(generator.hypernetwork(z), position_S)
         if not images.isfinite().all():
             raise FloatingPointError("the generator made a pixel that is not finite")
-        yield to_uint8(F.avg_pool2d(images, average) if average > 1 else images)
+        images = F.avg_pool2d(images, average) if average > 1 else images
+        yield to_uint8(images) if quantised else to_8_bit_range(images)

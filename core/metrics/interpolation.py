@@ -110,8 +110,10 @@ class Interpolated:
             real_samples=None,
             real_content=None,
             latents=f"pairs of paths, seed {self.latents_seed}",
-            details={"path": "spherical", "distance": "squared, of features", "epsilon": f"{self.config.epsilon:g}"},
         )
+        path = {"path": "spherical", "distance": "squared, of features", "epsilon": f"{self.config.epsilon:g}"}
+        # Nothing that the metric's protocol says of its real images holds of paths.
+        length = Protocol(**{**dict(length), "details": path})
         pixels = {"path": "spherical", "distance": "root mean square, of pixels", "steps": f"{self.config.steps}"}
         others = ("path_length", "largest_step", "curvature")
         return (

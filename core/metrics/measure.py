@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 
 from core.metrics.features import Features
@@ -31,6 +32,16 @@ class Measure(typing.Protocol):
         ...
 
     @property
+    def quantised(self) -> bool:
+        """Whether it takes generated images rounded to 8 bits, uint8, or as they come, float32 in 0..255."""
+        ...
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the images that it takes."""
+        ...
+
+    @property
     def features(self) -> Features:
         """What a value is computed on."""
         ...
@@ -41,5 +52,5 @@ class Measure(typing.Protocol):
         ...
 
     def __call__(self, images: Iterator[Tensor]) -> float:
-        """Batches of uint8 [B, 3, R, R] on any device -> the distance, `inf` where a feature is not finite."""
+        """Batches of images [B, 3, R, R] on any device -> the distance, `inf` where a feature is not finite."""
         ...

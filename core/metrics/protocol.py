@@ -13,7 +13,7 @@ from typing import Any, assert_never
 
 from pydantic import Field, PositiveInt, ValidationError
 
-from core.config import CleanFid, GanMetric, Node, Reconstruction, RoomsFrechet
+from core.config import CleanFid, GanMetric, Node, Reconstruction, RoomsFrechet, canonical
 
 RESIZED = {
     "clean": "bicubic with antialiasing (PIL)",
@@ -21,6 +21,10 @@ RESIZED = {
     "legacy_pytorch": "bilinear without antialiasing (torch)",
 }
 """How clean-fid's modes bring images to Inception's 299 x 299."""
+
+
+REAL_TAKEN = "real images taken"
+"""The detail that says which real images are compared with, where they are not spread evenly over the set."""
 
 
 class Protocol(Node):
@@ -82,12 +86,13 @@ def of_metric(
 
     `weights` is the sha256 of the extractor that is used, the real set is the one that is used.
     """
+    quantised, taken = True, "spread"
     match metric:
         case RoomsFrechet(layer=layer, resolution=seen):
             extractor = f"rooms{seen}, {layer}"
             how = "means over areas" if side > seen else "bilinear"
             resize = f"none, {side}" if side == seen else f"{how}, {side} to {seen}"
-        case CleanFid(mode=mode):
+        case CleanFid(mode=mode, quantised=quantised, real_taken=taken):
             extractor = "Inception v3 of 2015-12-05, pool3"
             resize = f"{RESIZED[mode]}, {side} to 299"
         case _:
@@ -97,7 +102,7 @@ def of_metric(
         extractor=extractor,
         weights=weights,
         resize=resize,
-        quantisation="8 bits a channel",
+        quantisation="8 bits a channel" if quantised else "8 bits a channel of real images, none of generated ones",
         samples=metric.samples,
         real_samples=real_samples,
         real_content=real_content,
@@ -105,12 +110,13 @@ def of_metric(
         truncation="none",
         generator="EMA where the run has one, else raw",
         precision="float32",
+        details={} if taken == "spread" else {REAL_TAKEN: "the first of the set"},
     )
 
 
 def of_fit(config: Reconstruction) -> tuple[Protocol, ...]:
     """The protocols of the errors of fitted images: `mae` and `psnr`."""
-    described = json.dumps(config.data.model_dump(mode="json"), sort_keys=True)
+    described = json.dumps(canonical(config.data), sort_keys=True)
     error = Protocol(
         series=config.evaluation.metric.kind,
         extractor=None,

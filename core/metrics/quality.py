@@ -148,7 +148,8 @@ class Assessed:
         All of them are `inf` where a feature is not finite, as the metric is.
         """
         config, measure = self.config, self.measure
-        features = features_of(generated(generator, latents[: measure.samples]), measure.features, measure.samples)
+        images = generated(generator, latents[: measure.samples], quantised=measure.quantised)
+        features = features_of(images, measure.features, measure.samples, measure.dtype)
         if not np.isfinite(features).all():
             yield from (Reading(f"{measure.key}/{name}", float("inf")) for name in ("kid", *SHARES, "infinity"))
             return

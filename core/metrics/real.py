@@ -12,6 +12,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -38,9 +39,13 @@ def evenly(total: int, count: int | None) -> Tensor:
     return torch.arange(count) * total // count
 
 
+Taken = Literal["spread", "first"]
+"""Which of the real images are looked at where the metric takes fewer than there are."""
+
+
 @dataclass(frozen=True)
 class RealSet:
-    """Of `images`, uint8 [M, 3, R, R], those that `evenly` spreads to `limit` (None: all), behind `extract`.
+    """Of `images`, uint8 [M, 3, R, R], `limit` (None: all) behind `extract`: spread `evenly`, or the first.
 
     `extractor` says what `extract` is: its name, what it reads, the sha256 of its weights. Of the images only those
     that are looked at are ever read, a batch at a time: they may be a file in memory. `cache` None keeps nothing on
@@ -52,6 +57,12 @@ class RealSet:
     extractor: str
     limit: int | None = None
     cache: Path | None = None
+    taken: Taken = "spread"
+
+    @property
+    def places(self) -> Tensor:
+        """Which images are looked at, in order."""
+        return torch.arange(len(self)) if self.taken == "first" else evenly(len(self.images), self.limit)
 
     def __len__(self) -> int:
         """How many images are looked at."""
@@ -61,7 +72,7 @@ class RealSet:
     def content(self) -> str:
         """sha256 over shape and bytes of the images that are looked at, 64 hex digits."""
         digest = hashlib.sha256(f"{[len(self), *self.images.shape[1:]]} ".encode())
-        for batch in self._batches(evenly(len(self.images), self.limit)):
+        for batch in self._batches(self.places):
             digest.update(batch.contiguous().cpu().numpy().data)
         return digest.hexdigest()
 
@@ -70,18 +81,18 @@ class RealSet:
         """Of the features of all images that are looked at. Raises InputError where one is not finite."""
 
         def fitted() -> Arrays:
-            fit = Gaussian.fit(self._extracted(evenly(len(self.images), self.limit)))
+            fit = Gaussian.fit(self._extracted(self.places))
             return {"mean": fit.mean, "covariance": fit.covariance}
 
         found = self._kept("statistics", fitted)
         return Gaussian(found["mean"].astype(np.float64), found["covariance"].astype(np.float64))
 
     def features(self, count: int) -> FeatureArray:
-        """Features of `count` of the images, spread evenly over them, float32 [N, D]; all where there are no more.
+        """Features of `count` of the images that are looked at, float32 [N, D]; all where there are no more.
 
-        Raises InputError where one is not finite.
+        They are spread evenly over them, whichever those are. Raises InputError where one is not finite.
         """
-        places = evenly(len(self.images), self.limit)[evenly(len(self), count)]
+        places = self.places[evenly(len(self), count)]
         found = self._kept(f"features of {len(places)}", lambda: {"features": self._extracted(places)})
         return found["features"].astype(np.float32, copy=False)
 

@@ -21,6 +21,7 @@ from core.metrics.generated import generated
 from core.metrics.measure import Measure
 from core.metrics.protocol import Protocol
 from core.models.generator import Generator
+from core.pixels import rounded
 
 Convention = Literal["centres", "corners"]
 Method = Literal["nearest", "bilinear", "bicubic"]
@@ -45,8 +46,9 @@ def positions(resolution: int, factor: int, convention: Convention) -> Tensor:
 
 
 def interpolated(images: Tensor, position_S: Tensor, method: Method) -> Tensor:
-    """uint8 [B, 3, R, R] -> uint8 [B, 3, S, S] at columns and rows `position_S`, rounded; edges are repeated.
+    """[B, 3, R, R] in 0..255 -> [B, 3, S, S] at columns and rows `position_S`; edges are repeated.
 
+    uint8 images come back rounded as uint8, float32 ones as float32; both within 0..255.
     "bicubic" is torch's, a = -0.75 (PIL's has -0.5).
     """
     # In double precision, so that where a value falls between two levels does not hang on the grid's last bit.
@@ -54,7 +56,7 @@ def interpolated(images: Tensor, position_S: Tensor, method: Method) -> Tensor:
     y, x = torch.meshgrid(line, line, indexing="ij")
     grid = torch.stack([x, y], dim=-1).expand(len(images), -1, -1, -1)
     fine = F.grid_sample(images.double(), grid, mode=method, padding_mode="border", align_corners=False)
-    return fine.round_().clamp_(0, 255).to(torch.uint8)
+    return rounded(fine) if images.dtype == torch.uint8 else fine.clamp_(0, 255).to(images.dtype)
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ class Upsampled:
             return self.fine.protocol.derived(f"upsampled/{name}", details=details)
 
         conventions: tuple[Convention, ...] = ("centres", "corners")
-        of_pixels = {"bilinear": "bilinear, of 8-bit images", "bicubic": "bicubic a = -0.75, of 8-bit images"}
+        what = "8-bit images" if self.fine.quantised else "images that are not quantised"
+        of_pixels = {"bilinear": f"bilinear, of {what}", "bicubic": f"bicubic a = -0.75, of {what}"}
         return (
             self.coarse.protocol.derived("upsampled/own"),
             *(larger(f"natural_{convention}", convention, "the INR at points") for convention in conventions),
@@ -88,19 +91,20 @@ class Upsampled:
                 for method, words in of_pixels.items()
                 for convention in conventions
             ),
-            larger("nearest", "centres", "nearest, of 8-bit images"),
+            larger("nearest", "centres", f"nearest, of {what}"),
             larger("natural_averaged", "centres", "the INR, mean of 2 x 2 points"),
         )
 
     def __call__(self, generator: Generator, latents: Tensor) -> Iterator[Reading | Strips]:
         """`upsampled/own`: the coarse images against the coarse real ones; all others against the fine real ones."""
         latents = latents[: self.fine.samples]
-        coarse = list(generated(generator, latents))
+        quantised = self.fine.quantised
+        coarse = list(generated(generator, latents, quantised=quantised))
         yield Reading("upsampled/own", self.coarse(iter(coarse)))
 
         def natural(convention: Convention, average: int = 1) -> float:
             at = positions(generator.resolution, self.factor * average, convention)
-            return self.fine(generated(generator, latents, at, average=average))
+            return self.fine(generated(generator, latents, at, average=average, quantised=quantised))
 
         def resampled(method: Method, convention: Convention) -> float:
             at = positions(generator.resolution, self.factor, convention)
@@ -119,7 +123,7 @@ class Upsampled:
         yield Reading("upsampled/natural_averaged", natural("centres", average=2))
 
         at = positions(generator.resolution, self.factor, "centres")
-        first = coarse[0][:PICTURED]
+        first = rounded(coarse[0][:PICTURED])
         columns = [interpolated(first, at, method) for method in ("nearest", *methods)]
         columns.append(next(generated(generator, latents[:PICTURED], at)))
         yield Strips("upsampled", torch.stack(columns, dim=1).cpu())

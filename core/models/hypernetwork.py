@@ -40,8 +40,10 @@ class Head(nn.Module):
 
 
 class Hypernetwork(nn.Module):
-    """G(z), [B, latent_dim] -> [B, emitted]; scaled so that `config.emission`, if any, holds at first.
+    """G(z), [B, latent_dim] -> [B, emitted].
 
+    The last maps are scaled so that `config.emission` holds at first. Without one they start as nn.Linear does, their
+    biases over the square root of their inputs: the public code's `connector`, with its `connector_bias_zero_init`.
     `sizes` are the numbers emitted for each layer of the INR: heads, where there are some, emit one layer each.
     """
 
@@ -57,6 +59,14 @@ class Hypernetwork(nn.Module):
             self.heads = nn.ModuleList(Head(config, config.heads, size) for size in sizes if size)
         if config.emission is not None:
             self._set_emission(config.emission)
+        else:
+            with torch.no_grad():
+                for output in self._outputs():
+                    output.bias.mul_(output.in_features**-0.5)
+
+    def _outputs(self) -> list[nn.Linear]:
+        heads = [head.output for head in self.heads or () if isinstance(head, Head)]
+        return heads if self.output is None else [self.output]
 
     @torch.no_grad()
     def _set_emission(self, emission: cfg.Emission) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import click
 
+from core.config import AnyConfig, canonical, parse
 from core.errors import InputError
 from core.folder import RunFolder, write_whole
 from core.machine import Machine, this_machine
@@ -41,7 +42,7 @@ def with_estimates(tasks: Sequence[Task], plan: Plan, runs: Path, *, machine: Ma
     for task in tasks:
         config = task.job.config
         sources: tuple[tuple[TimesFrom, float | None], ...] = (
-            ("runs", measured.get(_config_key(config.model_dump(mode="json")))),
+            ("runs", measured.get(_config_key(config))),
             ("calibration", calibration.seconds(config, machine, workers)),
             ("record", reference.get(task.variant)),
         )
@@ -91,8 +92,8 @@ def makespan(seconds: Sequence[float], workers: int, *, start: float = 0.0) -> f
     return max(ends)
 
 
-def _config_key(config: dict[str, Any]) -> str:
-    return json.dumps(config, sort_keys=True)
+def _config_key(config: AnyConfig) -> str:
+    return json.dumps(canonical(config), sort_keys=True)
 
 
 def _measured(runs: Path, machine: Machine) -> dict[str, float]:
@@ -105,7 +106,8 @@ def _measured(runs: Path, machine: Machine) -> dict[str, float]:
             provenance = json.loads((file.parent / "provenance.json").read_text())
             # Expected times are those of jobs that evaluate themselves: beside training it depends on what is idle.
             if provenance.get("evaluation", "inline") == "inline" and machine.ran(provenance):
-                config = json.loads((file.parent / "job.json").read_text())["config"]
+                # Read as a config: a record may be older than a field that has joined since.
+                config = parse(json.loads((file.parent / "job.json").read_text())["config"])
                 times[_config_key(config)].append(float(outcome["job_seconds"]))
         except (OSError, ValueError, KeyError):
             continue

@@ -12,15 +12,15 @@ from rich.console import Console
 
 from ablations import patch
 from ablations.protocols import PROTOCOLS
-from ablations.schema import Change, Profile, Study, applies
+from ablations.schema import Change, Profile, Study
 from core.errors import InputError
 from core.folder import RunFolder
+from studies.numbers import changed_rows
 from studies.plan import (
     Plan,
     PlannedVariant,
     jobs_root,
     measured_by,
-    metrics_of,
     overridden,
     plan_file,
     read_plan,
@@ -295,47 +295,29 @@ def _print_scalings(study: Study, profile: Profile, plan: Plan, console: Console
     if plan.protocol is not None:
         named = PROTOCOLS[plan.protocol]
         _say(f"protocol {named.name}: {named.title}. {named.source}", console)
-    if not (profile.scalings or plan.overrides or plan.protocol):
-        return
-    subsets = [(), *((change.name,) for change in study.changes)]
-    decks = [study.folded(subset).model_dump(mode="json") for subset in subsets]
-    table = ruled_table()
-    reasons = console.width >= WIDE
-    table.add_column("path", no_wrap=True)
-    for name in ("deck", "here", *(("why",) if reasons else ())):
-        table.add_column(name, overflow="fold")
-
-    def add(path: str, deck: str, here: str, why: str) -> None:
-        table.add_row(path, deck, here, *((why,) if reasons else ()))
-
-    for scaling in profile.scalings:
-        found = [patch.lookup(data, scaling.path) for data in decks if applies(scaling, data)]
-        path = f"{scaling.path} (of {scaling.only})" if scaling.only else scaling.path
-        here = [profile.here(scaling, value) for value in found]
-        add(path, _both_ends(found), _both_ends(here), scaling.why)
-    for path, metric in metrics_of(plan.protocol, study.base).items():
-        add(
-            path,
-            _shown(patch.lookup(decks[0], path)),
-            _shown(metric.model_dump(mode="json")),
-            f"protocol {plan.protocol}",
-        )
-    for path, value in plan.overrides.items():
-        before = next((patch.lookup(deck, path) for deck in decks if patch.has(deck, path)), None)
-        having = sum(patch.has(variant.config.model_dump(mode="json"), path) for variant in plan.variants)
-        whose = "" if having == len(plan.variants) else f", of {having} of {len(plan.variants)} variants"
-        add(path, _shown(before), _shown(value), f"override{whose}")
-    _say("", console)
-    console.print(table, markup=False)
-    _say("", console)
+    if rows := changed_rows(study, profile, plan):
+        table = ruled_table()
+        # The public code's words and the reasons need room.
+        wide = console.width >= WIDE
+        table.add_column("path", no_wrap=True)
+        for name in ("deck", *(("public code",) if wide else ()), "here", *(("why",) if wide else ())):
+            table.add_column(name, overflow="fold")
+        for row in rows:
+            path = f"{row.path} (of {row.only})" if row.only else row.path
+            why = row.why if row.path not in plan.overrides else f"override{_whose(plan, row.path)}"
+            table.add_row(path, row.deck, *((row.public,) if wide else ()), row.here, *((why,) if wide else ()))
+        _say("", console)
+        console.print(table, markup=False)
+        _say("", console)
     for note in (profile.rule, profile.caveat):
         if note:
             console.print(note, markup=False, highlight=False, soft_wrap=True)
 
 
-def _both_ends(values: Sequence[Any]) -> str:
-    """The value of the baseline and those that changes bring, each once."""
-    return " → ".join(dict.fromkeys(_shown(value) for value in values))
+def _whose(plan: Plan, path: str) -> str:
+    """How many variants an override reaches, where some have no such path."""
+    having = sum(patch.has(variant.config.model_dump(mode="json"), path) for variant in plan.variants)
+    return "" if having == len(plan.variants) else f", of {having} of {len(plan.variants)} variants"
 
 
 def _edits(study: Study, profile: Profile, plan: Plan, variant: PlannedVariant) -> list[str]:

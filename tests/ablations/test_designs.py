@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from itertools import pairwise
 from typing import Any
 
@@ -38,10 +40,14 @@ from ablations.schema import (
     Study,
     Translate,
     edited,
+    plain,
 )
 from core.config import (
+    PUBLIC_FID,
+    CleanFid,
     Config,
     Ema,
+    Evaluation,
     Fourier,
     LearningRates,
     ResNetDiscriminator,
@@ -333,6 +339,33 @@ def test_claims_whose_rule_does_not_fit_are_refused(fields: dict[str, Any], mess
     claim = STUDY.claims[0]
     with pytest.raises(ValidationError, match=message):
         Claim(**{**dict(claim), **fields})
+
+
+def test_fields_that_joined_later_are_no_part_of_a_declaration_at_their_default() -> None:
+    """Else every study would be declared anew, after its first run, with each of them."""
+
+    def digest(part: Any) -> str:
+        return hashlib.sha256(json.dumps(part, sort_keys=True).encode()).hexdigest()[:16]
+
+    fid = {"kind": "clean_fid", "samples": 8192, "real": 8192, "mode": "legacy_pytorch"}
+    put = Put(path="evaluation.metric", value=CleanFid(), why="w")
+    pairs = Translate(path="evaluation.metric", pairs=((PUBLIC_FID, CleanFid()),), why="w")
+    profiles = (Profile(name="p", title="t", scalings=(put,)), Profile(name="q", title="t", scalings=(pairs,)))
+    ema = change("ema", Edit(path="ema", before=None, after=Ema()))
+    base = Config(evaluation=Evaluation(metric=CleanFid()))
+    study = Study(**{**dict(small_study(ema)), "profiles": profiles, "base": base})
+    declared = study.declaration("p")
+    # As these parts were before `warmup`, `real_taken` and `quantised` joined.
+    assert declared["change ema"] == digest([{"path": "ema", "before": None, "after": {"decay": 0.999}}])
+    assert declared["profile p"] == digest([{"kind": "put", "path": "evaluation.metric", "value": fid, "only": None}])
+    evaluation = {**plain(base.evaluation), "metric": fid}
+    assert declared["base"] == digest({**plain(base), "evaluation": evaluation})
+    there = {**fid, "real_taken": "first", "quantised": False}
+    assert study.declaration("q")["profile q"] == digest(
+        [{"kind": "translate", "path": "evaluation.metric", "pairs": [[there, fid]], "only": None}]
+    )
+    off = Study(**{**dict(study), "changes": (change("ema", Edit(path="ema", before=None, after=Ema(warmup=False))),)})
+    assert off.declaration("p")["change ema"] != declared["change ema"]
 
 
 def test_a_declaration_changes_with_what_is_promised_and_not_with_wording() -> None:

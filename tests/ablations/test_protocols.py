@@ -7,12 +7,17 @@ import sys
 from pathlib import Path
 
 from ablations.protocols import CLEAN_50K, DECK_2020, EMBEDDED, PROTOCOLS
-from core.config import CleanFid, RoomsFrechet
+from core.config import CleanFid, Evaluation, RoomsFrechet, Upsampling
 
 
 def test_the_decks_protocol_is_that_of_the_public_code() -> None:
-    """8,192 latents and 8,192 images, and torch's bilinear resizing before the Inception of a state dict."""
-    assert CleanFid(samples=8192, real=8192, mode="legacy_pytorch") == DECK_2020.metric == DECK_2020.upsampling
+    """8,192 latents, as floats, and the first 8,192 images, torch's bilinear resizing before the Inception of a state
+    dict; the deck's own base is measured so."""
+    public = CleanFid(samples=8192, real=8192, mode="legacy_pytorch", real_taken="first", quantised=False)
+    assert public == DECK_2020.metric == DECK_2020.upsampling == Evaluation().metric == Upsampling().metric
+    assert "the first 8,192 real ones" in DECK_2020.source and "not rounded to 8 bits" in DECK_2020.source
+    # Every other protocol rounds, as the field does.
+    assert all(not isinstance(p.metric, CleanFid) or p.metric.quantised for p in (CLEAN_50K, EMBEDDED))
 
 
 def test_words_and_numbers_agree() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated
 
 import pytest
 
@@ -30,6 +31,7 @@ def test_what_costs_nothing_shares_its_times_and_nothing_else_does() -> None:
     base = small_config(ema=cfg.Ema(decay=0.9))
     for same in (
         small_config(ema=cfg.Ema(decay=0.5)),
+        small_config(ema=cfg.Ema(decay=0.9, warmup=False)),
         small_config(ema=cfg.Ema(decay=0.9), optimizers=cfg.Optimizers(learning_rates=rates)),
         small_config(ema=cfg.Ema(decay=0.9), iterations=999),
     ):
@@ -43,6 +45,22 @@ def test_what_costs_nothing_shares_its_times_and_nothing_else_does() -> None:
     ):
         assert timed_alike(other) != timed_alike(base)
     assert timed_alike(cfg.Reconstruction(learning_rate=0.1)) == timed_alike(cfg.Reconstruction())
+
+
+def test_a_field_that_joins_keeps_the_times_that_were_measured_before_it() -> None:
+    plain, later = small_config(), Later(**dict(small_config()))
+    assert timed_alike(later) == timed_alike(plain)
+    assert timed_alike(Later(**{**dict(later), "noise": 0.1})) != timed_alike(plain)
+    fid = small_config(evaluation=cfg.Evaluation(metric=cfg.CleanFid(), every=5))
+    assert timed_alike(fid)["evaluation"]["metric"] == {
+        "kind": "clean_fid", "samples": 8192, "real": 8192, "mode": "legacy_pytorch",
+    }  # fmt: skip
+
+
+class Later(cfg.Config):
+    """The config of a version that knows one thing more."""
+
+    noise: Annotated[float, cfg.JOINED] = 0.0
 
 
 def test_a_job_is_its_start_its_iterations_and_its_evaluations() -> None:

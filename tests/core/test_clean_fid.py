@@ -14,14 +14,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pydantic import ValidationError
 from torch import Tensor, nn
 
-from core.config import CleanFid
+from core.config import PUBLIC_FID, CleanFid
 from core.errors import InputError
-from core.metrics import clean_fid, identity
+from core.metrics import build, clean_fid, identity
 from core.metrics import real as real_set
 from core.metrics.build import build_metric
 from core.metrics.clean_fid import inception_features, inception_weights
+from core.metrics.generated import generated
 
 
 class SmallInception(nn.Module):
@@ -141,6 +143,60 @@ def test_a_whole_measurement(torchscript: Path, no_weights: Path, monkeypatch: p
     real_set._known.clear()
     with mock.patch.object(real_set, "features_of", side_effect=AssertionError):
         build_metric(config, real, device="cpu", cache=no_weights)
+
+
+def test_the_public_codes_measurement(torchscript: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first real images at 8 bits, generated ones as they leave tanh: its [0, 1] is our 0..255, nothing is rounded.
+
+    A small network in Inception's place: there is no public number to compare with.
+    """
+    monkeypatch.setenv(identity.INCEPTION_VARIABLE, str(torchscript))
+    monkeypatch.setattr(build, "inception_features", lambda *_: few_features)
+    real = images(0, 70)
+    torch.manual_seed(0)
+    fake = torch.rand(40, 3, 16, 16) * 1.6 - 0.8
+    config = CleanFid(**{**dict(PUBLIC_FID), "samples": 40, "real": 30})
+
+    def measured(config: CleanFid) -> float:
+        measure = build_metric(config, real, device="cpu", cache=None)
+        assert measure.quantised == config.quantised
+        return measure(generated(Shown(fake), torch.arange(40), quantised=measure.quantised))  # type: ignore[arg-type]
+
+    # As the public code's own lines: real images over 255, generated ones halved and moved by a half.
+    x, y = (few_features(shown * 255).double().numpy() for shown in (fake * 0.5 + 0.5, real[:30].float() / 255))
+    a, b = x - x.mean(0), y - y.mean(0)
+    overlap = np.linalg.svd((a / np.sqrt(39)) @ (b / np.sqrt(29)).T, compute_uv=False).sum()
+    expected = ((x.mean(0) - y.mean(0)) ** 2).sum() + (a**2).sum() / 39 + (b**2).sum() / 29 - 2 * overlap
+    value = measured(config)
+    assert value > 0.1 and value == pytest.approx(expected, rel=1e-6)
+    # Rounded, or against other real images, it is another number.
+    assert abs(measured(CleanFid(**{**dict(config), "quantised": True})) / value - 1) > 1e-5
+    assert abs(measured(CleanFid(**{**dict(config), "real_taken": "spread"})) / value - 1) > 1e-3
+    protocol = build_metric(config, real, device="cpu", cache=None).protocol
+    assert protocol.quantisation == "8 bits a channel of real images, none of generated ones"
+    assert protocol.details == {"real images taken": "the first of the set"}
+    assert protocol.resize == "bilinear without antialiasing (torch), 16 to 299"
+
+
+def few_features(images: Tensor) -> Tensor:
+    """Means of twelve blocks of pixels, in units of one level."""
+    return nn.functional.avg_pool2d(images.float(), 8).flatten(1)
+
+
+class Shown:
+    """Stands for a generator: latents are the numbers of given images."""
+
+    def __init__(self, images: Tensor) -> None:
+        self.images = images
+
+    def __call__(self, z: Tensor) -> Tensor:
+        return self.images[z]
+
+
+def test_what_is_defined_of_8_bit_images_refuses_others() -> None:
+    with pytest.raises(ValidationError, match="mode clean is of 8-bit images: set quantised to true"):
+        CleanFid(mode="clean", quantised=False)
+    assert not CleanFid(mode="legacy_tensorflow", quantised=False).quantised
 
 
 class FewChannels(nn.Module):

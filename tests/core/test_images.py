@@ -99,6 +99,42 @@ def test_an_animation_is_its_first_frame() -> None:
     assert only(content, 8)[:, 4, 4].tolist() == [255, 0, 0]
 
 
-def test_the_filters_differ() -> None:
+@pytest.mark.parametrize(("one", "other"), [("box", "lanczos"), ("box", "bilinear"), ("bilinear", "lanczos")])
+def test_the_filters_differ(one: Resampling, other: Resampling) -> None:
     content = encoded(picture(0, (32, 32)))
-    assert (only(content, 16, "box") != only(content, 16, "lanczos")).mean() > 0.5
+    assert (only(content, 16, one) != only(content, 16, other)).mean() > 0.5
+
+
+def by_the_public_code(image: Image.Image, resolution: int) -> Image.Image:
+    """Its transforms for LSUN, as torchvision does them to a PIL image: the largest centre square, half of what is left
+    over rounded to an even number, then bilinear resizing, larger or smaller."""
+    side = min(image.size)
+    left, top = (round((length - side) / 2) for length in image.size)
+    square = image.crop((left, top, left + side, top + side))
+    return square if side == resolution else square.resize((resolution, resolution), Image.Resampling.BILINEAR)
+
+
+@pytest.mark.parametrize("size", [(40, 40), (45, 40), (40, 45), (40, 46), (20, 41), (16, 16), (10, 12)])
+def test_bilinear_is_what_the_public_code_does(size: tuple[int, int]) -> None:
+    image = picture(2, size)
+    expected = np.asarray(by_the_public_code(image, 16)).transpose(2, 0, 1)
+    np.testing.assert_array_equal(only(encoded(image), 16, "bilinear"), expected)
+
+
+def test_but_for_the_crop_where_a_side_is_longer_by_3_or_7_pixels() -> None:
+    """docs/data.md says so: our crop lies one pixel before the public code's there."""
+    for size, place in (((43, 40), (2, 0)), ((40, 47), (0, 4))):
+        image = picture(2, size)
+        left, top = place
+        theirs = np.asarray(by_the_public_code(image, 40))
+        np.testing.assert_array_equal(theirs, np.asarray(image.crop((left, top, left + 40, top + 40))))
+        ours = image.crop((max(left - 1, 0), max(top - 1, 0), max(left - 1, 0) + 40, max(top - 1, 0) + 40))
+        np.testing.assert_array_equal(only(encoded(image), 40, "bilinear").transpose(1, 2, 0), np.asarray(ours))
+
+
+def test_bilinear_shrinking_is_antialiased() -> None:
+    """Without a filter as wide as the reduction, lines of one pixel in eight would come or go as a whole."""
+    striped = np.zeros((64, 64, 3), np.uint8)
+    striped[:, ::8] = 255
+    found = only(encoded(Image.fromarray(striped)), 8, "bilinear")
+    assert abs(float(found.mean()) - striped.mean()) < 2 and found.max() < 80

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from core.config import Resampling
 from core.data import decoding, making
 from core.data.__main__ import main
 from core.data.making import make
@@ -72,9 +74,13 @@ def test_a_set_of_a_folder_a_zip_and_an_lmdb_is_one_set(tmp_path: Path) -> None:
 
 def test_the_filter_is_another_data_set(tmp_path: Path) -> None:
     path = zipped(tmp_path / "x.zip", {"a.png": encoded(picture())})
-    for resampling in ("box", "lanczos"):
+    filters = get_args(Resampling)
+    for resampling in filters:
         make(path, tmp_path / resampling, [8], resampling=resampling)
-    assert described(tmp_path / "box", 8) != described(tmp_path / "lanczos", 8)
+    assert len({described(tmp_path / resampling, 8) for resampling in filters}) == len(filters) == 3
+    # A set's filter is its own, whatever is asked for; of images that are not prepared it is what is asked for.
+    assert described(tmp_path / "box", 8, "bilinear").resampling == "box"
+    assert (described(path, 8).resampling, described(path, 8, "bilinear").resampling) == ("box", "bilinear")
 
 
 def test_enlarged_images_are_counted(tmp_path: Path) -> None:

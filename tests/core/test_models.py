@@ -115,6 +115,50 @@ def test_average_follows_with_warm_up_and_without(warmup: bool) -> None:
     assert average.network.weight.item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_an_average_of_a_network_with_batch_norm_has_its_running_statistics() -> None:
+    """Parameters are averaged, buffers are the network's: of reset statistics, mean 0 and variance 1, the average would
+    make other images than its parameters do."""
+    torch.manual_seed(0)
+    config = small_config(hypernetwork=cfg.Hypernetwork(latent_dim=8, width=16, depth=3, residual_weight=0.5))
+    generator = build_generator(config)
+    average = ExponentialAverage(generator, decay=0.5, warmup=False)
+    fresh = {name: buffer.clone() for name, buffer in average.network.named_buffers()}
+    for _ in range(5):
+        generator(3 * torch.randn(64, 8) + 2)
+        average.update(generator)
+    theirs = dict(generator.named_buffers())
+    followed = [name for name in fresh if "running" in name]
+    assert followed and all(torch.equal(buffer, theirs[name]) for name, buffer in average.network.named_buffers())
+    assert all(not torch.equal(fresh[name], theirs[name]) for name in followed)
+    # Of parameters that stood still it is the network, in evaluation too.
+    latents = torch.randn(4, 8)
+    torch.testing.assert_close(average.network.eval()(latents), generator.eval()(latents))
+
+
+def test_without_an_emission_the_last_maps_start_as_the_public_codes_connector() -> None:
+    """nn.Linear's own weights, and its biases over the square root of their inputs: uniform within 1 / inputs."""
+    torch.manual_seed(0)
+    one = Hypernetwork(cfg.Hypernetwork(latent_dim=8, width=64, depth=2), [500, 700])
+    headed = cfg.Hypernetwork(latent_dim=8, width=16, depth=2, heads=cfg.Heads(width=64, depth=2))
+    heads = Hypernetwork(headed, [900, 0])
+    assert one.output is not None and heads.heads is not None
+    for output in (one.output, heads.heads[0].output):
+        for parameter, bound in ((output.weight, 1 / 8), (output.bias, 1 / 64)):
+            assert 0.97 * bound < parameter.abs().max().item() <= bound
+            assert parameter.std().item() == pytest.approx(bound / 3**0.5, rel=0.05)
+
+
+def test_at_the_decks_sizes_it_emits_what_the_config_says() -> None:
+    torch.manual_seed(0)
+    for config, gain, bias_std in (
+        (cfg.Hypernetwork(), 0.34, 0.23),
+        (cfg.Hypernetwork(norm=None, residual_weight=0.1), 0.195, 0.15),
+    ):
+        emitted = Hypernetwork(config, [2000])(torch.randn(512, 512)).detach()
+        assert emitted.std(0).square().mean().sqrt().item() == pytest.approx(gain, rel=0.05)
+        assert emitted.mean(0).std().item() == pytest.approx(bias_std, rel=0.08)
+
+
 def test_discriminator_scores_each_image_alone() -> None:
     discriminator = build_discriminator(small_config())
     images = torch.randn(4, 3, 8, 8)

@@ -20,7 +20,7 @@ from core.metrics.protocol import Protocol, as_json, differences, from_json, of_
 from tests.core.conftest import a_protocol, small_config
 
 
-def clean(mode: str = "legacy_pytorch", **changed: object) -> Protocol:
+def clean(mode: str = "legacy_pytorch", *, metric: cfg.CleanFid | None = None, **changed: object) -> Protocol:
     given: dict[str, object] = {
         "weights": "ab" * 32,
         "side": 64,
@@ -28,7 +28,7 @@ def clean(mode: str = "legacy_pytorch", **changed: object) -> Protocol:
         "real_content": "cd" * 32,
         "latents_seed": 8192,
     }
-    return of_metric(cfg.CleanFid(mode=mode), **{**given, **changed})  # type: ignore[arg-type]
+    return of_metric(metric or cfg.CleanFid(mode=mode), **{**given, **changed})  # type: ignore[arg-type]
 
 
 def test_fingerprints_are_pinned() -> None:
@@ -47,6 +47,8 @@ def test_fingerprints_are_pinned() -> None:
         (clean(real_samples=4096), "real_samples"),
         (clean(real_content="00" * 32), "real_content"),
         (clean(latents_seed=1), "latents"),
+        (clean(metric=cfg.CleanFid(quantised=False)), "quantisation"),
+        (clean(metric=cfg.CleanFid(real_taken="first")), "real images taken"),
         (clean().derived("clean_fid", samples=50_000), "samples"),
         (clean().derived("clean_fid", precision="bfloat16"), "precision"),
         (clean().derived("clean_fid", truncation="psi 0.7"), "truncation"),
@@ -57,6 +59,15 @@ def test_each_field_is_part_of_the_fingerprint_and_is_named(other: Protocol, fie
     assert other.fingerprint != clean().fingerprint
     assert list(differences(clean(), other)) == [field]
     assert differences(clean(), clean()) == {}
+
+
+def test_the_public_codes_fid_says_both_and_comes_back_from_its_record() -> None:
+    public = clean(metric=cfg.PUBLIC_FID)
+    assert list(differences(clean(), public)) == ["quantisation", "real images taken"]
+    recorded = json.loads(as_json([public]))
+    assert recorded["clean_fid"]["quantisation"] == "8 bits a channel of real images, none of generated ones"
+    assert recorded["clean_fid"]["details"] == {"real images taken": "the first of the set"}
+    assert from_json(recorded) == {"clean_fid": public}
 
 
 def test_what_was_not_recorded_differs_from_what_was() -> None:

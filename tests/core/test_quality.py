@@ -24,7 +24,7 @@ from core.job import run_job
 from core.metrics.build import FrechetMeasure
 from core.metrics.features import FeatureArray
 from core.metrics.frechet import Gaussian, frechet_distance
-from core.metrics.further import Reading
+from core.metrics.further import Reading, Resamples
 from core.metrics.quality import SHARES, Assessed, kernel_distance, nearest_neighbours, without_sample_bias
 from core.metrics.real import RealSet
 from tests.core.conftest import a_protocol, small_config
@@ -198,6 +198,25 @@ def test_readings_are_those_of_the_metrics_own_images() -> None:
     assert {reading.key.split("/")[1]: reading.value for reading in found[1:5]} == expected
     other = list(Assessed(QUALITY, measure(), latents_seed=10)(Painter(), latents()))  # type: ignore[arg-type]
     assert [a.value == b.value for a, b in zip(found, other, strict=True)] == [False, True, True, True, True, False]
+
+
+def test_images_that_the_metric_takes_as_they_come_are_not_rounded_here() -> None:
+    seen: list[Tensor] = []
+
+    def watching(images: Tensor) -> Tensor:
+        seen.append(images)
+        return colours(images)
+
+    images = measure().real.images
+    as_floats = FrechetMeasure(
+        "colour", 200, watching, RealSet(images, colours, "the colour"), a_protocol("colour"), quantised=False
+    )
+    list(Assessed(QUALITY, as_floats, latents_seed=9)(Painter(), latents()))  # type: ignore[arg-type]
+    torch.testing.assert_close(torch.cat(seen)[:, :, 0, 0], (latents()[:200] + 1) * 127.5)
+    list(Resamples(as_floats, 1, 9)(Painter(), latents()))  # type: ignore[arg-type]
+    assert {batch.dtype for batch in seen} == {torch.float32}
+    with pytest.raises(ValueError, match="must be float32"):
+        as_floats(iter([images]))
 
 
 def test_protocols_say_how_many_images_each_number_is_of() -> None:

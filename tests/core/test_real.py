@@ -38,6 +38,20 @@ def test_places_are_spread_evenly_and_in_order() -> None:
     assert set(many.diff().tolist()) == {370, 371}
 
 
+def test_the_first_images_are_taken_where_that_is_asked_for() -> None:
+    watched = Watched(images())
+    first = RealSet(watched, pixels, "five pixels", limit=30, taken="first")  # type: ignore[arg-type]
+    assert first.places.tolist() == list(range(30)) and len(first) == 30
+    assert first.content == RealSet(images()[:30], pixels, "five pixels").content
+    np.testing.assert_allclose(first.gaussian.mean, pixels(images()[:30]).double().mean(0).numpy())
+    np.testing.assert_array_equal(first.features(3), pixels(images()[[0, 10, 20]]).numpy())
+    assert watched.read == set(range(30))
+    spread = RealSet(images(), pixels, "five pixels", limit=30)
+    assert spread.content != first.content and not np.allclose(spread.gaussian.mean, first.gaussian.mean)
+    # A smaller set is taken whole either way.
+    assert RealSet(images(7), pixels, "five pixels", limit=30, taken="first").places.tolist() == list(range(7))
+
+
 class Watched:
     """Images that say which of them were read."""
 

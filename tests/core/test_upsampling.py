@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from core import config as cfg
 from core.build import build_generator
+from core.metrics.build import FrechetMeasure, build_metric
 from core.metrics.further import Reading, Strips
 from core.metrics.generated import generated
 from core.metrics.upsampling import SHOWN, Method, Upsampled, interpolated, positions
@@ -25,8 +27,8 @@ RESOLUTION = 8
 class Collected:
     """A measure that keeps what it is given; its value says how many came before."""
 
-    def __init__(self, key: str = "collected", samples: int = 10) -> None:
-        self.key, self.samples = key, samples
+    def __init__(self, key: str = "collected", samples: int = 10, *, quantised: bool = True) -> None:
+        self.key, self.samples, self.quantised = key, samples, quantised
         self.images: list[Tensor] = []
 
     def __call__(self, images: Iterator[Tensor]) -> float:
@@ -185,6 +187,40 @@ def test_every_method_is_measured_on_its_own_images() -> None:
     np.testing.assert_array_equal(found["natural_averaged"], found["natural_centres"])
     np.testing.assert_array_equal(found["nearest"][..., ::2, ::2], coarse.images[0])
     np.testing.assert_array_equal(found["nearest"][..., 1::2, 1::2], coarse.images[0])
+
+
+def test_without_quantisation_nothing_is_rounded_on_the_way() -> None:
+    coarse, fine = (Collected(quantised=False) for _ in range(2))
+    asked = Upsampled(2, coarse, fine)  # type: ignore[arg-type]
+    *readings, strips = asked(Plane(), torch.randn(12, 8))  # type: ignore[arg-type]
+    names = [reading.key.removeprefix("upsampled/") for reading in readings if isinstance(reading, Reading)]
+    found = dict(zip(names[1:], fine.images, strict=True))
+    assert {images.dtype for images in (*coarse.images, *fine.images)} == {torch.float32}
+    # The plane's levels end in .3, and a line between them is the plane itself, to the last digit.
+    x = torch.arange(RESOLUTION).double()
+    levels = (10 * x[None, :] + 20 * x[:, None] + 11.3).float()
+    torch.testing.assert_close(coarse.images[0][0, 0], levels, atol=1e-3, rtol=0)
+    inside = (..., slice(4, -4), slice(4, -4))
+    for convention in ("centres", "corners"):
+        torch.testing.assert_close(
+            found[f"bilinear_{convention}"][inside], found[f"natural_{convention}"][inside], atol=1e-3, rtol=0
+        )
+    assert isinstance(strips, Strips) and strips.pictures.dtype == torch.uint8
+
+
+def test_protocols_say_of_which_images_larger_ones_are_made() -> None:
+    real = torch.randint(0, 256, (8, 3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    coarse, fine = (
+        build_metric(cfg.RoomsFrechet(samples=4), images, device="cpu", cache=None)
+        for images in (real[..., ::2, ::2], real)
+    )
+    told = {p.series: p.details["upsampling"] for p in Upsampled(2, coarse, fine).protocols[1:]}
+    assert told["upsampled/bicubic_corners"] == "bicubic a = -0.75, of 8-bit images"
+    assert isinstance(fine, FrechetMeasure)
+    floats = replace(fine, quantised=False)
+    told = {p.series: p.details["upsampling"] for p in Upsampled(2, coarse, floats).protocols[1:]}
+    assert told["upsampled/nearest"] == "nearest, of images that are not quantised"
+    assert told["upsampled/natural_corners"] == "the INR at points"
 
 
 def test_a_pixel_that_is_not_finite_is_an_error() -> None:

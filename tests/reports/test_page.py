@@ -14,7 +14,7 @@ from reports import figures, markdown, pdf
 from reports.numbers import factor, fixed, interval, mean_sd, short
 from reports.page import Bullets, Code, Column, Document, Heading, Link, Listing, Note, Paragraph, Quote, Strong, Table
 from reports.stats import Effect, paired_effect, summary
-from reports.tables import contrast, node
+from reports.tables import node
 
 NASTY = r"a_b *c* `d` #e $f$ <g> [h](i) | \ @j ~k~ 'l' \"m\""
 
@@ -93,9 +93,8 @@ def test_numbers_carry_their_n_and_spread() -> None:
 def test_config_nodes_are_phrases() -> None:
     assert node({"kind": "siren", "scale": 1.0}) == "siren (scale 1)"
     assert node(None) == "off"
-    assert contrast({"kind": "a", "x": 1}, {"kind": "a", "x": 2}) == ("x 1", "x 2")
-    assert contrast({"kind": "a", "x": 1}, {"kind": "b", "x": 1, "h": "ab" * 32}) == ("kind a", "kind b, h abababab…")
-    assert contrast({"x": 1}, {"x": 1}) == ("x 1", "the same")
+    assert node({"kind": "b", "x": {"y": 1, "h": "ab" * 32}}) == "b (x.y 1, x.h abababab…)"
+    assert node({"x": -1.0}) == "x −1"
 
 
 def test_log_ticks_are_few_and_round() -> None:

@@ -254,7 +254,7 @@ def test_a_config_as_json_is_what_would_be_trained(capsys: pytest.CaptureFixture
     assert shown["differs"]["inr.width"] == {"deck": 256, "here": 32}
     assert shown["differs"]["batch_size"] == {"deck": 64, "here": 32}
     assert "inr.layer" not in shown["differs"]  # The deck's, with all changes, has the same.
-    assert "flip" not in shown["differs"]
+    assert "d_per_g" not in shown["differs"]
 
 
 def test_the_baseline_is_shown_where_no_variant_is_named(capsys: pytest.CaptureFixture[str]) -> None:

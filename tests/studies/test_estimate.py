@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from core.calibrate import StepTimes
+from core.config import Config, Ema, Job
 from core.errors import InputError
 from core.folder import Outcome, RunFolder
 from core.machine import Machine
@@ -46,6 +47,23 @@ def test_other_seeds_of_the_config_say_how_long_it_takes(tmp_path: Path, monkeyp
     finish(tmp_path, tasks[3], 1.0, status="diverged")
     estimated = estimate.with_estimates(tasks, planned(), tmp_path, **WHERE)
     assert [task.expected_seconds for task in estimated[:4]] == [15.0, 15.0, 15.0, None]
+
+
+def test_runs_from_before_a_field_joined_still_say_how_long_it_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimate, "REFERENCE_TIMES", tmp_path / "none.json")
+    plan = planned()
+    task = next(t for t in tasks_of(plan) if isinstance(t.job.config, Config) and t.job.config.ema)
+    assert isinstance(task.job.config, Config)
+    config = Config(**{**dict(task.job.config), "ema": Ema(decay=0.9)})
+    task = Task(**{**dict(task), "digest": Job(config=config, seed=0).digest, "job": Job(config=config, seed=0)})
+    finish(tmp_path, task, 30.0)
+    file = RunFolder(jobs_root(tmp_path), task.digest).path / "job.json"
+    job = json.loads(file.read_text())
+    assert job["config"]["ema"].pop("warmup") is True
+    file.write_text(json.dumps(job))
+    assert estimate.with_estimates([task], plan, tmp_path, **WHERE)[0].expected_seconds == 30.0
 
 
 def test_runs_that_were_evaluated_beside_do_not_say_how_long_a_run_takes(

@@ -24,8 +24,8 @@ STUDY = """\
 from ablations.schema import Change, Edit, Study
 from studies.changes_overview import STUDY as DECK
 
-FLIP = Change(name="flip", title="not mirrored", source=None, edits=(Edit(path="flip", before=True, after=False),))
-STUDY = Study(**{**dict(DECK), "name": "flipped", "changes": (*DECK.changes, FLIP), "claims": ()})
+SKIP = Change(name="skip", title="residual", source=None, edits=(Edit(path="inr.residual", before=False, after=True),))
+STUDY = Study(**{**dict(DECK), "name": "skipping", "changes": (*DECK.changes, SKIP), "claims": ()})
 """
 
 
@@ -37,7 +37,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def written(text: str, name: str = "flipped.py") -> Path:
+def written(text: str, name: str = "skipping.py") -> Path:
     Path(name).parent.mkdir(parents=True, exist_ok=True)
     Path(name).write_text(text)
     return Path(name)
@@ -50,18 +50,18 @@ def planned(name: str, declared_in: str | None = None) -> Plan:
 
 def test_a_study_is_found_by_its_file_with_what_lies_beside_it(here: Path) -> None:
     written("TITLE = 'of a file'", "mine/words.py")
-    text = STUDY.replace('"name": "flipped"', '"name": "flipped", "title": words.TITLE')
-    found = catalogue.find(str(written(f"import words\n{text}", "mine/flipped.py").absolute()))
-    assert (found.study.name, found.study.title) == ("flipped", "of a file")
+    text = STUDY.replace('"name": "skipping"', '"name": "skipping", "title": words.TITLE')
+    found = catalogue.find(str(written(f"import words\n{text}", "mine/skipping.py").absolute()))
+    assert (found.study.name, found.study.title) == ("skipping", "of a file")
     # As the next command in this folder has to say it.
-    assert found.file == "mine/flipped.py"
+    assert found.file == "mine/skipping.py"
     del sys.modules["words"]
 
 
 def test_a_module_beside_a_study_takes_the_place_of_none_of_pythons(here: Path) -> None:
     written("raise RuntimeError", "mine/colorsys.py")
     loaded = sys.modules.pop("colorsys", None)
-    catalogue.find(str(written(f"import colorsys\n{STUDY}", "mine/flipped.py")))
+    catalogue.find(str(written(f"import colorsys\n{STUDY}", "mine/skipping.py")))
     assert sys.modules["colorsys"].__file__ != str(here / "mine" / "colorsys.py")
     if loaded is not None:
         sys.modules["colorsys"] = loaded
@@ -76,11 +76,11 @@ def test_the_file_of_a_study_of_the_deck_is_that_study() -> None:
     ("text", "line", "message"),
     [
         ("TITLE = 'x'\n", 1, "the file declares no STUDY: assign an ablations.schema.Study"),
-        (STUDY.replace("STUDY = Study", "FLIPPED = Study"), 5, "the file declares no STUDY: call FLIPPED so"),
-        (f"{STUDY}\n\nSTUDY = 'flipped'\n", 8, "STUDY is a str, no ablations.schema.Study"),
-        (STUDY.replace('"flipped"', '"Flipped-2"'), 5, "Study.name: String should match pattern"),
-        (STUDY.replace('path="flip"', 'path="flap"'), 5, "KeyError: no 'flap' in the config"),
-        (STUDY.replace("before=True", "before=False"), 4, "the edit of flip changes nothing"),
+        (STUDY.replace("STUDY = Study", "SKIPPING = Study"), 5, "the file declares no STUDY: call SKIPPING so"),
+        (f"{STUDY}\n\nSTUDY = 'skipping'\n", 8, "STUDY is a str, no ablations.schema.Study"),
+        (STUDY.replace('"skipping"', '"Skipping-2"'), 5, "Study.name: String should match pattern"),
+        (STUDY.replace('path="inr.residual"', 'path="inr.residue"'), 5, "KeyError: no 'residue' in inr"),
+        (STUDY.replace("before=False", "before=True"), 4, "the edit of inr.residual changes nothing"),
         (f"\n\nraise OSError('first\\nsecond')\n{STUDY}", 3, "OSError: first"),
         (f"import nowhere\n{STUDY}", 1, "ModuleNotFoundError: No module named 'nowhere'"),
         (STUDY.replace("()})", "()}"), 5, "SyntaxError: '(' was never closed"),
@@ -102,7 +102,7 @@ def test_what_a_file_prints_is_not_on_stdout(here: Path, capsys: pytest.CaptureF
     with pytest.raises(SystemExit):
         main([str(written(f"print('hello')\n{STUDY}")), "--dry-run", "--json"])
     said = capsys.readouterr()
-    assert json.loads(said.out)["study"] == "flipped" and "hello" in said.err
+    assert json.loads(said.out)["study"] == "skipping" and "hello" in said.err
 
 
 def test_a_study_that_trains_nothing_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,26 +126,26 @@ def test_with_the_option_the_first_argument_is_an_override(
 
 
 def test_names_that_two_studies_have_are_refused(here: Path) -> None:
-    file = written(STUDY.replace('"flipped"', '"inr_layers"'))
-    with pytest.raises(InputError, match=r"flipped.py declares the study 'inr_layers', which is one of the deck's"):
+    file = written(STUDY.replace('"skipping"', '"inr_layers"'))
+    with pytest.raises(InputError, match=r"skipping.py declares the study 'inr_layers', which is one of the deck's"):
         catalogue.find(str(file))
     with pytest.raises(InputError, match=r"there is no file nowhere/x.py"):
         catalogue.find("nowhere/x.py")
 
 
 def test_a_plan_says_which_file_its_study_is_in(here: Path) -> None:
-    plan = planned(str(written(STUDY, "mine/flipped.py")), "mine/flipped.py")
-    assert (plan.asked_as, plan.folder_of_study) == ("mine/flipped.py", here / "mine")
+    plan = planned(str(written(STUDY, "mine/skipping.py")), "mine/skipping.py")
+    assert (plan.asked_as, plan.folder_of_study) == ("mine/skipping.py", here / "mine")
     record_plan(Path("runs"), plan)
-    assert catalogue.find("flipped", Path("runs")).file == "mine/flipped.py"
-    with pytest.raises(InputError, match="there is no study 'flipped'"):
-        catalogue.find("flipped")
-    other = written(STUDY, "others/flipped.py")
-    with pytest.raises(InputError, match=r"mine/flipped.py declares a study 'flipped', too"):
-        record_plan(Path("runs"), planned(str(other), "others/flipped.py"))
-    Path("mine/flipped.py").rename("mine/moved.py")
-    with pytest.raises(InputError, match=r"declared in mine/flipped.py, which is not there now"):
-        catalogue.find("flipped", Path("runs"))
+    assert catalogue.find("skipping", Path("runs")).file == "mine/skipping.py"
+    with pytest.raises(InputError, match="there is no study 'skipping'"):
+        catalogue.find("skipping")
+    other = written(STUDY, "others/skipping.py")
+    with pytest.raises(InputError, match=r"mine/skipping.py declares a study 'skipping', too"):
+        record_plan(Path("runs"), planned(str(other), "others/skipping.py"))
+    Path("mine/skipping.py").rename("mine/moved.py")
+    with pytest.raises(InputError, match=r"declared in mine/skipping.py, which is not there now"):
+        catalogue.find("skipping", Path("runs"))
     assert record_plan(Path("runs"), planned("mine/moved.py", "mine/moved.py")).asked_as == "mine/moved.py"
 
 
@@ -159,7 +159,7 @@ def test_a_plan_of_before_there_were_files_is_read(here: Path) -> None:
 
 
 def test_workers_are_told_where_modules_beside_the_study_are(here: Path) -> None:
-    plan = planned(str(written(STUDY, "mine/flipped.py")), "mine/flipped.py")
+    plan = planned(str(written(STUDY, "mine/skipping.py")), "mine/skipping.py")
     place = place_of("cpu", "cpu", 1, gpus=(), runs=Path("runs"), data_path=None, launcher="local", trainer="core.job")
     file = place.order(plan, tasks_of(plan), 1).write("one")
     program = (
@@ -187,7 +187,7 @@ def installed(site: Path, name: str, points: str) -> None:
 def site(here: Path) -> Path:
     folder = here / "site"
     (folder / "their_studies").mkdir(parents=True)
-    (folder / "their_studies" / "flipped.py").write_text(STUDY)
+    (folder / "their_studies" / "skipping.py").write_text(STUDY)
     sys.path.append(str(folder))
     return folder
 
@@ -202,31 +202,31 @@ def _forgotten() -> Iterator[None]:
 def test_a_study_of_an_installed_package_has_a_name_like_the_decks(
     site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    installed(site, "their-studies", "flipped = their_studies.flipped:STUDY")
-    found = catalogue.find("flipped")
+    installed(site, "their-studies", "skipping = their_studies.skipping:STUDY")
+    found = catalogue.find("skipping")
     assert isinstance(found.study, Study) and found.file is None
     with pytest.raises(SystemExit) as exit:
         main(["--list"])
     assert exit.value.code == 0
-    assert "flipped" in capsys.readouterr().out
-    with pytest.raises(InputError, match="did you mean 'flipped'"):
-        catalogue.find("fliped")
+    assert "skipping" in capsys.readouterr().out
+    with pytest.raises(InputError, match="did you mean 'skipping'"):
+        catalogue.find("skiping")
 
 
 @pytest.mark.parametrize(
     ("points", "message"),
     [
-        ("flipped = their_studies.nothing:STUDY", "No module named 'their_studies.nothing'"),
-        ("flipped = their_studies.flipped:DECKS", "has no attribute 'DECKS'"),
-        ("flipped = their_studies.flipped:FLIP", "is a Change, no ablations.schema.Study"),
+        ("skipping = their_studies.nothing:STUDY", "No module named 'their_studies.nothing'"),
+        ("skipping = their_studies.skipping:DECKS", "has no attribute 'DECKS'"),
+        ("skipping = their_studies.skipping:SKIP", "is a Change, no ablations.schema.Study"),
     ],
 )
 def test_an_entry_point_that_leads_nowhere_is_one_line(
     points: str, message: str, site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     installed(site, "their-studies", points)
-    with pytest.raises(InputError, match=r"the study 'flipped' of their-studies 1.0") as refused:
-        catalogue.find("flipped")
+    with pytest.raises(InputError, match=r"the study 'skipping' of their-studies 1.0") as refused:
+        catalogue.find("skipping")
     assert message in str(refused.value)
     # One package's mistake is not in the way of the others.
     with pytest.raises(SystemExit) as exit:
@@ -237,13 +237,15 @@ def test_an_entry_point_that_leads_nowhere_is_one_line(
 
 
 def test_entry_points_that_clash_are_one_line(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    installed(site, "their-studies", "flipped = their_studies.flipped:STUDY\ninr_layers = their_studies.flipped:STUDY")
-    installed(site, "other-studies", "flipped = other_studies:STUDY\nmirrored = their_studies.flipped:STUDY")
+    installed(
+        site, "their-studies", "skipping = their_studies.skipping:STUDY\ninr_layers = their_studies.skipping:STUDY"
+    )
+    installed(site, "other-studies", "skipping = other_studies:STUDY\nskipped = their_studies.skipping:STUDY")
     with pytest.raises(InputError, match=r"offered by .*other-studies 1.0.*: uninstall one") as refused:
-        catalogue.find("flipped")
+        catalogue.find("skipping")
     assert "their-studies 1.0" in str(refused.value)
-    with pytest.raises(InputError, match="is called 'flipped': its entry point needs that name"):
-        catalogue.find("mirrored")
+    with pytest.raises(InputError, match="is called 'skipping': its entry point needs that name"):
+        catalogue.find("skipped")
     assert catalogue.find("inr_layers").study.claims
     with pytest.raises(SystemExit):
         main(["--list"])

@@ -6,8 +6,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+from PIL import Image
 
 from ablations.deck import CHANGES
 from ablations.designs import screening, shapley, variant_name
@@ -31,6 +33,7 @@ from studies.plan import (
 )
 from studies.profiles import cpu
 from studies.runner.tasks import tasks_of
+from studies.selection import plan_of
 
 STUDY = catalogue.study("changes_overview")
 CPU = STUDY.profile("cpu")
@@ -191,6 +194,23 @@ def test_the_cpu_profile_is_the_one_that_its_rule_chose() -> None:
     assert cpu(**chosen) == CPU
 
 
+@pytest.mark.parametrize(("profile", "resampling"), [("cpu", "box"), ("lsun64", "bilinear")])
+def test_images_that_are_not_prepared_are_made_smaller_by_the_profiles_filter(
+    profile: str, resampling: str, tmp_path: Path
+) -> None:
+    photo = tmp_path / "photos" / "a.png"
+    photo.parent.mkdir()
+    Image.new("RGB", (80, 70), "red").save(photo)
+    options = mock.Mock(
+        data_path=photo.parent, profile=profile, overrides=(), wanted=(), designs=None, seeds=None, protocol=None
+    )
+    plan = plan_of(STUDY, options, ())
+    assert {variant.config.data.resampling for variant in plan.variants if variant.config.data.kind == "images"} == {
+        resampling
+    }
+    assert {variant.config.data.kind for variant in plan.variants} == {"images"}
+
+
 # --- protocols --------------------------------------------------------------------------------------------------------
 
 
@@ -198,7 +218,7 @@ def test_a_protocol_measures_every_variant_and_makes_a_setting_of_its_own() -> N
     plan = planned(protocol="deck-2020")
     assert plan.setting == "cpu-deck-2020" and plan.protocol == "deck-2020"
     metrics = {variant.config.evaluation.metric for variant in plan.variants}
-    assert metrics == {CleanFid(samples=8192, real=8192, mode="legacy_pytorch")}
+    assert metrics == {CleanFid(real_taken="first", quantised=False)}
     # All else is the profile's, other evaluations too.
     plain = planned()
     for one, other in zip(plain.variants, plan.variants, strict=True):
