@@ -17,6 +17,9 @@ from reports import stats
 from reports.results import Results
 from reports.stats.effects import two_sided_p
 
+NO_RATIO = "a value of 0 or below has no ratio"
+"""Why an effect is not known where a run measured exactly 0, or less."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -45,6 +48,8 @@ def values_of(results: Results, design: DesignName) -> dict[Subset, np.ndarray] 
     if len(planned) < len(named):
         few = len(planned) <= len(named) // 2
         return "not run" if few else f"{len(named) - len(planned)} of {len(named)} variants not run"
+    if any((results.last(variant) <= 0).any() for variant in planned.values()):
+        return NO_RATIO
     try:
         logs, _ = stats.diverged_as_worst(np.log(np.array([results.last(variant) for variant in planned.values()])))
     except ValueError as error:

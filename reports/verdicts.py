@@ -21,7 +21,7 @@ from ablations.schema import Change, Claim, DesignName, Measured, Study
 from core.config import CleanFid, Config, Metric
 from core.metrics.identity import STATE_DICT_SHA256
 from reports import stats
-from reports.attribution import Estimate, main_effects, shapley_values
+from reports.attribution import NO_RATIO, Estimate, main_effects, shapley_values
 from reports.protocols import MixedProtocols
 from reports.results import Results
 from studies.plan import PlannedVariant
@@ -76,6 +76,21 @@ def diverged_words(effect: stats.Effect) -> str:
     """Which arm diverged, in how many of its runs."""
     arms = (("without", effect.diverged_before), ("with", effect.diverged_after))
     return "diverged in " + ", ".join(f"{lost} of {effect.n} {arm}" for arm, lost in arms if lost)
+
+
+ROUNDED = "agree to rounding: no test"
+"""Where there is no spread but that of floating-point arithmetic (`reports.stats.arms.ROUNDING`)."""
+
+
+def no_interval(effect: stats.Effect, estimate: Estimate | None = None) -> str:
+    """Why an effect in which no run diverged has no interval."""
+    if effect.ratioless:
+        return f"{NO_RATIO}: {effect.ratioless} of {effect.n} pairs"
+    if estimate is not None and estimate.shapley is not None and estimate.shapley.monte_carlo_se is None:
+        return "one order: no interval"
+    if effect.n < 2 or (estimate is not None and not estimate.df):
+        return "one seed: no interval"
+    return f"the ratios {ROUNDED}"
 
 
 def side_of_one(effect: stats.Effect) -> Literal["below", "above", "unresolved"]:
@@ -153,7 +168,7 @@ def judge_claim(claim: Claim, results: Results) -> ClaimVerdict:
             f"{effect.diverged_after} of {effect.n} seeds, so the ratio has no interval",
         )
     if effect.low is None or effect.high is None:
-        return replace(verdict, why=f"n = {effect.n}: one pair has no interval")
+        return replace(verdict, why=no_interval(effect))
     match claim.expects:
         case "lower" | "higher":
             side = side_of_one(effect)
@@ -187,9 +202,11 @@ def judge_value(verdict: ClaimVerdict, values: np.ndarray) -> ClaimVerdict:
     most = claim.after.value * claim.margin
     mean = stats.geometric_mean(values)
     if mean is None:
-        return replace(verdict, word="inconclusive", why="a run diverged, so our mean has no interval")
+        lost = "a run diverged" if np.isinf(values).any() else "a value of 0 or below has no logarithm"
+        return replace(verdict, word="inconclusive", why=f"{lost}, so our mean has no interval")
     if mean.low is None or mean.high is None:
-        return replace(verdict, word="inconclusive", why=f"n = {mean.n}: one run has no interval")
+        few = "one run has no interval" if mean.n == 1 else f"the values {ROUNDED}"
+        return replace(verdict, word="inconclusive", why=f"n = {mean.n}: {few}")
     if mean.high < most:
         return replace(verdict, word="reproduced", why=f"the whole interval of our mean lies below {most:.3g}")
     if mean.low > most:
@@ -369,6 +386,8 @@ def verdict_on(found: ChangeEffect) -> ChangeEffect:
     effect = found.effect
     if effect is None or effect.n == 0:
         return found
+    if effect.ratioless:
+        return replace(found, word="inconclusive", why=no_interval(effect))
     if effect.diverged:
         # The same order of pairs as the test's: of a median that is a tie or unknown nothing is said.
         middle = effect.median_ratio
@@ -377,7 +396,7 @@ def verdict_on(found: ChangeEffect) -> ChangeEffect:
         side: Word = "helps" if middle < 1 else "hurts"
         why = diverged_words(effect)
     elif found.p is None or effect.ratio is None:
-        return replace(found, word="inconclusive", why="one seed: no interval")
+        return replace(found, word="inconclusive", why=no_interval(effect, found.estimate))
     else:
         side = "helps" if effect.ratio < 1 else "hurts"
         why = f"{side} {ALONE}" if found.p <= LEVEL else ""

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 
+from reports.stats.arms import ROUNDING
+
 
 @dataclass(frozen=True)
 class ShapleyValue:
@@ -16,9 +18,10 @@ class ShapleyValue:
 
     Errors are of the log of `ratio`. `monte_carlo_se` is what more orders would shrink, `seed_se` what more seeds
     would; each is None where there is only one, and `monte_carlo_se` is 0 where all orders were there. `low`, `high`
-    and `df` are of both together, None where one of them is unknown. `order_low` and `order_high` are the least and the
-    largest ratio of any order, averaged over seeds: how far the answer depends on when the change is made. `share` is
-    the part of the total log-ratio, which the values of all changes add up to; None where the total is 0.
+    and `df` are of both together, None where one of them is unknown; `low` and `high` also where both are rounding.
+    `order_low` and `order_high` are the least and the largest ratio of any order, averaged over seeds: how far the
+    answer depends on when the change is made. `share` is the part of the total log-ratio, which the values of all
+    changes add up to; None where the total is 0.
     """
 
     ratio: float
@@ -79,7 +82,9 @@ def _value(x: NDArray[np.float64], level: float, every_order: bool, share: float
         # Satterthwaite's for a sum lie between the least of its parts and their sum; subtracting leaves that range.
         least = float(min(orders, seeds) - 1)
         df = max(variance**2 / spread, least) if spread > 0 else least
-    half = float(student.ppf((1 + level) / 2, df) * np.sqrt(variance)) if variance is not None and df else None
+    # Values that agree to rounding have no spread to make an interval of.
+    known = variance is not None and df and np.sqrt(variance * (df + 1)) >= ROUNDING
+    half = float(student.ppf((1 + level) / 2, df) * np.sqrt(variance)) if known else None
     return ShapleyValue(
         ratio=float(np.exp(centre)),
         low=None if half is None else float(np.exp(centre - half)),

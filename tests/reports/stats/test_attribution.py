@@ -110,6 +110,11 @@ def test_one_seed_or_one_order_leaves_no_interval() -> None:
     assert (one_order.low, one_order.monte_carlo_se) == (None, None) and one_order.seed_se is not None
 
 
+def test_shapley_values_that_agree_to_rounding_have_no_interval() -> None:
+    x = np.full((4, 3, 2), math.log(0.5)) + 1e-9 * np.random.default_rng(1).normal(size=(4, 3, 2))
+    assert [(f.ratio, f.low, f.high) for f in stats.shapley(x)] == [(pytest.approx(0.5), None, None)] * 2
+
+
 def test_incomplete_orders_are_left_out() -> None:
     x = np.random.default_rng(1).normal(size=(4, 3, 2))
     holes = np.concatenate([x, np.full((4, 1, 2), np.nan)], axis=1)
