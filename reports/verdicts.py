@@ -15,7 +15,7 @@ from typing import Literal, assert_never
 
 import numpy as np
 
-from ablations.designs import DESIGNS, available, in_order, ladder, variant_name
+from ablations.designs import DESIGNS, arms, available, variant_name
 from ablations.protocols import DECK_2020
 from ablations.schema import Change, Claim, DesignName, Measured, Study
 from core.config import CleanFid, Config, Metric
@@ -320,29 +320,6 @@ class ChangeEffect:
         """The verdict as a table says it."""
         word = f"{self.word} (exploratory)" if self.exploratory and self.word != "not tested" else self.word
         return f"{word}: {self.why}" if self.why else word
-
-
-def arms(study: Study, change: Change, design: DesignName) -> tuple[str, str]:
-    """The names of the variants without and with `change` that `design` compares.
-
-    Raises ValueError for the designs that estimate an effect from many variants.
-    """
-    everything = {c.name for c in study.changes}
-    match design:
-        case "ladder":
-            rungs = ladder(study)
-            place = [c.name for c in study.changes].index(change.name)
-            without, with_it = rungs[place], rungs[place + 1]
-        case "add_one_in":
-            without, with_it = in_order(study, set(change.requires)), in_order(study, {change.name, *change.requires})
-        case "leave_one_out":
-            dropped = {change.name} | {c.name for c in study.changes if change.name in c.requires}
-            without, with_it = in_order(study, everything - dropped), in_order(study, everything)
-        case "grid" | "screening" | "shapley":
-            raise ValueError(f"{design} has many pairs for one change")
-        case _:
-            assert_never(design)
-    return variant_name(study, without), variant_name(study, with_it)
 
 
 def pair_effect(change: Change, design: DesignName, results: Results) -> ChangeEffect:

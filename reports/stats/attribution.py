@@ -83,8 +83,9 @@ def _value(x: NDArray[np.float64], level: float, every_order: bool, share: float
         least = float(min(orders, seeds) - 1)
         df = max(variance**2 / spread, least) if spread > 0 else least
     # Values that agree to rounding have no spread to make an interval of.
-    known = variance is not None and df and np.sqrt(variance * (df + 1)) >= ROUNDING
-    half = float(student.ppf((1 + level) / 2, df) * np.sqrt(variance)) if known else None
+    half = None
+    if variance is not None and df and np.sqrt(variance * (df + 1)) >= ROUNDING:
+        half = float(student.ppf((1 + level) / 2, df) * np.sqrt(variance))
     return ShapleyValue(
         ratio=float(np.exp(centre)),
         low=None if half is None else float(np.exp(centre - half)),

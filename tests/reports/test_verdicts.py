@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ablations.designs import arms
 from ablations.schema import Claim, Measured
 from core.folder import Outcome
 from reports.results import Results, load
 from reports.verdicts import (
-    arms,
     claimed_values,
     designs_with,
     end_to_end,
