@@ -252,6 +252,6 @@ def design_words(spread: Spread) -> str:
     return "each with the first variant" if spread.design is None else DESIGNS[spread.design]
 
 
-def told(spread: Spread, seeds: int, titles: Mapping[str, str]) -> str:
+def answer(spread: Spread, seeds: int, titles: Mapping[str, str]) -> str:
     """One design's answer: its spread, the seeds that effects need, and what the planned seeds show."""
     return f"{spread_words(spread, titles)}. Seeds needed: {needs_words(spread)}; {shows_words(spread, seeds)}."

@@ -11,7 +11,7 @@ from ablations.schema import Study
 from core.folder import RunFolder
 from studies.plan import Plan, PlannedVariant, jobs_root
 from studies.runner.tasks import final_value
-from studies.spreads import HOW, RecordedSpread, Spread, design_words, spreads, told
+from studies.spreads import HOW, RecordedSpread, Spread, answer, design_words, spreads
 
 
 def observed_spreads(study: Study, plan: Plan, runs: Path) -> list[Spread]:
@@ -44,4 +44,4 @@ def lines(found: Sequence[Spread], seeds: int, titles: Mapping[str, str]) -> lis
     """The seeds that effects of 5, 10 and 20% need in each design, and the effect that the planned seeds show."""
     whose = "recorded" if isinstance(found[0], RecordedSpread) else "observed"
     head = f"seeds needed at the {whose} spread ({HOW}):"
-    return [head, *(f"  {design_words(spread)}: {told(spread, seeds, titles)}" for spread in found)]
+    return [head, *(f"  {design_words(spread)}: {answer(spread, seeds, titles)}" for spread in found)]
