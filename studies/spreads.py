@@ -135,20 +135,22 @@ class RecordedSpread(Spread):
 def spreads(study: Study, plan: Plan, logs: Logs) -> list[Spread]:
     """The spread in each design that the plan asks for and that compares pairs, of pairs whose runs have a value.
 
-    Where there is no such design, nor one that estimates from all variants together, it is that of every variant with
-    the plan's first one, each by itself.
+    Where that tells nothing and no design estimates from all variants together, it is that of every variant with the
+    plan's first one, each by itself: claims compare variants so.
     """
     asked = {design for variant in plan.variants for design in variant.designs}
-    found = [
+    tried = [
         common_spread(design, pairs_of(study, plan, design, logs), family=len(study.changes))
         for design in DESIGNS
         if design in asked
     ]
-    if not asked - {"grid"} and plan.variants:
+    found = [spread for spread in tried if spread is not None]
+    if not found and plan.variants and not asked & {"screening", "shapley"}:
         first, *others = plan.variants
         pairs = {variant.name: _log_ratios(first, variant, logs) for variant in others}
-        found = [common_spread(None, pairs, family=1)]
-    return [spread for spread in found if spread is not None]
+        among = common_spread(None, pairs, family=1)
+        found = [] if among is None else [among]
+    return found
 
 
 def pairs_of(study: Study, plan: Plan, design: DesignName, logs: Logs) -> dict[str, list[float]]:
