@@ -24,6 +24,7 @@ from reports import stats
 from reports.attribution import NO_RATIO, Estimate, main_effects, shapley_values
 from reports.protocols import MixedProtocols
 from reports.results import Results
+from reports.stats.arms import ROUNDING
 from studies.plan import PlannedVariant
 
 ClaimWord = Literal["reproduced", "contradicted", "inconclusive", "not comparable", "not tested"]
@@ -343,9 +344,11 @@ def estimated(design: DesignName, results: Results) -> list[ChangeEffect]:
     estimates = {"screening": main_effects, "shapley": shapley_values}[design](results)
     if isinstance(estimates, str):
         return [ChangeEffect(change, design, "", "", None, "not tested", estimates) for change in results.study.changes]
+    # An error that is rounding is none, as in a pair.
+    tested = [None if e.se is not None and e.se < ROUNDING else e.p for e in estimates]
     return [
-        ChangeEffect(change, design, "", "", e.effect, "not tested", "", p=e.p, estimate=e)
-        for change, e in zip(results.study.changes, estimates, strict=True)
+        ChangeEffect(change, design, "", "", e.effect, "not tested", "", p=p, estimate=e)
+        for change, e, p in zip(results.study.changes, estimates, tested, strict=True)
     ]
 
 

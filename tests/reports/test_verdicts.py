@@ -242,6 +242,18 @@ def test_designs_of_many_variants_say_that_a_zero_has_no_ratio(results: Results,
     assert {(e.word, e.why) for e in found} == {("not tested", "a value of 0 or below has no ratio")}
 
 
+@pytest.mark.parametrize("design", ["shapley", "screening"])
+def test_designs_of_many_variants_call_nothing_by_rounding(results: Results, design: str) -> None:
+    # Changes that multiply, and no noise: an error of 1e-16 would call all of them.
+    study = results.study
+    plan = make_plan(study, study.profile("cpu"), designs=[design], seeds=results.plan.seeds)  # type: ignore[list-item]
+    jobs = pd.concat([results.jobs.iloc[:1].assign(variant=v.name, seed=s, value=0.3 * 0.9 ** len(v.changes))
+                      for v in plan.variants for s in plan.seeds], ignore_index=True)  # fmt: skip
+    found = judge_design(design, dataclasses.replace(results, plan=plan, jobs=jobs))  # type: ignore[arg-type]
+    assert {e.verdict for e in found} == {"inconclusive: the ratios agree to rounding: no test"}
+    assert all(e.effect is not None and e.effect.ratio == pytest.approx(0.9) for e in found)
+
+
 def test_a_change_that_diverges_in_every_one_of_many_runs_hurts(results: Results) -> None:
     ten = tuple(range(10))
     jobs = results.jobs[results.jobs["seed"] == 0]

@@ -129,11 +129,11 @@ def test_comparisons_that_collapse_are_set_aside_by_name_and_not_pooled() -> Non
 @pytest.mark.parametrize("n", [3, 5, 10])
 def test_a_design_that_scatters_alike_seldom_has_one_set_aside(n: int) -> None:
     rng = np.random.default_rng(n)
-    arms_of = rng.normal(size=(1500, 10, n)) - rng.normal(size=(1500, 1, n))
+    arms_of = rng.normal(size=(500, 10, n)) - rng.normal(size=(500, 1, n))
     sds = arms_of.std(axis=2, ddof=1)
     names = [str(i) for i in range(10)]
     lost = [bool(outlying(dict(zip(names, row, strict=True)), dict.fromkeys(names, n - 1))) for row in sds.tolist()]
-    assert np.mean(lost) < 0.02
+    assert np.mean(lost) < 0.025
 
 
 def test_nothing_that_scatters_is_nothing_known() -> None:
@@ -153,7 +153,7 @@ def test_seeds_needed_are_of_the_test_that_verdicts_use() -> None:
     least = detectable_ratio(0.21, 3), detectable_ratio(0.21, 3, alpha=0.005)
     assert LADDER.detectable(3) == (pytest.approx(least[0], rel=1e-5), pytest.approx(least[1], rel=1e-5))
     assert needs_words(LADDER) == "5% 148 (251), 10% 41 (69), 20% 13 (22)"
-    assert shows_words(LADDER, 3) == "with 3 seeds the smallest detectable effect is ×1.98 (×7.92)"
+    assert shows_words(LADDER, 3) == "with 3 seeds the smallest detectable effect is ×1.98 (×8.8)"
     assert shows_words(LADDER, 1) == "one seed can show no effect"
     assert needs_words(replace(LADDER, log_sd=2.0)).startswith("5% over 1,000 (over 1,000)")
 
