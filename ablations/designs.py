@@ -13,8 +13,9 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from types import MappingProxyType
+from typing import assert_never
 
-from ablations.schema import DesignName, Study
+from ablations.schema import Change, DesignName, Study
 
 Subset = tuple[str, ...]
 
@@ -168,6 +169,29 @@ def variant_name(study: Study, subset: Subset) -> str:
         case _ if subset == order[: len(subset)]:
             return f"baseline..{subset[-1]}"
     return joined if len(subset) <= len(missing) else "-".join(("all", *missing))
+
+
+def arms(study: Study, change: Change, design: DesignName) -> tuple[str, str]:
+    """The names of the variants without and with `change` that `design` compares.
+
+    Raises ValueError for the designs that estimate an effect from many variants.
+    """
+    everything = {c.name for c in study.changes}
+    match design:
+        case "ladder":
+            rungs = ladder(study)
+            place = [c.name for c in study.changes].index(change.name)
+            without, with_it = rungs[place], rungs[place + 1]
+        case "add_one_in":
+            without, with_it = in_order(study, set(change.requires)), in_order(study, {change.name, *change.requires})
+        case "leave_one_out":
+            dropped = {change.name} | {c.name for c in study.changes if change.name in c.requires}
+            without, with_it = in_order(study, everything - dropped), in_order(study, everything)
+        case "grid" | "screening" | "shapley":
+            raise ValueError(f"{design} has many pairs for one change")
+        case _:
+            assert_never(design)
+    return variant_name(study, without), variant_name(study, with_it)
 
 
 def subset_named(study: Study, name: str) -> Subset:

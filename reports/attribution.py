@@ -17,6 +17,9 @@ from reports import stats
 from reports.results import Results
 from reports.stats.effects import two_sided_p
 
+NO_RATIO = "a value of 0 or below has no ratio"
+"""Why an effect is not known where a run measured exactly 0, or less."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -46,6 +49,8 @@ def values_of(results: Results, design: DesignName) -> dict[Subset, np.ndarray] 
     planned = {subset: variant for subset, variant in named.items() if variant is not None}
     if len(planned) < len(named):
         return not_run(len(named) - len(planned), len(named))
+    if any((results.last(variant) <= 0).any() for variant in planned.values()):
+        return NO_RATIO
     try:
         logs, _ = stats.diverged_as_worst(np.log(np.array([results.last(variant) for variant in planned.values()])))
     except ValueError as error:
@@ -83,7 +88,10 @@ def main_effects(results: Results) -> Sequence[Estimate] | str:
         place = results.plan.seeds.index(seed)
         variants = [results.variant(variant_name(study, subset)) for subset in subsets]
         tables.append([[1 if name in subset else -1 for name in names] for subset in subsets])
-        logs.append(np.log([results.last(variant)[place] for variant in variants if variant is not None]))
+        values = np.array([results.last(variant)[place] for variant in variants if variant is not None])
+        if (values <= 0).any():
+            return NO_RATIO
+        logs.append(np.log(values))
     try:
         found = stats.main_effects(tables, logs)
     except ValueError as error:

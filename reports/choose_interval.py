@@ -2,7 +2,8 @@
 
     python -m reports.choose_interval [--draws N]
 
-Draws studies of a few seeds whose true ratio is known, and counts how often each method's interval holds it.
+Draws studies of a few seeds whose true ratio is known, and counts how often each method's interval holds it. The
+further simulations that a report's promises rest on are tables of the same page.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import click
 import numpy as np
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
 from core.folder import write_whole
+from reports import simulate_looks, simulate_ranking
 from reports.stats import standard_errors
 
 Array = NDArray[np.float64]
@@ -32,6 +34,27 @@ LEAST, MOST = 0.92, 0.98
 RESAMPLES = 999
 CHUNK = 500
 """Studies that are resampled at a time, to bound the memory."""
+
+
+class Simulation(Protocol):
+    """A module with a simulation: its rows as plain data, and the section of the page that tells them."""
+
+    def simulate(self) -> list[dict[str, Any]]:
+        """Always the same rows."""
+        ...
+
+    def lines(self, rows: list[dict[str, Any]]) -> list[str]:
+        """Markdown, from the heading to an empty line."""
+        ...
+
+
+SIMULATIONS: Mapping[str, Simulation] = MappingProxyType(
+    {
+        "looks": simulate_looks,
+        "ranking": simulate_ranking,
+    }
+)
+"""What follows on the page, by its key in the record: a further module joins here."""
 
 # --- methods: intervals of a mean of paired log-ratios [study, seed] --------------------------------------------------
 
@@ -225,8 +248,8 @@ def table(found: Sequence[Coverage], scenarios: Sequence[Scenario]) -> list[str]
     return lines
 
 
-def page(found: Sequence[Coverage], draws: int) -> str:
-    """docs/intervals.md."""
+def page(found: Sequence[Coverage], draws: int, further: Mapping[str, list[dict[str, Any]]]) -> str:
+    """docs/intervals.md; `further` are the rows of `SIMULATIONS`."""
     chosen = choose(found)
     outside = [row for row in found if row.method == chosen and not row.passes]
     error = np.sqrt(LEVEL * (1 - LEVEL) / draws)
@@ -274,6 +297,8 @@ def page(found: Sequence[Coverage], draws: int) -> str:
         "- Inverting an exact sign-flip or signed-rank test gives no 95% interval below n = 6 (2 / 2ⁿ > 0.05).",
         "",
     ]
+    for name, simulation in SIMULATIONS.items():
+        lines += simulation.lines(further[name])
     return "\n".join(lines)
 
 
@@ -287,6 +312,7 @@ def main(draws: int) -> None:
             click.echo(
                 f"{scenario.name}, n = {n}: " + ", ".join(f"{row.covered:.1%}" for row in found[-len(METHODS) :])
             )
+    further = {name: simulation.simulate() for name, simulation in SIMULATIONS.items()}
     record = {
         "chosen": choose(found),
         "level": LEVEL,
@@ -303,9 +329,10 @@ def main(draws: int) -> None:
             }
             for row in found
         ],
+        **further,
     }
     RECORD.parent.mkdir(exist_ok=True)
-    write_whole(RECORD.with_suffix(".md"), page(found, draws).encode())
+    write_whole(RECORD.with_suffix(".md"), page(found, draws, further).encode())
     write_whole(RECORD, (json.dumps(record, indent=1) + "\n").encode())
     click.echo(f"chosen: {record['chosen']}")
 

@@ -38,6 +38,7 @@ from reports.protocols import MixedProtocols, mixture
 from reports.quality import other_measures
 from reports.report import DESIGN_TITLES, PAGE_INCHES, PILOT, Report, composed, highlighted, rung_label
 from reports.results import STATUSES, Results, load, settings, which_seeds
+from reports.stats.arms import ROUNDING
 from reports.tables import metric_letters, metric_name
 from reports.verdicts import (
     ALONE,
@@ -50,7 +51,9 @@ from reports.verdicts import (
     judge_changes,
     judge_claim,
 )
+from studies.plan import PlannedVariant
 from studies.runner.experiment import experiment_name
+from studies.spreads import HOW, answer, design_words, outlying, spreads
 
 
 def all_sections(report: Report) -> list[Block]:
@@ -256,24 +259,28 @@ def which_changes(report: Report) -> list[Block]:
     return [*blocks, *power(report)]
 
 
-BEST_FOR_SHARES: tuple[DesignName, ...] = ("shapley", "screening", "leave_one_out", "add_one_in", "ladder")
+BEST_FOR_SHARES: tuple[DesignName, ...] = ("shapley", "screening", "leave_one_out", "add_one_in")
 """The designs by how well they say what a change carries: averages over orders first, then over the others."""
 
 
 def carriers(report: Report, k: int = 3) -> list[Block]:
-    """Which `k` changes carry the gain, with a probability, by every design that tells."""
+    """Which `k` changes help most, with a probability, by every design in which as many are resolved.
+
+    Fewer seeds or resolved changes have no ranking that keeps what it says (docs/intervals.md); the ladder never has,
+    for its steps are made in different company. A design with a comparison that collapsed has no common spread.
+    """
     if not PILING & set(available(report.results.study)):
         return []  # Without a pile of changes there is no gain to share out.
     answers: list[Text] = []
     for design in BEST_FOR_SHARES:
         effects = report.effects.get(design, [])
-        known = [(e, *found) for e in effects if (found := log_effect(e)) is not None]
-        if len(known) <= k or len(known) < len(effects):
+        measured = rankable(design, effects, report)
+        if measured is None or len(effects) <= k or sum(e.word in ("helps", "hurts") for e in effects) < k:
             continue
-        best = stats.top_k([log for _, log, _, _ in known], [se for *_, se, _ in known], [df for *_, df in known], k)
-        titles = "; ".join(known[index][0].change.title for index in best.items)
+        best = stats.top_k(measured, k)
+        titles = "; ".join(effects[index].change.title for index in best.items)
         others = sorted(((p, i) for i, p in enumerate(best.each) if i not in best.items), reverse=True)[:2]
-        rest = ", ".join(f"{known[i][0].change.title} {p:.0%}" for p, i in others)
+        rest = ", ".join(f"{effects[i].change.title} {p:.0%}" for p, i in others)
         each = ", ".join(f"{best.each[index]:.0%}" for index in best.items)
         answers.append(
             (
@@ -285,55 +292,62 @@ def carriers(report: Report, k: int = 3) -> list[Block]:
     if not answers:
         return []
     return [
-        Heading(f"Which {k} changes carry the gain?", 2),
+        Heading(f"The {k} changes that help most, and how sure that is", 2),
         Paragraph(
-            f"How often these {k} are the most helpful ones when every effect is drawn many times from the "
-            "t-distribution of its estimate, independently of the others. The designs that average over the "
-            "company a change is in come first: they are the answer, the others show how it depends on that company."
+            f"How often these {k} are the most helpful ones when all effects are drawn many times from what the runs "
+            "leave open: shrunk towards each other by how little the changes differ beyond noise, without the errors "
+            f"that a design's effects share. Told only from {stats.LEAST_SEEDS} seeds and {k} resolved changes on, "
+            "where simulated studies bear it out. The designs that average over the company a change is in come first."
         ),
         Bullets(tuple(answers)),
     ]
 
 
-def log_effect(effect: ChangeEffect) -> tuple[float, float, float] | None:
-    """The log of an effect, its standard error and degrees of freedom; None where it has no such."""
-    found = effect.effect
-    if found is None or found.ratio is None:
+def rankable(design: DesignName, effects: list[ChangeEffect], report: Report) -> stats.Measured | None:
+    """What a design says of its changes together; None where that is not enough to rank them."""
+    results = report.results
+    if report.n < stats.LEAST_SEEDS or not effects or any(e.effect is None or e.effect.ratio is None for e in effects):
         return None
-    if effect.estimate is not None:
-        se, df = effect.estimate.se, effect.estimate.df
-        return None if se is None or df is None else (float(np.log(found.ratio)), se, df)
-    if found.log_sd is None or found.n < 2:
+    if all(e.estimate is not None for e in effects):
+        known = [
+            (float(np.log(e.effect.ratio)), e.estimate.se, e.estimate.df)
+            for e in effects
+            if e.estimate is not None and e.effect is not None and e.effect.ratio is not None
+        ]
+        if any(se is None or not se or df is None for _, se, df in known):
+            return None
+        return stats.measured_each(*(np.array(column, dtype=float) for column in zip(*known, strict=True)))
+    pairs = [(results.variant(e.before), results.variant(e.after)) for e in effects]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.array(
+            [np.log(results.last(after)) - np.log(results.last(before)) for before, after in pairs if before and after]
+        )
+    logs = logs[:, np.isfinite(logs).all(axis=0)]
+    if logs.shape[0] < len(effects) or logs.shape[1] < stats.LEAST_SEEDS:
         return None
-    return float(np.log(found.ratio)), found.log_sd / float(np.sqrt(found.n)), found.n - 1.0
+    sds = {e.change.name: float(row.std(ddof=1)) for e, row in zip(effects, logs, strict=True)}
+    if max(sds.values()) < ROUNDING or outlying(sds, dict.fromkeys(sds, logs.shape[1] - 1)):
+        return None
+    return stats.measured_by_seeds(logs.T)
 
 
 def power(report: Report) -> list[Block]:
-    """How large an effect had to be to be seen, and how many seeds smaller ones would ask for."""
-    pairs = {
-        (e.before, e.after): e.effect for design in report.effects.values() for e in design if e.before and e.effect
-    }
-    spreads = [(e.log_sd, e.n) for e in pairs.values() if e is not None and e.log_sd]
-    if not spreads:
+    """How large an effect had to be to be seen, and how many seeds smaller ones would ask for, by design."""
+    results = report.results
+
+    def logs(variant: PlannedVariant) -> dict[int, float]:
+        # As a dry run reads them: of runs that finished, with a value that has a logarithm.
+        values = zip(results.plan.seeds, results.last(variant), strict=True)
+        return {seed: float(np.log(value)) for seed, value in values if np.isfinite(value) and value > 0}
+
+    found = [s for s in spreads(results.study, results.plan, logs) if s.design is not None]
+    if not found:
         return []
-    pooled = float(np.sqrt(np.average([sd**2 for sd, _ in spreads], weights=[n - 1 for _, n in spreads])))
-    family = max(len(effects) for effects in report.effects.values())
-    least = stats.detectable_ratio(pooled, report.n)
-    corrected = stats.detectable_ratio(pooled, report.n, alpha=LEVEL / family)
-    asked = [
-        f"{percent}% {seeds_text(pooled, percent, 1)} ({seeds_text(pooled, percent, family)})"
-        for percent in (5, 10, 20)
+    titles = {change.name: change.title for change in results.study.changes}
+    return [
+        Paragraph(f"How fine these runs can see ({HOW}). A verdict of “inconclusive” is not a verdict of “no effect”."),
+        Bullets(tuple((Strong(f"{design_words(s).capitalize()}."), f" {answer(s, report.n, titles)}") for s in found)),
     ]
-    blocks: list[Block] = [
-        Paragraph(
-            f"How fine these runs can see: log-ratios of pairs spread by {short(pooled)} (pooled over "
-            f"{counted(len(spreads), 'comparison')}). With {report.n} seeds a paired t-test at 5% finds a true factor "
-            f"of {factor(least)} four times in five, and one of {factor(corrected)} after the correction for {family} "
-            f"changes. Seeds needed for smaller effects, in brackets with that correction: {', '.join(asked)}. A "
-            "verdict of “inconclusive” is not a verdict of “no effect”."
-        )
-    ]
-    return blocks
 
 
 def retuned(report: Report) -> list[Block]:
@@ -382,12 +396,6 @@ def published_and_retuned(results: Results) -> tuple[Results, Results] | None:
             raise MixedProtocols(f"{setting} and {other}: {reason}")
         return (counterpart, results) if here is not None else (results, counterpart)
     return None
-
-
-def seeds_text(log_sd: float, percent: int, comparisons: int) -> str:
-    """How many seeds find an effect of so many percent."""
-    found = stats.seeds_needed(log_sd, 1 + percent / 100, comparisons=comparisons)
-    return f"more than {stats.MOST_SEEDS:,}" if found is None else str(found)
 
 
 def spread(report: Report) -> list[Block]:

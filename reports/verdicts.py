@@ -15,16 +15,17 @@ from typing import Literal, assert_never
 
 import numpy as np
 
-from ablations.designs import DESIGNS, available, in_order, ladder, variant_name
+from ablations.designs import DESIGNS, arms, available, variant_name
 from ablations.protocols import DECK_2020
 from ablations.schema import Change, Claim, Comparison, DesignName, Measured, Study
 from core.config import PUBLIC_RESAMPLING, CleanFid, Config, Images, Metric
 from core.metrics.identity import STATE_DICT_SHA256
 from reports import stats
-from reports.attribution import Estimate, main_effects, shapley_values
+from reports.attribution import NO_RATIO, Estimate, main_effects, shapley_values
 from reports.numbers import counted
 from reports.protocols import MixedProtocols
 from reports.results import Results
+from reports.stats.arms import ROUNDING
 from studies.plan import PlannedVariant
 
 ClaimWord = Literal["reproduced", "contradicted", "inconclusive", "not comparable", "not tested"]
@@ -89,6 +90,21 @@ def diverged_words(effect: stats.Effect) -> str:
     """Which arm diverged, in how many of its runs."""
     arms = (("without", effect.diverged_before), ("with", effect.diverged_after))
     return "diverged in " + ", ".join(f"{lost} of {effect.n} {arm}" for arm, lost in arms if lost)
+
+
+ROUNDED = "agree to rounding: no test"
+"""Where there is no spread but that of floating-point arithmetic (`reports.stats.arms.ROUNDING`)."""
+
+
+def no_interval(effect: stats.Effect, estimate: Estimate | None = None) -> str:
+    """Why an effect in which no run diverged has no interval."""
+    if effect.ratioless:
+        return f"{NO_RATIO}: {effect.ratioless} of {effect.n} pairs"
+    if estimate is not None and estimate.shapley is not None and estimate.shapley.monte_carlo_se is None:
+        return "one order: no interval"
+    if effect.n < 2 or (estimate is not None and not estimate.df):
+        return "one seed: no interval"
+    return f"the ratios {ROUNDED}"
 
 
 def side_of_one(effect: stats.Effect) -> Literal["below", "above", "unresolved"]:
@@ -235,7 +251,7 @@ def judge_pair(claim: Claim, pair: Comparison, before: np.ndarray, after: np.nda
             f"{effect.diverged_after} of {effect.n} seeds, so the ratio has no interval",
         )
     if effect.low is None or effect.high is None:
-        return replace(found, why=f"n = {effect.n}: one pair has no interval")
+        return replace(found, why=no_interval(effect))
     where, words = lies(claim, effect)
     strict = effect if pairs == 1 else stats.paired_effect(before, after, level=1 - LEVEL / pairs)
     if where == "outside" and lies(claim, strict)[0] != "outside":
@@ -294,9 +310,11 @@ def judge_value(verdict: ClaimVerdict, values: np.ndarray) -> ClaimVerdict:
     most = claim.after.value * claim.margin
     mean = stats.geometric_mean(values)
     if mean is None:
-        return replace(verdict, word="inconclusive", why="a run diverged, so our mean has no interval")
+        lost = "a run diverged" if np.isinf(values).any() else "a value of 0 or below has no logarithm"
+        return replace(verdict, word="inconclusive", why=f"{lost}, so our mean has no interval")
     if mean.low is None or mean.high is None:
-        return replace(verdict, word="inconclusive", why=f"n = {mean.n}: one run has no interval")
+        few = "one run has no interval" if mean.n == 1 else f"the values {ROUNDED}"
+        return replace(verdict, word="inconclusive", why=f"n = {mean.n}: {few}")
     if mean.high < most:
         return replace(verdict, word="reproduced", why=f"the whole interval of our mean lies below {most:.3g}")
     if mean.low > most:
@@ -418,29 +436,6 @@ class ChangeEffect:
         return f"{word}: {self.why}" if self.why else word
 
 
-def arms(study: Study, change: Change, design: DesignName) -> tuple[str, str]:
-    """The names of the variants without and with `change` that `design` compares.
-
-    Raises ValueError for the designs that estimate an effect from many variants.
-    """
-    everything = {c.name for c in study.changes}
-    match design:
-        case "ladder":
-            rungs = ladder(study)
-            place = [c.name for c in study.changes].index(change.name)
-            without, with_it = rungs[place], rungs[place + 1]
-        case "add_one_in":
-            without, with_it = in_order(study, set(change.requires)), in_order(study, {change.name, *change.requires})
-        case "leave_one_out":
-            dropped = {change.name} | {c.name for c in study.changes if change.name in c.requires}
-            without, with_it = in_order(study, everything - dropped), in_order(study, everything)
-        case "grid" | "screening" | "shapley":
-            raise ValueError(f"{design} has many pairs for one change")
-        case _:
-            assert_never(design)
-    return variant_name(study, without), variant_name(study, with_it)
-
-
 def pair_effect(change: Change, design: DesignName, results: Results) -> ChangeEffect:
     """The effect of one pair of variants, wherever both are in the plan, whichever design asked for them."""
     before, after = arms(results.study, change, design)
@@ -462,9 +457,11 @@ def estimated(design: DesignName, results: Results) -> list[ChangeEffect]:
     estimates = {"screening": main_effects, "shapley": shapley_values}[design](results)
     if isinstance(estimates, str):
         return [ChangeEffect(change, design, "", "", None, "not tested", estimates) for change in results.study.changes]
+    # An error that is rounding is none, as in a pair.
+    tested = [None if e.se is not None and e.se < ROUNDING else e.p for e in estimates]
     return [
-        ChangeEffect(change, design, "", "", e.effect, "not tested", "", p=e.p, estimate=e)
-        for change, e in zip(results.study.changes, estimates, strict=True)
+        ChangeEffect(change, design, "", "", e.effect, "not tested", "", p=p, estimate=e)
+        for change, e, p in zip(results.study.changes, estimates, tested, strict=True)
     ]
 
 
@@ -482,6 +479,8 @@ def verdict_on(found: ChangeEffect) -> ChangeEffect:
     effect = found.effect
     if effect is None or effect.n == 0:
         return found
+    if effect.ratioless:
+        return replace(found, word="inconclusive", why=no_interval(effect))
     if effect.diverged:
         # The same order of pairs as the test's: of a median that is a tie or unknown nothing is said.
         middle = effect.median_ratio
@@ -490,7 +489,7 @@ def verdict_on(found: ChangeEffect) -> ChangeEffect:
         side: Word = "helps" if middle < 1 else "hurts"
         why = diverged_words(effect)
     elif found.p is None or effect.ratio is None:
-        return replace(found, word="inconclusive", why="one seed: no interval")
+        return replace(found, word="inconclusive", why=no_interval(effect, found.estimate))
     else:
         side = "helps" if effect.ratio < 1 else "hurts"
         why = f"{side} {ALONE}" if found.p <= LEVEL else ""

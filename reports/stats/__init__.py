@@ -23,7 +23,7 @@ from reports.stats.arms import (
     standard_errors,
     summary,
 )
-from reports.stats.attribution import ShapleyValue, TopK, shapley, top_k
+from reports.stats.attribution import ShapleyValue, shapley
 from reports.stats.components import VarianceComponents, variance_components
 from reports.stats.curves import spread_apart, value_at_seconds
 from reports.stats.effects import (
@@ -46,17 +46,28 @@ from reports.stats.orders import (
     rank_correlation,
     seed_bootstrap_rank_correlation,
 )
+from reports.stats.ranking import (
+    LEAST_SEEDS,
+    Measured,
+    TopK,
+    measured_by_seeds,
+    measured_each,
+    shrunk_draws,
+    top_k,
+)
 from reports.stats.sign_flips import EXACT_UP_TO, seeds_for_sign_flip, sign_flip_p, signed_rank_p, smallest_sign_flip_p
 from studies.power import MOST_SEEDS, detectable_ratio, seeds_needed
 
 __all__ = [
     "EXACT_UP_TO",
+    "LEAST_SEEDS",
     "LEAST_VARIANCE",
     "MOST_SEEDS",
     "PERMUTED_UP_TO",
     "Effect",
     "FactorEffect",
     "Interval",
+    "Measured",
     "OrderAgreement",
     "RankCorrelation",
     "Rate",
@@ -75,6 +86,8 @@ __all__ = [
     "holm",
     "holm_t",
     "main_effects",
+    "measured_by_seeds",
+    "measured_each",
     "order_agreement",
     "over_seeds",
     "paired_effect",
@@ -84,6 +97,7 @@ __all__ = [
     "seeds_for_sign_flip",
     "seeds_needed",
     "shapley",
+    "shrunk_draws",
     "sign_flip_p",
     "signed_rank_p",
     "smallest_pairing_ratio",

@@ -9,33 +9,53 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 from statsmodels.stats.proportion import proportion_confint
 
+ROUNDING = 1e-6
+"""A standard deviation of logs below this is none: single precision leaves a relative 6e-8 in every value, and a metric
+of thousands of them about this much. A test on it would be one of the rounding."""
+
 
 @dataclass(frozen=True)
 class Summary:
     """One arm: `n` runs that ended, `diverged` of them. `mean` and `median` are inf where diverged runs make them so;
-    `sd` (n - 1 in the denominator) is None below two runs and wherever a run diverged."""
+    `sd` (n - 1 in the denominator) is None below two runs and wherever a run diverged.
+
+    `geometric` is the geometric mean, which is what ratios and verdicts compare: inf where a run diverged, None where a
+    value is 0 or below. `log_sd` is the standard deviation of the natural logs, None where `sd` or `geometric` is.
+    """
 
     n: int
     diverged: int
     mean: float | None
     sd: float | None
     median: float | None
+    geometric: float | None = None
+    log_sd: float | None = None
+
+    @property
+    def geometric_sd(self) -> float | None:
+        """The factor of one standard deviation to each side: most runs lie from geometric / it to geometric × it."""
+        return None if self.log_sd is None else float(np.exp(self.log_sd))
 
 
 def summary(values: ArrayLike) -> Summary:
-    """Mean, standard deviation and n over seeds."""
+    """Means, standard deviations and n over seeds."""
     x = np.asarray(values, dtype=float)
     x = x[~np.isnan(x)]
     diverged = int(np.isinf(x).sum())
     if x.size == 0:
         return Summary(0, 0, None, None, None)
     sd = float(x.std(ddof=1)) if x.size > 1 and not diverged else None
-    return Summary(x.size, diverged, float(x.mean()), sd, float(np.median(x)))
+    geometric = log_sd = None
+    if (x > 0).all():
+        logs = np.log(x)
+        geometric = float(np.exp(logs.mean()))
+        log_sd = float(logs.std(ddof=1)) if sd is not None else None
+    return Summary(x.size, diverged, float(x.mean()), sd, float(np.median(x)), geometric, log_sd)
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A geometric mean with the ends of its interval, which are None at n = 1."""
+    """A geometric mean with the ends of its interval, which are None at n = 1 and where values agree to rounding."""
 
     n: int
     centre: float
@@ -58,8 +78,8 @@ def geometric_mean(values: ArrayLike, level: float = 0.95) -> Interval | None:
 
 
 def half_width(logs: NDArray[np.float64], level: float) -> float | None:
-    """Half the width of Student's t interval of a mean; None below two values."""
-    if logs.size < 2:
+    """Half the width of Student's t interval of a mean; None below two values, and where they agree to rounding."""
+    if logs.size < 2 or logs.std(ddof=1) < ROUNDING:
         return None
     return float(standard_errors(logs.size, level) * logs.std(ddof=1) / np.sqrt(logs.size))
 

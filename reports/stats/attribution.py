@@ -1,13 +1,14 @@
-"""Sharing a total gain out among changes: Shapley values, and which few carry it."""
+"""Sharing a total gain out among changes: Shapley values."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
+
+from reports.stats.arms import ROUNDING
 
 
 @dataclass(frozen=True)
@@ -16,9 +17,10 @@ class ShapleyValue:
 
     Errors are of the log of `ratio`. `monte_carlo_se` is what more orders would shrink, `seed_se` what more seeds
     would; each is None where there is only one, and `monte_carlo_se` is 0 where all orders were there. `low`, `high`
-    and `df` are of both together, None where one of them is unknown. `order_low` and `order_high` are the least and the
-    largest ratio of any order, averaged over seeds: how far the answer depends on when the change is made. `share` is
-    the part of the total log-ratio, which the values of all changes add up to; None where the total is 0.
+    and `df` are of both together, None where one of them is unknown; `low` and `high` also where both are rounding.
+    `order_low` and `order_high` are the least and the largest ratio of any order, averaged over seeds: how far the
+    answer depends on when the change is made. `share` is the part of the total log-ratio, which the values of all
+    changes add up to; None where the total is 0.
     """
 
     ratio: float
@@ -79,7 +81,10 @@ def _value(x: NDArray[np.float64], level: float, every_order: bool, share: float
         # Satterthwaite's for a sum lie between the least of its parts and their sum; subtracting leaves that range.
         least = float(min(orders, seeds) - 1)
         df = max(variance**2 / spread, least) if spread > 0 else least
-    half = float(student.ppf((1 + level) / 2, df) * np.sqrt(variance)) if variance is not None and df else None
+    # Values that agree to rounding have no spread to make an interval of.
+    half = None
+    if variance is not None and df and np.sqrt(variance * (df + 1)) >= ROUNDING:
+        half = float(student.ppf((1 + level) / 2, df) * np.sqrt(variance))
     return ShapleyValue(
         ratio=float(np.exp(centre)),
         low=None if half is None else float(np.exp(centre - half)),
@@ -91,40 +96,3 @@ def _value(x: NDArray[np.float64], level: float, every_order: bool, share: float
         order_low=float(np.exp(by_order.min())),
         order_high=float(np.exp(by_order.max())),
     )
-
-
-@dataclass(frozen=True)
-class TopK:
-    """The most probable set of the `k` most helpful items, by index in the order of their estimates.
-
-    `probability` is that of this set in all; `each` has every item's probability of being among the k. Both are shares
-    of `draws`, with a Monte-Carlo error of at most half over their root.
-    """
-
-    k: int
-    items: tuple[int, ...]
-    probability: float
-    each: tuple[float, ...]
-    draws: int
-
-
-def top_k(estimates: ArrayLike, ses: ArrayLike, dfs: ArrayLike, k: int = 3, draws: int = 20_000, seed: int = 0) -> TopK:
-    """Which `k` items help most, that is, have the most negative log effects, when each effect is drawn from its t.
-
-    `estimates` are log effects with standard errors `ses` and degrees of freedom `dfs`, one each. Draws are
-    independent: errors that items share, as those of a common baseline, are not taken into account. Raises ValueError
-    for fewer than `k` items and for values that are not finite.
-    """
-    centres, spreads, degrees = (np.asarray(x, dtype=float) for x in (estimates, ses, dfs))
-    if not 0 < k <= centres.size:
-        raise ValueError(f"there are {centres.size} items, of which the best {k} cannot be named")
-    if not (np.isfinite(centres).all() and np.isfinite(spreads).all() and (degrees > 0).all()):
-        raise ValueError("an item without a finite estimate, standard error and degrees of freedom cannot be ranked")
-    rng = np.random.default_rng(seed)
-    drawn = centres + spreads * rng.standard_t(degrees, size=(draws, centres.size))
-    best = np.sort(np.argsort(drawn, axis=1)[:, :k], axis=1)
-    sets: Counter[tuple[int, ...]] = Counter(map(tuple, best.tolist()))
-    items, count = sets.most_common(1)[0]
-    each = np.bincount(best.ravel(), minlength=centres.size) / draws
-    in_order = sorted(items, key=lambda item: float(centres[item]))
-    return TopK(k, tuple(in_order), count / draws, tuple(map(float, each)), draws)

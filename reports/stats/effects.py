@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 from scipy.stats import ttest_ind
-from statsmodels.stats.multitest import multipletests
 
-from reports.stats.arms import Rate, half_width, wilson
+from reports.stats.arms import ROUNDING, Rate, half_width, wilson
 from reports.stats.sign_flips import sign_flip_p, signed_rank_p, smallest_sign_flip_p
 
 
@@ -20,9 +19,12 @@ from reports.stats.sign_flips import sign_flip_p, signed_rank_p, smallest_sign_f
 class Effect:
     """The paired ratio after / before over `n` seeds that both arms ended; below 1 is better.
 
-    `ratio` is the geometric mean. `low` and `high` are None for one pair and wherever a run diverged: a ratio to
-    infinity has no interval. `p` is the exact two-sided sign-flip p, `p_floor` the smallest that n pairs can give,
-    `t_p` that of the paired t-test of the log-ratios. `log_sd` is the standard deviation of the log-ratios.
+    `ratio` is the geometric mean. `low` and `high` are None for one pair, wherever a run diverged (a ratio to infinity
+    has no interval), and where all ratios agree to rounding (`rounded`), which is no spread to test by. `p` is the
+    exact two-sided sign-flip p, `p_floor` the smallest that n pairs can give, `t_p` that of the paired t-test of the
+    log-ratios, None as the interval is. `log_sd` is the standard deviation of the log-ratios, 0 where they agree to
+    rounding. `ratioless` pairs have a value of 0 or below: they have no ratio, and one of them leaves the whole effect
+    without any.
 
     `median_ratio` and `rank_p`, the exact signed-rank p, are there with diverged runs too. A pair is then ordered by
     what happened: infinite where only `after` diverged, 0 where only `before` did, 1, a tie, where both did.
@@ -40,6 +42,12 @@ class Effect:
     t_p: float | None = None
     median_ratio: float | None = None
     rank_p: float | None = None
+    ratioless: int = 0
+
+    @property
+    def rounded(self) -> bool:
+        """Whether two pairs or more have one ratio up to rounding."""
+        return self.log_sd == 0
 
     @property
     def diverged(self) -> int:
@@ -66,8 +74,9 @@ def paired_effect(before: ArrayLike, after: ArrayLike, level: float = 0.95) -> E
     b, a = b[both], a[both]
     n = int(b.size)
     gone_before, gone_after = int(np.isinf(b).sum()), int(np.isinf(a).sum())
-    if n == 0 or (b <= 0).any() or (a <= 0).any():
-        return Effect(n, diverged_before=gone_before, diverged_after=gone_after)
+    ratioless = int(((b <= 0) | (a <= 0)).sum())
+    if n == 0 or ratioless:
+        return Effect(n, diverged_before=gone_before, diverged_after=gone_after, ratioless=ratioless)
     logs = log_ratios(b, a)
     median, rank_p = median_of_logs(logs), signed_rank_p(logs)
     if gone_before or gone_after:
@@ -79,6 +88,7 @@ def paired_effect(before: ArrayLike, after: ArrayLike, level: float = 0.95) -> E
             rank_p=rank_p,
         )
     centre, half = float(logs.mean()), half_width(logs, level)
+    log_sd = float(logs.std(ddof=1)) if n > 1 else None
     return Effect(
         n=n,
         ratio=float(np.exp(centre)),
@@ -86,7 +96,7 @@ def paired_effect(before: ArrayLike, after: ArrayLike, level: float = 0.95) -> E
         high=None if half is None else float(np.exp(centre + half)),
         p=sign_flip_p(logs),
         p_floor=smallest_sign_flip_p(n),
-        log_sd=float(logs.std(ddof=1)) if n > 1 else None,
+        log_sd=0.0 if log_sd is not None and log_sd < ROUNDING else log_sd,
         t_p=paired_t_p(logs),
         median_ratio=median,
         rank_p=rank_p,
@@ -110,16 +120,16 @@ def median_of_logs(logs: NDArray[np.float64]) -> float | None:
 
 
 def paired_t_p(logs: NDArray[np.float64]) -> float | None:
-    """Two-sided p of the one-sample t-test of a mean of 0; None below two values."""
-    if logs.size < 2:
+    """Two-sided p of the one-sample t-test of a mean of 0; None below two values, and where they agree to rounding."""
+    if logs.size < 2 or logs.std(ddof=1) < ROUNDING:
         return None
     return two_sided_p(float(logs.mean()), float(logs.std(ddof=1) / np.sqrt(logs.size)), logs.size - 1)
 
 
-def two_sided_p(estimate: float, standard_error: float, df: float) -> float:
-    """Two-sided p of an estimate over its standard error, by Student's t; without spread 0, or 1 for no effect."""
-    if standard_error == 0:
-        return 1.0 if estimate == 0 else 0.0
+def two_sided_p(estimate: float, standard_error: float, df: float) -> float | None:
+    """Two-sided p of an estimate over its standard error, by Student's t; None for an error that is rounding."""
+    if standard_error < ROUNDING / np.sqrt(df + 1):
+        return None
     return float(2 * student.sf(abs(estimate) / standard_error, df))
 
 
@@ -127,7 +137,8 @@ def two_sided_p(estimate: float, standard_error: float, df: float) -> float:
 class UnpairedEffect:
     """The ratio after / before of two arms that share no seeds, by geometric means; `df` is Welch's.
 
-    `low`, `high` and `p` are None where an arm has one run; all but the counts are None where a run diverged.
+    `low`, `high` and `p` are None where an arm has one run, and where each arm's values agree to rounding; all but the
+    counts are None where a run diverged or a value is 0 or below.
     """
 
     n_before: int
@@ -150,7 +161,7 @@ def unpaired_effect(before: ArrayLike, after: ArrayLike, level: float = 0.95) ->
         return UnpairedEffect(b.size, a.size, diverged_before=gone[0], diverged_after=gone[1])
     b, a = np.log(b), np.log(a)
     ratio = float(np.exp(a.mean() - b.mean()))
-    if min(b.size, a.size) < 2 or b.std() + a.std() == 0:
+    if min(b.size, a.size) < 2 or max(b.std(ddof=1), a.std(ddof=1)) < ROUNDING:
         return UnpairedEffect(b.size, a.size, ratio)
     test = ttest_ind(a, b, equal_var=False)
     ends = test.confidence_interval(level)
@@ -162,11 +173,12 @@ def unpaired_effect(before: ArrayLike, after: ArrayLike, level: float = 0.95) ->
 def smallest_pairing_ratio(before: ArrayLike, after: ArrayLike) -> float | None:
     """The least of before_i / after_j over every pairing of seeds: the gain of the unluckiest pair of runs.
 
-    A diverged run counts as the worst: 0 if `after` has one. None where an arm has no run, or diverged ones only.
+    A diverged run counts as the worst: 0 if `after` has one. None where an arm has no run, or diverged ones only, and
+    where all of `after` are 0.
     """
     b, a = np.asarray(before, dtype=float), np.asarray(after, dtype=float)
     b, a = b[~np.isnan(b)], a[~np.isnan(a)]
-    if b.size == 0 or a.size == 0 or np.isinf(b).all() or np.isinf(a).all():
+    if b.size == 0 or a.size == 0 or np.isinf(b).all() or np.isinf(a).all() or a.max() == 0:
         return None
     return float(b.min() / a.max())
 
@@ -194,12 +206,13 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
     That holds however the tests depend on each other. None and NaN are no tests: they stay None.
     """
-    tested = [i for i, p in enumerate(p_values) if p is not None and not np.isnan(p)]
+    tested = sorted((p, i) for i, p in enumerate(p_values) if p is not None and not np.isnan(p))
     adjusted: list[float | None] = [None] * len(p_values)
-    if tested:
-        found = multipletests([p_values[i] for i in tested], method="holm")[1]
-        for i, p in zip(tested, found, strict=True):
-            adjusted[i] = float(p)
+    largest = 0.0
+    for step, (p, i) in enumerate(tested):
+        # The smallest p is tested at 0.05 / m, the next one at 0.05 / (m - 1), and none that follows one that failed.
+        largest = max(largest, min(1.0, p * (len(tested) - step)))
+        adjusted[i] = largest
     return adjusted
 
 

@@ -35,11 +35,11 @@ def seed_bootstrap_rank_correlation(
     """Rank correlation over items of two [items, seeds] tables of positive values, by geometric means over seeds.
 
     The interval resamples seeds within every item and table: it says how far training noise moves the order of these
-    items, not what other items would do, and with three seeds it is too narrow. Items with a missing or diverged value
-    are left out; None below three items or two seeds.
+    items, not what other items would do, and with three seeds it is too narrow. Items with a missing or diverged value,
+    or one of 0, are left out; None below three items or two seeds.
     """
     a, b = np.asarray(one, dtype=float), np.asarray(other, dtype=float)
-    kept = np.isfinite(a).all(axis=1) & np.isfinite(b).all(axis=1)
+    kept = (np.isfinite(a) & (a > 0)).all(axis=1) & (np.isfinite(b) & (b > 0)).all(axis=1)
     a, b = np.log(a[kept]), np.log(b[kept])
     if len(a) < 3 or min(a.shape[1], b.shape[1]) < 2:
         return None

@@ -22,10 +22,11 @@ from core.config import AnyConfig, canonical, parse
 from core.errors import InputError
 from core.folder import RunFolder, write_whole
 from core.machine import Machine, this_machine
+from studies import catalogue
 from studies.costs import overheads
 from studies.plan import Plan, jobs_root, plan_file, read_plan
 from studies.runner.calibrate import machine_key, read_calibration
-from studies.runner.power import observed_spread
+from studies.runner.power import observed_spreads
 from studies.runner.tasks import Task, TimesFrom, tasks_of
 
 REFERENCE_TIMES = Path(__file__).parent.parent / "reference_times.json"
@@ -123,7 +124,7 @@ def _share_done(folder: RunFolder, iterations: int) -> float:
 
 
 def recorded_times(plan: Plan) -> dict[str, Any]:
-    """What was recorded with the code for a plan: machine, torch, seconds by variant, and the spread if it was known.
+    """What was recorded with the code for a plan: machine, torch, seconds by variant, and the spreads if known.
 
     Empty where nothing was; it holds for a profile's own numbers, not for overridden ones.
     """
@@ -164,14 +165,14 @@ def record(study: str, setting: str, runs: Path, file: Path, calibration: Path |
         times = {v.name: measured.seconds(v.config, machine, machine.cores) for v in plan.variants}
         seconds = defaultdict(list, {name: [known] for name, known in times.items() if known is not None})
     recorded = json.loads(file.read_text()) if file.exists() else {}
-    spread = observed_spread(plan, runs)
+    found = observed_spreads(catalogue.study(study, runs), plan, runs)
     processor, cores = provenance.get("processor", "unknown processor"), provenance.get("cores", os.cpu_count())
     recorded.setdefault(study, {})[plan.profile] = {
         "machine": f"{processor}, {cores} cores",
         "device": provenance.get("device"),
         "torch": provenance.get("torch"),
         "seconds": {name: round(mean(values), 2) for name, values in seconds.items()},
-        **({"log_sd": spread.as_record()} if spread else {}),
+        **({"spreads": [spread.as_record() for spread in found]} if found else {}),
     }
     write_whole(file, (json.dumps(recorded, indent=1) + "\n").encode())
     return len(seconds)

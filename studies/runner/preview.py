@@ -30,9 +30,10 @@ from studies.runner.estimate import Prediction, predicted, recorded_times
 from studies.runner.launchers import on_cluster
 from studies.runner.obstacles import obstacle
 from studies.runner.place import Place
-from studies.runner.power import RecordedSpread, observed_spread
+from studies.runner.power import observed_spreads
 from studies.runner.progress import span
 from studies.runner.tasks import State, Task, TimesFrom, longest_first, state_of, to_train
+from studies.spreads import RecordedSpread
 from studies.tables import ruled_table
 
 WIDE = 110
@@ -135,7 +136,8 @@ def print_plan(outlook: Outlook, console: Console) -> None:
         _say(_times(outlook), console)
     for reason, names in _by_reason(tasks, outlook.blocked).items():
         _say(f"BLOCKED {names}: {reason}", console)
-    _say(_power(plan, outlook.place.runs), console)
+    for line in _power(study, plan, outlook.place.runs):
+        _say(line, console)
     _print_scalings(study, profile, plan, console)
 
 
@@ -271,14 +273,13 @@ def _by_reason(tasks: Sequence[Task], blocked: Mapping[str, str]) -> dict[str, s
     }
 
 
-def _power(plan: Plan, runs: Path) -> str:
+def _power(study: Study, plan: Plan, runs: Path) -> list[str]:
     """The seeds that effects need, by what the setting's runs have shown, else by what was recorded with the code."""
-    spread = observed_spread(_recorded(plan, runs), runs)
-    if spread is not None:
-        return power.sentence(spread, len(plan.seeds))
-    if "log_sd" in (recorded := recorded_times(plan)):
-        return power.sentence(RecordedSpread.of(recorded["log_sd"]), len(plan.seeds))
-    return "seeds needed to detect 5, 10 or 20%: unknown until the study has run"
+    found = observed_spreads(study, _recorded(plan, runs), runs)
+    found = found or [RecordedSpread.of(record) for record in recorded_times(plan).get("spreads", [])]
+    if not found:
+        return ["seeds needed to detect 5, 10 or 20%: unknown until the study has run"]
+    return power.lines(found, len(plan.seeds), {change.name: change.title for change in study.changes})
 
 
 def _recorded(plan: Plan, runs: Path) -> Plan:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from reports import choose_interval as ci
-from reports import stats
+from reports import simulate_looks, simulate_ranking, stats
 
 DRAWS = 1000
 MUST = [scenario for scenario in ci.SCENARIOS if scenario.bar]
@@ -68,3 +68,33 @@ def test_the_narrowest_that_passes_is_chosen_if_any_does() -> None:
     assert ci.choose([wide, low, fine]) == "bootstrap t"
     narrower = ci.Coverage("s", 3, "Johnson t", 100, 0.93, 8.0, True)
     assert ci.choose([wide, fine, narrower]) == "Johnson t"
+
+
+def test_the_page_is_made_of_its_record() -> None:
+    record = json.loads(ci.RECORD.read_text())
+    text = ci.RECORD.with_suffix(".md").read_text()
+    for name, simulation in ci.SIMULATIONS.items():
+        section = "\n".join(simulation.lines(record[name]))
+        assert section.startswith("## ")
+        assert section in text
+
+
+def test_the_record_of_looks_is_of_this_code() -> None:
+    record = json.loads(ci.RECORD.read_text())["looks"]
+    assert simulate_looks.simulate() == record
+    last = record[-1]
+    # One look keeps its promise at every n, looks at all of them do not.
+    assert all(0.04 < row["claim"] < 0.06 and row["family"] < 0.055 for row in record)
+    assert (last["n"], last["claim_looks"] > 0.15, last["family_looks"] > 0.15) == (10, True, True)
+
+
+def test_the_record_of_rankings_is_of_this_code() -> None:
+    record = json.loads(ci.RECORD.read_text())["ranking"]
+    assert [(row["world"], row["n"]) for row in record] == [(w.name, w.n) for w in simulate_ranking.WORLDS]
+    for row, world in zip(record, simulate_ranking.WORLDS, strict=True):
+        again = simulate_ranking.before(world, studies=500)
+        assert abs(again["says"] - row["before"]["says"]) < 0.03
+        assert abs(again["is"] - row["before"]["is"]) < 0.09
+        if "says" in row["now"]:
+            assert abs(row["now"]["says"] - row["now"]["is"]) <= 0.05
+            assert abs(row["now"]["quarter_says"] - row["now"]["quarter_is"]) <= 0.05

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ablations.designs import arms
 from ablations.schema import Claim, Comparison, DesignName, Measured
 from core.folder import Outcome
 from reports.results import Results, load
 from reports.verdicts import (
-    arms,
     claimed_values,
     designs_with,
     end_to_end,
@@ -24,7 +24,7 @@ from reports.verdicts import (
     judge_claim,
     judge_design,
 )
-from studies.plan import Look, Plan
+from studies.plan import Look, Plan, make_plan
 from tests.reports.synthetic import planned, train_all
 
 INF, NAN = np.inf, np.nan
@@ -198,6 +198,60 @@ def test_verdict_on_a_change_is_the_same_rule_in_every_design(
         assert found.verdict == "inconclusive: diverged in 1 of 3 with"
     if word == "inconclusive" and alone:
         assert found.verdict == "inconclusive: helps before the correction"
+
+
+@pytest.mark.parametrize(
+    ("without", "with_it", "why"),
+    [
+        ([0.4, 0.8, 1.2], [0.2, 0.4, 0.6], "the ratios agree to rounding: no test"),
+        ([0.3, 0.0, 0.5], [0.2, 0.4, 0.4], "a value of 0 or below has no ratio: 1 of 3 pairs"),
+        ([0.3, 0.0, 0.5], [INF, 0.4, 0.4], "a value of 0 or below has no ratio: 1 of 3 pairs"),
+        ([0.3, NAN, NAN], [0.2, NAN, NAN], "one seed: no interval"),
+    ],
+)
+def test_what_cannot_be_tested_says_why(results: Results, without: list[float], with_it: list[float], why: str) -> None:
+    quiet = with_values(results, {v.name: with_it if "d1_g1" in v.changes else without for v in results.plan.variants})
+    found = judge_change(results.study.change("d1_g1"), "add_one_in", quiet)
+    assert (found.p, found.verdict) == (None, f"inconclusive: {why}")
+    claimed = judge_claim(claim(results), with_values(results, {"baseline": without, "all-ns_loss": with_it}))
+    assert claimed.word == "inconclusive"
+    if INF not in with_it:
+        assert claimed.why == why
+
+
+def test_a_mean_that_has_no_interval_says_why(results: Results) -> None:
+    one = claim(results, expects="value", before=None, after=Measured(variant="all", value=58), margin=1.1)
+    for values, why in (
+        ([57, 57, 57], "n = 3: the values agree to rounding: no test"),
+        ([57, NAN, NAN], "n = 1: one run has no interval"),
+        ([57, 0, 57], "a value of 0 or below has no logarithm, so our mean has no interval"),
+        ([57, INF, 57], "a run diverged, so our mean has no interval"),
+    ):
+        verdict = judge_claim(one, like_the_deck(with_values(results, {"all": values})))
+        assert (verdict.word, verdict.why) == ("inconclusive", why)
+
+
+@pytest.mark.parametrize("design", ["shapley", "screening"])
+def test_designs_of_many_variants_say_that_a_zero_has_no_ratio(results: Results, design: str) -> None:
+    study = results.study
+    plan = make_plan(study, study.profile("cpu"), designs=[design], seeds=results.plan.seeds)  # type: ignore[list-item]
+    jobs = pd.concat([results.jobs.iloc[:1].assign(variant=v.name, seed=s, value=0.3) for v in plan.variants
+                      for s in plan.seeds], ignore_index=True)  # fmt: skip
+    jobs.loc[4, "value"] = 0.0
+    found = judge_design(design, dataclasses.replace(results, plan=plan, jobs=jobs))  # type: ignore[arg-type]
+    assert {(e.word, e.why) for e in found} == {("not tested", "a value of 0 or below has no ratio")}
+
+
+@pytest.mark.parametrize("design", ["shapley", "screening"])
+def test_designs_of_many_variants_call_nothing_by_rounding(results: Results, design: str) -> None:
+    # Changes that multiply, and no noise: an error of 1e-16 would call all of them.
+    study = results.study
+    plan = make_plan(study, study.profile("cpu"), designs=[design], seeds=results.plan.seeds)  # type: ignore[list-item]
+    jobs = pd.concat([results.jobs.iloc[:1].assign(variant=v.name, seed=s, value=0.3 * 0.9 ** len(v.changes))
+                      for v in plan.variants for s in plan.seeds], ignore_index=True)  # fmt: skip
+    found = judge_design(design, dataclasses.replace(results, plan=plan, jobs=jobs))  # type: ignore[arg-type]
+    assert {e.verdict for e in found} == {"inconclusive: the ratios agree to rounding: no test"}
+    assert all(e.effect is not None and e.effect.ratio == pytest.approx(0.9) for e in found)
 
 
 def test_a_change_that_diverges_in_every_one_of_many_runs_hurts(results: Results) -> None:

@@ -19,8 +19,8 @@ from studies.costs import Invocation, add_invocation
 from studies.plan import Plan, jobs_root, make_plan, record_plan
 from studies.runner import estimate
 from studies.runner.calibrate import Calibrated, Calibration, WorkerStart, calibration_file, config_key, machine_key
-from studies.runner.power import Spread
 from studies.runner.tasks import Task, tasks_of
+from studies.spreads import Spread
 
 HERE = Machine(processor="a processor", cores=2, device="cpu", threads=1, torch="2.15.0")
 WHERE: dict[str, Any] = {"machine": HERE, "workers": 2}
@@ -201,5 +201,6 @@ def test_the_spread_is_recorded_with_the_times(tmp_path: Path) -> None:
     file = tmp_path / "times.json"
     estimate.record("changes_overview", "cpu", tmp_path, file)
     recorded = json.loads(file.read_text())["changes_overview"]["cpu"]
-    assert recorded["log_sd"] == Spread(math.log(2), 3, 1).as_record()
-    assert recorded["log_sd"]["sd"] == 0.6931
+    # Whichever two of the plan's variants these are, they are the ladder's first pair.
+    assert recorded["spreads"] == [Spread("ladder", math.log(2), 3, 1, 10).as_record()]
+    assert recorded["spreads"][0]["sd"] == 0.6931

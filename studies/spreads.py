@@ -1,0 +1,259 @@
+"""How far the log-ratios of a design's pairs scatter, and how many seeds an effect asks for at that scatter.
+
+Dry runs and reports both answer from here, so that a study is planned by the test it is judged by: Student's t of
+paired log-ratios, at 5% alone and, in brackets, at the first step of Holm's correction over the design's changes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median, variance
+from typing import Any
+
+from ablations.designs import arms
+from ablations.schema import DesignName, Study
+from studies.plan import Plan, PlannedVariant
+
+EFFECTS = (0.05, 0.10, 0.20)
+LEVEL, POWER = 0.05, 0.8
+MOST_SEEDS = 1000
+"""As in `studies.power`, which loads scipy."""
+MOST_RECORDED = 20
+"""Seeds up to which a record says what they can detect."""
+DESIGNS: Mapping[DesignName, str] = {
+    "ladder": "ladder",
+    "add_one_in": "add one in",
+    "leave_one_out": "leave one out",
+}
+"""The designs that compare pairs of variants, by what people call them."""
+SET_ASIDE = 0.01
+"""How often, at most, a design whose comparisons all scatter alike has one set aside."""
+
+Logs = Callable[[PlannedVariant], Mapping[int, float]]
+"""The natural log of a variant's last value by seed, of the runs that have one."""
+Power = tuple[int | None, int | None]
+"""Seeds for one comparison by itself, and after the correction; None beyond `MOST_SEEDS`."""
+Least = tuple[float | None, float | None]
+"""The smallest factor above 1 that is found, by itself and after the correction; None below two seeds."""
+
+
+@dataclass(frozen=True)
+class Aside:
+    """A comparison that scatters far more than its design's others; `name` is its change's, or its variant's."""
+
+    name: str
+    log_sd: float
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The standard deviation of paired log-ratios (natural logs) that a design's comparisons have in common.
+
+    `pairs` of runs in `comparisons` went into it; those in `set_aside` did not. `family` is how many comparisons the
+    correction is for. `design` is None for variants that only share a first one.
+    """
+
+    design: DesignName | None
+    log_sd: float
+    pairs: int
+    comparisons: int
+    family: int
+    set_aside: tuple[Aside, ...] = ()
+
+    def seeds_needed(self, effect: float) -> Power:
+        """The fewest seeds that find a ratio of 1 + `effect` four times in five."""
+        from studies.power import seeds_needed  # scipy takes a moment to load.
+
+        alone, corrected = (
+            seeds_needed(self.log_sd, 1 + effect, power=POWER, alpha=LEVEL, comparisons=comparisons)
+            for comparisons in (1, self.family)
+        )
+        return alone, corrected
+
+    def detectable(self, seeds: int) -> Least:
+        """The smallest ratio that so many seeds find four times in five."""
+        from studies.power import detectable_ratio
+
+        alone, corrected = (
+            detectable_ratio(self.log_sd, seeds, power=POWER, alpha=LEVEL / comparisons)
+            for comparisons in (1, self.family)
+        )
+        return _six_digits(alone), _six_digits(corrected)
+
+    def as_record(self) -> dict[str, Any]:
+        """As it is recorded beside reference times, with what follows from it, so that dry runs need no scipy."""
+        rounded = Spread(self.design, round(self.log_sd, 4), self.pairs, self.comparisons, self.family)
+        return {
+            "design": self.design,
+            "sd": rounded.log_sd,
+            "pairs": self.pairs,
+            "comparisons": self.comparisons,
+            "family": self.family,
+            "set_aside": {aside.name: round(aside.log_sd, 4) for aside in self.set_aside},
+            "seeds_needed": [list(rounded.seeds_needed(effect)) for effect in EFFECTS],
+            "detectable": [list(rounded.detectable(seeds)) for seeds in range(MOST_RECORDED + 1)],
+        }
+
+
+def _six_digits(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.6g}")
+
+
+@dataclass(frozen=True)
+class RecordedSpread(Spread):
+    """A spread as `Spread.as_record` wrote it, with what follows from it."""
+
+    record: Mapping[str, Any] | None = None
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> RecordedSpread:
+        """What `as_record` gave."""
+        asides = tuple(Aside(name, float(log_sd)) for name, log_sd in record["set_aside"].items())
+        pairs, comparisons, family = (int(record[key]) for key in ("pairs", "comparisons", "family"))
+        return cls(record["design"], float(record["sd"]), pairs, comparisons, family, asides, record)
+
+    def seeds_needed(self, effect: float) -> Power:
+        """As recorded."""
+        assert self.record is not None
+        alone, corrected = self.record["seeds_needed"][EFFECTS.index(effect)]
+        return alone, corrected
+
+    def detectable(self, seeds: int) -> Least:
+        """As recorded, worked out for more seeds than were."""
+        assert self.record is not None
+        if seeds > MOST_RECORDED:
+            return super().detectable(seeds)
+        alone, corrected = self.record["detectable"][seeds]
+        return alone, corrected
+
+
+# --- from runs --------------------------------------------------------------------------------------------------------
+
+
+def spreads(study: Study, plan: Plan, logs: Logs) -> list[Spread]:
+    """The spread in each design that the plan asks for and that compares pairs, of pairs whose runs have a value.
+
+    Where that tells nothing and no design estimates from all variants together, it is that of every variant with the
+    plan's first one, each by itself: claims compare variants so.
+    """
+    asked = {design for variant in plan.variants for design in variant.designs}
+    tried = [
+        common_spread(design, pairs_of(study, plan, design, logs), family=len(study.changes))
+        for design in DESIGNS
+        if design in asked
+    ]
+    found = [spread for spread in tried if spread is not None]
+    if not found and plan.variants and not asked & {"screening", "shapley"}:
+        first, *others = plan.variants
+        pairs = {variant.name: _log_ratios(first, variant, logs) for variant in others}
+        among = common_spread(None, pairs, family=1)
+        found = [] if among is None else [among]
+    return found
+
+
+def pairs_of(study: Study, plan: Plan, design: DesignName, logs: Logs) -> dict[str, list[float]]:
+    """The paired log-ratios of each change whose two variants the plan has, by the change's name."""
+    pairs = {}
+    for change in study.changes:
+        before, after = (plan.variant(name) for name in arms(study, change, design))
+        if before is not None and after is not None and before != after:
+            pairs[change.name] = _log_ratios(before, after, logs)
+    return pairs
+
+
+def _log_ratios(before: PlannedVariant, after: PlannedVariant, logs: Logs) -> list[float]:
+    one, other = logs(before), logs(after)
+    return [other[seed] - one[seed] for seed in sorted(one.keys() & other.keys())]
+
+
+def common_spread(design: DesignName | None, pairs: Mapping[str, Sequence[float]], family: int) -> Spread | None:
+    """What comparisons of two pairs or more scatter by, those that scatter far more than the others set aside.
+
+    The others' variances are pooled by degrees of freedom. A run that collapses has its pairs scatter several times as
+    far, and pooled it would speak for comparisons in which nothing collapsed. None where nothing scatters.
+    """
+    sds = {name: math.sqrt(variance(ratios)) for name, ratios in pairs.items() if len(ratios) > 1}
+    freedom = {name: len(pairs[name]) - 1 for name in sds}
+    aside = outlying(sds, freedom) if any(sds.values()) else []
+    kept = [name for name in sds if name not in aside]
+    squares = sum(freedom[name] * sds[name] ** 2 for name in kept)
+    if not squares:
+        return None
+    log_sd = math.sqrt(squares / sum(freedom[name] for name in kept))
+    count = sum(freedom[name] + 1 for name in kept)
+    return Spread(design, log_sd, count, len(kept), family, tuple(Aside(name, sds[name]) for name in aside))
+
+
+MEDIAN_IS_WORTH = 0.6
+"""The median of variances estimates their common value about as well as this share of their degrees of freedom pooled:
+the asymptotic efficiency of a median, 2 / pi for normal values, is a little less for skewed ones."""
+
+
+def outlying(log_sds: Mapping[str, float], freedom: Mapping[str, int]) -> list[str]:
+    """The names whose variance is beyond what the others' common one explains, by an F-test with Bonferroni's level.
+
+    The common variance is the median's, each variance over the median of its own chi-squared distribution, so that a
+    few that are far larger do not raise it.
+    """
+    from scipy.stats import chi2, f  # scipy takes a moment to load, and there are runs to read by now.
+
+    common = median(log_sds[name] ** 2 * freedom[name] / float(chi2.median(freedom[name])) for name in log_sds)
+    worth = MEDIAN_IS_WORTH * sum(freedom.values())
+    level = SET_ASIDE / len(log_sds)
+    return [name for name, sd in log_sds.items() if sd**2 > common * float(f.isf(level, freedom[name], worth))]
+
+
+# --- in words ---------------------------------------------------------------------------------------------------------
+
+HOW = (
+    f"Student's t of paired log-ratios at {LEVEL:.0%}, found in {POWER:.0%} of studies; in brackets with Holm's "
+    "correction, which verdicts on changes have"
+)
+
+
+def needs_words(spread: Spread) -> str:
+    """ "5% 203 (340), 10% 57 (97), 20% 17 (29)": the seeds that effects need, in brackets with the correction."""
+    return ", ".join(f"{effect:.0%} {_both(spread, spread.seeds_needed(effect), _seeds)}" for effect in EFFECTS)
+
+
+def shows_words(spread: Spread, seeds: int) -> str:
+    """What so many seeds can show: "×2.19 (×5.4)", the smallest true factor that they find."""
+    least = spread.detectable(seeds)
+    if least[0] is None:
+        return "one seed can show no effect"
+    return f"with {seeds} seeds the smallest detectable effect is {_both(spread, least, _factor)}"
+
+
+def _both(spread: Spread, pair: tuple[Any, Any], write: Callable[[Any], str]) -> str:
+    return write(pair[0]) if spread.family == 1 else f"{write(pair[0])} ({write(pair[1])})"
+
+
+def _seeds(count: int | None) -> str:
+    return f"over {MOST_SEEDS:,}" if count is None else str(count)
+
+
+def _factor(ratio: float) -> str:
+    return f"×{ratio:.3g}" if ratio < 1000 else "beyond ×1,000"
+
+
+def spread_words(spread: Spread, titles: Mapping[str, str]) -> str:
+    """What the spread is of, with the comparisons that were set aside; `titles` are by name, where there is a better
+    word than that."""
+    several = "s" * (spread.comparisons > 1)
+    told = f"sd of a paired log-ratio {spread.log_sd:.3g}, from {spread.pairs} pairs of {spread.comparisons} comparison"
+    if not spread.set_aside:
+        return told + several
+    asides = ", ".join(f"{titles.get(aside.name, aside.name)} {aside.log_sd:.3g}" for aside in spread.set_aside)
+    return f"{told}{several}; set aside, for they scatter far more: {asides}"
+
+
+def design_words(spread: Spread) -> str:
+    """What the spread's comparisons are called together."""
+    return "each with the first variant" if spread.design is None else DESIGNS[spread.design]
+
+
+def answer(spread: Spread, seeds: int, titles: Mapping[str, str]) -> str:
+    """One design's answer: its spread, the seeds that effects need, and what the planned seeds show."""
+    return f"{spread_words(spread, titles)}. Seeds needed: {needs_words(spread)}; {shows_words(spread, seeds)}."
