@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
 from core.folder import write_whole
-from reports import simulate_looks, simulate_ranking
+from reports import screening_worlds, simulate_looks, simulate_ranking
 from reports.stats import standard_errors
 
 Array = NDArray[np.float64]
@@ -52,6 +52,7 @@ SIMULATIONS: Mapping[str, Simulation] = MappingProxyType(
     {
         "looks": simulate_looks,
         "ranking": simulate_ranking,
+        "screening": screening_worlds,
     }
 )
 """What follows on the page, by its key in the record: a further module joins here."""

@@ -9,14 +9,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 
-from reports.stats.arms import diverged_as_worst
+from reports.stats.arms import ROUNDING, diverged_as_worst
 from reports.stats.effects import two_sided_p
 
 LEAST_VARIANCE = 0.08
 """The variance of an effect between seeds counts as at least this part of the mean variance of all effects."""
-
-NO_SPREAD = 1e-9
-"""Standard errors of a log below this are rounding."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,7 @@ def main_effects(
     n = len(estimates)
     found = []
     for mean, error in zip(means, errors, strict=True):
-        spread = bool(error > NO_SPREAD)  # Not where it is NaN, for one seed.
+        spread = bool(error * np.sqrt(n) >= ROUNDING)  # Not where it is NaN, for one seed.
         half = float(student.ppf((1 + level) / 2, n - 1) * error) if spread else None
         found.append(
             FactorEffect(
@@ -87,7 +84,7 @@ def main_effects(
                 high=None if half is None else float(np.exp(mean + half)),
                 p=two_sided_p(float(mean), float(error), n - 1) if spread else None,
                 se=float(error) if spread else None,
-                df=n - 1 if spread else None,
+                df=n - 1 if n > 1 else None,
                 seeds=n,
                 left_out=len(tables) - n,
                 runs=runs,

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from ablations.designs import arms
+from ablations.protocols import DECK_2020
 from ablations.schema import Claim, Comparison, DesignName, Measured
 from core.folder import Outcome
 from reports.results import Results, load
@@ -152,7 +153,7 @@ def like_the_deck(results: Results) -> Results:
     raw |= {"profile": "lsun64", "data_name": "LSUN conference room"}
     for variant in raw["variants"]:
         variant["config"]["iterations"] = 20_000
-        variant["config"]["evaluation"]["metric"] = {"kind": "clean_fid", "samples": 8192, "mode": "legacy_pytorch"}
+        variant["config"]["evaluation"]["metric"] = DECK_2020.metric.model_dump(mode="json")
     used = {key: p.derived(p.series, samples=8192, real_samples=8192) for key, p in results.protocols.items()}
     return dataclasses.replace(results, plan=Plan.model_validate_json(json.dumps(raw)), protocols=used)
 
@@ -212,7 +213,7 @@ def test_verdict_on_a_change_is_the_same_rule_in_every_design(
 def test_what_cannot_be_tested_says_why(results: Results, without: list[float], with_it: list[float], why: str) -> None:
     quiet = with_values(results, {v.name: with_it if "d1_g1" in v.changes else without for v in results.plan.variants})
     found = judge_change(results.study.change("d1_g1"), "add_one_in", quiet)
-    assert (found.p, found.verdict) == (None, f"inconclusive: {why}")
+    assert (found.p, found.word, found.why) == (None, "inconclusive", why)
     claimed = judge_claim(claim(results), with_values(results, {"baseline": without, "all-ns_loss": with_it}))
     assert claimed.word == "inconclusive"
     if INF not in with_it:
@@ -235,8 +236,9 @@ def test_a_mean_that_has_no_interval_says_why(results: Results) -> None:
 def test_designs_of_many_variants_say_that_a_zero_has_no_ratio(results: Results, design: str) -> None:
     study = results.study
     plan = make_plan(study, study.profile("cpu"), designs=[design], seeds=results.plan.seeds)  # type: ignore[list-item]
-    jobs = pd.concat([results.jobs.iloc[:1].assign(variant=v.name, seed=s, value=0.3) for v in plan.variants
-                      for s in plan.seeds], ignore_index=True)  # fmt: skip
+    jobs = pd.concat(
+        [results.jobs.iloc[:1].assign(variant=v.name, seed=s, value=0.3) for v, s in plan.jobs()], ignore_index=True
+    )
     jobs.loc[4, "value"] = 0.0
     found = judge_design(design, dataclasses.replace(results, plan=plan, jobs=jobs))  # type: ignore[arg-type]
     assert {(e.word, e.why) for e in found} == {("not tested", "a value of 0 or below has no ratio")}
@@ -247,10 +249,15 @@ def test_designs_of_many_variants_call_nothing_by_rounding(results: Results, des
     # Changes that multiply, and no noise: an error of 1e-16 would call all of them.
     study = results.study
     plan = make_plan(study, study.profile("cpu"), designs=[design], seeds=results.plan.seeds)  # type: ignore[list-item]
-    jobs = pd.concat([results.jobs.iloc[:1].assign(variant=v.name, seed=s, value=0.3 * 0.9 ** len(v.changes))
-                      for v in plan.variants for s in plan.seeds], ignore_index=True)  # fmt: skip
+    jobs = pd.concat(
+        [
+            results.jobs.iloc[:1].assign(variant=v.name, seed=s, value=0.3 * 0.9 ** len(v.changes))
+            for v, s in plan.jobs()
+        ],
+        ignore_index=True,
+    )
     found = judge_design(design, dataclasses.replace(results, plan=plan, jobs=jobs))  # type: ignore[arg-type]
-    assert {e.verdict for e in found} == {"inconclusive: the ratios agree to rounding: no test"}
+    assert {(e.word, e.why) for e in found} == {("inconclusive", "the ratios agree to rounding: no test")}
     assert all(e.effect is not None and e.effect.ratio == pytest.approx(0.9) for e in found)
 
 
