@@ -53,6 +53,7 @@ STUDY = Study(
             "evaluation": Evaluation(quality=QUALITY, upsampling=Upsampling(metric=CleanFid())),
         },
     ),
+    base_title="all ten changes, trained at pixel corners",
     changes=(
         Change(
             name="pixel_centres",

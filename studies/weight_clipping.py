@@ -35,17 +35,18 @@ STUDY = Study(
     question="Does clipping the emitted weights leave the FID as it is, and does it spoil interpolations?",
     source=CLIP,
     base=edited(EVERYTHING, {"iterations": 300_000, "evaluation": Evaluation(quality=QUALITY, interpolation=MEASURES)}),
+    base_title="all ten changes, not clipped",
     changes=(
         Change(
             name="clip_2",
-            title="w = clip(G(z), −2, 2)",
+            title="emitted weights clipped at ±2",
             source=CLIP,
             group="clip",
             edits=(Edit(path="hypernetwork.weight_clip", before=None, after=2.0),),
         ),
         Change(
             name="clip_1",
-            title="w = clip(G(z), −1, 1)",
+            title="emitted weights clipped at ±1",
             source=None,
             group="clip",
             edits=(Edit(path="hypernetwork.weight_clip", before=None, after=1.0),),
