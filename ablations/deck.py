@@ -68,7 +68,7 @@ CHANGES: tuple[Change, ...] = (
         source=said(r"D5:G1 \rightarrow D1:G1 ticks"),
         edits=(Edit(path="d_per_g", before=5, after=1),),
         reading="An iteration is one update of D, as the author's later code counts; counted in updates of G the "
-        "baseline would see five times the images.",
+        "unchanged model would see five times the images.",
     ),
     Change(
         name="batch_size",

@@ -12,7 +12,7 @@ from reports.commands import planned_designs
 from reports.numbers import counted, factor, fixed, interval, listed, mean_sd
 from reports.page import Abstract, Anchor, Code, Grey, Link, Piece, Strong, Text, pieces
 from reports.protocols import MixedProtocols
-from reports.report import DESIGN_TITLES, PILOT, Report
+from reports.report import PILOT, Report, design_title
 from reports.tables import metric_name
 from reports.verdicts import ChangeEffect, ClaimVerdict, claimed_values
 
@@ -91,7 +91,8 @@ def change_answers(report: Report) -> list[Text]:
     for design, effects in report.effects.items():
         tested = [effect for effect in effects if effect.word != "not tested"]
         if tested and design in asked:
-            items.append((Strong(f"{DESIGN_TITLES[design].capitalize()}."), f" {sentence(resolved(tested))}"))
+            title = design_title(design, report.results.study)
+            items.append((Strong(sentence(title)), f" {sentence(resolved(tested))}"))
     return items
 
 

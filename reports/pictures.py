@@ -26,7 +26,7 @@ def samples(report: Report) -> list[Block]:
     wanted = [(rung_label(rungs, rung, report), variant) for rung, variant in enumerate(rungs) if variant is not None]
     on_ladder = len(wanted) > 1
     if not on_ladder:
-        wanted = [(v.title if v.name != "baseline" else v.name, v) for v in results.plan.variants]
+        wanted = [(v.title, v) for v in results.plan.variants]
     rows = []
     absent = []
     seed = results.plan.seeds[0] if results.plan.seeds else 0
@@ -92,8 +92,7 @@ def between_latents(report: Report) -> list[Block]:
         folder = results.folder(str(results.job(variant, seed)["run"]))
         strips = figures.rows_of_tiles(folder.samples / "interpolations.png", variant.config.data.resolution)
         if strips is not None:
-            named = variant.title if variant.changes else variant.name
-            rows += [(f"{named}, path {path + 1}", strip) for path, strip in enumerate(strips[:PATHS])]
+            rows += [(f"{variant.title}, path {path + 1}", strip) for path, strip in enumerate(strips[:PATHS])]
     rows = [row for row in rows if row[1].shape == rows[0][1].shape]
     if not rows:
         return []

@@ -125,6 +125,10 @@ def judge_claim(claim: Claim, results: Results) -> ClaimVerdict:
         claim_iteration(claim, claim.after, results),
         results.exploratory(f"claim {claim.name}"),
     )
+
+    def quoted(name: str) -> str:
+        return f"“{results.title(name)}”"
+
     values = []
     for number in claim.numbers:
         try:
@@ -132,24 +136,24 @@ def judge_claim(claim: Claim, results: Results) -> ClaimVerdict:
         except MixedProtocols as error:
             return replace(verdict, why=str(error))
         if found is None:
-            return replace(verdict, why=f"the plan has no variant {number.variant}")
+            return replace(verdict, why=f"{quoted(number.variant)} is not in the plan")
         if np.isnan(found).all():
             what, at = number.series or "a value", claim_iteration(claim, number, results)
             where = f" at iteration {at:,}" if at is not None else ""
-            return replace(verdict, why=f"no run of {number.variant} has ended with {what}{where}")
+            return replace(verdict, why=f"no run of {quoted(number.variant)} has ended with {what}{where}")
         values.append(found)
     if len(values) == 1:
         return judge_value(verdict, values[0])
     effect = stats.paired_effect(values[0], values[1])
     verdict = replace(verdict, effect=effect)
     if effect.n == 0:
-        return replace(verdict, why=f"no seed has ended in both {' and '.join(claim.variants)}")
+        return replace(verdict, why=f"no seed has ended in both {' and '.join(map(quoted, claim.variants))}")
     verdict = replace(verdict, word="inconclusive")
     if effect.diverged:
         before, after = claim.numbers
         return replace(
             verdict,
-            why=f"{before.variant} diverged in {effect.diverged_before} and {after.variant} in "
+            why=f"{quoted(before.variant)} diverged in {effect.diverged_before} and {quoted(after.variant)} in "
             f"{effect.diverged_after} of {effect.n} seeds, so the ratio has no interval",
         )
     if effect.low is None or effect.high is None:
@@ -411,7 +415,7 @@ def judge_changes(results: Results) -> dict[DesignName, list[ChangeEffect]]:
 
 @dataclass(frozen=True)
 class EndToEnd:
-    """Baseline over `all`, above 1 when the changes help.
+    """The base over all changes, above 1 when the changes help.
 
     `ratio` is the ratio of the means, `least` the smallest ratio over every pairing of seeds; None where a diverged or
     missing run leaves none. `seconds` is None at equal iterations.

@@ -27,7 +27,7 @@ CPU_QUALITY = Quality(samples=1024, kernel_subsets=20, kernel_subset=250, points
 
 CPU_RULE = """\
 Init, feature scale and learning rates are the free numbers of this profile. They were chosen on seeds 1000 and 1001,
-which no study uses, by one rule for both ends of the ladder, `baseline` and `all`: of what all variants share, the
+which no study uses, by one rule for both ends of the ladder, none and all of the ten changes: of what all share, the
 candidate with the least regret, that is, with which the end that it serves worse is the least far above its own best
 candidate (geometric means over seeds). So were chosen the initial emission of the hypernetwork and D's learning rate
 (each end at its best rate of G), and then one factor on the deck's learning rates of G, so that the slide's change of
@@ -90,8 +90,8 @@ def cpu(
                 path="penalty.weight",
                 factor=0.0625,
                 only="r1",
-                why="a D that ignores detail has |grad D|² in inverse proportion to the number of pixels, so the weight is "
-                "in proportion to it (as StyleGAN2-ADA sets it): (16/64)²",
+                why="a D that ignores detail has |grad D|² in inverse proportion to the number of pixels, so the weight "
+                "is in proportion to it (as StyleGAN2-ADA sets it): (16/64)²",
             ),
             Multiply(
                 path="optimizers.learning_rates.generator",

@@ -261,7 +261,7 @@ def test_the_baseline_is_shown_where_no_variant_is_named(capsys: pytest.CaptureF
     for arguments in (["--show-config"], ["--show-config", "iterations=7"], ["iterations=7", "--show-config"]):
         assert ended("changes_overview", *arguments) == 0
         shown = capsys.readouterr().out.splitlines()
-        assert ", baseline: no change" in shown[0]
+        assert ", baseline: none of the ten changes" in shown[0]
         (line,) = (line for line in shown if line.startswith("iterations = "))
         assert line.split("#")[1].strip() == "deck: 20000"
         assert "loss = wasserstein" in shown

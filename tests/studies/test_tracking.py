@@ -104,7 +104,7 @@ def test_rebuilds_everything_from_the_folders(view: MlflowView, runs: Path, plan
     assert view.sync() == 3
     found = shown(view)
     finished = found[first.digest]
-    assert finished.info.run_name == "no change · seed 0"
+    assert finished.info.run_name == "none of the ten changes · seed 0"
     assert finished.info.status == "FINISHED"
     tags = finished.data.tags
     assert (tags["variant"], tags["seed"], tags["design"], tags["status"]) == ("baseline", "0", "ladder", "finished")
@@ -293,7 +293,7 @@ def test_saved_views_are_written_and_left_to_who_saves_over_them(view: MlflowVie
     saved = {key: json.loads(value) for key, value in experiment.tags.items() if key.startswith(TAG)}
     assert sorted(key.removeprefix(TAG) for key in saved) == ["changes", "samples", "variants"]
     states = {key.removeprefix(TAG): json.loads(value["state"]) for key, value in saved.items()}
-    assert states["variants"]["groupBy"]["groupByKeys"] == [{"mode": "tag", "groupByData": "variant"}]
+    assert states["variants"]["groupBy"]["groupByKeys"] == [{"mode": "tag", "groupByData": "title"}]
     assert states["changes"]["compareRunCharts"][0]["selectedParams"] == ["change.fourier_inr"]
     key = f"{TAG}variants"
     theirs = json.dumps({**saved[key], "updatedAt": saved[key]["updatedAt"] + 1, "name": "Mine"})
