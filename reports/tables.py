@@ -142,7 +142,7 @@ def end_to_end_table(at_iterations: EndToEnd, at_seconds: EndToEnd | None, resul
             for name, found in named
         ),
         caption=f"End to end: {metric_letters(results)} of “{base}” over “{everything}”, above 1× when the changes "
-        "help. Ratio of the means, and the smallest ratio over every pairing of a seed of the one with one of the other.",
+        "help. Ratio of the means, and the smallest ratio over every pairing of a seed of one with one of the other.",
         size=8.5,
     )
 

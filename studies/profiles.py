@@ -90,8 +90,8 @@ def cpu(
                 path="penalty.weight",
                 factor=0.0625,
                 only="r1",
-                why="a D that ignores detail has |grad D|² in inverse proportion to the number of pixels, so the weight "
-                "is in proportion to it (as StyleGAN2-ADA sets it): (16/64)²",
+                why="a D that ignores detail has |grad D|² in inverse proportion to the number of pixels, so the "
+                "weight is in proportion to it (as StyleGAN2-ADA sets it): (16/64)²",
             ),
             Multiply(
                 path="optimizers.learning_rates.generator",

@@ -13,7 +13,6 @@ from core import config as cfg
 from core import job as job_module
 from core.metrics.protocol import Protocol, of_metric
 
-
 EMISSION = cfg.Emission(gain=0.3, bias_std=1.0)
 
 

@@ -77,7 +77,7 @@ def test_a_report_says_what_its_base_is_and_never_the_bare_word(
     train_all(tmp_path, planned(tmp_path, name, designs=designs, seeds=(0, 1)))
     text = (render(name, runs=tmp_path, formats=("md",)) / "report.md").read_text()
     assert not re.search(r"baseline|no change over|over no change", prose(text), flags=re.IGNORECASE)
-    assert f"| `baseline` | {base_title(study(name))} | 0 |" in text  # Once, among the runs, as what commands take.
+    assert f"`baseline` | {base_title(study(name))} | 0 |" in text  # Once, among the runs, as what commands take.
     assert labels and not [label for label in labels if "baseline" in label]
     assert any(base_title(study(name)) in label for label in labels)
 
