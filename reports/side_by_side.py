@@ -68,7 +68,7 @@ def what_is_compared(comparison: Comparison) -> list[Block]:
                 Column("runs", share=1.2),
             ),
             rows=tuple(rows),
-            caption=f"Provenance. {counted(len(comparison.shared), 'variant')} of A belong to one of B, as said below.",
+            caption=f"Provenance. {counted(len(comparison.shared), 'variant')} of A with a counterpart in B, as said below.",
         ),
         Bullets(tuple(rule_items(comparison))),
     ]
@@ -157,11 +157,11 @@ def few(paths: list[str]) -> str:
 
 
 def called(comparison: Comparison, name: str) -> Text:
-    """A matched variant: what commands call it in A, and in B where that differs, and what it is."""
+    """A matched variant: what it is, and what commands call it in A, and in B where that differs."""
     other = comparison.partner(name)
     names: tuple[str | Code, ...] = (Code(name),) if other == name else (Code(name), " in A, ", Code(other), " in B")
     title = comparison.a.title(name)
-    return names if title == name else (*names, f" {title}")
+    return names if title == name else (f"{title} (", *names, ")")
 
 
 def values(comparison: Comparison) -> list[Block]:

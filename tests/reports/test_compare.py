@@ -66,7 +66,7 @@ def page(tmp_path: Path, a: str, b: str) -> str:
 def row(text: str, variant: str, heading: str) -> list[str]:
     """The cells of a variant's row below a heading."""
     part = text.split(f"## {heading}", 1)[1]
-    line = next(line for line in part.splitlines() if line.startswith(f"| `{variant}` "))
+    line = next(line for line in part.splitlines() if f"`{variant}`" in line.split(" | ")[0])
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
@@ -202,7 +202,7 @@ def test_two_studies_are_matched_by_runs_and_never_by_names(tmp_path: Path) -> N
     assert found.order() is None
     text = page(tmp_path, a, b)
     assert "**By their config (1):**" in text and "By their changes" not in text
-    (line,) = [line for line in text.splitlines() if line.startswith("| `all` in A, `baseline` in B ")]
+    (line,) = [line for line in text.splitlines() if "`all` in A, `baseline` in B" in line]
     assert "the same runs" in line
     apart = text.split("## Same name, other config", 1)[1].split("\n## ", 1)[0]
     cells = row(text, "baseline", "Same name, other config")
@@ -227,13 +227,13 @@ def test_the_base_of_one_study_is_all_of_another(tmp_path: Path) -> None:
     assert found.namesakes == ["baseline"]
     text = page(tmp_path, "changes_overview", "model_size")
     assert "**By their training (1):** one config but for how it is measured (evaluation.every)" in text
-    assert "`all` in A, `baseline` in B all ten changes | " in text
+    assert "| all ten changes (`all` in A, `baseline` in B) | " in text
     cells = row(text, "baseline", "Same name, other config")
     assert cells[1:3] == ["none of the ten changes", "all ten changes"]
     assert "loss.kind: wasserstein in A, non_saturating in B" in cells[3].replace("\\", "")
     values = text.split("## Values", 1)[1].split("\n## ", 1)[0]
-    assert [line.split(" ")[1:6] for line in values.splitlines() if "`baseline`" in line] == [
-        ["`all`", "in", "A,", "`baseline`", "in"]
+    assert [line.split(" | ")[0] for line in values.splitlines() if "`baseline`" in line] == [
+        "| all ten changes (`all` in A, `baseline` in B)"
     ]
 
 
