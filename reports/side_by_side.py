@@ -68,7 +68,7 @@ def what_is_compared(comparison: Comparison) -> list[Block]:
                 Column("runs", share=1.2),
             ),
             rows=tuple(rows),
-            caption=f"Provenance. {counted(len(comparison.shared), 'variant')} of A with a counterpart in B, as said below.",
+            caption=f"Provenance. {counted(len(comparison.shared), 'variant')} of A with a counterpart in B.",
         ),
         Bullets(tuple(rule_items(comparison))),
     ]
