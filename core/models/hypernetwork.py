@@ -40,7 +40,7 @@ class Head(nn.Module):
 
 
 class Hypernetwork(nn.Module):
-    """G(z), [B, latent_dim] -> [B, emitted]; the last maps are scaled so that `config.emission`, if any, holds first.
+    """G(z), [B, latent_dim] -> [B, emitted]; last maps are scaled so that `config.emission`, if any, holds at first.
 
     `sizes` are the numbers emitted for each layer of the INR: heads, where there are some, emit one layer each.
     """
