@@ -15,7 +15,7 @@ from itertools import product
 from types import MappingProxyType
 from typing import assert_never
 
-from ablations.schema import Change, DesignName, Study
+from ablations.schema import PILING, Change, DesignName, Study
 
 Subset = tuple[str, ...]
 
@@ -210,20 +210,50 @@ def subset_named(study: Study, name: str) -> Subset:
     return subset
 
 
+def base_title(study: Study) -> str:
+    """What the study's base is, for people."""
+    if study.base_title is not None:
+        return study.base_title
+    return "none of the changes" if study.changes else study.title
+
+
+NUMERALS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def all_title(study: Study) -> str:
+    """All of the study's changes, for people: "all ten changes"."""
+    count = len(study.changes)
+    return f"all {NUMERALS[count] if count < len(NUMERALS) else count} changes"
+
+
 def variant_title(study: Study, subset: Subset) -> str:
-    """The subset as a phrase for people."""
-    name = variant_name(study, subset)
-    titles = {change.name: change.title for change in study.changes}
-    if name == "baseline":
-        return "no change"
+    """The one title of a subset, for people: what it is called wherever there is room for more than its name.
+
+    Alternatives are called by themselves, with the base's title where the first group is the base's. Of changes that
+    pile up it is "none + R1", "all − R1" or "step 3 (+ R1)".
+    """
+    if not subset:
+        return base_title(study)
+    briefs = {change.name: change.brief for change in study.changes}
     if study.groups:
-        return ", ".join(titles[change] for change in subset)
-    if len(subset) == 1:
-        return f"only {titles[subset[0]]}"
+        first = next(iter(study.groups.values()))
+        own = [study.base_title] if study.base_title and not set(first) & set(subset) else []
+        return ", ".join([*own, *(briefs[name] for name in subset)])
+    if not PILING & set(available(study)):
+        return ", ".join(briefs[name] for name in subset)
+    name = variant_name(study, subset)
     if name == "all":
-        return f"all {len(study.changes)} changes"
+        return all_title(study)
     if name.startswith("baseline.."):
-        return f"first {len(subset)}, up to {titles[subset[-1]]}"
+        return f"step {len(subset)} (+ {briefs[subset[-1]]})"
     if name.startswith("all-"):
-        return f"all but {', '.join(title for change, title in titles.items() if change not in subset)}"
-    return ", ".join(titles[change] for change in subset)
+        return " − ".join(["all", *(brief for change, brief in briefs.items() if change not in subset)])
+    return " + ".join(["none", *(briefs[name] for name in subset)])
+
+
+def title_of(study: Study, name: str) -> str:
+    """The title of the variant of that name; the name itself where it is no subset's."""
+    try:
+        return variant_title(study, subset_named(study, name))
+    except KeyError:
+        return name

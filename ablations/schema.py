@@ -89,16 +89,23 @@ class Change(Node):
     """One change. `reading` says how an ambiguous source was read, and what else it could mean.
 
     `source` is None for a change that the deck does not name: a question of ours, its verdict is exploratory. Changes
-    of one `group` are alternatives.
+    of one `group` are alternatives. A title has a number only where no profile scales it, or the factor that every
+    profile keeps; `short` is the title in a few letters, for names of variants with several changes.
     """
 
     name: Name
     title: str
+    short: str | None = None
     source: Source | None
     group: Name | None = None
     edits: tuple[Edit, ...] = Field(min_length=1)
     requires: tuple[Name, ...] = ()
     reading: str | None = None
+
+    @property
+    def brief(self) -> str:
+        """The short title, the title where there is none."""
+        return self.short or self.title
 
 
 def change(
@@ -343,6 +350,7 @@ class Study(Node):
     """One question of the deck: a base, the changes it is asked of, and the claims judged at the end.
 
     `source` is None where the deck does not ask it.
+    `base_title` says what the base is, for people: the same name, `baseline`, stands for other things in other studies.
     `designs` are run unless others are asked for, `more_designs` make sense, too. `permutations` is the number of
     orders in which the design "shapley" adds the changes.
     `searches` seek numbers of the base; the config that each chooses is a further variant.
@@ -353,6 +361,7 @@ class Study(Node):
     question: str
     source: Source | None = None
     base: AnyConfig
+    base_title: str | None = None
     changes: tuple[Change, ...] = ()
     designs: tuple[DesignName, ...] = ("ladder",)
     more_designs: tuple[DesignName, ...] = ()

@@ -12,7 +12,7 @@ from reports.commands import planned_designs
 from reports.numbers import counted, factor, fixed, interval, listed, mean_sd
 from reports.page import Abstract, Anchor, Code, Grey, Link, Piece, Strong, Text, pieces
 from reports.protocols import MixedProtocols
-from reports.report import DESIGN_TITLES, PILOT, Report
+from reports.report import PILOT, Report, design_title
 from reports.tables import metric_name
 from reports.verdicts import ChangeEffect, ClaimVerdict, claimed_values
 
@@ -119,7 +119,8 @@ def change_answers(report: Report) -> list[Text]:
         if tested and design in asked:
             late = report.results.unplanned(design)
             but = f" Exploratory: {late}." if late else ""
-            items.append((Strong(f"{DESIGN_TITLES[design].capitalize()}."), f" {sentence(resolved(tested))}{but}"))
+            title = design_title(design, report.results.study)
+            items.append((Strong(sentence(title)), f" {sentence(resolved(tested))}{but}"))
     return items
 
 

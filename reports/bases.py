@@ -41,7 +41,7 @@ def basis_sections(report: Report) -> list[Block]:
 def bases(results: Results) -> list[tuple[str, str]]:
     """(variant, title) of every basis with a generated coordinate layer; the deck's SIREN first."""
     alternatives = [change for change in results.study.changes if change.group == "basis"]
-    return [("baseline", "SIREN, the deck's init"), *((f"baseline+{c.name}", c.title) for c in alternatives)]
+    return [("baseline", results.title("baseline")), *((f"baseline+{c.name}", c.title) for c in alternatives)]
 
 
 def frequency(variant: PlannedVariant) -> tuple[str, str]:

@@ -1,31 +1,48 @@
 """Two studies, two settings of one, or one at two dates: what they have in common, and by how much they differ.
 
-Everything is read from tidy frames (`reports.results.TIDY_COLUMNS`), so that a report folder kept from an earlier date
-compares with today's runs.
+Values are read from tidy frames (`reports.results.TIDY_COLUMNS`), so that a report folder kept from an earlier date
+compares with today's runs. Which variants of two sides belong together is a matter of rules (`Comparison.matches`):
+names say which changes were made on a study's base, and bases differ between studies.
 """
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ablations.designs import title_of
+from ablations.schema import Study
+from core.config import parse
 from core.errors import InputError
 from core.metrics.protocol import from_json
 from reports import stats
 from reports.numbers import listed
 from reports.protocols import UNRECORDED, Known, MixedProtocols, by_protocol, mixture, told_apart
+from reports.report import PUBLISHED
 from reports.results import TIDY_COLUMNS, Results, load
 from reports.tables import METRICS
+from studies import catalogue
+from studies.numbers import leaves
 
 BASELINE = "baseline"
+
+Rule = Literal["changes", "config", "training"]
+"""Why two variants belong together: "changes", the same ones on the base of the same study, in two settings or at two
+dates; "config", one config, whatever the two studies call it; "training", one config but for `evaluation`."""
+
+ABSENT = "–"
+
+MEASURED_BY = "evaluation"
+"""The node of a config that changes what is measured, and nothing of what is trained."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +50,8 @@ class Side:
     """One of the two: its tidy frame, and the metric it reports.
 
     `data` is what its images are called, None where only a results.csv is there. `protocols` are those it recorded, by
-    fingerprint.
+    fingerprint. `configs` (as leaves by path), `changes` and `titles` are by variant, as far as they are on record;
+    `registered` is the declaration of the study before its first run, empty where it is not on record.
     """
 
     name: str
@@ -41,6 +59,28 @@ class Side:
     metric: str
     data: str | None = None
     protocols: Known = field(default_factory=dict)
+    configs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    changes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    titles: Mapping[str, str] = field(default_factory=dict)
+    registered: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def study(self) -> str:
+        """The study's name."""
+        return str(self.tidy["study"].iloc[0])
+
+    def title(self, variant: str) -> str:
+        """What a variant is called, for people; its name where its study is not known here."""
+        unknown = f"the base of {self.study}" if variant == BASELINE else variant
+        return self.titles.get(variant, unknown)
+
+    @cached_property
+    def digests(self) -> dict[str, frozenset[tuple[int, str]]]:
+        """The seeds and digests of each variant's runs."""
+        found: dict[str, set[tuple[int, str]]] = {}
+        for variant, seed, run in zip(self.runs["variant"], self.runs["seed"], self.runs["run"], strict=True):
+            found.setdefault(str(variant), set()).add((int(seed), str(run)))
+        return {variant: frozenset(runs) for variant, runs in found.items()}
 
     @cached_property
     def fingerprint(self) -> str:
@@ -90,9 +130,9 @@ class Side:
         """The metric in words, with the word proxy where it is one."""
         return METRICS.get(self.metric, ("", self.metric))[1]
 
-    def effect(self, variant: str) -> stats.Effect:
-        """The ratio of a variant to this side's own baseline, paired by seed."""
-        before, after = (self.of(name)["value"].dropna() for name in (BASELINE, variant))
+    def effect(self, variant: str, reference: str) -> stats.Effect:
+        """The ratio of a variant to another one of this side, paired by seed."""
+        before, after = (self.of(name)["value"].dropna() for name in (reference, variant))
         shared = sorted(set(before.index) & set(after.index))
         return stats.paired_effect(before.loc[shared].to_numpy(float), after.loc[shared].to_numpy(float))
 
@@ -110,13 +150,58 @@ def read_side(text: str, runs: Path, other_metric: str | None = None) -> Side:
         data, protocols = read_record(folder / RECORD)
         if (reason := mixture(tidy, metric, protocols)) is not None:
             raise MixedProtocols(f"{text}: {reason}")
-        return Side(text, tidy, metric, data, protocols)
+        names = list(dict.fromkeys(tidy["variant"]))
+        titles = titles_of(str(tidy["study"].iloc[0]), names, runs)
+        return Side(text, tidy, metric, data, protocols, read_configs(folder / PUBLISHED), titles=titles)
     if folder.is_dir():
         raise InputError(f"{text} has no results.csv: name a report's folder, or a study as STUDY or STUDY:SETTING")
     study, _, setting = text.partition(":")
     results = load(study, runs, setting or None)
-    name = f"{results.plan.study}:{results.plan.setting}"
-    return Side(name, results.tidy, results.metric, results.plan.data_name, results.protocols)
+    plan = results.plan
+    return Side(
+        f"{plan.study}:{plan.setting}",
+        results.tidy,
+        results.metric,
+        plan.data_name,
+        results.protocols,
+        configs={variant.name: leaves(variant.config.model_dump(mode="json")) for variant in plan.variants},
+        changes={variant.name: variant.changes for variant in plan.variants},
+        titles={variant.name: variant.title for variant in plan.variants},
+        registered=plan.registered,
+    )
+
+
+def titles_of(study: str, names: list[str], runs: Path) -> dict[str, str]:
+    """What the study of that name calls these variants; nothing where there is no such study here."""
+    try:
+        declared: Study = catalogue.study(study, runs)
+    except InputError:
+        return {}
+    return {name: title for name in names if (title := title_of(declared, name)) != name}
+
+
+def read_configs(file: Path) -> dict[str, dict[str, Any]]:
+    """The configs of a published report by variant, as leaves by path; nothing where it kept none."""
+    if not file.is_file():
+        return {}
+    found: dict[str, dict[str, Any]] = {}
+    for line in file.read_text().splitlines():
+        try:
+            told = json.loads(line)
+            variant, config = str(told["variant"]), told["job"]["config"]
+        except (ValueError, KeyError, TypeError):
+            continue  # A run that did not begin has none.
+        if variant not in found:
+            found[variant] = leaves(of_today(config))
+    return found
+
+
+def of_today(config: Any) -> Any:
+    """A config with the fields that have joined since; as it is where the schema of today refuses it."""
+    try:
+        return parse(config).model_dump(mode="json")
+    except (ValueError, TypeError):
+        return config
 
 
 RECORD = "protocols.json"
@@ -205,18 +290,85 @@ class Comparison:
         return ()
 
     @cached_property
+    def one_study(self) -> bool:
+        """Whether both are of one study, and nothing on record says that its base was another one then."""
+        one, other = (side.registered.get("base") for side in (self.a, self.b))
+        return self.a.study == self.b.study and (one == other or None in (one, other))
+
+    @cached_property
+    def matches(self) -> dict[str, tuple[str, Rule]]:
+        """For each variant of A that has one its counterpart in B, and by which rule, in the order of A.
+
+        Of one study the same changes belong together, in whatever settings: that is what two settings are compared
+        for. What is left, and all of two studies, belongs together where the config is one: by the digests of runs of
+        the same seed, or by the configs as recorded; then where it is one but for `evaluation`.
+        """
+        found: dict[str, tuple[str, Rule]] = {}
+
+        def match(rule: Rule) -> None:
+            taken = {theirs for theirs, _ in found.values()}
+            for ours in self.a.variants:
+                if ours in found:
+                    continue
+                for theirs in self.b.variants:
+                    if theirs not in taken and self._alike(ours, theirs, rule):
+                        found[ours] = (theirs, rule)
+                        taken.add(theirs)
+                        break
+
+        match("changes")
+        match("config")
+        match("training")
+        return {name: found[name] for name in self.a.variants if name in found}
+
+    def _alike(self, ours: str, theirs: str, rule: Rule) -> bool:
+        if rule == "changes":
+            return self.one_study and ours == theirs and not self._edited_since(ours)
+        if rule == "config" and self.a.digests[ours] & self.b.digests[theirs]:
+            return True
+        one, other = self.a.configs.get(ours), self.b.configs.get(theirs)
+        if one is None or other is None:
+            return False
+        return all(rule == "training" and measured_by(path) for path in differing(one, other))
+
+    def _edited_since(self, variant: str) -> bool:
+        """Whether one of the variant's changes was declared with other edits in the two."""
+        both = self.a.registered, self.b.registered
+        keys = [f"change {name}" for name in self.a.changes.get(variant, self.b.changes.get(variant, ()))]
+        return any(len({side[key] for side in both if key in side}) > 1 for key in keys)
+
+    def partner(self, variant: str) -> str:
+        """What B calls a matched variant of A."""
+        return self.matches[variant][0]
+
+    @cached_property
     def shared(self) -> list[str]:
-        """Variants of both, in the order of A."""
-        return [name for name in self.a.variants if name in self.b.variants]
+        """Variants of A that have a counterpart in B, in the order of A."""
+        return list(self.matches)
+
+    @cached_property
+    def namesakes(self) -> list[str]:
+        """Names that both have for what does not belong together: nothing is computed over these pairs."""
+        return [
+            name for name in self.a.variants if name in self.b.variants and self.matches.get(name, ("",))[0] != name
+        ]
+
+    def differences(self, ours: str, theirs: str) -> dict[str, tuple[Any, Any]] | None:
+        """In which paths the configs of a variant of A and one of B differ, with both values; None: not on record."""
+        one, other = self.a.configs.get(ours), self.b.configs.get(theirs)
+        return None if one is None or other is None else differing(one, other)
+
+    def pair(self, variant: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """The runs of a matched variant of A and of its counterpart, by seed."""
+        return self.a.of(variant), self.b.of(self.partner(variant))
 
     def seeds(self, variant: str) -> list[int]:
         """Seeds that have ended in both."""
-        ended = (set(side.of(variant)["value"].dropna().index) for side in (self.a, self.b))
-        return sorted(set.intersection(*ended))
+        return sorted(set.intersection(*(set(runs["value"].dropna().index) for runs in self.pair(variant))))
 
     def same_runs(self, variant: str) -> int:
         """How many of the seeds that both have are one and the same run."""
-        one, other = self.a.of(variant)["run"], self.b.of(variant)["run"]
+        one, other = (runs["run"] for runs in self.pair(variant))
         return sum(one[seed] == other[seed] for seed in self.seeds(variant))
 
     def paired(self, variant: str) -> bool:
@@ -227,21 +379,32 @@ class Comparison:
         """B / A: paired over the seeds in common, Welch's on the logs where fewer than two are."""
         if self.paired(variant):
             seeds = self.seeds(variant)
-            one, other = (side.of(variant).loc[seeds, "value"].to_numpy(float) for side in (self.a, self.b))
+            one, other = (runs.loc[seeds, "value"].to_numpy(float) for runs in self.pair(variant))
             return stats.paired_effect(one, other)
-        return stats.unpaired_effect(self.a.values(variant), self.b.values(variant))
+        return stats.unpaired_effect(self.a.values(variant), self.b.values(self.partner(variant)))
+
+    @cached_property
+    def reference(self) -> str | None:
+        """The variant of A that effects are taken against: the base of A, else that of B, where both sides have it."""
+        if BASELINE in self.matches:
+            return BASELINE
+        return next((ours for ours, (theirs, _) in self.matches.items() if theirs == BASELINE), None)
 
     def effects(self) -> list[tuple[str, stats.Effect, stats.Effect]]:
-        """Each shared variant's ratio to its own side's baseline, where both have one."""
-        if BASELINE not in self.shared:
+        """Each matched variant's ratio to the reference, within its own side, where there is one."""
+        if (against := self.reference) is None:
             return []
-        return [(name, self.a.effect(name), self.b.effect(name)) for name in self.shared if name != BASELINE]
+        return [
+            (name, self.a.effect(name, against), self.b.effect(self.partner(name), self.partner(against)))
+            for name in self.shared
+            if name != against
+        ]
 
     def order(self) -> stats.RankCorrelation | None:
         """Agreement of the order of the shared variants, over as many seeds as all of a side's have."""
         tables = []
-        for side in (self.a, self.b):
-            ended = [side.values(name) for name in self.shared]
+        for side, names in ((self.a, self.shared), (self.b, [self.partner(name) for name in self.shared])):
+            ended = [side.values(name) for name in names]
             ended = [values[~np.isnan(values)] for values in ended]
             n = max((values.size for values in ended), default=0)
             # A variant that lacks a seed is left out by its NaN, as a diverged one is by its infinity.
@@ -262,11 +425,23 @@ def read(a: str, b: str, runs: Path) -> Comparison:
     if found.a.name == found.b.name:
         raise InputError(f"'{a}' and '{b}' are the same report: name two")
     if not found.shared:
+        alone = "" if found.one_study else " (names say nothing here: they are of two studies)"
         raise InputError(
-            f"'{a}' and '{b}' have no variant of the same name: "
+            f"'{a}' and '{b}' have no variant in common{alone}: "
             f"{listed(found.a.variants[:4])} … and {listed(found.b.variants[:4])} …"
         )
     return found
+
+
+def measured_by(path: str) -> bool:
+    """Whether a path of a config lies in what only says how a model is measured."""
+    return path.partition(".")[0] == MEASURED_BY
+
+
+def differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """The paths of two configs, as leaves, whose values differ; `ABSENT` stands for a path that one of them has not."""
+    both = {path: (one.get(path, ABSENT), other.get(path, ABSENT)) for path in (*one, *other)}
+    return {path: pair for path, pair in both.items() if pair[0] != pair[1]}
 
 
 def is_folder(text: str) -> bool:

@@ -71,7 +71,7 @@ def smoothness(report: Report) -> list[Block]:
                 Column("measure", share=1.0),
                 Column("variant", share=1.2),
                 Column("mean ± sd (n)", "right"),
-                Column("over no change [95%]", "right"),
+                Column(f"over {results.title('baseline')} [95%]", "right"),
             ),
             rows=tuple(rows),
             caption="Spherical paths between the same pairs of latents in every variant and seed, at the last "
@@ -98,7 +98,7 @@ def strips(report: Report) -> list[Block]:
     steps = found[0][1].shape[1]
     columns = np.linspace(0, steps - 1, min(SHOWN_STEPS, steps)).round().astype(int)
     rows = [
-        (f"path {path + 1}: {variant.title if variant.changes else 'no clipping'}", paths[path, columns])
+        (f"path {path + 1}: {variant.title}", paths[path, columns])
         for path in range(min(STRIPS, *(len(paths) for _, paths in found)))
         for variant, paths in found
     ]
@@ -115,7 +115,7 @@ def strips(report: Report) -> list[Block]:
             )
         )
     write_animation(file, [paths for _, paths in found])
-    names = ", ".join(variant.title if variant.changes else "no clipping" for variant, _ in found)
+    names = "; ".join(variant.title for variant, _ in found)
     return [
         *blocks,
         Animation(

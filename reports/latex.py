@@ -35,6 +35,7 @@ SIGNS = {
     "…": r"\ldots{}",
     "·": r"$\cdot$",
     "×": r"$\times$",
+    "÷": r"$\div$",
     "→": r"$\rightarrow$",
     "←": r"$\leftarrow$",
     "−": "$-$",

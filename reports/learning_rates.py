@@ -229,9 +229,11 @@ def same_config(results: Results, one: str, other: str) -> bool:
 def retrained(results: Results, before: str, after: str) -> str:
     """The paired ratio of two re-trained variants and what it says, as the end of a sentence."""
     if same_config(results, before, after):
-        return f"{after} is {before} itself: there is nothing to compare"
+        return f"“{results.title(after)}” is “{results.title(before)}” itself: there is nothing to compare"
     effect = compare(results, before, after)
-    return f"re-trained, {after} over {before} is {interval(effect)}: {verdict(effect)}"
+    return (
+        f"re-trained, “{results.title(after)}” over “{results.title(before)}” is {interval(effect)}: {verdict(effect)}"
+    )
 
 
 def which_rate(results: Results, sweep: Sweep | None, noise: Noise | None) -> list[Text]:
@@ -328,7 +330,7 @@ def selection(results: Results, sweeps: dict[str, Sweep]) -> list[Text]:
             None if again.low is None else again.low / seen,
             None if again.high is None else again.high / seen,
         )
-        items.append(f"{choice.variant} {interval(ratio)}")
+        items.append(f"{results.title(choice.variant)} {interval(ratio)}")
     if not items:
         return []
     return [
@@ -355,7 +357,7 @@ def reruns(results: Results, sweeps: dict[str, Sweep]) -> Table:
         plain = variant.config.model_dump(mode="json")
         rows.append(
             (
-                Code(name),
+                results.title(name),
                 *(number(float(patch.lookup(plain, path))) for path in paths),
                 write(seen[name]),
                 led(results, name, mean_sd(summary, write)),
@@ -370,7 +372,7 @@ def reruns(results: Results, sweeps: dict[str, Sweep]) -> Table:
             *(Column(HEADS.get(path, path), "right") for path in paths),
             Column(f"{letters}, seen by the search", "right", 1.0),
             Column(f"{letters}, re-trained", "right", 1.3),
-            Column("ratio to baseline", "right", 1.4),
+            Column(f"ratio to {results.title('baseline')}", "right", 1.4),
         ),
         rows=tuple(rows),
         caption=f"{metric_name(results)} at the last iteration: of the one trial that the search chose by, and of the "
@@ -656,11 +658,8 @@ def what_was_sought(report: Report, sweeps: Sequence[Sweep]) -> list[Block]:
                 Column("why", share=1.6),
             ),
             rows=tuple(rows),
-            caption=(
-                "Parameters of the searches. Everything else is the variant ",
-                Code("all"),
-                " of changes_overview at this scale; Adam's betas are not sought.",
-            ),
+            caption="Parameters of the searches. Everything else is that of all ten changes at this scale, the variant "
+            "of that title of changes_overview.",
             size=7.6,
         ),
     ]

@@ -26,7 +26,7 @@ def samples(report: Report) -> list[Block]:
     wanted = [(rung_label(rungs, rung, report), variant) for rung, variant in enumerate(rungs) if variant is not None]
     on_ladder = len(wanted) > 1
     if not on_ladder:
-        wanted = [(v.title if v.name != "baseline" else v.name, v) for v in results.plan.listed]
+        wanted = [(v.title, v) for v in results.plan.listed]
     rows = []
     absent = []
     seed = results.plan.seeds[0] if results.plan.seeds else 0
@@ -93,8 +93,7 @@ def between_latents(report: Report) -> list[Block]:
         file = folder and folder.samples / "interpolations.png"
         strips = figures.rows_of_tiles(file, variant.config.data.resolution) if file else None
         if strips is not None:
-            named = variant.title if variant.changes else variant.name
-            rows += [(f"{named}, path {path + 1}", strip) for path, strip in enumerate(strips[:PATHS])]
+            rows += [(f"{variant.title}, path {path + 1}", strip) for path, strip in enumerate(strips[:PATHS])]
     rows = [row for row in rows if row[1].shape == rows[0][1].shape]
     if not rows:
         return []

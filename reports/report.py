@@ -11,7 +11,8 @@ from urllib.parse import quote
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 
-from ablations.schema import DesignName
+from ablations.designs import base_title
+from ablations.schema import DesignName, Study
 from reports import figures, stats
 from reports.page import Block, Figure, Note, Strong, Text
 from reports.protocols import MixedProtocols
@@ -38,11 +39,18 @@ FIGURES = (
 
 DESIGN_TITLES: dict[DesignName, str] = {
     "ladder": "ladder: on the rung before",
-    "add_one_in": "add one in: on the baseline",
+    "add_one_in": "add one in: each change alone",
     "leave_one_out": "leave one out: on all others",
     "screening": "screening: on average over the others on and off",
     "shapley": "Shapley value: on average over orders",
 }
+
+
+def design_title(design: DesignName, study: Study) -> str:
+    """What a design compares, with the name of what a single change is added to."""
+    return f"add one in: to {base_title(study)}" if design == "add_one_in" else DESIGN_TITLES[design]
+
+
 PILOT = 3
 """Up to this many seeds a study is a pilot, and its report says so."""
 

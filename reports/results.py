@@ -11,7 +11,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from ablations.designs import DESIGNS, variant_name
+from ablations.designs import DESIGNS, title_of, variant_name
 from ablations.protocols import PROTOCOLS
 from ablations.schema import DesignName, Profile, Study
 from core.config import Job
@@ -22,7 +22,7 @@ from core.metrics.protocol import Protocol, from_json
 from reports.numbers import counted, listed
 from reports.protocols import UNRECORDED, Known, MixedProtocols, by_protocol, mixture
 from studies.catalogue import study as declared_study
-from studies.plan import Plan, PlannedVariant, jobs_root, plan_file, read_plan
+from studies.plan import Plan, PlannedVariant, jobs_root, plan_file, read_plan, searched_title, titled
 
 TIDY_COLUMNS = (
     "study",
@@ -86,6 +86,14 @@ class Results:
     def variant(self, name: str) -> PlannedVariant | None:
         """The planned variant of that name or alias."""
         return self.plan.variant(name)
+
+    def title(self, name: str) -> str:
+        """What the variant of that name or alias is called, for people; an alias as itself, not as its twin."""
+        searches = {search.name: search for search in self.study.searches}
+        for choice in self.plan.searched:
+            if choice.variant == name and choice.search in searches:
+                return searched_title(choice, searches[choice.search])
+        return title_of(self.study, name)
 
     def folder(self, run: str) -> RunFolder:
         """The run folder of a digest."""
@@ -296,7 +304,7 @@ def load(study: str, runs: Path, setting: str | None = None) -> Results:
         setting = "cpu" if "cpu" in there else there[0]
     if setting not in there:
         raise InputError(f"'{study}' has no setting '{setting}' under {runs}: it has {', '.join(there)}")
-    plan = read_plan(plan_file(runs, study, setting))
+    plan = titled(read_plan(plan_file(runs, study, setting)), declared)
     try:
         profile = declared.profile(plan.profile)
     except KeyError as error:

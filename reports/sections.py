@@ -36,7 +36,7 @@ from reports.page import (
 from reports.pictures import between_latents, samples
 from reports.protocols import MixedProtocols, mixture
 from reports.quality import other_measures
-from reports.report import DESIGN_TITLES, PAGE_INCHES, PILOT, Report, composed, highlighted, rung_label
+from reports.report import PAGE_INCHES, PILOT, Report, composed, design_title, highlighted, rung_label
 from reports.results import STATUSES, Results, load, settings, which_seeds
 from reports.stats.arms import ROUNDING
 from reports.tables import metric_letters, metric_name
@@ -86,7 +86,7 @@ def further_measures(report: Report) -> list[Block]:
 
 
 def subtitle(results: Results) -> str:
-    """The setting and the runs in one line."""
+    """The data with its size, the setting and the runs in one line."""
     plan = results.plan
     counts = [f"{results.count(status)} {status}" for status in STATUSES if results.count(status)]
     seeds = ("seed " if len(plan.seeds) == 1 else "seeds ") + ", ".join(str(seed) for seed in plan.seeds)
@@ -94,8 +94,11 @@ def subtitle(results: Results) -> str:
     instead += [f"data {plan.data_name}"] if any(v.config.data.kind == "images" for v in plan.variants) else []
     instead += [f"{path}={value}" for path, value in plan.overrides.items()]
     but = f", but with {', '.join(instead)}" if instead else ""
+    sizes = {variant.config.data.resolution for variant in plan.variants}
+    data = ", ".join([plan.data_name, *(f"{size}×{size}" for size in sorted(sizes))])
     return (
-        f"Setting {plan.setting}: {results.profile.title}{but}. {counted(len(plan.variants), 'variant')}, {seeds}; "
+        f"{sentence(data)} Setting {plan.setting}: {results.profile.title}{but}. "
+        f"{counted(len(plan.variants), 'variant')}, {seeds}; "
         f"{counted(len(results.jobs), 'run')}: {', '.join(counts)}."
     )
 
@@ -196,12 +199,12 @@ def superscript(n: int) -> str:
 
 
 def end_to_end_line(report: Report) -> list[Block]:
-    """Baseline over all, at equal iterations and at equal seconds."""
+    """The base over all changes, at equal iterations and at equal seconds."""
     results = report.results
     baseline, everything = results.variant("baseline"), results.variant("all")
     blocks: list[Block] = [Heading("End to end: all changes against none", 2)]
     if baseline is None or everything is None:
-        absent = [name for name in ("baseline", "all") if results.variant(name) is None]
+        absent = [f"“{results.title(name)}”" for name in ("baseline", "all") if results.variant(name) is None]
         return [*blocks, Paragraph(f"Not run: the plan lacks {listed(absent)}.")]
     at_iterations = end_to_end(results.last(baseline), results.last(everything))
     if not at_iterations.before.n or not at_iterations.after.n:
@@ -232,12 +235,12 @@ def which_changes(report: Report) -> list[Block]:
     """The answer in a few lines: what each design resolves, and the few changes that carry the gain."""
     items: list[Text] = []
     for design, effects in report.effects.items():
-        name = DESIGN_TITLES[design].capitalize()
+        name = Strong(sentence(design_title(design, report.results.study)))
         tested = [effect for effect in effects if effect.word != "not tested"]
         if not tested:
-            items.append((Strong(f"{name}."), " Not run."))
+            items.append((name, " Not run."))
             continue
-        told: list[Piece] = [Strong(f"{name}."), " "]
+        told: list[Piece] = [name, " "]
         for word, phrase in (("helps", "help"), ("hurts", "hurt")):
             if titles := by_word(effects, word):
                 told.append(f"{len(titles)} {phrase}: {'; '.join(titles)}. ")
@@ -488,7 +491,7 @@ def single_changes(report: Report) -> list[Block]:
         with figures.style():
             tall = 0.8 + 0.1 * len(drawn) + len(rows) * max(0.3, 0.11 * len(drawn))
             canvas = Canvas(figsize=(figures.WIDTH, min(PAGE_INCHES, tall)), layout="constrained")
-            figures.forest(canvas.subplots(), rows, [DESIGN_TITLES[d] for d in drawn])
+            figures.forest(canvas.subplots(), rows, [design_title(d, results.study) for d in drawn])
             blocks.append(
                 report.figure(
                     canvas,
@@ -545,8 +548,7 @@ def learning_curves(report: Report) -> list[Block]:
         values += [float(v) for frame in frames for v in frame["value"]]
         for column, _ in axes:
             runs = tuple((f[column].to_numpy(dtype=float), f["value"].to_numpy(dtype=float)) for f in frames)
-            label = variant.title if results.study.groups and variant.changes else variant.name
-            drawn[column].append(figures.Curve(label, runs, colours.get(variant.name)))
+            drawn[column].append(figures.Curve(variant.title, runs, colours.get(variant.name)))
     if not np.isfinite(values).any():
         return [*blocks, Paragraph("No run has been evaluated yet.")]
     with figures.style():
@@ -554,7 +556,7 @@ def learning_curves(report: Report) -> list[Block]:
         panels = canvas.subplots(1, 3, sharey=True)
         limits = figures.span(values)
         for ax, (column, label) in zip(panels, axes, strict=True):
-            figures.curves(ax, drawn[column], label, limits, names_at_ends=not results.study.groups)
+            figures.curves(ax, drawn[column], label, limits, names_at_ends=False)
         panels[0].set_ylabel(f"{metric_name(results)}, log scale", fontsize=6.8)
         figures.shared_legend(canvas, panels, columns=3)
         others = len(results.plan.variants) - len(colours)
@@ -631,7 +633,9 @@ def looks(report: Report) -> list[Block]:
         items.append(f"{claim.name}: {verdict.word}{ratio} ({verdict.why})")
     for design, effects in judge_changes(alone).items():
         if design in results.plan.looks[0].designs:
-            items.append(f"{DESIGN_TITLES[design]}: {resolved([e for e in effects if e.word != 'not tested'])}")
+            items.append(
+                f"{design_title(design, results.study)}: {resolved([e for e in effects if e.word != 'not tested'])}"
+            )
     return [
         *blocks,
         Paragraph(
@@ -806,7 +810,7 @@ def missing(report: Report) -> list[Block]:
     results = report.results
     jobs = results.jobs
     drawn = {variant.name for variant in results.plan.drawn}
-    blocks: list[Block] = [Heading("Failed and missing runs"), *divergence(report.results)]
+    blocks: list[Block] = [Heading("Failed and missing runs"), *divergence(results)]
     lost = jobs[jobs["status"] != "finished"]
     if lost.empty:
         return [*blocks, Paragraph("None: every planned run finished.")]
@@ -819,15 +823,15 @@ def missing(report: Report) -> list[Block]:
             # Drawn variants are told of together, by design.
             called = rows["variant"].where(~rows["variant"].isin(drawn), results.plan.drawn_words)
             grouped = rows.groupby(called, sort=False)["seed"].apply(seeds_of_rows)
-            named = [f"{variant} (seed {seeds})" for variant, seeds in grouped.items()]
+            named = [f"{results.title(str(variant))} (seed {seeds})" for variant, seeds in grouped.items()]
             items.append((Strong(f"not started ({len(rows)}):"), f" {'; '.join(named)}."))
             continue
         for _, row in rows.iterrows():
             reached = "" if pd.isna(row["iteration"]) else f" at iteration {int(row['iteration']):,}"
             reason = f": {first_line(str(row['reason']))}" if isinstance(row["reason"], str) and row["reason"] else ""
             tries = f", attempt {int(row['attempts'])}" if not pd.isna(row["attempts"]) and row["attempts"] > 1 else ""
-            where = f" seed {row['seed']}{reached}{tries}{reason}."
-            items.append((Strong(status), " ", Code(str(row["variant"])), where))
+            where = f", seed {row['seed']}{reached}{tries}{reason}."
+            items.append((Strong(status), f" {results.title(str(row['variant']))}{where}"))
     return [*blocks, Bullets(tuple(items))]
 
 
@@ -854,7 +858,7 @@ def divergence(results: Results) -> list[Block]:
     told: list[Piece] = [f"Runs that ended and diverged: {said(everything)}."]
     for name, rate in rates.items():
         if rate is not None and rate.k:
-            told += [" ", Code(name), f": {said(rate)}."]
+            told.append(f" {results.title(name)}: {said(rate)}.")
     return [Paragraph(tuple(told))]
 
 

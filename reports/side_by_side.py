@@ -9,17 +9,25 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from reports import figures, stats
-from reports.compare import BASELINE, Comparison
+from reports.abstract import sentence
+from reports.compare import MEASURED_BY, Comparison, Rule, Side, measured_by
 from reports.numbers import counted, factor, fixed, listed, mean_sd, times
 from reports.page import Block, Bullets, Code, Column, Document, Figure, Heading, Note, Paragraph, Strong, Table, Text
 from reports.verdicts import side_of_one
+from studies.numbers import leaf
 
 FIGURE = "figures/effects.svg"
 
 
 def compose(comparison: Comparison, folder: Path) -> Document:
     """The page, its figure drawn into `folder`/figures."""
-    parts = (what_is_compared(comparison), values(comparison), effects(comparison, folder), rest(comparison))
+    parts = (
+        what_is_compared(comparison),
+        values(comparison),
+        effects(comparison, folder),
+        namesakes(comparison),
+        rest(comparison),
+    )
     return Document(
         title=f"{comparison.a.name} and {comparison.b.name}",
         subtitle="Side by side: A is the first, B the second.",
@@ -60,9 +68,9 @@ def what_is_compared(comparison: Comparison) -> list[Block]:
                 Column("runs", share=1.2),
             ),
             rows=tuple(rows),
-            caption=f"Provenance. {counted(len(comparison.shared), 'variant')} of the same name in both; a name says "
-            "which changes were made, not that the configs are equal.",
+            caption=f"Provenance. {counted(len(comparison.shared), 'variant')} of A with a counterpart in B.",
         ),
+        Bullets(tuple(rule_items(comparison))),
     ]
     one, other = comparison.a, comparison.b
     if comparison.apart:
@@ -87,13 +95,86 @@ def what_is_compared(comparison: Comparison) -> list[Block]:
     return blocks
 
 
+def rule_items(comparison: Comparison) -> list[Text]:
+    """By which rule variants were matched, and what keeps their configs apart."""
+    matched: dict[Rule, list[str]] = {}
+    for name, (_, rule) in comparison.matches.items():
+        matched.setdefault(rule, []).append(name)
+    items: list[Text] = []
+    if names := matched.get("changes"):
+        study = comparison.a.study
+        items.append(
+            (
+                Strong(f"By their changes ({len(names)}):"),
+                f" both are of the study {study}, where a name stands for the same changes on the same base. "
+                f"{settings_words(comparison, names)}",
+            )
+        )
+    if names := matched.get("config"):
+        items.append(
+            (
+                Strong(f"By their config ({len(names)}):"),
+                " it is one and the same, whatever the two call it; names decide nothing.",
+            )
+        )
+    if names := matched.get("training"):
+        paths = dict.fromkeys(
+            path for name in names for path in comparison.differences(name, comparison.partner(name)) or {}
+        )
+        items.append(
+            (
+                Strong(f"By their training ({len(names)}):"),
+                f" one config but for how it is measured ({listed(list(paths))}), which trains the same model.",
+            )
+        )
+    return items
+
+
+def settings_words(comparison: Comparison, names: list[str]) -> str:
+    """In which paths the configs of variants of the same changes differ, told once for all."""
+    told = [comparison.differences(name, comparison.partner(name)) for name in names]
+    known = [found for found in told if found is not None]
+    if not known:
+        return "Whether their configs are equal beyond that is not on record in both."
+    paths = list(dict.fromkeys(path for found in known for path in found))
+    if not paths:
+        return "Their configs are equal." if len(known) == len(told) else "Configs on record are equal."
+    everywhere = [path for path in paths if all(path in found for found in known)]
+    some = [path for path in paths if path not in everywhere]
+    parts = [f"all configs differ in {few(everywhere)}"] if everywhere else []
+    parts += [f"{'some also' if everywhere else 'some configs differ'} in {few(some)}"] if some else []
+    return sentence("; ".join(parts))
+
+
+MOST_PATHS = 12
+"""So many paths are told of configs that differ in more."""
+
+
+def few(paths: list[str]) -> str:
+    """The first of many paths, and how many there are besides."""
+    more = len(paths) - MOST_PATHS
+    return listed(paths) if more <= 0 else f"{', '.join(paths[:MOST_PATHS])} and {more} more"
+
+
+def called(comparison: Comparison, name: str) -> Text:
+    """A matched variant: what it is, and what commands call it in A, and in B where that differs."""
+    other = comparison.partner(name)
+    names: tuple[str | Code, ...] = (Code(name),) if other == name else (Code(name), " in A, ", Code(other), " in B")
+    title = comparison.a.title(name)
+    return names if title == name else (f"{title} (", *names, ")")
+
+
 def values(comparison: Comparison) -> list[Block]:
     """Last values of every shared variant: side by side with their ratios, or each side's in a table of its own."""
     sides = (("A", comparison.a), ("B", comparison.b))
-    writes = [fixed([stats.summary(side.values(name)).mean for name in comparison.shared]) for _, side in sides]
+    found = [
+        {name: stats.summary(comparison.a.values(name)) for name in comparison.shared},
+        {name: stats.summary(comparison.b.values(comparison.partner(name))) for name in comparison.shared},
+    ]
+    writes = [fixed([summary.mean for summary in ends.values()]) for ends in found]
     cells = [
-        {name: mean_sd(stats.summary(side.values(name)), write) for name in comparison.shared}
-        for (_, side), write in zip(sides, writes, strict=True)
+        {name: mean_sd(summary, write) for name, summary in ends.items()}
+        for ends, write in zip(found, writes, strict=True)
     ]
     last = "Last values, mean ± sd over n training seeds."
     if comparison.apart:
@@ -101,14 +182,19 @@ def values(comparison: Comparison) -> list[Block]:
             Table(
                 name=f"values_{letter.lower()}",
                 columns=(Column("variant", share=1.6), Column(letter, "right", 1.2)),
-                rows=tuple((Code(name), said[name]) for name in comparison.shared),
+                rows=tuple((called(comparison, name), said[name]) for name in comparison.shared),
                 caption=f"{last} {side.metric_title}, protocol {side.fingerprint or 'not recorded'}.",
             )
             for (letter, side), said in zip(sides, cells, strict=True)
         ]
         return [Heading("Values"), *apart, order_line(comparison)]
     rows: tuple[tuple[Text, ...], ...] = tuple(
-        (Code(name), *(said[name] for said in cells), ratio_words(comparison, name), pairing_words(comparison, name))
+        (
+            called(comparison, name),
+            *(said[name] for said in cells),
+            ratio_words(comparison, name),
+            pairing_words(comparison, name),
+        )
         for name in comparison.shared
     )
     columns = (
@@ -182,16 +268,25 @@ def p_words(p: float) -> str:
 
 
 def effects(comparison: Comparison, folder: Path) -> list[Block]:
-    """Each variant's ratio to its own side's baseline, as a table and a scatter."""
+    """Each variant's ratio to one that both sides have, as a table and a scatter."""
     found = comparison.effects()
-    blocks: list[Block] = [Heading("Effects on each side's own baseline")]
-    if not found:
-        why = f"one of the two has no variant {BASELINE}" if BASELINE not in comparison.shared else "no other variant"
+    against = comparison.reference
+    blocks: list[Block] = [Heading("Effects within each side")]
+    if against is None or not found:
+        why = "no variant but this one is in both" if against else "the base of neither is a variant of the other"
         return [*blocks, Paragraph(f"Not available: {why}.")]
+    base = comparison.a.title(against)
     if comparison.apart:
-        return [*blocks, *effects_apart(comparison, found)]
+        return [*blocks, *effects_apart(comparison, found, base)]
     rows = tuple(
-        (Code(name), with_interval(one), str(one.n), with_interval(other), str(other.n), agreement(one, other))
+        (
+            called(comparison, name),
+            with_interval(one),
+            str(one.n),
+            with_interval(other),
+            str(other.n),
+            agreement(one, other),
+        )
         for name, one, other in found
     )
     blocks.append(
@@ -199,37 +294,43 @@ def effects(comparison: Comparison, folder: Path) -> list[Block]:
             name="effects",
             columns=(
                 Column("variant", share=1.6),
-                Column("A: ratio to baseline [95%]", "right", 1.3),
+                Column("A: ratio [95%]", "right", 1.3),
                 Column("n", "right"),
-                Column("B: ratio to baseline [95%]", "right", 1.3),
+                Column("B: ratio [95%]", "right", 1.3),
                 Column("n", "right"),
                 Column("together", share=1.0),
             ),
             rows=rows,
-            caption="Variant over baseline of the same side, paired by seed, below 1 is better; Student's t on the "
+            caption=f"Variant over “{base}” of the same side, paired by seed, below 1 is better; Student's t on the "
             "log-ratios. Effects may compare where levels do not: ratios have no unit. That they have one size under "
             "two metrics or scales is an assumption all the same.",
         )
     )
-    drawn = [(name, one, other) for name, one, other in found if one.ratio is not None and other.ratio is not None]
+    drawn = [
+        (comparison.a.title(name), one, other)
+        for name, one, other in found
+        if one.ratio is not None and other.ratio is not None
+    ]
     if drawn:
         with figures.style():
             canvas = Canvas(figsize=(figures.WIDTH, 4.6), layout="constrained")
-            scatter(canvas.subplots(), drawn)
+            scatter(canvas.subplots(), drawn, base)
             figures.save(canvas, folder / FIGURE)
         blocks.append(
             Figure(
                 FIGURE,
-                "Effect in B over effect in A, both against their own baseline, with 95% intervals (an arrow: it goes "
-                "on). On the dashed line they are equal; in the lower left and the upper right quarter their direction "
-                "agrees.",
+                f"Effect in B over effect in A, each against “{base}” of its own side, with 95% intervals (an arrow: "
+                "it goes on). On the dashed line they are equal; in the lower left and the upper right quarter their "
+                "direction agrees.",
                 "Scatter of the effect in B over the effect in A for each variant, logarithmic axes.",
             )
         )
     return blocks
 
 
-def effects_apart(comparison: Comparison, found: list[tuple[str, stats.Effect, stats.Effect]]) -> list[Block]:
+def effects_apart(
+    comparison: Comparison, found: list[tuple[str, stats.Effect, stats.Effect]], base: str
+) -> list[Block]:
     """The same of sides that are measured differently: ratios in tables of their own, directions in words together."""
     blocks: list[Block] = []
     for index, (letter, side) in enumerate((("A", comparison.a), ("B", comparison.b))):
@@ -239,16 +340,19 @@ def effects_apart(comparison: Comparison, found: list[tuple[str, stats.Effect, s
                 name=f"effects_{letter.lower()}",
                 columns=(
                     Column("variant", share=1.6),
-                    Column(f"{letter}: ratio to baseline [95%]", "right", 1.3),
+                    Column(f"{letter}: ratio [95%]", "right", 1.3),
                     Column("n", "right"),
                 ),
-                rows=tuple((Code(name), with_interval(effect), str(effect.n)) for name, effect in of_side),
-                caption=f"{side.metric_title}: variant over baseline, paired by seed, below 1 is better; Student's t "
+                rows=tuple(
+                    (called(comparison, name), with_interval(effect), str(effect.n)) for name, effect in of_side
+                ),
+                caption=f"{side.metric_title}: variant over “{base}”, paired by seed, below 1 is better; Student's t "
                 "on the log-ratios.",
             )
         )
     words = tuple(
-        (Code(name), side_of_one(one), side_of_one(other), agreement(one, other)) for name, one, other in found
+        (called(comparison, name), side_of_one(one), side_of_one(other), agreement(one, other))
+        for name, one, other in found
     )
     return [
         *blocks,
@@ -270,7 +374,7 @@ def agreement(one: stats.Effect, other: stats.Effect) -> str:
     return "same direction" if directions[0] == directions[1] else "opposite directions"
 
 
-def scatter(ax: Axes, effects: list[tuple[str, stats.Effect, stats.Effect]]) -> Axes:
+def scatter(ax: Axes, effects: list[tuple[str, stats.Effect, stats.Effect]], base: str) -> Axes:
     """One mark per variant with both intervals, named at the right; intervals may go on beyond the axes."""
     ratios = [ratio for _, *pair in effects for effect in pair if (ratio := effect.ratio) is not None]
     low, high = figures.span([*ratios, 1.0], 1.25)
@@ -301,8 +405,8 @@ def scatter(ax: Axes, effects: list[tuple[str, stats.Effect, stats.Effect]]) -> 
         )
     figures.log_axis(ax, "x", low, high, times)
     figures.log_axis(ax, "y", low, high, times)
-    ax.set_xlabel("A: ratio to baseline, log scale (below 1 is better)")
-    ax.set_ylabel("B: ratio to baseline, log scale")
+    ax.set_xlabel(f"A: ratio to “{base}”, log scale (below 1 is better)")
+    ax.set_ylabel(f"B: ratio to “{base}”, log scale")
     return ax
 
 
@@ -315,21 +419,57 @@ def upright_bar(ax: Axes, low: float, high: float, x: float, colour: str, ends: 
     return ax
 
 
+def namesakes(comparison: Comparison) -> list[Block]:
+    """Variants that share a name and nothing else, with what they are: no ratio, no order."""
+    if not comparison.namesakes:
+        return []
+    rows: list[tuple[Text, ...]] = []
+    for name in comparison.namesakes:
+        found = comparison.differences(name, name)
+        if found is None:
+            said = "not known: not both configs are on record"
+        else:
+            trained = {path: both for path, both in found.items() if not measured_by(path)}
+            paths = [f"{path}: {leaf(one)} in A, {leaf(other)} in B" for path, (one, other) in trained.items()]
+            paths += [MEASURED_BY] if len(trained) < len(found) else []
+            more = len(paths) - MOST_PATHS
+            said = "; ".join(paths[:MOST_PATHS]) + (f"; and {more} more" if more > 0 else "")
+        rows.append((Code(name), comparison.a.title(name), comparison.b.title(name), said))
+    return [
+        Heading("Same name, other config"),
+        Table(
+            name="namesakes",
+            columns=(
+                Column("name"),
+                Column("in A", share=1.0),
+                Column("in B", share=1.0),
+                Column("where the configs differ", share=2.6),
+            ),
+            rows=tuple(rows),
+            caption="What the two call alike and what is not the same: a name says which changes were made on a "
+            "study's own base. Nothing is divided and nothing ordered over these pairs.",
+            size=7.8,
+        ),
+    ]
+
+
 def rest(comparison: Comparison) -> list[Block]:
     """What only one of them has."""
     items: list[Text] = []
     for letter, side in (("A", comparison.a), ("B", comparison.b)):
-        names = [name for name in side.variants if name not in comparison.shared]
+        matched = {ours if letter == "A" else theirs for ours, (theirs, _) in comparison.matches.items()}
+        names = [name for name in side.variants if name not in {*matched, *comparison.namesakes}]
         if names:
-            items.append((Strong(f"Only in {letter}:"), " ", *spaced(names), "."))
+            items.append((Strong(f"Only in {letter}:"), " ", *spaced(side, names), "."))
     if not items:
-        return [Heading("In one of them only"), Paragraph("Nothing: both have the same variants.")]
+        return [Heading("In one of them only"), Paragraph("Nothing: every variant of each is above.")]
     return [Heading("In one of them only"), Bullets(tuple(items))]
 
 
-def spaced(names: list[str]) -> list[str | Code]:
-    """Names with commas between."""
+def spaced(side: Side, names: list[str]) -> list[str | Code]:
+    """Names with what they are, and commas between."""
     found: list[str | Code] = []
     for name in names:
-        found += [", ", Code(name)] if found else [Code(name)]
-    return found
+        title = side.title(name)
+        found += ["; " if found else "", Code(name), "" if title == name else f" ({title})"]
+    return [part for part in found if part]

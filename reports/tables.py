@@ -75,7 +75,11 @@ def claim_table(verdict: ClaimVerdict, results: Results) -> Table:
     theirs = f"{claim.iterations:,} iterations" if claim.iterations else "iterations not given"
     deck = f"the deck: {claim.metric}, {claim.dataset}, {theirs}, n and spread not given"
     heads = ["before", "after"] if claim.before else ["the model"]
-    titles = [f"{head}: {number.name}" for head, number in zip(heads, claim.numbers, strict=True)]
+    named = [
+        ", ".join([results.title(number.variant), *([number.series] if number.series else [])])
+        for number in claim.numbers
+    ]
+    titles = [f"{head}: {name}" for head, name in zip(heads, named, strict=True)]
     ratio = [Column("after / before [95%]", "right", 1.2)] if claim.before else []
     differs = verdict.differs
     numbers = ["–" if number.value is None else f"{number.value:g}" for number in claim.numbers]
@@ -157,7 +161,8 @@ def claim_pairs_table(verdict: ClaimVerdict, results: Results) -> Table:
 
 
 def end_to_end_table(at_iterations: EndToEnd, at_seconds: EndToEnd | None, results: Results) -> Table:
-    """Baseline over all, at equal iterations and at equal training seconds."""
+    """The base over all changes, at equal iterations and at equal training seconds."""
+    base, everything = results.title("baseline"), results.title("all")
     write = fixed([at_iterations.before.mean, at_iterations.after.mean])
     iterations = listed([f"{i:,}" for i in results.iterations])
     named = [(f"equal iterations ({iterations})", at_iterations)]
@@ -167,9 +172,9 @@ def end_to_end_table(at_iterations: EndToEnd, at_seconds: EndToEnd | None, resul
         name="end_to_end",
         columns=(
             Column("compared at", share=1.5),
-            Column("baseline", "right", 1.3),
-            Column("all", "right", 1.3),
-            Column("baseline / all", "right", 0.9),
+            Column(base, "right", 1.3),
+            Column(everything, "right", 1.3),
+            Column("ratio", "right", 0.9),
             Column("smallest over all pairings", "right", 1.1),
         ),
         rows=tuple(
@@ -182,11 +187,8 @@ def end_to_end_table(at_iterations: EndToEnd, at_seconds: EndToEnd | None, resul
             )
             for name, found in named
         ),
-        caption=f"End to end: {metric_letters(results)} of no change over all changes, above 1× when the changes "
-        "help. Ratio "
-        "of the means, and the smallest ratio over every pairing of a baseline seed with a seed of `all`.".replace(
-            "`", ""
-        ),
+        caption=f"End to end: {metric_letters(results)} of “{base}” over “{everything}”, above 1× when the changes "
+        "help. Ratio of the means, and the smallest ratio over every pairing of a seed of one with one of the other.",
         size=8.5,
     )
 
@@ -214,7 +216,7 @@ def ladder_table(results: Results, effects: Sequence[ChangeEffect]) -> Table:
     write = fixed(mean_at(results, name, i) for name in names for i in [*iterations, *results.iterations])
     rows: list[tuple[Text, ...]] = []
     for rung, name in enumerate(names):
-        title: Text = study.changes[rung - 1].title if rung else "no change"
+        title: Text = study.changes[rung - 1].title if rung else results.title(name)
         variant = results.variant(name)
         if variant is None:
             rows.append((str(rung), title, *["–"] * len(iterations), "–", "–", "0", "–", "not run", "–", "–"))
@@ -386,14 +388,16 @@ def design_table(results: Results, design: DesignName, effects: Sequence[ChangeE
                 verdict_text(effect),
             )
         )
+    base = results.title("baseline")
+    needed = " and what it requires" if any(e.change.requires for e in effects) else ""
     heads = {
         "ladder": ("rung before", "rung"),
-        "add_one_in": ("baseline", "baseline + change"),
-        "leave_one_out": ("all − change", "all"),
+        "add_one_in": (f"without: {base}", "with"),
+        "leave_one_out": ("all − change", results.title("all")),
     }[design]
     what = {
         "ladder": "The ladder.",
-        "add_one_in": "Add one in: each change alone on the baseline.",
+        "add_one_in": f"Add one in: each change alone, added to “{base}”{needed}.",
         "leave_one_out": "Leave one out: the effect is all / (all − change), so that below 1 means the change helps, "
         "as in the other designs.",
     }[design]
@@ -524,7 +528,7 @@ def retuned_tables(
         write = fixed([end.mean for end in ends])
         chosen.append(
             (
-                Code(variant.name),
+                variant.title,
                 f"{own.generator:g} / {own.discriminator:g}" if own else "–",
                 f"{rates.generator:g} / {rates.discriminator:g}",
                 *(mean_sd(end, write) for end in ends),
@@ -745,7 +749,7 @@ def cost_table(results: Results) -> Table:
     write = fixed(results.jobs["seconds"])
     rows: list[tuple[Text, ...]] = []
     groups: list[tuple[Text, Sequence[PlannedVariant]]] = [
-        (Link(variant.name, f"#{anchor(variant.name)}", code=True), [variant]) for variant in results.plan.listed
+        (led(results, variant.name, variant.title), [variant]) for variant in results.plan.listed
     ]
     if results.plan.drawn:
         groups.append((results.plan.drawn_words, results.plan.drawn))
@@ -868,6 +872,7 @@ def runs_table(results: Results, target: Callable[[str], str | None]) -> Table:
         rows.append(
             (
                 (*here, Code(variant)),
+                results.title(variant),
                 str(row["seed"]),
                 name,
                 str(row["status"]),
@@ -878,10 +883,11 @@ def runs_table(results: Results, target: Callable[[str], str | None]) -> Table:
         )
     return Table(
         columns=(
-            Column("variant"),
+            Column("name in commands"),
+            Column("variant", share=1.0),
             Column("seed", "right"),
             Column("run"),
-            Column("status", share=1.0),
+            Column("status"),
             Column("iteration", "right"),
             Column(f"last {metric_letters(results)}", "right"),
             Column("train s", "right"),

@@ -9,7 +9,7 @@ and counts as the worst outcome in an exact signed-rank test.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, assert_never
 
@@ -177,6 +177,10 @@ def judged_claim(claim: Claim, results: Results) -> ClaimVerdict:
         claim_iteration(claim, claim.after, results),
         results.exploratory(f"claim {claim.name}"),
     )
+
+    def quoted(name: str) -> str:
+        return f"“{results.title(name)}”"
+
     values: dict[Measured, np.ndarray] = {}
     for number in claim.numbers:
         try:
@@ -184,11 +188,11 @@ def judged_claim(claim: Claim, results: Results) -> ClaimVerdict:
         except MixedProtocols as error:
             return replace(verdict, why=str(error))
         if found is None:
-            return replace(verdict, why=f"the plan has no variant {number.variant}")
+            return replace(verdict, why=f"{quoted(number.variant)} is not in the plan")
         if np.isnan(found).all():
             what, at = number.series or "a value", claim_iteration(claim, number, results)
             where = f" at iteration {at:,}" if at is not None else ""
-            return replace(verdict, why=f"no run of {number.variant} has ended with {what}{where}")
+            return replace(verdict, why=f"no run of {quoted(number.variant)} has ended with {what}{where}")
         values[number] = found
     match claim.expects:
         case "value":
@@ -196,18 +200,20 @@ def judged_claim(claim: Claim, results: Results) -> ClaimVerdict:
         case "order":
             return judge_order(verdict, values)
         case "lower" | "higher" | "same":
-            return judge_pairs(verdict, values)
+            return judge_pairs(verdict, values, quoted)
         case _:
             assert_never(claim.expects)
 
 
-def judge_pairs(verdict: ClaimVerdict, values: Mapping[Measured, np.ndarray]) -> ClaimVerdict:
+def judge_pairs(
+    verdict: ClaimVerdict, values: Mapping[Measured, np.ndarray], quoted: Callable[[str], str]
+) -> ClaimVerdict:
     """The verdict on a claim of one pair or several: all pairs of a reading, and all readings, have to agree."""
     claim = verdict.claim
     readings = dict.fromkeys(pair.reading for pair in claim.comparisons)
     sizes = {reading: sum(pair.reading == reading for pair in claim.comparisons) for reading in readings}
     parts = tuple(
-        judge_pair(claim, pair, values[pair.before], values[pair.after], sizes[pair.reading])
+        judge_pair(claim, pair, (values[pair.before], values[pair.after]), sizes[pair.reading], quoted)
         for pair in claim.comparisons
     )
     verdict = replace(verdict, parts=parts, effect=parts[0].effect)
@@ -233,27 +239,29 @@ def together(words: Sequence[ClaimWord]) -> ClaimWord:
     return "reproduced" if set(words) == {"reproduced"} else "inconclusive"
 
 
-def judge_pair(claim: Claim, pair: Comparison, before: np.ndarray, after: np.ndarray, pairs: int) -> PairVerdict:
+def judge_pair(
+    claim: Claim, pair: Comparison, arms: tuple[np.ndarray, np.ndarray], pairs: int, quoted: Callable[[str], str]
+) -> PairVerdict:
     """One of `pairs` pairs that all have to hold.
 
     All of them holding is as rare by chance as the rarest, so each is asked at 95%; that one of them fails is not, so
     it has to at 1 - 5% / `pairs`.
     """
-    effect = stats.paired_effect(before, after)
+    effect = stats.paired_effect(*arms)
     found = PairVerdict(pair, "inconclusive", "", effect)
     if effect.n == 0:
         names = dict.fromkeys((pair.before.variant, pair.after.variant))
-        return replace(found, word="not tested", why=f"no seed has ended in both {' and '.join(names)}")
+        return replace(found, word="not tested", why=f"no seed has ended in both {' and '.join(map(quoted, names))}")
     if effect.diverged:
         return replace(
             found,
-            why=f"{pair.before.variant} diverged in {effect.diverged_before} and {pair.after.variant} in "
-            f"{effect.diverged_after} of {effect.n} seeds, so the ratio has no interval",
+            why=f"{quoted(pair.before.variant)} diverged in {effect.diverged_before} and "
+            f"{quoted(pair.after.variant)} in {effect.diverged_after} of {effect.n} seeds, so the ratio has no interval",
         )
     if effect.low is None or effect.high is None:
         return replace(found, why=no_interval(effect))
     where, words = lies(claim, effect)
-    strict = effect if pairs == 1 else stats.paired_effect(before, after, level=1 - LEVEL / pairs)
+    strict = effect if pairs == 1 else stats.paired_effect(*arms, level=1 - LEVEL / pairs)
     if where == "outside" and lies(claim, strict)[0] != "outside":
         return replace(found, why=f"{words}, but not at 5% over {pairs} comparisons")
     verdicts: dict[str, ClaimWord] = {"inside": "reproduced", "outside": "contradicted"}
@@ -529,7 +537,7 @@ def judge_changes(results: Results) -> dict[DesignName, list[ChangeEffect]]:
 
 @dataclass(frozen=True)
 class EndToEnd:
-    """Baseline over `all`, above 1 when the changes help.
+    """The base over all changes, above 1 when the changes help.
 
     `ratio` is the ratio of the means, `least` the smallest ratio over every pairing of seeds; None where a diverged or
     missing run leaves none. `seconds` is None at equal iterations.

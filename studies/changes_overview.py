@@ -19,6 +19,7 @@ STUDY = Study(
     question="Which of the ten documented changes carry the gain, and does their sum reproduce the deck's?",
     source=OVERALL,
     base=Config(evaluation=Evaluation(quality=QUALITY)),
+    base_title="none of the ten changes",
     changes=CHANGES,
     designs=("ladder",),
     more_designs=("add_one_in", "leave_one_out", "screening", "shapley"),

@@ -74,6 +74,7 @@ STUDY = Study(
     question="Which ways of emitting a layer can fit images, and does their order depend on the initial sizes?",
     source=Source(slide=SLIDE, quote="All of them ran in 3.6 iters/sec on 1080 Ti and used 10 GB GPU memory"),
     base=Reconstruction(),
+    base_title="Linear",
     changes=(*LAYERS, *OTHER_READINGS, UNIT_INIT, CODES),
     designs=("grid",),
     more_designs=("add_one_in",),

@@ -17,6 +17,7 @@ STUDY = Study(
     base=changes_overview.STUDY.folded(
         change.name for change in changes_overview.STUDY.changes if change.name != "factorized_se"
     ),
+    base_title="Linear",
     changes=(*LAYERS, UNIT_INIT),
     designs=("grid",),
     more_designs=("add_one_in",),

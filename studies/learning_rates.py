@@ -72,6 +72,7 @@ STUDY = Study(
         quote="What LR should we use for G? Is it equivalent to the mapping network?",
     ),
     base=changes_overview.EVERYTHING,
+    base_title="all ten changes",
     profiles=(CPU, LSUN64),
     searches=(
         Search(name="one_rate", title="one rate for all of G", parameters=(*RATES, *BETAS)),

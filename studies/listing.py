@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from ablations.designs import DESIGNS, available, subset_named
+from ablations.designs import DESIGNS, available, base_title, subset_named
 from ablations.schema import Study
 from studies.tables import ruled_table
 
@@ -115,7 +115,8 @@ def print_studies(studies: Sequence[Study], runs: Path, console: Console) -> Non
         quotes = quotes or ([study.source.words] if study.source else [])
         said = "\n".join(f"“{quote}”" for quote in dict.fromkeys(quotes))
         name = Text.assemble((study.name, "bold cyan"), "\n", (_counted(variants_of(study)), "dim"))
-        about = [Text(study.question), Text(", ".join(available(study)), "dim")]
+        # The name of the first variant says nothing by itself: it is another model in another study.
+        about = [Text(study.question), Text(f"{', '.join(available(study))}; baseline is: {base_title(study)}", "dim")]
         if (there := _words(present(study, runs))) is not None:
             about.append(Text(there, "green"))
         if not wide:

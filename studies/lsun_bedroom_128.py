@@ -13,10 +13,11 @@ SOURCE = Source(
 
 STUDY = Study(
     name="lsun_bedroom_128",
-    title="LSUN bedroom 128×128",
+    title="The full recipe at the larger size",
     question="What does the model with all documented changes reach at 128×128?",
     source=SOURCE,
     base=edited(EVERYTHING, {"data": Rooms(resolution=128), "iterations": 500_000}),
+    base_title="all ten changes",
     designs=("add_one_in",),
     profiles=(
         CPU.adjusted(

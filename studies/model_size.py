@@ -24,7 +24,10 @@ RATES = LearningRates(generator=0.0001, discriminator=0.0002)
 
 def deep(name: str, title: str, edit: Edit, reading: str) -> Change:
     """A question of ours about the deep INR alone."""
-    return Change(name=name, title=title, source=None, edits=(edit,), requires=("inr_depth_10",), reading=reading)
+    short = title.removeprefix("deep INR: ")
+    return Change(
+        name=name, title=title, short=short, source=None, edits=(edit,), requires=("inr_depth_10",), reading=reading
+    )
 
 
 STUDY = Study(
@@ -33,16 +36,17 @@ STUDY = Study(
     question="Does a larger INR, G or D change the FID, and what rescues a deep INR?",
     source=Source(slide=SLIDE, quote="Bluntly increasing the model size does not work"),
     base=edited(changes_overview.EVERYTHING, {"data": Rooms(resolution=128), "iterations": 50_000}),
+    base_title="all ten changes",
     changes=(
         Change(
             name="inr_depth_10",
-            title="INR 256×5 → 256×10",
+            title="INR twice as deep",
             source=INR,
             edits=(Edit(path="inr.depth", before=5, after=10),),
         ),
         Change(
             name="g_heads",
-            title="G 1024×5 → 2048×3 and heads of 1024×3",
+            title="G wider, with heads",
             source=HEADS,
             edits=(
                 Edit(path="hypernetwork.width", before=1024, after=2048),
@@ -54,20 +58,20 @@ STUDY = Study(
         ),
         Change(
             name="d_30m",
-            title="D 10M → 30M parameters",
+            title="D with three times the parameters",
             source=D,
             edits=(Edit(path="discriminator", before=ResNetDiscriminator(), after=ResNetDiscriminator(width=110)),),
             reading="Wider, not deeper: width 110 instead of 64 is 29.9 instead of 10.1 million parameters.",
         ),
         deep(
             "deep_residual",
-            "256×10 with residual layers",
+            "deep INR: residual layers",
             Edit(path="inr.residual", before=False, after=True),
             "Every hidden layer is (x + f(x)) / √2.",
         ),
         deep(
             "deep_slower",
-            "256×10 at half the learning rates",
+            "deep INR: half the learning rates",
             Edit(
                 path="optimizers.learning_rates",
                 before=RATES,
@@ -77,7 +81,7 @@ STUDY = Study(
         ),
         deep(
             "deep_unit_init",
-            "256×10 with unit init",
+            "deep INR: unit init",
             Edit(path="inr.init", before="deck", after="unit"),
             "Every layer starts with pre-activations of mean square 1, whatever the depth.",
         ),

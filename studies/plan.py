@@ -20,6 +20,7 @@ from ablations.designs import DESIGNS, Subset, subset_named, variant_name, varia
 from ablations.paths import PathOf, places, suggestion
 from ablations.protocols import PROTOCOLS
 from ablations.schema import DesignName, Profile, Study, edited
+from ablations.search import Search
 from core.config import (
     AnyConfig,
     Config,
@@ -424,7 +425,7 @@ def with_searched(plan: Plan, study: Study, chosen: Sequence[Searched]) -> Plan:
         if (twin := variants.get(key)) is not None:
             variants[key] = PlannedVariant(**{**dict(twin), "aliases": (*twin.aliases, choice.variant), "seeds": None})
         else:
-            title = f"best of {choice.trials} trials, {search.title}"
+            title = searched_title(choice, search)
             variants[key] = PlannedVariant(name=choice.variant, title=title, changes=(), config=config)
     return Plan(**{**dict(plan), "variants": tuple(variants.values()), "searched": tuple(chosen)})
 
@@ -432,6 +433,24 @@ def with_searched(plan: Plan, study: Study, chosen: Sequence[Searched]) -> Plan:
 def both_seeds(one: tuple[int, ...] | None, other: tuple[int, ...] | None) -> tuple[int, ...] | None:
     """What one variant is trained with that is asked for twice: all seeds (None) where one asks for all."""
     return None if one is None or other is None else tuple(sorted({*one, *other}))
+
+
+def searched_title(choice: Searched, search: Search) -> str:
+    """What the config that a search chose is called, for people."""
+    return f"best of {choice.trials} trials, {search.title}"
+
+
+def titled(plan: Plan, study: Study) -> Plan:
+    """`plan` with the titles that `study` gives its variants now: a plan on record has those of its day."""
+    known = {change.name for change in study.changes}
+    searched = {choice.variant for choice in plan.searched}
+    variants = (
+        PlannedVariant(**{**dict(variant), "title": variant_title(study, variant.changes)})
+        if variant.name not in searched and known.issuperset(variant.changes)
+        else variant
+        for variant in plan.variants
+    )
+    return Plan(**{**dict(plan), "variants": tuple(variants)})
 
 
 def _both_retuned(old: Retuned | None, new: Retuned | None) -> Retuned | None:

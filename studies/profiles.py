@@ -30,7 +30,7 @@ CPU_QUALITY = Quality(samples=1024, kernel_subsets=20, kernel_subset=250, points
 
 CPU_RULE = """\
 Init, feature scale and learning rates are the free numbers of this profile. They were chosen on seeds 1000 and 1001,
-which no study uses, by one rule for both ends of the ladder, `baseline` and `all`: of what all variants share, the
+which no study uses, by one rule for both ends of the ladder, none and all of the ten changes: of what all share, the
 candidate with the least regret, that is, with which the end that it serves worse is the least far above its own best
 candidate (geometric means over seeds). So were chosen the initial emission of the hypernetwork and D's learning rate
 (each end at its best rate of G), and then one factor on the deck's learning rates of G, so that the slide's change of

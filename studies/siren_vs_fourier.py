@@ -50,6 +50,7 @@ STUDY = Study(
     base=changes_overview.STUDY.folded(
         change.name for change in changes_overview.STUDY.changes if change.name not in ("fourier_inr", "factorized_se")
     ),
+    base_title="SIREN, the deck's init",
     changes=(
         *(siren(scale) for scale in SCALES[1:]),
         *(
@@ -63,7 +64,7 @@ STUDY = Study(
         ),
         Change(
             name="no_factor",
-            title="SIREN, factor 1 in place of 30",
+            title="SIREN, factor 1, not 30",
             source=None,
             group="basis",
             edits=(Edit(path="inr.basis.factor", before=30.0, after=1.0),),

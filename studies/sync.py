@@ -9,7 +9,7 @@ import click
 
 from core.errors import InputError
 from studies import catalogue
-from studies.plan import plan_file, read_plan, report_folder
+from studies.plan import plan_file, read_plan, report_folder, titled
 from studies.runner.stores import DEFAULT_TRACKING, TRACKING_VARIABLE, address, first_line, use_stores
 from studies.runner.tracking import MlflowView
 
@@ -38,7 +38,7 @@ def main(study: str, runs: Path, setting: str | None, tracking: str | None) -> N
         if not settings:
             raise InputError(f"{runs} has no plan of {study}: run it there first, or name its folder with --runs")
         for name in [setting] if setting else settings:
-            view = MlflowView(declared, read_plan(plan_file(runs, study, name)), runs)
+            view = MlflowView(declared, titled(read_plan(plan_file(runs, study, name)), declared), runs)
             report = report_folder(runs, study, name)
             try:
                 # An SQLite file is looked into anyway; what became of a server's runs only it can say.

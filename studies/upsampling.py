@@ -88,6 +88,7 @@ STUDY = Study(
             "evaluation": Evaluation(quality=QUALITY, upsampling=Upsampling()),
         },
     ),
+    base_title="all ten changes, trained at pixel corners",
     changes=(
         Change(
             name="pixel_centres",

@@ -47,17 +47,18 @@ STUDY = Study(
             "evaluation": Evaluation(quality=QUALITY, interpolation=MEASURES),
         },
     ),
+    base_title="all ten changes, not clipped",
     changes=(
         Change(
             name="clip_2",
-            title="w = clip(G(z), −2, 2)",
+            title="emitted weights clipped at ±2",
             source=CLIP,
             group="clip",
             edits=(Edit(path="hypernetwork.weight_clip", before=None, after=2.0),),
         ),
         Change(
             name="clip_1",
-            title="w = clip(G(z), −1, 1)",
+            title="emitted weights clipped at ±1",
             source=None,
             group="clip",
             edits=(Edit(path="hypernetwork.weight_clip", before=None, after=1.0),),

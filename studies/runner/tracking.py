@@ -36,7 +36,18 @@ from studies.runner.environment import forbid_telemetry
 from studies.runner.experiment import Experiment, artifact_page, report_digest, view_page
 from studies.runner.stores import DRIVER, first_line
 from studies.runner.tasks import Task, state_of, tasks_of
-from studies.runner.views import IMAGES, LEFT_OUT, SAMPLED, SHOWN, description, report_name, sampled, saved_views
+from studies.runner.views import (
+    IMAGES,
+    LEFT_OUT,
+    REPORT,
+    SAMPLED,
+    SHOWN,
+    TITLE,
+    description,
+    report_name,
+    sampled,
+    saved_views,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -178,7 +189,8 @@ class MlflowView(Experiment):
                 continue
             state = state_of(folder, running)
             size = folder.events_file.stat().st_size if folder.events_file.exists() else 0
-            signature = f"{state} {size} {task.variant} {','.join(task.designs)} {self._sampled(task)}"
+            told = (task.variant, ",".join(task.designs), self._sampled(task), task.title)
+            signature = " ".join((state, str(size), *told))
             if shown.get(task.digest) != signature:
                 stale.append((task, signature))
         return stale
@@ -272,6 +284,7 @@ class MlflowView(Experiment):
                         started=run.info.start_time,
                         events=int(run.data.tags.get("events", 0)),
                         status=run.info.status,
+                        name=run.info.run_name or "",
                         described="events" in run.data.tags,
                         reason="reason" in run.data.tags,
                     )
@@ -289,7 +302,13 @@ class MlflowView(Experiment):
         if shown is None:
             started = int((folder.path / "job.json").stat().st_mtime * 1000)
             run = client.create_run(experiment_id, start_time=started, run_name=task.sentence, tags=tags)
-            shown = self._runs[task.digest] = _Shown(run.info.run_id, started, 0, run.info.status, fresh=True)
+            shown = self._runs[task.digest] = _Shown(
+                run.info.run_id, started, 0, run.info.status, task.sentence, fresh=True
+            )
+        if shown.name != task.sentence and shown.name.endswith(task.sentence.removeprefix(task.title)):
+            # The study has another title for it now; a name of another form is somebody's own.
+            client.update_run(shown.run_id, name=task.sentence)
+            shown.name = task.sentence
         if not shown.described:
             parameters = self._parameters(task)
             self._attach(client, shown.run_id, folder)
@@ -336,6 +355,7 @@ class MlflowView(Experiment):
         tags = {
             "job": task.digest,
             "runs": self._whose,
+            TITLE: task.title,
             "variant": task.variant,
             "seed": str(task.seed),
             "design": ", ".join(task.designs),
@@ -426,7 +446,13 @@ class MlflowView(Experiment):
                 start_time=now,
                 run_name=report_name(self.study),
                 # Nothing that could be averaged or drawn: charts pass it over, and grouped it is the last.
-                tags={"report": "", "runs": self._whose, "variant": "report", "mlflow.runColor": "#8a8a8a"},
+                tags={
+                    "report": "",
+                    "runs": self._whose,
+                    "variant": REPORT,
+                    TITLE: REPORT,
+                    "mlflow.runColor": "#8a8a8a",
+                },
             )
             self._report = _Attached(run.info.run_id, run.info.artifact_uri, "")
             client.set_terminated(run.info.run_id, end_time=now)
@@ -438,6 +464,7 @@ class MlflowView(Experiment):
         run_id = self._report.run_id
         # Until everything is there the run has no report: a kill in between leaves it to the next sync.
         client.set_tag(run_id, "report", "")
+        client.set_tag(run_id, TITLE, REPORT)  # Runs of earlier versions have none.
         self._report.digest = ""
         artifacts = get_artifact_repository(self._report.artifacts, tracking_uri=self.uri)
         for entry in client.list_artifacts(run_id):
@@ -470,6 +497,7 @@ class _Shown:
     started: int
     events: int
     status: str
+    name: str
     fresh: bool = False
     described: bool = False
     reason: bool = False

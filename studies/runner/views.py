@@ -18,6 +18,9 @@ from studies.runner.tasks import Task
 
 TAG = "mlflow.sharedViewState."
 FIRST_VIEW, CHANGES_VIEW, SAMPLES_VIEW = "variants", "changes", "samples"
+TITLE, REPORT = "title", "report"
+"""The tag by which runs are grouped: what a variant is called, which its name does not say (`baseline`), and the one
+of the run with the report."""
 MOST_IMAGES = 10
 """Of so many runs MLflow's image charts show images, and leave out the others."""
 SAMPLED, SHOWN, LEFT_OUT = "samples", "shown", "left out"
@@ -66,8 +69,8 @@ def saved_views(
             "Variants, seeds averaged",
             _state(
                 metric,
-                groupBy={"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": "variant"}]},
-                groupsExpanded={f"tag.variant.{name}": False for name in [v.name for v in plan.variants] + ["report"]},
+                groupBy={"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": TITLE}]},
+                groupsExpanded={f"tag.{TITLE}.{name}": False for name in [v.title for v in plan.variants] + [REPORT]},
                 compareRunCharts=[
                     _chart("BAR", 1, metricKey=metric, runsCountToCompare=len(plan.variants)),
                     _chart("LINE", 2, metricKey=metric, scaleType="log", selectedMetricKeys=[metric], **AS_MEASURED),
@@ -116,7 +119,7 @@ def _state(metric: str, **fields: Any) -> dict[str, Any]:
         "orderByKey": f"metrics.`{metric}`",
         "orderByAsc": True,
         "searchFilter": "",
-        "selectedColumns": ["tags.`variant`", "tags.`seed`", "tags.`design`", f"metrics.`{metric}`"],
+        "selectedColumns": [f"tags.`{TITLE}`", "tags.`seed`", "tags.`design`", f"metrics.`{metric}`"],
         "runsHiddenMode": "SHOW_ALL",
         "hideEmptyCharts": True,
         "useGroupedValuesInCharts": True,
@@ -184,9 +187,9 @@ def description(study: Study, plan: Plan, metric: str, pages: Mapping[str, str],
             f"**Report:** {there}, in the artifacts of the run *{report_name(study)}*; also in "
             f"`reports/{plan.study}/{plan.setting}/` below the folder of runs. It has the intervals and the verdicts.",
             f"**Charts:** {views}. The same are under *Views*, top right.",
-            "**By hand:** *Group by*, then the tag *variant*, averages seeds. Tick runs and press *Compare* for two "
-            "variants side by side. Each change is a parameter `change.…`, on or off; tags say `variant`, `seed` and "
-            "`design`.",
+            f"**By hand:** *Group by*, then the tag *{TITLE}*, averages seeds. Tick runs and press *Compare* for two "
+            f"variants side by side. Each change is a parameter `change.…`, on or off; tags say `{TITLE}`, `variant` "
+            "(the name in commands), `seed` and `design`.",
             f"**Metric:** `{metric}`, lower is better.{proxy} {profile.caveat or ''}".strip(),
         ]
     )

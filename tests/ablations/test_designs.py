@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from itertools import pairwise
 from typing import Any
 
@@ -16,7 +17,9 @@ from ablations.deck import CHANGES
 from ablations.designs import (
     DESIGNS,
     add_one_in,
+    all_title,
     available,
+    base_title,
     grid,
     in_order,
     ladder,
@@ -54,6 +57,7 @@ from core.config import (
     Siren,
     StridedDiscriminator,
 )
+from studies import catalogue
 from studies.changes_overview import STUDY
 
 SOURCE = Source(slide="s", quote="q")
@@ -190,8 +194,103 @@ def test_requirements_come_along_and_go_along() -> None:
 
 
 def test_every_variant_has_a_title_that_names_its_change() -> None:
-    assert variant_title(STUDY, ()) == "no change"
-    assert variant_title(STUDY, ("r1",)) == "only WGAN-GP → R1"
+    everything = tuple(change.name for change in CHANGES)
+    titles = {
+        (): "none of the ten changes",
+        ("r1",): "none + R1",
+        ("r1", "ns_loss"): "none + R1 + NS loss",
+        everything[:3]: "step 3 (+ R1)",
+        everything: "all ten changes",
+        everything[:-1]: "all − residual weight",
+        tuple(name for name in everything if name not in ("r1", "ns_loss")): "all − R1 − NS loss",
+    }
+    assert {subset: variant_title(STUDY, subset) for subset in titles} == titles
+
+
+def test_a_variant_of_alternatives_says_what_the_base_has_in_their_place() -> None:
+    layers = catalogue.study("inr_layers")
+    assert variant_title(layers, ()) == "Linear"
+    assert variant_title(layers, ("unit_init",)) == "Linear, unit init"
+    assert variant_title(layers, ("adain", "unit_init")) == "AdaIN, unit init"
+    sizes = catalogue.study("model_size")
+    assert variant_title(sizes, ("inr_depth_10", "deep_residual")) == "INR twice as deep, residual layers"
+
+
+@pytest.mark.parametrize("name", catalogue.NAMES)
+def test_every_study_names_its_base_and_no_two_variants_share_a_title(name: str) -> None:
+    study = catalogue.study(name)
+    assert study.base_title and variant_title(study, ()) == study.base_title
+    subsets = list(dict.fromkeys(subset for design in available(study) for subset in DESIGNS[design](study)))
+    titles = [variant_title(study, subset) for subset in subsets]
+    assert len(set(titles)) == len(titles)
+    assert not any("baseline" in title for title in titles)
+
+
+def test_one_config_has_one_title_in_all_studies_with_the_ten_changes() -> None:
+    everything = STUDY.folded(change.name for change in STUDY.changes)
+    same = {"data", "iterations", "evaluation"}
+    bases = [study for name in catalogue.NAMES if isinstance((study := catalogue.study(name)).base, Config)]
+    whole = [
+        study
+        for study in bases
+        if all(value == getattr(everything, key) for key, value in dict(study.base).items() if key not in same)
+    ]
+    assert {"learning_rates", "lsun_bedroom_64", "model_size"} <= {study.name for study in whole}
+    assert {variant_title(study, ()).partition(",")[0] for study in whole} == {all_title(STUDY)}
+
+
+def test_a_study_without_a_title_for_its_base_has_one_that_is_true() -> None:
+    assert base_title(small_study(BATCH)) == "none of the changes"
+    assert base_title(small_study()) == "t"
+    both = small_study(alternative("small", 16), alternative("large", 64), designs=("grid",))
+    assert [variant_title(both, subset) for subset in grid(both)] == ["none of the changes", "small", "large"]
+
+
+def test_the_title_of_the_base_is_no_part_of_the_declaration() -> None:
+    named = small_study(BATCH, base_title="as published")
+    assert named.declaration("deck") == small_study(BATCH).declaration("deck")
+    assert variant_title(named, ()) == "as published"
+
+
+NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?")
+
+
+def numbers(values: Any) -> list[float]:
+    """The numbers among the leaves of plain data."""
+    if isinstance(values, dict):
+        return [number for value in values.values() for number in numbers(value)]
+    return [float(values)] if isinstance(values, int | float) and not isinstance(values, bool) else []
+
+
+def trained(study: Study, profile: Profile, change: Change) -> set[float]:
+    """The numbers of the change's edits at that scale, before and after, and by which factors they differ."""
+    configs = [
+        profile.scaled(study.folded(names)).model_dump(mode="json")
+        for names in (change.requires, (*change.requires, change.name))
+    ]
+    found: set[float] = set()
+    for edit in change.edits:
+        before, after = (numbers(patch.lookup(config, edit.path)) for config in configs)
+        found |= {*before, *after}
+        found |= {round(b / a, 6) for one, other in ((before, after), (after, before)) for a in one for b in other if a}
+    return found
+
+
+@pytest.mark.parametrize("name", catalogue.NAMES)
+def test_a_number_in_a_title_was_trained_in_every_profile(name: str) -> None:
+    study = catalogue.study(name)
+    assert not NUMBER.search(study.title) and not NUMBER.search(base_title(study))
+    for profile in study.profiles:
+        for each in study.changes:
+            for text in (each.title, each.brief):
+                said = {float(number) for number in NUMBER.findall(text)}
+                assert said <= trained(study, profile, each), (profile.name, text)
+
+
+def test_the_check_of_numbers_in_titles_sees_numbers_that_a_profile_scales() -> None:
+    profile = STUDY.profile("cpu")
+    assert trained(STUDY, profile, STUDY.change("batch_size")) == {16.0, 32.0, 2.0, 0.5}
+    assert NUMBER.findall("Batch size 32 → 64, D5:G1, R1, 0.1") == ["32", "64", "0.1"]
 
 
 @pytest.mark.parametrize(

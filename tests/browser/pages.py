@@ -93,12 +93,12 @@ def plain(link: str) -> str:
     return re.sub(r"viewStateShareKey=\w+&", "", link)
 
 
-def group_by_variant(page: Page) -> None:
-    """Groups runs by the tag `variant`, through the menu."""
+def group_by_title(page: Page) -> None:
+    """Groups runs by the tag `title`, through the menu."""
     page.get_by_test_id("column-selection-dropdown").filter(has_text="Group by").click()
-    page.get_by_role("menuitemcheckbox", name="variant", exact=True).click()
+    page.get_by_role("menuitemcheckbox", name="title", exact=True).click()
     page.keyboard.press("Escape")
-    page.get_by_text("Group: baseline", exact=False).first.wait_for()
+    page.get_by_text("Group: none of the ten changes", exact=False).first.wait_for()
 
 
 def tick(page: Page, name: str) -> None:

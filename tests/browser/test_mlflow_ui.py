@@ -59,19 +59,19 @@ def test_the_printed_link_opens_variants_with_their_seeds_averaged(page, link: s
     pages.wait_for_bars(page)
     assert page.get_by_test_id("saved-views-trigger").inner_text() == "Variants, seeds averaged"
     assert page.get_by_test_id("column-selection-dropdown").filter(has_text="Group by").inner_text() == (
-        "Group by: variant"
+        "Group by: title"
     )
     shown = rows(page)
-    assert "Group: baseline" in shown and "Group: all" in shown and "Group: report" in shown
+    assert "Group: none of the ten changes" in shown and "Group: all ten changes" in shown and "Group: report" in shown
     # One bar for each variant, none for the report.
     assert page.locator(".barlayer .bars path").count() == 2
 
 
 def test_grouping_by_hand_averages_the_seeds(page, link: str) -> None:  # type: ignore[no-untyped-def]
     pages.opened(page, pages.plain(link))
-    page.get_by_text("no change · seed 1").first.wait_for()
-    assert "all 10 changes · seed 0" in rows(page)
-    pages.group_by_variant(page)
+    page.get_by_text("none of the ten changes · seed 1").first.wait_for()
+    assert "all ten changes · seed 0" in rows(page)
+    pages.group_by_title(page)
     assert "Group: all" in rows(page)
 
 
@@ -94,12 +94,12 @@ def test_samples_are_shown_with_a_slider_of_steps(page, link: str) -> None:  # t
 
 def test_two_runs_compare(page, link: str) -> None:  # type: ignore[no-untyped-def]
     pages.opened(page, pages.plain(link))
-    for name in ("no change · seed 0", "all 10 changes · seed 0"):
+    for name in ("none of the ten changes · seed 0", "all ten changes · seed 0"):
         pages.tick(page, name)
     page.get_by_role("button", name="Compare").first.click()
     page.get_by_text("Comparing 2 Runs", exact=False).first.wait_for()
     text = page.inner_text("body")
-    assert "no change · seed 0" in text and "all 10 changes · seed 0" in text and "change.r1" in text
+    assert "none of the ten changes · seed 0" in text and "all ten changes · seed 0" in text and "change.r1" in text
 
 
 def test_the_description_leads_to_the_report(page, link: str) -> None:  # type: ignore[no-untyped-def]

@@ -29,6 +29,8 @@ def kept(
     seeds: Sequence[int] | None = None,
     tag: str = "",
     iteration: int = 800,
+    study: str = "s",
+    digests: Mapping[str, str] | None = None,
     further: Mapping[str, float] | None = None,
 ) -> str:
     """A report folder whose results.csv has these last values; None is a run that failed, inf one that diverged.
@@ -39,8 +41,8 @@ def kept(
     for variant, given in values.items():
         for seed, value in zip(seeds or range(len(given)), given, strict=True):
             status = "failed" if value is None else "diverged" if math.isinf(value) else "finished"
-            common = ("s", variant, seed)
-            run = f"{variant}-{seed}{tag}"
+            common = (study, variant, seed)
+            run = f"{(digests or {}).get(variant, variant)}-{seed}{tag}"
             if value is not None:
                 rows.append((*common, iteration // 2, 1, 1.0, metric, 99.0, status, run))
             rows += [(*common, iteration, 2, 2.0, key, v, status, run) for key, v in (further or {}).items()]
@@ -64,7 +66,7 @@ def page(tmp_path: Path, a: str, b: str) -> str:
 def row(text: str, variant: str, heading: str) -> list[str]:
     """The cells of a variant's row below a heading."""
     part = text.split(f"## {heading}", 1)[1]
-    line = next(line for line in part.splitlines() if line.startswith(f"| `{variant}` "))
+    line = next(line for line in part.splitlines() if f"`{variant}`" in line.split(" | ")[0])
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
@@ -94,8 +96,8 @@ def test_effects_are_against_each_sides_own_baseline(tmp_path: Path) -> None:
     assert [name for name, _, _ in found] == ["all", "baseline+r1"]
     assert [e for _, *pair in found for e in pair] == [stats.paired_effect(*arms) for arms in expected]  # type: ignore[arg-type]
     text = page(tmp_path, a, b)
-    assert row(text, "all", "Effects on each side's own baseline")[-1] == "same direction"
-    assert row(text, "baseline+r1", "Effects on each side's own baseline")[-1] == "not resolved in both"
+    assert row(text, "all", "Effects within each side")[-1] == "same direction"
+    assert row(text, "baseline+r1", "Effects within each side")[-1] == "not resolved in both"
     assert (tmp_path / "out" / "figures" / "effects.svg").exists()
     targets = re.findall(r"\]\(([^)]+)\)", text)
     assert targets and all((tmp_path / "out" / target).exists() for target in targets)
@@ -127,7 +129,7 @@ def test_distances_to_other_images_are_never_divided(tmp_path: Path) -> None:
 
 def test_what_recorded_its_protocol_stands_in_no_table_with_what_did_not(tmp_path: Path) -> None:
     train_all(tmp_path, planned(tmp_path, only=set(A), seeds=(0, 1)))
-    text = page(tmp_path, "changes_overview", kept(tmp_path / "old", A))
+    text = page(tmp_path, "changes_overview", kept(tmp_path / "old", A, study="changes_overview"))
     assert re.search(r"protocol: [0-9a-f]{12} in A, not recorded in B", text)
     assert len(row(text, "all", "Values")) == 2
 
@@ -167,7 +169,7 @@ def test_without_a_baseline_there_are_no_effects_and_no_figure(tmp_path: Path) -
     page(tmp_path, str(tmp_path / "a"), str(tmp_path / "b"))
     lone = {name: values for name, values in B.items() if name != "baseline"}
     text = page(tmp_path, str(tmp_path / "a"), kept(tmp_path / "c", lone, tag="x"))
-    assert "Not available: one of the two has no variant baseline." in text
+    assert "Not available: the base of neither is a variant of the other." in text
     assert not (tmp_path / "out" / "figures" / "effects.svg").exists()
 
 
@@ -183,6 +185,109 @@ def test_further_measures_do_not_hide_the_metric(tmp_path: Path) -> None:
     b = kept(tmp_path / "b", A, metric="one", further={"another": 1.0})
     with pytest.raises(InputError, match="several metrics"):
         compare.read_side(b, tmp_path)
+
+
+# --- which variants belong together -----------------------------------------------------------------------------------
+
+
+def test_two_studies_are_matched_by_runs_and_never_by_names(tmp_path: Path) -> None:
+    """`baseline` is none of the changes in the one and all of them in the other."""
+    a = kept(tmp_path / "a", A, study="one", digests={"all": "whole"})
+    b = kept(tmp_path / "b", B, study="other", digests={"baseline": "whole", "all": "more", "baseline+r1": "r1"})
+    found = compare.read(a, b, tmp_path)
+    assert found.matches == {"all": ("baseline", "config")}
+    assert found.namesakes == ["baseline", "all", "baseline+r1"]
+    assert found.ratio("all") == stats.paired_effect(A["all"], B["baseline"])  # type: ignore[arg-type]
+    assert found.reference == "all" and found.effects() == []
+    assert found.order() is None
+    text = page(tmp_path, a, b)
+    assert "**By their config (1):**" in text and "By their changes" not in text
+    (line,) = [line for line in text.splitlines() if "`all` in A, `baseline` in B" in line]
+    assert "the same runs" in line
+    apart = text.split("## Same name, other config", 1)[1].split("\n## ", 1)[0]
+    cells = row(text, "baseline", "Same name, other config")
+    assert cells[1:] == ["the base of one", "the base of other", "not known: not both configs are on record"]
+    assert not re.search(r"\d\.\d", apart)
+
+
+def test_studies_with_nothing_in_common_are_refused_whatever_their_names(tmp_path: Path) -> None:
+    a = kept(tmp_path / "a", A, study="one")
+    b = kept(tmp_path / "b", B, study="other", tag="x")
+    with pytest.raises(InputError, match="no variant in common \\(names say nothing here: they are of two studies\\)"):
+        compare.read(a, b, tmp_path)
+
+
+def test_the_base_of_one_study_is_all_of_another(tmp_path: Path) -> None:
+    names = {"baseline", "all", "baseline+r1"}
+    train_all(tmp_path, planned(tmp_path, only=names, seeds=(0, 1)))
+    train_all(tmp_path, planned(tmp_path, "model_size", designs=("add_one_in",), seeds=(2, 3)))
+    found = compare.read("changes_overview", "model_size", tmp_path)
+    # It has other seeds and measures more often: neither runs nor whole configs are the same.
+    assert found.matches == {"all": ("baseline", "training")}
+    assert found.namesakes == ["baseline"]
+    text = page(tmp_path, "changes_overview", "model_size")
+    assert "**By their training (1):** one config but for how it is measured (evaluation.every)" in text
+    assert "| all ten changes (`all` in A, `baseline` in B) | " in text
+    cells = row(text, "baseline", "Same name, other config")
+    assert cells[1:3] == ["none of the ten changes", "all ten changes"]
+    assert "loss.kind: wasserstein in A, non_saturating in B" in cells[3].replace("\\", "")
+    values = text.split("## Values", 1)[1].split("\n## ", 1)[0]
+    assert [line.split(" | ")[0] for line in values.splitlines() if "`baseline`" in line] == [
+        "| all ten changes (`all` in A, `baseline` in B)"
+    ]
+
+
+def test_a_published_report_is_matched_by_the_configs_it_kept(tmp_path: Path) -> None:
+    train_all(tmp_path, planned(tmp_path, only={"baseline", "all"}, seeds=(0, 1)))
+    earlier = render("changes_overview", runs=tmp_path, out=tmp_path / "earlier", formats=("md",), published=True)
+    train_all(tmp_path, planned(tmp_path, "lsun_bedroom_64", designs=("add_one_in",), seeds=(5, 6)))
+    found = compare.read(str(earlier), "lsun_bedroom_64", tmp_path)
+    assert found.matches == {"all": ("baseline", "config")}
+    assert (found.a.title("all"), found.a.title("baseline")) == ("all ten changes", "none of the ten changes")
+    assert found.namesakes == ["baseline"] and found.ratio("all").ratio is not None
+    (earlier / "runs.jsonl").unlink()
+    with pytest.raises(InputError, match="no variant in common"):
+        compare.read(str(earlier), "lsun_bedroom_64", tmp_path)
+
+
+def test_settings_of_one_study_are_matched_by_changes_and_the_page_says_what_differs(tmp_path: Path) -> None:
+    names = {"baseline", "all"}
+    train_all(tmp_path, planned(tmp_path, only=names, seeds=(0, 1)))
+    longer = planned(tmp_path, only=names, seeds=(0, 1), overrides={"iterations": 400, "evaluation.every": 200})
+    train_all(tmp_path, longer)
+    found = compare.read("changes_overview:cpu", f"changes_overview:{longer.setting}", tmp_path)
+    assert found.matches == {name: (name, "changes") for name in ("baseline", "all")}
+    text = page(tmp_path, "changes_overview:cpu", f"changes_overview:{longer.setting}")
+    assert "**By their changes (2):** both are of the study changes\\_overview" in text
+    assert "All configs differ in iterations." in text and "Same name, other config" not in text
+
+
+def test_names_are_no_rule_where_the_base_was_declared_anew(tmp_path: Path) -> None:
+    a = compare.read_side(kept(tmp_path / "a", A), tmp_path)
+    b = compare.read_side(kept(tmp_path / "b", B, tag="x"), tmp_path)
+    one = compare.Side(a.name, a.tidy, a.metric, registered={"base": "1", "change r1": "3"})
+
+    def other(**declared: str) -> compare.Comparison:
+        registered = {name.replace("_", " "): digest for name, digest in declared.items()}
+        return compare.Comparison(
+            one, compare.Side(b.name, b.tidy, b.metric, registered=registered, changes={"baseline+r1": ("r1",)})
+        )
+
+    assert other(base="1", change_r1="3").shared == list(A)
+    assert other(base="2").shared == [] and other(base="2").namesakes == list(A)
+    edited = other(base="1", change_r1="4")
+    assert (edited.shared, edited.namesakes) == (["baseline", "all"], ["baseline+r1"])
+
+
+def test_another_name_in_the_same_study_is_found_by_its_runs(tmp_path: Path) -> None:
+    a = kept(tmp_path / "a", A)
+    b = kept(tmp_path / "b", {"baseline": B["baseline"], "all-r1": B["all"]}, digests={"all-r1": "all"})
+    found = compare.read(a, b, tmp_path)
+    assert found.matches == {"baseline": ("baseline", "changes"), "all": ("all-r1", "config")}
+    assert [effect for _, *effect in found.effects()] == [
+        [stats.paired_effect(A["baseline"], A["all"]), stats.paired_effect(B["baseline"], B["all"])]  # type: ignore[arg-type]
+    ]
+    assert "**Only in A:** `baseline+r1`." in page(tmp_path, a, b)
 
 
 # --- with studies -----------------------------------------------------------------------------------------------------
@@ -227,7 +332,7 @@ def test_two_settings_of_a_study(tmp_path: Path) -> None:
         (["changes_overview", "--compare", "a", "b"], "no STUDY or --setting beside"),
         (["--compare", "chages", "changes_overview"], "no study 'chages'"),
         (["--compare", "a", "a"], "are the same report"),
-        (["--compare", "a", "c"], "no variant of the same name"),
+        (["--compare", "a", "c"], "have no variant in common"),
         (["--compare", "a", "empty"], "has no results.csv"),
         (["--compare", "a", "columns"], "lacks the columns"),
         (["--compare", "a", "words"], "has words in its column 'value'"),

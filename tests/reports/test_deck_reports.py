@@ -92,7 +92,7 @@ def test_a_study_of_one_model_has_one_number_and_its_conditions(tmp_path: Path) 
 def test_a_study_reads_each_claim_at_its_own_iteration(tmp_path: Path) -> None:
     _, text = rendered(tmp_path, "model_size")
     assert "iteration 640 of 800" in text
-    assert "Not the deck's, and exploratory in any case: 256×10 with residual layers" in text
+    assert "Not the deck's, and exploratory in any case: deep INR: residual layers" in text
     assert "(exploratory)" in text
 
 
@@ -126,7 +126,7 @@ def test_the_report_says_which_three_help_most_with_a_probability(attributed: Pa
     assert "### The 3 changes that help most, and how sure that is" in text
     assert not any("with probability" in line for line in text.splitlines() if line.startswith("- **Ladder"))
     best = next(line for line in text.splitlines() if line.startswith("- **Screening: ") and "with probability" in line)
-    for title in ("D5:G1 → D1:G1 ticks", "LRs 0.002/0.0002 → 0.0001/0.0002", "INR size 64×5 → 256×5"):
+    for title in ("G updated at every D step", "G's learning rate ÷20", "INR 4× wider"):
         assert title in best.split("**")[1]
     assert re.search(r"with probability \d+%", best)
     assert "synergy" in text and "Shapley values: the mean step of each change over 4 random orders" in text

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from ablations.designs import DESIGNS, available, variant_name
+from ablations.designs import DESIGNS, available, variant_name, variant_title
 from core.errors import InputError
 from reports import html, latex, markdown, pdf
 from reports.layouts import layout_of
@@ -113,6 +113,7 @@ def test_every_table_is_latex_of_as_many_cells_as_columns(full_report: Path) -> 
 def test_latex_knows_every_sign_that_studies_and_the_deck_use() -> None:
     for study in map(catalogue.study, catalogue.NAMES):
         words = [study.title, study.question, study.source.words, *(c.title for c in study.changes)]
+        words += [variant_title(study, s) for design in available(study) for s in DESIGNS[design](study)]
         words += [c.source.words for c in study.changes if c.source] + [c.reading for c in study.changes if c.reading]
         words += [claim.source.words for claim in study.claims]
         words += [scaling.why for profile in study.profiles for scaling in profile.scalings]
@@ -223,7 +224,7 @@ def test_what_is_published_needs_no_run_folders(tmp_path: Path) -> None:
     folder = render("changes_overview", runs=tmp_path, out=tmp_path / "out", published=True)
     lines = (folder / "runs.jsonl").read_text().splitlines()
     text = (folder / "report.md").read_text()
-    led = re.findall(r"(?:\| |</a>)`(\S+)` \| (\d) \| \[`([0-9a-f]{8})`\]\(runs\.jsonl#L(\d+)\)", text)
+    led = re.findall(r"(?:\| |</a>)`(\S+)` \| [^|]+ \| (\d) \| \[`([0-9a-f]{8})`\]\(runs\.jsonl#L(\d+)\)", text)
     assert len(led) == len(lines) == 4
     for variant, seed, run, line in led:
         told = json.loads(lines[int(line) - 1])

@@ -96,7 +96,10 @@ def test_the_whole_report(tmp_path: Path) -> None:
     train_all(runs, searched(runs))
     said = page(runs, tmp_path / "one")
     assert "For this setting G's rate should be about 0.00126" in said
-    assert "separate over one rate" in said and "Re-trained mean over that value: best\\_one\\_rate" in said
+    assert (
+        "separate over one rate" in said
+        and "Re-trained mean over that value: best of 12 trials, one rate for all of G" in said
+    )
     assert "StyleGAN's 0.01 for its mapping network lies" in said
     assert "9 complete, 2 pruned, 1 diverged" in said and "Fewer trials than the study declares" in said
     assert "The ladder's order" not in said
@@ -140,7 +143,10 @@ def test_diverged_and_missing_reruns_leave_no_conclusion(tmp_path: Path) -> None
     train_all(runs, searched(runs), diverged={("best_separate", 1)}, skip={("best_one_rate", 0)})
     said = page(runs, tmp_path / "out")
     assert "1 run diverged, so there is no ratio" in said and "was not compared" in said
-    assert "best_separate over best_one_rate is –" in said.replace("\\", "")
+    assert (
+        "“best of 12 trials, separate rates within G” over “best of 12 trials, one rate for all of G” is –"
+        in said.replace("\\", "")
+    )
 
 
 def test_a_separate_search_that_finds_nothing_better_is_not_compared_with_itself(tmp_path: Path) -> None:
@@ -160,7 +166,7 @@ def test_a_separate_search_that_finds_nothing_better_is_not_compared_with_itself
     train_all(runs, plan)
     said = page(runs, tmp_path / "out").replace("\\", "")
     assert "which began there, found none that were better" in said
-    assert "best_separate is best_one_rate itself: there is nothing to compare" in said
+    assert "“best of 1 trials, separate rates within G” is “best of 12 trials, one rate for all of G” itself" in said
 
 
 def test_noise_is_pooled_within_arms_and_ties_follow_from_it() -> None:

@@ -307,8 +307,8 @@ def test_two_reports_that_measure_differently_never_share_a_table(tmp_path: Path
     assert heads == [
         "| variant | A |",
         "| variant | B |",
-        "| variant | A: ratio to baseline \\[95%\\] | n |".replace("\\", ""),
-        "| variant | B: ratio to baseline \\[95%\\] | n |".replace("\\", ""),
+        "| variant | A: ratio \\[95%\\] | n |".replace("\\", ""),
+        "| variant | B: ratio \\[95%\\] | n |".replace("\\", ""),
         "| variant | A | B | together |",
     ]
     # The last holds words alone.

@@ -83,7 +83,7 @@ def test_the_whole_report_is_there(full_report: Path) -> None:
         "A pilot: n = 3",
         "a proxy, not an FID",
         "diverged in 1 of 3 with",
-        "**failed** `all-d1_g1` seed 2 at iteration 450, attempt 2: RuntimeError: out of memory.",
+        "**failed** all − D1:G1, seed 2 at iteration 450, attempt 2: RuntimeError: out of memory.",
         "0123456789abcdef0123456789abcdef01234567",
         "--design ladder,add_one_in,leave_one_out",
     ):
@@ -140,10 +140,10 @@ def test_ladder_alone_by_the_command_and_elsewhere(ladder_runs: Path, tmp_path: 
 def test_one_variant_and_one_seed(tmp_path: Path, page: Page) -> None:
     train_all(tmp_path, planned(tmp_path, only={"baseline"}, seeds=(7,)))
     text = page()
-    assert "**not tested** (the plan has no variant all-ns\\_loss)" in text
+    assert "**not tested** (“all − NS loss” is not in the plan)" in text
     assert "One seed." in text
     assert "fewer than two rungs are in the plan" in text
-    assert "Not run: the plan lacks all." in text
+    assert "Not run: the plan lacks “all ten changes”." in text
     assert "--only baseline --seeds 7," in text
 
 
@@ -161,7 +161,7 @@ def test_only_failed_and_unfinished_runs(tmp_path: Path, page: Page) -> None:
     text = page()
     assert "No seed has ended in one of the two arms." in text
     assert "No run has ended." in text
-    assert "no run of baseline has ended with a value" in text
+    assert "no run of “none of the ten changes” has ended with a value" in text
 
 
 def test_every_run_diverged(tmp_path: Path, page: Page) -> None:
@@ -175,7 +175,7 @@ def test_every_run_diverged(tmp_path: Path, page: Page) -> None:
 def test_runs_that_nobody_started_are_named(tmp_path: Path, page: Page) -> None:
     train_all(tmp_path, planned(tmp_path, seeds=(0, 1)), skip={("all", 0), ("all", 1), ("baseline", 1)})
     text = page()
-    assert "**not started (3):** baseline (seed 1); all (seed 0, 1)." in text
+    assert "**not started (3):** none of the ten changes (seed 1); all ten changes (seed 0, 1)." in text
 
 
 def test_other_images_and_overrides_are_named(tmp_path: Path, page: Page) -> None:

@@ -206,7 +206,9 @@ def test_the_list_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) ->
     assert mine["variants"] == len(plan.variants)
     assert mine["runs"] == [{"setting": "cpu", "planned": 24, "finished": 2, "diverged": 1, "failed": 1}]
     assert ended("--list") == 0
-    assert "runs here: cpu 3/24 (1 diverged, 1 failed)" in capsys.readouterr().out
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "runs here: cpu 3/24 (1 diverged, 1 failed)" in shown
+    assert "baseline is: none of the ten changes" in shown and "baseline is: Linear" in shown
 
 
 @pytest.mark.parametrize("name", catalogue.NAMES)
@@ -261,7 +263,7 @@ def test_the_baseline_is_shown_where_no_variant_is_named(capsys: pytest.CaptureF
     for arguments in (["--show-config"], ["--show-config", "iterations=7"], ["iterations=7", "--show-config"]):
         assert ended("changes_overview", *arguments) == 0
         shown = capsys.readouterr().out.splitlines()
-        assert ", baseline: no change" in shown[0]
+        assert ", baseline: none of the ten changes" in shown[0]
         (line,) = (line for line in shown if line.startswith("iterations = "))
         assert line.split("#")[1].strip() == "deck: 20000"
         assert "loss = wasserstein" in shown

@@ -23,7 +23,7 @@ IMAGES = Images(count=40, fingerprint="a" * 64)
 
 def of(config: Config | Reconstruction, tmp_path: Path, state: State = "new", **others: object) -> str | None:
     job = Job(config=config, seed=0)
-    task = Task(digest=job.digest, variant="baseline", title="no change", seed=0, job=job)
+    task = Task(digest=job.digest, variant="baseline", title="none of the ten changes", seed=0, job=job)
     keywords = {"data_path": None, "device": "cpu", "retry_failed": False, **others}
     return obstacle(task, state, runs=tmp_path, **keywords)  # type: ignore[arg-type]
 

@@ -20,7 +20,7 @@ from core.config import RoomsFrechet
 from core.folder import Outcome, RunFolder
 from core.metrics.protocol import as_json, of_metric
 from studies import catalogue, sync
-from studies.plan import Plan, jobs_root, record_plan
+from studies.plan import Plan, PlannedVariant, jobs_root, record_plan
 from studies.runner.environment import NO_TELEMETRY, share_of_machine
 from studies.runner.experiment import report_digest
 from studies.runner.stores import tracking_uri
@@ -104,10 +104,11 @@ def test_rebuilds_everything_from_the_folders(view: MlflowView, runs: Path, plan
     assert view.sync() == 3
     found = shown(view)
     finished = found[first.digest]
-    assert finished.info.run_name == "no change · seed 0"
+    assert finished.info.run_name == "none of the ten changes · seed 0"
     assert finished.info.status == "FINISHED"
     tags = finished.data.tags
     assert (tags["variant"], tags["seed"], tags["design"], tags["status"]) == ("baseline", "0", "ladder", "finished")
+    assert tags["title"] == "none of the ten changes"
     assert tags["mlflow.source.git.commit"] == "a" * 40
     assert tags["version.torch"] == "2.15.0"
     assert tags["protocol"] == PROTOCOL.fingerprint
@@ -169,6 +170,22 @@ def test_a_lost_record_or_a_crash_in_between_makes_no_duplicates(view: MlflowVie
         assert len(steps) == len(set(steps))
     images = view._connected().list_artifacts(run.info.run_id, "images")
     assert len(images) == 4  # Two steps, each whole and compressed.
+
+
+def test_another_title_is_shown_and_a_name_of_somebodys_own_is_kept(view: MlflowView, runs: Path, plan: Plan) -> None:
+    first, second, _, _ = tasks_of(plan)
+    write_folder(runs, first)
+    write_folder(runs, second)
+    view.sync()
+    view._connected().update_run(shown(view)[second.digest].info.run_id, name="the one I like")
+    retitled = tuple(PlannedVariant(**{**dict(variant), "title": "as published"}) for variant in plan.variants)
+    other = MlflowView(view.study, Plan(**{**dict(plan), "variants": retitled}), runs)
+    assert not other.in_sync() and other.sync() == 2
+    found = shown(other)
+    assert found[first.digest].info.run_name == "as published · seed 0"
+    assert found[second.digest].info.run_name == "the one I like"
+    assert {run.data.tags["title"] for run in found.values()} == {"as published"}
+    assert {run.data.tags["variant"] for run in found.values()} == {"baseline"}
 
 
 def test_a_deleted_database_or_run_is_noticed_without_mlflow(view: MlflowView, runs: Path, plan: Plan) -> None:
@@ -293,7 +310,7 @@ def test_saved_views_are_written_and_left_to_who_saves_over_them(view: MlflowVie
     saved = {key: json.loads(value) for key, value in experiment.tags.items() if key.startswith(TAG)}
     assert sorted(key.removeprefix(TAG) for key in saved) == ["changes", "samples", "variants"]
     states = {key.removeprefix(TAG): json.loads(value["state"]) for key, value in saved.items()}
-    assert states["variants"]["groupBy"]["groupByKeys"] == [{"mode": "tag", "groupByData": "variant"}]
+    assert states["variants"]["groupBy"]["groupByKeys"] == [{"mode": "tag", "groupByData": "title"}]
     assert states["changes"]["compareRunCharts"][0]["selectedParams"] == ["change.fourier_inr"]
     key = f"{TAG}variants"
     theirs = json.dumps({**saved[key], "updatedAt": saved[key]["updatedAt"] + 1, "name": "Mine"})

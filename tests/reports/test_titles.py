@@ -1,0 +1,112 @@
+"""What readers call variants: no page, no label and no head of a table says `baseline` without what that is."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ablations.designs import all_title, base_title
+from ablations.schema import DesignName
+from core.folder import write_whole
+from reports import figures
+from reports.render import render
+from reports.report import design_title
+from reports.results import load
+from studies.catalogue import study
+from studies.plan import Plan, PlannedVariant, plan_file
+from tests.reports.synthetic import planned, train_all
+
+Labels = list[str]
+
+
+@pytest.fixture
+def labels(monkeypatch: pytest.MonkeyPatch) -> Labels:
+    """Every word that goes into a figure as the name of a row, a line or a design."""
+    found: Labels = []
+    sheet, curves, ladder, forest = figures.sample_sheet, figures.curves, figures.ladder, figures.forest
+
+    def noted_sheet(rows: Any, *more: Any) -> Any:
+        found.extend(label for label, _ in rows)
+        return sheet(rows, *more)
+
+    def noted_curves(ax: Any, lines: Any, *more: Any, **keywords: Any) -> Any:
+        found.extend(line.label for line in lines)
+        return curves(ax, lines, *more, **keywords)
+
+    def noted_ladder(ax: Any, rungs: Any, *more: Any) -> Any:
+        found.extend(rung.label for rung in rungs)
+        return ladder(ax, rungs, *more)
+
+    def noted_forest(ax: Any, rows: Any, designs: Any) -> Any:
+        found.extend([*designs, *(row.label for row in rows)])
+        return forest(ax, rows, designs)
+
+    monkeypatch.setattr(figures, "sample_sheet", noted_sheet)
+    monkeypatch.setattr(figures, "curves", noted_curves)
+    monkeypatch.setattr(figures, "ladder", noted_ladder)
+    monkeypatch.setattr(figures, "forest", noted_forest)
+    return found
+
+
+def prose(text: str) -> str:
+    """A page in Markdown without what is set as code, names in commands and in the appendix, and without targets."""
+    said = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
+    for mark_up in (r"`[^`]*`", r"\]\([^)]*\)", r"<a id=[^>]*>"):
+        said = re.sub(mark_up, "", said)
+    return said
+
+
+CASES: tuple[tuple[str, tuple[DesignName, ...]], ...] = (
+    ("changes_overview", ("ladder", "add_one_in", "leave_one_out")),
+    ("model_size", ("add_one_in",)),
+    ("siren_vs_fourier", ("grid",)),
+    ("lsun_bedroom_128", ("add_one_in",)),
+    ("weight_clipping", ("add_one_in",)),
+    ("upsampling", ("add_one_in",)),
+    ("inr_layers_gan", ("add_one_in",)),
+)
+
+
+@pytest.mark.parametrize(("name", "designs"), CASES, ids=lambda case: case if isinstance(case, str) else "")
+def test_a_report_says_what_its_base_is_and_never_the_bare_word(
+    tmp_path: Path, labels: Labels, name: str, designs: tuple[DesignName, ...]
+) -> None:
+    train_all(tmp_path, planned(tmp_path, name, designs=designs, seeds=(0, 1)))
+    text = (render(name, runs=tmp_path, formats=("md",)) / "report.md").read_text()
+    assert not re.search(r"baseline|no change over|over no change", prose(text), flags=re.IGNORECASE)
+    assert f"`baseline` | {base_title(study(name))} | 0 |" in text  # Once, among the runs, as what commands take.
+    assert labels and not [label for label in labels if "baseline" in label]
+    assert any(base_title(study(name)) in label for label in labels)
+
+
+def test_a_claim_and_a_design_are_told_by_the_titles_of_their_arms(tmp_path: Path) -> None:
+    train_all(tmp_path, planned(tmp_path, designs=("ladder", "add_one_in", "leave_one_out"), seeds=(0, 1)))
+    text = (render("changes_overview", runs=tmp_path, formats=("md",)) / "report.md").read_text()
+    assert "before: none of the ten changes | after: all − NS loss" in text
+    assert "without: none of the ten changes | with |" in text
+    assert "| compared at | none of the ten changes | all ten changes |" in text
+    assert design_title("add_one_in", study("model_size")) == "add one in: to all ten changes"
+
+
+def test_a_report_begins_with_the_data_and_the_size_that_were_run(tmp_path: Path) -> None:
+    train_all(tmp_path, planned(tmp_path, "lsun_bedroom_128", designs=("add_one_in",), seeds=(0,)))
+    text = (render("lsun_bedroom_128", runs=tmp_path, formats=("md",)) / "report.md").read_text()
+    assert text.startswith("# The full recipe at the larger size\n\nEmbedded rooms, 32×32. ")
+
+
+def test_a_plan_of_an_earlier_day_is_told_by_the_titles_of_today(tmp_path: Path) -> None:
+    plan = planned(tmp_path, only={"baseline", "all"}, seeds=(0,))
+    train_all(tmp_path, plan)
+    old = tuple(PlannedVariant(**{**dict(variant), "title": "no change"}) for variant in plan.variants)
+    file = plan_file(tmp_path, plan.study, plan.setting)
+    write_whole(file, Plan(**{**dict(plan), "variants": old}).model_dump_json().encode())
+    results = load("changes_overview", tmp_path)
+    titles = [base_title(results.study), all_title(results.study)]
+    assert (
+        [variant.title for variant in results.plan.variants]
+        == titles
+        == [results.title(n) for n in ("baseline", "all")]
+    )
