@@ -14,18 +14,20 @@ from __future__ import annotations
 
 from reports.stats.arms import (
     Interval,
+    LogSummary,
     Rate,
     Summary,
     diverged_as_worst,
     divergence_rate,
     geometric_mean,
     half_width,
+    log_summary,
     standard_errors,
     summary,
 )
 from reports.stats.attribution import ShapleyValue, TopK, shapley, top_k
 from reports.stats.components import VarianceComponents, variance_components
-from reports.stats.curves import spread_apart, value_at_seconds
+from reports.stats.curves import spread_apart, value_at
 from reports.stats.effects import (
     Effect,
     UnpairedEffect,
@@ -45,15 +47,20 @@ from reports.stats.orders import (
     seed_bootstrap_rank_correlation,
 )
 from reports.stats.sign_flips import EXACT_UP_TO, seeds_for_sign_flip, sign_flip_p, signed_rank_p, smallest_sign_flip_p
+from reports.stats.stability import AWAY, SPREAD_TIMES, STEADY, largest_variation, outlying, unstable
 from studies.power import MOST_SEEDS, detectable_ratio, seeds_needed
 
 __all__ = [
+    "AWAY",
     "EXACT_UP_TO",
     "MOST_SEEDS",
     "PERMUTED_UP_TO",
+    "SPREAD_TIMES",
+    "STEADY",
     "Effect",
     "FactorEffect",
     "Interval",
+    "LogSummary",
     "RankCorrelation",
     "Rate",
     "ShapleyValue",
@@ -69,7 +76,10 @@ __all__ = [
     "half_width",
     "holm",
     "holm_t",
+    "largest_variation",
+    "log_summary",
     "main_effects",
+    "outlying",
     "paired_effect",
     "random_order_p",
     "rank_correlation",
@@ -86,6 +96,7 @@ __all__ = [
     "summary",
     "top_k",
     "unpaired_effect",
-    "value_at_seconds",
+    "unstable",
+    "value_at",
     "variance_components",
 ]
