@@ -144,7 +144,8 @@ def beware(report: Report) -> Text:
     told = []
     if report.n <= PILOT:
         told.append(f"a pilot of {counted(report.n, 'seed')}: inconclusive is not “no effect”")
-    if unstable := unstable_words(results):
+    on_ladder = ladder_names(results.study) if "ladder" in planned_designs(results) else []
+    if unstable := unstable_words(results, on_ladder):
         told.append(unstable)
     if any(e.word in ("helps", "hurts") for effects in report.effects.values() for e in effects):
         told.append("verdicts on changes are corrected within a design, not over all designs")

@@ -38,6 +38,7 @@ SIGNS = {
     "→": r"$\rightarrow$",
     "←": r"$\leftarrow$",
     "−": "$-$",
+    "÷": r"$\div$",
     "±": r"$\pm$",
     "∞": r"$\infty$",
     "≈": r"$\approx$",

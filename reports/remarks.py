@@ -8,7 +8,7 @@ from ablations.designs import in_order
 from ablations.schema import Change, DesignName
 from core.arithmetic import g_updates
 from core.config import AnyConfig
-from reports.numbers import counted, factor, interval, listed
+from reports.numbers import counted, interval, listed
 from reports.results import Results
 from reports.verdicts import ChangeEffect, one_family, seeds_words
 from studies.plan import overridden
@@ -32,7 +32,7 @@ def g_updates_remark(change: Change, results: Results) -> str:
     without, with_it = (g_updates(config) for config in configs_of(change, results))
     if without == with_it:
         return ""
-    more = f"{factor(with_it / without)} times as many" if without else "more"
+    more = f"{with_it / without:.3g} times as many" if without else "more"
     return f"with it G also has {more} updates: {with_it:,}, not {without:,}"
 
 
@@ -93,12 +93,14 @@ def rungs_words(results: Results, names: Sequence[str]) -> str:
     return f"{subject}; {whole} {listed([str(step) for step in steps])} cannot be read as {how}."
 
 
-def unstable_words(results: Results) -> str:
-    """Every unstable variant with its seeds, for a list of what to beware of; nothing where all are stable."""
+def unstable_words(results: Results, told_already: Sequence[str] = ()) -> str:
+    """Every unstable variant with its seeds, for a list of what to beware of, but those that are told of already;
+    nothing where all are stable."""
+    known = {variant.name for name in told_already if (variant := results.variant(name)) is not None}
     found = [
         f"{variant.name} ({seeds_words(results.last(variant))})"
         for variant in results.plan.variants
-        if variant.name in results.unstable
+        if variant.name in results.unstable - known
     ]
     if not found:
         return ""

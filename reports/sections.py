@@ -590,7 +590,15 @@ def learning_curves(report: Report) -> list[Block]:
         rows = -(-len(axes) // columns)
         canvas = Canvas(figsize=(figures.WIDTH, 0.2 + 2.55 * rows), layout="constrained")
         panels = canvas.subplots(rows, columns, sharey=True, squeeze=False)
-        limits = figures.span(values)
+        # Of grey variants only the mean is drawn: a seed of theirs that went astray is not seen, and takes no room.
+        arms = {
+            name: tuple((f["iteration"].to_numpy(dtype=float), f["value"].to_numpy(dtype=float)) for f in found)
+            for name, found in frames.items()
+        }
+        means = [figures.mean_curve(runs) for runs in arms.values()]
+        seen = [float(v) for mean in means if mean is not None for v in mean[1]]
+        seen += [float(v) for name in colours for frame in frames[name] for v in frame["value"]]
+        limits = figures.span(seen)
         for ax, (along, label, _) in zip(panels.flat, axes, strict=True):
             drawn = []
             for v in variants:

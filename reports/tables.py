@@ -868,10 +868,10 @@ def fixed_unit(counts: Sequence[float]) -> WorkUnit:
     """The unit for all of these."""
     largest = max(counts, default=0.0)
     if largest >= 1e15:
-        return WorkUnit(1e15, "PMAC", "peta-multiply-accumulates (10¹⁵)")
+        return WorkUnit(1e15, "PMAC", "peta-multiply-accumulates")
     if largest >= 1e12:
-        return WorkUnit(1e12, "TMAC", "tera-multiply-accumulates (10¹²)")
-    return WorkUnit(1e9, "GMAC", "giga-multiply-accumulates (10⁹)")
+        return WorkUnit(1e12, "TMAC", "tera-multiply-accumulates")
+    return WorkUnit(1e9, "GMAC", "giga-multiply-accumulates")
 
 
 def predicted_table(results: Results) -> Table | None:
