@@ -67,10 +67,13 @@ def not_hidden(verdict: ClaimVerdict, report: Report) -> str:
     """What a claim's one word would hide: an interval without 1 where no change is claimed, and what the same
     comparison is called as a change."""
     said = [EXCLUDES] if excludes_no_change(verdict) else []
+    claim = verdict.claim
+    # Of the metric at the last iteration, as changes are judged.
+    alike = verdict.iteration is None and not any(number.series for number in claim.numbers)
     for effects in report.effects.values():
         for effect in effects:
-            same = verdict.iteration is None and not any(number.series for number in verdict.claim.numbers)
-            if same and (effect.before, effect.after) == verdict.claim.variants and effect.why.endswith(ALONE):
+            found = effect.word in ("helps", "hurts") or effect.why.endswith(ALONE)
+            if alike and found and (effect.before, effect.after) == claim.variants and claim.expects == "same":
                 said.append(
                     f"as one of this study's {counted(len(effects), 'change')} the same comparison is {effect.verdict}"
                 )

@@ -28,7 +28,7 @@ from reports import stats
 from reports.numbers import short, times
 
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE = seaborn.color_palette("colorblind").as_hex()[:5]
-CATEGORIES = (GREEN, PURPLE, "#8f6a00", "#5b3a8c", "#7fa11f", "#7a3b4f", "#1f6f6a", "#b0a000")
+CATEGORIES = (GREEN, PURPLE, "#6e5a14", "#5b3a8c", "#7fa11f", "#7a3b4f", "#1f6f6a", "#b0a000")
 """Colours of variants, layers and methods: none is near the two of verdicts, all are dark enough on white."""
 
 INK, GREY, PALE = "#222222", "#777777", "#c4c4c4"
