@@ -274,7 +274,11 @@ def test_a_claim_of_no_change_hides_neither_its_interval_nor_the_change(tmp_path
 
     def line(*clipped: float) -> str:
         results = load("weight_clipping", tmp_path)
-        for name, values in (("baseline", (1.0, 1.1, 1.2)), ("baseline+clip_2", clipped)):
+        for name, values in (
+            ("baseline", (1.0, 1.1, 1.2)),
+            ("baseline+clip_2", clipped),
+            ("baseline+clip_1", (1.0, 1.2, 1.1)),
+        ):
             results.jobs.loc[results.jobs["variant"] == name, "value"] = list(values)
         (found,) = (x for x in lines_of("weight_clipping", results, tmp_path) if "does not change FID" in x)
         return found
