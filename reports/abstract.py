@@ -6,15 +6,17 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ablations.schema import Claim
+from ablations.designs import ladder, variant_name
+from ablations.schema import Claim, Study
 from reports import stats
 from reports.commands import planned_designs
-from reports.numbers import counted, factor, fixed, interval, listed, mean_sd
+from reports.numbers import counted, factor, fixed, interval, listed, mean_spread
 from reports.page import Abstract, Anchor, Code, Grey, Link, Piece, Strong, Text, pieces
 from reports.protocols import MixedProtocols
+from reports.remarks import finding, rungs_words, unstable_words
 from reports.report import PILOT, Report, design_title
 from reports.tables import metric_name
-from reports.verdicts import ChangeEffect, ClaimVerdict, claimed_values
+from reports.verdicts import ALONE, EXCLUDES, ChangeEffect, ClaimVerdict, claimed_values, excludes_no_change
 
 NO_NUMBER = "no number"
 MOST_CLAIMS = 3
@@ -64,7 +66,26 @@ def claim_line(verdict: ClaimVerdict, report: Report) -> Text:
         told.append(" Directions compare, magnitudes do not.")
     if verdict.exploratory:
         told.append(f" Exploratory: {verdict.exploratory}.")
-    return tuple(told)
+    told.append(not_hidden(verdict, report))
+    return tuple(piece for piece in told if piece)
+
+
+def not_hidden(verdict: ClaimVerdict, report: Report) -> str:
+    """What a claim's one word would hide: an interval without 1 where no change is claimed, and what the same
+    comparison is called as a change."""
+    said = [EXCLUDES] if excludes_no_change(verdict) else []
+    claim = verdict.claim
+    # Of the metric at the last iteration, as changes are judged.
+    alike = verdict.iteration is None and not any(number.series for number in claim.numbers)
+    for effects in report.effects.values():
+        for effect in effects:
+            found = effect.word in ("helps", "hurts") or effect.why.endswith(ALONE)
+            if alike and found and (effect.before, effect.after) == claim.variants and claim.expects == "same":
+                said.append(
+                    f"as one of this study's {counted(len(effects), 'change')} the same comparison is {effect.verdict}"
+                )
+    text = "; ".join(dict.fromkeys(said))
+    return f" {sentence(text)}" if text else ""
 
 
 def ours(verdict: ClaimVerdict, report: Report) -> str:
@@ -78,8 +99,8 @@ def ours(verdict: ClaimVerdict, report: Report) -> str:
             values = claimed_values(verdict.claim, verdict.claim.after, report.results)
         except MixedProtocols:
             return verdict.why
-        found = stats.summary(values if values is not None else [])
-        return mean_sd(found, fixed([found.mean]))
+        found = stats.log_summary(values if values is not None else [])
+        return mean_spread(found, fixed([found.mean]))
     if verdict.effect is None or verdict.effect.ratio is None:
         return verdict.why
     return f"{interval(verdict.effect)} times, n = {verdict.effect.n}"
@@ -120,7 +141,7 @@ def change_answers(report: Report) -> list[Text]:
             late = report.results.unplanned(design)
             but = f" Exploratory: {late}." if late else ""
             title = design_title(design, report.results.study)
-            items.append((Strong(sentence(title)), f" {sentence(resolved(tested))}{but}"))
+            items.append((Strong(sentence(title)), f" {sentence(resolved(tested, report))}{but}"))
     return items
 
 
@@ -129,19 +150,24 @@ def sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def resolved(tested: Sequence[ChangeEffect]) -> str:
-    """Which changes help and hurt, with their factors, and how many are open."""
-    told = []
+def resolved(tested: Sequence[ChangeEffect], report: Report) -> str:
+    """Which changes help and hurt, with their factors and what else is to be known of each, and how many are open."""
+    said = []
     for word, phrase in (("helps", "help"), ("hurts", "hurt")):
-        found: list[str] = [
-            f"{e.change.title} ({interval(e.effect)})" if e.effect and e.effect.ratio else e.change.title
-            for e in tested
-            if e.word == word
-        ]
-        told += [f"{len(found)} {phrase if len(found) > 1 else word}: {listed(found)}"] if found else []
+        found = [finding(effect, report.results, report.effects) for effect in tested if effect.word == word]
+        said += [f"{len(found)} {phrase if len(found) > 1 else word}: {listed(found)}"] if found else []
     open_ones = sum(effect.word == "inconclusive" for effect in tested)
-    told += [f"{open_ones} of {len(tested)} inconclusive"] if open_ones else []
-    return "; ".join(told)
+    said += [f"{open_ones} of {len(tested)} inconclusive"] if open_ones else []
+    lost = sum(effect.word == "unstable" for effect in tested)
+    said += [f"{lost} of {len(tested)} unstable, which are no finding"] if lost else []
+    if tested[0].design == "ladder" and (rungs := rungs_words(report.results, ladder_names(report.results.study))):
+        said.append(rungs[0].lower() + rungs[1:].removesuffix("."))
+    return "; ".join(said)
+
+
+def ladder_names(study: Study) -> list[str]:
+    """The names of a ladder's rungs."""
+    return [variant_name(study, subset) for subset in ladder(study)]
 
 
 def beware(report: Report) -> Text:
@@ -150,6 +176,9 @@ def beware(report: Report) -> Text:
     told = []
     if report.n <= PILOT:
         told.append(f"a pilot of {counted(report.n, 'seed')}: inconclusive is not “no effect”")
+    on_ladder = ladder_names(results.study) if "ladder" in planned_designs(results) else []
+    if unstable := unstable_words(results, on_ladder):
+        told.append(unstable)
     if any(e.word in ("helps", "hurts") for effects in report.effects.values() for e in effects):
         told.append("verdicts on changes are corrected within a design, not over all designs")
     if results.metric == "fd_rooms":

@@ -8,7 +8,7 @@ from core.config import Config
 from reports import pictures, sections, stats
 from reports.layers import first_built, magnitude
 from reports.links import led
-from reports.numbers import factor, fixed, interval, mean_sd, short
+from reports.numbers import MEAN_SPREAD, factor, fixed, interval, mean_spread, short
 from reports.page import Block, Bullets, Column, Heading, Paragraph, Strong, Table, Text
 from reports.report import PILOT, Report, composed
 from reports.results import Results
@@ -53,10 +53,10 @@ def frequency(variant: PlannedVariant) -> tuple[str, str]:
     return short(basis.scale), f"{basis.scale / highest:.2f}"
 
 
-def summaries_of(results: Results) -> dict[str, stats.Summary]:
+def summaries_of(results: Results) -> dict[str, stats.LogSummary]:
     """The last values of every first layer with either owner, by variant."""
     return {
-        name + owner: stats.summary(results.last(variant))
+        name + owner: stats.log_summary(results.last(variant))
         for name, _ in bases(results)
         for owner, _ in OWNERS
         if (variant := results.variant(name + owner)) is not None
@@ -76,7 +76,7 @@ def which_one(report: Report) -> list[Block]:
         cells: list[Text] = [title, *frequency(variant)]
         for owner, _ in OWNERS:
             summary = summaries.get(name + owner)
-            cells.append(led(results, name + owner, mean_sd(summary, write)) if summary else "–")
+            cells.append(led(results, name + owner, mean_spread(summary, write)) if summary else "–")
             effect = compare(results, f"baseline{owner}", name + owner) if name != "baseline" else None
             cells.append(interval(effect))
         rows.append(tuple(cells))
@@ -98,7 +98,7 @@ def which_one(report: Report) -> list[Block]:
                 ),
             ),
             rows=tuple(rows),
-            caption=f"{metric_name(results)} at the last iteration, mean ± sd over seeds (n), with the coordinate "
+            caption=f"{metric_name(results)} at the last iteration, {MEAN_SPREAD}, with the coordinate "
             "layer generated per image or shared by all; ratios paired by seed to the deck's SIREN with the same "
             "owner, with Student-t intervals on the log scale. std: of the first layer's weights at the start; "
             "Nyquist: the angular frequency that alternates from pixel to pixel. Above 1 most features alias: "

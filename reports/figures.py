@@ -1,6 +1,8 @@
 """Figures. Functions that draw take an `ax` and return it; `save` writes the same bytes for the same figure.
 
-Colours are seaborn's "colorblind" palette; a shape or a label says the same thing again.
+Blue and vermilion of seaborn's "colorblind" palette are verdicts, helps and hurts, wherever they are; what is open is
+grey or black. Everything else that needs a colour has one of `CATEGORIES`, which are neither, and a shape or a label
+that says the same thing again.
 """
 
 from __future__ import annotations
@@ -9,14 +11,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import fill
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 import matplotlib
 import numpy as np
 import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import TextPath
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 from PIL import Image
@@ -25,6 +28,9 @@ from reports import stats
 from reports.numbers import short, times
 
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE = seaborn.color_palette("colorblind").as_hex()[:5]
+CATEGORIES = (GREEN, PURPLE, "#6e5a14", "#5b3a8c", "#7fa11f", "#7a3b4f", "#1f6f6a", "#b0a000")
+"""Colours of variants, layers and methods: none is near the two of verdicts, all are dark enough on white."""
+
 INK, GREY, PALE = "#222222", "#777777", "#c4c4c4"
 WIDTH = 6.85
 """Inches: the width of the PDF's text."""
@@ -52,8 +58,8 @@ _STYLE = {
 
 
 def palette(count: int) -> list[str]:
-    """That many colours, told apart by most colour-blind readers up to ten."""
-    return [str(colour) for colour in seaborn.color_palette("colorblind", count).as_hex()]
+    """That many colours that are nobody's verdict; from the ninth on they come again, with another shape."""
+    return [CATEGORIES[index % len(CATEGORIES)] for index in range(count)]
 
 
 @contextmanager
@@ -126,20 +132,30 @@ def span(values: Sequence[float], margin: float = 1.12) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Rung:
-    """One row of the ladder: what it is called, its values per seed, and a colour that goes with `verdict`."""
+    """One row of the ladder: what it is called, its values per seed, a colour that goes with `verdict`, and whether the
+    seeds lie wildly apart."""
 
     label: str
     values: NDArray[np.float64]
     verdict: str = ""
+    unstable: bool = False
+
+    @property
+    def outlying(self) -> NDArray[np.float64]:
+        """The seeds of an unstable row that the axis may leave out."""
+        return self.values[stats.outlying(self.values)] if self.unstable else self.values[:0]
 
 
 VERDICT_COLOURS = {"helps": BLUE, "hurts": VERMILLION}
 
 
 def ladder(ax: Axes, rungs: Sequence[Rung], metric: str) -> Axes:
-    """One row per rung: a dot per seed, the geometric mean as a bar with its 95% interval, diverged runs in words."""
+    """One row per rung: a dot per seed, the geometric mean as a bar with its 95% interval, diverged runs in words.
+
+    The axis holds the bulk: a seed that makes its rung unstable is named at the edge instead of stretching the axis.
+    """
     means = [stats.geometric_mean(rung.values) for rung in rungs]
-    low, high = span([value for rung in rungs for value in rung.values])
+    low, high = span([value for rung in rungs for value in rung.values if value not in rung.outlying])
     reach_low, reach_high = low / 1.25, high * 1.6
     for row, (rung, mean) in enumerate(zip(rungs, means, strict=True)):
         colour = VERDICT_COLOURS.get(rung.verdict, INK)
@@ -148,7 +164,19 @@ def ladder(ax: Axes, rungs: Sequence[Rung], metric: str) -> Axes:
         if mean is not None:
             if mean.low is not None and mean.high is not None:
                 interval_bar(ax, mean.low, mean.high, row, colour, (reach_low, reach_high))
-            ax.plot(mean.centre, row, "|", ms=11, mew=1.8, color=colour, zorder=3)
+            if reach_low <= mean.centre <= reach_high:
+                ax.plot(mean.centre, row, "|", ms=11, mew=1.8, color=colour, zorder=3)
+        for text, side in beyond_words(rung.outlying, (reach_low, reach_high)):
+            ax.annotate(
+                text,
+                (0.995 if side == "right" else 0.005, row - 0.28),
+                xycoords=("axes fraction", "data"),
+                ha=side,
+                va="center",
+                fontsize=6.2,
+                color=INK,
+            )
+        finite = finite[(finite >= reach_low) & (finite <= reach_high)]
         ax.plot(finite, np.full(finite.size, row), "o", ms=3.4, mfc="white", mec=colour, mew=0.8, zorder=4)
         ended = rung.values[~np.isnan(rung.values)]
         gone = int(np.isinf(ended).sum())
@@ -166,6 +194,18 @@ def ladder(ax: Axes, rungs: Sequence[Rung], metric: str) -> Axes:
     log_axis(ax, "x", reach_low, reach_high)
     ax.set_xlabel(f"{metric}, log scale (lower is better)")
     return ax
+
+
+def beyond_words(values: NDArray[np.float64], ends: tuple[float, float]) -> list[tuple[str, Literal["left", "right"]]]:
+    """What lies beyond either end of an axis, in words with an arrow: "one seed: 11.5 →"."""
+    found: list[tuple[str, Literal["left", "right"]]] = []
+    finite = values[np.isfinite(values)]
+    for side, there in (("left", finite[finite < ends[0]]), ("right", finite[finite > ends[1]])):
+        if there.size:
+            seeds = "one seed" if there.size == 1 else f"{there.size} seeds"
+            said = f"{seeds}: {', '.join(short(float(value)) for value in np.sort(there))}"
+            found.append((f"← {said}", "left") if side == "left" else (f"{said} →", "right"))
+    return found
 
 
 def interval_bar(ax: Axes, low: float, high: float, y: float, colour: str, ends: tuple[float, float]) -> Axes:
@@ -190,45 +230,65 @@ class ForestRow:
     words: tuple[str, ...]
 
 
-DESIGN_MARKS = (("o", BLUE), ("s", GREEN), ("D", VERMILLION), ("^", PURPLE), ("v", ORANGE))
+DESIGN_MARKS = ("o", "s", "D", "^", "v")
+"""Designs are told apart by shape: colour is the verdict."""
 
 
-def forest(ax: Axes, rows: Sequence[ForestRow], designs: Sequence[str]) -> Axes:
-    """Ratios with 95% intervals, one line per design under each change, around the line of no effect."""
-    ratios = [e.ratio for row in rows for e in row.effects if e is not None and e.ratio is not None]
-    ends = [x for row in rows for e in row.effects if e is not None for x in (e.low, e.high) if x is not None]
+def forest(ax: Axes, rows: Sequence[ForestRow], designs: Sequence[str], groups: Sequence[tuple[int, str]] = ()) -> Axes:
+    """Ratios with 95% intervals, one line per design under each change, around the line of no effect.
+
+    `groups` are headers, each with the row it stands above. Effects that are "unstable" do not stretch the axis.
+    """
+    told = [
+        effect
+        for row in rows
+        for effect, word in zip(row.effects, row.words, strict=True)
+        if effect is not None and word != "unstable"
+    ]
+    ratios = [e.ratio for e in told if e.ratio is not None]
+    ends = [x for e in told for x in (e.low, e.high) if x is not None]
     # The axis holds every ratio and most intervals; the few that go on for decades end in an arrow.
     reach = np.quantile(np.abs(np.log(ends)), 0.85) if ends else 0.0
     reach = max(float(reach), 1.15 * max((abs(np.log(r)) for r in ratios), default=0.0), np.log(1.5))
     reach = min(reach, max(np.log(20.0), 1.15 * max((abs(np.log(r)) for r in ratios), default=0.0)))
     limits = float(np.exp(-reach)), float(np.exp(reach))
     step = 0.8 / max(1, len(designs))
-    for place, row in enumerate(rows):
-        if place % 2:
+    headers = dict(groups)
+    places: list[float] = []
+    below = 0.0
+    for index in range(len(rows)):
+        if index in headers:
+            ax.annotate(headers[index], (0.005, below), xycoords=("axes fraction", "data"), va="center", style="italic")
+            below += 1
+        places.append(below)
+        below += 1
+    for number, (place, row) in enumerate(zip(places, rows, strict=True)):
+        if number % 2:
             ax.axhspan(place - 0.5, place + 0.5, color="#f5f5f5", lw=0, zorder=0)
         for index, (effect, word) in enumerate(zip(row.effects, row.words, strict=True)):
-            mark, colour = DESIGN_MARKS[index]
+            mark = DESIGN_MARKS[index]
+            resolved = word in VERDICT_COLOURS
+            colour = VERDICT_COLOURS.get(word, GREY)
             y = place + (index - (len(designs) - 1) / 2) * step
             if effect is None or effect.ratio is None:
                 ax.annotate(word, (1.01, y), xycoords=("axes fraction", "data"), va="center", fontsize=5.8, color=GREY)
                 continue
             if effect.low is not None and effect.high is not None:
                 interval_bar(ax, effect.low, effect.high, y, colour, limits)
-            resolved = word in VERDICT_COLOURS
-            ax.plot(effect.ratio, y, mark, ms=4, mfc=colour if resolved else "white", mec=colour, mew=0.9, zorder=4)
-            if resolved:
+            if limits[0] <= effect.ratio <= limits[1]:
+                ax.plot(effect.ratio, y, mark, ms=4, mfc=colour if resolved else "white", mec=colour, mew=0.9, zorder=4)
+            if resolved or word == "unstable":
                 ax.annotate(
                     word, (1.01, y), xycoords=("axes fraction", "data"), va="center", fontsize=5.8, color=colour
                 )
     ax.axvline(1, color=INK, lw=0.8, zorder=1)
     for index, name in enumerate(designs):
-        mark, colour = DESIGN_MARKS[index]
-        ax.plot([], [], mark, ls="-", lw=1.1, color=colour, ms=4, label=name)
+        ax.plot([], [], DESIGN_MARKS[index], ls="-", lw=1.1, color=GREY, mfc="white", mec=GREY, ms=4, label=name)
     columns = len(designs) if len(designs) <= 3 else 2
     ax.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=columns, frameon=False, fontsize=6.8)
-    ax.set_yticks(range(len(rows)), [row.label for row in rows])
+    ax.set_yticks(places, [row.label for row in rows])
     ax.tick_params(axis="y", length=0)
-    ax.set_ylim(len(rows) - 0.5, -0.5)
+    ax.set_ylim(below - 0.5, -0.5)
     ax.spines["left"].set_visible(False)
     log_axis(ax, "x", *limits, times)
     ax.set_xlabel("← the change helps      ratio with / without the change, log scale      it hurts →")
@@ -250,7 +310,7 @@ class Curve:
 def curves(
     ax: Axes, lines: Sequence[Curve], x_label: str, limits: tuple[float, float], names_at_ends: bool = True
 ) -> Axes:
-    """The metric over x, log scale: means over seeds; of coloured lines each seed too, and a name at the end.
+    """The metric over x, log scale: geometric means over seeds; of coloured lines each seed too, and a name at the end.
 
     Long names are better left to a legend (`shared_legend`): the ends stay bare then.
     """
@@ -304,13 +364,16 @@ def thousands(values: Sequence[float]) -> list[str]:
 def mean_curve(
     runs: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Mean x and mean metric over seeds, evaluation by evaluation, as far as every seed has a finite value."""
+    """Mean x and geometric mean of the metric over seeds, evaluation by evaluation, as far as every seed has a finite
+    value: the one kind of mean that tables have too."""
     if not runs:
         return None
     length = min(min(y.size, int(np.argmin(np.isfinite(y))) if not np.isfinite(y).all() else y.size) for _, y in runs)
     if length == 0:
         return None
-    return np.mean([x[:length] for x, _ in runs], axis=0), np.mean([y[:length] for _, y in runs], axis=0)
+    means = [stats.log_summary([y[place] for _, y in runs]).mean for place in range(length)]
+    known = np.array([np.nan if mean is None else mean for mean in means])
+    return np.mean([x[:length] for x, _ in runs], axis=0), known
 
 
 # --- samples ----------------------------------------------------------------------------------------------------------
@@ -341,11 +404,54 @@ def rows_of_tiles(file: Path, resolution: int) -> NDArray[np.uint8] | None:
     return tiles.reshape(-1, columns, *tiles.shape[1:])
 
 
+LABEL_INCHES, LABEL_POINTS, LABEL_LEAST = 1.95, 6.4, 4.0
+"""Of a sheet's labels: the width of their zone, the size of their letters, and the size below which none goes."""
+
+LABEL_MARGINS = 10, 6
+"""Dots between a label and the tiles, and between it and the sheet's edge."""
+
+LINE_HEIGHT = 1.25
+
+
+def text_points(text: str, size: float) -> float:
+    """How wide a line of text is when drawn at a size, in points."""
+    return float(TextPath((0, 0), text, size=size, prop=FontProperties(family="DejaVu Sans")).get_extents().width)
+
+
+def wrapped(text: str, size: float, width: float) -> list[str]:
+    """Lines of a text none of which is wider than `width` points; a word that is by itself is broken."""
+    lines: list[str] = []
+    line = ""
+    for word in text.split():
+        while word:
+            longer = f"{line} {word}" if line else word
+            if text_points(longer, size) <= width:
+                line, word = longer, ""
+            elif line:
+                lines.append(line)
+                line = ""
+            else:
+                fits = next((n for n in range(len(word) - 1, 1, -1) if text_points(word[:n], size) <= width), 1)
+                lines.append(word[:fits])
+                word = word[fits:]
+    return [*lines, line] if line else lines
+
+
+def fitted_label(text: str, width: float, height: float) -> tuple[str, float]:
+    """A label's lines and the largest size, at most `LABEL_POINTS`, with which they fit into so many points."""
+    size = LABEL_POINTS
+    while True:
+        lines = wrapped(text, size, width)
+        if len(lines) * size * LINE_HEIGHT <= height or size <= LABEL_LEAST:
+            return "\n".join(lines), size
+        size = max(LABEL_LEAST, size - 0.2)
+
+
 def sample_sheet(rows: Sequence[tuple[str, NDArray[np.uint8]]], dots_per_inch: int = 150) -> Figure:
     """Labelled rows of tiles, each pixel enlarged to the same whole number of dots."""
     resolution = rows[0][1].shape[1]
     count = max(tiles.shape[0] for _, tiles in rows)
-    label_width = int(1.95 * dots_per_inch)
+    label_width = int(LABEL_INCHES * dots_per_inch)
     space = int(WIDTH * dots_per_inch) - label_width
     gap = 4
     scale = max(1, (space // count - gap) // resolution)
@@ -360,6 +466,9 @@ def sample_sheet(rows: Sequence[tuple[str, NDArray[np.uint8]]], dots_per_inch: i
     figure.figimage(canvas, xo=label_width, yo=0, origin="upper")
     for row, (label, _) in enumerate(rows):
         centre = height - row * (side + gap) - side / 2
-        at = (label_width - 10) / (label_width + width)
-        figure.text(at, centre / height, fill(label, 44), ha="right", va="center", fontsize=6.4)
+        at = (label_width - LABEL_MARGINS[0]) / (label_width + width)
+        points = 72 / dots_per_inch
+        room = (label_width - sum(LABEL_MARGINS)) * points
+        text, size = fitted_label(label, room, (side + gap) * points)
+        figure.text(at, centre / height, text, ha="right", va="center", fontsize=size, linespacing=1.1)
     return figure

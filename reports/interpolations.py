@@ -11,7 +11,7 @@ from PIL import Image
 from core.config import Config
 from reports import figures, stats
 from reports.links import led
-from reports.numbers import fixed, interval, mean_sd
+from reports.numbers import MEAN_SPREAD, fixed, interval, mean_spread
 from reports.page import Animation, Block, Column, Heading, Paragraph, Strong, Table, Text
 from reports.pictures import samples
 from reports.report import Report, composed
@@ -45,7 +45,7 @@ def smoothness(report: Report) -> list[Block]:
     baseline = results.variant("baseline")
     rows: list[tuple[Text, ...]] = []
     for key in there:
-        write = fixed(stats.summary(results.worst_where_diverged(v, key)).mean for v in variants)
+        write = fixed(stats.log_summary(results.worst_where_diverged(v, key)).mean for v in variants)
         for variant in variants:
             found = results.worst_where_diverged(variant, key)
             ratio = None
@@ -56,7 +56,7 @@ def smoothness(report: Report) -> list[Block]:
                 (
                     Strong(MEASURES[key]) if first else "",
                     variant.title,
-                    led(results, variant.name, mean_sd(stats.summary(found), write)),
+                    led(results, variant.name, mean_spread(stats.log_summary(found), write)),
                     interval(ratio) if ratio else "",
                 )
             )
@@ -70,13 +70,14 @@ def smoothness(report: Report) -> list[Block]:
             columns=(
                 Column("measure", share=1.0),
                 Column("variant", share=1.2),
-                Column("mean ± sd (n)", "right"),
+                Column("mean ×/÷ spread (n)", "right"),
                 Column(f"over {results.title('baseline')} [95%]", "right"),
             ),
             rows=tuple(rows),
             caption="Spherical paths between the same pairs of latents in every variant and seed, at the last "
-            f"iteration ({counts}). Perceptual path length is that of Karras et al. 2019, eq. 2, over the metric's own "
-            "feature network, not LPIPS. The others are in pixels: 1 is a straight path of even steps, 0 one without "
+            f"iteration ({counts}): {MEAN_SPREAD}. Perceptual path length is that of Karras et al. 2019, "
+            "eq. 2, over the metric's own feature network, not LPIPS. "
+            "The others are in pixels: 1 is a straight path of even steps, 0 one without "
             "bends; more is less smooth.",
             size=8.0,
         ),

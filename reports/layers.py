@@ -11,11 +11,12 @@ from ablations.layers import LINEAR_MAE, READINGS, ROWS, Row, emitted_numbers
 from core.events import Built
 from reports import figures, pictures, sections, stats
 from reports.links import led
-from reports.numbers import factor, fixed, interval, listed, mean_sd, short
+from reports.numbers import MEAN_SPREAD, factor, fixed, interval, listed, mean_spread, short
 from reports.page import Block, Bullets, Column, Heading, Paragraph, Piece, Strong, Table, Text
 from reports.report import PAGE_INCHES, PILOT, Report, composed
 from reports.results import Results
-from reports.tables import deck_number, grey_note
+from reports.seconds import why_left_out
+from reports.tables import deck_number, grey_note, left_out
 from reports.verdicts import compare
 from studies.plan import PlannedVariant
 
@@ -68,7 +69,7 @@ def answers(report: Report) -> list[Text]:
     items: list[Text] = []
     blank = constant_error(results)
     for init, words in INITS:
-        means = {row.name: stats.summary(errors(results, row, init)).mean for row in ROWS}
+        means = {row.name: stats.log_summary(errors(results, row, init)).mean for row in ROWS}
         known = {name: mean for name, mean in means.items() if mean is not None}
         if not known:
             items.append((Strong(f"At {words}:"), " not run."))
@@ -123,7 +124,7 @@ def against_the_deck(report: Report) -> list[Block]:
     results = report.results
     rows: list[tuple[Text, ...]] = []
     order = next((verdict.order for verdict in report.claims if verdict.order is not None), None)
-    write = fixed([stats.summary(errors(results, row)).mean for row in ROWS])
+    write = fixed([stats.log_summary(errors(results, row)).mean for row in ROWS])
     differs = what_differs(report)
     for index, row in enumerate(ROWS):
         assert row.mae is not None
@@ -133,7 +134,7 @@ def against_the_deck(report: Report) -> list[Block]:
                 row.title,
                 deck_number(f"{row.mae:.3f}", differs),
                 deck_number(factor(row.mae / LINEAR_MAE), differs),
-                led(results, named(row), mean_sd(stats.summary(errors(results, row)), write)),
+                led(results, named(row), mean_spread(stats.log_summary(errors(results, row)), write)),
                 "1" if row.name == "linear" else interval(to_linear),
                 f"{order.given[index]:g} → {order.ours[index]:g}" if order else "–",
             )
@@ -150,9 +151,11 @@ def against_the_deck(report: Report) -> list[Block]:
         ),
         rows=tuple(rows),
         caption="The slide's table and ours, at the formulas' init with free parameters, as the author's public code "
-        "does it. Ours: mean ± sd over seeds (image draw and init), the ratio paired by seed with its Student-t "
-        "interval on the log scale. The deck's are one run each as far as it says, on images, sizes and iterations "
-        "that it does not give: orders compare, errors do not. Places count from the smallest error; ties share one.",
+        "does it. Ours: geometric mean ×/÷ geometric standard deviation over seeds (image draw and init), the ratio "
+        "paired by seed with its Student-t interval on the log scale. The deck's are one run each as far "
+        "as it says, on images, sizes and iterations that it does not give: orders compare, errors do not. Places "
+        "count "
+        "from the smallest error; ties share one.",
         size=8.2,
         note=grey_note(differs),
     )
@@ -194,7 +197,9 @@ def size_and_quality(report: Report) -> list[Block]:
     """The table the slide announces, at both inits, and its figure."""
     results = report.results
     everything = [errors(results, row, init) for row in ROWS for init, _ in INITS]
-    write = fixed([stats.summary(values).mean for values in everything])
+    write = fixed([stats.log_summary(values).mean for values in everything])
+    shown = [results.variant(named(row)) or results.variant(named(row, "+unit_init")) for row in ROWS]
+    unsteady = why_left_out(results, [variant for variant in shown if variant is not None])
     rows: list[tuple[Text, ...]] = []
     for row in ROWS:
         variant = results.variant(named(row))
@@ -212,11 +217,11 @@ def size_and_quality(report: Report) -> list[Block]:
                 whole(jobs, "layer_parameters"),
                 whole(jobs, "emitted_parameters"),
                 *(
-                    led(results, named(row, init), mean_sd(stats.summary(errors(results, row, init)), write))
+                    led(results, named(row, init), mean_spread(stats.log_summary(errors(results, row, init)), write))
                     for init, _ in INITS
                 ),
                 short(stats.summary(results.last_of(unit, "psnr")).mean) if unit else "–",
-                short(stats.summary(rate).mean),
+                *([] if unsteady else [short(stats.summary(rate).mean)]),
                 short(float(np.nanmin(peak))) if np.isfinite(peak).any() else "–",
                 millions(jobs),
             )
@@ -232,15 +237,17 @@ def size_and_quality(report: Report) -> list[Block]:
             Column("MAE, formulas' init", "right", 1.4),
             Column("MAE, unit init", "right", 1.4),
             Column("PSNR", "right"),
-            Column("its/s", "right"),
+            *([] if unsteady else [Column("its/s", "right")]),
             Column("MiB", "right"),
             Column("MMAC", "right"),
         ),
         rows=tuple(rows),
         caption=f"Size and quality at width {width}: numbers emitted for one {width}×{width} layer and per image; mean "
-        "absolute error in [−1, 1] at the last iteration, mean ± sd (n); PSNR in dB at unit init; iterations a second, "
-        f"mean, and growth of memory to its peak, the least over seeds, on the machine that ran it ({device}; CUDA: of "
-        "the allocator, CPU: of the resident set); multiply-adds of the matrix products that render one image.",
+        f"absolute error in [−1, 1] at the last iteration, {MEAN_SPREAD}; PSNR in dB at unit init"
+        f"{'' if unsteady else ' and iterations a second'}, arithmetic means; growth of memory to its peak, the least "
+        f"over seeds, on the machine that ran it ({device}; CUDA: of "
+        "the allocator, CPU: of the resident set); multiply-adds of the matrix products that render one image."
+        + left_out(unsteady),
         size=7.8,
     )
     blocks: list[Block] = [Heading("Size and quality"), table]
@@ -257,9 +264,10 @@ def size_and_quality(report: Report) -> list[Block]:
             report.figure(
                 canvas,
                 "tradeoff.svg",
-                "Mean absolute error against the numbers emitted per image. Filled: ours, the bar from the least to "
-                "the largest seed. Hollow: the deck's MAE at its INR 256×5, the same in both panels, by the same mark"
-                f"{' and grey' if differs else ''}; sizes by the slide's formulas. Ours and the deck's are different "
+                "Mean absolute error against the numbers emitted per image. Filled: ours, the geometric mean, the bar "
+                "from the least to the largest seed. Hollow: the deck's MAE at its INR 256×5, the same in "
+                f"both panels, by the same mark{' and grey' if differs else ''}; sizes by the slide's formulas. Ours "
+                "and the deck's are different "
                 "images, sizes and fits: the pattern compares, the heights do not."
                 + (f" Differs: {'; '.join(differs)}." if differs else ""),
                 "Scatter of reconstruction error against emitted parameters, ours and the deck's.",
@@ -308,7 +316,7 @@ def tradeoff(ax: Axes, results: Results, init: str, *, grey: bool) -> Axes:
             continue
         size = int(emitted.iloc[0])
         ax.plot((size, size), (ours.min(), ours.max()), color=colour, lw=1.1)
-        ax.plot(size, ours.mean(), mark, color=colour, ms=6, label=row.title)
+        ax.plot(size, np.exp(np.log(ours).mean()), mark, color=colour, ms=6, label=row.title)
         sizes.append(size)
         values += list(ours)
     figures.log_axis(ax, "x", *figures.span(sizes, 1.6), text=thousands)
@@ -334,7 +342,7 @@ def why_rows_fail(report: Report) -> list[Block]:
                 continue
             sizes = [layer.pre_activation for layer in built.initial]
             depth = max(depth, len(sizes))
-            error = stats.summary(errors(results, row, init)).mean
+            error = stats.log_summary(errors(results, row, init)).mean
             rows.append((row.title, words, *(magnitude(size) for size in sizes), short(error)))
     blocks: list[Block] = [Heading("Why some rows fail")]
     if not rows:
@@ -367,8 +375,8 @@ def explanation(results: Results) -> list[Piece]:
     complete = 0
     for row in ROWS:
         deck = first_built(results, results.variant(named(row)))
-        unit = stats.summary(errors(results, row, "+unit_init")).mean
-        error = stats.summary(errors(results, row)).mean
+        unit = stats.log_summary(errors(results, row, "+unit_init")).mean
+        error = stats.log_summary(errors(results, row)).mean
         if deck is None or not deck.initial or error is None or unit is None:
             continue
         complete += 1
@@ -401,15 +409,18 @@ def through_codes(report: Report) -> list[Block]:
     results = report.results
     rows: list[tuple[Text, ...]] = []
     columns = [(init, codes) for init, _ in INITS for codes in (False, True)]
-    write = fixed([stats.summary(errors(results, row, *cell)).mean for row in ROWS for cell in columns])
+    write = fixed([stats.log_summary(errors(results, row, *cell)).mean for row in ROWS for cell in columns])
     for row in ROWS:
-        cells = [stats.summary(errors(results, row, init, codes)) for init, codes in columns]
+        cells = [stats.log_summary(errors(results, row, init, codes)) for init, codes in columns]
         names = [named(row, init, codes) for init, codes in columns]
         rows.append(
-            (row.title, *(led(results, name, mean_sd(cell, write)) for name, cell in zip(names, cells, strict=True)))
+            (
+                row.title,
+                *(led(results, name, mean_spread(cell, write)) for name, cell in zip(names, cells, strict=True)),
+            )
         )
     blocks: list[Block] = [Heading("Through latent codes, as G has to")]
-    if all(stats.summary(errors(results, row, init, True)).n == 0 for row in ROWS for init, _ in INITS):
+    if all(stats.log_summary(errors(results, row, init, True)).n == 0 for row in ROWS for init, _ in INITS):
         return [*blocks, Paragraph("Not run.")]
     table = Table(
         name="latent_codes",
@@ -421,15 +432,16 @@ def through_codes(report: Report) -> list[Block]:
             ),
         ),
         rows=tuple(rows),
-        caption="Mean absolute error with free parameters, one vector per image, and through latent codes and a "
+        caption=f"Mean absolute error, {MEAN_SPREAD}: "
+        "with free parameters, one vector per image, and through latent codes and a "
         "hypernetwork, both fitted, at a fifth of the rate. The second is what G has to do, and what the "
         "slide's experiment left out.",
         size=8.2,
     )
     said: list[Text] = []
     for init, words in INITS:
-        one = [stats.summary(errors(results, row, init)).mean for row in ROWS]
-        other = [stats.summary(errors(results, row, init, True)).mean for row in ROWS]
+        one = [stats.log_summary(errors(results, row, init)).mean for row in ROWS]
+        other = [stats.log_summary(errors(results, row, init, True)).mean for row in ROWS]
         pairs = [(a, b) for a, b in zip(one, other, strict=True) if a is not None and b is not None]
         if len(pairs) > 2:
             rho = stats.rank_correlation([a for a, _ in pairs], [b for _, b in pairs])
@@ -442,7 +454,7 @@ def through_codes(report: Report) -> list[Block]:
 def other_readings(report: Report) -> list[Block]:
     """The rows that can be read otherwise."""
     results = report.results
-    write = fixed([stats.summary(errors(results, row)).mean for row in (*ROWS, *READINGS)])
+    write = fixed([stats.log_summary(errors(results, row)).mean for row in (*ROWS, *READINGS)])
     rows: list[tuple[Text, ...]] = []
     for row in READINGS:
         original = next(r for r in ROWS if r.name == row.original)
@@ -455,8 +467,8 @@ def other_readings(report: Report) -> list[Block]:
                     original.title,
                     row.title,
                     words,
-                    led(results, named(original, init), mean_sd(stats.summary(theirs), write)),
-                    led(results, named(row, init), mean_sd(stats.summary(ours), write)),
+                    led(results, named(original, init), mean_spread(stats.log_summary(theirs), write)),
+                    led(results, named(row, init), mean_spread(stats.log_summary(ours), write)),
                     interval(stats.paired_effect(theirs, ours)),
                 )
             )
@@ -475,7 +487,8 @@ def other_readings(report: Report) -> list[Block]:
                 Column("ratio [95%]", "right", 1.2),
             ),
             rows=tuple(rows),
-            caption="The same row under its two readings, free parameters; a ratio below 1 is the other reading's "
+            caption=f"The same row under its two readings, free parameters, {MEAN_SPREAD}; "
+            "a ratio below 1 is the other reading's "
             "advantage. mFiLM with and without norm are rows of the slide itself.",
             size=8.0,
         ),

@@ -14,7 +14,7 @@ from core.errors import InputError
 from reports import figures, pictures, sections, stats
 from reports.layers import INITS, MARKS, errors, named
 from reports.links import led
-from reports.numbers import fixed, listed, mean_sd
+from reports.numbers import factor, fixed, listed, mean_spread
 from reports.page import Block, Bullets, Column, Heading, Listing, Note, Paragraph, Strong, Table, Text
 from reports.protocols import MixedProtocols
 from reports.report import Report, composed
@@ -70,13 +70,13 @@ def rankings(report: Report, fits: Results | None) -> list[Block]:
     """Both orders side by side, and their correlation."""
     results = report.results
     blocks: list[Block] = [Heading("Two orders of the same layers")]
-    generated = [stats.summary(errors(results, row, init)) for row in ROWS for init, _ in INITS]
+    generated = [stats.log_summary(errors(results, row, init)) for row in ROWS for init, _ in INITS]
     write = fixed([summary.mean for summary in generated])
     rows: list[tuple[Text, ...]] = []
     for row in ROWS:
         cells: list[Text] = [row.title]
         for init, _ in INITS:
-            cells.append(led(results, named(row, init), plain(stats.summary(errors(results, row, init)), write)))
+            cells.append(led(results, named(row, init), plain(stats.log_summary(errors(results, row, init)), write)))
             cells.append(fitted(fits, fit_of(results, row, init), init, codes=False))
             cells.append(fitted(fits, fit_of(results, row, init), init, codes=True))
         rows.append(tuple(cells))
@@ -93,9 +93,9 @@ def rankings(report: Report, fits: Results | None) -> list[Block]:
                 ),
             ),
             rows=tuple(rows),
-            caption=f"{metric_name(results)} of the GANs, mean ± sd over at most {report.n} seeds, beside the mean "
-            f"absolute error of the same layers fitted to images (study {RECONSTRUCTION}): free parameters, and "
-            "through latent codes.",
+            caption=f"{metric_name(results)} of the GANs, geometric mean ×/÷ geometric standard deviation over at most "
+            f"{report.n} seeds, beside the mean absolute error, alike, of the same layers fitted to images "
+            f"(study {RECONSTRUCTION}): free parameters, and through latent codes.",
             size=7.4,
         )
     )
@@ -140,18 +140,18 @@ def rankings(report: Report, fits: Results | None) -> list[Block]:
 
 
 def fitted(fits: Results | None, row: Row, init: str, *, codes: bool) -> str:
-    """The reconstruction error of a layer, mean and sd."""
+    """The reconstruction error of a layer, geometric mean and spread."""
     if fits is None:
         return "–"
-    found = stats.summary(errors(fits, row, init, codes))
+    found = stats.log_summary(errors(fits, row, init, codes))
     return plain(found, fixed([0.05]))
 
 
-def plain(summary: stats.Summary, write: Callable[[float | None], str]) -> str:
-    """Mean and sd without the number of seeds, which the caption gives; in full where a run diverged."""
-    if summary.diverged or summary.sd is None:
-        return mean_sd(summary, write)
-    return f"{write(summary.mean)} ± {write(summary.sd)}"
+def plain(summary: stats.LogSummary, write: Callable[[float | None], str]) -> str:
+    """Mean and spread without the number of seeds, which the caption gives; in full where a run diverged."""
+    if summary.diverged or summary.factor is None:
+        return mean_spread(summary, write)
+    return f"{write(summary.mean)} ×/÷ {factor(summary.factor)}"
 
 
 def answers(report: Report) -> list[Text]:

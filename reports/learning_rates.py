@@ -10,26 +10,24 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure as Canvas
+from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
-from scipy.interpolate import LinearNDInterpolator
-from scipy.spatial import QhullError
 from scipy.stats import t as student
 
 from ablations import patch
+from ablations.search import Search
+from core.config import Config
 from core.metrics.protocol import from_json
 from reports import figures, pictures, sections, stats
 from reports.links import led
-from reports.numbers import counted, factor, fixed, interval, listed, mean_sd, short
+from reports.numbers import MEAN_SPREAD, counted, factor, fixed, interval, listed, mean_spread, short
 from reports.page import Block, Bullets, Code, Column, Heading, Listing, Paragraph, Strong, Table, Text
 from reports.protocols import MixedProtocols, mixture, with_rows
-from reports.report import PAGE_INCHES, PILOT, Report, composed
+from reports.report import PILOT, Report, composed
 from reports.results import Results
 from reports.tables import metric_letters, metric_name
 from reports.verdicts import compare, side_of_one
@@ -50,7 +48,6 @@ STYLEGAN_MAPPING = 0.01
 """The multiplier of StyleGAN's mapping network (Karras et al. 2019)."""
 
 SHOWN_TRIALS = 6
-COLOURS = "viridis"
 
 
 def sweeps_of(results: Results) -> list[Sweep]:
@@ -193,14 +190,7 @@ def answer(report: Report, sweeps: Sequence[Sweep]) -> list[Block]:
 
 def sentence(results: Results, sweeps: dict[str, Sweep], noise: Noise | None) -> str:
     """The deck's two questions answered in one sentence, with what is uncertain about it."""
-    best = sweeps[ONE].best if ONE in sweeps else None
-    first = "No rate of G was found"
-    if best is not None:
-        within = ""
-        if noise is not None:
-            low, high = among(ties(sweeps[ONE], noise), G_RATE)
-            within = f" (anything tried from {number(low)} to {number(high)} could be as good, as far as one run tells)"
-        first = f"For this setting G's rate should be about {number(best.values[G_RATE])}{within}"
+    first = rate_words(results, sweeps.get(ONE), noise)
     if same_config(results, ONE, SEPARATE):
         return (
             f"{first}; the search over separate rates, which began there, found none that were better on its seed, so "
@@ -218,6 +208,39 @@ def sentence(results: Results, sweeps: dict[str, Sweep], noise: Noise | None) ->
         "needs a rate of its own, as StyleGAN's mapping network has, and nothing rules it out within that interval",
     )
     return f"{first}; {said} (separate over one rate {interval(effect)}, n = {effect.n} seeds)."
+
+
+def rate_words(results: Results, sweep: Sweep | None, noise: Noise | None) -> str:
+    """Which rates of G did how well, as the first half of a sentence: never more than one run each can say, and what
+    the choice did over the profile's rates on other seeds."""
+    if sweep is None or sweep.best is None:
+        return "No rate of G was found"
+    tied = [] if noise is None else ties(sweep, noise)
+    if len(tied) > 1:
+        low, high = among(tied, G_RATE)
+        said = (
+            f"G rates from {number(low)} to {number(high)} did about equally well in one run each "
+            f"({len(tied)} of {len(sweep.ended)} trials)"
+        )
+    else:
+        said = (
+            f"The best of {len(sweep.ended)} trials, one run each, had G's rate at {number(sweep.best.values[G_RATE])}"
+        )
+    return f"{said}; {against_the_profile(results)}"
+
+
+def against_the_profile(results: Results) -> str:
+    """What the best trial's rates did on other seeds, beside the profile's."""
+    if same_config(results, "baseline", ONE):
+        return "the best trial's is the profile's own"
+    effect = compare(results, "baseline", ONE)
+    if effect is None or effect.ratio is None:
+        return "the best trial's was not compared with the profile's on other seeds"
+    said = {
+        "below": "on other seeds the best trial's is better than the profile's",
+        "above": "on other seeds the best trial's is worse than the profile's",
+    }.get(side_of_one(effect), "the best trial's is not shown better than the profile's")
+    return f"{said} (×{interval(effect)}, n = {effect.n})"
 
 
 def same_config(results: Results, one: str, other: str) -> bool:
@@ -348,7 +371,7 @@ def reruns(results: Results, sweeps: dict[str, Sweep]) -> Table:
     names = ["baseline", *(choice.variant for choice in results.plan.searched)]
     paths = list(dict.fromkeys(path for sweep in sweeps.values() for path in sweep.ranges))
     seen = {name: seen_by_search(sweeps, name) for name in names}
-    summaries = {name: stats.summary(results.last(v)) for name in names if (v := results.variant(name)) is not None}
+    summaries = {name: stats.log_summary(results.last(v)) for name in names if (v := results.variant(name)) is not None}
     write = fixed([summary.mean for summary in summaries.values()])
     rows: list[tuple[Text, ...]] = []
     for name, summary in summaries.items():
@@ -360,7 +383,7 @@ def reruns(results: Results, sweeps: dict[str, Sweep]) -> Table:
                 results.title(name),
                 *(number(float(patch.lookup(plain, path))) for path in paths),
                 write(seen[name]),
-                led(results, name, mean_sd(summary, write)),
+                led(results, name, mean_spread(summary, write)),
                 "–" if same_config(results, "baseline", name) else interval(compare(results, "baseline", name)),
             )
         )
@@ -376,7 +399,7 @@ def reruns(results: Results, sweeps: dict[str, Sweep]) -> Table:
         ),
         rows=tuple(rows),
         caption=f"{metric_name(results)} at the last iteration: of the one trial that the search chose by, and of the "
-        "same config with the study's seeds, mean ± sd (n); ratios paired by seed to the profile's own rates, "
+        f"same config with the study's seeds, {MEAN_SPREAD}; ratios paired by seed to the profile's own rates, "
         "geometric means with 95% Student-t intervals on the log scale.",
         size=7.8,
     )
@@ -432,113 +455,79 @@ def how_they_ended(sweep: Sweep) -> str:
 
 
 def landscape(report: Report, sweeps: Sequence[Sweep]) -> Block:
-    """The trials of each search by pairs of parameters."""
+    """The trials of each search over the rate of G, what was trained anew on top."""
     results = report.results
-    panels: list[tuple[Sweep, tuple[str, str], int]] = []
-    for sweep in sweeps:
-        common = sweep.common_iteration or sweep.iterations
-        paths = list(sweep.ranges)
-        pairs = [(x, y) for x, y in zip(paths[::2], paths[1::2], strict=False)] or [(paths[0], paths[0])]
-        # At the common iteration no trial is missing: of the two rates it shows all that were tried.
-        first = [(sweep, pairs[0], moment) for moment in dict.fromkeys((common, sweep.iterations))]
-        panels += [*first, *((sweep, pair, sweep.iterations) for pair in pairs[1:])]
-    values = [value for sweep, _, moment in panels for trial in sweep.trials if (value := trial.at(moment)) is not None]
-    least = min(values, default=0.1)
-    norm = LogNorm(least, min(max(values, default=1.0), 8 * least) * 1.001)
-    rows = -(-len(panels) // 2)
-    canvas = Canvas(figsize=(figures.WIDTH, min(2.7 * rows + 0.3, PAGE_INCHES - 0.4)), layout="constrained")
-    axes = np.atleast_1d(canvas.subplots(rows, 2)).ravel()
-    for ax, (sweep, pair, moment) in zip(axes, panels, strict=False):
-        trials_panel(ax, sweep, pair, moment, norm, contours=pair == panels[0][1])
-    for ax in axes[len(panels) :]:
-        ax.set_visible(False)
-    bar = canvas.colorbar(ScalarMappable(norm, COLOURS), ax=list(axes), shrink=0.6, extend="max")
-    ticks = figures.log_ticks(*norm_ends(norm))
-    bar.set_ticks(ticks, labels=[f"{tick:g}" for tick in ticks])
-    bar.ax.minorticks_off()
-    bar.set_label(f"{metric_name(results)}, log scale")
-    figures.shared_legend(canvas, list(axes[: len(panels)]), columns=5)
+    canvas = Canvas(figsize=(figures.WIDTH, 3.1), layout="constrained")
+    panels = canvas.subplots(1, len(sweeps), sharey=True, squeeze=False).ravel()
+    values = [value for sweep in sweeps for trial in sweep.trials if (value := last_measured(trial)) is not None]
+    values += [float(v) for variant in results.plan.variants for v in results.last(variant)]
+    limits = figures.span(values, 1.2)
+    for ax, sweep in zip(panels, sweeps, strict=True):
+        trials_panel(ax, results, sweep, limits)
+    panels[0].set_ylabel(f"{metric_name(results)}, log scale", fontsize=6.8)
+    figures.shared_legend(canvas, list(panels), columns=4)
     return report.figure(
         canvas,
         "sweep.svg",
-        f"Trials of the searches by pairs of parameters, {metric_letters(results)} by colour at the iteration above "
-        "each panel (dark is better; the scale ends at eight times the least). Lines: contours between the trials of "
-        "the two rates, linear on log scales; what else a search varies goes through them as noise. Hollow marks were "
-        "not measured there.",
-        "Scatter of the trials of each search over its parameters, coloured by the metric.",
+        f"{metric_letters(results)} of the trials over the rate of G, one run each on the search's seed: dots at the "
+        "last iteration, hollow squares where a trial was pruned or diverged, at its last measurement. What else a "
+        "search varies goes through them as scatter. On top, with other seeds, what was trained anew: geometric means "
+        "with 95% Student-t intervals on the log scale, thin dots single seeds.",
+        "Scatter of the trials of each search over the rate of G, with the variants that were trained anew.",
     )
 
 
-def norm_ends(norm: LogNorm) -> tuple[float, float]:
-    """The ends of a colour scale."""
-    assert norm.vmin is not None and norm.vmax is not None
-    return float(norm.vmin), float(norm.vmax)
+def last_measured(trial: Trial) -> float | None:
+    """A trial's last finite measurement."""
+    found = [value for _, value in sorted(trial.measured) if np.isfinite(value)]
+    return found[-1] if found else None
 
 
-MARKS = {"complete": "o", "pruned": "s", "diverged": "X"}
-
-
-def trials_panel(ax: Axes, sweep: Sweep, pair: tuple[str, str], moment: int, norm: LogNorm, *, contours: bool) -> Axes:
-    """The ended trials over two parameters, the best one ringed, the base crossed."""
-    x_path, y_path = pair
-    logarithmic = {parameter.path: parameter.log for parameter in sweep.search.parameters}
-    if contours and all(logarithmic[path] for path in pair):
-        draw_contours(ax, sweep, pair, moment, norm)
-    for state, mark in MARKS.items():
-        trials = [trial for trial in sweep.trials if trial.state == state]
-        for trial in trials:
-            value = trial.at(moment)
-            colour: Any = "none" if value is None else matplotlib_colour(norm, value)
-            line = figures.VERMILLION if state == "diverged" else figures.INK
-            ax.plot(trial.values[x_path], trial.values[y_path], mark, ms=5, mfc=colour, mec=line, mew=0.6, zorder=4)
-        if trials:
-            ax.plot([], [], mark, ms=5, mfc="white", mec=figures.INK, mew=0.6, label=state)
-    if sweep.best is not None:
-        at = sweep.best.values
-        ax.plot(at[x_path], at[y_path], "o", ms=10, mfc="none", mec=figures.VERMILLION, mew=1.1, zorder=5, label="best")
-    base = sweep.base
-    ax.plot(base[x_path], base[y_path], "+", ms=9, color=figures.VERMILLION, mew=1.0, zorder=5, label="the profile's")
-    for which, path in (("x", x_path), ("y", y_path)):
-        low, high = sweep.ranges[path]
-        if logarithmic[path]:
-            figures.log_axis(ax, which, low / 1.15, high * 1.15, tick_text)
-        elif which == "x":
-            ax.set_xlim(low, high)
-        else:
-            ax.set_ylim(low, high)
-    ax.tick_params(axis="both", labelsize=5.5)
-    ax.set_xlabel(HEADS.get(x_path, x_path))
-    ax.set_ylabel(HEADS.get(y_path, y_path))
-    ax.set_title(f"{sweep.search.title}, iteration {moment:,}")
+def trials_panel(ax: Axes, results: Results, sweep: Sweep, limits: tuple[float, float]) -> Axes:
+    """The ended trials of one search over the rate of G, and the variants that were trained anew on top."""
+    complete = [(trial, value_of(sweep, trial)) for trial in sweep.complete]
+    ended = [
+        (t, last) for t in sweep.trials if t.state in ("pruned", "diverged") and (last := last_measured(t)) is not None
+    ]
+    for found, mark, fill, name in ((complete, "o", figures.PALE, "trial"), (ended, "s", "none", "given up or lost")):
+        if found:
+            rates = [trial.values[G_RATE] for trial, _ in found]
+            line = Line2D(
+                rates,
+                [value for _, value in found],
+                ls="none",
+                marker=mark,
+                ms=4,
+                mfc=fill,
+                mec=figures.GREY,
+                mew=0.6,
+                label=name,
+                zorder=2,
+            )
+            ax.add_line(line)
+    names = ["baseline", *(choice.variant for choice in results.plan.searched)]
+    shown = dict.fromkeys(v.name for name in names if (v := results.variant(name)) is not None)
+    for name, mark, colour in zip(shown, ("D", "^", "v"), (figures.INK, *figures.palette(2)), strict=False):
+        variant = results.variant(name)
+        assert variant is not None and isinstance(variant.config, Config)
+        rate, seeds = variant.config.optimizers.learning_rates.generator, results.last(variant)
+        finite = seeds[np.isfinite(seeds)]
+        ax.plot(np.full(finite.size, rate), finite, ".", ms=2.5, color=colour, zorder=4)
+        if (mean := stats.geometric_mean(seeds)) is not None:
+            if mean.low is not None and mean.high is not None:
+                ax.plot((rate, rate), (max(mean.low, limits[0]), min(mean.high, limits[1])), color=colour, lw=1.2)
+            ax.plot(rate, mean.centre, mark, ms=5.5, color=colour, label=f"{name}, trained anew", ls="none", zorder=5)
+    low, high = sweep.ranges.get(G_RATE, figures.span([trial.values[G_RATE] for trial in sweep.trials]))
+    figures.log_axis(ax, "x", low / 1.2, high * 1.2, tick_text)
+    figures.log_axis(ax, "y", *limits)
+    ax.set_xlabel(HEADS[G_RATE])
+    ax.set_title(f"search: {sweep.search.title}")
     return ax
 
 
 def tick_text(value: float) -> str:
     """A rate on an axis: 0.02, but 2e-4, for which there is room."""
     return f"{value:g}" if value >= 1e-3 else f"{value:.0e}".replace("e-0", "e-")
-
-
-def matplotlib_colour(norm: LogNorm, value: float) -> Any:
-    """The colour of a value on the figure's scale."""
-    return ScalarMappable(norm, COLOURS).to_rgba(np.array([value]))[0]
-
-
-def draw_contours(ax: Axes, sweep: Sweep, pair: tuple[str, str], moment: int, norm: LogNorm) -> Axes:
-    """Contours of log(metric), linear within the triangles between trials; none where they span no area."""
-    there = [(trial, value) for trial in sweep.trials if (value := trial.at(moment)) is not None]
-    if len(there) < 4:
-        return ax
-    points = np.log([[trial.values[path] for path in pair] for trial, _ in there])
-    try:
-        surface = LinearNDInterpolator(points, np.log([value for _, value in there]), rescale=True)
-    except QhullError:
-        return ax
-    x, y = (np.geomspace(*sweep.ranges[path], 80) for path in pair)
-    heights = np.exp(surface(*np.log(np.meshgrid(x, y))))
-    levels = np.geomspace(*norm_ends(norm), 9)[1:-1]
-    if np.nanmin(heights) < levels[-1] and np.nanmax(heights) > levels[0]:
-        ax.contour(x, y, heights, levels=levels, cmap=COLOURS, norm=norm, linewidths=0.8, zorder=2)
-    return ax
 
 
 def what_mattered(report: Report, sweeps: Sequence[Sweep]) -> Block:
@@ -571,7 +560,7 @@ def importance_panel(ax: Axes, sweep: Sweep) -> Axes:
     """One row per parameter, one mark per iteration."""
     paths = list(sweep.ranges)
     moments = list(dict.fromkeys(found.iteration for found in sweep.importances))
-    looks = (("o", figures.BLUE), ("s", figures.ORANGE))
+    looks = tuple(zip(("o", "s"), figures.palette(2), strict=True))
     by_place: dict[tuple[str, int], Importance] = {(found.path, found.iteration): found for found in sweep.importances}
     for row, path in enumerate(paths):
         for place, moment in enumerate(moments):
@@ -658,11 +647,18 @@ def what_was_sought(report: Report, sweeps: Sequence[Sweep]) -> list[Block]:
                 Column("why", share=1.6),
             ),
             rows=tuple(rows),
-            caption="Parameters of the searches. Everything else is that of all ten changes at this scale, the variant "
-            "of that title of changes_overview.",
+            caption="Parameters of the searches. Everything else is that of all ten changes at this scale, the "
+            "variant of "
+            f"that title of changes_overview{not_sought(study.searches)}.",
             size=7.6,
         ),
     ]
+
+
+def not_sought(searches: Sequence[Search]) -> str:
+    """That Adam's betas are as they are there, where no search varies them."""
+    varied = any("beta" in parameter.path for search in searches for parameter in search.parameters)
+    return "" if varied else "; Adam's betas are not sought"
 
 
 def cost_of_searches(report: Report, sweeps: Sequence[Sweep]) -> list[Block]:

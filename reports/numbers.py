@@ -73,6 +73,24 @@ def mean_sd(summary: stats.Summary, write: Callable[[float | None], str] = short
     return f"{write(summary.mean)}{sd} (n = {summary.n})"
 
 
+def mean_spread(summary: stats.LogSummary, write: Callable[[float | None], str] = short) -> str:
+    """Geometric mean ×/÷ geometric standard deviation (n), with the diverged runs in words, and the median where they
+    leave no mean."""
+    if summary.n == 0 or (summary.mean is None and not summary.diverged):
+        return "–"
+    if summary.diverged:
+        middle = (
+            f", median {write(summary.median)}" if summary.median is not None and np.isfinite(summary.median) else ""
+        )
+        return f"∞ (diverged in {summary.diverged} of {summary.n}{middle})"
+    spread = f" ×/÷ {factor(summary.factor)}" if summary.factor is not None else ""
+    return f"{write(summary.mean)}{spread} (n = {summary.n})"
+
+
+MEAN_SPREAD = "geometric mean ×/÷ geometric standard deviation over seeds (n)"
+"""What `mean_spread` writes, for captions: the one kind of mean that values of a metric have in tables and figures."""
+
+
 def counted(n: int, noun: str, plural: str | None = None) -> str:
     """1 run, 2 runs."""
     return f"{n:,} {noun if n == 1 else plural or noun + 's'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from core.config import CleanFid, Config, Quality
 from reports import stats
 from reports.links import led
-from reports.numbers import counted, fixed
+from reports.numbers import counted, factor, fixed, listed
 from reports.page import Block, Column, Heading, Paragraph, Table, Text
 from reports.results import Results
 from studies.plan import PlannedVariant
@@ -17,16 +18,18 @@ from studies.plan import PlannedVariant
 
 @dataclass(frozen=True)
 class Series:
-    """One further measure: the end of its key, its column's head and what its values are multiplied by there."""
+    """One further measure: the end of its key, its column's head, what its values are multiplied by there, and whether
+    it is a positive distance, whose mean is geometric."""
 
     name: str
     head: str
     times: float = 1.0
+    distance: bool = False
 
 
 SHARES = tuple(Series(name, name) for name in ("precision", "recall", "density", "coverage"))
-OF_INCEPTION = (Series("kid", "KID × 10³", 1e3), *SHARES, Series("infinity", "FID∞"))
-OF_A_PROXY = (Series("kid", "kernel distance × 10³", 1e3), *SHARES, Series("infinity", "FD for N → ∞"))
+OF_INCEPTION = (Series("kid", "KID × 10³", 1e3), *SHARES, Series("infinity", "FID∞", distance=True))
+OF_A_PROXY = (Series("kid", "kernel distance × 10³", 1e3), *SHARES, Series("infinity", "FD for N → ∞", distance=True))
 
 
 def other_measures(results: Results) -> list[Block]:
@@ -40,19 +43,20 @@ def other_measures(results: Results) -> list[Block]:
     there = {variant.name: values_of(results, variant, series) for variant, _ in asked}
     if not any(np.isfinite(found).any() for values in there.values() for found in values):
         return [heading, Paragraph("No run has measured them yet.")]
-    writers = [
-        fixed(stats.summary(values[column]).mean for values in there.values()) for column, _ in enumerate(series)
+    columns = [[values[column] for values in there.values()] for column, _ in enumerate(series)]
+    writers = [fixed(stats.summary(values).mean for values in column) for column in columns]
+    logarithmic = [
+        part.distance and not any((values <= 0).any() for values in column)
+        for part, column in zip(series, columns, strict=True)
     ]
     rows: list[tuple[Text, ...]] = []
     for variant, _ in asked:
-        found = [stats.summary(values) for values in there[variant.name]]
-        n = max(part.n for part in found)
+        found = there[variant.name]
+        n = max(stats.summary(values).n for values in found)
         lost = int(np.isinf(results.last(variant)).sum())
         cells: list[Text] = [
-            "–"
-            if lost or not part.n
-            else f"{write(part.mean)}" + (f" ± {write(part.sd)}" if part.sd is not None else "")
-            for part, write in zip(found, writers, strict=True)
+            "–" if lost else cell(values, write, logarithmic=of_logs)
+            for values, write, of_logs in zip(found, writers, logarithmic, strict=True)
         ]
         ended = f"{lost} of {n + lost} diverged" if lost else str(n)
         rows.append((led(results, variant.name, variant.title, strong=not variant.changes), *cells, ended))
@@ -66,11 +70,26 @@ def other_measures(results: Results) -> list[Block]:
                 Column("n", "right"),
             ),
             rows=tuple(rows),
-            caption=caption(asked[0][0], asked[0][1], inception=inception)
+            caption=caption(
+                asked[0][0],
+                asked[0][1],
+                inception=inception,
+                logarithmic=[part.head for part, of_logs in zip(series, logarithmic, strict=True) if of_logs],
+            )
             + (f" Left out: {results.plan.drawn_words}, trained with few seeds each." if results.plan.drawn else ""),
             size=7.2,
         ),
     ]
+
+
+def cell(values: np.ndarray, write: Callable[[float | None], str], *, logarithmic: bool) -> str:
+    """Mean and spread over seeds: geometric of a distance, as the metric is, arithmetic of shares and differences."""
+    if logarithmic:
+        of_logs = stats.log_summary(values)
+        spread = "" if of_logs.factor is None else f" ×/÷ {factor(of_logs.factor)}"
+        return f"{write(of_logs.mean)}{spread}" if of_logs.n else "–"
+    plain = stats.summary(values)
+    return f"{write(plain.mean)}" + (f" ± {write(plain.sd)}" if plain.sd is not None else "") if plain.n else "–"
 
 
 def quality_of(variant: PlannedVariant) -> Quality | None:
@@ -83,7 +102,7 @@ def values_of(results: Results, variant: PlannedVariant, series: tuple[Series, .
     return [part.times * results.last_of(variant, f"{results.metric}/{part.name}") for part in series]
 
 
-def caption(variant: PlannedVariant, quality: Quality, *, inception: bool) -> str:
+def caption(variant: PlannedVariant, quality: Quality, *, inception: bool, logarithmic: Sequence[str] = ()) -> str:
     """What the columns are, and of how many images."""
     assert isinstance(variant.config, Config)
     samples = variant.config.evaluation.metric.samples
@@ -94,8 +113,14 @@ def caption(variant: PlannedVariant, quality: Quality, *, inception: bool) -> st
         features = "features, a proxy"
         kernel = "The kernel distance is KID's estimate on the proxy's features and is not KID; it is unbiased"
         unlimited = "FD for N → ∞ is the rooms Fréchet distance, not FID∞,"
+    geometric = (
+        f" (of {listed(logarithmic)}: geometric mean ×/÷ geometric standard deviation, as of the metric itself)"
+        if logarithmic
+        else ""
+    )
     return (
-        f"At the last iteration, of the metric's own {features}, mean ± sd over n seeds; no claim is judged by them. "
+        f"At the last iteration, of the metric's own {features}: arithmetic mean ± sd over n seeds{geometric}, for "
+        "shares are between 0 and 1 and an unbiased difference may be negative; no claim is judged by them. "
         f"{kernel}, so it may be negative: {quality.kernel_subsets} subsets of {quality.kernel_subset:,} images of "
         "either side. Precision and density say how many generated images lie among real ones, recall and coverage how "
         f"much of the real set lies among generated ones ({quality.neighbours} nearest neighbours, at most {compared} "

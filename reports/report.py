@@ -123,7 +123,11 @@ def rung_label(rungs: Sequence[PlannedVariant | None], rung: int, report: Report
     return f"{rung}  {variant.title if variant else ''}"
 
 
-HIGHLIGHTS = (("baseline", figures.INK), ("all", figures.BLUE))
+HIGHLIGHTS = (("baseline", figures.INK), ("all", figures.GREEN))
+
+
+MOST_HIGHLIGHTS = 4
+"""So many variants beside the ends of a ladder have a colour."""
 
 
 def highlighted(report: Report) -> dict[str, str]:
@@ -131,7 +135,7 @@ def highlighted(report: Report) -> dict[str, str]:
     ends of the ladder, those of claims, the best alternatives, what searches chose."""
     results = report.results
     found: dict[str, str] = {}
-    spare = [figures.VERMILLION, figures.GREEN, figures.PURPLE, figures.ORANGE]
+    spare = [colour for colour in figures.CATEGORIES if colour != figures.GREEN][:MOST_HIGHLIGHTS]
     for name, colour in HIGHLIGHTS:
         if (variant := results.variant(name)) is not None:
             found.setdefault(variant.name, colour)
@@ -145,7 +149,8 @@ def highlighted(report: Report) -> dict[str, str]:
 
 
 def best_variants(results: Results) -> list[PlannedVariant]:
-    """The variants whose runs all finished, the least mean first."""
-    means = {variant.name: stats.summary(results.last(variant)).mean for variant in results.plan.variants}
-    there = [v for v in results.plan.variants if (mean := means[v.name]) is not None and np.isfinite(mean)]
+    """The variants whose runs all finished, the least geometric mean first; unstable ones have no rank."""
+    means = {variant.name: stats.log_summary(results.last(variant)).mean for variant in results.plan.variants}
+    stable = [v for v in results.plan.variants if v.name not in results.unstable]
+    there = [v for v in stable if (mean := means[v.name]) is not None and np.isfinite(mean)]
     return sorted(there, key=lambda variant: means[variant.name] or 0.0)

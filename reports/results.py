@@ -19,6 +19,7 @@ from core.errors import InputError
 from core.events import Built, Diverged, Evaluated
 from core.folder import RunFolder
 from core.metrics.protocol import Protocol, from_json
+from reports import stats
 from reports.numbers import counted, listed
 from reports.protocols import UNRECORDED, Known, MixedProtocols, by_protocol, mixture
 from studies.catalogue import study as declared_study
@@ -140,6 +141,12 @@ class Results:
         and where the variant is not trained with that seed."""
         rows = self._rows.get(variant.name, {})
         return np.array([rows[seed]["value"] if seed in rows else np.nan for seed in self.plan.seeds], dtype=float)
+
+    @cached_property
+    def unstable(self) -> frozenset[str]:
+        """The variants whose seeds ended wildly apart, by the rule of `stats.unstable` over the study's variants."""
+        marks = stats.unstable([self.last(variant) for variant in self.plan.variants])
+        return frozenset(v.name for v, apart in zip(self.plan.variants, marks, strict=True) if apart)
 
     def last_of(self, variant: PlannedVariant, metric: str) -> np.ndarray:
         """The value of another recorded metric at the last iteration per planned seed, NaN where there is none.

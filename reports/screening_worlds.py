@@ -212,7 +212,8 @@ def lines(rows: list[dict[str, Any]]) -> list[str]:
         "## Screening, where changes act together",
         "",
         f"Simulated studies of ten changes ({studies:,} in each row), run standard deviation .25 on the log scale. In "
-        "a folded-over Plackett-Burman design three changes that act together shift the effects of others. Trained alike "
+        "a folded-over Plackett-Burman design three changes that act together shift the effects of others. Trained "
+        "alike "
         "with every seed that is a bias which no standard error sees; with another relabelling of the design for each "
         "seed it is scatter between seeds, and Student's t over seeds has it. A cell holds how often the 95% interval "
         "held a change's true mean effect, how often a change that does nothing got a verdict after Holm's correction "

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Canvas
+from numpy.typing import NDArray
 
 from ablations.designs import available, ladder, variant_name
 from ablations.protocols import PROTOCOLS
-from ablations.schema import PILING, DesignName
+from ablations.schema import PILING, Change, DesignName, Study
+from core.arithmetic import g_updates, training
 from core.config import MeanAbsoluteError
 from core.errors import InputError
-from reports import figures, stats, tables
+from reports import figures, remarks, stats, tables
 from reports.abstract import resolved, sentence
 from reports.commands import planned_designs, reproduce_commands, train_command, ui_command
-from reports.numbers import counted, factor, interval, listed, short
+from reports.numbers import counted, factor, interval, listed
 from reports.page import (
     Block,
     Bullets,
@@ -38,18 +41,23 @@ from reports.protocols import MixedProtocols, mixture
 from reports.quality import other_measures
 from reports.report import PAGE_INCHES, PILOT, Report, composed, design_title, highlighted, rung_label
 from reports.results import STATUSES, Results, load, settings, which_seeds
+from reports.seconds import why_left_out
 from reports.stats.arms import ROUNDING
 from reports.tables import metric_letters, metric_name
 from reports.verdicts import (
     ALONE,
-    LEVEL,
+    EXCLUDES,
+    Axis,
     ChangeEffect,
     ClaimVerdict,
     designs_with,
     end_to_end,
-    end_to_end_at_equal_seconds,
+    end_to_end_at_equal,
+    excludes_no_change,
     judge_changes,
-    judge_claim,
+    one_family,
+    seconds_axis,
+    work_axis,
 )
 from studies.plan import PlannedVariant
 from studies.runner.experiment import experiment_name
@@ -159,6 +167,8 @@ def claim_blocks(verdict: ClaimVerdict, results: Results) -> list[Block]:
             told.append(f": ours is {ours}, the deck's {theirs} from one run each, as far as it says.")
         else:
             told.append(".")
+    if excludes_no_change(verdict):
+        told.append(f" {sentence(EXCLUDES)}")
     if verdict.exploratory:
         told += [" ", Strong("Exploratory"), f": {verdict.exploratory}."]
     if claim.remark:
@@ -199,7 +209,7 @@ def superscript(n: int) -> str:
 
 
 def end_to_end_line(report: Report) -> list[Block]:
-    """The base over all changes, at equal iterations and at equal seconds."""
+    """The base over all changes, at equal iterations and at equal cost."""
     results = report.results
     baseline, everything = results.variant("baseline"), results.variant("all")
     blocks: list[Block] = [Heading("End to end: all changes against none", 2)]
@@ -209,17 +219,22 @@ def end_to_end_line(report: Report) -> list[Block]:
     at_iterations = end_to_end(results.last(baseline), results.last(everything))
     if not at_iterations.before.n or not at_iterations.after.n:
         return [*blocks, Paragraph("No seed has ended in one of the two arms.")]
-    at_seconds = end_to_end_at_equal_seconds(results, "baseline", "all")
-    blocks.append(tables.end_to_end_table(at_iterations, at_seconds, results))
-    if at_seconds is None:
-        how = "At equal training seconds: not available, because a run diverged or was measured too late or never."
+    at_work = end_to_end_at_equal(work_axis, results, "baseline", "all")
+    unsteady = why_left_out(results, (baseline, everything))
+    at_seconds = None if unsteady else end_to_end_at_equal(seconds_axis, results, "baseline", "all")
+    blocks.append(tables.end_to_end_table(at_iterations, at_work, at_seconds, results))
+    if at_work is None:
+        how = "At equal arithmetic: not available, because a run diverged or was measured too late or never."
     else:
         how = (
-            f"{short(at_seconds.seconds)} s is the largest number of training seconds that every finished run of "
-            f"both arms reached (evaluation not counted); each run's {metric_letters(results)} there is log-linear "
-            "between its two evaluations around that time. Seconds are wall time of the machine that trained, under "
-            "whatever load it had: where that varied between runs, this ratio is of loads as well."
+            f"{tables.work_text(at_work.reached)} is the most arithmetic of training that every finished run of both "
+            f"arms reached; each run's {metric_letters(results)} there is log-linear between its two evaluations "
+            "around that point."
         )
+        how += tables.left_out(unsteady)
+    both = [g_updates(arm.config) for arm in (baseline, everything)]
+    if both[0] != both[1]:
+        how += f" Equal iterations are not equal updates of G: {both[0]:,} against {both[1]:,} per run."
     images = [arm.config.iterations * arm.config.batch_size for arm in (baseline, everything)]
     if images[0] != images[1]:
         how += f" Equal iterations are not equal images: {images[0]:,} against {images[1]:,} per run."
@@ -242,13 +257,15 @@ def which_changes(report: Report) -> list[Block]:
             continue
         told: list[Piece] = [name, " "]
         for word, phrase in (("helps", "help"), ("hurts", "hurt")):
-            if titles := by_word(effects, word):
-                told.append(f"{len(titles)} {phrase}: {'; '.join(titles)}. ")
+            if found := [remarks.finding(e, report.results, report.effects) for e in effects if e.word == word]:
+                told.append(f"{len(found)} {phrase}: {'; '.join(found)}. ")
         unresolved = len(by_word(effects, "inconclusive"))
         told.append(f"{unresolved} of {counted(len(tested), 'tested change')} inconclusive.")
         alone = [f"{e.change.title} ({e.why})" for e in effects if e.word == "inconclusive" and e.why.endswith(ALONE)]
         if alone:
             told.append(f" Significant, but not among {len(effects)} comparisons: {'; '.join(alone)}.")
+        if lost := by_word(effects, "unstable"):
+            told.append(f" Unstable over seeds, so that nothing is said of them: {'; '.join(lost)}.")
         if same := [e.change.title for e in effects if e.before and e.why.startswith("both arms")]:
             told.append(f" Change nothing at this scale: {'; '.join(same)}.")
         if left := len(effects) - len(tested):
@@ -257,8 +274,8 @@ def which_changes(report: Report) -> list[Block]:
     title = "Which changes carry the gain" if len(report.effects) > 1 else "What each change does"
     blocks: list[Block] = [Heading(title), Bullets(tuple(items)), *carriers(report)]
     asked = {d: effects for d, effects in report.effects.items() if d in planned_designs(report.results)}
-    found = [table(report.results, asked) for table in (tables.effects_table, tables.company_table)]
-    blocks += [table for table in found if table is not None]
+    drawn = [table(report.results, asked) for table in (tables.effects_table, tables.company_table)]
+    blocks += [table for table in drawn if table is not None]
     return [*blocks, *power(report)]
 
 
@@ -309,7 +326,11 @@ def carriers(report: Report, k: int = 3) -> list[Block]:
 def rankable(design: DesignName, effects: list[ChangeEffect], report: Report) -> stats.Measured | None:
     """What a design says of its changes together; None where that is not enough to rank them."""
     results = report.results
-    if report.n < stats.LEAST_SEEDS or not effects or any(e.effect is None or e.effect.ratio is None for e in effects):
+    if (
+        report.n < stats.LEAST_SEEDS
+        or not effects
+        or any(e.effect is None or e.effect.ratio is None or e.word == "unstable" for e in effects)
+    ):
         return None
     if all(e.estimate is not None for e in effects):
         known = [
@@ -446,13 +467,16 @@ def ladder_section(report: Report) -> list[Block]:
             Paragraph("Not run: fewer than two rungs are in the plan. To run it:"),
             Listing(train_command(results, ["ladder"])),
         ]
+    if unstable := remarks.rungs_words(results, names):
+        blocks.append(Paragraph((Strong("Unstable."), f" {unstable} {UNSTABLE_RULE}")))
     rungs = []
     for rung, variant in enumerate(there):
         if variant is None:
             continue
         word = report.effects["ladder"][rung - 1].word if rung else ""
         shown = "" if word == "not tested" else word
-        rungs.append(figures.Rung(rung_label(there, rung, report), results.last(variant), shown))
+        apart = variant.name in results.unstable
+        rungs.append(figures.Rung(rung_label(there, rung, report), results.last(variant), shown, apart))
     with figures.style():
         canvas = Canvas(figsize=(figures.WIDTH, 0.75 + 0.27 * len(rungs)), layout="constrained")
         figures.ladder(canvas.subplots(), rungs, metric_name(results))
@@ -462,7 +486,9 @@ def ladder_section(report: Report) -> list[Block]:
             f"The ladder at the last iteration, n = {report.n} at most. Dots are seeds, the upright bar their "
             "geometric mean with its 95% Student-t interval on the log scale (an arrow where it goes on). At the "
             "right the geometric mean; blue with “helps”, vermilion with “hurts” where the ratio to the rung before is "
-            "significant. Intervals of two rungs may overlap where the paired ratio is resolved, and the reverse.",
+            "significant, else black. The axis ends where the bulk of the seeds does: a seed of an unstable rung "
+            "beyond it is named at the edge. Intervals of two rungs may overlap where the paired ratio is resolved, "
+            "and the reverse.",
             f"{metric_letters(results)} of each rung of the ladder, one dot per seed; the same numbers are in the "
             "table below.",
             floats=True,
@@ -488,18 +514,21 @@ def single_changes(report: Report) -> list[Block]:
             )
             for i, change in enumerate(results.study.changes)
         ]
+        groups = forest_groups(results.study.changes)
         with figures.style():
-            tall = 0.8 + 0.1 * len(drawn) + len(rows) * max(0.3, 0.11 * len(drawn))
+            tall = 0.8 + 0.1 * len(drawn) + (len(rows) + len(groups)) * max(0.3, 0.11 * len(drawn))
             canvas = Canvas(figsize=(figures.WIDTH, min(PAGE_INCHES, tall)), layout="constrained")
-            figures.forest(canvas.subplots(), rows, [design_title(d, results.study) for d in drawn])
+            titles = [legend_title(d, results.study, grouped=bool(groups)) for d in drawn]
+            figures.forest(canvas.subplots(), rows, titles, groups)
             blocks.append(
                 report.figure(
                     canvas,
                     "effects.svg",
                     f"Effect of each change on {metric_letters(results)} per design: the ratio with / without the "
-                    "change at the last iteration with its 95% interval (an arrow where it goes on). Filled where it "
-                    "is significant after Holm's correction over the design. The designs answer different questions: "
-                    "they agree only where changes do not interact.",
+                    "change at the last iteration with its 95% interval (an arrow where it goes on). The shape is the "
+                    "design; filled, and blue where it helps or vermilion where it hurts, if it is significant after "
+                    "Holm's correction over the design, else grey. The designs answer different questions: they agree "
+                    f"only where changes do not interact.{remarks.g_updates_note(results)}",
                     "Forest plot of the ratio with its interval for each change in each design; the numbers are in "
                     "the tables.",
                     floats=True,
@@ -522,6 +551,35 @@ def single_changes(report: Report) -> list[Block]:
     return blocks
 
 
+UNSTABLE_RULE = (
+    f"The rule, fixed beforehand: the logs of a variant's seeds spread by more than {stats.SPREAD_TIMES:g} times the "
+    f"median of the study's variants, and one seed at least is a factor of {stats.AWAY:g} or more from the variant's "
+    "median. What leads into such a variant and out of it again is no gain and no loss of a change."
+)
+
+
+def forest_groups(changes: Sequence[Change]) -> tuple[tuple[int, str], ...]:
+    """Headers of a forest whose changes stand on different variants: of those on the base, and of those on what they
+    require, each with the row it stands above; none where every change stands on the base.
+
+    Changes with one base have to follow each other, else no header could stand for them.
+    """
+    titles = {change.name: change.title for change in changes}
+    bases = [change.requires for change in changes]
+    if not any(bases):
+        return ()
+    starts = [row for row, base in enumerate(bases) if row == 0 or base != bases[row - 1]]
+    return tuple(
+        (row, f"added to {' and '.join(titles[name] for name in bases[row])}" if bases[row] else "added to the base")
+        for row in starts
+    )
+
+
+def legend_title(design: DesignName, study: Study, *, grouped: bool) -> str:
+    """A design as a figure's legend has it; where headers say what each change stands on, without the variant."""
+    return tables.DESIGN_HEADS[design] if grouped and design == "add_one_in" else design_title(design, study)
+
+
 def forest_word(effect: ChangeEffect) -> str:
     """The word at the end of a line of the forest."""
     if effect.effect is not None and effect.effect.diverged:
@@ -532,46 +590,80 @@ def forest_word(effect: ChangeEffect) -> str:
 
 
 def learning_curves(report: Report) -> list[Block]:
-    """The metric against iterations, images and seconds."""
+    """The metric against iterations and whatever of images, updates of G and arithmetic is not proportional to them."""
     results = report.results
     blocks: list[Block] = [Heading("Learning curves")]
     colours = highlighted(report)
-    axes = (
-        ("iteration", "iterations (updates of D)"),
-        ("images", "real images shown"),
-        ("seconds", "seconds of training"),
-    )
-    drawn: dict[str, list[figures.Curve]] = {column: [] for column, _ in axes}
-    values: list[float] = []
-    for variant in results.plan.variants:
-        frames = [frame for seed in results.plan.seeds if not (frame := results.curve(variant, seed)).empty]
-        values += [float(v) for frame in frames for v in frame["value"]]
-        for column, _ in axes:
-            runs = tuple((f[column].to_numpy(dtype=float), f["value"].to_numpy(dtype=float)) for f in frames)
-            drawn[column].append(figures.Curve(variant.title, runs, colours.get(variant.name)))
+    variants = results.plan.variants
+    frames = {
+        v.name: [frame for seed in results.plan.seeds if not (frame := results.curve(v, seed)).empty] for v in variants
+    }
+    values = [float(v) for found in frames.values() for frame in found for v in frame["value"]]
     if not np.isfinite(values).any():
         return [*blocks, Paragraph("No run has been evaluated yet.")]
+    axes = curve_axes(results)
     with figures.style():
-        canvas = Canvas(figsize=(figures.WIDTH, 2.75), layout="constrained")
-        panels = canvas.subplots(1, 3, sharey=True)
-        limits = figures.span(values)
-        for ax, (column, label) in zip(panels, axes, strict=True):
-            figures.curves(ax, drawn[column], label, limits, names_at_ends=False)
-        panels[0].set_ylabel(f"{metric_name(results)}, log scale", fontsize=6.8)
-        figures.shared_legend(canvas, panels, columns=3)
-        others = len(results.plan.variants) - len(colours)
+        columns = len(axes) if len(axes) < 4 else 2
+        rows = -(-len(axes) // columns)
+        canvas = Canvas(figsize=(figures.WIDTH, 0.2 + 2.55 * rows), layout="constrained")
+        panels = canvas.subplots(rows, columns, sharey=True, squeeze=False)
+        # Of grey variants only the mean is drawn: a seed of theirs that went astray is not seen, and takes no room.
+        arms = {
+            name: tuple((f["iteration"].to_numpy(dtype=float), f["value"].to_numpy(dtype=float)) for f in found)
+            for name, found in frames.items()
+        }
+        means = [figures.mean_curve(runs) for runs in arms.values()]
+        seen = [float(v) for mean in means if mean is not None for v in mean[1]]
+        seen += [float(v) for name in colours for frame in frames[name] for v in frame["value"]]
+        limits = figures.span(seen)
+        for ax, (along, label, _) in zip(panels.flat, axes, strict=True):
+            drawn = []
+            for v in variants:
+                runs = tuple((along(v, f), f["value"].to_numpy(dtype=float)) for f in frames[v.name])
+                drawn.append(figures.Curve(v.title, runs, colours.get(v.name)))
+            figures.curves(ax, drawn, label, limits, names_at_ends=False)
+        for ax in panels[:, 0]:
+            ax.set_ylabel(f"{metric_name(results)}, log scale", fontsize=6.8)
+        figures.shared_legend(canvas, list(panels.flat), columns=3)
+        others = len(variants) - len(colours)
         grey = f" The other {counted(others, 'variant')} in grey." if others else ""
+        against = listed([words for *_, words in axes])
+        same = "" if any(words == "images" for *_, words in axes) else " Images shown are proportional to iterations."
         blocks.append(
             report.figure(
                 canvas,
                 "curves.svg",
-                f"{metric_letters(results)} during training against iterations, images and seconds: means over "
-                f"seeds, thin lines single seeds, × the last value of a run that diverged.{grey} Seconds are of the "
-                "machine that ran them, under its load.",
-                "Three panels of learning curves: against iterations, real images and training seconds.",
+                f"{metric_letters(results)} during training against {against}: geometric means over seeds, thin lines "
+                f"single seeds, × the last value of a run that diverged.{grey}{same} {tables.WORK} Seconds are not "
+                "drawn: they would be of the machine's load as well.",
+                f"{counted(len(axes), 'panel')} of learning curves: against {against}.",
             )
         )
     return blocks
+
+
+def curve_axes(results: Results) -> list[tuple[Axis, str, str]]:
+    """What the metric is drawn along, each with its label and its words: iterations and arithmetic always, images and
+    updates of G where they are not proportional to iterations alike in all variants."""
+    configs = [variant.config for variant in results.plan.variants]
+    found: list[tuple[Axis, str, str]] = [
+        (lambda _, curve: curve["iteration"].to_numpy(dtype=float), "iterations (updates of D)", "iterations")
+    ]
+    if len({config.batch_size for config in configs}) > 1:
+        found.append((lambda _, curve: curve["images"].to_numpy(dtype=float), "real images shown", "images"))
+    if len({g_updates(config) / config.iterations for config in configs}) > 1:
+
+        def updates(variant: PlannedVariant, curve: pd.DataFrame) -> NDArray[np.float64]:
+            return np.array([g_updates(variant.config, int(i)) for i in curve["iteration"]], dtype=float)
+
+        found.append((updates, "updates of G", "updates of G"))
+    unit = tables.fixed_unit([training(config) for config in configs])
+
+    def work(variant: PlannedVariant, curve: pd.DataFrame) -> NDArray[np.float64]:
+        return work_axis(variant, curve) / unit.size
+
+    found.append((work, f"arithmetic of training, {unit.name}", "arithmetic"))
+    return found
 
 
 # --- how --------------------------------------------------------------------------------------------------------------
@@ -625,17 +717,15 @@ def looks(report: Report) -> list[Block]:
     blocks: list[Block] = [Bullets(tuple(told))]
     if not results.late_seeds:
         return blocks
-    alone = results.registered_seeds()
+    alone = Report.of(results.registered_seeds(), report.folder)
     items: list[Text] = []
-    for claim in results.study.claims:
-        verdict = judge_claim(claim, alone)
+    for verdict in alone.claims:
         ratio = f", {interval(verdict.effect)}" if verdict.effect is not None and verdict.effect.ratio else ""
-        items.append(f"{claim.name}: {verdict.word}{ratio} ({verdict.why})")
-    for design, effects in judge_changes(alone).items():
-        if design in results.plan.looks[0].designs:
-            items.append(
-                f"{design_title(design, results.study)}: {resolved([e for e in effects if e.word != 'not tested'])}"
-            )
+        items.append(f"{verdict.claim.name}: {verdict.word}{ratio} ({verdict.why})")
+    for design, effects in alone.effects.items():
+        tested = [effect for effect in effects if effect.word != "not tested"]
+        if tested and design in results.plan.looks[0].designs:
+            items.append(f"{design_title(design, results.study)}: {resolved(tested, alone)}")
     return [
         *blocks,
         Paragraph(
@@ -750,7 +840,8 @@ def limits(report: Report) -> list[Block]:
     if len(batches) > 1:
         items.append(
             f"Equal iterations are not equal work: batch sizes {listed([str(b) for b in batches])} show different "
-            "numbers of images, and D-to-G ratios and INR sizes cost different seconds. The curves show all three."
+            "numbers of images, and D-to-G ratios and sizes of networks cost different arithmetic. The curves show "
+            "each of them."
         )
     metrics = [variant.config.evaluation.metric for variant in plan.variants]
     counts = sorted({metric.samples for metric in metrics if not isinstance(metric, MeanAbsoluteError)})
@@ -782,26 +873,25 @@ def limits(report: Report) -> list[Block]:
 
 def comparisons(report: Report) -> list[Text]:
     """The multiple comparisons: the family of each design, and all designs as one family."""
-    judged = {design: [e for e in effects if e.p is not None] for design, effects in report.effects.items()}
-    # A comparison that two designs share (the first rung is also an add-one-in) is one comparison.
-    everything = {(e.before, e.after) if e.before else (d, e.change.name): e for d, es in judged.items() for e in es}
-    if len(everything) < 2:
+    family = one_family(report.effects)
+    if family.comparisons < 2:
         return []
-    strict = stats.holm([e.p for e in everything.values()])
     kept = [
         f"{e.change.title} ({tables.DESIGN_HEADS[e.design]})"
-        for e, p in zip(everything.values(), strict, strict=True)
-        if p is not None and p <= LEVEL
+        for effects in report.effects.values()
+        for e in effects
+        if family.keeps(e) and e.word != "unstable"
     ]
     named = f"{len(kept)} stay significant: {'; '.join(kept)}" if kept else "none stays significant"
-    if sum(bool(es) for es in judged.values()) < 2:
+    if family.designs < 2:
         return [
-            f"Verdicts on the {len(everything)} changes are corrected together (Holm): if no change did anything, the "
+            f"Verdicts on the {family.comparisons} changes are corrected together (Holm): if none did anything, the "
             "chance of a single “helps” or “hurts” would be at most 5%."
         ]
     return [
         "Verdicts are corrected within a design (Holm): if no change did anything, the chance of a single “helps” or "
-        f"“hurts” in it would be at most 5%. All {len(everything)} comparisons of all designs as one family: {named}."
+        "“hurts” in it would be at most 5%. "
+        f"All {family.comparisons} comparisons of all designs as one family: {named}."
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,15 @@ import pandas as pd
 from ablations import patch
 from ablations.designs import ladder, variant_name
 from ablations.schema import Change, DesignName
+from core.arithmetic import g_updates, training
 from core.metrics.protocol import differences
 from reports import stats
 from reports.links import anchor, led
-from reports.numbers import counted, factor, fixed, interval, listed, mean_sd, short
+from reports.numbers import MEAN_SPREAD, counted, factor, fixed, interval, listed, mean_spread, short
 from reports.page import Anchor, Code, Column, Grey, Link, Piece, Strong, Table, Text
+from reports.remarks import g_updates_note, g_updates_remark
 from reports.results import Results
+from reports.seconds import why_left_out
 from reports.verdicts import ChangeEffect, ClaimVerdict, EndToEnd, claimed_values
 from studies import numbers
 from studies.costs import read_invocations
@@ -66,7 +70,7 @@ def claim_table(verdict: ClaimVerdict, results: Results) -> Table:
     """Ours and the deck's, each row with the protocol that its numbers come from."""
     claim, plan = verdict.claim, results.plan
     found = [claimed_values(claim, number, results) for number in claim.numbers]
-    ends = [stats.summary(values if values is not None else []) for values in found]
+    ends = [stats.log_summary(values if values is not None else []) for values in found]
     write = fixed([end.mean for end in ends])
     lengths = listed([f"{i:,}" for i in results.iterations])
     length = f"iteration {verdict.iteration:,} of {lengths}" if verdict.iteration else f"{lengths} iterations"
@@ -91,16 +95,16 @@ def claim_table(verdict: ClaimVerdict, results: Results) -> Table:
             (
                 ours,
                 *(
-                    led(results, number.variant, mean_sd(end, write))
+                    led(results, number.variant, mean_spread(end, write))
                     for number, end in zip(claim.numbers, ends, strict=True)
                 ),
                 *([interval(verdict.effect)] if ratio else []),
             ),
             (deck, *theirs_of_each),
         ),
-        caption="The claim, ours and the deck's: mean ± standard deviation over training seeds"
+        caption=f"The claim, ours and the deck's: {MEAN_SPREAD}"
         + (
-            "; ours the geometric mean of the ratio paired by seed with its Student-t interval on the log scale."
+            "; the ratio paired by seed, a geometric mean too, with its Student-t interval on the log scale."
             if ratio
             else "."
         )
@@ -117,7 +121,9 @@ def claim_table(verdict: ClaimVerdict, results: Results) -> Table:
 def claim_pairs_table(verdict: ClaimVerdict, results: Results) -> Table:
     """A claim of several pairs: one row a pair, reading by reading, with what became of it."""
     claim, plan = verdict.claim, results.plan
-    ends = {n: stats.summary(found) for n in claim.numbers if (found := claimed_values(claim, n, results)) is not None}
+    ends = {
+        n: stats.log_summary(found) for n in claim.numbers if (found := claimed_values(claim, n, results)) is not None
+    }
     write = fixed([end.mean for end in ends.values()])
     rows: list[tuple[Text, ...]] = []
     told = ""
@@ -129,7 +135,7 @@ def claim_pairs_table(verdict: ClaimVerdict, results: Results) -> Table:
             (
                 pair.reading if pair.reading != told else "",
                 pair.title,
-                *(led(results, n.variant, mean_sd(ends[n], write)) for n in (pair.before, pair.after)),
+                *(led(results, n.variant, mean_spread(ends[n], write)) for n in (pair.before, pair.after)),
                 interval(part.effect),
                 deck or "–",
                 Strong(part.word) if part.word in ("reproduced", "contradicted") else part.word,
@@ -152,7 +158,7 @@ def claim_pairs_table(verdict: ClaimVerdict, results: Results) -> Table:
         ),
         rows=tuple(rows),
         caption=f"One sentence of the deck, every pair that it speaks of, and every reading of it: "
-        f"{metric_name(results)}, {plan.data_name}, at {length}, mean ± standard deviation over training seeds; the "
+        f"{metric_name(results)}, {plan.data_name}, at {length}, {MEAN_SPREAD}; the "
         "geometric mean of the ratio paired by seed with its Student-t interval on the log scale, expected "
         f"{asked}{margin}.",
         size=7.8,
@@ -160,14 +166,18 @@ def claim_pairs_table(verdict: ClaimVerdict, results: Results) -> Table:
     )
 
 
-def end_to_end_table(at_iterations: EndToEnd, at_seconds: EndToEnd | None, results: Results) -> Table:
-    """The base over all changes, at equal iterations and at equal training seconds."""
+def end_to_end_table(
+    at_iterations: EndToEnd, at_work: EndToEnd | None, at_seconds: EndToEnd | None, results: Results
+) -> Table:
+    """The base over all changes, at equal iterations, arithmetic and, where those mean something, seconds."""
     base, everything = results.title("baseline"), results.title("all")
     write = fixed([at_iterations.before.mean, at_iterations.after.mean])
     iterations = listed([f"{i:,}" for i in results.iterations])
     named = [(f"equal iterations ({iterations})", at_iterations)]
+    if at_work is not None:
+        named.append((f"equal arithmetic of training ({work_text(at_work.reached)})", at_work))
     if at_seconds is not None:
-        named.append((f"equal training seconds ({short(at_seconds.seconds)} s)", at_seconds))
+        named.append((f"equal training seconds ({short(at_seconds.reached)} s)", at_seconds))
     return Table(
         name="end_to_end",
         columns=(
@@ -180,17 +190,33 @@ def end_to_end_table(at_iterations: EndToEnd, at_seconds: EndToEnd | None, resul
         rows=tuple(
             (
                 name,
-                led(results, "baseline", mean_sd(found.before, write)),
-                led(results, "all", mean_sd(found.after, write)),
+                led(results, "baseline", mean_spread(found.before, write)),
+                led(results, "all", mean_spread(found.after, write)),
                 "–" if found.ratio is None else f"{factor(found.ratio)}×",
                 "–" if found.least is None else f"{factor(found.least)}×",
             )
             for name, found in named
         ),
         caption=f"End to end: {metric_letters(results)} of “{base}” over “{everything}”, above 1× when the changes "
-        "help. Ratio of the means, and the smallest ratio over every pairing of a seed of one with one of the other.",
+        f"help: {MEAN_SPREAD}; the ratio of the geometric means, and the smallest ratio over every pairing of a seed "
+        "of "
+        "one with one of the other." + (f" {WORK}" if at_work is not None else ""),
         size=8.5,
     )
+
+
+WORK = (
+    "Arithmetic: multiply-accumulates of the products in G, D and the penalty, forwards and backwards, counted from "
+    "the config; no load of a machine is in them."
+)
+
+
+def work_text(macs: float | None) -> str:
+    """Multiply-accumulates with the unit that keeps them short."""
+    if macs is None:
+        return "–"
+    unit = fixed_unit([macs])
+    return f"{unit.write(macs)} {unit.name}"
 
 
 def shown_iterations(results: Results, most: int = 5) -> list[int]:
@@ -202,9 +228,9 @@ def shown_iterations(results: Results, most: int = 5) -> list[int]:
 
 
 def mean_at(results: Results, name: str, iteration: int) -> float | None:
-    """Mean over seeds at an iteration, inf once a seed diverged, None where none has it."""
+    """Geometric mean over seeds at an iteration, inf once a seed diverged, None where none has it."""
     variant = results.variant(name)
-    return stats.summary(results.at(variant, iteration)).mean if variant else None
+    return stats.log_summary(results.at(variant, iteration)).mean if variant else None
 
 
 def ladder_table(results: Results, effects: Sequence[ChangeEffect]) -> Table:
@@ -212,28 +238,34 @@ def ladder_table(results: Results, effects: Sequence[ChangeEffect]) -> Table:
     study = results.study
     names = [variant_name(study, subset) for subset in ladder(study)]
     iterations = shown_iterations(results)
-    seconds = {name: seconds_of(results, name) for name in names}
+    unsteady = why_left_out(results, [v for name in names if (v := results.variant(name)) is not None])
+    updates_g = len({g_updates(v.config) for name in names if (v := results.variant(name)) is not None}) > 1
+    unit = fixed_unit([training(v.config) for name in names if (v := results.variant(name)) is not None])
     write = fixed(mean_at(results, name, i) for name in names for i in [*iterations, *results.iterations])
     rows: list[tuple[Text, ...]] = []
     for rung, name in enumerate(names):
         title: Text = study.changes[rung - 1].title if rung else results.title(name)
         variant = results.variant(name)
         if variant is None:
-            rows.append((str(rung), title, *["–"] * len(iterations), "–", "–", "0", "–", "not run", "–", "–"))
+            more = ["–"] * (1 + updates_g + (not unsteady))
+            rows.append((str(rung), title, *["–"] * len(iterations), "–", "–", "0", "–", "not run", *more, "–"))
             continue
-        end = stats.summary(results.last(variant))
+        end = stats.log_summary(results.last(variant))
         effect = effects[rung - 1] if rung else None
+        more = [unit.write(training(variant.config))]
+        more += [f"{g_updates(variant.config):,}"] if updates_g else []
+        more += [] if unsteady else [short(seconds_of(results, name).mean)]
         rows.append(
             (
                 str(rung),
                 title,
                 *(write(mean_at(results, name, i)) for i in iterations),
                 led(results, name, write(end.mean), strong=True),
-                write(end.sd),
+                factor(end.factor),
                 str(end.n),
                 interval(effect.effect) if effect else "",
                 verdict_text(effect) if effect else "",
-                short(seconds[name].mean) if seconds[name].n else "–",
+                *more,
                 str(end.diverged),
             )
         )
@@ -246,19 +278,27 @@ def ladder_table(results: Results, effects: Sequence[ChangeEffect]) -> Table:
             Column("change", share=1.0),
             *(Column(f"{i:,}", "right") for i in iterations),
             Column(f"{last}", "right"),
-            Column("sd", "right"),
+            Column("×/÷", "right"),
             Column("n", "right"),
             Column("vs. rung before [95%]", "right"),
             Column("verdict", share=0.6),
-            Column("s/run", "right"),
+            Column(unit.name, "right"),
+            *([Column("G updates", "right")] if updates_g else []),
+            *([] if unsteady else [Column("s/run", "right")]),
             Column("div.", "right"),
         ),
         rows=tuple(rows),
-        caption=f"The ladder: mean {letters} over seeds at each evaluated iteration (its number heads the column; "
-        "fewer where there are many), at the last with standard deviation and n; ratio to the rung before, paired "
-        "by seed; mean seconds of training per run, evaluation not counted; diverged runs (a mean with one is ∞).",
+        caption=f"The ladder: geometric mean of {letters} over seeds at each evaluated iteration (its number heads the "
+        "column; fewer where there are many), at the last with its geometric standard deviation (×/÷) and n; ratio to "
+        f"the rung before, paired by seed; {'arithmetic' if unsteady else 'arithmetic and mean seconds'} of training "
+        f"per run; diverged runs (a mean with one is ∞). {WORK}{left_out(unsteady)}{g_updates_note(results)}",
         size=7.4,
     )
+
+
+def left_out(unsteady: str) -> str:
+    """The sentence that says why seconds are not in a table or a figure; nothing where they are."""
+    return f" Seconds are left out: {unsteady}." if unsteady else ""
 
 
 def verdict_text(effect: ChangeEffect) -> Text:
@@ -293,6 +333,7 @@ def effects_table(results: Results, effects: Mapping[DesignName, Sequence[Change
         for design in shown:
             found = effects[design][index]
             text = interval(found.effect) if found.effect and found.effect.ratio else found.verdict
+            text = f"{text} (unstable)" if found.word == "unstable" else text
             resolved = found.word in ("helps", "hurts")
             cells.append(led(results, found.after or "", text, strong=resolved))
         rows.append((change.title, *cells))
@@ -301,7 +342,8 @@ def effects_table(results: Results, effects: Mapping[DesignName, Sequence[Change
         columns=(Column("change", share=1.0), *(Column(DESIGN_HEADS[design], "right") for design in shown)),
         rows=tuple(rows),
         caption=f"Each change under each design: ratio of the {metric_letters(results)} with / without it [95%], below "
-        "1 where it helps; bold where it is significant at 5% after Holm's correction over the design.",
+        "1 where it helps; bold where it is significant at 5% after Holm's correction over the design; unstable where "
+        f"the seeds of one of its two variants lie wildly apart.{g_updates_note(results)}",
         size=8.0 if len(shown) <= 3 else 6.9,
     )
 
@@ -378,8 +420,8 @@ def design_table(results: Results, design: DesignName, effects: Sequence[ChangeE
         rows.append(
             (
                 effect.change.title,
-                led(results, effect.before or "", mean_sd(without, write)),
-                led(results, effect.after or "", mean_sd(with_it, write)),
+                led(results, effect.before or "", mean_spread(without, write)),
+                led(results, effect.after or "", mean_spread(with_it, write)),
                 pairs,
                 interval(found),
                 p_text(found.p if found is not None and found.n > 1 else None),
@@ -417,9 +459,10 @@ def design_table(results: Results, design: DesignName, effects: Sequence[ChangeE
             Column("verdict", share=0.85),
         ),
         rows=tuple(rows),
-        caption=f"{what} {metric_letters(results)} at the last iteration, mean ± sd (n); ratio with / without paired "
-        f"by seed; p of no effect by the exact sign-flip test{floor}, by the paired t-test of log-ratios, and the "
-        "latter after Holm's correction over the design's changes, which the verdict goes by.",
+        caption=f"{what} {metric_letters(results)} at the last iteration, {MEAN_SPREAD}; ratio with / without "
+        f"paired by seed; p of no effect by the exact sign-flip test{floor}, by the paired t-test of log-ratios, and "
+        "the latter after Holm's correction over the design's changes, which the verdict goes by."
+        + g_updates_note(results),
         size=7.8,
     )
 
@@ -473,7 +516,8 @@ def estimates_table(results: Results, design: DesignName, effects: Sequence[Chan
         rows=tuple(rows),
         caption=f"{words[design]} {metric_letters(results)} at the last iteration."
         + (f" {counted(gone, 'diverged run')} stand in with the worst value that any run reached." if gone else "")
-        + lost_seeds(effects),
+        + lost_seeds(effects)
+        + g_updates_note(results),
         size=7.8,
     )
 
@@ -522,16 +566,14 @@ def retuned_tables(
             continue
         own = getattr(getattr(before and before.config, "optimizers", None), "learning_rates", None)
         rates = retuned.rates[variant.name]
-        ends = [
-            stats.summary(r.last(v)) if v else stats.summary([]) for r, v in ((published, before), (tuned, variant))
-        ]
+        ends = [stats.log_summary(r.last(v) if v else []) for r, v in ((published, before), (tuned, variant))]
         write = fixed([end.mean for end in ends])
         chosen.append(
             (
                 variant.title,
                 f"{own.generator:g} / {own.discriminator:g}" if own else "–",
                 f"{rates.generator:g} / {rates.discriminator:g}",
-                *(mean_sd(end, write) for end in ends),
+                *(mean_spread(end, write) for end in ends),
             )
         )
     found = (
@@ -565,17 +607,17 @@ def retuned_tables(
                 Column("re-tuned", "right", 0.9),
             ),
             rows=tuple(chosen),
-            caption=f"Chosen rates, and {metric_letters(tuned)} at the last iteration, mean ± sd (n).",
+            caption=f"Chosen rates, and {metric_letters(tuned)} at the last iteration, {MEAN_SPREAD}.",
             size=7.6,
         )
     )
     return found
 
 
-def arm_summary(results: Results, name: str) -> stats.Summary:
+def arm_summary(results: Results, name: str) -> stats.LogSummary:
     """The last values of a variant by name, an empty summary where it is not planned."""
     variant = results.variant(name)
-    return stats.summary(results.last(variant)) if variant else stats.Summary(0, 0, None, None, None)
+    return stats.log_summary(results.last(variant) if variant else [])
 
 
 # --- the setting ------------------------------------------------------------------------------------------------------
@@ -631,7 +673,9 @@ def changes_table(results: Results) -> Table:
     for index, (change, changed) in enumerate(zip(results.study.changes, pairs[1:], strict=True), start=1):
         deck, here = (edits_in(change, before, after) for before, after in zip(base, changed, strict=True))
         said = f"“{change.source.words}”" if change.source else f"{change.title} (not the deck's)"
-        rows.append((str(index), said, deck, here, change.reading or ""))
+        also = g_updates_remark(change, results)
+        read = " ".join(part for part in (change.reading, also and f"{also[0].upper()}{also[1:]}.") if part)
+        rows.append((str(index), said, deck, here, read))
     return Table(
         name="changes",
         columns=(
@@ -745,8 +789,12 @@ def protocol_table(results: Results) -> Table | None:
 
 
 def cost_table(results: Results) -> Table:
-    """Seconds and sizes per variant."""
+    """Arithmetic, sizes and, where they mean something, seconds per variant."""
     write = fixed(results.jobs["seconds"])
+    everything = results.plan.variants
+    unsteady = why_left_out(results, everything)
+    updates_g = len({g_updates(variant.config) for variant in everything}) > 1
+    units = fixed_unit([training(variant.config) for variant in everything])
     rows: list[tuple[Text, ...]] = []
     groups: list[tuple[Text, Sequence[PlannedVariant]]] = [
         (led(results, variant.name, variant.title), [variant]) for variant in results.plan.listed
@@ -767,16 +815,15 @@ def cost_table(results: Results) -> Table:
         shown = {v.name: v.config.iterations * v.config.batch_size for v in variants}
         of_finished = [shown[str(name)] for name in finished["variant"]]
         rate = train.mean / float(np.mean(of_finished)) * 1000 if train.mean else None
+        seconds = [write(train.mean), write(train.sd), short(rate), write(evaluation.mean), write(whole.mean)]
         rows.append(
             (
                 called,
                 str(train.n),
                 from_to(shown.values()),
-                write(train.mean),
-                write(train.sd),
-                short(rate),
-                write(evaluation.mean),
-                write(whole.mean),
+                *([from_to({g_updates(v.config) for v in variants})] if updates_g else []),
+                units.write(float(np.mean([training(v.config) for v in variants]))),
+                *([] if unsteady else seconds),
                 *sizes,
             )
         )
@@ -788,18 +835,22 @@ def cost_table(results: Results) -> Table:
             Column("variant", share=1.0),
             Column("n", "right"),
             Column("images", "right"),
-            Column("train s", "right"),
-            Column("sd", "right"),
-            Column("s / 1,000 im.", "right"),
-            Column("eval s", "right"),
-            Column("job s", "right"),
+            *([Column("G updates", "right")] if updates_g else []),
+            Column(units.name, "right"),
+            *([] if unsteady else [Column(head, "right") for head in SECONDS_HEADS]),
             Column("emitted", "right"),
             Column("G", "right"),
             Column("D", "right"),
         ),
         rows=tuple(rows),
-        caption="Cost per finished run: real images shown, wall seconds of training (mean and sd over n runs), the "
-        f"same per 1,000 images, of evaluation, of the whole job; parameters emitted per image, of G and of D.{spent}",
+        caption=f"Cost per run: real images shown; arithmetic of training in {units.words}"
+        + (
+            ""
+            if unsteady
+            else "; wall seconds of training (arithmetic mean and sd over n finished runs), the same per 1,000 images, "
+            "of evaluation, of the whole job"
+        )
+        + f"; parameters emitted per image, of G and of D. {WORK}{left_out(unsteady)}{spent}",
         size=7.4,
     )
 
@@ -808,6 +859,32 @@ def from_to(numbers: Iterable[int]) -> str:
     """A whole number, or the least and the largest of several."""
     ends = sorted({int(number) for number in numbers})
     return "–" if not ends else f"{ends[0]:,}" + (f" to {ends[-1]:,}" if len(ends) > 1 else "")
+
+
+SECONDS_HEADS = ("train s", "sd", "s / 1,000 im.", "eval s", "job s")
+
+
+@dataclass(frozen=True)
+class WorkUnit:
+    """A unit of multiply-accumulates in which a column or an axis of them is short."""
+
+    size: float
+    name: str
+    words: str
+
+    def write(self, macs: float) -> str:
+        """So many multiply-accumulates in this unit, without its name."""
+        return short(macs / self.size)
+
+
+def fixed_unit(counts: Sequence[float]) -> WorkUnit:
+    """The unit for all of these."""
+    largest = max(counts, default=0.0)
+    if largest >= 1e15:
+        return WorkUnit(1e15, "PMAC", "peta-multiply-accumulates")
+    if largest >= 1e12:
+        return WorkUnit(1e12, "TMAC", "tera-multiply-accumulates")
+    return WorkUnit(1e9, "GMAC", "giga-multiply-accumulates")
 
 
 def predicted_table(results: Results) -> Table | None:

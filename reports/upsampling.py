@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Canvas
 
 from reports import figures, stats
 from reports.links import led
-from reports.numbers import counted, fixed, interval, mean_sd
+from reports.numbers import MEAN_SPREAD, counted, fixed, interval, mean_spread
 from reports.page import Block, Column, Heading, Paragraph, Strong, Table, Text
 from reports.pictures import between_latents, samples
 from reports.report import Report, composed
@@ -83,11 +83,11 @@ def enlarged(report: Report) -> list[Block]:
                 "Dot plot of the distance for each method of upsampling; the numbers are in the table below.",
             )
         )
-    write = fixed(stats.summary(results.worst_where_diverged(v, s)).mean for v in there for s in all_series())
+    write = fixed(stats.log_summary(results.worst_where_diverged(v, s)).mean for v in there for s in all_series())
     rows: list[tuple[Text, ...]] = []
     for variant in there:
         own = results.worst_where_diverged(variant, OWN)
-        at_own_size = led(results, variant.name, mean_sd(stats.summary(own), write), strong=True)
+        at_own_size = led(results, variant.name, mean_spread(stats.log_summary(own), write), strong=True)
         rows.append((Strong(label(variant)), "own size", "", at_own_size, "", ""))
         for name, title in METHODS:
             for convention in CONVENTIONS if name != "nearest" else ("centres",):
@@ -99,7 +99,7 @@ def enlarged(report: Report) -> list[Block]:
                         "",
                         title.partition(":")[0].partition(",")[0],
                         convention if name != "nearest" else "either",
-                        led(results, variant.name, mean_sd(stats.summary(found), write)),
+                        led(results, variant.name, mean_spread(stats.log_summary(found), write)),
                         interval(ratio) if ratio else "1",
                         interval(stats.paired_effect(own, found)),
                     )
@@ -112,7 +112,7 @@ def enlarged(report: Report) -> list[Block]:
                     "",
                     "natural, mean of 2×2 points",
                     "centres",
-                    led(results, variant.name, mean_sd(stats.summary(found), write)),
+                    led(results, variant.name, mean_spread(stats.log_summary(found), write)),
                     interval(ratio),
                     interval(stats.paired_effect(own, found)),
                 )
@@ -132,7 +132,7 @@ def enlarged(report: Report) -> list[Block]:
             ),
             rows=tuple(rows),
             caption="Fréchet distance through the feature network of the larger size (a proxy where it is not "
-            f"Inception's) at the last iteration, mean ± sd (n); ratios paired by seed over "
+            f"Inception's) at the last iteration, {MEAN_SPREAD}; ratios paired by seed over "
             f"{seeds}, to natural upsampling under "
             "the same convention and to the model at its own size.",
             size=7.8,
@@ -154,21 +154,23 @@ def all_series() -> list[str]:
 
 def panel(ax: Axes, results: Results, variant: PlannedVariant, limits: tuple[float, float]) -> None:
     """One model: a row per method, the two conventions above each other."""
-    colours = dict(zip(CONVENTIONS, (figures.BLUE, figures.VERMILLION), strict=True))
+    looks = dict(zip(CONVENTIONS, zip(figures.palette(2), ("o", "s"), strict=True), strict=True))
     for row, (name, _) in enumerate(METHODS):
         for offset, convention in zip((-0.16, 0.16), CONVENTIONS, strict=True):
             if name == "nearest" and convention == "corners":
                 continue
             y = float(row) if name == "nearest" else row + offset
             found = results.worst_where_diverged(variant, series_of(name, convention))
-            finite, colour = found[np.isfinite(found)], colours[convention]
+            finite, (colour, mark) = found[np.isfinite(found)], looks[convention]
             mean = stats.geometric_mean(found)
             if mean is not None:
                 if mean.low is not None and mean.high is not None:
                     figures.interval_bar(ax, mean.low, mean.high, y, colour, limits)
                 ax.plot(mean.centre, y, "|", ms=9, mew=1.6, color=colour, zorder=3)
             named = CONVENTIONS[convention] if row == 0 else None
-            ax.plot(finite, np.full(finite.size, y), "o", ms=3, mfc="white", mec=colour, mew=0.8, zorder=4, label=named)
+            ax.plot(
+                finite, np.full(finite.size, y), mark, ms=3, mfc="white", mec=colour, mew=0.8, zorder=4, label=named
+            )
     own = stats.geometric_mean(results.worst_where_diverged(variant, OWN))
     if own is not None:
         ax.axvline(own.centre, color=figures.INK, lw=0.8, ls="--", zorder=1)

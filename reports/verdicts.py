@@ -3,7 +3,9 @@
 A claim says itself where the 95% interval of its ratio has to lie (`ablations.schema.Claim`). A change helps or hurts
 in a design when the effect, below or above 1, is significant at 5% after Holm's correction over the design's changes:
 the chance that a design calls any change so when none does anything is at most 5%. A diverged run leaves no interval
-and counts as the worst outcome in an exact signed-rank test.
+and counts as the worst outcome in an exact signed-rank test. Where the seeds of one of a comparison's variants lie
+wildly apart (`stats.unstable`) the change is called unstable instead: going into such a variant and coming out of it
+again are neither loss nor gain of a change.
 """
 
 from __future__ import annotations
@@ -14,22 +16,24 @@ from dataclasses import dataclass, replace
 from typing import Literal, assert_never
 
 import numpy as np
+import pandas as pd
 
 from ablations.designs import DESIGNS, arms, available, variant_name
 from ablations.protocols import DECK_2020
 from ablations.schema import Change, Claim, Comparison, DesignName, Measured, Study
+from core.arithmetic import training
 from core.config import PUBLIC_RESAMPLING, CleanFid, Config, Images, Metric
 from core.metrics.identity import STATE_DICT_SHA256
 from reports import stats
 from reports.attribution import NO_RATIO, Estimate, main_effects, shapley_values
-from reports.numbers import counted
+from reports.numbers import counted, short
 from reports.protocols import MixedProtocols
 from reports.results import Results
 from reports.stats.arms import ROUNDING
 from studies.plan import PlannedVariant
 
 ClaimWord = Literal["reproduced", "contradicted", "inconclusive", "not comparable", "not tested"]
-Word = Literal["helps", "hurts", "inconclusive", "not tested"]
+Word = Literal["helps", "hurts", "inconclusive", "unstable", "not tested"]
 
 METRIC_OF_THE_FIELD = {"clean_fid": "FID", "mae": "MAE"}
 """What claims call the metric that a config names; any other metric is nobody else's."""
@@ -256,7 +260,8 @@ def judge_pair(
         return replace(
             found,
             why=f"{quoted(pair.before.variant)} diverged in {effect.diverged_before} and "
-            f"{quoted(pair.after.variant)} in {effect.diverged_after} of {effect.n} seeds, so the ratio has no interval",
+            f"{quoted(pair.after.variant)} in {effect.diverged_after} of {effect.n} seeds, so the ratio has no "
+            "interval",
         )
     if effect.low is None or effect.high is None:
         return replace(found, why=no_interval(effect))
@@ -422,7 +427,7 @@ class ChangeEffect:
     `after` has the change and `before` has not; both are empty for designs that compare no single pair. `p` is the
     two-sided p of this effect alone, `p_holm` the same after Holm's correction over the design's changes. `estimate` is
     there for designs that estimate it from many variants. `exploratory` marks a change that the deck does not name or
-    that was declared after the first run.
+    that was declared after the first run. `unstable` names the unstable variants among the two, with their seeds.
     """
 
     change: Change
@@ -436,6 +441,7 @@ class ChangeEffect:
     p_holm: float | None = None
     estimate: Estimate | None = None
     exploratory: bool = False
+    unstable: str = ""
 
     @property
     def verdict(self) -> str:
@@ -456,8 +462,19 @@ def pair_effect(change: Change, design: DesignName, results: Results) -> ChangeE
     effect = stats.paired_effect(results.last(one), results.last(other))
     if effect.n == 0:
         return replace(found, effect=effect, why="no seed ended in both arms")
+    apart = [
+        f"seeds {arm} it {seeds_words(results.last(variant))}"
+        for arm, variant in (("without", one), ("with", other))
+        if variant.name in results.unstable
+    ]
     # With an infinite ratio among them, log-ratios have no mean: the exact signed-rank test is left.
-    return replace(found, effect=effect, p=effect.rank_p if effect.diverged else effect.t_p)
+    p = effect.rank_p if effect.diverged else effect.t_p
+    return replace(found, effect=effect, p=p, unstable="; ".join(apart))
+
+
+def seeds_words(values: np.ndarray) -> str:
+    """An arm's values, the least first."""
+    return ", ".join(short(float(value)) for value in np.sort(values[~np.isnan(values)]))
 
 
 def estimated(design: DesignName, results: Results) -> list[ChangeEffect]:
@@ -487,6 +504,8 @@ def verdict_on(found: ChangeEffect) -> ChangeEffect:
     effect = found.effect
     if effect is None or effect.n == 0:
         return found
+    if found.unstable:
+        return replace(found, word="unstable", why=found.unstable)
     if effect.ratioless:
         return replace(found, word="inconclusive", why=no_interval(effect))
     if effect.diverged:
@@ -532,6 +551,43 @@ def judge_changes(results: Results) -> dict[DesignName, list[ChangeEffect]]:
     return {design: judge_design(design, results) for design in available(results.study) if design != "grid"}
 
 
+EXCLUDES = "the interval excludes “no change at all”"
+
+
+def excludes_no_change(verdict: ClaimVerdict) -> bool:
+    """Whether a claim that nothing changes, whatever its verdict by the margin, has an interval without 1."""
+    effect = verdict.effect
+    return verdict.claim.expects == "same" and effect is not None and side_of_one(effect) != "unresolved"
+
+
+@dataclass(frozen=True)
+class OneFamily:
+    """All comparisons of all designs as one family: how many they are, of how many designs, and the p of each after
+    Holm's correction over all of them, by design and change."""
+
+    comparisons: int
+    designs: int
+    p: Mapping[tuple[DesignName, str], float]
+
+    def keeps(self, effect: ChangeEffect) -> bool:
+        """Whether this effect is significant among all of them."""
+        return self.p.get((effect.design, effect.change.name), 1.0) <= LEVEL
+
+
+def one_family(effects: Mapping[DesignName, Sequence[ChangeEffect]]) -> OneFamily:
+    """The comparisons that have a p. One that two designs share (the first rung is also an add-one-in) is one."""
+    tested = [e for design in effects.values() for e in design if e.p is not None]
+    names = [(e.before, e.after) if e.before else (str(e.design), e.change.name) for e in tested]
+    once = dict(zip(names, tested, strict=True))
+    strict = dict(zip(once, stats.holm([e.p for e in once.values()]), strict=True))
+    corrected = {(e.design, e.change.name): strict[name] for e, name in zip(tested, names, strict=True)}
+    return OneFamily(
+        len(once),
+        len({e.design for e in tested}),
+        {place: p for place, p in corrected.items() if p is not None},
+    )
+
+
 # --- end to end -------------------------------------------------------------------------------------------------------
 
 
@@ -539,29 +595,45 @@ def judge_changes(results: Results) -> dict[DesignName, list[ChangeEffect]]:
 class EndToEnd:
     """The base over all changes, above 1 when the changes help.
 
-    `ratio` is the ratio of the means, `least` the smallest ratio over every pairing of seeds; None where a diverged or
-    missing run leaves none. `seconds` is None at equal iterations.
+    `ratio` is the ratio of the geometric means, `least` the smallest ratio over every pairing of seeds; None where a
+    diverged or missing run leaves none. `reached` is where along another axis both were read, None at equal iterations.
     """
 
-    before: stats.Summary
-    after: stats.Summary
+    before: stats.LogSummary
+    after: stats.LogSummary
     ratio: float | None
     least: float | None
-    seconds: float | None
+    reached: float | None
 
 
 def end_to_end(before: Sequence[float] | np.ndarray, after: Sequence[float] | np.ndarray) -> EndToEnd:
     """The comparison at equal iterations from the two arms' values."""
-    one, other = stats.summary(before), stats.summary(after)
+    one, other = stats.log_summary(before), stats.log_summary(after)
     ratio = None
     if one.mean and other.mean and np.isfinite(one.mean) and np.isfinite(other.mean):
         ratio = one.mean / other.mean
     return EndToEnd(one, other, ratio, stats.smallest_pairing_ratio(before, after), None)
 
 
-def end_to_end_at_equal_seconds(results: Results, before: str, after: str) -> EndToEnd | None:
-    """The comparison where each arm is read at the largest number of training seconds that every finished run of both
-    reached. None where a run diverged or the time lies before a run's first evaluation."""
+Axis = Callable[[PlannedVariant, pd.DataFrame], np.ndarray]
+"""What a curve of a variant is read along, one number for each of its evaluations."""
+
+
+def seconds_axis(_: PlannedVariant, curve: pd.DataFrame) -> np.ndarray:
+    """Seconds of training, evaluation not counted."""
+    return curve["seconds"].to_numpy(dtype=float)
+
+
+def work_axis(variant: PlannedVariant, curve: pd.DataFrame) -> np.ndarray:
+    """Multiply-accumulates of training, counted from the config."""
+    return np.array([training(variant.config, int(iteration)) for iteration in curve["iteration"]], dtype=float)
+
+
+def end_to_end_at_equal(axis: Axis, results: Results, before: str, after: str) -> EndToEnd | None:
+    """The comparison where each arm is read as far along `axis` as every finished run of both reached.
+
+    None where a run diverged or that point lies before a run's first evaluation.
+    """
     one, other = results.variant(before), results.variant(after)
     if one is None or other is None or one == other:
         return None
@@ -570,13 +642,14 @@ def end_to_end_at_equal_seconds(results: Results, before: str, after: str) -> En
         ended = [s for s in results.plan.seeds_of(arm) if results.job(arm, s)["status"] in ("finished", "diverged")]
         if not ended or any(results.job(arm, s)["status"] == "diverged" for s in ended):
             return None
-        curves[arm.name] = [results.curve(arm, seed) for seed in ended]
-    if any(curve.empty for arm_curves in curves.values() for curve in arm_curves):
-        return None
-    reached = min(float(curve["seconds"].iloc[-1]) for arm_curves in curves.values() for curve in arm_curves)
+        measured = [results.curve(arm, seed) for seed in ended]
+        if any(curve.empty for curve in measured):
+            return None
+        curves[arm.name] = [(axis(arm, curve), curve["value"].to_numpy(dtype=float)) for curve in measured]
+    reached = min(float(along[-1]) for arm_curves in curves.values() for along, _ in arm_curves)
     values: dict[str, list[float]] = {}
     for name, arm_curves in curves.items():
-        read = [stats.value_at_seconds(c["seconds"], c["value"], reached) for c in arm_curves]
+        read = [stats.value_at(along, value, reached) for along, value in arm_curves]
         if any(value is None for value in read):
             return None
         values[name] = [value for value in read if value is not None]

@@ -14,18 +14,20 @@ from __future__ import annotations
 
 from reports.stats.arms import (
     Interval,
+    LogSummary,
     Rate,
     Summary,
     diverged_as_worst,
     divergence_rate,
     geometric_mean,
     half_width,
+    log_summary,
     standard_errors,
     summary,
 )
 from reports.stats.attribution import ShapleyValue, shapley
 from reports.stats.components import VarianceComponents, variance_components
-from reports.stats.curves import spread_apart, value_at_seconds
+from reports.stats.curves import spread_apart, value_at
 from reports.stats.effects import (
     Effect,
     UnpairedEffect,
@@ -56,17 +58,22 @@ from reports.stats.ranking import (
     top_k,
 )
 from reports.stats.sign_flips import EXACT_UP_TO, seeds_for_sign_flip, sign_flip_p, signed_rank_p, smallest_sign_flip_p
+from reports.stats.stability import AWAY, SPREAD_TIMES, STEADY, largest_variation, outlying, unstable
 from studies.power import MOST_SEEDS, detectable_ratio, seeds_needed
 
 __all__ = [
+    "AWAY",
     "EXACT_UP_TO",
     "LEAST_SEEDS",
     "LEAST_VARIANCE",
     "MOST_SEEDS",
     "PERMUTED_UP_TO",
+    "SPREAD_TIMES",
+    "STEADY",
     "Effect",
     "FactorEffect",
     "Interval",
+    "LogSummary",
     "Measured",
     "OrderAgreement",
     "RankCorrelation",
@@ -85,10 +92,13 @@ __all__ = [
     "half_width",
     "holm",
     "holm_t",
+    "largest_variation",
+    "log_summary",
     "main_effects",
     "measured_by_seeds",
     "measured_each",
     "order_agreement",
+    "outlying",
     "over_seeds",
     "paired_effect",
     "random_order_p",
@@ -107,6 +117,7 @@ __all__ = [
     "summary",
     "top_k",
     "unpaired_effect",
-    "value_at_seconds",
+    "unstable",
+    "value_at",
     "variance_components",
 ]

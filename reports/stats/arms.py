@@ -54,6 +54,35 @@ def summary(values: ArrayLike) -> Summary:
 
 
 @dataclass(frozen=True)
+class LogSummary:
+    """One arm of positive values on the log scale: `n` runs that ended, `diverged` of them. `mean` is the geometric
+    mean; `mean` and `median` are inf where diverged runs make them so.
+
+    `factor` is the geometric standard deviation, exp of the logs' (n - 1 in the denominator): about two runs in three
+    lie within mean / factor and mean x factor. It is None below two runs and wherever a run diverged. A value that is
+    not positive has no log, and leaves neither mean nor factor.
+    """
+
+    n: int
+    diverged: int
+    mean: float | None
+    factor: float | None
+    median: float | None
+
+
+def log_summary(values: ArrayLike) -> LogSummary:
+    """Geometric mean, geometric standard deviation and n over seeds."""
+    plain = summary(values)
+    x = np.asarray(values, dtype=float)
+    x = x[~np.isnan(x)]
+    if x.size == 0 or (x <= 0).any():
+        return LogSummary(plain.n, plain.diverged, None, None, plain.median)
+    logs = np.log(x)
+    factor = float(np.exp(logs.std(ddof=1))) if x.size > 1 and not plain.diverged else None
+    return LogSummary(plain.n, plain.diverged, float(np.exp(logs.mean())), factor, plain.median)
+
+
+@dataclass(frozen=True)
 class Interval:
     """A geometric mean with the ends of its interval, which are None at n = 1 and where values agree to rounding."""
 

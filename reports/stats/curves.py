@@ -6,12 +6,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-def value_at_seconds(seconds: ArrayLike, values: ArrayLike, at: float) -> float | None:
-    """The metric after `at` seconds of training, log-linear between the two evaluations around it.
+def value_at(along: ArrayLike, values: ArrayLike, at: float) -> float | None:
+    """The metric at the point `at` of what training is measured along, log-linear between the evaluations around it.
 
     None before the first evaluation and after the last one: nothing is extrapolated.
     """
-    s, v = np.asarray(seconds, dtype=float), np.asarray(values, dtype=float)
+    s, v = np.asarray(along, dtype=float), np.asarray(values, dtype=float)
     if s.size == 0 or not s[0] <= at <= s[-1]:
         return None
     if not np.isfinite(v).all() or (v <= 0).any():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from ablations.search import Search
 from core.folder import RunFolder
 from core.metrics.protocol import as_json
-from reports.learning_rates import Noise, check_alike, pooled_noise, ties
+from reports.learning_rates import Noise, check_alike, not_sought, pooled_noise, rate_words, ties
 from reports.protocols import MixedProtocols
 from reports.render import render
 from reports.results import load
@@ -95,7 +96,9 @@ def test_the_whole_report(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     train_all(runs, searched(runs))
     said = page(runs, tmp_path / "one")
-    assert "For this setting G's rate should be about 0.00126" in said
+    assert "The best of 12 trials, one run each, had G's rate at 0.00126" in said and "should be about" not in said
+    assert "on other seeds the best trial's is better than the profile's (×" in said
+    assert "betas are not sought" not in said and "contour" not in said.lower()
     assert (
         "separate over one rate" in said
         and "Re-trained mean over that value: best of 12 trials, one rate for all of G" in said
@@ -109,6 +112,26 @@ def test_the_whole_report(tmp_path: Path) -> None:
     page(runs, tmp_path / "two")
     names = [file.relative_to(tmp_path / "one") for file in (tmp_path / "one").rglob("*") if file.is_file()]
     assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in names)
+
+
+def test_what_is_said_of_a_rate_is_never_stronger_than_one_run_each_and_the_interval(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    train_all(runs, searched(runs))
+    results, sweep = load("learning_rates", runs), a_sweep(STUDY.searches[0], 12)
+    jobs = results.jobs.copy()
+    jobs.loc[jobs["variant"] == "baseline", "value"] = [0.1, 0.13, 0.15]
+    jobs.loc[jobs["variant"] == "best_one_rate", "value"] = [0.09, 0.08, 0.09]
+    open_one = dataclasses.replace(results, jobs=jobs)
+    said = rate_words(open_one, sweep, Noise(9.0, 3))
+    rates = sorted(trial.values[G_RATE] for trial in sweep.complete)
+    ends = f"G rates from {rates[0]:.3g} to {rates[-1]:.3g}"
+    assert said.startswith(f"{ends} did about equally well in one run each (9 of 12 trials); ")
+    assert "the best trial's is not shown better than the profile's (×0.69 [" in said and said.endswith("], n = 3)")
+    for factor, word in ((0.1, "better"), (10.0, "worse")):
+        moved = jobs.copy()
+        moved.loc[moved["variant"] == "best_one_rate", "value"] = [factor * v for v in (0.1, 0.13, 0.16)]
+        assert f"is {word} than the profile's" in rate_words(dataclasses.replace(results, jobs=moved), sweep, None)
+    assert not_sought(STUDY.searches) == "" and not_sought(()) == "; Adam's betas are not sought"
 
 
 def test_trials_of_another_protocol_are_not_set_beside_what_was_trained_anew(tmp_path: Path) -> None:
@@ -135,7 +158,7 @@ def test_without_a_search_the_report_says_how_to_get_one(tmp_path: Path) -> None
     runs = tmp_path / "runs"
     train_all(runs, record_plan(runs, a_plan()))
     said = page(runs, tmp_path / "out")
-    assert "No search has come to its end here" in said and "For this setting" not in said
+    assert "No search has come to its end here" in said and "did about equally well" not in said
 
 
 def test_diverged_and_missing_reruns_leave_no_conclusion(tmp_path: Path) -> None:

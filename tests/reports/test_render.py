@@ -169,7 +169,7 @@ def test_every_run_diverged(tmp_path: Path, page: Page) -> None:
     train_all(tmp_path, plan, diverged={(v.name, s) for v in plan.variants for s in plan.seeds})
     text = page()
     assert "∞ (diverged in 2 of 2)" in text
-    assert "At equal training seconds: not available" in text
+    assert "At equal arithmetic: not available" in text
 
 
 def test_runs_that_nobody_started_are_named(tmp_path: Path, page: Page) -> None:

@@ -20,10 +20,12 @@ from reports.verdicts import (
     claimed_values,
     designs_with,
     end_to_end,
-    end_to_end_at_equal_seconds,
+    end_to_end_at_equal,
     judge_change,
     judge_claim,
     judge_design,
+    seconds_axis,
+    work_axis,
 )
 from studies.plan import Look, Plan, make_plan
 from tests.reports.synthetic import planned, train_all
@@ -290,23 +292,24 @@ def test_arms_that_are_one_config_are_called_so(results: Results) -> None:
 
 def test_end_to_end_by_hand() -> None:
     found = end_to_end([20.0, 24.0, 22.0], [4.0, 5.0, 6.0])
-    assert found.ratio == pytest.approx(4.4)
+    assert found.ratio == pytest.approx((20 * 24 * 22 / (4 * 5 * 6)) ** (1 / 3))
+    assert found.before.mean == pytest.approx((20 * 24 * 22) ** (1 / 3))
     assert found.least == pytest.approx(20 / 6)
     assert end_to_end([20.0, INF], [4.0, 5.0]).ratio is None
 
 
 def test_equal_seconds_reads_both_arms_at_the_last_second_both_reached(results: Results) -> None:
-    found = end_to_end_at_equal_seconds(results, "baseline", "all")
+    found = end_to_end_at_equal(seconds_axis, results, "baseline", "all")
     assert found is not None
     baseline = results.variant("baseline")
     assert baseline is not None
     ends = [float(results.curve(baseline, seed)["seconds"].iloc[-1]) for seed in results.plan.seeds]
-    assert found.seconds == pytest.approx(min(ends))
+    assert found.reached == pytest.approx(min(ends))
     at_iterations = end_to_end(results.last(baseline), results.last(results.plan.variant("all")))  # type: ignore[arg-type]
     assert found.ratio is not None
     assert at_iterations.ratio is not None
     assert 1 < found.ratio < at_iterations.ratio
-    assert end_to_end_at_equal_seconds(results, "baseline", "baseline+r1") is None
+    assert end_to_end_at_equal(work_axis, results, "baseline", "baseline+r1") is None
 
 
 def test_statuses_are_those_of_outcomes(tmp_path: Path) -> None:

@@ -12,12 +12,12 @@ from reports import stats
 INF, NAN = math.inf, math.nan
 
 
-def test_value_at_seconds_is_log_linear_and_never_extrapolates() -> None:
-    assert stats.value_at_seconds([1.0, 3.0], [100.0, 1.0], 2.0) == pytest.approx(10.0)
-    assert stats.value_at_seconds([1.0, 3.0], [100.0, 1.0], 3.0) == pytest.approx(1.0)
-    assert stats.value_at_seconds([1.0, 3.0], [100.0, 1.0], 0.5) is None
-    assert stats.value_at_seconds([1.0, 3.0], [100.0, 1.0], 3.5) is None
-    assert stats.value_at_seconds([], [], 1.0) is None
+def test_value_at_is_log_linear_and_never_extrapolates() -> None:
+    assert stats.value_at([1.0, 3.0], [100.0, 1.0], 2.0) == pytest.approx(10.0)
+    assert stats.value_at([1.0, 3.0], [100.0, 1.0], 3.0) == pytest.approx(1.0)
+    assert stats.value_at([1.0, 3.0], [100.0, 1.0], 0.5) is None
+    assert stats.value_at([1.0, 3.0], [100.0, 1.0], 3.5) is None
+    assert stats.value_at([], [], 1.0) is None
 
 
 def test_spread_apart_keeps_order_and_distance() -> None:

@@ -1,0 +1,208 @@
+"""What training costs by arithmetic: multiply-accumulates counted from a config alone, without torch.
+
+Counted are the products that networks are made of (matrix products and convolutions), forwards and backwards: of G, of
+D on real and on generated images, and of the gradient penalty, whose second derivatives go through D once more. Not
+counted is what is no product (activations, norms, optimisers, the moving average) and all that is evaluation. Of an
+imported layer only its product with the pixels is known. The counts are those that torch's own operations make, by the
+same rules; a GPU or CPU may be faster at some of them than at others, so they are work and not time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import assert_never
+
+from core import config as cfg
+
+
+@dataclass(frozen=True)
+class Work:
+    """Multiply-accumulates of products: forwards, and backwards to all that is trained."""
+
+    forward: int = 0
+    backward: int = 0
+
+    def __add__(self, other: Work) -> Work:
+        return Work(self.forward + other.forward, self.backward + other.backward)
+
+    def __mul__(self, times: int) -> Work:
+        return Work(self.forward * times, self.backward * times)
+
+    @property
+    def both(self) -> int:
+        """There and back."""
+        return self.forward + self.backward
+
+
+def product(macs: int, *, from_data: bool = False) -> Work:
+    """One product: its way back is one product for the weights and one for what came in, unless that is data."""
+    return Work(macs, macs if from_data else 2 * macs)
+
+
+# --- G ----------------------------------------------------------------------------------------------------------------
+
+
+def emitted_by(layer: cfg.Layer, width: int) -> int:
+    """Numbers that one hidden layer of this width is emitted as, for one image; of an imported layer a plain one's."""
+    match layer:
+        case cfg.MFiLM():
+            return 3 * width
+        case cfg.AdaIN():
+            return 2 * width
+        case cfg.Factorized(rank=rank) | cfg.FactorizedSE(rank=rank):
+            return 2 * rank * width + width
+        case cfg.Linear() | cfg.SELinear() | cfg.Imported():
+            return width * width + width
+        case _:
+            assert_never(layer)
+
+
+def sizes_of(inr: cfg.Inr) -> list[int]:
+    """Numbers emitted for one image by layer: coordinate layer, hidden layers, RGB layer."""
+    frequencies = inr.width // 2 if isinstance(inr.basis, cfg.Fourier) else inr.width
+    first = 0 if inr.coordinates.layer == "shared" else 3 * frequencies
+    return [first, *[emitted_by(inr.layer, inr.width)] * (inr.depth - 1), 3 * inr.width + 3]
+
+
+def hidden_layer(layer: cfg.Layer, width: int, pixels: int) -> Work:
+    """One hidden layer of one image."""
+    square = product(pixels * width * width)
+    match layer:
+        case cfg.Factorized(rank=rank) if 4 * rank <= width:
+            # Through `rank` numbers a pixel, where that is the cheaper form.
+            return product(2 * pixels * rank * width)
+        case cfg.Factorized(rank=rank) | cfg.FactorizedSE(rank=rank):
+            return product(rank * width * width) + square
+        case cfg.Linear() | cfg.SELinear() | cfg.MFiLM() | cfg.AdaIN() | cfg.Imported():
+            return square
+        case _:
+            assert_never(layer)
+
+
+def rendering(inr: cfg.Inr, resolution: int, images: int) -> Work:
+    """A batch of images from their emitted parameters."""
+    pixels = resolution**2
+    frequencies = inr.width // 2 if isinstance(inr.basis, cfg.Fourier) else inr.width
+    # A shared coordinate layer is the same for all images, and is applied once.
+    first = product(pixels * 2 * frequencies, from_data=True) * (1 if inr.coordinates.layer == "shared" else images)
+    hidden = hidden_layer(inr.layer, inr.width, pixels) * (inr.depth - 1)
+    return first + (hidden + product(pixels * inr.width * 3)) * images
+
+
+def trunk(inputs: int, width: int, depth: int, *, from_data: bool) -> Work:
+    """A fully connected trunk, for one latent."""
+    first = product(inputs * width, from_data=from_data)
+    return first + product(width * width) * (depth - 1)
+
+
+def emission(net: cfg.Hypernetwork, sizes: list[int], *, trained_latents: bool = False) -> Work:
+    """The parameters of one image's INR from its latent."""
+    found = trunk(net.latent_dim, net.width, net.depth, from_data=not trained_latents)
+    if net.heads is None:
+        return found + product(net.width * sum(sizes))
+    for size in (size for size in sizes if size):
+        found += trunk(net.width, net.heads.width, net.heads.depth, from_data=False)
+        found += product(net.heads.width * size)
+    return found
+
+
+def generating(config: cfg.Config) -> Work:
+    """A batch of images from latents."""
+    emitted = emission(config.hypernetwork, sizes_of(config.inr)) * config.batch_size
+    return emitted + rendering(config.inr, config.data.resolution, config.batch_size)
+
+
+# --- D ----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Multiply-accumulates of D on one image, forwards: of all layers, and of the first and the last among them."""
+
+    all: int
+    first: int
+    last: int
+
+
+def discriminating(net: cfg.Discriminator, resolution: int) -> Pass:
+    """One image through D."""
+    match net:
+        case cfg.ResNetDiscriminator(width=width, blocks=blocks):
+            stem = resolution**2 * 3 * width * 9
+            total = stem
+            for block in range(blocks):
+                channels, size = width * 2**block, resolution // 2**block
+                total += size**2 * channels * 9 * (channels + 2 * channels)
+                total += (size // 2) ** 2 * channels * 2 * channels
+            score = width * 2**blocks * (resolution // 2**blocks) ** 2
+            return Pass(total + score, stem, score)
+        case cfg.StridedDiscriminator(patch=patch, width=width, blocks=blocks, hidden=hidden):
+            size = resolution // patch
+            stem = size**2 * 3 * patch**2 * width * 9
+            total = stem
+            channels = [width * 2**block for block in range(blocks + 1)]
+            for inputs, outputs in pairwise(channels):
+                size //= 2
+                total += size**2 * inputs * outputs * 16
+            # The score also reads how much the minibatch varies.
+            return Pass(total + channels[-1] * size**2 * hidden + hidden + 1, stem, hidden + 1)
+        case _:
+            assert_never(net)
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """The parts of an iteration. `d` is part of every one: G's images and D's update by its loss; `penalty` of those
+    that are regularised, `g` of those that update G."""
+
+    d: int
+    penalty: int
+    g: int
+
+
+def parts(config: cfg.Config) -> Iteration:
+    """What each part of an iteration costs."""
+    batch, fake = config.batch_size, generating(config)
+    d = discriminating(config.discriminator, config.data.resolution)
+    # Real and generated images through D and back to its weights; its first layer has nothing further to go back to.
+    update = 2 * (3 * d.all - d.first)
+    # D's gradient by the images goes through every layer; going back through it, to the weights, takes each layer
+    # twice, but the last one, which begins with a constant, once.
+    second = 3 * d.all - d.last
+    match config.penalty:
+        case cfg.GradientPenalty():
+            # Its mixtures are images of their own: a pass through D more, and back from below the score.
+            penalty = second + 3 * d.all - d.first - 2 * d.last
+        case cfg.R1():
+            penalty = second
+        case _:
+            assert_never(config.penalty)
+    return Iteration(d=fake.forward + batch * update, penalty=batch * penalty, g=2 * batch * d.all + fake.backward)
+
+
+# --- a run ------------------------------------------------------------------------------------------------------------
+
+
+def g_updates(config: cfg.AnyConfig, iterations: int | None = None) -> int:
+    """How often G is updated in so many iterations, or in all; a fit has no D, and updates in each."""
+    done = config.iterations if iterations is None else iterations
+    return done // config.d_per_g if isinstance(config, cfg.Config) else done
+
+
+def training(config: cfg.AnyConfig, iterations: int | None = None) -> int:
+    """Multiply-accumulates of so many iterations, or of all."""
+    done = config.iterations if iterations is None else iterations
+    match config:
+        case cfg.Config():
+            part = parts(config)
+            every = config.penalty.interval if isinstance(config.penalty, cfg.R1) else 1
+            return done * part.d + done // every * part.penalty + g_updates(config, done) * part.g
+        case cfg.Reconstruction():
+            work = rendering(config.inr, config.data.resolution, config.images)
+            if isinstance(config.emitter, cfg.LatentCodes):
+                net = config.emitter.hypernetwork
+                work += emission(net, sizes_of(config.inr), trained_latents=True) * config.images
+            return done * work.both
+        case _:
+            assert_never(config)

@@ -1,0 +1,86 @@
+"""The arithmetic of training counted from configs is what torch counts while it trains."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from core import arithmetic
+from core import config as cfg
+from core.reconstruct import build_inrs
+from core.step import Means, Networks, Step
+from tests.benchmarks.counting import Counter
+
+SMALL = cfg.Config(
+    data=cfg.Rooms(resolution=16, train=32, held_out=32),
+    inr=cfg.Inr(width=8, depth=3),
+    hypernetwork=cfg.Hypernetwork(latent_dim=16, width=24, depth=3),
+    discriminator=cfg.StridedDiscriminator(width=4, hidden=8),
+    batch_size=4,
+    d_per_g=2,
+    iterations=4,
+)
+
+
+def changed(**fields: object) -> cfg.Config:
+    return cfg.Config(**{**dict(SMALL), **fields})
+
+
+def inr(**fields: object) -> cfg.Config:
+    return changed(inr=cfg.Inr(**{**dict(SMALL.inr), **fields}))
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        SMALL,
+        changed(d_per_g=1, penalty=cfg.R1(interval=2)),
+        changed(penalty=cfg.R1(), loss=cfg.NonSaturating()),
+        changed(discriminator=cfg.ResNetDiscriminator(width=4, blocks=2)),
+        changed(discriminator=cfg.ResNetDiscriminator(width=4, blocks=2), penalty=cfg.R1(interval=4)),
+        changed(hypernetwork=cfg.Hypernetwork(latent_dim=16, width=24, depth=2, heads=cfg.Heads(width=8, depth=2))),
+        inr(basis=cfg.Fourier(), coordinates=cfg.Coordinates(layer="shared"), residual=True),
+        inr(layer=cfg.SELinear()),
+        inr(layer=cfg.MFiLM()),
+        inr(layer=cfg.AdaIN()),
+        inr(layer=cfg.Factorized(rank=2)),
+        inr(layer=cfg.Factorized(rank=3)),
+        inr(layer=cfg.FactorizedSE(rank=3)),
+    ],
+)
+def test_counts_of_a_gans_training_are_those_of_the_operations_that_ran(config: cfg.Config) -> None:
+    images = torch.zeros(32, 3, 16, 16, dtype=torch.uint8)
+    step = Step(config, Networks(config, 0, images, torch.device("cpu")), Means(torch.device("cpu")))
+    with Counter() as counter:
+        for iteration in range(1, config.iterations + 1):
+            step(iteration)
+    assert 2 * arithmetic.training(config) == counter.flops
+
+
+@pytest.mark.parametrize(
+    ("emitter", "layer"),
+    [(cfg.FreeParameters(), cfg.Linear()), (cfg.LatentCodes(), cfg.FactorizedSE(rank=2))],
+)
+def test_counts_of_a_fit_are_those_of_the_operations_that_ran(emitter: cfg.Emitter, layer: cfg.Layer) -> None:
+    config = cfg.Reconstruction(
+        data=cfg.Rooms(resolution=8), images=2, inr=cfg.Inr(width=8, depth=3, layer=layer), emitter=emitter
+    )
+    inrs = build_inrs(config)
+    with Counter() as counter:
+        inrs().sum().backward()
+    assert 2 * arithmetic.training(config, 1) == counter.flops
+
+
+def test_g_is_updated_at_every_so_many_iterations() -> None:
+    assert [arithmetic.g_updates(changed(d_per_g=n, iterations=800)) for n in (1, 5)] == [800, 160]
+    assert arithmetic.g_updates(cfg.Reconstruction(iterations=70)) == 70
+    part = arithmetic.parts(SMALL)
+    assert arithmetic.training(SMALL, 3) == 3 * (part.d + part.penalty) + part.g
+
+
+def test_it_is_counted_without_torch() -> None:
+    look = "import sys, core.arithmetic; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True).stdout == "False\n"
