@@ -48,7 +48,7 @@ def differing(study: Study, variant: PlannedVariant) -> dict[str, Any]:
 
 
 def print_config(study: Study, plan: Plan, variant: PlannedVariant, console: Console) -> None:
-    """One line a value; behind a # what the same variant has before the profile, where that differs, and whose it is."""
+    """One line a value; behind a # what the variant has before the profile, where that differs, and whose it is."""
     title = f"# {study.name}, setting {plan.setting}, {variant.name}: {variant.title}"
     console.print(Text(title, "bold"), soft_wrap=True)
     unscaled = study.folded(variant.changes).model_dump(mode="json")

@@ -1,5 +1,5 @@
-"""The scales at which studies are run: `lsun64`, the deck's numbers and, where it is silent, its author's public code's;
-`cpu`, those scaled down to two CPU cores. docs/profiles.md has both beside their sources."""
+"""The scales at which studies are run: `lsun64`, the deck's numbers and, where it is silent, its author's public
+code's; `cpu`, those scaled down to two CPU cores. docs/profiles.md has both beside their sources."""
 
 from __future__ import annotations
 
