@@ -48,7 +48,7 @@ def a_protocol(series: str = "fd_rooms") -> Protocol:
 class MeanPixel:
     """A metric that needs no network: the mean pixel of what was generated."""
 
-    key = "mean_pixel"
+    key, quantised = "mean_pixel", True
     protocol = a_protocol("mean_pixel")
 
     def __call__(self, images: Iterator[Tensor]) -> float:

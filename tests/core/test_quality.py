@@ -17,8 +17,10 @@ from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, kid_features_to_metri
 from torch_fidelity.metric_prc import prc_features_to_metric
 
 from core import config as cfg
+from core.build import build_generator
 from core.errors import InputError
-from core.events import Evaluated
+from core.evaluate import Evaluation, Moment
+from core.events import Evaluated, Sampled
 from core.folder import RunFolder
 from core.job import run_job
 from core.metrics.build import FrechetMeasure
@@ -286,3 +288,30 @@ def test_a_job_records_them_at_its_last_iteration_before_all_else(tmp_path: Path
     with pytest.raises(InputError, match="kernel_subset is 33 and there are 64 samples and 32 real images"):
         list(events_of(refused, "refused"))
     assert RunFolder(tmp_path / "refused", refused).events() == []
+
+
+def test_an_evaluation_without_quantisation_still_shows_8_bit_pictures() -> None:
+    """What is measured is not rounded, what is looked at is."""
+    config = small_config()
+    torch.manual_seed(0)
+    generator = build_generator(config)
+    seen: list[Tensor] = []
+
+    def watching(images: Tensor) -> Tensor:
+        seen.append(images)
+        return images.mean((2, 3))
+
+    real = torch.randint(0, 256, (20, 3, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    behind = RealSet(real, of_real, "means")
+    measure = FrechetMeasure("means", 64, watching, behind, a_protocol("means"), quantised=False)
+    moment: Moment = {"iteration": 1, "images": 1, "seconds": 0.0}
+    evaluated, sampled, *_ = Evaluation(config, measure)(generator, moment)
+    assert isinstance(evaluated, Evaluated) and isinstance(sampled, Sampled)
+    shown = torch.cat(seen)
+    assert shown.dtype == torch.float32 and (shown != shown.round()).float().mean() > 0.9
+    assert sampled.pictures.dtype == torch.uint8
+    assert torch.equal(sampled.pictures, shown[: len(sampled.pictures)].round().to(torch.uint8))
+
+
+def of_real(images: Tensor) -> Tensor:
+    return images.float().mean((2, 3))
