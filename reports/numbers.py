@@ -60,19 +60,6 @@ def interval(effect: stats.Effect | None) -> str:
     return f"{factor(effect.ratio)} [{factor(effect.low)}, {factor(effect.high)}]"
 
 
-def mean_sd(summary: stats.Summary, write: Callable[[float | None], str] = short) -> str:
-    """Mean ± sd (n), with the diverged runs in words, and the median where they leave no mean."""
-    if summary.n == 0:
-        return "–"
-    if summary.diverged:
-        middle = (
-            f", median {write(summary.median)}" if summary.median is not None and np.isfinite(summary.median) else ""
-        )
-        return f"∞ (diverged in {summary.diverged} of {summary.n}{middle})"
-    sd = f" ± {write(summary.sd)}" if summary.sd is not None else ""
-    return f"{write(summary.mean)}{sd} (n = {summary.n})"
-
-
 def mean_spread(summary: stats.LogSummary, write: Callable[[float | None], str] = short) -> str:
     """Geometric mean ×/÷ geometric standard deviation (n), with the diverged runs in words, and the median where they
     leave no mean."""

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure as Canvas
 from reports import figures, stats
 from reports.abstract import sentence
 from reports.compare import MEASURED_BY, Comparison, Rule, Side, measured_by
-from reports.numbers import counted, factor, fixed, listed, mean_sd, times
+from reports.numbers import MEAN_SPREAD, counted, factor, fixed, listed, mean_spread, times
 from reports.page import Block, Bullets, Code, Column, Document, Figure, Heading, Note, Paragraph, Strong, Table, Text
 from reports.verdicts import side_of_one
 from studies.numbers import leaf
@@ -168,15 +168,15 @@ def values(comparison: Comparison) -> list[Block]:
     """Last values of every shared variant: side by side with their ratios, or each side's in a table of its own."""
     sides = (("A", comparison.a), ("B", comparison.b))
     found = [
-        {name: stats.summary(comparison.a.values(name)) for name in comparison.shared},
-        {name: stats.summary(comparison.b.values(comparison.partner(name))) for name in comparison.shared},
+        {name: stats.log_summary(comparison.a.values(name)) for name in comparison.shared},
+        {name: stats.log_summary(comparison.b.values(comparison.partner(name))) for name in comparison.shared},
     ]
     writes = [fixed([summary.mean for summary in ends.values()]) for ends in found]
     cells = [
-        {name: mean_sd(summary, write) for name, summary in ends.items()}
+        {name: mean_spread(summary, write) for name, summary in ends.items()}
         for ends, write in zip(found, writes, strict=True)
     ]
-    last = "Last values, mean ± sd over n training seeds."
+    last = f"Last values, {MEAN_SPREAD}."
     if comparison.apart:
         apart = [
             Table(
@@ -374,6 +374,12 @@ def agreement(one: stats.Effect, other: stats.Effect) -> str:
     return "same direction" if directions[0] == directions[1] else "opposite directions"
 
 
+def verdict_colour(one: stats.Effect, other: stats.Effect) -> str:
+    """The colour of what helps, or hurts, on both sides; ink where the two sides disagree."""
+    words = {{"below": "helps", "above": "hurts"}.get(side_of_one(effect), "") for effect in (one, other)}
+    return figures.VERDICT_COLOURS.get(words.pop(), figures.INK) if len(words) == 1 else figures.INK
+
+
 def scatter(ax: Axes, effects: list[tuple[str, stats.Effect, stats.Effect]], base: str) -> Axes:
     """One mark per variant with both intervals, named at the right; intervals may go on beyond the axes."""
     ratios = [ratio for _, *pair in effects for effect in pair if (ratio := effect.ratio) is not None]
@@ -384,7 +390,7 @@ def scatter(ax: Axes, effects: list[tuple[str, stats.Effect, stats.Effect]], bas
     for _, one, other in effects:
         assert one.ratio is not None and other.ratio is not None
         resolved = agreement(one, other) in ("same direction", "opposite directions")
-        colour = figures.BLUE if resolved else figures.GREY
+        colour = verdict_colour(one, other) if resolved else figures.GREY
         if one.low is not None and one.high is not None:
             figures.interval_bar(ax, one.low, one.high, other.ratio, colour, (low, high))
         if other.low is not None and other.high is not None:

@@ -18,9 +18,6 @@ of thousands of them about this much. A test on it would be one of the rounding.
 class Summary:
     """One arm: `n` runs that ended, `diverged` of them. `mean` and `median` are inf where diverged runs make them so;
     `sd` (n - 1 in the denominator) is None below two runs and wherever a run diverged.
-
-    `geometric` is the geometric mean, which is what ratios and verdicts compare: inf where a run diverged, None where a
-    value is 0 or below. `log_sd` is the standard deviation of the natural logs, None where `sd` or `geometric` is.
     """
 
     n: int
@@ -28,29 +25,17 @@ class Summary:
     mean: float | None
     sd: float | None
     median: float | None
-    geometric: float | None = None
-    log_sd: float | None = None
-
-    @property
-    def geometric_sd(self) -> float | None:
-        """The factor of one standard deviation to each side: most runs lie from geometric / it to geometric × it."""
-        return None if self.log_sd is None else float(np.exp(self.log_sd))
 
 
 def summary(values: ArrayLike) -> Summary:
-    """Means, standard deviations and n over seeds."""
+    """Mean, standard deviation and n over seeds."""
     x = np.asarray(values, dtype=float)
     x = x[~np.isnan(x)]
     diverged = int(np.isinf(x).sum())
     if x.size == 0:
         return Summary(0, 0, None, None, None)
     sd = float(x.std(ddof=1)) if x.size > 1 and not diverged else None
-    geometric = log_sd = None
-    if (x > 0).all():
-        logs = np.log(x)
-        geometric = float(np.exp(logs.mean()))
-        log_sd = float(logs.std(ddof=1)) if sd is not None else None
-    return Summary(x.size, diverged, float(x.mean()), sd, float(np.median(x)), geometric, log_sd)
+    return Summary(x.size, diverged, float(x.mean()), sd, float(np.median(x)))
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
 from reports import figures, markdown, pdf
-from reports.numbers import factor, fixed, interval, mean_sd, short
+from reports.numbers import factor, fixed, interval, mean_spread, short
 from reports.page import Bullets, Code, Column, Document, Heading, Link, Listing, Note, Paragraph, Quote, Strong, Table
-from reports.stats import Effect, paired_effect, summary
+from reports.stats import Effect, log_summary, paired_effect
 from reports.tables import node
 
 NASTY = r"a_b *c* `d` #e $f$ <g> [h](i) | \ @j ~k~ 'l' \"m\""
@@ -82,9 +82,9 @@ def test_a_column_keeps_its_decimals() -> None:
 
 
 def test_numbers_carry_their_n_and_spread() -> None:
-    assert mean_sd(summary([2.0, 4.0])) == "3.00 ± 1.41 (n = 2)"
-    assert mean_sd(summary([2.0])) == "2.00 (n = 1)"
-    assert mean_sd(summary([2.0, 4.0, math.inf])) == "∞ (diverged in 1 of 3, median 4.00)"
+    assert mean_spread(log_summary([2.0, 8.0])) == "4.00 ×/÷ 2.67 (n = 2)"
+    assert mean_spread(log_summary([2.0])) == "2.00 (n = 1)"
+    assert mean_spread(log_summary([2.0, 4.0, math.inf])) == "∞ (diverged in 1 of 3, median 4.00)"
     assert interval(paired_effect([8.0], [4.0])) == "0.50"
     assert interval(Effect(3, ratio=0.5, low=0.25, high=1.0)) == "0.50 [0.25, 1.00]"
     assert interval(None) == "–"

@@ -20,25 +20,23 @@ def test_summary_by_hand() -> None:
         mean=3.0,
         sd=pytest.approx(math.sqrt(7)),
         median=2.0,
-        geometric=pytest.approx(12 ** (1 / 3)),
-        log_sd=pytest.approx(np.std(np.log([1, 2, 6]), ddof=1)),
     )
 
 
 def test_the_mean_of_tables_can_be_the_one_that_ratios_compare() -> None:
     # One collapsed run of three moves the mean to 4.5 and the geometric mean to 2.1: the ratio of two arms is of these.
     before, after = [0.5, 0.6, 0.55], [0.545, 1.53, 11.52]
-    one, other = stats.summary(before), stats.summary(after)
-    assert one.geometric is not None and other.geometric is not None
-    assert other.geometric / one.geometric == pytest.approx(stats.paired_effect(before, after).ratio)
-    assert stats.summary([1.0, math.e**2]).geometric_sd == pytest.approx(math.exp(math.sqrt(2)))
+    one, other = stats.log_summary(before), stats.log_summary(after)
+    assert one.mean is not None and other.mean is not None
+    assert other.mean / one.mean == pytest.approx(stats.paired_effect(before, after).ratio)
+    assert stats.log_summary([1.0, math.e**2]).factor == pytest.approx(math.exp(math.sqrt(2)))
 
 
 def test_a_geometric_mean_goes_where_its_logs_go() -> None:
-    lost, zero, single = stats.summary([1.0, INF]), stats.summary([0.0, 1.0]), stats.summary([2.0])
-    assert (lost.geometric, lost.log_sd, lost.geometric_sd) == (INF, None, None)
-    assert (zero.mean, zero.geometric, zero.log_sd) == (0.5, None, None)
-    assert (single.geometric, single.log_sd) == (pytest.approx(2.0), None)
+    lost, zero, single = (stats.log_summary(values) for values in ([1.0, INF], [0.0, 1.0], [2.0]))
+    assert (lost.mean, lost.factor) == (INF, None)
+    assert (zero.mean, zero.factor, zero.median) == (None, None, 0.5)
+    assert (single.mean, single.factor) == (pytest.approx(2.0), None)
 
 
 def test_values_that_agree_to_rounding_have_no_interval() -> None:
