@@ -305,7 +305,7 @@ def judge_order(verdict: ClaimVerdict, values: Mapping[Measured, np.ndarray]) ->
         return replace(verdict, why="no seed has ended in all of them")
     words = (
         f"Spearman's ρ with the deck's order is {found.rho:.2f} (single seeds {found.least:.2f} to {found.most:.2f}, "
-        f"n = {int(ended.sum())}); random order is as far from 0 with p = {found.p:.2g}"
+        f"n = {int(ended.sum())}); a random order agrees or disagrees as strongly with probability {found.p:.2g}"
     )
     word: ClaimWord = "inconclusive"
     if found.p <= LEVEL:

@@ -239,10 +239,10 @@ def test_curves_are_drawn_along_counted_cost(exploded: Results, ladder_runs: Pat
 def test_more_updates_of_g_are_told_wherever_the_effect_is(exploded: Results, tmp_path: Path) -> None:
     report = report_of(exploded, tmp_path)
     said = "with it G also has 5 times as many updates: 800, not 160"
-    found = [spoken(answer) for answer in change_answers(report) if " helps: D5:G1" in spoken(answer)]
+    found = [spoken(answer) for answer in change_answers(report) if f" helps: {TITLE}" in spoken(answer)]
     assert found and all(said in answer for answer in found)
     bullets = [spoken(item) for block in which_changes(report) for item in getattr(block, "items", ())]
-    assert any(said in bullet for bullet in bullets if " help: " in bullet and "D5:G1" in bullet)
+    assert any(said in bullet for bullet in bullets if " help: " in bullet and TITLE in bullet)
     rows = {str(row[1]): str(row[-1]) for row in changes_table(exploded).rows}
     assert [said.capitalize().replace("g also", "G also") in reading for reading in rows.values()].count(True) == 1
     changes = {change.name: remarks.g_updates_remark(change, exploded) for change in exploded.study.changes}
@@ -293,6 +293,7 @@ def test_a_claim_of_no_change_hides_neither_its_interval_nor_the_change(tmp_path
 
 # --- labels -----------------------------------------------------------------------------------------------------------
 
+TITLE = catalogue.study("changes_overview").change("d1_g1").title
 TITLES = sorted(
     {f"{10}  + {change.title}" for study in catalogue.everything()[0] for change in study.changes}
     | {"only G 1024×5 → 2048×3 and heads of 1024×3, INR 256×5 → 256×10, 256×10 at half the learning rates", "W" * 90}
@@ -316,7 +317,7 @@ def test_labels_of_sheets_are_whole(resolution: int, tmp_path: Path) -> None:
 
 def test_changes_on_another_base_have_a_header(tmp_path: Path) -> None:
     study = catalogue.study("model_size")
-    assert forest_groups(study.changes) == ((0, "added to the base"), (3, "added to INR 256×5 → 256×10"))
+    assert forest_groups(study.changes) == ((0, "added to the base"), (3, "added to INR twice as deep"))
     assert forest_groups(catalogue.study("changes_overview").changes) == ()
     ax = Canvas().subplots()
     rows = [figures.ForestRow(c.title, (stats.Effect(3, 0.9, 0.8, 1.1),), ("inconclusive",)) for c in study.changes]

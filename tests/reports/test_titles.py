@@ -40,9 +40,9 @@ def labels(monkeypatch: pytest.MonkeyPatch) -> Labels:
         found.extend(rung.label for rung in rungs)
         return ladder(ax, rungs, *more)
 
-    def noted_forest(ax: Any, rows: Any, designs: Any) -> Any:
-        found.extend([*designs, *(row.label for row in rows)])
-        return forest(ax, rows, designs)
+    def noted_forest(ax: Any, rows: Any, designs: Any, groups: Any) -> Any:
+        found.extend([*designs, *(row.label for row in rows), *(header for _, header in groups)])
+        return forest(ax, rows, designs, groups)
 
     monkeypatch.setattr(figures, "sample_sheet", noted_sheet)
     monkeypatch.setattr(figures, "curves", noted_curves)
