@@ -115,7 +115,7 @@ def test_every_design_gives_every_change_its_effect(attributed: Path) -> None:
             # 20 of these 50 intervals of 95% could miss by chance once or twice: four standard errors do not.
             assert found.effect.ratio == pytest.approx(TRUE_FACTORS[found.change.name], rel=0.35)
         widths[design] = np.median([np.log(e.effect.high / e.effect.low) for e in judged])  # type: ignore[union-attr,operator]
-    # Effects of all runs together are narrower than those of single pairs, though their degrees of freedom are two, too.
+    # Effects of all runs together are narrower than those of single pairs, with as few degrees of freedom.
     assert widths["screening"] < 0.7 * min(widths[d] for d in ("ladder", "add_one_in", "leave_one_out"))
     screened = {e.change.name: e.word for e in effects["screening"]}
     for name in ("d1_g1", "learning_rates", "inr_size"):
