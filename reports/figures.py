@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from reports import stats
-from reports.numbers import short, times
+from reports.numbers import fixed, short, times
 
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE = seaborn.color_palette("colorblind").as_hex()[:5]
 CATEGORIES = (GREEN, PURPLE, "#6e5a14", "#5b3a8c", "#7fa11f", "#7a3b4f", "#1f6f6a", "#b0a000")
@@ -155,6 +155,7 @@ def ladder(ax: Axes, rungs: Sequence[Rung], metric: str) -> Axes:
     The axis holds the bulk: a seed that makes its rung unstable is named at the edge instead of stretching the axis.
     """
     means = [stats.geometric_mean(rung.values) for rung in rungs]
+    write = fixed([mean.centre for mean in means if mean is not None])
     low, high = span([value for rung in rungs for value in rung.values if value not in rung.outlying])
     reach_low, reach_high = low / 1.25, high * 1.6
     for row, (rung, mean) in enumerate(zip(rungs, means, strict=True)):
@@ -185,8 +186,8 @@ def ladder(ax: Axes, rungs: Sequence[Rung], metric: str) -> Axes:
         elif ended.size == 0:
             note = "no run has ended"
         else:
-            note = f"{short(mean.centre)}  {rung.verdict}" if mean is not None else ""
-        ax.annotate(note, (1.01, row), xycoords=("axes fraction", "data"), va="center", color=colour, fontsize=7)
+            note = f"{write(mean.centre)}  {rung.verdict}" if mean is not None else ""
+        ax.annotate(note, (1.025, row), xycoords=("axes fraction", "data"), va="center", color=colour, fontsize=7)
     ax.set_yticks(range(len(rungs)), [rung.label for rung in rungs])
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(rungs) - 0.4, -0.6)

@@ -169,7 +169,7 @@ _option(
     "--profile",
     metavar="NAME",
     shell_complete=completion.profiles,
-    help="The scale: cpu, or lsun64 for the deck's own numbers. Default: cpu; lsun64 where there is an accelerator (an "
+    help="The scale: cpu, or lsun64 for the deck's. Default: cpu; lsun64 where there is an accelerator (an "
     "NVIDIA device file, or CUDA_VISIBLE_DEVICES) and --data is given.",
 )
 _option(
