@@ -13,7 +13,7 @@ from reports.commands import planned_designs
 from reports.numbers import counted, factor, fixed, interval, listed, mean_spread
 from reports.page import Abstract, Anchor, Code, Grey, Link, Piece, Strong, Text, pieces
 from reports.protocols import MixedProtocols
-from reports.remarks import finding, rungs_words, unstable_words
+from reports.remarks import candidate, finding, rungs_words, unstable_words
 from reports.report import PILOT, Report, design_title
 from reports.tables import metric_name
 from reports.verdicts import ALONE, EXCLUDES, ChangeEffect, ClaimVerdict, claimed_values, excludes_no_change
@@ -60,7 +60,7 @@ def what_was_run(report: Report) -> Text:
 def claim_line(verdict: ClaimVerdict, report: Report) -> Text:
     """A claim of the deck, its verdict and both numbers."""
     claim = verdict.claim
-    told: list[Piece] = [Strong(f"{verdict.word.capitalize()}:"), f" “{claim.source.words}”. "]
+    told: list[Piece] = [Strong(f"{verdict.word.capitalize()}:"), f" {said_by(claim)}. "]
     told.append(f"Ours: {ours(verdict, report)}; the deck's: {theirs(claim)}.")
     if verdict.differs and claim.expects != "value":
         told.append(" Directions compare, magnitudes do not.")
@@ -68,6 +68,13 @@ def claim_line(verdict: ClaimVerdict, report: Report) -> Text:
         told.append(f" Exploratory: {verdict.exploratory}.")
     told.append(not_hidden(verdict, report))
     return tuple(piece for piece in told if piece)
+
+
+def said_by(claim: Claim) -> str:
+    """The deck's words; of a table's order what it is, for its words are numbers."""
+    if claim.expects == "order":
+        return f"the order by {claim.metric} of the {len(claim.numbers)} rows of the slide “{claim.source.slide}”"
+    return f"“{claim.source.words}”"
 
 
 def not_hidden(verdict: ClaimVerdict, report: Report) -> str:
@@ -103,20 +110,20 @@ def ours(verdict: ClaimVerdict, report: Report) -> str:
         return mean_spread(found, fixed([found.mean]))
     if verdict.effect is None or verdict.effect.ratio is None:
         return verdict.why
-    return f"{interval(verdict.effect)} times, n = {verdict.effect.n}"
+    return f"×{interval(verdict.effect)}, n = {verdict.effect.n}"
 
 
 def several_ratios(verdict: ClaimVerdict) -> str:
     """The ratio of every pair, reading by reading."""
     by_reading: dict[str, list[str]] = {}
     for part in verdict.parts:
-        told = f"{part.comparison.title} {interval(part.effect)}" if part.effect and part.effect.ratio else part.why
+        told = f"{part.comparison.title} ×{interval(part.effect)}" if part.effect and part.effect.ratio else part.why
         by_reading.setdefault(part.comparison.reading, []).append(told)
     said = "; ".join(
         f"{reading}: {', '.join(pairs)}" if reading else ", ".join(pairs) for reading, pairs in by_reading.items()
     )
     n = max((part.effect.n for part in verdict.parts if part.effect), default=0)
-    return f"{said} times, n = {n}"
+    return f"{said}, n = {n}"
 
 
 def theirs(claim: Claim) -> str:
@@ -128,7 +135,7 @@ def theirs(claim: Claim) -> str:
     if claim.ratio is None:
         return NO_NUMBER
     assert claim.before.value is not None and claim.after.value is not None
-    return f"{factor(claim.ratio)} times ({claim.before.value:g} → {claim.after.value:g} {claim.metric})"
+    return f"×{factor(claim.ratio)} ({claim.before.value:g} → {claim.after.value:g} {claim.metric})"
 
 
 def change_answers(report: Report) -> list[Text]:
@@ -158,6 +165,10 @@ def resolved(tested: Sequence[ChangeEffect], report: Report) -> str:
         said += [f"{len(found)} {phrase if len(found) > 1 else word}: {listed(found)}"] if found else []
     open_ones = sum(effect.word == "inconclusive" for effect in tested)
     said += [f"{open_ones} of {len(tested)} inconclusive"] if open_ones else []
+    near = [e for e in tested if e.word == "inconclusive" and e.why.endswith(ALONE) and e.p_holm is not None]
+    if near and len(said) == 1:
+        nearest = min(near, key=lambda e: e.p_holm or 0.0)
+        said.append(f"the strongest, significant before the correction alone, is {candidate(nearest, report.results)}")
     lost = sum(effect.word == "unstable" for effect in tested)
     said += [f"{lost} of {len(tested)} unstable, which are no finding"] if lost else []
     if tested[0].design == "ladder" and (rungs := rungs_words(report.results, ladder_names(report.results.study))):
@@ -175,11 +186,15 @@ def beware(report: Report) -> Text:
     results = report.results
     told = []
     if report.n <= PILOT:
-        told.append(f"a pilot of {counted(report.n, 'seed')}: inconclusive is not “no effect”")
+        open_too = any(v.word == "inconclusive" for v in report.claims) or any(
+            e.word == "inconclusive" for effects in report.effects.values() for e in effects
+        )
+        told.append(f"a pilot of {counted(report.n, 'seed')}" + (": inconclusive is not “no effect”" * open_too))
     on_ladder = ladder_names(results.study) if "ladder" in planned_designs(results) else []
     if unstable := unstable_words(results, on_ladder):
         told.append(unstable)
-    if any(e.word in ("helps", "hurts") for effects in report.effects.values() for e in effects):
+    judged = "grid" not in results.study.designs  # Grids print no verdicts on changes.
+    if judged and any(e.word in ("helps", "hurts") for effects in report.effects.values() for e in effects):
         told.append("verdicts on changes are corrected within a design, not over all designs")
     if results.metric == "fd_rooms":
         told.append("the metric is a proxy and no FID")

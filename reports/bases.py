@@ -116,8 +116,10 @@ def answers(report: Report) -> list[Text]:
     items: list[Text] = []
     for owner, words in OWNERS:
         kinds: dict[str, list[tuple[float, str, str]]] = {"siren": [], "fourier": []}
+        planned = 0
         for name, title in bases(results):
             variant, summary = results.variant(name + owner), summaries.get(name + owner)
+            planned += variant is not None
             if variant is None or summary is None or summary.mean is None or not np.isfinite(summary.mean):
                 continue
             assert isinstance(variant.config, Config)
@@ -127,6 +129,8 @@ def answers(report: Report) -> list[Text]:
         siren, fourier = min(kinds["siren"]), min(kinds["fourier"])
         effect = compare(results, siren[1] + owner, fourier[1] + owner)
         verdict = "not compared"
+        ended = sum(map(len, kinds.values()))
+        so_far = f" so far, of {ended} of {planned} first layers," if ended < planned else ""
         if effect is not None and effect.ratio is not None:
             side = side_of_one(effect)
             meaning = {"below": "Fourier is better", "above": "SIREN is better"}.get(
@@ -136,7 +140,7 @@ def answers(report: Report) -> list[Text]:
         items.append(
             (
                 Strong(f"Coordinate layer {words}:"),
-                f" the best of each kind are “{fourier[2]}” ({short(fourier[0])}) and “{siren[2]}” "
+                f"{so_far} the best of each kind are “{fourier[2]}” ({short(fourier[0])}) and “{siren[2]}” "
                 f"({short(siren[0])}); {verdict}. The best of several is chosen after the fact, so its advantage is "
                 "overstated.",
             )
@@ -218,6 +222,8 @@ def factor_findings(results: Results) -> list[Text]:
             gradients = (
                 f" At the start its weights' gradients are {ratio} times as large, and the weights 30 times smaller."
             )
+        if effect.ratio is None:
+            return [*items, (Strong("Coordinate layer shared:"), " not run yet."), *small_gradients(results)]
         items.append(
             (
                 Strong("Coordinate layer shared:"),

@@ -198,8 +198,7 @@ def size_and_quality(report: Report) -> list[Block]:
     results = report.results
     everything = [errors(results, row, init) for row in ROWS for init, _ in INITS]
     write = fixed([stats.log_summary(values).mean for values in everything])
-    shown = [results.variant(named(row)) or results.variant(named(row, "+unit_init")) for row in ROWS]
-    unsteady = why_left_out(results, [variant for variant in shown if variant is not None])
+    unsteady = why_left_out(results)
     rows: list[tuple[Text, ...]] = []
     for row in ROWS:
         variant = results.variant(named(row))
@@ -344,7 +343,7 @@ def why_rows_fail(report: Report) -> list[Block]:
             depth = max(depth, len(sizes))
             error = stats.log_summary(errors(results, row, init)).mean
             rows.append((row.title, words, *(magnitude(size) for size in sizes), short(error)))
-    blocks: list[Block] = [Heading("Why some rows fail")]
+    blocks: list[Block] = [Heading("Which rows start too large")]
     if not rows:
         return [*blocks, Paragraph("No run recorded the sizes of its layers' outputs.")]
     middle = [Column(f"hidden {k}", "right") for k in range(1, depth - 1)]
@@ -384,11 +383,12 @@ def explanation(results: Results) -> list[Piece]:
         if last > 3 or error > 2 * unit:
             told.append(Strong(row.title))
             told.append(
-                f" starts with {magnitude(last)} before tanh and ends at {short(error)}; corrected, at {short(unit)}. "
+                f" starts with {magnitude(last)} before tanh and ends at {short(error)}; at unit init, at "
+                f"{short(unit)}. "
             )
     if not complete:
         return ["Not said: no layer has finished runs at both inits."]
-    return told or ["No layer starts beyond tanh's range, and none gains a factor of two by the correction."]
+    return told or ["No layer starts beyond tanh's range, and none gains a factor of two by unit init."]
 
 
 def magnitude(value: float) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from ablations.designs import in_order
 from ablations.schema import Change, DesignName
 from core.arithmetic import g_updates
 from core.config import AnyConfig
-from reports.numbers import counted, interval, listed
+from reports import stats
+from reports.numbers import counted, interval, listed, short
 from reports.results import Results
 from reports.verdicts import ChangeEffect, one_family, seeds_words
 from studies.plan import overridden
@@ -75,7 +78,47 @@ def unstable_rungs(results: Results, names: Sequence[str]) -> list[int]:
     return [rung for rung, variant in enumerate(variants) if variant is not None and variant.name in results.unstable]
 
 
+def candidate(effect: ChangeEffect, results: Results) -> str:
+    """A change that is significant before the correction only, with all that has to stand in the same sentence."""
+    parts = [
+        interval(effect.effect),
+        "" if effect.p_holm is None else f"p = {effect.p_holm:.2g} after the correction",
+        g_updates_remark(effect.change, results),
+    ]
+    return f"{effect.change.title} ({'; '.join(part for part in parts if part)})"
+
+
 def rungs_words(results: Results, names: Sequence[str]) -> str:
+    """What keeps a ladder's steps from being read one by one: unstable rungs, and a rung worse than the first one."""
+    return " ".join(part for part in (unstable_rungs_words(results, names), peak_words(results, names)) if part)
+
+
+def peak_words(results: Results, names: Sequence[str]) -> str:
+    """That the worst rung, where it is worse than the first one and not the last, is what the next step comes from."""
+    arms = {
+        rung: arm
+        for rung, name in enumerate(names)
+        if (variant := results.variant(name)) is not None
+        and (arm := stats.log_summary(results.last(variant))).mean is not None
+        and np.isfinite(arm.mean)
+    }
+    if 0 not in arms or len(arms) < len(names):
+        return ""
+    peak = max(arms, key=lambda rung: arms[rung].mean or 0.0)
+    if not 0 < peak < len(names) - 1 or names[peak] in results.unstable:
+        return ""
+    one, after, worst = (results.variant(names[rung]) for rung in (peak - 1, peak + 1, peak))
+    assert one is not None and after is not None and worst is not None
+    across = stats.paired_effect(results.last(one), results.last(after))
+    if across.ratio is None:
+        return ""
+    return (
+        f"Rung {peak} ({seeds_words(results.last(worst))}) ends worse than rung 0 ({short(arms[0].mean)}), so step "
+        f"{peak + 1} includes the recovery from it: rung {peak + 1} over rung {peak - 1} is ×{interval(across)}."
+    )
+
+
+def unstable_rungs_words(results: Results, names: Sequence[str]) -> str:
     """The unstable rungs with their seeds, and which steps cannot be read; nothing where all rungs are stable."""
     rungs = unstable_rungs(results, names)
     if not rungs:

@@ -19,7 +19,7 @@ from core.arithmetic import g_updates, training
 from core.config import MeanAbsoluteError
 from core.errors import InputError
 from reports import figures, remarks, stats, tables
-from reports.abstract import resolved, sentence
+from reports.abstract import ladder_names, resolved, sentence
 from reports.commands import planned_designs, reproduce_commands, train_command, ui_command
 from reports.numbers import counted, factor, interval, listed
 from reports.page import (
@@ -220,7 +220,7 @@ def end_to_end_line(report: Report) -> list[Block]:
     if not at_iterations.before.n or not at_iterations.after.n:
         return [*blocks, Paragraph("No seed has ended in one of the two arms.")]
     at_work = end_to_end_at_equal(work_axis, results, "baseline", "all")
-    unsteady = why_left_out(results, (baseline, everything))
+    unsteady = why_left_out(results)
     at_seconds = None if unsteady else end_to_end_at_equal(seconds_axis, results, "baseline", "all")
     blocks.append(tables.end_to_end_table(at_iterations, at_work, at_seconds, results))
     if at_work is None:
@@ -261,9 +261,12 @@ def which_changes(report: Report) -> list[Block]:
                 told.append(f"{len(found)} {phrase}: {'; '.join(found)}. ")
         unresolved = len(by_word(effects, "inconclusive"))
         told.append(f"{unresolved} of {counted(len(tested), 'tested change')} inconclusive.")
-        alone = [f"{e.change.title} ({e.why})" for e in effects if e.word == "inconclusive" and e.why.endswith(ALONE)]
+        alone = [e for e in effects if e.word == "inconclusive" and e.why.endswith(ALONE)]
         if alone:
-            told.append(f" Significant, but not among {len(effects)} comparisons: {'; '.join(alone)}.")
+            candidates = "; ".join(remarks.candidate(e, report.results) for e in alone)
+            told.append(f" Significant, but not among {len(effects)} comparisons: {candidates}.")
+        if design == "ladder" and (rungs := remarks.rungs_words(report.results, ladder_names(report.results.study))):
+            told.append(f" {rungs}")
         if lost := by_word(effects, "unstable"):
             told.append(f" Unstable over seeds, so that nothing is said of them: {'; '.join(lost)}.")
         if same := [e.change.title for e in effects if e.before and e.why.startswith("both arms")]:
@@ -625,7 +628,7 @@ def learning_curves(report: Report) -> list[Block]:
         for ax in panels[:, 0]:
             ax.set_ylabel(f"{metric_name(results)}, log scale", fontsize=6.8)
         figures.shared_legend(canvas, list(panels.flat), columns=3)
-        others = len(variants) - len(colours)
+        others = sum(means_of is not None and name not in colours for name, means_of in zip(arms, means, strict=True))
         grey = f" The other {counted(others, 'variant')} in grey." if others else ""
         against = listed([words for *_, words in axes])
         same = "" if any(words == "images" for *_, words in axes) else " Images shown are proportional to iterations."
@@ -743,7 +746,9 @@ def the_setting(report: Report) -> list[Block]:
     blocks: list[Block] = [*registration(report), Heading("What was run"), Heading("Scale", 2)]
     words = [f"Profile {profile.name}: {profile.title}."]
     if profile.rule:
-        words.append(f"How its free numbers were chosen (rows with the reason “rule”): {profile.rule}")
+        words.append(
+            f"How its free numbers were chosen (rows with the reason “by the rule of this profile”): {profile.rule}"
+        )
     if profile.caveat:
         words.append(profile.caveat)
     blocks.append(Paragraph(marked(" ".join(words))))

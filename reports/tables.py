@@ -22,7 +22,7 @@ from reports.page import Anchor, Code, Column, Grey, Link, Piece, Strong, Table,
 from reports.remarks import g_updates_note, g_updates_remark
 from reports.results import Results
 from reports.seconds import why_left_out
-from reports.verdicts import ChangeEffect, ClaimVerdict, EndToEnd, claimed_values
+from reports.verdicts import LEVEL, ChangeEffect, ClaimVerdict, EndToEnd, claimed_values
 from studies import numbers
 from studies.costs import read_invocations
 from studies.numbers import node
@@ -77,7 +77,7 @@ def claim_table(verdict: ClaimVerdict, results: Results) -> Table:
     measured = listed(list(dict.fromkeys(number.series for number in claim.numbers if number.series)))
     ours = f"ours: {measured or metric_name(results)}, {plan.data_name}, {length}, profile {plan.profile}"
     theirs = f"{claim.iterations:,} iterations" if claim.iterations else "iterations not given"
-    deck = f"the deck: {claim.metric}, {claim.dataset}, {theirs}, n and spread not given"
+    deck = f"the deck: {claim.metric}, {claim.dataset}, {theirs}, no seeds or spread reported"
     heads = ["before", "after"] if claim.before else ["the model"]
     named = [
         ", ".join([results.title(number.variant), *([number.series] if number.series else [])])
@@ -238,7 +238,7 @@ def ladder_table(results: Results, effects: Sequence[ChangeEffect]) -> Table:
     study = results.study
     names = [variant_name(study, subset) for subset in ladder(study)]
     iterations = shown_iterations(results)
-    unsteady = why_left_out(results, [v for name in names if (v := results.variant(name)) is not None])
+    unsteady = why_left_out(results)
     updates_g = len({g_updates(v.config) for name in names if (v := results.variant(name)) is not None}) > 1
     unit = fixed_unit([training(v.config) for name in names if (v := results.variant(name)) is not None])
     write = fixed(mean_at(results, name, i) for name in names for i in [*iterations, *results.iterations])
@@ -356,6 +356,7 @@ def company_table(results: Results, effects: Mapping[DesignName, Sequence[Change
     if not banded and not synergetic:
         return None
     rows: list[tuple[Text, ...]] = []
+    synergies: list[stats.Effect | None] = []
     for index, change in enumerate(results.study.changes):
         cells: list[Text] = []
         if banded:
@@ -363,9 +364,10 @@ def company_table(results: Results, effects: Mapping[DesignName, Sequence[Change
             band = value.shapley if value else None
             cells.append(f"{factor(band.order_low)} – {factor(band.order_high)}" if band else "–")
         if synergetic:
-            cells.append(interval(synergy(results, both[0][index], both[1][index])))
+            synergies.append(synergy(results, both[0][index], both[1][index]))
+            cells.append(interval(synergies[-1]))
         rows.append((change.title, *cells))
-    said = "How much each change depends on its company."
+    said = "Does a change help more on top of the others than alone?"
     if banded:
         said += (
             f" Over orders: the least and the largest mean step of the change over the {results.study.permutations} "
@@ -374,7 +376,8 @@ def company_table(results: Results, effects: Mapping[DesignName, Sequence[Change
     if synergetic:
         said += (
             " Synergy: the effect alone over the effect on all others, paired by seed [95%]; above 1 the change helps "
-            "more on top of the others than by itself, below 1 they make it redundant."
+            "more on top of the others than by itself, below 1 they make it redundant. These "
+            f"{len(synergies)} intervals are not corrected; after Holm's correction {synergies_left(synergies)}."
         )
     return Table(
         name="company",
@@ -387,6 +390,12 @@ def company_table(results: Results, effects: Mapping[DesignName, Sequence[Change
         caption=said,
         size=7.8,
     )
+
+
+def synergies_left(effects: Sequence[stats.Effect | None]) -> str:
+    """How many of these effects are significant after Holm's correction, as the end of a sentence."""
+    kept = sum(p is not None and p <= LEVEL for p in stats.holm_t(effects))
+    return "none is significant" if not kept else f"{kept} {'is' if kept == 1 else 'are'} significant"
 
 
 def synergy(results: Results, alone: ChangeEffect, on_top: ChangeEffect) -> stats.Effect | None:
@@ -672,15 +681,17 @@ def changes_table(results: Results) -> Table:
     rows: list[tuple[Text, ...]] = []
     for index, (change, changed) in enumerate(zip(results.study.changes, pairs[1:], strict=True), start=1):
         deck, here = (edits_in(change, before, after) for before, after in zip(base, changed, strict=True))
-        said = f"“{change.source.words}”" if change.source else f"{change.title} (not the deck's)"
+        said = f"“{change.source.words}”" if change.source else "(not the deck's)"
+        called = change.title if change.brief == change.title else f"{change.title} ({change.brief})"
         also = g_updates_remark(change, results)
         read = " ".join(part for part in (change.reading, also and f"{also[0].upper()}{also[1:]}.") if part)
-        rows.append((str(index), said, deck, here, read))
+        rows.append((str(index), called, said, deck, here, read))
     return Table(
         name="changes",
         columns=(
             Column("", "right"),
-            Column("the slide", share=1.15),
+            Column("called here (in short)", share=1.15),
+            Column("the slide", share=1.0),
             Column("edits, before the profile", share=1.4),
             Column("edits, here", share=1.4),
             Column("reading", share=2.0),
@@ -792,7 +803,7 @@ def cost_table(results: Results) -> Table:
     """Arithmetic, sizes and, where they mean something, seconds per variant."""
     write = fixed(results.jobs["seconds"])
     everything = results.plan.variants
-    unsteady = why_left_out(results, everything)
+    unsteady = why_left_out(results)
     updates_g = len({g_updates(variant.config) for variant in everything}) > 1
     units = fixed_unit([training(variant.config) for variant in everything])
     rows: list[tuple[Text, ...]] = []
@@ -927,8 +938,8 @@ def predicted_table(results: Results) -> Table | None:
             Column("h of jobs", "right"),
         ),
         rows=tuple(rows),
-        caption="Hours that each command that trained was predicted to take before it began, and took: wall time, the "
-        "report not counted; last the sum over its runs, of which as many went on at a time as there are workers."
+        caption="Predicted and actual hours of each training command: wall time, the report not counted; last the "
+        "sum over its runs, of which as many went on at a time as there are workers."
         f"{middle} Machine: {'; '.join(machines)}.",
         size=7.4,
     )

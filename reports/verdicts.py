@@ -303,8 +303,10 @@ def judge_order(verdict: ClaimVerdict, values: Mapping[Measured, np.ndarray]) ->
     found = stats.order_agreement([number.value or 0.0 for number in values], np.array(list(values.values()))[:, ended])
     if found is None:
         return replace(verdict, why="no seed has ended in all of them")
+    least, most = f"{found.least:.2f}", f"{found.most:.2f}"
+    single = f"in each of {int(ended.sum())} seeds" if least == most else f"single seeds {least} to {most}"
     words = (
-        f"Spearman's ρ with the deck's order is {found.rho:.2f} (single seeds {found.least:.2f} to {found.most:.2f}, "
+        f"Spearman's ρ with the deck's order is {found.rho:.2f} ({single}, "
         f"n = {int(ended.sum())}); a random order agrees or disagrees as strongly with probability {found.p:.2g}"
     )
     word: ClaimWord = "inconclusive"

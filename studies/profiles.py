@@ -41,8 +41,9 @@ with their figures, the ends at their own best rates, and what another rule woul
 
 
 SCALES_CHOSEN = (
-    "Last, each end's first-layer scale is the best of the same values, SIREN's in `baseline` and Fourier's in `all`: "
-    "where the other end's changes are around it, each is tuned less well."
+    "Last, each end's first-layer scale is the best of the same values, SIREN's without any change and Fourier's "
+    "with all "
+    "ten: among other changes than these, each is tuned less well."
 )
 SCALES_LEFT = "The first layer's scale is the study's own question; the rates were chosen at other scales."
 
@@ -59,7 +60,7 @@ def cpu(
     A scale of None leaves the first layer's to the study, which asks about it.
     """
     small = "networks in proportion to small images"
-    by_rule = "by the rule below"
+    by_rule = "by the rule of this profile"
     scales = [
         Put(path="inr.basis.scale", value=scale, only=basis, why=why)
         for basis, scale, why in (

@@ -325,7 +325,7 @@ def _edits(study: Study, profile: Profile, plan: Plan, variant: PlannedVariant) 
     """The edits that tell this variant from the one it is compared with: one left out, or one more than before."""
     order = [change.name for change in study.changes]
     missing = [name for name in order if name not in variant.changes]
-    if variant.changes and len(missing) == 1:
+    if variant.changes and len(missing) == 1 and "leave_one_out" in variant.designs:
         return [f"without {edit}" for edit in _edits_of(study, profile, plan, study.change(missing[0]))]
     if len(variant.changes) == len(order) > 1:
         return []

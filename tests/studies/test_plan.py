@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ from unittest import mock
 import pytest
 from PIL import Image
 
+from ablations import patch
 from ablations.deck import CHANGES
 from ablations.designs import screening, shapley, variant_name
 from ablations.protocols import PROTOCOLS
 from ablations.schema import DesignName, Profile, Put, Study
 from core.config import BatchNorm, CleanFid, Config, Emission, Factorized, Images, Interpolation
 from core.errors import InputError
+from core.step import is_regularised
 from studies import catalogue
 from studies.choose_cpu_profile import RECORD
 from studies.plan import (
@@ -375,3 +378,53 @@ def test_what_a_search_chooses_is_trained_with_all_seeds() -> None:
     before = Plan(**{**dict(plan), "variants": (*plan.variants, drawn)})
     again = with_searched(before, study, [choice]).variant(search.variant)
     assert again is not None and again.name == "drawn" and again.seeds is None
+
+
+# --- what the profiles do to the deck's changes -----------------------------------------------------------------------
+
+
+def test_the_cpu_profile_thins_neither_side_of_the_change_of_penalty() -> None:
+    """Of two penalties that a change exchanges, each acts at every step of D, as in the deck."""
+    for variant in planned().variants:
+        assert isinstance(variant.config, Config)
+        assert all(is_regularised(variant.config.penalty, iteration) for iteration in range(1, 9)), variant.name
+
+
+def test_the_average_of_g_acts_at_the_small_scale_in_the_decks_proportion() -> None:
+    decks = STUDY.folded(["generator_ema"])
+    here = STUDY.profile("cpu").scaled(decks)
+    for config in (decks, here):
+        assert isinstance(config, Config) and config.ema is not None and not config.ema.warmup
+        # Its memory, 1 / (1 - decay) steps of G, is a twentieth of the iterations.
+        assert (1 - config.ema.decay) * config.iterations == pytest.approx(20)
+
+
+@pytest.mark.parametrize("name", catalogue.NAMES)
+def test_no_profile_erases_an_edit_of_a_change(name: str) -> None:
+    study = catalogue.study(name)
+    for profile in study.profiles:
+        for change in study.changes:
+            without, with_it = (
+                profile.scaled(study.folded(names)).model_dump(mode="json")
+                for names in (change.requires, (*change.requires, change.name))
+            )
+            for edit in change.edits:
+                before, after = patch.lookup(without, edit.path), patch.lookup(with_it, edit.path)
+                assert before != after, f"{profile.name} makes {edit.path} of {change.name} the same on both sides"
+
+
+@pytest.mark.parametrize("name", ["weight_clipping", "model_size", "upsampling", "lsun_bedroom_128"])
+def test_numbers_on_the_larger_models_curve_are_compared_at_its_size(name: str) -> None:
+    study = catalogue.study(name)
+    assert {claim.comparable_profile for claim in study.claims} == {"lsun128"}
+    assert study.profile("lsun128").scaled(study.base).data.resolution == 128
+
+
+def test_the_record_of_the_cpu_profile_tells_what_was_changed_with_results_in_view() -> None:
+    page = RECORD.with_suffix(".md").read_text()
+    assert "1.90 with factor 2 (mean), 4.10 with 4 (regret)" in page and "after its result had been seen" in page
+    rows = [line.split("|") for line in page.partition("## The deck's sentence under both factors")[2].splitlines()]
+    ratios = {row[1].strip(): row[4].strip() for row in rows if len(row) == 6 and row[1].strip() in ("2", "4")}
+    assert set(ratios) == {"2", "4"} and all(
+        re.fullmatch(r"\d\.\d\d \[\d\.\d\d, \d\.\d\d\]", r) for r in ratios.values()
+    )
