@@ -170,6 +170,9 @@ class Claim(Node):
     the further pairs. Within a reading all pairs have to hold, and one that does not contradicts it (at 5% over all of
     them); a claim stands as its readings do where they agree, and is inconclusive where they do not.
 
+    Where magnitudes do not compare, an interval on the claimed side of 1 contradicts no "much": the claim is then open.
+    `late` says what of a claim was declared after runs had been seen; its verdict is exploratory in any case.
+
     "order" is of the order of all of the claim's numbers: reproduced when the rank correlation between the deck's
     values and ours is positive and random order is as strongly correlated in at most 5%, contradicted when it is
     negative and so.
@@ -186,6 +189,7 @@ class Claim(Node):
     title: Annotated[str, JOINED] = ""
     reading: Annotated[str, JOINED] = ""
     also: Annotated[tuple[Comparison, ...], JOINED] = ()
+    late: Annotated[str | None, JOINED] = None
     margin: float | None = Field(default=None, gt=1)
     metric: str
     dataset: str
@@ -466,7 +470,9 @@ class Study(Node):
             parts[f"change {change.name}"] = [self._declared(edit) for edit in change.edits]
         for claim in self.claims:
             parts[f"claim {claim.name}"] = {
-                key: value for key, value in canonical(claim).items() if key not in ("remark", "source")
+                key: value
+                for key, value in canonical(claim).items()
+                if key not in ("remark", "source", "late", "title")
             }
         for search in self.searches:
             parts[f"search {search.name}"] = search.model_dump(mode="json", exclude={"title"})

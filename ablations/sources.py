@@ -154,11 +154,12 @@ ORIGINS: tuple[Origin, ...] = (
     Origin(
         path="hypernetwork.emission",
         public=(_words(None, "nn.Linear's own start, biases over √inputs (0.195, 0.15)"),),
+        note="the slide on clipping speaks of about N(0, 1), which that start is not",
     ),
     # --- D
     Origin(
         path="discriminator.kind",
-        public=(_words("resnet", "StyleGAN2's; this ResNet (“nrgan”) is switched off in its config"),),
+        public=(_words("stylegan2", "StyleGAN2's; its ResNet (“nrgan”) is switched off in the config"),),
         note="the public ResNet's 10.1 million parameters are the slide's 10M",
     ),
     Origin(
@@ -264,8 +265,8 @@ MECHANISMS: tuple[str, ...] = (
     "Images are shuffled anew in every epoch; there, on one GPU, they are shown in the order of the database, over and "
     "over.",
     "D is a ResNet of the same widths as the public “nrgan”: its blocks add (shortcut + branch) / √2 of He-initialised "
-    "convolutions and its score sees positions; there convolutions are equalised, branches have a learnable weight of "
-    "0.1, and the last map is averaged.",
+    "convolutions, halve four times, and its score sees positions; there a first block halves as well, five times in "
+    "all, convolutions are plain, branches have a learnable weight of 0.1, and the last map is averaged.",
     "The public code's INRs concatenate their coordinates to every hidden layer and run in two blocks of growing "
     "resolution; the deck's INRs are read without either.",
     "Of mFiLM alone “-norm +scale” is public; the other two rows are readings (`core/models/layers/mfilm.py`). The "

@@ -163,12 +163,13 @@ def answers(report: Report) -> list[Text]:
     told = [f"{words} and {how} ρ = {one.rho:.2f}, p = {p_text(one.p)}" for words, how, one in found if one is not None]
     if not told:
         return ["Fewer than three layers have two seeds or more of both numbers."]
-    predicted = sum(one is not None and one.p < LEVEL for *_, one in found)
+    corrected = stats.holm([None if one is None else one.p for *_, one in found])
+    predicted = sum(p is not None and p <= LEVEL for p in corrected)
     return [
         (
             Strong("Order by fitted images against order by generated ones:"),
             f" Spearman's rank correlations are, with {'; '.join(told)}. {predicted} of {len(told)} "
-            f"{'is' if predicted == 1 else 'are'} significant at 5%.",
+            f"{'is' if predicted == 1 else 'are'} significant at 5% after Holm's correction over them.",
         )
     ]
 
@@ -207,10 +208,8 @@ def correlations(results: Results, fits: Results) -> list[Text]:
 def word(found: stats.RankCorrelation) -> str:
     """What a correlation says of prediction."""
     if found.p >= LEVEL:
-        return "layers in random order would do as well often enough: it predicts nothing that can be relied on"
-    if found.low > 0:
-        return "the one predicts the other"
-    return "the one contradicts the other" if found.high < 0 else "not resolved over seeds"
+        return "layers in random order would do as well often enough"
+    return f"the two orders are {'associated' if found.rho > 0 else 'opposed'}, before a correction over these lines"
 
 
 def scatter(ax: Axes, results: Results, fits: Results, init: str) -> list[float]:

@@ -266,6 +266,18 @@ class Results:
             reasons.append(f"{which_seeds(late)} asked for after {counted(begun, 'run')} had begun")
         return " and ".join(reasons) or None
 
+    def trained_before(self, names: Sequence[str]) -> str | None:
+        """Why a comparison of these variants was not planned: of some seed, each of its runs had been there when it was
+        registered. None: for every seed one was yet to come."""
+        seen = {digest for look in self.plan.looks[:1] for digest in look.seen}
+        variants = [variant for name in names if (variant := self.variant(name)) is not None]
+        mine = [[v.job(seed).digest for v in variants if seed in self.plan.seeds_of(v)] for seed in self.plan.seeds]
+        known = sum(bool(runs) and seen.issuperset(runs) for runs in mine)
+        total = sum(map(bool, mine))
+        return (
+            f"the runs of {known} of {counted(total, 'seed')} had been there when it was registered" if known else None
+        )
+
     def registered_seeds(self) -> Results:
         """The same runs without the seeds that were asked for later."""
         late = set(self.late_seeds)

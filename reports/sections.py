@@ -555,9 +555,12 @@ def single_changes(report: Report) -> list[Block]:
 
 
 UNSTABLE_RULE = (
-    f"The rule, fixed beforehand: the logs of a variant's seeds spread by more than {stats.SPREAD_TIMES:g} times the "
+    "The rule, fixed after a first ladder had shown such a variant and before these runs: the logs of a variant's "
+    f"seeds spread by more than {stats.SPREAD_TIMES:g} times the "
     f"median of the study's variants, and one seed at least is a factor of {stats.AWAY:g} or more from the variant's "
-    "median. What leads into such a variant and out of it again is no gain and no loss of a change."
+    "median. The mean ratio of a step into such a variant or out of it says little; its seeds are told instead. "
+    "Where the "
+    "exact signed-rank test is significant after the correction a verdict stands all the same."
 )
 
 
@@ -692,8 +695,8 @@ def registration(report: Report) -> list[Block]:
         digest = hashlib.sha256(json.dumps(now, sort_keys=True).encode()).hexdigest()[:12]
         told += [
             Strong("Planned"),
-            ": question, base, scale, changes, claims and the rules they are judged by are those declared before the "
-            f"first run of this setting (digest {digest}).",
+            ": question, base, scale, changes and claims are those declared before the first run of this setting "
+            f"(digest {digest}). They are judged by the rules of the version that wrote this report.",
         ]
     if ours:
         told.append(f" Not the deck's, and exploratory in any case: {'; '.join(ours)}.")
@@ -716,6 +719,17 @@ def looks(report: Report) -> list[Block]:
                 Strong(f"Look {number}{', registered' if number == 1 else ''}:"),
                 f" {' and '.join(asked)}, {when}{shared}.",
             )
+        )
+    others = [
+        name
+        for name in settings(results.runs, results.study.name)
+        if name != results.plan.setting and "-tuning" not in name
+    ]
+    if others and not report.published:
+        told.append(
+            f"Other settings of this study have plans here ({listed(others)}): who picks one of several settings "
+            "after a "
+            "look tests more than one report says."
         )
     blocks: list[Block] = [Bullets(tuple(told))]
     if not results.late_seeds:
@@ -819,6 +833,12 @@ def limits(report: Report) -> list[Block]:
         )
     # Grids of alternatives print other comparisons than the designs' verdicts, and say so themselves.
     items += [] if "grid" in results.study.designs else comparisons(report)
+    if len(report.claims) > 1:
+        items.append(
+            f"The study's {len(report.claims)} claims are judged one by one: each is wrongly reproduced, or "
+            "contradicted, "
+            "at most one time in forty, and nothing is corrected over them."
+        )
     items += [
         "Pairing by seed shares the data order and the latents of the metric; how far it shares the course of "
         "training is not known. Where it shares nothing the intervals are valid and wider than unpaired ones.",

@@ -184,23 +184,23 @@ def end_to_end_table(
             Column("compared at", share=1.5),
             Column(base, "right", 1.3),
             Column(everything, "right", 1.3),
-            Column("ratio", "right", 0.9),
-            Column("smallest over all pairings", "right", 1.1),
+            Column("ratio [95%]", "right", 1.1),
+            Column("least of all pairings", "right", 0.9),
         ),
         rows=tuple(
             (
                 name,
                 led(results, "baseline", mean_spread(found.before, write)),
                 led(results, "all", mean_spread(found.after, write)),
-                "–" if found.ratio is None else f"{factor(found.ratio)}×",
+                interval(found.paired) if found.paired else "–" if found.ratio is None else factor(found.ratio),
                 "–" if found.least is None else f"{factor(found.least)}×",
             )
             for name, found in named
         ),
         caption=f"End to end: {metric_letters(results)} of “{base}” over “{everything}”, above 1× when the changes "
-        f"help: {MEAN_SPREAD}; the ratio of the geometric means, and the smallest ratio over every pairing of a seed "
-        "of "
-        "one with one of the other." + (f" {WORK}" if at_work is not None else ""),
+        f"help: {MEAN_SPREAD}; the ratio of the geometric means with its interval by seed, and the least ratio of any "
+        "seed of the one to any of the other, which is an extreme and no bound."
+        + (f" {WORK}" if at_work is not None else ""),
         size=8.5,
     )
 
@@ -376,8 +376,13 @@ def company_table(results: Results, effects: Mapping[DesignName, Sequence[Change
     if synergetic:
         said += (
             " Synergy: the effect alone over the effect on all others, paired by seed [95%]; above 1 the change helps "
-            "more on top of the others than by itself, below 1 they make it redundant. These "
+            "more on top of the others than by itself, below 1 it helps less there, or hurts more. These "
             f"{len(synergies)} intervals are not corrected; after Holm's correction {synergies_left(synergies)}."
+            + (
+                " Numbers of the profile that were chosen in one company favour it there."
+                if results.profile.rule
+                else ""
+            )
         )
     return Table(
         name="company",

@@ -140,7 +140,7 @@ def enlarged(report: Report) -> list[Block]:
         Paragraph(
             "Two conventions of where the fine pixels lie. Aligned: a coarse pixel's area is divided, as image "
             "libraries do. Corners: every second fine sample is a coarse one, the deck's grid arange(0, n) / n made "
-            "twice as dense; its images are half a fine pixel off those they are compared with, and keep half of the "
+            "twice as dense; its images are half a fine pixel off those they are compared with, and keep the "
             "coarse samples as they are. A method may win by the convention alone, so ratios are within one."
         ),
     ]

@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Literal, assert_never
 
 import numpy as np
@@ -150,9 +151,13 @@ def claimed_values(claim: Claim, number: Measured, results: Results) -> np.ndarr
 def judge_claim(claim: Claim, results: Results) -> ClaimVerdict:
     """The verdict on one claim in the setting of `results`, and whether it stands as registered."""
     verdict = judged_claim(claim, results)
+    if unsteady := [name for name in claim.variants if (v := results.variant(name)) and v.name in results.unstable]:
+        told = f"unstable over seeds: {', '.join(results.title(name) for name in unsteady)}"
+        verdict = replace(verdict, why=f"{verdict.why}; {told}" if verdict.why else told)
     if verdict.word == "not tested" or verdict.exploratory:
         return verdict
-    return replace(verdict, exploratory=results.unplanned() or incomplete(claim, results))
+    late = results.unplanned() or results.trained_before(claim.variants) or incomplete(claim, results)
+    return replace(verdict, exploratory=late)
 
 
 def incomplete(claim: Claim, results: Results) -> str | None:
@@ -179,7 +184,7 @@ def judged_claim(claim: Claim, results: Results) -> ClaimVerdict:
         None,
         what_differs(claim, results),
         claim_iteration(claim, claim.after, results),
-        results.exploratory(f"claim {claim.name}"),
+        results.exploratory(f"claim {claim.name}") or claim.late,
     )
 
     def quoted(name: str) -> str:
@@ -202,7 +207,7 @@ def judged_claim(claim: Claim, results: Results) -> ClaimVerdict:
         case "value":
             return judge_value(verdict, values[claim.after])
         case "order":
-            return judge_order(verdict, values)
+            return judge_order(verdict, values, quoted)
         case "lower" | "higher" | "same":
             return judge_pairs(verdict, values, quoted)
         case _:
@@ -217,7 +222,9 @@ def judge_pairs(
     readings = dict.fromkeys(pair.reading for pair in claim.comparisons)
     sizes = {reading: sum(pair.reading == reading for pair in claim.comparisons) for reading in readings}
     parts = tuple(
-        judge_pair(claim, pair, (values[pair.before], values[pair.after]), sizes[pair.reading], quoted)
+        judge_pair(
+            claim, pair, (values[pair.before], values[pair.after]), sizes[pair.reading], not verdict.differs, quoted
+        )
         for pair in claim.comparisons
     )
     verdict = replace(verdict, parts=parts, effect=parts[0].effect)
@@ -231,6 +238,11 @@ def judge_pairs(
     titles = dict.fromkeys(part.comparison.title for part in parts)
     deciding = [title for title in titles if all(p.word == word for p in parts if p.comparison.title == title)]
     everywhere = f" in each of {len(words)} readings" if len(words) > 1 else ""
+    if word == "inconclusive":
+        holds = [title for title in titles if all(p.word == "reproduced" for p in parts if p.comparison.title == title)]
+        still = [title for title in titles if title not in holds]
+        held = f"it holds against {', '.join(holds)}, and is " if holds else ""
+        return replace(verdict, word=word, why=f"{held}open against {', '.join(still)}{everywhere}")
     against = f" against {', '.join(deciding)}" if 0 < len(deciding) < len(titles) else ""
     return replace(verdict, word=word, why=f"{word}{against}{everywhere}")
 
@@ -244,7 +256,12 @@ def together(words: Sequence[ClaimWord]) -> ClaimWord:
 
 
 def judge_pair(
-    claim: Claim, pair: Comparison, arms: tuple[np.ndarray, np.ndarray], pairs: int, quoted: Callable[[str], str]
+    claim: Claim,
+    pair: Comparison,
+    arms: tuple[np.ndarray, np.ndarray],
+    pairs: int,
+    compares: bool,
+    quoted: Callable[[str], str],
 ) -> PairVerdict:
     """One of `pairs` pairs that all have to hold.
 
@@ -266,6 +283,10 @@ def judge_pair(
     if effect.low is None or effect.high is None:
         return replace(found, why=no_interval(effect))
     where, words = lies(claim, effect)
+    if where == "outside" and claim.margin is not None and claim.expects != "same" and not compares:
+        wrong = "above" if claim.expects == "lower" else "below"
+        if side_of_one(effect) != wrong:
+            return replace(found, why=f"{words}, and how much it is is a magnitude, which does not compare here")
     strict = effect if pairs == 1 else stats.paired_effect(*arms, level=1 - LEVEL / pairs)
     if where == "outside" and lies(claim, strict)[0] != "outside":
         return replace(found, why=f"{words}, but not at 5% over {pairs} comparisons")
@@ -297,12 +318,17 @@ def lies(claim: Claim, effect: stats.Effect) -> tuple[Literal["inside", "outside
     return "inside" if inside else "outside", f"the whole interval lies {side} {named}"
 
 
-def judge_order(verdict: ClaimVerdict, values: Mapping[Measured, np.ndarray]) -> ClaimVerdict:
-    """The verdict on a claim of an order, by rank correlation with the deck's values."""
+def judge_order(
+    verdict: ClaimVerdict, values: Mapping[Measured, np.ndarray], quoted: Callable[[str], str]
+) -> ClaimVerdict:
+    """The verdict on a claim of an order, by rank correlation with the deck's values: whether the two orders agree
+    beyond chance and in every seed, not whether every place is the same, of which `why` tells."""
     ended = ~np.isnan(np.array(list(values.values()))).any(axis=0)
     found = stats.order_agreement([number.value or 0.0 for number in values], np.array(list(values.values()))[:, ended])
     if found is None:
         return replace(verdict, why="no seed has ended in all of them")
+    if len(set(found.ours)) == 1:
+        return replace(verdict, word="inconclusive", why="all of ours are tied or diverged")
     least, most = f"{found.least:.2f}", f"{found.most:.2f}"
     single = f"in each of {int(ended.sum())} seeds" if least == most else f"single seeds {least} to {most}"
     words = (
@@ -310,9 +336,32 @@ def judge_order(verdict: ClaimVerdict, values: Mapping[Measured, np.ndarray]) ->
         f"n = {int(ended.sum())}); a random order agrees or disagrees as strongly with probability {found.p:.2g}"
     )
     word: ClaimWord = "inconclusive"
-    if found.p <= LEVEL:
-        word = "reproduced" if found.rho > 0 else "contradicted"
-    return replace(verdict, word=word, why=words, order=found)
+    if int(ended.sum()) < 2:
+        words += "; one seed is no verdict"
+    elif found.p <= LEVEL and found.least > 0:
+        word = "reproduced"
+    elif found.p <= LEVEL and found.most < 0:
+        word = "contradicted"
+    return replace(verdict, word=word, why=f"{words}; {reversals(values, quoted)}", order=found)
+
+
+def reversals(values: Mapping[Measured, np.ndarray], quoted: Callable[[str], str]) -> str:
+    """How many pairs lie in the deck's order, and which are resolved the other way round, by Holm over all of them."""
+    apart = [
+        (one, other) if (one.value or 0) < (other.value or 0) else (other, one)
+        for one, other in combinations(values, 2)
+        if one.value != other.value
+    ]
+    effects = [stats.paired_effect(values[less], values[more]) for less, more in apart]
+    corrected = stats.holm_t(effects)
+    as_there = sum(e.ratio is not None and e.ratio > 1 for e in effects)
+    turned = [
+        f"{quoted(less.variant)} above {quoted(more.variant)}"
+        for (less, more), e, p in zip(apart, effects, corrected, strict=True)
+        if e.ratio is not None and e.ratio < 1 and p is not None and p <= LEVEL
+    ]
+    told = f"of {len(apart)} pairs {as_there} lie as in the deck"
+    return f"{told}, and resolved the other way round lie {'; '.join(turned)}" if turned else told
 
 
 def judge_value(verdict: ClaimVerdict, values: np.ndarray) -> ClaimVerdict:
@@ -498,15 +547,21 @@ def judged(effects: Sequence[ChangeEffect]) -> list[ChangeEffect]:
     What was not run counts as if nothing had been found: else a pair would be judged by what else happens to be there.
     """
     corrected = stats.holm([1.0 if effect.p is None else effect.p for effect in effects])
-    return [verdict_on(replace(e, p_holm=None if e.p is None else p)) for e, p in zip(effects, corrected, strict=True)]
+    ranks = [1.0 if e.effect is None or e.effect.rank_p is None else e.effect.rank_p for e in effects]
+    by_ranks = [p is not None and p <= LEVEL for p in stats.holm(ranks)]
+    return [
+        verdict_on(replace(e, p_holm=None if e.p is None else p), certain)
+        for e, p, certain in zip(effects, corrected, by_ranks, strict=True)
+    ]
 
 
-def verdict_on(found: ChangeEffect) -> ChangeEffect:
-    """The rule."""
+def verdict_on(found: ChangeEffect, certain: bool = False) -> ChangeEffect:
+    """The rule. `certain` says that the exact signed-rank test, which no straying seed moves much, is significant after
+    the correction: a variant that is unstable over seeds then withholds no verdict."""
     effect = found.effect
     if effect is None or effect.n == 0:
         return found
-    if found.unstable:
+    if found.unstable and not certain:
         return replace(found, word="unstable", why=found.unstable)
     if effect.ratioless:
         return replace(found, word="inconclusive", why=no_interval(effect))
@@ -542,10 +597,17 @@ def judge_design(design: DesignName, results: Results) -> list[ChangeEffect]:
     late = [
         e.change.source is None
         or bool(unplanned or results.exploratory(f"change {e.change.name}"))
-        or bool(e.before and e.effect is not None and interim(e.effect.n, results))
+        or bool(e.effect is not None and e.effect.n and interim(e.effect.n, results))
+        or bool(results.trained_before((e.before, e.after) if e.before else names_in(design, results)))
+        or bool(e.estimate and e.estimate.screened and e.estimate.screened.missing)
         for e in found
     ]
     return judged([replace(e, exploratory=mark) for e, mark in zip(found, late, strict=True)])
+
+
+def names_in(design: DesignName, results: Results) -> list[str]:
+    """The variants of a design, for every seed of the plan."""
+    return [variant.name for variant in results.plan.variants if design in variant.designs]
 
 
 def judge_changes(results: Results) -> dict[DesignName, list[ChangeEffect]]:
@@ -598,7 +660,8 @@ class EndToEnd:
     """The base over all changes, above 1 when the changes help.
 
     `ratio` is the ratio of the geometric means, `least` the smallest ratio over every pairing of seeds; None where a
-    diverged or missing run leaves none. `reached` is where along another axis both were read, None at equal iterations.
+    diverged or missing run leaves none. `paired` is the ratio by seed, with its interval. `reached` is where along
+    another axis both were read, None at equal iterations.
     """
 
     before: stats.LogSummary
@@ -606,6 +669,7 @@ class EndToEnd:
     ratio: float | None
     least: float | None
     reached: float | None
+    paired: stats.Effect | None = None
 
 
 def end_to_end(before: Sequence[float] | np.ndarray, after: Sequence[float] | np.ndarray) -> EndToEnd:
@@ -614,7 +678,8 @@ def end_to_end(before: Sequence[float] | np.ndarray, after: Sequence[float] | np
     ratio = None
     if one.mean and other.mean and np.isfinite(one.mean) and np.isfinite(other.mean):
         ratio = one.mean / other.mean
-    return EndToEnd(one, other, ratio, stats.smallest_pairing_ratio(before, after), None)
+    paired = stats.paired_effect(after, before) if len(before) == len(after) else None
+    return EndToEnd(one, other, ratio, stats.smallest_pairing_ratio(before, after), None, paired)
 
 
 Axis = Callable[[PlannedVariant, pd.DataFrame], np.ndarray]
@@ -639,7 +704,7 @@ def end_to_end_at_equal(axis: Axis, results: Results, before: str, after: str) -
     one, other = results.variant(before), results.variant(after)
     if one is None or other is None or one == other:
         return None
-    curves = {}
+    curves, seeds = {}, []
     for arm in (one, other):
         ended = [s for s in results.plan.seeds_of(arm) if results.job(arm, s)["status"] in ("finished", "diverged")]
         if not ended or any(results.job(arm, s)["status"] == "diverged" for s in ended):
@@ -647,6 +712,7 @@ def end_to_end_at_equal(axis: Axis, results: Results, before: str, after: str) -
         measured = [results.curve(arm, seed) for seed in ended]
         if any(curve.empty for curve in measured):
             return None
+        seeds.append(ended)
         curves[arm.name] = [(axis(arm, curve), curve["value"].to_numpy(dtype=float)) for curve in measured]
     reached = min(float(along[-1]) for arm_curves in curves.values() for along, _ in arm_curves)
     values: dict[str, list[float]] = {}
@@ -656,7 +722,8 @@ def end_to_end_at_equal(axis: Axis, results: Results, before: str, after: str) -
             return None
         values[name] = [value for value in read if value is not None]
     found = end_to_end(values[one.name], values[other.name])
-    return EndToEnd(found.before, found.after, found.ratio, found.least, reached)
+    paired = found.paired if seeds[0] == seeds[1] else None
+    return EndToEnd(found.before, found.after, found.ratio, found.least, reached, paired)
 
 
 def designs_with(study: Study, name: str) -> list[DesignName]:

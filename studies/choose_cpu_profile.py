@@ -47,11 +47,11 @@ HEADLINE_SEEDS = (0, 1, 2)
 HISTORY = (
     ("`ba5c962`", "800 iterations; features of the bottleneck; R1 at every step; least geometric mean of both ends",
      "factor 4", "2.05"),
-    ("`b496d4a`", "640 iterations; features of the pooled layer", "not chosen anew", "–"),
+    ("`a0f4406`, `b496d4a`", "features of the pooled layer; 640 iterations", "not chosen anew", "–"),
     ("`c61aa9c`", "1,000 iterations; R1 at every fourth step; the least geometric mean chose factor 2, and was "
      "replaced by the least regret after its result had been seen", "factor 4",
      "1.90 with factor 2 (mean), 4.10 with 4 (regret)"),
-    ("`d1e3b26`", "800 iterations, where both rules choose 4", "factor 4", "3.24"),
+    ("`d1e3b26`, `7cd4041`", "800 iterations, where both rules choose 4", "factor 4", "3.24"),
     ("after a review", "R1 at every step as in the deck, for thinning it served one side of one change; the average of "
      "G without the warm-up that the public code has not; the public code's emission among the candidates",
      "below", "below"),

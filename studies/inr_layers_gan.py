@@ -6,7 +6,7 @@ The deck chose by the first and used the second.
 from ablations.layers import LAYERS, SLIDE, UNIT_INIT
 from ablations.schema import Source, Study
 from studies import changes_overview
-from studies.profiles import CPU, LSUN64
+from studies.profiles import CPU, LSUN64, UNIT_EMISSION
 
 STUDY = Study(
     name="inr_layers_gan",
@@ -21,5 +21,5 @@ STUDY = Study(
     changes=(*LAYERS, UNIT_INIT),
     designs=("grid",),
     more_designs=("add_one_in",),
-    profiles=(CPU, LSUN64),
+    profiles=(CPU, LSUN64.adjusted(UNIT_EMISSION)),
 )

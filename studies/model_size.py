@@ -4,7 +4,7 @@ from ablations.schema import Change, Claim, Edit, Measured, Multiply, Put, Sourc
 from core.config import Evaluation, Heads, LearningRates, ResNetDiscriminator, Rooms, RoomsFrechet, StridedDiscriminator
 from core.metrics.identity import extractor_sha256
 from studies import changes_overview
-from studies.profiles import CPU, CPU_QUALITY, LSUN128
+from studies.profiles import CPU, CPU_QUALITY, LSUN128, R1_ELSEWHERE, UNIT_EMISSION
 
 SLIDE = "Bluntly increasing the model size"
 INR = Source(
@@ -89,6 +89,7 @@ STUDY = Study(
     designs=("add_one_in",),
     profiles=(
         CPU.adjusted(
+            Multiply(path="penalty.weight", factor=0.0625, only="r1", why=R1_ELSEWHERE),
             Multiply(path="iterations", factor=0.016, why="seconds per run, not days"),
             Put(
                 path="evaluation",
@@ -101,7 +102,8 @@ STUDY = Study(
             Translate(
                 path="hypernetwork.depth",
                 pairs=((5, 3), (3, 2)),
-                why="networks in proportion to a 16×16 image; the trunk before heads is the shallower one",
+                why="networks in proportion to a 16×16 image; the trunk before heads is the shallower one "
+                "(G goes from 3 to 2 + 3 layers, the slide's from 5 to 3 + 3)",
             ),
             Translate(
                 path="discriminator",
@@ -112,7 +114,9 @@ STUDY = Study(
                 why="cost: four cheap layers instead of a ResNet; three times the parameters stay three times",
             ),
         ),
-        LSUN128.adjusted(title="the deck's scale: 128×128, 50,000 iterations, one network larger at a time"),
+        LSUN128.adjusted(
+            UNIT_EMISSION, title="the deck's scale: 128×128, 50,000 iterations, one network larger at a time"
+        ),
     ),
     claims=(
         Claim(

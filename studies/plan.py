@@ -81,13 +81,16 @@ class Searched(Node):
 class Look(Node):
     """Seeds and designs that were asked for together, when `begun` of all `runs` that the plan then had were there.
 
-    The first look of a setting is what was registered; a later one was asked for after runs could be seen.
+    The first look of a setting is what was registered; a later one was asked for after runs could be seen. `seen` are
+    the digests of those that had begun when it was registered: other studies' or, of a plan that was moved away, its
+    own.
     """
 
     seeds: tuple[int, ...]
     designs: tuple[DesignName, ...]
     begun: NonNegativeInt = 0
     runs: NonNegativeInt = 0
+    seen: tuple[str, ...] = ()
 
 
 class Plan(Node):
@@ -357,6 +360,11 @@ def make_plan(
             subset: overridden(config, {"data": data.model_dump(mode="json")}) for subset, config in configs.items()
         }
     check_overrides(study, configs.values(), overrides)
+    # What changes nothing is no setting of its own: its runs are those that are there.
+    for path in list(overrides):
+        rest = {other: value for other, value in overrides.items() if other != path}
+        if all(overridden(config, rest) == overridden(config, overrides) for config in configs.values()):
+            overrides = rest
     if protocol is not None:
         check_protocol(study, configs.values(), protocol, overrides)
         configs = {subset: measured_by(config, protocol) for subset, config in configs.items()}
@@ -547,7 +555,7 @@ def record_plan(runs: Path, plan: Plan) -> Plan:
         _check_same_file(old, plan)
         whole = merged(old, plan)
         first = old.looks[0] if old.looks else None
-        seen = begun(old, runs)
+        seen = len(begun(old, runs))
         if seen <= (first.begun if first else 0):
             # Nothing has been trained yet: what is declared now is still declared before the first run.
             whole = Plan(**{**dict(whole), "registered": plan.registered, "looks": (_look(whole, runs),)})
@@ -560,18 +568,17 @@ def record_plan(runs: Path, plan: Plan) -> Plan:
     return whole
 
 
-def begun(plan: Plan, runs: Path) -> int:
-    """How many of a plan's runs have begun: their folders are there, and what they measured can be seen."""
-    return sum((jobs_root(runs) / variant.job(seed).digest).exists() for variant, seed in plan.jobs())
+def begun(plan: Plan, runs: Path) -> list[str]:
+    """The digests of a plan's runs that have begun: their folders are there, and what they measured can be seen."""
+    digests = (variant.job(seed).digest for variant, seed in plan.jobs())
+    return [digest for digest in digests if (jobs_root(runs) / digest).exists()]
 
 
 def _look(plan: Plan, runs: Path) -> Look:
     """All that a plan asks for, as one look."""
+    seen = begun(plan, runs)
     return Look(
-        seeds=plan.seeds,
-        designs=designs_in(plan),
-        begun=begun(plan, runs),
-        runs=len(plan.jobs()),
+        seeds=plan.seeds, designs=designs_in(plan), begun=len(seen), runs=len(plan.jobs()), seen=tuple(sorted(seen))
     )
 
 

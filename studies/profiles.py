@@ -25,6 +25,18 @@ LSUN64 = Profile(
 
 LSUN128 = Profile(name="lsun128", title="the deck's scale: 128×128, INR 256×5", resampling=PUBLIC_RESAMPLING)
 
+R1_ELSEWHERE = "the weight that the other studies' cpu profile has at 16×16"
+"""Where a study's base is larger than 64×64, from which that weight was scaled."""
+
+UNIT_EMISSION = Put(
+    path="hypernetwork.emission",
+    value=Emission(gain=0.3, bias_std=1.0),
+    why="this study's question is about emitted numbers of about N(0, 1), as the slide on clipping calls them; the "
+    "public "
+    "code's start at a std of 0.25 or 0.4",
+)
+"""For studies at the deck's scale that clip emitted numbers, calibrate layers for them, or vary a layer's scale."""
+
 CPU_QUALITY = Quality(samples=1024, kernel_subsets=20, kernel_subset=250, points=15, smallest=512)
 """What half a second of a run measures besides; most of it goes into making and looking at the images once more."""
 
@@ -97,16 +109,21 @@ def cpu(
                 path="penalty.weight",
                 factor=0.0625,
                 only="r1",
-                why="in proportion to the number of pixels, as |grad D|² of the same picture is in inverse proportion "
-                "(StyleGAN2-ADA's rule): (16/64)²",
+                why="in proportion to the number of pixels, (16/64)², as in StyleGAN2-ADA's rule but for its "
+                "division by "
+                "the batch: |grad D|² of the same picture is in inverse proportion; WGAN-GP's weight is left",
             ),
             Multiply(
                 path="optimizers.learning_rates.generator",
                 factor=generator_factor,
-                why=f"{by_rule}, for 800 of 20,000 iterations",
+                why=f"{by_rule}, for the 800 of 20,000 iterations of changes_overview",
             ),
             Multiply(path="optimizers.learning_rates.discriminator", factor=discriminator_factor, why=by_rule),
-            Put(path="ema.decay", value=0.975, why="a memory of 40 of 800 iterations, as 1,000 of 20,000"),
+            Put(
+                path="ema.decay",
+                value=0.975,
+                why="a memory of 40 steps of G in changes_overview's 800 iterations, as 1,000 in 20,000",
+            ),
             Put(
                 path="evaluation",
                 value=Evaluation(

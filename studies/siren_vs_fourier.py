@@ -3,7 +3,7 @@
 from ablations.schema import Change, Edit, Source, Study
 from core.config import Basis, Fourier, Siren
 from studies import changes_overview
-from studies.profiles import CPU_SCALES_FREE, LSUN64
+from studies.profiles import CPU_SCALES_FREE, LSUN64, UNIT_EMISSION
 
 SLIDE = "Q: FourierINR vs SIREN"
 OFFICIAL_SCALE = 30 / (2 * 3**0.5)
@@ -82,5 +82,5 @@ STUDY = Study(
     ),
     designs=("grid",),
     more_designs=("add_one_in",),
-    profiles=(CPU_SCALES_FREE, LSUN64),
+    profiles=(CPU_SCALES_FREE, LSUN64.adjusted(UNIT_EMISSION)),
 )

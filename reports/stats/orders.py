@@ -83,13 +83,14 @@ def order_agreement(given: ArrayLike, table: ArrayLike) -> OrderAgreement | None
     if len(reference) < 3 or values.shape[1] == 0 or np.isnan(values).any() or (values <= 0).any():
         return None
     ours = rankdata(np.log(values).mean(axis=1))
-    single = [rank_correlation(reference, rankdata(column)) for column in values.T]
+    # Where all are tied there is no order, which agrees with none.
+    single = [rank_correlation(reference, rankdata(column)) if np.ptp(column) else 0.0 for column in values.T]
     return OrderAgreement(
         items=len(reference),
-        rho=rank_correlation(reference, ours),
+        rho=rank_correlation(reference, ours) if np.ptp(ours) else 0.0,
         least=min(single),
         most=max(single),
-        p=random_order_p(reference, ours),
+        p=random_order_p(reference, ours) if np.ptp(ours) else 1.0,
         given=tuple(map(float, rankdata(reference))),
         ours=tuple(map(float, ours)),
     )

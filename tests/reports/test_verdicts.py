@@ -13,7 +13,7 @@ import pytest
 
 from ablations.designs import arms
 from ablations.protocols import DECK_2020
-from ablations.schema import Claim, Comparison, DesignName, Measured
+from ablations.schema import Claim, Comparison, DesignName, Measured, Study
 from core.folder import Outcome
 from reports.results import Results, load
 from reports.verdicts import (
@@ -399,7 +399,14 @@ def test_much_better_has_a_margin(results: Results) -> None:
     changed = with_values(results, values)
     assert judge_claim(claim(results), changed).word == "reproduced"
     much = judge_claim(claim(results, margin=1.25), changed)
-    assert (much.word, much.why) == ("contradicted", "the whole interval lies above 1/1.25")
+    assert (much.word, much.why) == (
+        "inconclusive",
+        "the whole interval lies above 1/1.25, and how much it is is a magnitude, which does not compare here",
+    )
+    there = judge_claim(claim(results, margin=1.25), like_the_deck(changed))
+    assert (there.word, there.why) == ("contradicted", "the whole interval lies above 1/1.25")
+    worse = with_values(results, {**values, "all-ns_loss": [1.5, 1.6, 1.7]})
+    assert judge_claim(claim(results, margin=1.25), worse).word == "contradicted", "the wrong side is no magnitude"
     half = with_values(results, {**values, "all-ns_loss": [0.50, 0.51, 0.52]})
     assert judge_claim(claim(results, margin=1.25), half).word == "reproduced"
 
@@ -441,3 +448,50 @@ def test_an_order_is_judged_by_rank_correlation(results: Results) -> None:
     assert word([1, 2, 3, 4, 6, 5]) == "reproduced"
     assert word([6, 5, 4, 3, 2, 1]) == "contradicted"
     assert word([2, 5, 1, 6, 3, 4]) == "inconclusive"
+
+
+def test_an_order_needs_two_seeds_that_agree(results: Results) -> None:
+    names = [variant.name for variant in results.plan.variants][:6]
+    numbers = [Measured(variant=name, value=float(place)) for place, name in enumerate(names, start=1)]
+    also = tuple(Comparison(title="", before=numbers[0], after=number) for number in numbers[2:])
+    asked = claim(results, expects="order", before=numbers[0], after=numbers[1], also=also)
+    opposed = {name: [place, place * 1.01, (7 - place) * 1.5] for place, name in enumerate(names, start=1)}
+    assert judge_claim(asked, with_values(results, opposed)).word == "inconclusive", "one seed says the reverse"
+    single = {name: [place, NAN, NAN] for place, name in enumerate(names, start=1)}
+    found = judge_claim(asked, with_values(results, single))
+    assert found.word == "inconclusive" and "one seed is no verdict" in found.why
+    tied = {name: [1.0, 1.0, 1.0] for name in names}
+    assert judge_claim(asked, with_values(results, tied)).why == "all of ours are tied or diverged"
+    turned = {name: [p, p * 1.01, p * 0.99] for p, name in zip([1, 2, 3, 4, 6, 5], names, strict=True)}
+    assert (
+        "of 15 pairs 14 lie as in the deck, and resolved the other way round lie"
+        in judge_claim(asked, with_values(results, turned)).why
+    )
+
+
+def test_runs_that_were_there_when_they_were_registered_are_no_plan(results: Results) -> None:
+    """A plan that was moved away, and registered again with one more seed, does not make what was seen planned."""
+    again = looked(
+        results,
+        Look(
+            seeds=(0, 1, 2),
+            designs=("ladder",),
+            begun=24,
+            runs=36,
+            seen=tuple(v.job(seed).digest for v in results.plan.variants for seed in (0, 1)),
+        ),
+    )
+    assert judge_claim(claim(results), again).exploratory == (
+        "the runs of 2 of 3 seeds had been there when it was registered"
+    )
+    assert all(e.exploratory for e in judge_design("ladder", again) if e.effect is not None)
+    one_arm = tuple(results.plan.variants[0].job(seed).digest for seed in (0, 1, 2))
+    shared = looked(results, Look(seeds=(0, 1, 2), designs=("ladder",), begun=3, runs=36, seen=one_arm))
+    assert judge_claim(claim(results), shared).exploratory is None, "the other arm was yet to be trained"
+
+
+def test_a_claim_whose_margin_came_late_is_exploratory(results: Results) -> None:
+    late = claim(results, late="its margin was declared after a look")
+    assert judge_claim(late, results).exploratory == "its margin was declared after a look"
+    declared = Study(**{**dict(results.study), "claims": (late,)}).declaration("cpu")
+    assert declared == results.study.declaration("cpu"), "what is said of a promise is no part of it"

@@ -282,7 +282,7 @@ def begin(runs: Path, plan: Plan) -> None:
 def test_seeds_and_designs_are_registered_before_the_first_run_and_not_after(tmp_path: Path) -> None:
     record_plan(tmp_path, planned(seeds=[0, 1]))
     both = record_plan(tmp_path, planned(designs=["add_one_in"], seeds=[2]))
-    assert both.looks == (Look(seeds=(0, 1, 2), designs=("ladder", "add_one_in"), begun=0, runs=63),)
+    assert both.looks == (Look(seeds=(0, 1, 2), designs=("ladder", "add_one_in"), runs=63),)
     begin(tmp_path, both)
     assert record_plan(tmp_path, planned(seeds=[0, 1])).looks == both.looks, "nothing new is no further look"
     later = record_plan(tmp_path, planned(designs=["leave_one_out"], seeds=[3]))
@@ -294,7 +294,13 @@ def test_seeds_and_designs_are_registered_before_the_first_run_and_not_after(tmp
 
 def test_runs_that_another_study_had_trained_are_said_to_have_begun(tmp_path: Path) -> None:
     begin(tmp_path, Plan(**{**dict(planned(seeds=[0])), "variants": planned().variants[:2]}))
-    assert record_plan(tmp_path, planned(seeds=[0, 1])).looks[0].begun == 2
+    look = record_plan(tmp_path, planned(seeds=[0, 1])).looks[0]
+    assert look.begun == len(look.seen) == 2
+
+
+def test_an_override_that_changes_nothing_is_no_setting_of_its_own() -> None:
+    assert planned({"iterations": 800}) == planned()
+    assert planned({"iterations": 800, "ema.decay": 0.5}).overrides == {"ema.decay": 0.5}
 
 
 # --- variants that only some seeds train ------------------------------------------------------------------------------
