@@ -33,8 +33,8 @@ def unstable(arms: Sequence[ArrayLike]) -> list[bool]:
 
     The rule, fixed after a first ladder had shown such an arm: the standard deviation of the arm's logs is above
     `SPREAD_TIMES` the median of those of all arms, and at least one seed is a factor of `AWAY` or more from the arm's
-    median. The first half keeps a study that is noisy throughout from being called unstable everywhere, the second one a
-    study whose arms hardly spread.
+    median. The first half keeps a study that is noisy throughout from being called unstable everywhere, the second
+    one a study whose arms hardly spread.
 
     It depends on which other arms there are, and of two seeds it asks for a factor of `AWAY` squared between them.
     Judged are arms with two finite positive values or more of which none diverged: divergence is told as such.

@@ -462,7 +462,8 @@ def test_an_order_needs_two_seeds_that_agree(results: Results) -> None:
     assert found.word == "inconclusive" and "one seed is no verdict" in found.why
     tied = {name: [1.0, 1.0, 1.0] for name in names}
     assert judge_claim(asked, with_values(results, tied)).why == "all of ours are tied or diverged"
-    turned = {name: [p, p * 1.01, p * 0.99] for p, name in zip([1, 2, 3, 4, 6, 5], names, strict=True)}
+    rng = np.random.default_rng(0)
+    turned = {n: list(p * rng.normal(1, 0.005, 3)) for p, n in zip([1, 2, 3, 4, 6, 5], names, strict=True)}
     assert (
         "of 15 pairs 14 lie as in the deck, and resolved the other way round lie"
         in judge_claim(asked, with_values(results, turned)).why
