@@ -470,8 +470,10 @@ def ladder_section(report: Report) -> list[Block]:
             Paragraph("Not run: fewer than two rungs are in the plan. To run it:"),
             Listing(train_command(results, ["ladder"])),
         ]
-    if unstable := remarks.rungs_words(results, names):
+    if unstable := remarks.unstable_rungs_words(results, names):
         blocks.append(Paragraph((Strong("Unstable."), f" {unstable} {UNSTABLE_RULE}")))
+    if peak := remarks.peak_words(results, names):
+        blocks.append(Paragraph(peak))
     rungs = []
     for rung, variant in enumerate(there):
         if variant is None:

@@ -330,3 +330,18 @@ def test_changes_on_another_base_have_a_header(tmp_path: Path) -> None:
     headers = [text.get_position()[1] for text in ax.texts]
     ticks = list(ax.get_yticks())
     assert headers == [0.0, 4.0] and ticks == [1.0, 2.0, 3.0, 5.0, 6.0, 7.0]
+
+
+def test_a_step_down_from_a_rung_worse_than_the_first_is_told_as_a_recovery(ladder_runs: Path, tmp_path: Path) -> None:
+    results = load("changes_overview", ladder_runs)
+    jobs = results.jobs.copy()
+    values = {"baseline..r1": [0.45, 0.5, 0.52], "baseline..d1_g1": [0.42, 0.86, 1.42], "baseline": [0.36, 0.37, 0.38]}
+    for name, arm in values.items():
+        jobs.loc[jobs["variant"] == name, "value"] = arm
+    rest = ~jobs["variant"].isin(values)
+    jobs.loc[rest, "value"] = jobs.loc[rest, "value"].clip(upper=0.3)
+    report = report_of(dataclasses.replace(results, jobs=jobs), tmp_path)
+    said = "Rung 4 (0.42, 0.86, 1.42) ends worse than rung 0 (0.37), so step 5 includes the recovery from it"
+    assert any(said in str(block) for block in ladder_section(report))
+    assert any(said in spoken(item) for block in which_changes(report) for item in getattr(block, "items", ()))
+    assert not any("Rung 4" in str(block) for block in ladder_section(report_of(results, tmp_path)))
