@@ -34,7 +34,15 @@ def abstract(report: Report, answers: Sequence[Text]) -> Abstract:
     if len(claims) > MOST_CLAIMS:
         counts = counted_words(verdict.word for verdict in report.claims)
         claims = [(Strong(f"The deck's {len(claims)} claims:"), f" {counts}.")]
-    return Abstract((what_was_run(report), *claims, *answers, beware(report)))
+    return Abstract((what_was_run(report), *claims, *answers, beware(report), terms(report)))
+
+
+def terms(report: Report) -> Text:
+    """What a reader who begins here has to know of the words."""
+    told = "“The deck” is Ivan Skorokhodov's slides “Meta Generation” of 31 August 2020"
+    if "ladder" in planned_designs(report.results):
+        told += "; a rung is one step of its list of changes, piled up in its order"
+    return (Strong("Words:"), f" {told}.")
 
 
 def what_was_run(report: Report) -> Text:

@@ -263,8 +263,8 @@ def size_and_quality(report: Report) -> list[Block]:
             report.figure(
                 canvas,
                 "tradeoff.svg",
-                "Mean absolute error against the numbers emitted per image. Filled: ours, the geometric mean, the bar "
-                "from the least to the largest seed. Hollow: the deck's MAE at its INR 256×5, the same in "
+                "Mean absolute error against the numbers emitted per image. Filled: ours, the geometric mean. "
+                "Hollow: the deck's MAE at its INR 256×5, the same in "
                 f"both panels, by the same mark{' and grey' if differs else ''}; sizes by the slide's formulas. Ours "
                 "and the deck's are different "
                 "images, sizes and fits: the pattern compares, the heights do not."

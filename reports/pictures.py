@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 
 from ablations.designs import available, ladder, variant_name
 from reports import figures
+from reports.numbers import short
 from reports.page import Block, Heading, Paragraph
 from reports.report import PAGE_INCHES, Report, highlighted, rung_label
 from reports.results import Results
+from reports.tables import metric_letters
+from studies.plan import PlannedVariant
 
 TILES = 12
 """Samples per row of the sheet."""
@@ -37,7 +40,7 @@ def samples(report: Report) -> list[Block]:
         if tiles is None:
             absent.append(label.strip())
         else:
-            rows.append((label, tiles))
+            rows.append((f"{label}, {metric_letters(results)} {short(value_of(results, variant, seed))}", tiles))
     blocks: list[Block] = [Heading("Samples")]
     if rows:
         if (real := real_images(results, results.plan.seeds, TILES)) is not None and real.shape[1] == rows[0][1].shape[
@@ -54,8 +57,8 @@ def samples(report: Report) -> list[Block]:
                     sheet,
                     "samples.png",
                     f"Samples of {what} at the last iteration, seed {seed}: column by column the same latents, the "
-                    "first of the fixed ones and not chosen, through the evaluated generator. Pixels enlarged, not "
-                    "smoothed.",
+                    "first of the fixed ones and not chosen, through the evaluated generator; behind each label what "
+                    "this run measured. Pixels enlarged, not smoothed.",
                     f"Sheet of sample images, one row for {what}.",
                     width=round(min(100.0, 100 * PAGE_INCHES / tall), 1),
                 )
@@ -64,6 +67,11 @@ def samples(report: Report) -> list[Block]:
         some = "; ".join(absent) if rows else "any of the variants"
         blocks.append(Paragraph(f"No samples of seed {seed} at the last iteration for: {some}."))
     return blocks
+
+
+def value_of(results: Results, variant: PlannedVariant, seed: int) -> float:
+    """What the run that is shown measured at its last iteration; NaN where it has not got there."""
+    return float(results.last(variant)[results.plan.seeds.index(seed)])
 
 
 def real_images(results: Results, seeds: Sequence[int], most: int) -> np.ndarray | None:

@@ -539,20 +539,31 @@ def single_changes(report: Report) -> list[Block]:
                     floats=True,
                 )
             )
+    # What was not asked for at all is told with the answers above; here once more, with the one command for it.
+    absent = [design for design in designs if design != "ladder" and not tested[design]]
     for design in designs:
-        if design == "ladder":
+        if design == "ladder" or design in absent:
             continue
         if tested[design]:
             table = tables.design_table if design in ("add_one_in", "leave_one_out") else tables.estimates_table
             blocks.append(table(results, design, tested[design]))
         if len(tested[design]) < len(effects[design]):
-            lacking = "no change" if not tested[design] else f"{len(tested[design])} of {len(effects[design])} changes"
+            lacking = f"{len(tested[design])} of {len(effects[design])} changes"
             name = tables.DESIGN_HEADS[design]
             why = "; ".join(dict.fromkeys(e.why for e in effects[design] if e.word == "not tested"))
             blocks += [
                 Paragraph(f"{name.capitalize()}: {lacking} tested ({why}). To run the design whole:"),
                 Listing(train_command(results, [design])),
             ]
+    if absent:
+        told = [
+            f"{tables.DESIGN_HEADS[design]} ({'; '.join(dict.fromkeys(e.why for e in effects[design]))})"
+            for design in absent
+        ]
+        blocks += [
+            Paragraph(f"No change tested: {listed(told)}. To run {'them' if len(absent) > 1 else 'it'} whole:"),
+            Listing(train_command(results, absent)),
+        ]
     return blocks
 
 

@@ -143,6 +143,8 @@ def claim_pairs_table(verdict: ClaimVerdict, results: Results) -> Table:
         )
         told = pair.reading
     length = f"iteration {verdict.iteration:,}" if verdict.iteration else "the last iteration"
+    of_metric = all(n.series is None or n.series.startswith("upsampled/") for n in claim.numbers)
+    measured = metric_name(results) if of_metric else "the measures named"
     asked = {"lower": "below 1", "higher": "above 1", "same": "about 1"}[claim.expects]
     margin = f" by the declared factor of {claim.margin:g}" if claim.margin is not None else ""
     return Table(
@@ -158,7 +160,7 @@ def claim_pairs_table(verdict: ClaimVerdict, results: Results) -> Table:
         ),
         rows=tuple(rows),
         caption=f"One sentence of the deck, every pair that it speaks of, and every reading of it: "
-        f"{metric_name(results)}, {plan.data_name}, at {length}, {MEAN_SPREAD}; the "
+        f"{measured}, {plan.data_name}, at {length}, {MEAN_SPREAD}; the "
         "geometric mean of the ratio paired by seed with its Student-t interval on the log scale, expected "
         f"{asked}{margin}.",
         size=7.8,

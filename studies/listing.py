@@ -48,6 +48,11 @@ def variants_of(study: Study) -> int:
     return len(subsets | {subset_named(study, name) for claim in study.claims for name in claim.variants})
 
 
+def by_default(study: Study) -> str:
+    """How many variants a command without --design trains."""
+    return f"{_counted(variants_of(study))}{' by default' if study.more_designs else ''}"
+
+
 def present(study: Study, runs: Path) -> list[Present]:
     """The settings of `study` that have a plan in `runs`, those with most runs first."""
     folder = runs / "plans" / study.name
@@ -114,7 +119,7 @@ def print_studies(studies: Sequence[Study], runs: Path, console: Console) -> Non
         quotes = [claim.source.words for claim in study.claims]
         quotes = quotes or ([study.source.words] if study.source else [])
         said = "\n".join(f"“{quote}”" for quote in dict.fromkeys(quotes))
-        name = Text.assemble((study.name, "bold cyan"), "\n", (_counted(variants_of(study)), "dim"))
+        name = Text.assemble((study.name, "bold cyan"), "\n", (by_default(study), "dim"))
         # The name of the first variant says nothing by itself: it is another model in another study.
         about = [Text(study.question), Text(f"{', '.join(available(study))}; baseline is: {base_title(study)}", "dim")]
         if (there := _words(present(study, runs))) is not None:

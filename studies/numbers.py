@@ -160,6 +160,8 @@ def changed_rows(study: Study, profile: Profile, plan: Plan | None = None) -> li
             if "data" not in [path for path, _, _ in wanted]:
                 wanted.insert(0, ("data", None, given))
     rows = [table.row(*each) for each in wanted]
+    # A profile serves several studies: what none of this one's variants has is no number of it.
+    rows = [row for row in rows if {row.deck, row.public, row.here} != {"–"}]
     told = [path for path, _, _ in wanted]
     for data, _ in (pairs[0], *(p for p, change in zip(pairs[1:], study.changes, strict=True) if change.source)):
         for path, value in leaves(data).items():

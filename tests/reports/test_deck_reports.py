@@ -45,7 +45,10 @@ def test_upsampling_is_judged_within_one_model_and_shown_by_convention(tmp_path:
         "much_better": "inconclusive",
     }
     # How much better is a magnitude, which this scale cannot contradict; and the margin came after a look.
-    assert "open against nearest, bicubic" in text and "its margin was declared after runs with these seeds" in text
+    assert (
+        "open against bilinear, nearest, bicubic in each of 3 readings" in text
+        and "its margin was declared after runs with these seeds" in text
+    )
     assert "what follows differs. Scale: profile cpu here, lsun128 there; dataset: embedded rooms" in text
     assert "trained at pixel corners, as the deck" in text and "trained at pixel centres" in text
     row = next(line for line in text.splitlines() if "| bilinear | centres |" in line)

@@ -189,7 +189,7 @@ def test_other_images_and_overrides_are_named(tmp_path: Path, page: Page) -> Non
     )
     train_all(tmp_path, plan)
     text = page()
-    assert "Overrides on the command line apply to every variant: iterations=400, evaluation.every=200." in text
+    assert "Overrides on the command line apply to every variant: iterations=400." in text
     assert "The data is indoor64; the deck's claims are of LSUN conference room." in text
     assert "the data given: indoor64" in text
     assert "iterations=400" in text
