@@ -274,7 +274,7 @@ def which_changes(report: Report) -> list[Block]:
         if left := len(effects) - len(tested):
             told.append(f" {left} not tested.")
         items.append(tuple(told))
-    title = "Which changes carry the gain" if len(report.effects) > 1 else "What each change does"
+    title = "Which changes are resolved" if len(report.effects) > 1 else "What each change does"
     blocks: list[Block] = [Heading(title), Bullets(tuple(items)), *carriers(report)]
     asked = {d: effects for d, effects in report.effects.items() if d in planned_designs(report.results)}
     drawn = [table(report.results, asked) for table in (tables.effects_table, tables.company_table)]

@@ -63,7 +63,7 @@ def test_the_whole_report_is_there(full_report: Path) -> None:
     assert headings == [
         "The question",
         "The deck's claim, and ours",
-        "Which changes carry the gain",
+        "Which changes are resolved",
         "The ladder: one more change at a time",
         "Each change by itself",
         "Learning curves",
