@@ -141,7 +141,7 @@ def unstable_words(results: Results, told_already: Sequence[str] = ()) -> str:
     nothing where all are stable."""
     known = {variant.name for name in told_already if (variant := results.variant(name)) is not None}
     found = [
-        f"{variant.name} ({seeds_words(results.last(variant))})"
+        f"“{results.title(variant.name)}” ({seeds_words(results.last(variant))})"
         for variant in results.plan.variants
         if variant.name in results.unstable - known
     ]
