@@ -44,8 +44,7 @@ def test_upsampling_is_judged_within_one_model_and_shown_by_convention(tmp_path:
         "natural_against_own": "reproduced",
         "much_better": "inconclusive",
     }
-    # How much better is a magnitude, which this scale cannot contradict, but for the wrong side of 1; and the margin came
-    # after a look.
+    # How much better is a magnitude, which this scale contradicts on the wrong side of 1 alone; the margin came late.
     assert (
         "it depends on the reading: pixels as areas: inconclusive; pixels as corners: contradicted" in text
         and "its margin was declared after runs with these seeds" in text
