@@ -164,7 +164,7 @@ def test_the_decks_numbers_are_plain_under_its_protocol_data_and_iterations(tmp_
     scale = text.partition("### Scale")[2].partition("\n### ")[0]
     rows = [line.split("|")[1:-1] for line in scale.splitlines() if line.startswith("| `")]
     told = {cells[0].strip(" `"): [cell.strip() for cell in cells[1:4]] for cells in rows}
-    assert list(told) == ["data", "optimizers.multipliers.shared"]
+    assert list(told) == ["data", "discriminator.kind", "optimizers.multipliers.shared"]
     assert told["optimizers.multipliers.shared"] == ["–", "10 (0.0005 against 0.00005)", "1"]
     assert "All other numbers of the base" in scale
 
