@@ -40,7 +40,7 @@ def abstract(report: Report, answers: Sequence[Text]) -> Abstract:
 def terms(report: Report) -> Text:
     """What a reader who begins here has to know of the words."""
     told = "“The deck” is Ivan Skorokhodov's slides “Meta Generation” of 31 August 2020"
-    if "ladder" in planned_designs(report.results):
+    if report.results.study.changes and "ladder" in planned_designs(report.results):
         told += "; a rung is one step of its list of changes, piled up in its order"
     return (Strong("Words:"), f" {told}.")
 

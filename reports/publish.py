@@ -53,6 +53,7 @@ def verdicts(record: dict[str, Any]) -> Text:
             "; " if told else "",
             which,
             Strong(claim["verdict"]),
+            ", exploratory" if claim.get("exploratory") else "",
             f" (ours {claim['ours']}; {deck})",
         ]
     return tuple(piece for piece in told if piece)
