@@ -240,9 +240,14 @@ def judge_pairs(
     everywhere = f" in each of {len(words)} readings" if len(words) > 1 else ""
     if word == "inconclusive":
         holds = [title for title in titles if all(p.word == "reproduced" for p in parts if p.comparison.title == title)]
-        still = [title for title in titles if title not in holds]
-        held = f"it holds against {', '.join(holds)}, and is " if holds else ""
-        return replace(verdict, word=word, why=f"{held}open against {', '.join(still)}{everywhere}")
+        never = [
+            title for title in titles if not any(p.word == "reproduced" for p in parts if p.comparison.title == title)
+        ]
+        sometimes = [title for title in titles if title not in holds and title not in never]
+        said = [f"holds against {', '.join(holds)}"] if holds else []
+        said += [f"holds against {', '.join(sometimes)} in some readings"] if sometimes else []
+        said += [f"is open against {', '.join(never)}{everywhere}"] if never else []
+        return replace(verdict, word=word, why=f"it {', '.join(said)}")
     against = f" against {', '.join(deciding)}" if 0 < len(deciding) < len(titles) else ""
     return replace(verdict, word=word, why=f"{word}{against}{everywhere}")
 
