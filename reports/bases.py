@@ -140,9 +140,9 @@ def answers(report: Report) -> list[Text]:
         items.append(
             (
                 Strong(f"Coordinate layer {words}:"),
-                f"{so_far} the best of each kind are “{fourier[2]}” ({short(fourier[0])}) and “{siren[2]}” "
-                f"({short(siren[0])}); {verdict}. The best of several is chosen after the fact, so its advantage is "
-                "overstated.",
+                f" (exploratory){so_far} the best of each kind are “{fourier[2]}” ({short(fourier[0])}) and "
+                f"“{siren[2]}” ({short(siren[0])}); {verdict}. Both were picked as the best of several on these "
+                "seeds, so the advantage is overstated.",
             )
         )
     return items

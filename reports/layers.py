@@ -264,10 +264,9 @@ def size_and_quality(report: Report) -> list[Block]:
                 canvas,
                 "tradeoff.svg",
                 "Mean absolute error against the numbers emitted per image. Filled: ours, the geometric mean. "
-                "Hollow: the deck's MAE at its INR 256×5, the same in "
-                f"both panels, by the same mark{' and grey' if differs else ''}; sizes by the slide's formulas. Ours "
-                "and the deck's are different "
-                "images, sizes and fits: the pattern compares, the heights do not."
+                "Hollow: the deck's MAE, placed at the sizes of an INR 256×5, which the slide does not give, in "
+                f"both panels alike, by the same mark{' and grey' if differs else ''}; sizes by the slide's formulas. "
+                "Ours and the deck's are different images, sizes and fits: the pattern compares, the heights do not."
                 + (f" Differs: {'; '.join(differs)}." if differs else ""),
                 "Scatter of reconstruction error against emitted parameters, ours and the deck's.",
             )
@@ -360,8 +359,8 @@ def why_rows_fail(report: Report) -> list[Block]:
             ),
             rows=tuple(rows),
             caption="Root mean square of each layer's outputs before the first iteration (first seed), and the error "
-            "at the end. tanh is flat beyond about 3: where the last layer starts in the tens, nearly every channel of "
-            "every pixel is at its end and almost no gradient comes back.",
+            "at the end. tanh is flat beyond about 3: where the last layer starts in the tens, most channels are near "
+            "its flat end and little gradient comes back; not every such row fails.",
             size=7.8,
         )
     )

@@ -95,7 +95,7 @@ def rankings(report: Report, fits: Results | None) -> list[Block]:
             rows=tuple(rows),
             caption=f"{metric_name(results)} of the GANs, geometric mean ×/÷ geometric standard deviation over at most "
             f"{report.n} seeds, beside the mean absolute error, alike, of the same layers fitted to images "
-            f"(study {RECONSTRUCTION}): free parameters, and through latent codes.",
+            f"(study {RECONSTRUCTION}): free parameters, and through latent codes.{divided(results)}",
             size=7.4,
         )
     )
@@ -152,6 +152,14 @@ def plain(summary: stats.LogSummary, write: Callable[[float | None], str]) -> st
     if summary.diverged or summary.factor is None:
         return mean_spread(summary, write)
     return f"{write(summary.mean)} ×/÷ {factor(summary.factor)}"
+
+
+def divided(results: Results) -> str:
+    """Which layers are another reading of the slide's row here than the row of that name in the fits."""
+    read = [(row.title, fit.title) for row in ROWS if (fit := fit_of(results, row, "")) != row]
+    return "".join(
+        f" {title} is, as this profile reads it, what {RECONSTRUCTION} calls {other}." for title, other in read
+    )
 
 
 def answers(report: Report) -> list[Text]:

@@ -205,7 +205,7 @@ def sentence(results: Results, sweeps: dict[str, Sweep], noise: Noise | None) ->
     }.get(
         side_of_one(effect),
         "no difference between separate rates within G and one rate is resolved, so nothing here shows that the trunk "
-        "needs a rate of its own, as StyleGAN's mapping network has, and nothing rules it out within that interval",
+        "needs a rate of its own, as StyleGAN's mapping network has, and nothing rules it out: the interval is wide",
     )
     return f"{first}; {said} (separate over one rate {interval(effect)}, n = {effect.n} seeds)."
 
@@ -218,10 +218,12 @@ def rate_words(results: Results, sweep: Sweep | None, noise: Noise | None) -> st
     tied = [] if noise is None else ties(sweep, noise)
     if len(tied) > 1:
         low, high = among(tied, G_RATE)
+        worse = sum(t not in tied and low <= t.values[G_RATE] <= high for t in sweep.ended)
         said = (
-            f"G rates from {number(low)} to {number(high)} did about equally well in one run each "
-            f"({len(tied)} of {len(sweep.ended)} trials)"
+            f"{len(tied)} of {len(sweep.ended)} trials cannot be told apart by one run each; their rates of G lie "
+            f"between {number(low)} and {number(high)}, with other rates of D and betas"
         )
+        said += f", and {counted(worse, 'trial')} in that range did worse" if worse else ""
     else:
         said = (
             f"The best of {len(sweep.ended)} trials, one run each, had G's rate at {number(sweep.best.values[G_RATE])}"
@@ -232,14 +234,14 @@ def rate_words(results: Results, sweep: Sweep | None, noise: Noise | None) -> st
 def against_the_profile(results: Results) -> str:
     """What the best trial's rates did on other seeds, beside the profile's."""
     if same_config(results, "baseline", ONE):
-        return "the best trial's is the profile's own"
+        return "the best trial's settings are the profile's own"
     effect = compare(results, "baseline", ONE)
     if effect is None or effect.ratio is None:
-        return "the best trial's was not compared with the profile's on other seeds"
+        return "the best trial's settings were not compared with the profile's on other seeds"
     said = {
-        "below": "on other seeds the best trial's is better than the profile's",
-        "above": "on other seeds the best trial's is worse than the profile's",
-    }.get(side_of_one(effect), "the best trial's is not shown better than the profile's")
+        "below": "on other seeds the best trial's settings are better than the profile's",
+        "above": "on other seeds the best trial's settings are worse than the profile's",
+    }.get(side_of_one(effect), "the best trial's settings are not shown better than the profile's")
     return f"{said} (×{interval(effect)}, n = {effect.n})"
 
 

@@ -109,12 +109,17 @@ def peak_words(results: Results, names: Sequence[str]) -> str:
         return ""
     one, after, worst = (results.variant(names[rung]) for rung in (peak - 1, peak + 1, peak))
     assert one is not None and after is not None and worst is not None
+    first = results.variant(names[0])
+    assert first is not None
     across = stats.paired_effect(results.last(one), results.last(after))
-    if across.ratio is None:
+    above = stats.paired_effect(results.last(first), results.last(worst))
+    if across.ratio is None or above.ratio is None:
         return ""
+    resolved = "" if above.low is not None and above.low > 1 else ", not resolved"
     return (
-        f"Rung {peak} ({seeds_words(results.last(worst))}) ends worse than rung 0 ({short(arms[0].mean)}), so step "
-        f"{peak + 1} includes the recovery from it: rung {peak + 1} over rung {peak - 1} is ×{interval(across)}."
+        f"Rung {peak} ({seeds_words(results.last(worst))}) lies above rung 0 ({short(arms[0].mean)}; ×{interval(above)}"
+        f"{resolved}), so a part of step {peak + 1} may be the recovery from it: "
+        f"rung {peak + 1} over rung {peak - 1} is ×{interval(across)}."
     )
 
 

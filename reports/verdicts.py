@@ -97,6 +97,9 @@ def diverged_words(effect: stats.Effect) -> str:
     return "diverged in " + ", ".join(f"{lost} of {effect.n} {arm}" for arm, lost in arms if lost)
 
 
+NO_MAGNITUDE = ", and how much it is is a magnitude, which does not compare here"
+"""Why an interval that misses a margin on the claimed side of 1 contradicts nothing."""
+
 ROUNDED = "agree to rounding: no test"
 """Where there is no spread but that of floating-point arithmetic (`reports.stats.arms.ROUNDING`)."""
 
@@ -239,17 +242,21 @@ def judge_pairs(
     deciding = [title for title in titles if all(p.word == word for p in parts if p.comparison.title == title)]
     everywhere = f" in each of {len(words)} readings" if len(words) > 1 else ""
     if word == "inconclusive":
-        holds = [title for title in titles if all(p.word == "reproduced" for p in parts if p.comparison.title == title)]
-        never = [
-            title for title in titles if not any(p.word == "reproduced" for p in parts if p.comparison.title == title)
-        ]
-        sometimes = [title for title in titles if title not in holds and title not in never]
-        said = [f"holds against {', '.join(holds)}"] if holds else []
-        said += [f"holds against {', '.join(sometimes)} in some readings"] if sometimes else []
-        said += [f"is open against {', '.join(never)}{everywhere}"] if never else []
-        return replace(verdict, word=word, why=f"it {', '.join(said)}")
+        return replace(verdict, word=word, why="; ".join(pair_by_pair(title, parts) for title in titles))
     against = f" against {', '.join(deciding)}" if 0 < len(deciding) < len(titles) else ""
     return replace(verdict, word=word, why=f"{word}{against}{everywhere}")
+
+
+def pair_by_pair(title: str, parts: Sequence[PairVerdict]) -> str:
+    """What became of one of a sentence's pairs in the readings that have it."""
+    mine = [part for part in parts if part.comparison.title == title]
+    held = sum(part.word == "reproduced" for part in mine)
+    small = sum(part.why.endswith(NO_MAGNITUDE) for part in mine)
+    told = f"{title}: holds in {held} of {len(mine)}" if held else f"{title}: open"
+    told += " readings" if held and len(mine) > 1 else " reading" if held else ""
+    if small:
+        told += f", where the margin is missed in {small} of {len(mine)}{NO_MAGNITUDE}"
+    return told
 
 
 def together(words: Sequence[ClaimWord]) -> ClaimWord:
@@ -291,7 +298,7 @@ def judge_pair(
     if where == "outside" and claim.margin is not None and claim.expects != "same" and not compares:
         wrong = "above" if claim.expects == "lower" else "below"
         if side_of_one(effect) != wrong:
-            return replace(found, why=f"{words}, and how much it is is a magnitude, which does not compare here")
+            return replace(found, why=f"{words}{NO_MAGNITUDE}")
     strict = effect if pairs == 1 else stats.paired_effect(*arms, level=1 - LEVEL / pairs)
     if where == "outside" and lies(claim, strict)[0] != "outside":
         return replace(found, why=f"{words}, but not at 5% over {pairs} comparisons")
@@ -361,12 +368,12 @@ def reversals(values: Mapping[Measured, np.ndarray], quoted: Callable[[str], str
     corrected = stats.holm_t(effects)
     as_there = sum(e.ratio is not None and e.ratio > 1 for e in effects)
     turned = [
-        f"{quoted(less.variant)} above {quoted(more.variant)}"
+        f"here {quoted(more.variant)} has less than {quoted(less.variant)}"
         for (less, more), e, p in zip(apart, effects, corrected, strict=True)
         if e.ratio is not None and e.ratio < 1 and p is not None and p <= LEVEL
     ]
-    told = f"of {len(apart)} pairs {as_there} lie as in the deck"
-    return f"{told}, and resolved the other way round lie {'; '.join(turned)}" if turned else told
+    told = f"{as_there} of {len(apart)} pairs lie as in the deck"
+    return f"{told}, {len(turned)} are resolved the other way round: {', and '.join(turned)}" if turned else told
 
 
 def judge_value(verdict: ClaimVerdict, values: np.ndarray) -> ClaimVerdict:

@@ -188,7 +188,8 @@ def main(runs: Path, jobs: int) -> None:
         "",
         f"By `python -m studies.choose_cpu_profile`: `baseline` and `all` of changes_overview, seeds {SEEDS[0]} and "
         f"{SEEDS[1]}, rooms Frechet distance at iteration {iterations} (lower is better; a proxy, not an FID). Each "
-        "cell: both seeds, and their geometric mean; chosen ones are bold. The rule is in `studies/profiles.py`.",
+        "cell: both seeds, and their geometric mean; bold are each end's own best in the first table, and what was "
+        "chosen in the others. The rule is in `studies/profiles.py`.",
         "",
         "## Emission, and rates of G and D free of the deck's proportions",
         "",

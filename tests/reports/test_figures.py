@@ -341,7 +341,7 @@ def test_a_step_down_from_a_rung_worse_than_the_first_is_told_as_a_recovery(ladd
     rest = ~jobs["variant"].isin(values)
     jobs.loc[rest, "value"] = jobs.loc[rest, "value"].clip(upper=0.3)
     report = report_of(dataclasses.replace(results, jobs=jobs), tmp_path)
-    said = "Rung 4 (0.42, 0.86, 1.42) ends worse than rung 0 (0.37), so step 5 includes the recovery from it"
+    said = "Rung 4 (0.42, 0.86, 1.42) lies above rung 0 (0.37; ×2.16 ["
     assert any(said in str(block) for block in ladder_section(report))
     assert any(said in spoken(item) for block in which_changes(report) for item in getattr(block, "items", ()))
     assert not any("Rung 4" in str(block) for block in ladder_section(report_of(results, tmp_path)))

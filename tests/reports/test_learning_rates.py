@@ -97,7 +97,7 @@ def test_the_whole_report(tmp_path: Path) -> None:
     train_all(runs, searched(runs))
     said = page(runs, tmp_path / "one")
     assert "The best of 12 trials, one run each, had G's rate at 0.00126" in said and "should be about" not in said
-    assert "on other seeds the best trial's is better than the profile's (×" in said
+    assert "on other seeds the best trial's settings are better than the profile's (×" in said
     assert "betas are not sought" not in said and "contour" not in said.lower()
     assert (
         "separate over one rate" in said
@@ -124,13 +124,15 @@ def test_what_is_said_of_a_rate_is_never_stronger_than_one_run_each_and_the_inte
     open_one = dataclasses.replace(results, jobs=jobs)
     said = rate_words(open_one, sweep, Noise(9.0, 3))
     rates = sorted(trial.values[G_RATE] for trial in sweep.complete)
-    ends = f"G rates from {rates[0]:.3g} to {rates[-1]:.3g}"
-    assert said.startswith(f"{ends} did about equally well in one run each (9 of 12 trials); ")
-    assert "the best trial's is not shown better than the profile's (×0.69 [" in said and said.endswith("], n = 3)")
+    ends = f"their rates of G lie between {rates[0]:.3g} and {rates[-1]:.3g}"
+    assert said.startswith(f"9 of 12 trials cannot be told apart by one run each; {ends}")
+    assert "the best trial's settings are not shown better than the profile's (×0.69 [" in said and said.endswith(
+        "], n = 3)"
+    )
     for factor, word in ((0.1, "better"), (10.0, "worse")):
         moved = jobs.copy()
         moved.loc[moved["variant"] == "best_one_rate", "value"] = [factor * v for v in (0.1, 0.13, 0.16)]
-        assert f"is {word} than the profile's" in rate_words(dataclasses.replace(results, jobs=moved), sweep, None)
+        assert f"settings are {word} than the profile's" in rate_words(dataclasses.replace(results, jobs=moved), sweep, None)
     assert not_sought(STUDY.searches) == "" and not_sought(()) == "; Adam's betas are not sought"
 
 
@@ -158,7 +160,7 @@ def test_without_a_search_the_report_says_how_to_get_one(tmp_path: Path) -> None
     runs = tmp_path / "runs"
     train_all(runs, record_plan(runs, a_plan()))
     said = page(runs, tmp_path / "out")
-    assert "No search has come to its end here" in said and "did about equally well" not in said
+    assert "No search has come to its end here" in said and "cannot be told apart" not in said
 
 
 def test_diverged_and_missing_reruns_leave_no_conclusion(tmp_path: Path) -> None:

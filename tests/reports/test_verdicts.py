@@ -465,7 +465,7 @@ def test_an_order_needs_two_seeds_that_agree(results: Results) -> None:
     rng = np.random.default_rng(0)
     turned = {n: list(p * rng.normal(1, 0.005, 3)) for p, n in zip([1, 2, 3, 4, 6, 5], names, strict=True)}
     assert (
-        "of 15 pairs 14 lie as in the deck, and resolved the other way round lie"
+        "14 of 15 pairs lie as in the deck, 1 are resolved the other way round: here"
         in judge_claim(asked, with_values(results, turned)).why
     )
 
