@@ -13,6 +13,13 @@ DECK128 = Profile(
     title="the deck's sizes as far as they can be read: 50 images of 128×128, INR 256×5",
     caveat="The slide gives neither the images nor their size, rates or iterations. 128×128 is a reading: 256×5 on 50 "
     "such images takes about the 10 GB it states.",
+    scalings=(
+        Put(
+            path="emitter.hypernetwork.emission",
+            value=Emission(gain=0.3, bias_std=1.0),
+            why="unit init is of layers whose emitted numbers have unit variance; the public code's start lower",
+        ),
+    ),
     resampling=PUBLIC_RESAMPLING,
 )
 

@@ -132,7 +132,9 @@ def test_what_is_said_of_a_rate_is_never_stronger_than_one_run_each_and_the_inte
     for factor, word in ((0.1, "better"), (10.0, "worse")):
         moved = jobs.copy()
         moved.loc[moved["variant"] == "best_one_rate", "value"] = [factor * v for v in (0.1, 0.13, 0.16)]
-        assert f"settings are {word} than the profile's" in rate_words(dataclasses.replace(results, jobs=moved), sweep, None)
+        assert f"settings are {word} than the profile's" in rate_words(
+            dataclasses.replace(results, jobs=moved), sweep, None
+        )
     assert not_sought(STUDY.searches) == "" and not_sought(()) == "; Adam's betas are not sought"
 
 
