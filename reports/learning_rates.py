@@ -650,8 +650,7 @@ def what_was_sought(report: Report, sweeps: Sequence[Sweep]) -> list[Block]:
             ),
             rows=tuple(rows),
             caption="Parameters of the searches. Everything else is that of all ten changes at this scale, the "
-            "variant of "
-            f"that title of changes_overview{not_sought(study.searches)}.",
+            f"variant of that title of changes_overview{not_sought(study.searches)}.",
             size=7.6,
         ),
     ]

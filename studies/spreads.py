@@ -19,7 +19,7 @@ from studies.plan import Plan, PlannedVariant
 EFFECTS = (0.05, 0.10, 0.20)
 LEVEL, POWER = 0.05, 0.8
 MOST_SEEDS = 1000
-"""As in `studies.power`, which loads scipy."""
+"""Beyond this many seeds an answer says no more than that."""
 MOST_RECORDED = 20
 """Seeds up to which a record says what they can detect."""
 DESIGNS: Mapping[DesignName, str] = {
@@ -67,7 +67,7 @@ class Spread:
         from studies.power import seeds_needed  # scipy takes a moment to load.
 
         alone, corrected = (
-            seeds_needed(self.log_sd, 1 + effect, power=POWER, alpha=LEVEL, comparisons=comparisons)
+            seeds_needed(self.log_sd, 1 + effect, POWER, LEVEL, comparisons, most=MOST_SEEDS)
             for comparisons in (1, self.family)
         )
         return alone, corrected
