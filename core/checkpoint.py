@@ -16,7 +16,8 @@ from typing import Any
 
 import torch
 
-from core.folder import RunFolder, write_whole
+from core.files import write_whole
+from core.folder import RunFolder
 
 MAGIC = b"inr-gan checkpoint 1"
 

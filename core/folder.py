@@ -19,11 +19,7 @@ lock                 held by the process that trains here
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import socket
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -32,6 +28,7 @@ from pydantic import ValidationError
 from core.config import Job, Node
 from core.errors import InputError
 from core.events import Event, event_adapter
+from core.files import write_whole
 
 Status = Literal["finished", "diverged", "failed"]
 
@@ -135,29 +132,3 @@ def check_apart(runs: Path, data: Path | None) -> None:
             f"{runs} lies in the folder of images {data}, so that pictures of runs would become images: write the runs "
             "elsewhere, or put the images into a folder of their own"
         )
-
-
-def is_full(error: OSError) -> bool:
-    """Whether the disk, or what a user may use of it, has no more room."""
-    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-
-
-def write_whole(file: Path, *content: bytes | memoryview, before: Path | None = None) -> None:
-    """Replaces `file` by the parts of `content`, or leaves it as it was: nobody ever reads half of it.
-
-    What it was is kept as `before`, where that is given: then there is an instant in which only `before` is there.
-    """
-    aside = file.with_name(f".{file.name}.{socket.gethostname()}.{os.getpid()}")
-    try:
-        with aside.open("wb") as stream:
-            for part in content:
-                stream.write(part)
-            stream.flush()
-            os.fsync(stream.fileno())
-    except BaseException:
-        aside.unlink(missing_ok=True)  # On a full disk half a file is what keeps the next one from being written.
-        raise
-    if before is not None:
-        with suppress(FileNotFoundError):
-            file.replace(before)
-    aside.replace(file)

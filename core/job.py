@@ -34,7 +34,8 @@ from core.data.prepared import is_prepared, read_index
 from core.errors import InputError
 from core.evaluate import Evaluator, Inline
 from core.events import Checkpointed, Diverged, Event, Finished, Pictured, Sampled
-from core.folder import Outcome, RunFolder, Status, check_apart, is_full, write_whole
+from core.files import is_full, write_whole
+from core.folder import Outcome, RunFolder, Status, check_apart
 from core.loaded import evaluation_of, images_of
 from core.machine import cores, processor
 from core.memory import OutOfMemory, PeakMemory, device_memory, free_at_start, is_out_of_memory

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
-from core.folder import write_whole
+from core.files import write_whole
 from reports import screening_worlds, simulate_looks, simulate_ranking
 from reports.stats import standard_errors
 

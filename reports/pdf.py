@@ -9,7 +9,7 @@ from typing import Any, assert_never
 
 import typst
 
-from core.folder import write_whole
+from core.files import write_whole
 from reports.page import (
     Abstract,
     Anchor,

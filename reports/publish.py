@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from core.errors import InputError
-from core.folder import write_whole
+from core.files import write_whole
 from reports import markdown
 from reports.abstract import MOST_CLAIMS, NO_NUMBER, counted_words
 from reports.commands import reproduce_commands

@@ -25,7 +25,8 @@ from pydantic import PositiveFloat
 from ablations.designs import subset_named
 from core.config import AnyConfig, Config, Emission, Job, LearningRates, Node
 from core.events import Diverged, Evaluated
-from core.folder import RunFolder, write_whole
+from core.files import write_whole
+from core.folder import RunFolder
 from studies.changes_overview import STUDY
 from studies.plan import jobs_root, overridden
 from studies.profiles import cpu

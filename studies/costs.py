@@ -12,7 +12,7 @@ from filelock import FileLock
 from pydantic import ValidationError
 
 from core.config import Node
-from core.folder import write_whole
+from core.files import write_whole
 from core.machine import Machine
 from studies.plan import plan_file
 

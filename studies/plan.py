@@ -36,7 +36,7 @@ from core.config import (
     place_of,
 )
 from core.errors import InputError
-from core.folder import write_whole
+from core.files import write_whole
 from core.metrics.identity import extractor_sha256
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ablations.sources import MECHANISMS
-from core.folder import write_whole
+from core.files import write_whole
 from studies import catalogue
 from studies.numbers import Row, all_rows, changed_rows
 

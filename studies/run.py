@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from core.command_line import BAD_INPUT, BUG, DONE, FAILED, GOES_ON, INTERRUPTED
 from core.errors import InputError
 from core.metrics.identity import INCEPTION_VARIABLE
 from studies import catalogue, completion
-from studies.exit_codes import BAD_INPUT, BUG, DONE, FAILED, GOES_ON, INTERRUPTED
 from studies.options import EPILOG, FIRST_VARIANT, Asked, SectionedCommand, with_options
 from studies.runner.environment import forbid_telemetry
 

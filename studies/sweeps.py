@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from ablations.search import Search
 from core.config import AnyConfig, Job, Node
 from core.errors import InputError
-from core.folder import write_whole
+from core.files import write_whole
 from studies.plan import Plan, PlannedVariant, Searched
 
 TrialState = Literal["running", "complete", "pruned", "diverged", "failed"]

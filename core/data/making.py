@@ -27,7 +27,7 @@ from core.data.images import DECODER
 from core.data.prepared import HEADER, INDEX, Enlarged, Index, Pixels, Progress, is_prepared, mapped, read_index
 from core.data.sources import BLOCK, Source, fingerprint_of, opened, unreadable
 from core.errors import InputError
-from core.folder import is_full, write_whole
+from core.files import is_full, write_whole
 
 SHEET = (12, 8)
 """Columns and rows of a contact sheet."""

@@ -23,7 +23,7 @@ from safetensors.numpy import save
 from torch import Tensor
 
 from core.errors import InputError
-from core.folder import write_whole
+from core.files import write_whole
 from core.metrics.features import FeatureArray, Features, features_of
 from core.metrics.frechet import Gaussian
 

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from core.data import rooms
-from core.folder import write_whole
+from core.files import write_whole
 from core.metrics.extractor import BOTTLENECK, CHANNELS, FactorNet
 from core.metrics.identity import extractor_record, extractor_weights
 

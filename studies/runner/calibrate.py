@@ -30,7 +30,7 @@ from pydantic import Field, ValidationError
 from core.calibrate import StepTimes, Unmeasured, timed_alike
 from core.config import AnyConfig, Node
 from core.errors import InputError
-from core.folder import write_whole
+from core.files import write_whole
 from core.machine import Machine
 from studies.runner.environment import share_of_machine
 from studies.runner.tasks import Task

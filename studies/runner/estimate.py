@@ -20,7 +20,8 @@ import click
 
 from core.config import AnyConfig, canonical, parse
 from core.errors import InputError
-from core.folder import RunFolder, write_whole
+from core.files import write_whole
+from core.folder import RunFolder
 from core.machine import Machine, this_machine
 from studies import catalogue
 from studies.costs import overheads

@@ -16,10 +16,10 @@ from filelock import FileLock
 from rich.console import Console
 
 from ablations.schema import Study
+from core.command_line import DONE, FAILED, GOES_ON, INTERRUPTED
 from core.config import AnyConfig, Config, Data
 from core.folder import RunFolder
 from core.machine import cores
-from studies.exit_codes import DONE, FAILED, GOES_ON, INTERRUPTED
 from studies.plan import Plan, jobs_root, record_plan
 from studies.runner.calibrate import calibrate, uncalibrated
 from studies.runner.launchers import WorkersLost, launcher

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from filelock import FileLock
 
-from core.folder import write_whole
+from core.files import write_whole
 from studies.plan import Plan
 from studies.runner.stores import DEFAULT_TRACKING, DRIVER, TRACKING_VARIABLE, address, folder_id, tracking_uri
 from studies.runner.views import FIRST_VIEW

@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from filelock import FileLock
 
 from core.errors import InputError
-from core.folder import write_whole
+from core.files import write_whole
 
 QUEUE_VARIABLE = "INR_GAN_QUEUE"
 TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from core.config import Job, Node
 from core.errors import InputError
-from core.folder import RunFolder, write_whole
+from core.files import write_whole
+from core.folder import RunFolder
 from studies.outside import make_findable
 from studies.plan import jobs_root
 from studies.runner.deaths import note_claim

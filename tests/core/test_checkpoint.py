@@ -168,7 +168,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_both_former_ones(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("core.folder.os.fsync", full)
+    monkeypatch.setattr("core.files.os.fsync", full)
     with pytest.raises(OSError, match="No space"):
         write_checkpoint(folder, {"iteration": 4}, events=b"", job_seconds=1.0, evaluation_seconds=0.0)
     assert {file.name: file.read_bytes() for file in folder.path.glob("*checkpoint*")} == before

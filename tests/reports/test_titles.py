@@ -10,7 +10,7 @@ import pytest
 
 from ablations.designs import all_title, base_title
 from ablations.schema import DesignName
-from core.folder import write_whole
+from core.files import write_whole
 from reports import figures
 from reports.render import render
 from reports.report import design_title

@@ -28,7 +28,8 @@ from typing import Any
 
 import pytest
 
-from core.folder import Outcome, RunFolder, write_whole
+from core.files import write_whole
+from core.folder import Outcome, RunFolder
 from studies.plan import Plan, jobs_root
 from studies.runner.queue import Queue
 from studies.runner.tasks import last_event

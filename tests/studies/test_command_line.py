@@ -165,9 +165,9 @@ def test_debug_shows_the_trace_of_bad_input_and_of_bad_options(capsys: pytest.Ca
 
 
 def test_the_page_has_every_exit_code() -> None:
-    from studies import exit_codes
+    from core import command_line
 
-    codes = {exit_codes.DONE, exit_codes.FAILED, exit_codes.BAD_INPUT, exit_codes.BUG, exit_codes.INTERRUPTED}
+    codes = {command_line.DONE, command_line.FAILED, command_line.BAD_INPUT, command_line.BUG, command_line.INTERRUPTED}
     listed = re.search(r"Exit codes\n(.*?)\n\n", help_text(100), flags=re.DOTALL)
     assert listed is not None
     assert {int(line.split()[0]) for line in listed[1].splitlines()} == codes

@@ -28,7 +28,7 @@ from filelock import FileLock
 
 import studies
 from core.errors import InputError
-from core.folder import write_whole
+from core.files import write_whole
 from core.metrics.identity import INCEPTION_VARIABLE
 from studies.runner.deaths import KILLS_OF_A_PLACE, DeathsOfPlace, End, settle_death
 from studies.runner.environment import NO_TELEMETRY

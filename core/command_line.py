@@ -1,0 +1,100 @@
+"""The life of every command: streams that take any sign, and one line with an exit code, whatever went wrong."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import NoReturn
+
+from core.errors import InputError
+from core.files import is_full
+from core.words import degrade_streams, first_words, one_line
+
+DONE, FAILED, BAD_INPUT, BUG, INTERRUPTED = 0, 1, 2, 70, 130
+"""70 is the `EX_SOFTWARE` of sysexits.h, 130 what shells give a command that Ctrl-C ended."""
+
+GOES_ON = "interrupted: the same command goes on from there"
+
+NOT_YOURS = (errno.EACCES, errno.EPERM, errno.EROFS)
+
+
+def unhidden(text: str) -> str:
+    """The text as it is: most commands know no secrets."""
+    return text
+
+
+def live(
+    body: Callable[[], int | None],
+    *,
+    hidden: Callable[[str], str] = unhidden,
+    interrupted: str = "interrupted",
+    debug: bool = False,
+) -> NoReturn:
+    """Calls `body` and ends the process with the exit code that it returns, DONE for None, or with that of its error.
+
+    `hidden` takes secrets out of what is said, `interrupted` is the line after Ctrl-C. With `debug` errors show their
+    trace as well.
+    """
+    degrade_streams()
+    try:
+        code = body() or DONE
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        say_error(interrupted, bare=True)
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read has what they wanted, as in `--list | head`.
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = FAILED
+    except Exception as error:
+        if debug:
+            print(hidden(traceback.format_exc()), file=sys.stderr, end="")
+        text, code = end_of(error, debug=debug)
+        say_error(hidden(text))
+    sys.exit(code)
+
+
+def say_error(text: str, *, bare: bool = False) -> None:
+    """One line on stderr, which may be gone."""
+    with suppress(OSError, ValueError):
+        print(one_line(text) if bare else f"error: {one_line(text)}", file=sys.stderr, flush=True)
+
+
+def end_of(error: Exception, *, debug: bool = False) -> tuple[str, int]:
+    """What is said of an error, and the exit code."""
+    match error:
+        case InputError():
+            return str(error), BAD_INPUT
+        case OSError():
+            return of_system(error), BAD_INPUT
+        case MemoryError():
+            return f"more memory is asked for than there is ({first_words(error)}): ask for less", BAD_INPUT
+    hint = "" if debug else "; --debug shows the trace"
+    return f"this is a bug in {place_of(error)}: {first_words(error)}{hint}", BUG
+
+
+def of_system(error: OSError) -> str:
+    """An error of the system: the file, what is wrong, and the remedy where there is one."""
+    file = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
+    what = error.strerror or first_words(error)
+    if is_full(error):
+        remedy = ": free space and give the same command again"
+    elif error.errno in NOT_YOURS:
+        remedy = ": choose another folder, or have its owner allow it (umask 002 shares one within a group)"
+    else:
+        remedy = ""
+    return f"{file}: {what}{remedy}" if file else f"{what}{remedy}"
+
+
+def place_of(error: BaseException) -> str:
+    """The innermost line of this program's own code that the error passed."""
+    root = Path(__file__).parents[1]
+    mine = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(root)]
+    mine = [frame for frame in mine if ".venv" not in frame.filename] or mine
+    return f"{Path(mine[-1].filename).relative_to(root)}:{mine[-1].lineno}" if mine else "an unknown place"

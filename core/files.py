@@ -1,0 +1,97 @@
+"""The one way to write a file that lasts, and to write nowhere but where one was told to."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from core.errors import InputError
+
+OWN_FILE = os.O_CLOEXEC | os.O_NOFOLLOW
+"""A link where a file of ours should be is somebody's trap, or leads to what is not ours to write."""
+
+NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EACCES, errno.EPERM)
+"""What file systems answer that cannot sync a folder."""
+
+
+def is_full(error: OSError) -> bool:
+    """Whether the disk, or what a user may use of it, has no more room."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def write_whole(file: Path, *content: bytes | memoryview, before: Path | None = None) -> None:
+    """Replaces `file` by the parts of `content`, or leaves it as it was: nobody ever reads half of it.
+
+    When it returns, bytes and name are on the disk: a power cut takes neither. What the file was is kept as `before`,
+    where that is given: then there is an instant in which only `before` is there. No link is followed: one in the
+    place of `file` is replaced.
+    """
+    # The name cannot be guessed: whoever may write into the folder cannot have put a link there.
+    aside = file.with_name(f".{file.name[:100]}.{socket.gethostname()[:40]}.{os.getpid()}.{secrets.token_hex(6)}")
+    try:
+        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | OWN_FILE, 0o666), "wb") as stream:
+            for part in content:
+                stream.write(part)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except FileExistsError:
+        raise
+    except BaseException:
+        aside.unlink(missing_ok=True)  # On a full disk half a file is what keeps the next one from being written.
+        raise
+    if before is not None:
+        with suppress(FileNotFoundError):
+            file.replace(before)
+    aside.replace(file)
+    sync_folder(file.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Puts the names in `folder` on the disk: files that were made, renamed or removed. Where that can be done."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in NO_SYNC:
+            raise
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def appended(file: Path) -> Iterator[BinaryIO]:
+    """`file` open for reading, and for writing at its end, made where it is not there. Raises InputError for a link."""
+    try:
+        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND | OWN_FILE, 0o666)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise InputError(f"{file} is a link, and would be written through: remove it") from None
+        raise
+    with os.fdopen(handle, "a+b") as stream:
+        yield stream
+
+
+def append(file: Path, text: str) -> None:
+    """Adds `text` at the end of `file`."""
+    with appended(file) as stream:
+        stream.write(text.encode(errors="backslashreplace"))
+
+
+def check_inside(root: Path, path: Path) -> Path:
+    """`path`, which lies below `root` once links are followed, whether it exists or not.
+
+    `root` itself may be a link: a user chose it. Raises InputError where a link below it leads elsewhere, or a name in
+    `path` does.
+    """
+    if not path.resolve().is_relative_to(root.resolve()):
+        raise InputError(
+            f"{path} leads out of {root}, to {path.resolve()}: a link or a name there is not followed; put what it "
+            "leads to in its place, or remove it"
+        )
+    return path

@@ -1,0 +1,111 @@
+"""Words of the world on their way to people: names, titles and messages, whoever chose them, as one line that does
+nothing to a terminal and that every stream can take."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import os
+import sys
+import unicodedata
+
+ERRORS = "inr_gan_plain"
+"""The name by which streams find `_plain`."""
+
+PLAIN = {
+    "·": "-",
+    "–": "-",
+    "—": "-",
+    "−": "-",
+    "×": "x",
+    "“": '"',
+    "”": '"',
+    "‘": "'",
+    "’": "'",
+    "…": "...",
+    "→": "->",
+    "≤": "<=",
+    "≥": ">=",
+    "≈": "~",
+    "±": "+-",
+    "•": "*",
+    "✓": "ok",
+    "✗": "x",
+    "²": "2",
+    "σ": "sigma",
+    "α": "alpha",
+    "β": "beta",
+    "γ": "gamma",
+    "λ": "lambda",
+    "μ": "mu",
+    "µ": "u",
+    "Δ": "delta",
+    "Σ": "sum",
+}
+"""What our own signs become where a stream lacks them."""
+
+DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+"""Signs that turn the order of what stands around them: a file's name could read as another one."""
+
+
+def visible(text: str) -> str:
+    """The text with every sign that would act in place of being shown written out, as \\x1b.
+
+    Those are control characters, line breaks, signs of direction, and the halves that stand for bytes of a file's name
+    that are no UTF-8, which are shown as those bytes.
+    """
+    if text.isprintable():
+        return text
+    return "".join(sign if _is_shown(sign) else _written_out(sign) for sign in text)
+
+
+def _is_shown(sign: str) -> bool:
+    # Not isprintable alone, to which foreign spaces are no print, nor a sign that this Python does not know yet.
+    return sign.isprintable() or (sign not in DIRECTIONS and unicodedata.category(sign) not in ("Cc", "Cs", "Zl", "Zp"))
+
+
+def _written_out(sign: str) -> str:
+    code = ord(sign)
+    if 0xDC80 <= code <= 0xDCFF:
+        return f"\\x{code - 0xDC00:02x}"
+    return sign.encode("unicode_escape").decode()
+
+
+def one_line(text: str) -> str:
+    """The text in one line, `visible`."""
+    return visible(" ".join(text.split()))
+
+
+def first_words(error: BaseException, most: int = 300) -> str:
+    """The kind of an error and the first line of what it says that says something, `visible`."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return visible(f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__)[:most]
+
+
+def degrade_streams() -> None:
+    """Lets stdout and stderr take every sign: one that their encoding lacks is replaced by one or a few that it has.
+
+    A stream that was closed before the command began becomes one that goes nowhere.
+    """
+    codecs.register_error(ERRORS, _plain)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8", errors=ERRORS))  # noqa: PTH123, SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=ERRORS)
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    return "".join(_replaced(sign) for sign in missing), error.end
+
+
+def _replaced(sign: str) -> str:
+    for other in (PLAIN.get(sign, ""), unicodedata.normalize("NFKD", sign)):
+        kept = "".join(part for part in other if not unicodedata.combining(part))
+        if kept and kept.isascii():
+            return kept
+    return _written_out(sign)
