@@ -43,6 +43,7 @@ from core.memory import is_out_of_memory
 from core.metrics.protocol import Protocol
 from core.models.generator import Generator
 from core.streams import initialising
+from core.words import degrade_streams, first_words
 
 ATTEMPTS = 2
 """Processes that may die at one evaluation."""
@@ -267,7 +268,7 @@ def _check_device(device: str) -> None:
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise InputError(f"the device {device} cannot evaluate: {str(error).splitlines()[0]}") from None
+        raise InputError(f"the device {device} cannot evaluate: {first_words(error)}") from None
 
 
 def _evaluate(connection: Connection) -> None:
@@ -300,6 +301,7 @@ def main() -> None:
     """The life of the process; an error that is nobody's input is told to the trainer."""
     # Of the trainer alone; a Ctrl-C that reaches this process all the same is the trainer's to act on.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    degrade_streams()
     connection = Connection(int(sys.argv[1]))
     try:
         _evaluate(connection)

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from core.errors import InputError
 from core.files import is_full
-from core.words import degrade_streams, first_words, one_line
+from core.words import degrade_streams, first_words, one_line, open_streams
 
 DONE, FAILED, BAD_INPUT, BUG, INTERRUPTED = 0, 1, 2, 70, 130
 """70 is the `EX_SOFTWARE` of sysexits.h, 130 what shells give a command that Ctrl-C ended."""
@@ -40,24 +40,49 @@ def live(
     `hidden` takes secrets out of what is said, `interrupted` is the line after Ctrl-C. With `debug` errors show their
     trace as well.
     """
+    sys.exit(code_of(body, hidden=hidden, interrupted=interrupted, debug=debug))
+
+
+def code_of(
+    body: Callable[[], int | None],
+    *,
+    hidden: Callable[[str], str] = unhidden,
+    interrupted: str = "interrupted",
+    debug: bool = False,
+) -> int:
+    """As `live`, and returns the code: for the functions of commands, which other programs call as well."""
+    open_streams()
     degrade_streams()
     try:
         code = body() or DONE
         sys.stdout.flush()
+    except SystemExit:
+        _let_go()
+        raise
     except KeyboardInterrupt:
         say_error(interrupted, bare=True)
         code = INTERRUPTED
     except BrokenPipeError:
         # Whoever read has what they wanted, as in `--list | head`.
-        with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = FAILED
     except Exception as error:
         if debug:
-            print(hidden(traceback.format_exc()), file=sys.stderr, end="")
+            with suppress(OSError, ValueError):
+                print(hidden(traceback.format_exc()), file=sys.stderr, end="")
         text, code = end_of(error, debug=debug)
         say_error(hidden(text))
-    sys.exit(code)
+    _let_go()
+    return code
+
+
+def _let_go() -> None:
+    """Lets Python end in peace: it would try once more, in its own words, to write what a stream could not take."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def say_error(text: str, *, bare: bool = False) -> None:

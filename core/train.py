@@ -5,13 +5,12 @@
 
 from __future__ import annotations
 
-import argparse
 import copy
 import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,14 @@ import torch
 from torch import Tensor
 
 from core import config as cfg
+from core.arguments import MOST_SEED, MOST_WORKERS
+from core.command_line import GOES_ON
 from core.diagnose import at_start, macs
-from core.errors import InputError
 from core.evaluate import Evaluator, Moment, fixed_latents
 from core.events import Built, Diverged, Event, Finished, Losses
 from core.interleave import Pause, interleaved
 from core.metrics.identity import INCEPTION_VARIABLE
+from core.parser import Parser, code_with, given_to, number
 from core.pixels import PICTURES
 from core.precision import check_precision
 from core.step import Means, Networks, Step
@@ -141,20 +142,24 @@ def _built(nets: Networks, latents: Tensor) -> Built:
     )
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one job folder and prints its events as they happen; a folder that has begun goes on where it was."""
+    return code_with(_run, arguments, interrupted=GOES_ON)
+
+
+def _run(arguments: Sequence[str]) -> None:
     # core.job records what this module yields, so it cannot be imported before this module is whole.
     from core.job import read_job, run_job
 
-    parser = argparse.ArgumentParser(prog="python -m core.train", description=main.__doc__)
+    parser = Parser(prog="python -m core.train", description=main.__doc__)
     parser.add_argument("--config", type=Path, required=True, help="JSON: a config, or a job with config and seed")
     parser.add_argument("--out", type=Path, required=True, help="the job's folder is made below this one")
-    parser.add_argument("--seed", type=int, default=0, help="where the file holds a config alone")
+    parser.add_argument("--seed", type=number(0, MOST_SEED - 1), default=0, help="where the file holds a config alone")
     parser.add_argument("--data", type=Path, help="folder or zip of images, where the config asks for images")
     parser.add_argument("--inception", type=Path, help=f"Inception's weights, a file (or {INCEPTION_VARIABLE})")
     parser.add_argument("--cache", type=Path, help="where prepared data is kept (default: OUT/cache)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=number(most=MOST_WORKERS), default=1)
     parser.add_argument(
         "--evaluation",
         choices=["inline", "beside"],
@@ -163,27 +168,22 @@ def main(arguments: list[str] | None = None) -> int:
         "cores or the GPU are busy without it (default: inline)",
     )
     parser.add_argument("--evaluation-device", help="of the process beside, as cpu or cuda:1 (default: DEVICE)")
-    given = parser.parse_args(arguments)
+    given = given_to(parser, arguments)
     if given.inception is not None:
         os.environ[INCEPTION_VARIABLE] = str(given.inception)
-    try:
-        events = run_job(
-            read_job(given.config, given.seed),
-            runs=given.out,
-            device=given.device,
-            data_path=given.data,
-            cache=given.cache or given.out / "cache",
-            threads=given.threads,
-            evaluation=given.evaluation,
-            evaluation_device=given.evaluation_device,
-        )
-        for event in events:
-            print(event.model_dump_json(), flush=True)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    events = run_job(
+        read_job(given.config, given.seed),
+        runs=given.out,
+        device=given.device,
+        data_path=given.data,
+        cache=given.cache or given.out / "cache",
+        threads=given.threads,
+        evaluation=given.evaluation,
+        evaluation_device=given.evaluation_device,
+    )
+    for event in events:
+        print(event.model_dump_json(), flush=True)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())

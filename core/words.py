@@ -82,17 +82,28 @@ def first_words(error: BaseException, most: int = 300) -> str:
     return visible(f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__)[:most]
 
 
-def degrade_streams() -> None:
-    """Lets stdout and stderr take every sign: one that their encoding lacks is replaced by one or a few that it has.
+def open_streams() -> None:
+    """Puts nothing in the place of a standard stream that was closed before the command began, as by `>&-`.
 
-    A stream that was closed before the command began becomes one that goes nowhere.
+    The next file to be opened would get its number, and whatever is printed by a library or a child.
     """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            handle = os.open(os.devnull, os.O_RDWR)
+            os.dup2(handle, number, inheritable=True)
+            if handle != number:
+                os.close(handle)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
+
+
+def degrade_streams() -> None:
+    """Lets stdout and stderr take every sign: one that their encoding lacks is replaced by one or a few that it has."""
     codecs.register_error(ERRORS, _plain)
-    for name in ("stdout", "stderr"):
-        stream = getattr(sys, name)
-        if stream is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8", errors=ERRORS))  # noqa: PTH123, SIM115
-        elif isinstance(stream, io.TextIOWrapper):
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=ERRORS)
 
 

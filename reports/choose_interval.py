@@ -23,6 +23,7 @@ from scipy.stats import bootstrap
 from core.files import write_whole
 from reports import screening_worlds, simulate_looks, simulate_ranking
 from reports.stats import standard_errors
+from studies.click_life import Command, Count
 
 Array = NDArray[np.float64]
 Ends = tuple[Array, Array]
@@ -303,8 +304,8 @@ def page(found: Sequence[Coverage], draws: int, further: Mapping[str, list[dict[
     return "\n".join(lines)
 
 
-@click.command(help=__doc__)
-@click.option("--draws", type=click.IntRange(min=100), default=10_000, show_default=True)
+@click.command(cls=Command, help=__doc__)
+@click.option("--draws", type=Count(100, 10**7), default=10_000, show_default=True)
 def main(draws: int) -> None:
     found = []
     for scenario in SCENARIOS:

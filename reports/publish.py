@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import click
 
 from core.errors import InputError
 from core.files import write_whole
+from core.words import visible
 from reports import markdown
 from reports.abstract import MOST_CLAIMS, NO_NUMBER, counted_words
 from reports.commands import reproduce_commands
@@ -20,6 +20,7 @@ from reports.page import Column, Link, Piece, Strong, Table, Text
 from reports.render import render
 from reports.results import load
 from studies import catalogue
+from studies.click_life import Command
 
 MADE_BY = "made_by.json"
 FORMATS = ("md", "pdf", "tex")
@@ -125,7 +126,7 @@ def publish(studies: Sequence[str], *, runs: Path, out: Path) -> list[Path]:
     return folders
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("studies", nargs=-1)
 @click.option(
     "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where the runs are."
@@ -140,18 +141,14 @@ def publish(studies: Sequence[str], *, runs: Path, out: Path) -> list[Path]:
 @click.option("--table", "only_table", is_flag=True, help="Print the table of what is published, for a README.")
 def main(studies: tuple[str, ...], runs: Path, out: Path, only_table: bool) -> None:
     """Write the reports of STUDIES (default: all that have runs) so that their folders stand by themselves."""
-    try:
-        if only_table:
-            click.echo(table(out, f"{out.as_posix()}/"), nl=False)
-            return
-        chosen = studies or tuple(name for name in catalogue.NAMES if trained(name, runs))
-        if not chosen:
-            raise InputError(f"no study has been run under {runs}: name the folder with --runs")
-        for folder in publish(chosen, runs=runs, out=out):
-            click.echo(folder)
-    except InputError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
+    if only_table:
+        print(table(out, f"{out.as_posix()}/"), end="")
+        return
+    chosen = studies or tuple(name for name in catalogue.NAMES if trained(name, runs))
+    if not chosen:
+        raise InputError(f"no study has been run under {runs}: name the folder with --runs")
+    for folder in publish(chosen, runs=runs, out=out):
+        print(visible(str(folder)))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ The same input gives the same bytes: nothing here asks for the time, and nothing
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,12 +17,14 @@ from filelock import FileLock
 
 from core.errors import InputError
 from core.files import write_whole
+from core.words import one_line, visible
 from reports import abstract, compare, html, latex, markdown, pdf, records, side_by_side
 from reports.layouts import layout_of
 from reports.page import Document, Figure, Table, Text, without_dead_links
 from reports.report import FIGURES, PUBLISHED, Report
 from reports.results import load
 from reports.sections import subtitle
+from studies.click_life import Command
 from studies.plan import VERDICTS, plan_file, read_plan, report_folder
 from studies.runner.experiment import Experiment
 
@@ -71,7 +72,7 @@ def formats_of(text: str) -> tuple[str, ...]:
 def _remove_tables(folder: Path) -> None:
     """Removes what an earlier report wrote; a folder of that name may have tables of the user's as well."""
     for file in (folder / TABLES).glob("*.tex"):
-        if file.read_text(errors="replace").startswith(latex.FIRST_LINE):
+        if file.read_text(encoding="utf-8", errors="replace").startswith(latex.FIRST_LINE):
             file.unlink()
     with suppress(OSError):
         (folder / TABLES).rmdir()
@@ -174,7 +175,7 @@ def _in_mlflow(folder: Path, runs: Path) -> str | None:
     return f"MLflow: {experiment.how}{'' if experiment.shows_report(folder) else sync}"
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("study", required=False)
 @click.option(
     "--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Where the runs are."
@@ -205,23 +206,19 @@ def main(
 ) -> None:
     """Write the report of STUDY, a name or its file, from its run folders, with figures/, results.csv and
     verdicts.json."""
-    try:
-        asked = formats_of(formats)
-        if sides and (study or setting):
-            raise InputError("--compare takes its two sides, and no STUDY or --setting beside: write STUDY:SETTING")
-        if sides:
-            folder = render_comparison(*sides, runs=runs, out=out, formats=asked)
-        elif study:
-            folder = render(study, runs=runs, setting=setting, out=out, formats=asked)
-        else:
-            raise InputError("name a STUDY, or two reports with --compare A B")
-        for name in asked:
-            click.echo(folder / WRITTEN[name])
-        if study and out is None and (said := _in_mlflow(folder, runs)):
-            click.echo(said)
-    except InputError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(2)
+    asked = formats_of(formats)
+    if sides and (study or setting):
+        raise InputError("--compare takes its two sides, and no STUDY or --setting beside: write STUDY:SETTING")
+    if sides:
+        folder = render_comparison(*sides, runs=runs, out=out, formats=asked)
+    elif study:
+        folder = render(study, runs=runs, setting=setting, out=out, formats=asked)
+    else:
+        raise InputError("name a STUDY, or two reports with --compare A B")
+    for name in asked:
+        print(visible(str(folder / WRITTEN[name])))
+    if study and out is None and (said := _in_mlflow(folder, runs)):
+        print(one_line(said))
 
 
 if __name__ == "__main__":

@@ -23,11 +23,13 @@ import click
 from pydantic import PositiveFloat
 
 from ablations.designs import subset_named
+from core.arguments import MOST_WORKERS
 from core.config import AnyConfig, Config, Emission, Job, LearningRates, Node
 from core.events import Diverged, Evaluated
 from core.files import write_whole
 from core.folder import RunFolder
 from studies.changes_overview import STUDY
+from studies.click_life import Command, Count
 from studies.plan import jobs_root, overridden
 from studies.profiles import cpu
 
@@ -130,9 +132,9 @@ def train_all(wanted: Sequence[Job], runs: Path, jobs: int) -> None:
             click.echo("\r", nl=False)
 
 
-@click.command(help=__doc__)
+@click.command(cls=Command, help=__doc__)
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True)
-@click.option("--jobs", type=click.IntRange(min=1), default=2, show_default=True)
+@click.option("--jobs", type=Count(1, MOST_WORKERS), default=2, show_default=True)
 def main(runs: Path, jobs: int) -> None:
     first = measured(
         [

@@ -10,7 +10,10 @@ from typing import Any, Literal, TypeVar
 
 import click
 
+from core.arguments import MOST_WORKERS
+from core.command_line import GOES_ON
 from studies import completion
+from studies.click_life import Amount, Command, Count
 
 EPILOG = """\b
 Exit codes
@@ -33,6 +36,10 @@ docs/command_line.md has the rest: overrides, --json, completion.
 
 FIRST_VARIANT = "baseline"
 """What `--show-config` shows where it names no variant."""
+
+
+MOST_TRIALS, MOST_MINUTES = 100_000, 1_000_000
+"""What nobody means to exceed: a machine would be asked for more than it has, or a clock for more than it counts."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +106,10 @@ class Sectioned(click.Option):
         self.section = section
 
 
-class SectionedCommand(click.Command):
+class SectionedCommand(Command):
     """A command whose help has its options under headings, in the order of their declaration."""
+
+    interrupted = GOES_ON
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """`--show-config` may name a variant; what has an equals sign is an override behind it.
@@ -211,7 +220,7 @@ _option(
 _option(
     TRAIN,
     "--retune",
-    type=click.IntRange(min=2),
+    type=Count(2, MOST_TRIALS),
     metavar="N",
     help="Give every variant the best of the same N pairs of learning rates, beside the study as published.",
 )
@@ -219,7 +228,7 @@ _option(
     TRAIN,
     "--trials",
     metavar="N",
-    type=click.IntRange(min=1),
+    type=Count(1, MOST_TRIALS),
     help="Trials of each search, where the study has searches.",
 )
 _option(TRAIN, "--retry-failed", is_flag=True, help="Train runs that failed before once more.")
@@ -255,7 +264,7 @@ _option(
     "--jobs",
     "-j",
     metavar="N",
-    type=click.IntRange(min=1),
+    type=Count(1, MOST_WORKERS),
     help="Workers at a time; default one per core, or per GPU.",
 )
 _option(
@@ -293,7 +302,7 @@ _option(
     WHERE,
     "--hang-minutes",
     metavar="MINUTES",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Amount(0, MOST_MINUTES),
     default=30,
     show_default=True,
     help="A worker whose loop stands still for so long, or five times as long as it ever did before, is ended and its "

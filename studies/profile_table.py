@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ablations.sources import MECHANISMS
 from core.files import write_whole
+from core.parser import Parser, code_with, given_to
 from studies import catalogue
 from studies.numbers import Row, all_rows, changed_rows
 
@@ -62,11 +64,16 @@ def page() -> str:
     return "\n".join(parts)
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Writes the page."""
+    return code_with(_run, arguments)
+
+
+def _run(arguments: Sequence[str]) -> None:
+    given_to(Parser(prog="python -m studies.profile_table", description=main.__doc__), arguments)
     write_whole(PAGE, page().encode())
     print(PAGE)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

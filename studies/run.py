@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.command_line import BAD_INPUT, BUG, DONE, FAILED, GOES_ON, INTERRUPTED
+from core.command_line import DONE
 from core.errors import InputError
 from core.metrics.identity import INCEPTION_VARIABLE
 from studies import catalogue, completion
@@ -289,60 +288,14 @@ def _per_gpu(text: str | None) -> PerGpu | None:
     return int(text)
 
 
-def _fail(message: str, code: int) -> NoReturn:
-    from studies.runner.stores import redacted
-
-    print("error: " + redacted(" ".join(message.split())), file=sys.stderr)
-    sys.exit(code)
-
-
-def _where(error: BaseException) -> str:
-    """The innermost line of this program's own code that the error passed."""
-    root = Path(__file__).parents[1]
-    mine = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(root)]
-    mine = [frame for frame in mine if ".venv" not in frame.filename] or mine
-    return f"{Path(mine[-1].filename).relative_to(root)}:{mine[-1].lineno}" if mine else "an unknown place"
-
-
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
+def main(arguments: Sequence[str] | None = None) -> None:
     """The command with its exit codes; whatever goes wrong ends in one line, and with --debug in its trace as well."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
     name = Path(sys.argv[0]).name
-    try:
-        code = command.main(
-            args=given,
-            prog_name=name if name == completion.PROGRAM else f"python -m {MODULE}",
-            complete_var=completion.VARIABLE,
-            standalone_mode=False,
-        )
-        sys.exit(code or DONE)
-    except (click.Abort, KeyboardInterrupt):
-        print(GOES_ON, file=sys.stderr)
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read has what they wanted, as in `--list | head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(FAILED)
-    except Exception as error:
-        if "--debug" in given:
-            from studies.runner.stores import redacted
-
-            print(redacted(traceback.format_exc()), file=sys.stderr, end="")
-        match error:
-            case click.ClickException():
-                _fail(_remedied(error), BAD_INPUT)
-            case InputError():
-                _fail(str(error), BAD_INPUT)
-            case OSError():
-                _fail(f"{type(error).__name__}: {error}", BAD_INPUT)
-        hint = "" if "--debug" in given else "; --debug shows the trace"
-        _fail(f"this is a bug in {_where(error)}: {type(error).__name__}: {error}{hint}", BUG)
-
-
-def _remedied(error: click.ClickException) -> str:
-    """What click says, with where the options are listed."""
-    said = error.format_message().rstrip(".")
-    return said if "Did you mean" in said or "Possible options" in said else f"{said}: --help lists the options"
+    command.main(
+        arguments,
+        prog_name=name if name == completion.PROGRAM else f"python -m {MODULE}",
+        complete_var=completion.VARIABLE,
+    )
 
 
 if __name__ == "__main__":

@@ -8,13 +8,14 @@ from typing import Any, cast
 
 from ablations.designs import DESIGNS, available, variant_name
 from ablations.schema import DesignName, Profile, Study
+from core.arguments import MOST_SEED
 from core.config import Images
 from core.errors import InputError
 from studies.options import Asked
 from studies.plan import Plan, make_plan, nearest, overridden, parse_override
 
-MOST_SEED, MOST_SEEDS = 2**31, 10_000
-"""A seed below this, and fewer than so many: what every library takes, and more than anybody trains."""
+MOST_SEEDS = 10_000
+"""More than anybody trains."""
 
 
 def plan_of(study: Study, asked: Asked, gpus: tuple[str, ...], *, declared_in: str | None = None) -> Plan:

@@ -16,8 +16,10 @@ from urllib.request import ProxyHandler, build_opener
 
 import click
 
+from core.command_line import DONE
 from core.errors import InputError
 from studies import catalogue
+from studies.click_life import Command, Count
 from studies.plan import plan_file, read_plan
 from studies.runner.environment import NO_TELEMETRY
 from studies.runner.experiment import Experiment, without_user
@@ -27,31 +29,27 @@ HOST = "127.0.0.1"
 LOOK_SECONDS = 0.5
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("study", required=False)
 @click.option("--runs", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"), show_default=True)
 @click.option("--setting", help="One setting of the study's plans.  [default: cpu, or the only one]")
 @click.option("--tracking", metavar="URL", help=f"Where MLflow's runs are; default: {TRACKING_VARIABLE}, or mlflow.db.")
-@click.option("--port", type=click.IntRange(1, 65535), default=5000, show_default=True)
+@click.option("--port", type=Count(1, 65_535), default=5000, show_default=True)
 @click.option("--browser", is_flag=True, help="Open the page in your browser as well.")
-def main(study: str | None, runs: Path, setting: str | None, tracking: str | None, port: int, browser: bool) -> None:
+def main(study: str | None, runs: Path, setting: str | None, tracking: str | None, port: int, browser: bool) -> int:
     """Starts `mlflow ui` where nobody else can reach it, with telemetry off, and says where STUDY is.
 
     Where the runs are on a server already, it only says where. Ctrl-C ends it.
     """
-    try:
-        use_stores(tracking=tracking)
-        experiment = None if study is None else _experiment(study, runs, setting)
-        server = tracking_uri()
-        if server.startswith("http"):
-            _say(experiment, without_user(server), browser)
-            return
-        if (database := _missing(server)) is not None:
-            raise InputError(f"there is no {database} yet: run a study first, or `python -m studies.sync STUDY`")
-        _check_free(port)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    use_stores(tracking=tracking)
+    experiment = None if study is None else _experiment(study, runs, setting)
+    server = tracking_uri()
+    if server.startswith("http"):
+        _say(experiment, without_user(server), browser)
+        return DONE
+    if (database := _missing(server)) is not None:
+        raise InputError(f"there is no {database} yet: run a study first, or `python -m studies.sync STUDY`")
+    _check_free(port)
     # The URL may have a password, which everybody could read in the arguments.
     environment = {**os.environ, **NO_TELEMETRY, "MLFLOW_BACKEND_STORE_URI": server}
     # Its workers for language models would take a core at every start.
@@ -67,9 +65,9 @@ def main(study: str | None, runs: Path, setting: str | None, tracking: str | Non
     try:
         if _answers(process, f"http://{HOST}:{port}"):
             _say(experiment, f"http://{HOST}:{port}", browser)
-        sys.exit(process.wait())
+        return process.wait()
     except KeyboardInterrupt:
-        pass
+        return DONE
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGTERM)
@@ -121,7 +119,7 @@ def _answers(process: subprocess.Popen[bytes], server: str) -> bool:
 
 def _say(experiment: Experiment | None, server: str, browser: bool) -> None:
     page = server if experiment is None else experiment.link_at(server)
-    click.echo(page)
+    print(page)
     if browser and page is not None:
         webbrowser.open(page)
 

@@ -7,17 +7,20 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn, get_args
+from typing import get_args
 
 from tqdm import tqdm
 
+from core.arguments import MOST_WORKERS
+from core.command_line import GOES_ON
 from core.config import Resampling
 from core.data.making import make
 from core.data.prepared import Index, read_index, verify
-from core.errors import InputError
 from core.machine import cores
+from core.parser import Parser, code_with, given_to, number
 
-BAD_INPUT, INTERRUPTED = 2, 130
+MOST_SIDE = 16_384
+"""Of a picture that anybody trains on."""
 
 EPILOG = """\
 The source is a folder of images with its subfolders, a zip (of the StyleGAN tools too), or an LMDB as LSUN ships, by
@@ -84,24 +87,12 @@ def _verify(given: argparse.Namespace) -> None:
     print("every byte is what was prepared")
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError
-    return number
-
-
-_positive.__name__ = "positive number"
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; whatever is wrong ends in one line and exit code 2."""
+    """The command, and its exit code."""
+    return code_with(_run, arguments, interrupted=GOES_ON)
 
-    class Parser(argparse.ArgumentParser):
-        def error(self, message: str) -> NoReturn:
-            print(f"error: {message} ({self.prog} --help)", file=sys.stderr)
-            sys.exit(BAD_INPUT)
 
+def _run(arguments: Sequence[str]) -> None:
     parser = Parser(
         prog="python -m core.data",
         description=__doc__,
@@ -112,7 +103,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     prepare = commands.add_parser("prepare", help="decode, crop and resize once", description=_prepare.__doc__)
     prepare.add_argument("source", type=Path, help="a folder, a zip or an LMDB of images")
-    prepare.add_argument("--resolution", type=_positive, nargs="+", required=True, help="one or more sides in pixels")
+    prepare.add_argument(
+        "--resolution", type=number(most=MOST_SIDE), nargs="+", required=True, help="one or more sides in pixels"
+    )
     prepare.add_argument("--out", type=Path, help="the set's folder (default: beside the source, SOURCE_RESOLUTION)")
     prepare.add_argument(
         "--resampling",
@@ -123,8 +116,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     prepare.add_argument("--name", help="what people call the data, as in 'LSUN bedroom' (default: the source's name)")
     prepare.add_argument("--skip-bad", action="store_true", help="leave out what cannot be read, and list it")
-    prepare.add_argument("--max-images", type=_positive, metavar="N", help="the first N images alone")
-    prepare.add_argument("--workers", type=_positive, default=cores(), help="processes (default: one a core)")
+    prepare.add_argument("--max-images", type=number(), metavar="N", help="the first N images alone")
+    prepare.add_argument(
+        "--workers", type=number(most=MOST_WORKERS), default=cores(), help="processes (default: one a core)"
+    )
     prepare.set_defaults(run=_prepare)
 
     check = commands.add_parser("verify", help="hash every byte of a prepared set")
@@ -135,16 +130,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     show.add_argument("set", type=Path)
     show.set_defaults(run=lambda given: _show(given.set, read_index(given.set)))
 
-    given = parser.parse_args(arguments)
-    try:
-        given.run(given)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        print("interrupted: the same command goes on from there", file=sys.stderr)
-        return INTERRUPTED
-    return 0
+    given = given_to(parser, arguments)
+    given.run(given)
 
 
 if __name__ == "__main__":

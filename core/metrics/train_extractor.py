@@ -20,6 +20,8 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +34,7 @@ from core.data import rooms
 from core.files import write_whole
 from core.metrics.extractor import BOTTLENECK, CHANNELS, FactorNet
 from core.metrics.identity import extractor_record, extractor_weights
+from core.parser import Parser, code_with, given_to, number
 
 SEED = 16
 VALIDATION = 4_096
@@ -92,11 +95,16 @@ def train(resolution: int, length: Length) -> tuple[FactorNet, Tensor]:
     return net.eval(), r_squared(net, *_scenes(indices[:VALIDATION], resolution))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Trains and writes, and its exit code."""
+    return code_with(_run, arguments)
+
+
+def _run(arguments: Sequence[str]) -> None:
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder (default: beside this file)")
-    parser.add_argument("--resolution", type=int, choices=sorted(LENGTHS), default=16)
-    given = parser.parse_args()
+    parser.add_argument("--resolution", type=number(), choices=sorted(LENGTHS), default=16)
+    given = given_to(parser, arguments)
     length = LENGTHS[given.resolution]
     torch.set_num_threads(1)
     net, explained = train(given.resolution, length)
@@ -128,4 +136,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -32,6 +32,8 @@ from core.config import AnyConfig, Node
 from core.errors import InputError
 from core.files import write_whole
 from core.machine import Machine
+from core.reading import model_of
+from studies.click_life import Command, Count
 from studies.runner.environment import share_of_machine
 from studies.runner.tasks import Task
 
@@ -246,19 +248,19 @@ class _Measuring:
         self._file.unlink(missing_ok=True)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("order_file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.argument("index", type=int)
+@click.argument("index", type=Count(0))
 @click.argument("measurer")
 def main(order_file: Path, index: int, measurer: str) -> None:
     """Measures every job of ORDER_FILE that is the share of process INDEX until it is ended, a JSON line each time."""
-    from studies.runner.worker import Order, stop_with_parent
+    from studies.runner.worker import AGAIN, Order, stop_with_parent
 
     stopping = threading.Event()
     threading.Thread(target=stop_with_parent, args=(stopping,), daemon=True).start()
     # An exception, so that the run folder of the short job is removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    order = Order.model_validate_json(order_file.read_text())
+    order = model_of(order_file, Order, AGAIN)
     order.make_findable()
     module = importlib.import_module(measurer)
     tasks = order.tasks[index :: order.workers] or (order.tasks[index % len(order.tasks)],)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import heapq
 import json
 import os
-import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from core.files import write_whole
 from core.folder import RunFolder
 from core.machine import Machine, this_machine
 from studies import catalogue
+from studies.click_life import Command
 from studies.costs import overheads
 from studies.plan import Plan, jobs_root, plan_file, read_plan
 from studies.runner.calibrate import machine_key, read_calibration
@@ -179,7 +179,7 @@ def record(study: str, setting: str, runs: Path, file: Path, calibration: Path |
     return len(seconds)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--record", "study", metavar="STUDY", required=True, help="The study whose times are recorded.")
 @click.option("--runs", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"), show_default=True)
 @click.option("--setting", default="cpu", show_default=True, help="The setting, a profile without overrides.")
@@ -190,12 +190,8 @@ def record(study: str, setting: str, runs: Path, file: Path, calibration: Path |
 )
 def main(study: str, runs: Path, setting: str, calibration: Path | None) -> None:
     """Records how long each variant of STUDY took, for the estimates of --dry-run on fresh checkouts."""
-    try:
-        count = record(study, setting, runs, REFERENCE_TIMES, calibration)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    click.echo(f"recorded the times of {count} variants in {REFERENCE_TIMES.name}")
+    count = record(study, setting, runs, REFERENCE_TIMES, calibration)
+    print(f"recorded the times of {count} variants in {REFERENCE_TIMES.name}")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ from ablations.schema import Study
 from ablations.search import Search
 from core.config import AnyConfig
 from core.errors import InputError
+from core.reading import model_of
+from studies.click_life import Command
 from studies.plan import Plan, Searched, with_searched
 from studies.runner.heartbeat import Heart
 from studies.runner.launchers import launcher
@@ -367,15 +369,15 @@ def print_searches(
             _say(console, f"    {parameter['path']} {ends}: {parameter['why']}")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("order_file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.argument("name")
 @click.option("--follow-parent", is_flag=True, help="Stop when stdin ends.")
 def main(order_file: Path, name: str, follow_parent: bool) -> None:
     """Works off the search in ORDER_FILE as worker NAME."""
-    from studies.runner.worker import serve
+    from studies.runner.worker import AGAIN, serve
 
-    serve(SearchOrder.model_validate_json(order_file.read_text()), name, follow_parent)
+    serve(model_of(order_file, SearchOrder, AGAIN), name, follow_parent)
 
 
 if __name__ == "__main__":

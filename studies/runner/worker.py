@@ -23,6 +23,8 @@ import click
 from filelock import FileLock
 
 from core.errors import InputError
+from core.reading import model_of
+from studies.click_life import Command
 from studies.runner.heartbeat import Heart
 from studies.runner.launchers import NO_ROOM, TOLD_TO_STOP, Work, starts_before
 from studies.runner.stores import Unreachable, redacted, waiting_until
@@ -31,6 +33,9 @@ from studies.runner.training import NoRoom, TrainingOrder, train_claim
 
 if TYPE_CHECKING:
     from studies.runner.queue import Claim, Queue
+
+AGAIN = "give the same command again"
+"""What helps where an order is damaged, which every command writes anew."""
 
 TAKEN_WAIT_SECONDS = 5.0
 PARENT_GONE_GRACE_SECONDS = 60.0
@@ -120,13 +125,13 @@ def stop_with_parent(stopping: threading.Event) -> None:
     os._exit(1)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("order_file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.argument("name")
 @click.option("--follow-parent", is_flag=True, help="Stop when stdin ends.")
 def main(order_file: Path, name: str, follow_parent: bool) -> None:
     """Works off ORDER_FILE as worker NAME."""
-    serve(Order.model_validate_json(order_file.read_text()), name, follow_parent)
+    serve(model_of(order_file, Order, AGAIN), name, follow_parent)
 
 
 def serve(order: Work, name: str, follow_parent: bool) -> None:
