@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import click
-from filelock import FileLock
 
 from core.errors import InputError
+from core.locks import FileLock
 from studies.runner.heartbeat import Heart
 from studies.runner.launchers import NO_ROOM, TOLD_TO_STOP, Work, starts_before
 from studies.runner.stores import Unreachable, redacted, waiting_until
