@@ -32,7 +32,6 @@ from pydantic import Field
 from safetensors.torch import load as load_safetensors
 from safetensors.torch import save as save_safetensors
 
-import core
 from core.build import build_generator
 from core.config import Config, Job, Node
 from core.errors import InputError
@@ -42,6 +41,7 @@ from core.loaded import evaluation_of
 from core.memory import is_out_of_memory
 from core.metrics.protocol import Protocol
 from core.models.generator import Generator
+from core.processes import environment, python
 from core.streams import initialising
 from core.words import degrade_streams, first_words
 
@@ -118,7 +118,7 @@ class Beside:
             self._process = subprocess.Popen(
                 [*_command(), str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, "PYTHONPATH": _search_path()},
+                env=environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=2,  # Libraries print there, and the trainer's own output may be read by a program.
                 start_new_session=True,  # A terminal's Ctrl-C is the trainer's to act on.
@@ -234,12 +234,7 @@ class _FromBeside:
 
 
 def _command() -> list[str]:
-    return [sys.executable, "-m", "core.beside"]
-
-
-def _search_path() -> str:
-    root = str(Path(core.__file__).parent.parent)
-    return os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")]))
+    return python("core.beside")
 
 
 # --- in the process ---------------------------------------------------------------------------------------------------

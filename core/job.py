@@ -16,7 +16,6 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, Literal, assert_never
 
-import filelock
 import numpy as np
 import torch
 from PIL import Image
@@ -37,6 +36,7 @@ from core.events import Checkpointed, Diverged, Event, Finished, Pictured, Sampl
 from core.files import is_full, write_whole
 from core.folder import Outcome, RunFolder, Status, check_apart
 from core.loaded import evaluation_of, images_of
+from core.locks import FileLock, Timeout
 from core.machine import cores, processor
 from core.memory import OutOfMemory, PeakMemory, device_memory, free_at_start, is_out_of_memory
 from core.metrics import protocol as protocols
@@ -102,10 +102,9 @@ def run_job(
     folder = RunFolder(runs, job)
     with _room_for(folder):
         folder.samples.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(folder.lock_file)
     try:
-        held = lock.acquire(blocking=False)
-    except filelock.Timeout:
+        held = FileLock(folder.lock_file).acquire(timeout=0)
+    except Timeout:
         raise JobTaken(f"job {job.digest} is being trained by another process") from None
     with held, _room_for(folder), _memory_for(job, shared):
         before = folder.outcome()

@@ -13,10 +13,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 import click
-from filelock import FileLock
 
 from core.errors import InputError
 from core.files import write_whole
+from core.locks import FileLock
 from core.words import one_line, visible
 from reports import abstract, compare, html, latex, markdown, pdf, records, side_by_side
 from reports.layouts import layout_of

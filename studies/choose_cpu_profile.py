@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import json
 import math
-import multiprocessing
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import product
+from multiprocessing import active_children
 from pathlib import Path
 from statistics import fmean, geometric_mean, stdev
 from typing import TypeVar
@@ -28,6 +28,7 @@ from core.config import AnyConfig, Config, Emission, Job, LearningRates, Node
 from core.events import Diverged, Evaluated
 from core.files import write_whole
 from core.folder import RunFolder
+from core.pools import spawning
 from studies.changes_overview import STUDY
 from studies.click_life import Command, Count
 from studies.plan import jobs_root, overridden
@@ -126,10 +127,15 @@ def train_all(wanted: Sequence[Job], runs: Path, jobs: int) -> None:
     """Trains those of these jobs that have not ended."""
     todo = [job for job in wanted if RunFolder(jobs_root(runs), job).outcome() is None]
     click.echo(f"{len(wanted)} runs, {len(todo)} to train")
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for number, _ in enumerate(pool.map(partial(train, runs=runs), todo), 1):
-            click.echo(f"{number}/{len(todo)}", nl=number == len(todo))
-            click.echo("\r", nl=False)
+    with spawning() as spawn, ProcessPoolExecutor(jobs, mp_context=spawn) as pool:
+        try:
+            for number, _ in enumerate(pool.map(partial(train, runs=runs), todo), 1):
+                click.echo(f"{number}/{len(todo)}", nl=number == len(todo))
+                click.echo("\r", nl=False)
+        except KeyboardInterrupt:
+            for process in active_children():  # Jobs go on from their checkpoints.
+                process.terminate()
+            raise
 
 
 @click.command(cls=Command, help=__doc__)

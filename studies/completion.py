@@ -8,8 +8,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shlex
-import sys
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, TypedDict
 from click.shell_completion import CompletionItem
 
 from core.errors import InputError
+from core.processes import in_shell
 from studies import catalogue
 
 if TYPE_CHECKING:
@@ -236,6 +235,6 @@ def script(shell: str) -> str:
         "program": PROGRAM,
         "function": "_inr_gan_study_completion",
         "variable": VARIABLE,
-        "command": f"{shlex.quote(sys.executable)} -m studies.run",
+        "command": in_shell("studies.run", "main"),
     }
     return SCRIPTS[shell] % names

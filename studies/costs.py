@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from filelock import FileLock
 from pydantic import ValidationError
 
 from core.config import Node
 from core.files import write_whole
+from core.locks import FileLock
 from core.machine import Machine
 from studies.plan import plan_file
 

@@ -18,6 +18,7 @@ import click
 
 from core.command_line import DONE
 from core.errors import InputError
+from core.processes import environment, python
 from studies import catalogue
 from studies.click_life import Command, Count
 from studies.plan import plan_file, read_plan
@@ -26,6 +27,7 @@ from studies.runner.experiment import Experiment, without_user
 from studies.runner.stores import TRACKING_VARIABLE, tracking_uri, use_stores
 
 HOST = "127.0.0.1"
+SERVER_OPTIONS = "MLFLOW_UVICORN_OPTS"
 LOOK_SECONDS = 0.5
 
 
@@ -51,13 +53,15 @@ def main(study: str | None, runs: Path, setting: str | None, tracking: str | Non
         raise InputError(f"there is no {database} yet: run a study first, or `python -m studies.sync STUDY`")
     _check_free(port)
     # The URL may have a password, which everybody could read in the arguments.
-    environment = {**os.environ, **NO_TELEMETRY, "MLFLOW_BACKEND_STORE_URI": server}
+    told = {**environment(), **NO_TELEMETRY, "MLFLOW_BACKEND_STORE_URI": server}
     # Its workers for language models would take a core at every start.
-    environment.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
-    environment.pop(TRACKING_VARIABLE, None)
+    told.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+    told.pop(TRACKING_VARIABLE, None)
+    # Its server would look for modules in the working folder first, unless it is given another one.
+    told[SERVER_OPTIONS] = f"{os.environ.get(SERVER_OPTIONS, '')} --app-dir {os.devnull}".strip()
     process = subprocess.Popen(
-        [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port), "--workers", "1"],
-        env=environment,
+        python("mlflow", "ui", "--host", HOST, "--port", str(port), "--workers", "1"),
+        env=told,
         # The server is a child of that process, and would outlive it.
         start_new_session=True,
     )

@@ -4,9 +4,7 @@ another, since most of a small image's time is spent in Python."""
 from __future__ import annotations
 
 import hashlib
-import multiprocessing
 import os
-import signal
 import threading
 import time
 import warnings
@@ -17,6 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import chain
+from multiprocessing import parent_process
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +25,7 @@ from core.config import Node, Resampling
 from core.data.images import decoded
 from core.data.sources import DAMAGE, Source, opened, reason_of
 from core.errors import InputError
+from core.pools import spawning
 
 ALONE = 5.0
 """What takes no more seconds is done before other processes have started."""
@@ -92,9 +92,10 @@ def decoding(
         yield chain(first, alone)
         return
     # Not forked: this process may have threads, and locks that they hold.
-    with ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), _open_here, (path, tuple(resolutions), resampling)
-    ) as pool:
+    with (
+        spawning() as spawn,
+        ProcessPoolExecutor(workers, spawn, _open_here, (path, tuple(resolutions), resampling)) as pool,
+    ):
         try:
             yield chain(first, _in_order(pool, chunks, 4 * workers))
         except BrokenProcessPool:
@@ -122,14 +123,12 @@ _open_until_the_end = ExitStack()
 
 
 def _open_here(path: Path, resolutions: tuple[int, ...], resampling: Resampling) -> None:
-    # The one that was interrupted tells the others.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _here.append((_open_until_the_end.enter_context(opened(path, listed=False)), resolutions, resampling))
 
 
 def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
+    parent = parent_process()
     if parent is not None:
         parent.join()
         os._exit(1)

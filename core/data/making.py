@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from PIL import Image
 from PIL import __version__ as pillow_version
@@ -28,6 +27,7 @@ from core.data.prepared import HEADER, INDEX, Enlarged, Index, Pixels, Progress,
 from core.data.sources import BLOCK, Source, fingerprint_of, opened, unreadable
 from core.errors import InputError
 from core.files import is_full, write_whole
+from core.locks import FileLock, Timeout
 
 SHEET = (12, 8)
 """Columns and rows of a contact sheet."""

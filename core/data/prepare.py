@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import assert_never
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 
 from core.config import Data, Images, Resampling, Rooms
@@ -25,6 +24,7 @@ from core.data.making import make, stamps
 from core.data.prepared import FORMAT, Damaged, Index, is_prepared, read_index, read_pixels
 from core.data.sources import fingerprint
 from core.errors import InputError
+from core.locks import FileLock
 
 Progress = Callable[[int, int], None]
 

@@ -14,8 +14,6 @@ import hashlib
 import mmap
 import os
 import struct
-import subprocess
-import sys
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -25,6 +23,7 @@ from typing import Protocol
 
 from PIL import Image
 
+from core.data.walk import NotWalked, damage
 from core.errors import InputError
 
 SUFFIXES = frozenset(
@@ -208,11 +207,16 @@ class _Lmdb:
                     "download it again"
                 )
             # The library aborts the process at a damaged page: let it be another one.
-            tried = subprocess.run([sys.executable, "-c", _WALK, str(file)], capture_output=True, check=False)
-            if tried.returncode:
-                raise lmdb.Error("its pages do not fit together")
+            if (found := damage(file)) is not None:
+                raise lmdb.Error(found)
             with self._env.begin() as transaction:
                 return [_as_name(key) for key in transaction.cursor().iternext(values=False)]
+        except NotWalked as error:
+            self._env.close()
+            raise InputError(
+                f"{path} cannot be looked through by another process ({error}), which says nothing of the LMDB: "
+                "correct that and run the same again"
+            ) from None
         except (lmdb.Error, InputError) as error:
             self._env.close()
             if isinstance(error, InputError):
@@ -249,15 +253,6 @@ def _as_name(key: bytes) -> str:
 
 def _as_key(name: str) -> bytes:
     return bytes.fromhex(name[2:]) if name.startswith("0x") else name.encode()
-
-
-_WALK = """
-import sys, lmdb
-with lmdb.open(sys.argv[1], subdir=False, readonly=True, lock=False, readahead=False) as environment:
-    with environment.begin() as transaction:
-        for _ in transaction.cursor().iternext(values=False):
-            pass
-"""
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from filelock import FileLock
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
@@ -24,6 +23,7 @@ from torch import Tensor
 
 from core.errors import InputError
 from core.files import write_whole
+from core.locks import FileLock
 from core.metrics.features import FeatureArray, Features, features_of
 from core.metrics.frechet import Gaussian
 

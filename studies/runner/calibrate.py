@@ -24,14 +24,15 @@ from statistics import mean, stdev
 from typing import IO, TYPE_CHECKING, Any
 
 import click
-from filelock import FileLock
 from pydantic import Field, ValidationError
 
 from core.calibrate import StepTimes, Unmeasured, timed_alike
 from core.config import AnyConfig, Node
 from core.errors import InputError
 from core.files import write_whole
+from core.locks import FileLock
 from core.machine import Machine
+from core.processes import python
 from core.reading import model_of
 from studies.click_life import Command, Count
 from studies.runner.environment import share_of_machine
@@ -198,7 +199,7 @@ class _Measuring:
             log = tempfile.TemporaryFile()
             began = time.monotonic()
             process = subprocess.Popen(
-                [sys.executable, "-m", "studies.runner.calibrate", str(self._file), str(index), MEASURER],
+                python("studies.runner.calibrate", str(self._file), str(index), MEASURER),
                 env=share_of_machine(index, threads=self._order.threads, gpus=self._order.gpus),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-import studies
+from core.processes import environment
 
 NO_TELEMETRY = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -23,15 +23,15 @@ def forbid_telemetry() -> None:
     os.environ.update(NO_TELEMETRY)
 
 
-def share_of_machine(index: int, *, threads: int, gpus: Sequence[str]) -> dict[str, str]:
+def share_of_machine(
+    index: int, *, threads: int, gpus: Sequence[str], executable: str = sys.executable
+) -> dict[str, str]:
     """The environment of the worker at place `index`: threads are counted before any library reads these."""
-    root = str(Path(studies.__file__).parent.parent)
     return {
-        **os.environ,
+        **environment(executable),
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
         "OPENBLAS_NUM_THREADS": str(threads),
         "CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)] if gpus else "",
-        "PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH", "")])),
         **NO_TELEMETRY,
     }

@@ -12,13 +12,13 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from filelock import FileLock
 from rich.console import Console
 
 from ablations.schema import Study
 from core.command_line import DONE, FAILED, GOES_ON, INTERRUPTED
 from core.config import AnyConfig, Config, Data
 from core.folder import RunFolder
+from core.locks import FileLock
 from core.machine import cores
 from studies.plan import Plan, jobs_root, record_plan
 from studies.runner.calibrate import calibrate, uncalibrated

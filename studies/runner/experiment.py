@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from filelock import FileLock
-
 from core.files import write_whole
+from core.locks import FileLock
 from studies.plan import Plan
 from studies.runner.stores import DEFAULT_TRACKING, DRIVER, TRACKING_VARIABLE, address, folder_id, tracking_uri
 from studies.runner.views import FIRST_VIEW

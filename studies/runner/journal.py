@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.storages.journal import JournalFileBackend
+
+from core.locks import FileLock
 
 TAIL_BYTES = 1 << 16
 
 
 def journal_in(file: Path) -> JournalStorage:
     """The journal in `file`, made where there is none."""
-    return JournalStorage(MendingBackend(str(file), lock_obj=JournalFileSymlinkLock(str(file))))
+    return JournalStorage(MendingBackend(file))
 
 
 class MendingBackend(JournalFileBackend):  # type: ignore[misc]
@@ -25,7 +27,13 @@ class MendingBackend(JournalFileBackend):  # type: ignore[misc]
 
     Readers overlook a last line without its end, for it was never acted on, but refuse the whole journal once another
     line stands behind it. So whoever writes removes it first, and what is left of a write of its own that failed.
+
+    Optuna's own lock is a link that locks by being there: a kill leaves it behind, and it leads to an absolute path.
     """
+
+    def __init__(self, file: Path) -> None:
+        # Not FILE.lock, where an earlier version may have left its link.
+        super().__init__(str(file), lock_obj=FileLock(file.with_name(f"{file.name}.flock")))
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Writes these behind the last whole line. Raises OSError where that does not work."""

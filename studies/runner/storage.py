@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import optuna
-from filelock import FileLock
 from optuna.storages import BaseStorage, RDBStorage
 
 from core.errors import InputError
+from core.locks import FileLock
 from studies.runner.journal import journal_in
 from studies.runner.stores import QUEUE_VARIABLE, Unreachable, address, asked_to_stop, first_line, folder_id, queue_url
 

@@ -15,10 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from filelock import FileLock
-
 from core.errors import InputError
 from core.files import write_whole
+from core.locks import FileLock
 
 QUEUE_VARIABLE = "INR_GAN_QUEUE"
 TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import click
-from filelock import FileLock
 from pydantic import Field
 from rich.console import Console
 from rich.text import Text
@@ -24,6 +23,7 @@ from ablations.schema import Study
 from ablations.search import Search
 from core.config import AnyConfig
 from core.errors import InputError
+from core.locks import FileLock
 from core.reading import model_of
 from studies.click_life import Command
 from studies.plan import Plan, Searched, with_searched

@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
-from filelock import FileLock, Timeout
 from pydantic import Field
 
 from ablations.schema import DesignName
 from core.config import Job, Node
 from core.folder import Outcome, RunFolder
+from core.locks import FileLock, Timeout
 from studies.plan import Plan
 
 State = Literal["new", "interrupted", "running", "finished", "diverged", "failed"]

@@ -25,11 +25,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
-
 from ablations.patch import has, lookup
 from ablations.schema import Study
 from core.folder import RunFolder
+from core.locks import FileLock
 from core.metrics.protocol import from_json
 from studies.plan import VERDICTS, Plan, jobs_root, report_folder
 from studies.runner.environment import forbid_telemetry

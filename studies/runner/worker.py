@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 import click
-from filelock import FileLock
 
 from core.errors import InputError
+from core.locks import FileLock
 from core.reading import model_of
 from studies.click_life import Command
 from studies.runner.heartbeat import Heart

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import resource
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import FileIO
@@ -10,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from core.processes import environment
 from studies.plan import Plan
 from studies.runner import journal
 from studies.runner.queue import Queue
@@ -88,3 +93,50 @@ def test_only_a_last_line_without_its_end_is_cut_off(content: bytes, left: bytes
     with FileIO(file, "a+") as stream:
         journal._mend(stream)
     assert file.read_bytes() == left
+
+
+# --- its lock ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", ["changes_overview.journal", "/nowhere/changes_overview.journal"])
+def test_the_link_that_was_optunas_lock_hinders_nobody(
+    target: str, tmp_path: Path, small_plan: Callable[..., Plan], order: Callable[..., Order]
+) -> None:
+    """An earlier version was killed, and perhaps the folder was moved since."""
+    made = order(small_plan(variants=2))
+    (tmp_path / "queue").mkdir(exist_ok=True)
+    (tmp_path / "queue" / f"{made.study}.journal.lock").symlink_to(target)
+    began = time.monotonic()
+    Queue(made.runs, made.study, made.setting).enqueue(made.tasks)
+    assert time.monotonic() - began < 5
+
+
+def test_who_is_killed_while_it_writes_leaves_nothing_locked(
+    tmp_path: Path, small_plan: Callable[..., Plan], order: Callable[..., Order]
+) -> None:
+    made = order(small_plan(variants=2))
+    queue = Queue(made.runs, made.study, made.setting)
+    queue.enqueue(made.tasks)
+    (file,) = (tmp_path / "queue").glob("*.journal")
+    program = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom studies.runner import journal\n"
+        "journal._append = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "journal.MendingBackend(Path(sys.argv[1])).append_logs([{}])"
+    )
+    command = [sys.executable, "-P", "-c", program, str(file)]
+    assert subprocess.run(command, env=environment(), check=False).returncode == -signal.SIGKILL
+    began = time.monotonic()
+    assert queue.claim(made.digests, "w") is not None
+    assert time.monotonic() - began < 1
+
+
+def test_a_folder_of_runs_that_was_moved_goes_on(
+    tmp_path: Path, small_plan: Callable[..., Plan], order: Callable[..., Order]
+) -> None:
+    made = order(small_plan(variants=2))
+    Queue(made.runs, made.study, made.setting).enqueue(made.tasks)
+    links = [path for path in made.runs.rglob("*") if path.is_symlink()]
+    assert links == []
+    moved = made.runs.rename(tmp_path.with_name(f"{tmp_path.name}-moved"))
+    assert Queue(moved, made.study, made.setting).claim(made.digests, "w") is not None
+    assert list(moved.rglob("*.journal")) and not made.runs.exists()

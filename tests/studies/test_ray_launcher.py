@@ -126,7 +126,7 @@ def test_a_dry_run_needs_no_ray(
     text = said[said.index("mine would be given this") :]
     assert "Ray auto\nactors: 2, each with num_cpus=1, num_gpus=0.5\n" in text
     # The profile trains on CPUs.
-    worker = f"/opt/python -m studies.runner.worker {tmp_path}/runs/queue/orders/"
+    worker = f"/opt/python -P -m studies.runner.worker {tmp_path}/runs/queue/orders/"
     assert f"CUDA_VISIBLE_DEVICES= OMP_NUM_THREADS=1 {worker}" in text
     assert not (tmp_path / "runs").exists()
 
@@ -299,7 +299,7 @@ class Told:
         )
 
     def start(self, python: str | None, arguments: list[str], log: str, *_: Any) -> str:
-        self.name, self.log = arguments[3], Path(log)
+        self.name, self.log = arguments[-2], Path(log)
         self.log.touch()
         return str(sys.modules["ray"].get_runtime_context().get_node_id())
 

@@ -185,7 +185,7 @@ def test_the_script_asks_for_what_the_entry_says(tmp_path: Path) -> None:
         "exclusive",
     }
     assert text.index("module load cuda") < text.index("srun")
-    assert f"/opt/python -m studies.runner.worker {whose.order_file}" in text
+    assert f"/opt/python -P -m studies.runner.worker {whose.order_file}" in text
     assert "OMP_NUM_THREADS=4" in text
     assert "CUDA_VISIBLE_DEVICES" not in text
     on_cpu = script(cluster, Submission(**{**vars(whose), "device": "cpu"}), 1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 
 from core.errors import InputError
 from core.folder import RunFolder
+from core.processes import python
 from studies.plan import jobs_root
 from studies.runner.deaths import End, settle_death
 from studies.runner.environment import share_of_machine
@@ -165,7 +165,7 @@ class _Crew:
         slot.log, slot.hung = logs / f"{slot.name}.txt", None
         with slot.log.open("wb") as log:
             slot.process = subprocess.Popen(
-                [sys.executable, "-m", self.order.module, str(self.file), slot.name, "--follow-parent"],
+                python(self.order.module, str(self.file), slot.name, "--follow-parent"),
                 env=share_of_machine(slot.index, threads=self.order.threads, gpus=self.order.gpus),
                 stdin=subprocess.PIPE,
                 stdout=log,

@@ -27,11 +27,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import studies
 from core.errors import InputError
 from core.folder import RunFolder
 from core.machine import cores
 from core.metrics.identity import INCEPTION_VARIABLE
+from core.processes import ROOT, SAFE_PATH, python
 from studies.plan import jobs_root
 from studies.runner.deaths import End, settle_death
 from studies.runner.environment import forbid_telemetry, share_of_machine
@@ -88,7 +88,7 @@ def carried() -> dict[str, str]:
 
 def arguments(module: str, order_file: Path | str, name: str) -> list[str]:
     """Those with which Python is a worker of an order."""
-    return ["-m", module, str(order_file), name, "--follow-parent"]
+    return python(module, str(order_file), name, "--follow-parent")[1:]
 
 
 class Ray:
@@ -105,10 +105,10 @@ class Ray:
         """See `studies.runner.launchers.ClusterLauncher`."""
         where = self.cluster.address or "started on this machine for the length of the command"
         options = ", ".join(f"{name}={value!r}" for name, value in reserved(self.cluster).items())
-        python = shlex.quote(self.cluster.python or "python")
+        executable = shlex.quote(self.cluster.python or "python")
         orders = shlex.quote(str(order.runs / "queue" / "orders"))
         gpu = "CUDA_VISIBLE_DEVICES=<what Ray shares out>" if order.device == "cuda" else "CUDA_VISIBLE_DEVICES="
-        worker = " ".join([python, *arguments(order.module, f"{orders}/<order>.json", "<order>-<number>")])
+        worker = " ".join([executable, *arguments(order.module, f"{orders}/<order>.json", "<order>-<number>")])
         return (
             f"Ray {where}\nactors: {order.workers}, each with {options}\n"
             f"each starts: {gpu} OMP_NUM_THREADS={order.threads} {worker}"
@@ -160,7 +160,8 @@ def _connected(cluster: RayCluster) -> Iterator[Any]:
         raise InputError(f'kind = "ray" needs Ray, which is not installed: install the extra, {INSTALL}') from None
     # An actor imports this module, and leaves it to its worker to end when the actor goes: Ray would kill it.
     environment = {
-        "PYTHONPATH": f"{Path(studies.__file__).parent.parent}:${{PYTHONPATH}}",
+        "PYTHONPATH": f"{ROOT}:${{PYTHONPATH}}",
+        SAFE_PATH: "1",
         "RAY_kill_child_processes_on_worker_exit": "0",
     }
     options: dict[str, Any] = {
@@ -220,7 +221,7 @@ class _Process:
 
     def start(
         self,
-        python: str | None,
+        executable: str | None,
         arguments: Sequence[str],
         log: str,
         threads: int,
@@ -232,10 +233,12 @@ class _Process:
 
         if self.process is None:
             shared_out = os.environ.get("CUDA_VISIBLE_DEVICES", "")
-            share = share_of_machine(0, threads=threads, gpus=(shared_out,) if device == "cuda" else ())
+            gpus = (shared_out,) if device == "cuda" else ()
+            own = executable or sys.executable
+            share = share_of_machine(0, threads=threads, gpus=gpus, executable=own)
             with Path(log).open("wb") as stream:
                 self.process = subprocess.Popen(
-                    [python or sys.executable, *arguments],
+                    [own, *arguments],
                     env={**share, **carried},
                     stdin=subprocess.PIPE,
                     stdout=stream,

@@ -24,12 +24,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from filelock import FileLock
-
-import studies
 from core.errors import InputError
 from core.files import write_whole
+from core.locks import FileLock
 from core.metrics.identity import INCEPTION_VARIABLE
+from core.processes import ROOT, SAFE_PATH, is_found_by, python
 from studies.runner.deaths import KILLS_OF_A_PLACE, DeathsOfPlace, End, settle_death
 from studies.runner.environment import NO_TELEMETRY
 from studies.runner.heartbeat import Silence
@@ -138,12 +137,17 @@ def script(cluster: SlurmCluster, submission: Submission, count: int) -> str:
         exports["CUDA_VISIBLE_DEVICES"] = ""
     if INCEPTION_VARIABLE in os.environ:
         exports[INCEPTION_VARIABLE] = str(Path(os.environ[INCEPTION_VARIABLE]).absolute())
-    root = shlex.quote(str(Path(studies.__file__).parent.parent))
-    worker = f"{shlex.quote(cluster.python)} -m {submission.module} {shlex.quote(str(submission.order_file))}"
+    exports[SAFE_PATH] = "1"
+    path = "$others" if is_found_by(cluster.python) else f"{shlex.quote(str(ROOT))}${{others:+:$others}}"
+    worker = shlex.join(python(submission.module, str(submission.order_file), executable=cluster.python))
     early = "|".join(str(code) for code in BEFORE_LISTENING)
     body = f"""
 export {" ".join(f"{name}={shlex.quote(value)}" for name, value in exports.items())}
-export PYTHONPATH={root}${{PYTHONPATH:+:$PYTHONPATH}}
+# An empty entry would be the working folder.
+others=$(tr -s : <<<":${{PYTHONPATH:-}}:")
+others=${{others#:}}
+others=${{others%:}}
+export PYTHONPATH={path}
 
 # SLURM_JOB_ID is the whole array's in the last of its elements.
 element="${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}"

@@ -1,0 +1,68 @@
+"""Looks whether an LMDB's pages fit together: `python -m core.data.walk FILE`, for the library ends the process that
+comes upon a damaged page.
+
+Says `BEGUN` before it touches the file. Exit codes: 0 sound, 3 damaged, which the last line on stderr explains;
+anything else, and any end before `BEGUN`, says nothing of the file.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from core.processes import environment, python
+
+BEGUN = "begun"
+DAMAGED = 3
+OF_DAMAGE = tuple(-number for number in (signal.SIGABRT, signal.SIGBUS, signal.SIGSEGV, signal.SIGFPE, signal.SIGILL))
+"""How a process ends that reads a damaged page."""
+
+
+class NotWalked(RuntimeError):
+    """It could not be looked; the message says why, and the file may be sound."""
+
+
+def damage(file: Path) -> str | None:
+    """What is wrong with an LMDB's pages, None for a sound one. Raises NotWalked."""
+    try:
+        ended = subprocess.run(
+            python("core.data.walk", str(file)), env=environment(), capture_output=True, text=True, errors="replace",
+            check=False,
+        )  # fmt: skip
+    except OSError as error:
+        raise NotWalked(f"Python cannot be started: {error.strerror or error}") from None
+    if ended.returncode == 0:
+        return None
+    said = [line.strip() for line in ended.stderr.splitlines() if line.strip()]
+    if ended.stdout.startswith(BEGUN):
+        if ended.returncode == DAMAGED:
+            return said[-1] if said else "its pages do not fit together"
+        if ended.returncode in OF_DAMAGE:
+            return "its pages do not fit together"
+    how = f"killed by signal {-ended.returncode}" if ended.returncode < 0 else f"exit code {ended.returncode}"
+    raise NotWalked(f"{how}: {said[-1]}" if said else how)
+
+
+def main() -> None:
+    """Reads every key."""
+    import lmdb
+
+    print(BEGUN, flush=True)
+    try:
+        with (
+            lmdb.open(sys.argv[1], subdir=False, readonly=True, lock=False, readahead=False) as database,
+            database.begin() as transaction,
+        ):
+            for _ in transaction.cursor().iternext(values=False):
+                pass
+    except (lmdb.MemoryError, lmdb.ReadersFullError):
+        raise
+    except lmdb.Error as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        sys.exit(DAMAGED)
+
+
+if __name__ == "__main__":
+    main()
