@@ -25,12 +25,12 @@ def is_full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def write_whole(file: Path, *content: bytes | memoryview, before: Path | None = None) -> None:
+def write_whole(file: Path, *content: bytes | memoryview, before: Path | None = None, lasting: bool = True) -> None:
     """Replaces `file` by the parts of `content`, or leaves it as it was: nobody ever reads half of it.
 
-    When it returns, bytes and name are on the disk: a power cut takes neither. What the file was is kept as `before`,
-    where that is given: then there is an instant in which only `before` is there. No link is followed: one in the
-    place of `file` is replaced.
+    When it returns, bytes and name are on the disk: a power cut takes neither, unless it is not `lasting`, which is
+    for copies of what is elsewhere. What the file was is kept as `before`, where that is given: then there is an
+    instant in which only `before` is there. No link is followed: one in the place of `file` is replaced.
     """
     # The name cannot be guessed: whoever may write into the folder cannot have put a link there.
     aside = file.with_name(f".{file.name[:100]}.{socket.gethostname()[:40]}.{os.getpid()}.{secrets.token_hex(6)}")
@@ -39,7 +39,8 @@ def write_whole(file: Path, *content: bytes | memoryview, before: Path | None = 
             for part in content:
                 stream.write(part)
             stream.flush()
-            os.fsync(stream.fileno())
+            if lasting:
+                os.fsync(stream.fileno())
     except FileExistsError:
         raise
     except BaseException:
@@ -49,7 +50,8 @@ def write_whole(file: Path, *content: bytes | memoryview, before: Path | None = 
         with suppress(FileNotFoundError):
             file.replace(before)
     aside.replace(file)
-    sync_folder(file.parent)
+    if lasting:
+        sync_folder(file.parent)
 
 
 def sync_folder(folder: Path) -> None:

@@ -5,25 +5,47 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shlex
 import sqlite3
+from contextlib import closing
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from core.files import write_whole
+from filelock import FileLock
+
+from core.files import check_inside, write_whole
 from core.locks import FileLock
+from core.reading import Damaged, json_of
 from studies.plan import Plan
-from studies.runner.stores import DEFAULT_TRACKING, DRIVER, TRACKING_VARIABLE, address, folder_id, tracking_uri
+from studies.runner.artifacts import Beside
+from studies.runner.fitting import EXPERIMENT_NAME, fitted
+from studies.runner.stores import (
+    DEFAULT_TRACKING,
+    DRIVER,
+    SQLITE,
+    TRACKING_VARIABLE,
+    address,
+    folder_id,
+    known_id,
+    sqlite_file,
+    tracking_uri,
+)
 from studies.runner.views import FIRST_VIEW
 
 LOCAL_SERVER = "http://127.0.0.1:5000"
 """Where `mlflow ui` answers."""
+REPORT_RUN = ""
+"""In the place of a job: the run that has the report."""
+READ_SECONDS = 5.0
+"""For a database file that somebody is writing to."""
 
 
 def experiment_name(plan: Plan) -> str:
     """The study's name; settings other than the default one are told apart."""
-    return plan.study if plan.setting == "cpu" else f"{plan.study} [{plan.setting}]"
+    return fitted(plan.study if plan.setting == "cpu" else f"{plan.study} [{plan.setting}]", EXPERIMENT_NAME)
 
 
 class Experiment:
@@ -38,9 +60,7 @@ class Experiment:
     @property
     def database(self) -> Path | None:
         """The database file of an sqlite view, None for a server."""
-        if not self.uri.startswith("sqlite:///"):
-            return None
-        return Path(self.uri.removeprefix("sqlite:///").partition("?")[0]).absolute()
+        return sqlite_file(self.uri) if self.uri.startswith(SQLITE) else None
 
     @cached_property
     def _whose(self) -> str:
@@ -63,8 +83,12 @@ class Experiment:
             return None
         if self.uri == DEFAULT_TRACKING:
             return "mlflow ui"
+        if self.database is not None:
+            # Files are found from the folder that the database is in.
+            there = "" if self.database.parent == Path.cwd() else f"cd {shlex.quote(str(self.database.parent))} && "
+            return f"{there}mlflow ui --backend-store-uri {shlex.quote(server_url(self.database))}"
         if address(self.uri) == self.uri:
-            return f"mlflow ui --backend-store-uri {self.uri}"
+            return f"mlflow ui --backend-store-uri {shlex.quote(self.uri)}"
         # Everybody can read the arguments of a process, and a shell puts the password there.
         return f'MLFLOW_BACKEND_STORE_URI="{DRIVER}://${{{TRACKING_VARIABLE}#*://}}" mlflow ui'
 
@@ -77,63 +101,92 @@ class Experiment:
 
     def shows_report(self, folder: Path) -> bool:
         """Whether the experiment has the report that is in `folder`, as it is there."""
-        return self._record().get("report") == report_digest(folder)
+        record = self._record()
+        return record.get("report") == report_digest(folder) and not self._lacks(record, folder)
+
+    def _lacks(self, record: dict[str, Any], folder: Path) -> bool:
+        """Whether files of the report in `folder` are not beside the database, where that is a file."""
+        if (run_id := self._runs_in_file(record).get(REPORT_RUN)) is None or (files := self._files(record)) is None:
+            return False
+        there = files.names(run_id)
+        return any(
+            (name := file.relative_to(folder).as_posix()) not in there
+            or files.content(run_id, name) != file.read_bytes()
+            for file in report_files(folder)
+        )
 
     # --- what is shown already ----------------------------------------------------------------------------------------
 
     @property
     def _key(self) -> str:
-        """The view's address, wherever the process stands, without a password."""
+        """The view's address without what is secret, as seen from the runs: both may be moved together."""
         if self.database is None:
             return address(self.uri)
-        _, mark, options = self.uri.partition("?")
-        return f"sqlite:///{self.database}{mark}{options}"
+        return f"sqlite:{os.path.relpath(self.database, self.runs.absolute())}"
 
     def _record(self) -> dict[str, Any]:
         """What was written to this view's experiment, `{}` where nothing was, or where the database is another one."""
-        try:
-            record: dict[str, Any] = json.loads(self._record_file.read_text())[self._key][self.experiment]
-        except (FileNotFoundError, ValueError, KeyError):
-            return {}
-        return record if self.database is None or self._database_has(self.database, record) else {}
+        match self._records():
+            case {self._key: {self.experiment: {"experiment_id": str(), "jobs": dict()} as found}}:
+                record: dict[str, Any] = found
+            case _:
+                return {}
+        if self.database is None:
+            return record
+        shown = self._runs_in_file(record)
+        return (
+            record if shown.keys() >= record["jobs"].keys() and ("report" not in record or REPORT_RUN in shown) else {}
+        )
 
-    def _database_has(self, database: Path, record: dict[str, Any]) -> bool:
-        """Whether the runs on record are in the database: it may have been deleted, or its runs may have been."""
-        if not database.exists():
-            return False
+    def _records(self) -> dict[str, Any]:
+        """Everything that is on record. Where that is damaged it is written anew: MLflow is asked what it has."""
         try:
-            connection = sqlite3.connect(f"file:{quote(str(database))}?mode=ro", uri=True, timeout=5)
-            try:
-                jobs, reports = (
-                    connection.execute(
-                        "select count(distinct shown.value) from tags shown "
-                        "join tags whose on whose.run_uuid = shown.run_uuid "
-                        "join runs on runs.run_uuid = shown.run_uuid "
-                        "where shown.key = ? and whose.key = 'runs' "
-                        "and whose.value = ? and runs.experiment_id = ? and runs.lifecycle_stage = 'active'",
-                        (key, self._whose, record["experiment_id"]),
-                    ).fetchone()[0]
-                    for key in ("job", "report")
-                )
-            finally:
-                connection.close()
+            found = json_of(self._record_file, "remove it")
+        except (FileNotFoundError, Damaged):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def _files(self, record: dict[str, Any]) -> Beside | None:
+        """The files of the runs, where they are beside a database file."""
+        return None if self.database is None else Beside(self.database.parent, str(record["experiment_id"]))
+
+    def _runs_in_file(self, record: dict[str, Any]) -> dict[str, str]:
+        """The runs of this view that the database file has, by job, the report's by `REPORT_RUN`: the file may have
+        been deleted, or its runs may have been."""
+        whose = known_id(self.runs / "queue")
+        if self.database is None or whose is None or not self.database.is_file():
+            return {}
+        try:
+            uri = f"{self.database.as_uri()}?mode=ro"
+            with closing(sqlite3.connect(uri, uri=True, timeout=READ_SECONDS)) as connection:
+                found = connection.execute(
+                    "select shown.key, shown.value, shown.run_uuid from tags shown "
+                    "join tags whose on whose.run_uuid = shown.run_uuid "
+                    "join runs on runs.run_uuid = shown.run_uuid "
+                    "where shown.key in ('job', 'report') and whose.key = 'runs' "
+                    "and whose.value = ? and runs.experiment_id = ? and runs.lifecycle_stage = 'active'",
+                    (whose, record["experiment_id"]),
+                ).fetchall()
         except sqlite3.Error:
-            return False
-        return int(jobs) >= len(record["jobs"]) and int(reports) >= ("report" in record)
+            return {}
+        return {str(value) if key == "job" else REPORT_RUN: str(run_id) for key, value, run_id in found}
 
     def _keep(self, record: dict[str, Any]) -> None:
         with FileLock(self._record_file.with_suffix(".lock")):
-            try:
-                everything = json.loads(self._record_file.read_text())
-            except (FileNotFoundError, ValueError):
-                everything = {}
-            everything.setdefault(self._key, {})[self.experiment] = record
+            everything = self._records()
+            kept = everything.get(self._key)
+            everything[self._key] = {**(kept if isinstance(kept, dict) else {}), self.experiment: record}
             write_whole(self._record_file, json.dumps(everything, indent=1).encode())
 
 
+def server_url(database: Path) -> str:
+    """The URL with which a server that is started in the folder of this file shows it."""
+    return SQLITE + quote(database.name)
+
+
 def report_files(folder: Path) -> list[Path]:
-    """All files of a report's folder, in order."""
-    return sorted(file for file in folder.rglob("*") if file.is_file())
+    """All files of a report's folder, in order. Raises InputError for a link that leads out of it."""
+    return sorted(check_inside(folder, file) for file in folder.rglob("*") if file.is_file())
 
 
 def report_digest(folder: Path) -> str:
@@ -160,6 +213,6 @@ def artifact_page(experiment_id: str, run_id: str, file: str) -> str:
 
 
 def without_user(url: str) -> str:
-    """The URL as a browser gets it: who may use a server is the browser's to ask."""
+    """The URL as a browser gets it: who may use a server, by a password or a token, is the browser's to ask."""
     parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment=""))

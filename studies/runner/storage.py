@@ -183,8 +183,7 @@ def check_queue() -> None:
         with engine.connect():
             pass
     except SQLAlchemyError as error:
-        reason = first_line(getattr(error, "orig", None) or error)
-        raise InputError(f"{QUEUE_VARIABLE}: {address(url)} cannot be used: {reason}") from None
+        raise InputError(f"{QUEUE_VARIABLE}: {address(url)} cannot be used: {first_line(error)}") from None
     finally:
         engine.dispose()
 
@@ -260,7 +259,7 @@ def is_outage(error: BaseException | None) -> bool:
 def _cause(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
-    return str(error) if isinstance(error, Unreachable) else first_line(error)
+    return first_line(error)
 
 
 def _said(line: str) -> float:

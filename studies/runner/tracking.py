@@ -3,23 +3,26 @@
 The folders are the truth. A run of MLflow is found again by its tags `job` and `runs`, the folder of runs that it is
 from: others may show the same job in the same place. Its tag `events` counts the events it has, so that what was
 written stays written once. Only settled events are shown: those before a checkpoint, or of a job
-that has ended, which a kill cannot bring about a second time with other times.
+that has ended, which a kill cannot bring about a second time with other times. Whether its files are there is asked of
+the place where they are (`studies.runner.artifacts`). Runs come first: what the page opens with is written after them.
 """
 
 from __future__ import annotations
 
 import colorsys
 import hashlib
+import io
 import json
 import logging
 import math
 import os
+import sqlite3
 import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,10 +33,13 @@ from ablations.schema import Study
 from core.folder import RunFolder
 from core.locks import FileLock
 from core.metrics.protocol import from_json
+from core.reading import Damaged
 from studies.plan import VERDICTS, Plan, jobs_root, report_folder
+from studies.runner import fitting
+from studies.runner.artifacts import Artifacts, Beside, Served, check_own, is_local
 from studies.runner.environment import forbid_telemetry
-from studies.runner.experiment import Experiment, artifact_page, report_digest, view_page
-from studies.runner.stores import DRIVER, first_line
+from studies.runner.experiment import Experiment, artifact_page, report_digest, report_files, view_page
+from studies.runner.stores import DRIVER, Unreachable, first_line, sqlite_url
 from studies.runner.tasks import Task, state_of, tasks_of
 from studies.runner.views import (
     IMAGES,
@@ -50,9 +56,11 @@ from studies.runner.views import (
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities import Experiment as MlflowExperiment
     from mlflow.entities import Metric
+    from sqlalchemy import Engine
 
-BATCH = 1000
+BATCH = fitting.BATCH
 SYNC_SECONDS = 20.0
 SYNC_SHARE = 0.02
 """Of one core's time: a sync that took a second is not repeated for fifty."""
@@ -61,6 +69,8 @@ MOST_SYNC_SECONDS = 60.0
 MOST_PAUSE_SECONDS = 300.0
 """Between attempts at a view that cannot be written."""
 CONNECT_SECONDS = 10
+LOCKED_SECONDS = 20.0
+"""For a database file that somebody holds: writers take milliseconds."""
 
 PARAMETERS = {
     "resolution": "data.resolution",
@@ -86,6 +96,11 @@ PARAMETERS = {
     "batch_size": "batch_size",
     "iterations": "iterations",
 }
+ATTACHED = ("job.json", "protocol.json", "provenance.json")
+SAMPLED_STATES = ("finished", "diverged")
+"""Those in which a run's samples are shown: others are still to come."""
+SMALL_IMAGE = 256
+"""The larger side of the pictures in MLflow's lists, as its `log_image` makes them."""
 REPORT_PAGES = ("report.pdf", "report.html", "report.md")
 """What the description leads to: the first of them that the report has."""
 NOTE_TAG = "study.note"
@@ -109,11 +124,15 @@ class MlflowView(Experiment):
         self._client: MlflowClient | None = None
         self._runs: dict[str, _Shown] = {}
         self._report: _Attached | None = None
+        self._artifacts: Artifacts | None = None
+        self._adorned = False
+        self._unadorned_for: str | None = None
         self._writer = uuid.uuid4().hex[:8]
 
     def in_sync(self) -> bool:
         """Whether the view shows everything; answers without loading mlflow."""
-        return not self._stale(self._record(), None)
+        record = self._record()
+        return not self._stale(record, None) and "described" in record
 
     def sync(self, running: set[str] | None = None, *, distrustful: bool = False) -> int:
         """Writes what the folders have and the view has not; returns the number of runs it touched.
@@ -121,17 +140,26 @@ class MlflowView(Experiment):
         `running` are the jobs in training; without it their folders' locks are asked. A `distrustful` sync compares
         every run with the view, whatever is on record of it: a database or a server may have been set back.
         """
-        if not distrustful and not self._stale(self._record(), running):
+        record = self._record()
+        if not distrustful and "described" in record and not self._stale(record, running):
             return 0
+        damaged: Damaged | None = None
         with FileLock(self._lock):
             record = {} if distrustful else self._record()
             stale = self._stale(record, running)
-            if stale:
+            if stale or (record and "described" not in record):
                 with self._writing(record) as (client, experiment_id):
                     for task, signature in stale:
-                        self._show(client, experiment_id, task, signature.partition(" ")[0])
-                        record["jobs"][task.digest] = signature
-            return len(stale)
+                        try:
+                            self._show(client, experiment_id, task, signature.partition(" ")[0])
+                        except Damaged as error:
+                            damaged = damaged or error
+                        else:
+                            record["jobs"][task.digest] = signature
+                    self._adorn(client, experiment_id, record)
+        if damaged is not None:
+            raise damaged
+        return len(stale)
 
     def show_report(self, folder: Path, *, distrustful: bool = False) -> bool:
         """Attaches the report in `folder` to a run of its own, in the place of an earlier one; False where it is there.
@@ -146,11 +174,13 @@ class MlflowView(Experiment):
             if distrustful:
                 record.pop("writer", None)
             digest = report_digest(folder)
-            if not distrustful and record.get("report") == digest:
+            if not distrustful and self.shows_report(folder):
                 return False
             with self._writing(record) as (client, experiment_id):
                 written = self._attach_report(client, experiment_id, folder, digest)
                 record["report"] = digest
+                if written:
+                    self._adorn(client, experiment_id, record)
             return written
 
     @property
@@ -181,25 +211,39 @@ class MlflowView(Experiment):
     def _stale(self, record: dict[str, Any], running: set[str] | None) -> list[tuple[Task, str]]:
         """Jobs that are begun and not shown as they stand, each with the signature of how it stands."""
         shown = record.get("jobs", {})
+        files, run_ids = (self._files(record), self._runs_in_file(record)) if shown else (None, {})
         stale = []
         for task in self.tasks:
             folder = RunFolder(jobs_root(self.runs), task.digest)
             if not (folder.path / "job.json").exists():
                 continue
-            state = state_of(folder, running)
+            try:
+                state = state_of(folder, running)
+            except Damaged:
+                stale.append((task, ""))  # Whoever shows it says what is wrong.
+                continue
             size = folder.events_file.stat().st_size if folder.events_file.exists() else 0
             told = (task.variant, ",".join(task.designs), self._sampled(task), task.title)
             signature = " ".join((state, str(size), *told))
-            if shown.get(task.digest) != signature:
+            run_id = run_ids.get(task.digest)
+            if shown.get(task.digest) != signature or (
+                files is not None and run_id is not None and _missing(folder, state, files.names(run_id))
+            ):
                 stale.append((task, signature))
         return stale
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def _connected(self) -> MlflowClient:
-        """The client; the first call loads mlflow and creates the database, which only one process may do."""
-        if self._client is None and self.uri.startswith(DRIVER):
-            _check_reachable(self.uri)
+        """The client; the first call loads mlflow and creates the database, which only one process may do.
+
+        Raises Unreachable where the database cannot be written now: mlflow would try for minutes.
+        """
+        if self.database is not None:
+            _check_writable(self.database)
+        elif self._client is None and self.uri.startswith(DRIVER):
+            with _engine(self.uri) as engine:
+                engine.connect().close()
         if self._client is None:
             forbid_telemetry()
             os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
@@ -210,40 +254,81 @@ class MlflowView(Experiment):
             os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
             from mlflow import MlflowClient
 
+            # What they have to say comes as an error as well, of which a line is shown.
             for name in ("mlflow", "alembic"):
-                logging.getLogger(name).setLevel(logging.WARNING)
-            self._client = MlflowClient(tracking_uri=self.uri if self.database is None else self._key)
+                logging.getLogger(name).setLevel(logging.CRITICAL)
+            self._client = MlflowClient(tracking_uri=self.uri if self.database is None else sqlite_url(self.uri))
         return self._client
 
     def _experiment_id(self, client: MlflowClient) -> str:
         """The experiment, made or restored; its runs are looked up anew with every database."""
         found = client.get_experiment_by_name(self.experiment)
-        tags = {
+        if found is None:
+            found = client.get_experiment(client.create_experiment(self.experiment, tags=self._page_tags))
+        elif found.lifecycle_stage == "deleted":
+            client.restore_experiment(found.experiment_id)
+        experiment_id = str(found.experiment_id)
+        self._adorned = False
+        self._artifacts = self._artifacts_of(client, found)
+        self._find_runs(client, experiment_id)
+        return experiment_id
+
+    @cached_property
+    def _page_tags(self) -> dict[str, str]:
+        return {
             "mlflow.experimentKind": "custom_model_development",
             "mlflow.experiment.primaryMetric.name": self._metric,
             "mlflow.experiment.primaryMetric.greaterIsBetter": "False",
         }
-        if found is None:
-            experiment_id = str(client.create_experiment(self.experiment, tags=tags))
-        else:
-            experiment_id = str(found.experiment_id)
-            if found.lifecycle_stage == "deleted":
-                client.restore_experiment(experiment_id)
-        self._find_runs(client, experiment_id)
-        self._describe(client, experiment_id, {} if found is None else dict(found.tags), tags)
-        return experiment_id
 
-    def _describe(
-        self, client: MlflowClient, experiment_id: str, there: dict[str, str], tags: dict[str, str] | None = None
-    ) -> None:
-        """Writes the experiment's description, its saved views and other `tags`, where they are not `there` already."""
+    def _artifacts_of(self, client: MlflowClient, experiment: MlflowExperiment) -> Artifacts:
+        """Where the files of the experiment's runs are; the note of that in a database file is put right."""
+        experiment_id, noted = str(experiment.experiment_id), str(experiment.artifact_location)
+        if self.database is not None:
+            beside = Beside(self.database.parent, experiment_id)
+            if (right := beside.note_of_experiment(noted)) != noted:
+                with _engine(self.uri, self.database) as engine:
+                    _write(engine, RIGHT_EXPERIMENT, [{"id": experiment.experiment_id, "right": right}])
+            return beside
+        if self.uri.startswith(DRIVER) and is_local(noted):
+            return Beside(Path.cwd(), experiment_id, movable=False)
+        return Served(client, self.uri)
+
+    def _put_right(self, noted: Mapping[str, str]) -> None:
+        """Lets the rows of this view's runs say where their files are: `noted` are ids of runs with what they say."""
+        if isinstance(self._artifacts, Beside):
+            rights = [{"id": run_id, "right": self._artifacts.note(run_id)} for run_id in noted]
+            if wrong := [right for right in rights if noted[right["id"]] != right["right"]]:
+                with _engine(self.uri, self.database) as engine:
+                    _write(engine, RIGHT_RUN, wrong)
+        else:
+            for run_id, location in noted.items():
+                check_own(location, run_id)
+
+    def _adorn(self, client: MlflowClient, experiment_id: str, record: dict[str, Any]) -> None:
+        """Describes the experiment and saves its views. What keeps that from being done is said in a line, once: the
+        runs are there without, and the next sync tries again."""
+        if self._adorned and "described" in record:
+            return
+        try:
+            self._describe(client, experiment_id, dict(client.get_experiment(experiment_id).tags))
+        except Exception as error:
+            record.pop("described", None)
+            if (said := first_line(error)) != self._unadorned_for:
+                _say(f"MLflow has the runs of {self.experiment}, but not their description and charts: {said}")
+            self._unadorned_for = said
+        else:
+            record["described"] = self._adorned = True
+
+    def _describe(self, client: MlflowClient, experiment_id: str, there: dict[str, str]) -> None:
+        """Writes the experiment's description, its saved views and other tags, where they are not `there` already."""
         views = saved_views(self.study, self.plan, self.tasks, self._metric, [self._parameters(t) for t in self.tasks])
         pages = {view.name: view_page(experiment_id, view.key) for view in views}
         folder = report_folder(self.runs, self.plan.study, self.plan.setting)
         page = next((name for name in REPORT_PAGES if (folder / name).exists()), REPORT_PAGES[0])
         report = artifact_page(experiment_id, self._report.run_id, page) if self._report else None
-        note = description(self.study, self.plan, self._metric, pages, report)
-        wanted = {"mlflow.note.content": note, NOTE_TAG: _sha256(note), **(tags or {})}
+        note = description(self.study, self.plan, self._metric, pages, report, [view.lacking for view in views])
+        wanted = {"mlflow.note.content": note, NOTE_TAG: _sha256(note), **self._page_tags}
         if (now := there.get("mlflow.note.content")) and _sha256(now) != there.get(NOTE_TAG, _sha256(now)):
             # Somebody has written there: the words are theirs now.
             del wanted["mlflow.note.content"], wanted[NOTE_TAG]
@@ -257,13 +342,15 @@ class MlflowView(Experiment):
     @cached_property
     def _metric(self) -> str:
         for task in self.tasks:
-            for event in _events(RunFolder(jobs_root(self.runs), task.digest)):
-                if event["kind"] == "evaluated":
-                    return str(event["metric"])
+            with suppress(Damaged):
+                for event in _events(RunFolder(jobs_root(self.runs), task.digest)):
+                    if event["kind"] == "evaluated":
+                        return str(event["metric"])
         return self.tasks[0].job.config.evaluation.metric.kind
 
     def _find_runs(self, client: MlflowClient, experiment_id: str) -> None:
         self._runs, self._report = {}, None
+        noted: dict[str, str] = {}
         token = None
         while True:
             page = client.search_runs([experiment_id], max_results=1000, order_by=["start_time"], page_token=token)
@@ -275,9 +362,13 @@ class MlflowView(Experiment):
                 digest = run.data.tags.get("report")
                 if (job := run.data.tags.get("job")) in self._runs or (digest is not None and self._report):
                     client.delete_run(run.info.run_id)  # Made a second time, since the answer to the first was lost.
-                elif digest is not None:
-                    self._report = _Attached(run.info.run_id, run.info.artifact_uri, digest)
-                elif job is not None:
+                    continue
+                if digest is None and job is None:
+                    continue
+                noted[run.info.run_id] = str(run.info.artifact_uri)
+                if digest is not None:
+                    self._report = _Attached(run.info.run_id, digest)
+                else:
                     self._runs[job] = _Shown(
                         run.info.run_id,
                         started=run.info.start_time,
@@ -289,31 +380,32 @@ class MlflowView(Experiment):
                     )
             token = page.token
             if not token:
-                return
+                break
+        self._put_right(noted)
 
     def _show(self, client: MlflowClient, experiment_id: str, task: Task, state: str) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
         folder = RunFolder(jobs_root(self.runs), task.digest)
         tags = self._tags(task, folder, state)
+        seed = task.sentence.removeprefix(task.title)
+        name = fitting.fitted(task.sentence, fitting.RUN_NAME, end=seed)
+        settled, built = _settled(folder, ended=state in ("finished", "diverged"))
         shown = self._runs.get(task.digest)
         parameters: dict[str, str] = {}
         if shown is None:
             started = int((folder.path / "job.json").stat().st_mtime * 1000)
-            run = client.create_run(experiment_id, start_time=started, run_name=task.sentence, tags=tags)
-            shown = self._runs[task.digest] = _Shown(
-                run.info.run_id, started, 0, run.info.status, task.sentence, fresh=True
-            )
-        if shown.name != task.sentence and shown.name.endswith(task.sentence.removeprefix(task.title)):
+            run = client.create_run(experiment_id, start_time=started, run_name=name, tags=tags)
+            shown = self._runs[task.digest] = _Shown(run.info.run_id, started, 0, run.info.status, name, fresh=True)
+            self._put_right({run.info.run_id: str(run.info.artifact_uri)})
+        if shown.name != name and shown.name.endswith(seed):
             # The study has another title for it now; a name of another form is somebody's own.
-            client.update_run(shown.run_id, name=task.sentence)
-            shown.name = task.sentence
+            client.update_run(shown.run_id, name=name)
+            shown.name = name
         if not shown.described:
             parameters = self._parameters(task)
-            self._attach(client, shown.run_id, folder)
         if shown.reason:
             tags.setdefault("reason", "")  # The failure before a retry is no property of the result.
-        settled, built = _settled(folder, ended=state in ("finished", "diverged"))
         if built is not None:
             parameters |= {key: str(value) for key, value in built.items() if key.endswith("_parameters")}
         tags["events"] = str(max(shown.events, len(settled)))
@@ -324,18 +416,12 @@ class MlflowView(Experiment):
             client.log_batch(
                 shown.run_id,
                 metrics=metrics[start : start + BATCH],
-                params=[Param(key, value) for key, value in parameters.items()] if last else (),
-                tags=[
-                    RunTag(key, value)
-                    for key, value in {**tags, "events": str(max(shown.events, len(settled)))}.items()
-                ]
-                if last
-                else (),
+                params=[Param(key, value) for key, value in fitting.parameters(parameters).items()] if last else (),
+                tags=[RunTag(key, value) for key, value in fitting.tags(tags).items()] if last else (),
             )
         shown.events = max(shown.events, len(settled))
         shown.described, shown.reason = True, "reason" in tags
-        if state in ("finished", "diverged"):
-            self._attach_samples(client, shown, folder)
+        self._attach(client, shown, folder, state)
         self._set_status(client, shown, folder, state)
 
     def _set_status(self, client: MlflowClient, shown: _Shown, folder: RunFolder, state: str) -> None:
@@ -375,8 +461,8 @@ class MlflowView(Experiment):
             if provenance.get(key):
                 tags[f"version.{key}" if key != "device" else key] = str(provenance[key])
         if outcome is not None and outcome.reason:
-            tags["reason"] = outcome.reason[:5000]
-        return tags
+            tags["reason"] = outcome.reason
+        return fitting.tags(tags)
 
     def _sampled(self, task: Task) -> str:
         return SHOWN if task.digest in self._in_samples_view else LEFT_OUT
@@ -407,35 +493,22 @@ class MlflowView(Experiment):
         configs = [self.study.folded(subset).model_dump(mode="json") for subset in subsets]
         return {name: path for name, path in PARAMETERS.items() if any(has(config, path) for config in configs)}
 
-    def _attach(self, client: MlflowClient, run_id: str, folder: RunFolder) -> None:
-        for name in ("job.json", "protocol.json", "provenance.json"):
-            if (folder.path / name).exists():
-                client.log_artifact(run_id, str(folder.path / name))
-
-    def _attach_samples(self, client: MlflowClient, shown: _Shown, folder: RunFolder) -> None:
-        """The first, a middle and the last grid of samples, and what else is shown beside the last; each once."""
-        grids = sorted(file for file in folder.samples.glob("*.png") if file.stem.isdigit())
-        if not grids:
-            return
-        last = int(grids[-1].stem)
-        images = [
-            ("samples", int(grid.stem), grid)
-            for grid in dict.fromkeys((grids[0], grids[len(grids) // 2], grids[-1]))
-        ]  # fmt: skip
-        images += [
-            (key, last, file)
-            for key in IMAGES
-            if key != "samples" and (file := folder.samples / f"{key}.png").exists()
-        ]  # fmt: skip
-        there = set() if shown.fresh else {entry.path for entry in client.list_artifacts(shown.run_id, "images")}
+    def _attach(self, client: MlflowClient, shown: _Shown, folder: RunFolder, state: str) -> None:
+        """Writes the files that the run should have and has not."""
+        assert self._artifacts is not None
+        if state not in SAMPLED_STATES and not shown.fresh and isinstance(self._artifacts, Served):
+            return  # To ask a server every time costs more than it is worth before there is anything to look at.
+        there = set() if shown.fresh else self._artifacts.names(shown.run_id)
+        files, images = missing if (missing := _missing(folder, state, there)) else ([], [])
+        for file in files:
+            self._artifacts.put(shown.run_id, file.name, file.read_bytes())
+        for image in images:
+            for ending, content in image.encoded().items():
+                name = f"{image.prefix('+')}timestamp+{shown.started}+{image.uuid(folder.digest)}{ending}"
+                self._artifacts.put(shown.run_id, name, content)
+        if images:
+            client.set_tag(shown.run_id, "mlflow.loggedImages", "True")  # As `log_image` does, which repeats itself.
         shown.fresh = False
-        for key, step, file in images:
-            if any(f"{key}{sign}step{sign}{step}{sign}" in path for path in there for sign in "+%"):
-                continue
-            from PIL import Image
-
-            with Image.open(file) as picture:
-                client.log_image(shown.run_id, picture.convert("RGB"), key=key, step=step, timestamp=shown.started)
 
     def _attach_report(self, client: MlflowClient, experiment_id: str, folder: Path, digest: str) -> bool:
         if self._report is None:
@@ -453,26 +526,94 @@ class MlflowView(Experiment):
                     "mlflow.runColor": "#8a8a8a",
                 },
             )
-            self._report = _Attached(run.info.run_id, run.info.artifact_uri, "")
+            self._report = _Attached(run.info.run_id, "")
+            self._put_right({run.info.run_id: str(run.info.artifact_uri)})
             client.set_terminated(run.info.run_id, end_time=now)
-            self._describe(client, experiment_id, dict(client.get_experiment(experiment_id).tags))
-        if self._report.digest == digest:
+            self._adorned = False
+        assert self._artifacts is not None
+        run_id, artifacts = self._report.run_id, self._artifacts
+        files = {file.relative_to(folder).as_posix(): file for file in report_files(folder)}
+        there = artifacts.names(run_id)
+        if self._report.digest == digest and all(_is_there(artifacts, run_id, there, *file) for file in files.items()):
             return False
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-        run_id = self._report.run_id
         # Until everything is there the run has no report: a kill in between leaves it to the next sync.
         client.set_tag(run_id, "report", "")
         client.set_tag(run_id, TITLE, REPORT)  # Runs of earlier versions have none.
         self._report.digest = ""
-        artifacts = get_artifact_repository(self._report.artifacts, tracking_uri=self.uri)
-        for entry in client.list_artifacts(run_id):
-            artifacts.delete_artifacts(entry.path)
-        client.log_artifacts(run_id, str(folder))
+        for name, file in files.items():
+            artifacts.put(run_id, name, file.read_bytes())
+        for name in there - files.keys():
+            artifacts.remove(run_id, name)
         client.set_tag(run_id, "mlflow.note.content", REPORT_NOTE.format(plan=self.plan, digest=digest))
         client.set_tag(run_id, "report", digest)
         self._report.digest = digest
         return True
+
+
+def _is_there(artifacts: Artifacts, run_id: str, there: set[str], name: str, file: Path) -> bool:
+    """Whether a run has a file; what a server has under its name is taken for it."""
+    if isinstance(artifacts, Beside):
+        return name in there and artifacts.content(run_id, name) == file.read_bytes()
+    return name in there or file.stat().st_size == 0
+
+
+@dataclass(frozen=True)
+class _Image:
+    """A picture as MLflow's page shows it, with a slider over the steps of its key."""
+
+    key: str
+    step: int
+    file: Path
+
+    def prefix(self, sign: str) -> str:
+        """What its names begin with; earlier versions of MLflow had another sign."""
+        return f"images/{self.key}{sign}step{sign}{self.step}{sign}"
+
+    def uuid(self, digest: str) -> uuid.UUID:
+        """MLflow wants one in the name; the same every time, so that nothing is there twice."""
+        return uuid.uuid5(uuid.NAMESPACE_OID, f"{digest}/{self.key}/{self.step}")
+
+    def is_in(self, names: set[str]) -> bool:
+        """Whether it is there, whole and small."""
+        endings = {name[-4:] for name in names if name.startswith((self.prefix("+"), self.prefix("%")))}
+        return endings >= {".png", "webp"}
+
+    def encoded(self) -> dict[str, bytes]:
+        """The picture and the small one of MLflow's lists, by the ends of their names. Raises Damaged."""
+        from PIL import Image, UnidentifiedImageError
+
+        try:
+            with Image.open(self.file, formats=("PNG",)) as picture:
+                whole = picture.convert("RGB")
+        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            raise Damaged(self.file, first_line(error), "remove it") from None
+        scale = SMALL_IMAGE / max(whole.size)
+        small = whole.resize((max(1, int(whole.width * scale)), max(1, int(whole.height * scale))))
+        found = {}
+        for ending, image, kind in ((".png", whole, "PNG"), ("+compressed.webp", small, "WEBP")):
+            image.save(stream := io.BytesIO(), kind)
+            found[ending] = stream.getvalue()
+        return found
+
+
+def _images(folder: RunFolder) -> list[_Image]:
+    """The first, a middle and the last grid of samples, and what else is shown beside the last."""
+    grids = sorted(file for file in folder.samples.glob("*.png") if file.stem.isdigit())
+    if not grids:
+        return []
+    shown = dict.fromkeys((grids[0], grids[len(grids) // 2], grids[-1]))
+    beside = [(key, file) for key in IMAGES if key != "samples" and (file := folder.samples / f"{key}.png").exists()]
+    last = int(grids[-1].stem)
+    return [*(_Image("samples", int(grid.stem), grid) for grid in shown), *(_Image(key, last, f) for key, f in beside)]
+
+
+def _missing(folder: RunFolder, state: str, there: set[str]) -> tuple[list[Path], list[_Image]] | None:
+    """The files and pictures of a run folder that are not among those that are `there`; None where all are."""
+    files = [
+        file for name in ATTACHED if name not in there and (file := folder.path / name).exists() and file.stat().st_size
+    ]
+    images = [image for image in _images(folder) if not image.is_in(there)] if state in SAMPLED_STATES else []
+    return (files, images) if files or images else None
 
 
 def _sha256(text: str) -> str:
@@ -481,10 +622,9 @@ def _sha256(text: str) -> str:
 
 @dataclass
 class _Attached:
-    """The run that has the report, where its artifacts are, and which report it is."""
+    """The run that has the report, and which report it is."""
 
     run_id: str
-    artifacts: str
     digest: str
 
 
@@ -503,10 +643,16 @@ class _Shown:
 
 
 def _events(folder: RunFolder) -> Iterator[dict[str, Any]]:
-    """Complete lines as plain data: tens of thousands need no validation to be copied."""
+    """Complete lines as plain data: tens of thousands need no validation to be copied. Raises Damaged."""
     if folder.events_file.exists():
-        for line in folder.events_file.read_bytes().split(b"\n")[:-1]:
-            yield json.loads(line)
+        for number, line in enumerate(folder.events_file.read_bytes().split(b"\n")[:-1], start=1):
+            try:
+                event = json.loads(line)
+                event["kind"]
+            except (ValueError, KeyError, TypeError):
+                remedy = f"move {folder.path} away, and the same command trains it anew"
+                raise Damaged(folder.events_file, f"line {number} is no event", remedy) from None
+            yield event
 
 
 def _settled(folder: RunFolder, *, ended: bool) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
@@ -560,15 +706,44 @@ def _metrics(event: dict[str, Any], started: int, make: type[Metric]) -> list[Me
     return [make(key, value, timestamp, event["iteration"]) for key, value in finite.items()]
 
 
-def _check_reachable(url: str) -> None:
-    """Raises where the database does not answer: mlflow would try for most of an hour."""
+RIGHT_EXPERIMENT = "update experiments set artifact_location = :right where experiment_id = :id"
+RIGHT_RUN = "update runs set artifact_uri = :right where run_uuid = :id"
+
+
+@contextmanager
+def _engine(uri: str, database: Path | None = None) -> Iterator[Engine]:
+    """SQLAlchemy's engine for the database at a URL, or in a file."""
     from sqlalchemy import create_engine
 
-    engine = create_engine(url, connect_args={"connect_timeout": CONNECT_SECONDS})
+    if database is None:
+        engine = create_engine(uri, connect_args={"connect_timeout": CONNECT_SECONDS})
+    else:
+        engine = create_engine("sqlite://", creator=lambda: sqlite3.connect(database, timeout=LOCKED_SECONDS))
     try:
-        engine.connect().close()
+        yield engine
     finally:
         engine.dispose()
+
+
+def _write(engine: Engine, statement: str, rows: list[dict[str, Any]]) -> None:
+    """Carries out a statement for all of these rows, or for none."""
+    from sqlalchemy import text
+
+    with engine.begin() as connection:
+        connection.execute(text(statement), rows)
+
+
+def _check_writable(database: Path) -> None:
+    """Raises Unreachable where nobody could write to this SQLite file, after some patience with who is writing."""
+    database.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with closing(sqlite3.connect(database, timeout=LOCKED_SECONDS, isolation_level=None)) as connection:
+            connection.execute("begin immediate")
+            connection.execute("select count(*) from sqlite_master").fetchone()
+            connection.execute("rollback")
+    except sqlite3.Error as error:
+        why = "another program holds it" if "locked" in str(error) else "it is not yours to write, or no such file"
+        raise Unreachable(f"{database}: {error} ({why}): --tracking sqlite:///FILE names another one") from None
 
 
 class BackgroundSync:

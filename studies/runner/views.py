@@ -8,12 +8,14 @@ address has its key. The names in the state are those of MLflow 3.17.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ablations.schema import Claim, Source, Study
 from studies.plan import Plan
+from studies.runner.fitting import EXPERIMENT_TAG, RUN_NAME, as_many, fitted
+from studies.runner.fitting import TAG as RUN_TAG
 from studies.runner.tasks import Task
 
 TAG = "mlflow.sharedViewState."
@@ -23,6 +25,8 @@ TITLE, REPORT = "title", "report"
 of the run with the report."""
 MOST_IMAGES = 10
 """Of so many runs MLflow's image charts show images, and leave out the others."""
+LONGEST_PART = 4000
+"""Of the description: the rest has to have room, too."""
 SAMPLED, SHOWN, LEFT_OUT = "samples", "shown", "left out"
 AS_MEASURED = {"xAxisKey": "step", "lineSmoothness": 0, "useGlobalLineSmoothing": True, "useGlobalXaxisKey": True}
 """A line chart in whose state these are absent is smoothed, and shows values that nobody measured."""
@@ -31,11 +35,13 @@ IMAGES = ("samples", "interpolations", "real")
 
 @dataclass(frozen=True)
 class SavedView:
-    """A saved view: the key in its address, its name under "Views", and the state it opens with."""
+    """A saved view: the key in its address, its name under "Views", and the state it opens with. `lacking` says what a
+    large study has and it has no room for."""
 
     key: str
     name: str
     state: Mapping[str, Any]
+    lacking: str = ""
 
     @property
     def tag(self) -> str:
@@ -44,7 +50,10 @@ class SavedView:
 
     def value(self, now: int) -> str:
         """The tag's value, as saved at `now`, in milliseconds."""
-        return json.dumps({"name": self.name, "createdAt": now, "updatedAt": now, "state": json.dumps(self.state)})
+        # As it stands: a sign of a title that was escaped twice would take seven times its room.
+        state = json.dumps(self.state, ensure_ascii=False)
+        saved = {"name": self.name, "createdAt": now, "updatedAt": now, "state": state}
+        return json.dumps(saved, ensure_ascii=False)
 
     def is_in(self, value: str) -> bool:
         """Whether a tag's value is this view, or what somebody saved over it, which is theirs to keep."""
@@ -63,26 +72,31 @@ def saved_views(
 
     MLflow draws no parallel coordinates and no images of groups: what averages seeds is a view of its own.
     """
-    views = [
-        SavedView(
+    titles = list(dict.fromkeys(fitted(variant.title, RUN_TAG) for variant in plan.variants))
+
+    def averaged(folded: Sequence[str]) -> SavedView:
+        return SavedView(
             FIRST_VIEW,
             "Variants, seeds averaged",
             _state(
                 metric,
                 groupBy={"aggregateFunction": "average", "groupByKeys": [{"mode": "tag", "groupByData": TITLE}]},
-                groupsExpanded={f"tag.{TITLE}.{name}": False for name in [v.title for v in plan.variants] + [REPORT]},
+                groupsExpanded={f"tag.{TITLE}.{name}": False for name in (REPORT, *folded)},
                 compareRunCharts=[
                     _chart("BAR", 1, metricKey=metric, runsCountToCompare=len(plan.variants)),
                     _chart("LINE", 2, metricKey=metric, scaleType="log", selectedMetricKeys=[metric], **AS_MEASURED),
                 ],
                 compareRunSections=_section("By variant, the mean of its seeds", columns=2, height=520),
             ),
+            lacking=_lacking(len(folded), len(titles), "variants are folded to their means"),
         )
-    ]
+
+    views = [_as_large_as_fits(titles, averaged)]
     if axes := _axes(study, parameters):
-        parallel = _chart("PARALLEL", 3, selectedParams=axes, selectedMetrics=[metric], showAllRuns=True)
-        views.append(
-            SavedView(
+
+        def differing(shown: Sequence[str]) -> SavedView:
+            parallel = _chart("PARALLEL", 3, selectedParams=[*shown], selectedMetrics=[metric], showAllRuns=True)
+            return SavedView(
                 CHANGES_VIEW,
                 "Changes on and off" if axes[0].startswith("change.") else "What differs",
                 _state(
@@ -90,8 +104,10 @@ def saved_views(
                     compareRunCharts=[parallel],
                     compareRunSections=_section("Every run", columns=1, height=440),
                 ),
+                lacking=_lacking(len(shown), len(axes), "parameters that differ have an axis"),
             )
-        )
+
+        views.append(_as_large_as_fits(axes, differing))
     shown = sampled(study, plan, tasks)
     charts = [
         _chart("IMAGE", 4 + index, imageKeys=[key], step=max(_iterations(task) for task in shown))
@@ -111,6 +127,15 @@ def saved_views(
         )
     )
     return views
+
+
+def _as_large_as_fits(items: Sequence[str], view: Callable[[Sequence[str]], SavedView]) -> SavedView:
+    """The view with as many of the first items as MLflow keeps in a tag."""
+    return view(as_many(items, lambda shown: view(shown).value(10**12), EXPERIMENT_TAG))
+
+
+def _lacking(shown: int, there: int, what: str) -> str:
+    return "" if shown == there else f"the first {shown} of {there} {what}"
 
 
 def _state(metric: str, **fields: Any) -> dict[str, Any]:
@@ -171,33 +196,49 @@ def _iterations(task: Task) -> int:
 # --- the description --------------------------------------------------------------------------------------------------
 
 
-def description(study: Study, plan: Plan, metric: str, pages: Mapping[str, str], report: str | None) -> str:
+def description(
+    study: Study,
+    plan: Plan,
+    metric: str,
+    pages: Mapping[str, str],
+    report: str | None,
+    lacking: Iterable[str] = (),
+) -> str:
     """The experiment's description, in Markdown: the question, the deck's words, and where everything is.
 
-    `pages` are the addresses of views by their names, `report` that of the report's artifacts once there is one.
+    `pages` are the addresses of views by their names, `report` that of the report's artifacts once there is one,
+    `lacking` what MLflow has no room for. Of more quotes than it has room for the first are there.
     """
     profile = study.profile(plan.profile)
     views = ", ".join(f"[{name}]({page})" for name, page in pages.items())
     proxy = " It is a proxy, not an FID." if metric == "fd_rooms" else ""
     there = f"[report.pdf]({report})" if report else "comes when the study has ended"
-    return "\n\n".join(
-        [
-            study.question,
-            *_said(study.claims, study.source),
-            f"**Report:** {there}, in the artifacts of the run *{report_name(study)}*; also in "
-            f"`reports/{plan.study}/{plan.setting}/` below the folder of runs. It has the intervals and the verdicts.",
-            f"**Charts:** {views}. The same are under *Views*, top right.",
-            f"**By hand:** *Group by*, then the tag *{TITLE}*, averages seeds. Tick runs and press *Compare* for two "
-            f"variants side by side. Each change is a parameter `change.…`, on or off; tags say `{TITLE}`, `variant` "
-            "(the name in commands), `seed` and `design`.",
-            f"**Metric:** `{metric}`, lower is better.{proxy} {profile.caveat or ''}".strip(),
-        ]
-    )
+    short = [f"MLflow has room for so much: {part}." for part in lacking if part]
+    said = list(_said(study.claims, study.source))
+
+    def written(quotes: Sequence[str]) -> str:
+        return "\n\n".join(
+            [
+                fitted(study.question, LONGEST_PART),
+                *quotes,
+                *(["There are more quotes; the report has them."] if len(quotes) < len(said) else []),
+                f"**Report:** {there}, in the artifacts of the run *{report_name(study)}*; also in "
+                f"`reports/{plan.study}/{plan.setting}/` below the folder of runs. It has the intervals and the "
+                "verdicts.",
+                " ".join([f"**Charts:** {views}. The same are under *Views*, top right.", *short]),
+                f"**By hand:** *Group by*, then the tag *{TITLE}*, averages seeds. Tick runs and press *Compare* for "
+                f"two variants side by side. Each change is a parameter `change.…`, on or off; tags say `{TITLE}`, "
+                "`variant` (the name in commands), `seed` and `design`.",
+                f"**Metric:** `{metric}`, lower is better.{proxy} {fitted(profile.caveat or '', LONGEST_PART)}".strip(),
+            ]
+        )
+
+    return fitted(written(as_many(said, written, EXPERIMENT_TAG)), EXPERIMENT_TAG)
 
 
 def report_name(study: Study) -> str:
     """What the run is called that has the report."""
-    return f"Report: {study.title}"
+    return fitted(f"Report: {study.title}", RUN_NAME)
 
 
 def _said(claims: Iterable[Claim], source: Source | None) -> list[str]:

@@ -1,0 +1,149 @@
+"""Where the files of a view's runs are: beside its database file, or where a server keeps them.
+
+MLflow notes with every run where its files are, as it was when the run was made. In a database file that note is never
+followed, for such a file is moved, copied and handed on together with its folder: the files are in `mlruns` beside it,
+wherever that is, and the notes are made to say so, relative to it. Whoever serves the file from its folder finds them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from stat import S_ISREG
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
+
+from core.errors import InputError
+from core.files import check_inside, write_whole
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+FOLDER = "mlruns"
+"""MLflow's name for it."""
+
+ID = re.compile(r"[A-Za-z0-9][\w-]{0,63}", re.ASCII)
+"""Those of experiments and runs, which come from databases: they become names of folders."""
+
+
+class Artifacts(Protocol):
+    """The files of runs; the names have slashes."""
+
+    def names(self, run_id: str) -> set[str]:
+        """What a run has, without empty files: those of a power cut."""
+        ...
+
+    def put(self, run_id: str, name: str, content: bytes) -> None:
+        """Writes a file whole, in the place of an earlier one."""
+        ...
+
+    def remove(self, run_id: str, name: str) -> None:
+        """Removes a file."""
+        ...
+
+
+class Beside:
+    """The files of one experiment in `mlruns` in the folder `root`; `movable` where the notes are relative to it."""
+
+    def __init__(self, root: Path, experiment_id: str, *, movable: bool = True) -> None:
+        self.root, self.experiment_id, self.movable = root, _sound(experiment_id), movable
+
+    def note(self, run_id: str) -> str:
+        """What MLflow's row of the run says of its files."""
+        folder = f"{FOLDER}/{self.experiment_id}/{_sound(run_id)}/artifacts"
+        # Encoded: MLflow decodes what it takes for a path.
+        return folder if self.movable else (self.root / folder).as_uri()
+
+    def note_of_experiment(self, now: str) -> str:
+        """What the row of the experiment, which says `now`, should say: what is somebody's own choice stays."""
+        ours = f"{FOLDER}/{self.experiment_id}"
+        return ours if self.movable and re.fullmatch(rf"(file:)?/.*/{ours}", now, re.DOTALL) else now
+
+    def names(self, run_id: str) -> set[str]:
+        """See `Artifacts`."""
+        root = self._folder(run_id)
+        return {
+            Path(folder, name).relative_to(root).as_posix()
+            for folder, _, names in os.walk(root)
+            for name in names
+            if (status := Path(folder, name).lstat()).st_size and S_ISREG(status.st_mode)
+        }
+
+    def content(self, run_id: str, name: str) -> bytes:
+        """That of a file that is there."""
+        return self._file(run_id, name).read_bytes()
+
+    def put(self, run_id: str, name: str, content: bytes) -> None:
+        """See `Artifacts`."""
+        file = self._file(run_id, name)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(file, content, lasting=False)
+
+    def remove(self, run_id: str, name: str) -> None:
+        """See `Artifacts`."""
+        self._file(run_id, name).unlink(missing_ok=True)
+
+    def _folder(self, run_id: str) -> Path:
+        runs = check_inside(self.root, self.root / FOLDER)
+        return check_inside(runs, runs / self.experiment_id / _sound(run_id) / "artifacts")
+
+    def _file(self, run_id: str, name: str) -> Path:
+        folder = self._folder(run_id)
+        file = folder / name
+        check_inside(folder, file.parent)
+        return file
+
+
+class Served:
+    """The files of runs where a server, or a database on one, says."""
+
+    def __init__(self, client: MlflowClient, uri: str) -> None:
+        self.client, self.uri = client, uri
+
+    def names(self, run_id: str) -> set[str]:
+        """See `Artifacts`."""
+        return set(self._below(run_id, None))
+
+    def _below(self, run_id: str, folder: str | None) -> Iterator[str]:
+        for entry in self.client.list_artifacts(run_id, folder):
+            if entry.is_dir:
+                yield from self._below(run_id, entry.path)
+            elif entry.file_size != 0:
+                yield entry.path
+
+    def put(self, run_id: str, name: str, content: bytes) -> None:
+        """See `Artifacts`."""
+        with TemporaryDirectory() as folder:
+            file = Path(folder, Path(name).name)
+            file.write_bytes(content)
+            self.client.log_artifact(run_id, str(file), name.rpartition("/")[0] or None)
+
+    def remove(self, run_id: str, name: str) -> None:
+        """See `Artifacts`."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        location = self.client.get_run(run_id).info.artifact_uri
+        get_artifact_repository(location, tracking_uri=self.uri).delete_artifacts(name)
+
+
+def is_local(location: str) -> bool:
+    """Whether files that MLflow notes to be there are in a file system of this machine."""
+    return urlsplit(location).scheme in ("", "file")
+
+
+def check_own(location: str, run_id: str) -> None:
+    """Raises InputError where a server says that a run's files are in a folder of this machine that is no run's: files
+    would be replaced and removed there."""
+    if is_local(location) and not location.endswith(f"/{_sound(run_id)}/artifacts"):
+        raise InputError(f"MLflow says that the files of run {run_id} are in {location}, which is no folder of a run")
+
+
+def _sound(name: str) -> str:
+    if not ID.fullmatch(name):
+        raise InputError(
+            f"MLflow's database has a run or an experiment with the id {name!r}, which is none of MLflow's"
+        )
+    return name
