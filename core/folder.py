@@ -38,6 +38,10 @@ from core.words import first_words
 Status = Literal["finished", "diverged", "failed"]
 
 
+EVERY_EVENT, EVERY_VALUE = frozenset({"kind", "iteration", "seconds"}), frozenset({"metric", "value"})
+"""What plain data needs to be an event, and to be one of `Evaluated`."""
+
+
 class Recorded(Node):
     """The bytes that `events.jsonl` had when its job ended: how many, and their sha256."""
 
@@ -170,7 +174,8 @@ class RunFolder:
                 continue
             try:
                 event = json.loads(line)
-                if not {"kind", "iteration", "seconds"} <= event.keys():
+                told = EVERY_EVENT | (EVERY_VALUE if event.get("kind") == "evaluated" else frozenset())
+                if not told <= event.keys():
                     raise ValueError("it is no event")
             except (ValueError, AttributeError) as error:
                 raise Damaged(self.events_file, f"line {number}: {first_words(error)}", self.remedy) from None

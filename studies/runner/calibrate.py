@@ -25,13 +25,14 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 from filelock import FileLock
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from core.calibrate import StepTimes, Unmeasured, timed_alike
 from core.config import AnyConfig, Node
 from core.errors import InputError
 from core.files import write_whole
 from core.machine import Machine
+from core.reading import Damaged, model_of
 from studies.runner.environment import share_of_machine
 from studies.runner.tasks import Task
 
@@ -104,8 +105,8 @@ def calibration_file(runs: Path) -> Path:
 def read_calibration(runs: Path) -> Calibration:
     """What has been measured; nothing where the file is absent or of another version: it is only measured again."""
     try:
-        return Calibration.model_validate_json(calibration_file(runs).read_text())
-    except (OSError, ValidationError):
+        return model_of(calibration_file(runs), Calibration, "remove it")
+    except (OSError, Damaged):
         return Calibration()
 
 
@@ -258,7 +259,7 @@ def main(order_file: Path, index: int, measurer: str) -> None:
     threading.Thread(target=stop_with_parent, args=(stopping,), daemon=True).start()
     # An exception, so that the run folder of the short job is removed.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    order = Order.model_validate_json(order_file.read_text())
+    order = model_of(order_file, Order, "give the same command again")
     order.make_findable()
     module = importlib.import_module(measurer)
     tasks = order.tasks[index :: order.workers] or (order.tasks[index % len(order.tasks)],)

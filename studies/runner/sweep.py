@@ -24,6 +24,7 @@ from ablations.schema import Study
 from ablations.search import Search
 from core.config import AnyConfig
 from core.errors import InputError
+from core.reading import model_of
 from studies.plan import Plan, Searched, with_searched
 from studies.runner.heartbeat import Heart
 from studies.runner.launchers import launcher
@@ -375,7 +376,7 @@ def main(order_file: Path, name: str, follow_parent: bool) -> None:
     """Works off the search in ORDER_FILE as worker NAME."""
     from studies.runner.worker import serve
 
-    serve(SearchOrder.model_validate_json(order_file.read_text()), name, follow_parent)
+    serve(model_of(order_file, SearchOrder, "give the same command again"), name, follow_parent)
 
 
 if __name__ == "__main__":

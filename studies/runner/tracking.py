@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import colorsys
 import hashlib
-import json
 import logging
 import math
 import os
@@ -504,10 +503,8 @@ class _Shown:
 
 
 def _events(folder: RunFolder) -> Iterator[dict[str, Any]]:
-    """Complete lines as plain data: tens of thousands need no validation to be copied."""
-    if folder.events_file.exists():
-        for line in folder.events_file.read_bytes().split(b"\n")[:-1]:
-            yield json.loads(line)
+    """Complete lines as plain data: tens of thousands need no validation to be copied. Raises Damaged."""
+    return folder.plain_events()
 
 
 def _settled(folder: RunFolder, *, ended: bool) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:

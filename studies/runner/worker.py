@@ -23,6 +23,7 @@ import click
 from filelock import FileLock
 
 from core.errors import InputError
+from core.reading import model_of
 from studies.runner.heartbeat import Heart
 from studies.runner.launchers import NO_ROOM, TOLD_TO_STOP, Work, starts_before
 from studies.runner.stores import Unreachable, redacted, waiting_until
@@ -126,7 +127,7 @@ def stop_with_parent(stopping: threading.Event) -> None:
 @click.option("--follow-parent", is_flag=True, help="Stop when stdin ends.")
 def main(order_file: Path, name: str, follow_parent: bool) -> None:
     """Works off ORDER_FILE as worker NAME."""
-    serve(Order.model_validate_json(order_file.read_text()), name, follow_parent)
+    serve(model_of(order_file, Order, "give the same command again"), name, follow_parent)
 
 
 def serve(order: Work, name: str, follow_parent: bool) -> None:
