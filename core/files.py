@@ -25,6 +25,24 @@ def is_full(error: OSError) -> bool:
     return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
+def unwritable(place: Path, error: OSError) -> InputError:
+    """That something at `place` cannot be written, as one line with its remedy."""
+    again = "free space and run the same again: it goes on from there"
+    remedy = again if is_full(error) else "choose another folder"
+    return InputError(f"{place} cannot be written ({error.strerror or error}): {remedy}")
+
+
+@contextmanager
+def named(file: Path) -> Iterator[None]:
+    """Errors of the system within it name a file: those of writing to one that is open name none."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(file)
+        raise
+
+
 def write_whole(file: Path, *content: bytes | memoryview, before: Path | None = None, lasting: bool = True) -> None:
     """Replaces `file` by the parts of `content`, or leaves it as it was: nobody ever reads half of it.
 
@@ -35,7 +53,8 @@ def write_whole(file: Path, *content: bytes | memoryview, before: Path | None = 
     # The name cannot be guessed: whoever may write into the folder cannot have put a link there.
     aside = file.with_name(f".{file.name[:100]}.{socket.gethostname()[:40]}.{os.getpid()}.{secrets.token_hex(6)}")
     try:
-        with os.fdopen(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | OWN_FILE, 0o666), "wb") as stream:
+        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | OWN_FILE, 0o666)
+        with named(file), os.fdopen(handle, "wb") as stream:
             for part in content:
                 stream.write(part)
             stream.flush()
@@ -54,16 +73,30 @@ def write_whole(file: Path, *content: bytes | memoryview, before: Path | None = 
         sync_folder(file.parent)
 
 
+def make_folder(folder: Path) -> None:
+    """Makes a folder, and those above it that are missing, so that a power cut takes none of them away again."""
+    missing = []
+    for each in (folder, *folder.parents):
+        if each.exists():
+            break
+        missing.append(each)
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+        sync_folder(each.parent)
+    folder.mkdir(exist_ok=True)
+
+
 def sync_folder(folder: Path) -> None:
     """Puts the names in `folder` on the disk: files that were made, renamed or removed. Where that can be done."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(handle)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
     except OSError as error:
         if error.errno not in NO_SYNC:
             raise
-    finally:
-        os.close(handle)
 
 
 @contextmanager
@@ -81,7 +114,7 @@ def appended(file: Path) -> Iterator[BinaryIO]:
 
 def append(file: Path, text: str) -> None:
     """Adds `text` at the end of `file`."""
-    with appended(file) as stream:
+    with named(file), appended(file) as stream:
         stream.write(text.encode(errors="backslashreplace"))
 
 

@@ -11,7 +11,7 @@ samples/interpolations.png  of a GAN, rows of images on paths between latents
 samples/upsampled.png  rows of images made larger by every method, where the config measures them
 checkpoint.pt        while it runs, and checkpoint.previous.pt, the one before (`core.checkpoint`)
 generator.safetensors  the evaluated generator, at the end
-outcome.json         once it has ended: `Outcome`
+outcome.json         once it has ended: `Outcome`; written last, when all of the above is on the disk
 deaths.json          where workers left it or died at it: how, and how often since it last had an outcome
 log.txt              what the process printed, and the traceback of a failure
 lock                 held by the process that trains here
@@ -19,7 +19,10 @@ lock                 held by the process that trains here
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,9 +31,43 @@ from pydantic import ValidationError
 from core.config import Job, Node
 from core.errors import InputError
 from core.events import Event, event_adapter
-from core.files import write_whole
+from core.files import make_folder, write_whole
+from core.reading import Damaged, model_of, record_of, said_by
+from core.words import first_words
 
 Status = Literal["finished", "diverged", "failed"]
+
+
+EVERY_EVENT, EVERY_VALUE = frozenset({"kind", "iteration", "seconds"}), frozenset({"metric", "value"})
+"""What plain data needs to be an event, and to be one of `Evaluated`."""
+
+
+class Recorded(Node):
+    """The bytes that `events.jsonl` had when its job ended: how many, and their sha256."""
+
+    size: int
+    sha256: str
+
+    @classmethod
+    def of(cls, content: bytes) -> Recorded:
+        """That of a whole record."""
+        return cls(size=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+    def is_in(self, file: Path, *, hashed: bool = True) -> bool:
+        """Whether the file still has these bytes; by its length alone where it is not to be `hashed`."""
+        try:
+            stat = file.stat()
+            if stat.st_size != self.size:
+                return False
+            return not hashed or _sha256(file, stat.st_ino, stat.st_size, stat.st_mtime_ns) == self.sha256
+        except FileNotFoundError:
+            return False
+
+
+@lru_cache(maxsize=1 << 16)
+def _sha256(file: Path, _inode: int, _size: int, _mtime: int) -> str:
+    """Once in a process while the file stays as it is: those who look at every run of a study look often."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 class Outcome(Node):
@@ -39,7 +76,8 @@ class Outcome(Node):
     Seconds are wall time: of training steps, of evaluations, and of the job in all, loading and recording included,
     summed over interruptions as far as they were recorded. `resumed` says whether it went on from a checkpoint.
     `peak_memory` is in bytes (`core.memory`), of the process that ended the job, without one that evaluated beside it;
-    None where nobody could tell. Evaluations beside training take no time of the job's own.
+    None where nobody could tell. Evaluations beside training take no time of the job's own. `recorded` is what a result
+    was found with; None of a failure, and of a result of an earlier version.
     """
 
     status: Status
@@ -51,6 +89,7 @@ class Outcome(Node):
     peak_memory: int | None = None
     attempts: int = 1
     resumed: bool = False
+    recorded: Recorded | None = None
 
 
 class DeviceMemory(Node):
@@ -85,33 +124,75 @@ class RunFolder:
         self.log_file = self.path / "log.txt"
         self.lock_file = self.path / "lock"
 
-    def job(self) -> Job:
-        """The job as it was declared. Raises FileNotFoundError where nobody has started it."""
-        return Job.model_validate_json((self.path / "job.json").read_text())
+    @property
+    def remedy(self) -> str:
+        """What to do where a file in it is damaged."""
+        return f"move the folder {self.path} away, and the run is trained anew"
 
-    def outcome(self) -> Outcome | None:
-        """How it ended, or None while it has not."""
-        file = self.path / "outcome.json"
-        return Outcome.model_validate_json(file.read_text()) if file.exists() else None
+    def job(self) -> Job:
+        """The job as it was declared. Raises FileNotFoundError where nobody has started it, and Damaged."""
+        return model_of(self.path / "job.json", Job, self.remedy)
+
+    def outcome(self, *, hashed: bool = True) -> Outcome | None:
+        """How it ended, or None while it has not. Raises Damaged.
+
+        A result whose record is not the one that it was found with is none: a power cut or a copy has lost part of it,
+        and the job is one that was interrupted. Without `hashed` the record's length alone is looked at.
+        """
+        try:
+            found = model_of(self.path / "outcome.json", Outcome, self.remedy)
+        except FileNotFoundError:
+            return None
+        if found.status == "failed" or found.recorded is None:
+            return found
+        return found if found.recorded.is_in(self.events_file, hashed=hashed) else None
 
     def memory(self) -> DeviceMemory | None:
         """What the job was last seen to take of its GPU; None before its first evaluation, and on a CPU."""
         try:
-            return DeviceMemory.model_validate_json((self.path / "memory.json").read_text())
-        except (OSError, ValidationError):
+            return model_of(self.path / "memory.json", DeviceMemory, self.remedy)
+        except (OSError, Damaged):
             return None
 
     def events(self) -> list[Event]:
-        """All complete events in order. A last line cut off by a kill is left out: the resumed job writes it anew."""
-        if not self.events_file.exists():
+        """All complete events in order. Raises Damaged, with the line.
+
+        A last line cut off by a kill is left out: the resumed job writes it anew.
+        """
+        found = []
+        for number, line in self._lines():
+            try:
+                found.append(event_adapter.validate_json(line))
+            except ValidationError as error:
+                raise Damaged(self.events_file, f"line {number}: {said_by(error)}", self.remedy) from None
+        return found
+
+    def plain_events(self, holding: bytes = b"") -> Iterator[dict[str, Any]]:
+        """The same as plain data, those alone whose line has `holding` in it: tens of thousands need no validation."""
+        for number, line in self._lines():
+            if holding not in line:
+                continue
+            try:
+                event = json.loads(line)
+                told = EVERY_EVENT | (EVERY_VALUE if event.get("kind") == "evaluated" else frozenset())
+                if not told <= event.keys():
+                    raise ValueError("it is no event")
+            except (ValueError, AttributeError) as error:
+                raise Damaged(self.events_file, f"line {number}: {first_words(error)}", self.remedy) from None
+            yield event
+
+    def _lines(self) -> list[tuple[int, bytes]]:
+        try:
+            return list(enumerate(self.events_file.read_bytes().split(b"\n")[:-1], start=1))
+        except FileNotFoundError:
             return []
-        lines = self.events_file.read_bytes().split(b"\n")[:-1]
-        return [event_adapter.validate_json(line) for line in lines]
 
     def read(self, name: str) -> dict[str, Any]:
-        """`protocol.json`, `data.json` or `provenance.json` as plain data, empty where it is absent."""
-        file = self.path / name
-        return json.loads(file.read_text()) if file.exists() else {}
+        """`protocol.json`, `data.json` or `provenance.json` as plain data, empty where it is absent. Raises Damaged."""
+        try:
+            return record_of(self.path / name, self.remedy)
+        except FileNotFoundError:
+            return {}
 
     def remove_half_written(self) -> None:
         """Removes what killed processes left of large files. Only for who holds the lock: nobody else writes these."""
@@ -121,7 +202,7 @@ class RunFolder:
 
     def write(self, name: str, text: str) -> None:
         """Writes a small file whole: aside, then moved into place."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        make_folder(self.path)
         write_whole(self.path / name, text.encode())
 
 

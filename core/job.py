@@ -33,8 +33,8 @@ from core.data.prepared import is_prepared, read_index
 from core.errors import InputError
 from core.evaluate import Evaluator, Inline
 from core.events import Checkpointed, Diverged, Event, Finished, Pictured, Sampled
-from core.files import is_full, write_whole
-from core.folder import Outcome, RunFolder, Status, check_apart
+from core.files import append, is_full, make_folder, sync_folder, unwritable, write_whole
+from core.folder import Outcome, Recorded, RunFolder, Status, check_apart
 from core.loaded import evaluation_of, images_of
 from core.locks import FileLock, Timeout
 from core.machine import cores, processor
@@ -42,6 +42,7 @@ from core.memory import OutOfMemory, PeakMemory, device_memory, free_at_start, i
 from core.metrics import protocol as protocols
 from core.pixels import PICTURES
 from core.precision import check_precision
+from core.reading import record_of
 from core.reconstruct import drawn, reconstruct
 from core.train import train
 
@@ -85,7 +86,8 @@ def run_job(
     OutOfMemory is raised, and the job goes on from its checkpoint when it is run again. What a job computes is the same
     beside others as alone.
 
-    A job that has finished or diverged is not trained again: nothing is yielded. An error in training ends the job as
+    A job that has finished or diverged is not trained again, unless its record is not the one that it ended with
+    (`RunFolder.outcome`): nothing is yielded. An error in training ends the job as
     `failed`, with the traceback in its log. When `stop()` turns true a checkpoint is written and the job ends without
     an outcome; an evaluation beside that is not back soon is dropped, and the job goes on from the checkpoint before
     it. Who waits for one asks `asked_to_stop`, or `stop` where that is None: being asked `stop` may be taken for a sign
@@ -101,7 +103,7 @@ def run_job(
     check_precision(job.config.precision, torch.device(device))
     folder = RunFolder(runs, job)
     with _room_for(folder):
-        folder.samples.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.samples)
     try:
         held = FileLock(folder.lock_file).acquire(timeout=0)
     except Timeout:
@@ -109,6 +111,8 @@ def run_job(
     with held, _room_for(folder), _memory_for(job, shared):
         before = folder.outcome()
         folder.remove_half_written()
+        if before is None and (folder.path / "outcome.json").exists():
+            append(folder.log_file, "events.jsonl is not what the job ended with: it is trained again\n")
         if before and before.status != "failed":
             return
         torch.set_num_threads(threads)
@@ -155,12 +159,12 @@ def load_once(
 def read_job(file: Path, seed: int) -> cfg.Job:
     """The job in a JSON file: a whole job, or a config that gets `seed`. Raises InputError."""
     try:
-        data = json.loads(file.read_text())
+        data = record_of(file, "give a job, or a config, as JSON")
         whole = data if "config" in data else {"config": data, "seed": seed}
         if isinstance(whole["config"], dict):
             whole["config"] = {"task": "gan", **whole["config"]}
         return cfg.Job.model_validate_json(json.dumps(whole))
-    except (OSError, json.JSONDecodeError) as error:
+    except OSError as error:
         raise InputError(f"cannot read {file}: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]
@@ -235,10 +239,7 @@ def _room_for(folder: RunFolder) -> Iterator[None]:
     except OSError as error:
         if not is_full(error):
             raise
-        raise InputError(
-            f"{folder.path} cannot be written ({error.strerror}): free space and run the same again: it goes on from "
-            "there"
-        ) from error
+        raise unwritable(folder.path, error) from error
 
 
 @contextmanager
@@ -347,8 +348,7 @@ class _Recording:
                 if (isinstance(error, OSError) and is_full(error)) or (self.shared and is_out_of_memory(error)):
                     raise
                 self._check_still_ours()
-                with self.folder.log_file.open("a") as log:
-                    traceback.print_exc(file=log)
+                append(self.folder.log_file, traceback.format_exc())
                 self._end("failed", reason=_reason(error, self.job))
 
     def _recorded(self) -> bytes:
@@ -388,6 +388,7 @@ class _Recording:
 
     def _end(self, status: Status, *, reason: str | None = None, generator: dict[str, Tensor] | None = None) -> None:
         self._check_still_ours()
+        os.fsync(self.record.fileno())
         if generator is not None:
             tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.items()}
             write_whole(self.folder.generator_file, save_safetensors(tensors))
@@ -401,7 +402,11 @@ class _Recording:
             peak_memory=self.memory.peak(),
             attempts=self.attempt,
             resumed=self.resumed,
+            recorded=None if status == "failed" else Recorded.of(self._recorded()),
         )
+        # Only what is on the disk may be called done: a power cut keeps what came last as gladly as what came first.
+        sync_folder(self.folder.samples)
+        sync_folder(self.folder.path)
         self._check_still_ours()
         self.folder.write("outcome.json", outcome.model_dump_json(indent=1) + "\n")
         if status != "failed":

@@ -117,7 +117,7 @@ def _words(ctx: click.Context) -> Words:
     with suppress(OSError):
         kept.parent.mkdir(parents=True, exist_ok=True)
         aside = kept.with_suffix(f".{os.getpid()}")
-        aside.write_text(json.dumps(words))
+        aside.write_text(json.dumps(words), encoding="utf-8")
         aside.replace(kept)
     return words
 

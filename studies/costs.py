@@ -72,7 +72,7 @@ def overheads(runs: Path, machine: Machine, workers: int) -> list[float]:
 
 
 def _lines(file: Path) -> Iterator[Invocation]:
-    for line in file.read_text().splitlines():
+    for line in file.read_bytes().splitlines():
         try:
             yield Invocation.model_validate_json(line)
         except ValidationError:

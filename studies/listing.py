@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.text import Text
 
 from ablations.designs import DESIGNS, available, base_title, subset_named
 from ablations.schema import Study
+from core.errors import InputError
 from studies.tables import ruled_table
+
+if TYPE_CHECKING:
+    from core.folder import RunFolder
 
 WIDE = 110
 """From so many columns on claims stand beside the questions, below them on narrower terminals."""
@@ -63,7 +66,7 @@ def present(study: Study, runs: Path) -> list[Present]:
 
 
 def _present(file: Path, runs: Path) -> Present | None:
-    from core.errors import InputError
+    from core.folder import RunFolder
     from studies.plan import jobs_root, read_plan
 
     try:
@@ -71,15 +74,17 @@ def _present(file: Path, runs: Path) -> Present | None:
     except InputError:
         return None  # Of another version: the report says so, a list has no use for it.
     digests = {variant.job(seed).digest for variant, seed in plan.jobs()}
-    states = Counter(_status(jobs_root(runs) / digest / "outcome.json") for digest in digests)
+    states = Counter(_status(RunFolder(jobs_root(runs), digest)) for digest in digests)
     return Present(plan.setting, len(digests), states["finished"], states["diverged"], states["failed"])
 
 
-def _status(file: Path) -> str | None:
+def _status(folder: RunFolder) -> str | None:
     try:
-        return str(json.loads(file.read_bytes())["status"])
-    except (OSError, ValueError, KeyError):
+        # A list may be of thousands of runs: whoever needs one of them reads its record.
+        outcome = folder.outcome(hashed=False)
+    except (OSError, InputError):
         return None
+    return None if outcome is None else outcome.status
 
 
 def listed(study: Study, runs: Path) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from statistics import mean, stdev
 from typing import IO, TYPE_CHECKING, Any
 
 import click
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from core.calibrate import StepTimes, Unmeasured, timed_alike
 from core.config import AnyConfig, Node
@@ -33,7 +33,7 @@ from core.files import write_whole
 from core.locks import FileLock
 from core.machine import Machine
 from core.processes import python
-from core.reading import model_of
+from core.reading import Damaged, model_of
 from studies.click_life import Command, Count
 from studies.runner.environment import share_of_machine
 from studies.runner.tasks import Task
@@ -107,8 +107,8 @@ def calibration_file(runs: Path) -> Path:
 def read_calibration(runs: Path) -> Calibration:
     """What has been measured; nothing where the file is absent or of another version: it is only measured again."""
     try:
-        return Calibration.model_validate_json(calibration_file(runs).read_text())
-    except (OSError, ValidationError):
+        return model_of(calibration_file(runs), Calibration, "remove it")
+    except (OSError, Damaged):
         return Calibration()
 
 

@@ -22,6 +22,7 @@ from core.errors import InputError
 from core.files import write_whole
 from core.folder import RunFolder
 from core.machine import Machine, this_machine
+from core.reading import Damaged, record_of
 from studies import catalogue
 from studies.click_life import Command
 from studies.costs import overheads
@@ -102,26 +103,29 @@ def _measured(runs: Path, machine: Machine) -> dict[str, float]:
     times: defaultdict[str, list[float]] = defaultdict(list)
     for file in jobs_root(runs).glob("*/outcome.json"):
         try:
-            outcome = json.loads(file.read_text())
+            outcome = record_of(file, "")
             if outcome["status"] != "finished":
                 continue
-            provenance = json.loads((file.parent / "provenance.json").read_text())
+            provenance = record_of(file.with_name("provenance.json"), "")
             # Expected times are those of jobs that evaluate themselves: beside training it depends on what is idle.
             if provenance.get("evaluation", "inline") == "inline" and machine.ran(provenance):
                 # Read as a config: a record may be older than a field that has joined since.
-                config = parse(json.loads((file.parent / "job.json").read_text())["config"])
+                config = parse(record_of(file.with_name("job.json"), "")["config"])
                 times[_config_key(config)].append(float(outcome["job_seconds"]))
-        except (OSError, ValueError, KeyError):
-            continue
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # An estimate does without: whoever needs the run says what is wrong with it.
     return {key: mean(seconds) for key, seconds in times.items()}
 
 
 def _share_done(folder: RunFolder, iterations: int) -> float:
     """The share of its iterations that a job has behind it: up to the checkpoint that it will go on from."""
-    if not folder.checkpoint_file.exists() or not folder.events_file.exists():
+    if not folder.checkpoint_file.exists():
         return 0.0
-    lines = [line for line in folder.events_file.read_bytes().split(b"\n")[:-1] if b'"checkpointed"' in line]
-    return float(json.loads(lines[-1])["iteration"]) / iterations if lines else 0.0
+    try:
+        behind = [event["iteration"] for event in folder.plain_events(b'"checkpointed"')]
+        return float(behind[-1]) / iterations if behind else 0.0
+    except (Damaged, TypeError):
+        return 0.0  # No checkpoint is used behind damage.
 
 
 def recorded_times(plan: Plan) -> dict[str, Any]:
@@ -132,8 +136,8 @@ def recorded_times(plan: Plan) -> dict[str, Any]:
     if plan.setting != plan.profile:
         return {}
     try:
-        found = json.loads(REFERENCE_TIMES.read_text())[plan.study][plan.profile]
-    except (OSError, ValueError, KeyError):
+        found = record_of(REFERENCE_TIMES, "")[plan.study][plan.profile]
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -165,7 +169,7 @@ def record(study: str, setting: str, runs: Path, file: Path, calibration: Path |
         machine = this_machine("cpu", 1)
         times = {v.name: measured.seconds(v.config, machine, machine.cores) for v in plan.variants}
         seconds = defaultdict(list, {name: [known] for name, known in times.items() if known is not None})
-    recorded = json.loads(file.read_text()) if file.exists() else {}
+    recorded = record_of(file, "restore it, or remove it") if file.exists() else {}
     found = observed_spreads(catalogue.study(study, runs), plan, runs)
     processor, cores = provenance.get("processor", "unknown processor"), provenance.get("cores", os.cpu_count())
     recorded.setdefault(study, {})[plan.profile] = {

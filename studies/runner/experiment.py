@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from filelock import FileLock
-
 from core.files import check_inside, write_whole
 from core.locks import FileLock
 from core.reading import Damaged, json_of

@@ -36,7 +36,8 @@ def heartbeat_file(worker_lock: Path) -> Path:
 def is_elsewhere(worker_lock: Path) -> bool:
     """Whether the worker said that it is on another host than this process."""
     try:
-        return heartbeat_file(worker_lock).read_text() not in ("", socket.gethostname())
+        said = heartbeat_file(worker_lock).read_text(encoding="utf-8", errors="replace")
+        return said not in ("", socket.gethostname())
     except FileNotFoundError:
         return False
 
@@ -59,7 +60,7 @@ class Heart:
         self._beaten = float("-inf")
 
     def __enter__(self) -> Heart:
-        self._file.write_text(socket.gethostname())
+        self._file.write_text(socket.gethostname(), encoding="utf-8")
         return self
 
     def __exit__(

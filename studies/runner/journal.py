@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from core.files import named, sync_folder
 from core.locks import FileLock
+from core.reading import Damaged
+from core.words import first_words
 
 TAIL_BYTES = 1 << 16
 
 
 def journal_in(file: Path) -> JournalStorage:
-    """The journal in `file`, made where there is none."""
-    return JournalStorage(MendingBackend(file))
+    """The journal in `file`, made where there is none. It and its calls raise Damaged for a line that is none."""
+    is_new = not file.exists()
+    backend = MendingBackend(file)
+    if is_new:
+        sync_folder(file.parent)
+    return JournalStorage(backend)
 
 
 class MendingBackend(JournalFileBackend):  # type: ignore[misc]
@@ -35,13 +43,32 @@ class MendingBackend(JournalFileBackend):  # type: ignore[misc]
         # Not FILE.lock, where an earlier version may have left its link.
         super().__init__(str(file), lock_obj=FileLock(file.with_name(f"{file.name}.flock")))
 
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        """The lines from that number on. Raises Damaged for one that is there whole and is no line of a journal."""
+        number = log_number_from
+        try:
+            for log in super().read_logs(log_number_from):
+                number += 1
+                if not isinstance(log, dict) or not {"op_code", "worker_id"} <= log.keys():
+                    raise ValueError("it is no line of a journal")
+                yield log
+        except ValueError as error:
+            self._refuse(number, error)
+
+    def _refuse(self, line: int, error: ValueError) -> NoReturn:
+        search = ".search." in self._file_path
+        lost = "its search begins anew" if search else "no result is lost, they are in the folders of runs"
+        raise Damaged(
+            Path(self._file_path), f"near line {line}: {first_words(error)}", f"move it away: {lost}"
+        ) from None
+
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Writes these behind the last whole line. Raises OSError where that does not work."""
         lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
         self._lock.acquire()
         try:
             # A buffer would write again what is left in it when the file is closed.
-            with FileIO(self._file_path, "a+") as stream:
+            with named(Path(self._file_path)), FileIO(self._file_path, "a+") as stream:
                 _append(stream, memoryview(lines.encode()))
         finally:
             self._lock.release()

@@ -64,11 +64,10 @@ class EventTail:
         self._offset += len(complete)
         for line in complete.splitlines():
             try:
-                event = json.loads(line)
-            except ValueError:
+                self._take(json.loads(line))
+            except (ValueError, KeyError, TypeError):
                 self._offset = 0  # Cut and grown again between two looks: the next one reads it whole.
                 return
-            self._take(event)
 
     def _take(self, event: dict[str, object]) -> None:
         self.iteration = int(str(event["iteration"]))
@@ -221,8 +220,8 @@ class StudyProgress:
         return f"{task.variant} · seed {task.seed}"
 
     def _end(self, digest: str, moment: float) -> None:
-        outcome = self._folders[digest].outcome()
-        assert outcome is not None
+        if (outcome := self._folders[digest].outcome()) is None:
+            return
         self.ended[digest] = outcome.status
         self._took[digest] = outcome.job_seconds
         if outcome.resumed or outcome.attempts > 1:

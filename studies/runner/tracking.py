@@ -12,7 +12,6 @@ from __future__ import annotations
 import colorsys
 import hashlib
 import io
-import json
 import logging
 import math
 import os
@@ -644,15 +643,7 @@ class _Shown:
 
 def _events(folder: RunFolder) -> Iterator[dict[str, Any]]:
     """Complete lines as plain data: tens of thousands need no validation to be copied. Raises Damaged."""
-    if folder.events_file.exists():
-        for number, line in enumerate(folder.events_file.read_bytes().split(b"\n")[:-1], start=1):
-            try:
-                event = json.loads(line)
-                event["kind"]
-            except (ValueError, KeyError, TypeError):
-                remedy = f"move {folder.path} away, and the same command trains it anew"
-                raise Damaged(folder.events_file, f"line {number} is no event", remedy) from None
-            yield event
+    return folder.plain_events()
 
 
 def _settled(folder: RunFolder, *, ended: bool) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:

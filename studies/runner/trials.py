@@ -31,7 +31,7 @@ from studies.runner.deaths import LOST, note_death
 from studies.runner.heartbeat import HANG_SECONDS, Silence, forget
 from studies.runner.queue import Claim
 from studies.runner.storage import store_of
-from studies.runner.tasks import final_value, has_result, is_held, mark_failed
+from studies.runner.tasks import final_value, has_result, is_held, last_event, mark_failed
 from studies.sweeps import Proposal, Sweep, key_of
 
 COMPLETE_BEFORE_PRUNING = 4
@@ -207,7 +207,7 @@ class Trials:
 
     def _record(self, trial: FrozenTrial) -> sweeps.Trial:
         folder = RunFolder(self._jobs, str(trial.user_attrs["job"]))
-        events = folder.events()
+        last = last_event(folder)
         state: sweeps.TrialState = "running"
         match trial.state:
             case TrialState.COMPLETE:
@@ -223,7 +223,7 @@ class Trials:
             values={path: float(trial.params[path]) for path in self._ranges},
             digest=folder.digest,
             measured=tuple(sorted(trial.intermediate_values.items())),
-            seconds=events[-1].seconds if events else 0.0,
+            seconds=float(last["seconds"]) if last else 0.0,
         )
 
     # --- within the lock ----------------------------------------------------------------------------------------------

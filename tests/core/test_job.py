@@ -360,7 +360,7 @@ def test_the_command_runs_one_job_folder(tmp_path: Path, cache: Path, capsys: py
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [("{", "cannot read"), ('{"colour": 1}', "colour"), ('{"batch_size": "many"}', "batch_size")],
+    [("{", "is damaged"), ('{"colour": 1}', "colour"), ('{"batch_size": "many"}', "batch_size")],
 )
 def test_bad_job_files_are_refused_in_one_line(text: str, message: str, tmp_path: Path) -> None:
     file = tmp_path / "config.json"

@@ -41,7 +41,8 @@ def finish(runs: Path, task: Task, status: str = "finished", value: float = 12.5
     folder = RunFolder(jobs_root(runs), task.digest)
     outcome = {"status": status, "iteration": 1, "seconds": 1.0, "evaluation_seconds": 0.0, "job_seconds": 1.0}
     folder.write("outcome.json", Outcome.model_validate_json(json.dumps(outcome)).model_dump_json())
-    folder.events_file.write_text(json.dumps({"kind": "evaluated", "metric": "fd_rooms", "value": value}) + "\n")
+    event = {"kind": "evaluated", "iteration": 1, "seconds": 1.0, "metric": "fd_rooms", "value": value}
+    folder.events_file.write_text(json.dumps(event) + "\n")
 
 
 def test_four_processes_claim_each_of_forty_jobs_once(tmp_path: Path, tasks: list[Task]) -> None:

@@ -40,6 +40,7 @@ from pydantic import (
 
 from core.config import Node, place_of
 from core.errors import InputError
+from core.reading import text_of
 from studies.plan import nearest
 
 FILE_NAME = "launchers.toml"
@@ -213,8 +214,8 @@ def declared(file: Path | None, reserved: Iterable[str]) -> dict[str, Cluster]:
     import tomllib
 
     try:
-        entries = tomllib.loads(file.read_text())
-    except (OSError, UnicodeDecodeError) as error:
+        entries = tomllib.loads(text_of(file, "write it in UTF-8"))
+    except OSError as error:
         raise InputError(f"cannot read launcher file {file}: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"launcher file {file} is no TOML: {error}") from None

@@ -28,7 +28,7 @@ class Slot:
         """The lines that the worker printed."""
         if not self.log.is_file():
             return []
-        return [line for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+        return [line for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
 
     @property
     def last_words(self) -> str:

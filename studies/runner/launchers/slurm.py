@@ -334,7 +334,7 @@ class _Fleet:
         """Workers whose exit codes this command reads for the first time, with these."""
         found = []
         for file in sorted(self.folder.glob("*.ended")):
-            code = file.read_text().strip()
+            code = file.read_text(encoding="utf-8", errors="replace").strip()
             if file.name not in self.ends_seen and code.isdigit():
                 self.ends_seen.add(file.name)
                 found.append((file.stem, int(code)))
@@ -417,7 +417,7 @@ class _Fleet:
         """A worker crashed: its job is resumed, or given up."""
         self.last_death = f"the log is {self.log(worker)}: {self.last_words(worker)}"
         # For other commands that watch: a death counts once.
-        (self.folder / f"{worker}.ended").write_text("mourned\n")
+        (self.folder / f"{worker}.ended").write_text("mourned\n", encoding="utf-8")
         if (told := settle_death(self.order, self.queue, worker, end, self.place)) is not None:
             self.say(f"worker {worker} {told}")
 
@@ -499,7 +499,7 @@ class _Fleet:
     def said(self, worker: str) -> list[str]:
         """Its lines that are not SLURM's own."""
         log = self.log(worker)
-        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
         return [line for line in lines if line.strip() and not line.startswith(("srun: ", "slurmstepd"))]
 
     def last_words(self, worker: str) -> str:

@@ -1,0 +1,104 @@
+"""What was told to be finished is on the disk: a power cut at any moment costs work, never a measurement."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from core import config as cfg
+from core.folder import RunFolder
+from core.job import run_job
+from tests.core.power import ForgetfulDisk, Tree, put
+from tests.core.test_job import FITTING, comparable, finished
+
+JOB = cfg.Job(config=FITTING, seed=3)
+
+
+def is_complete(folder: RunFolder, undisturbed: RunFolder) -> bool:
+    weights, expected = (load_file(each.generator_file) for each in (folder, undisturbed))
+    grids, others = ({f.name: f.read_bytes() for f in each.samples.glob("*.png")} for each in (folder, undisturbed))
+    same = all(torch.equal(weights[name], expected[name]) for name in expected) and grids == others
+    declared = folder.job() == undisturbed.job() and folder.read("protocol.json") == undisturbed.read("protocol.json")
+    return declared and comparable(folder) == comparable(undisturbed) and same
+
+
+def kind_of(tree: Tree) -> tuple[tuple[str, int], ...]:
+    """What of a tree decides how a job goes on: all but times, and what nobody reads."""
+    return tuple(sorted((name, len(content)) for name, content in tree.items() if "/." not in name))
+
+
+def check(disk: ForgetfulDisk, undisturbed: RunFolder, folder: Path, cache: Path, most: int) -> tuple[int, int]:
+    """Every tree that may be left has a whole result, or none and comes to the same one; returns how many of both."""
+    trees = list({kind_of(tree): tree for tree in disk.left.values()}.values())
+    told = [tree for tree in trees if any(name.endswith("outcome.json") for name in tree)]
+    untold = [tree for tree in trees if not any(name.endswith("outcome.json") for name in tree)]
+    whole = again = 0
+    for place, tree in enumerate([*told, *untold[:: max(1, len(untold) // most)]]):
+        left = RunFolder(put(tree, folder / str(place)), JOB)
+        if left.outcome() is not None:
+            whole += 1
+        else:
+            again += 1
+            left = finished(folder / str(place), cache, JOB)
+        assert is_complete(left, undisturbed), sorted(tree)
+    return whole, again
+
+
+def test_a_power_cut_at_any_moment_leaves_a_whole_result_or_none(tmp_path: Path, cache: Path) -> None:
+    undisturbed = finished(tmp_path / "undisturbed", cache, JOB)
+    root = tmp_path / "watched"
+    root.mkdir()
+    disk = ForgetfulDisk(root)
+    with disk.watched():
+        finished(root, cache, JOB)
+    whole, again = check(disk, undisturbed, tmp_path / "cut", cache, most=6)
+    assert whole and again
+    # And once run_job has told that it is finished nothing can take that away.
+    for place, tree in enumerate(disk.now()):
+        left = RunFolder(put(tree, tmp_path / f"told {place}"), JOB)
+        assert left.outcome() is not None and is_complete(left, undisturbed)
+
+
+@pytest.mark.usefixtures("every_iteration")
+def test_the_same_where_it_writes_checkpoints(tmp_path: Path, cache: Path) -> None:
+    undisturbed = finished(tmp_path / "undisturbed", cache, JOB)
+    root = tmp_path / "watched"
+    root.mkdir()
+    disk = ForgetfulDisk(root)
+    with disk.watched():
+        finished(root, cache, JOB)
+    whole, again = check(disk, undisturbed, tmp_path / "cut", cache, most=12)
+    assert whole and again
+
+
+@pytest.mark.parametrize("damage", ["gone", "empty", "shorter", "longer", "zeros"])
+def test_a_result_whose_record_was_lost_is_trained_again(damage: str, tmp_path: Path, cache: Path) -> None:
+    undisturbed = finished(tmp_path / "undisturbed", cache, JOB)
+    folder = finished(tmp_path / "damaged", cache, JOB)
+    content = folder.events_file.read_bytes()
+    match damage:
+        case "gone":
+            folder.events_file.unlink()
+        case "empty":
+            folder.events_file.write_bytes(b"")
+        case "shorter":
+            folder.events_file.write_bytes(content[: len(content) // 2])
+        case "longer":
+            folder.events_file.write_bytes(content + content.splitlines(keepends=True)[-1])
+        case "zeros":
+            folder.events_file.write_bytes(bytes(len(content)))
+    assert folder.outcome() is None
+    assert list(run_job(JOB, runs=tmp_path / "damaged", cache=cache)) != []
+    assert folder.outcome() is not None and is_complete(folder, undisturbed)
+    assert "trained again" in folder.log_file.read_text()
+
+
+def test_an_outcome_of_an_earlier_version_stays_valid(tmp_path: Path, cache: Path) -> None:
+    folder = finished(tmp_path, cache, JOB)
+    outcome = folder.outcome()
+    assert outcome is not None
+    folder.write("outcome.json", outcome.model_dump_json(exclude={"recorded"}))
+    assert list(run_job(JOB, runs=tmp_path, cache=cache)) == []
