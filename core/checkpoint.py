@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from core.files import write_whole
+from core.files import append, write_whole
 from core.folder import RunFolder
 
 MAGIC = b"inr-gan checkpoint 1"
@@ -69,8 +69,7 @@ def read_checkpoint(folder: RunFolder) -> Checkpoint | None:
             continue
         except _Unusable as error:
             then = "the one before is tried" if file == folder.checkpoint_file else "starting anew"
-            with folder.log_file.open("a") as log:
-                print(f"{file.name} cannot be used, {then}: {error}", file=log)
+            append(folder.log_file, f"{file.name} cannot be used, {then}: {error}\n")
             file.unlink()
     return None
 

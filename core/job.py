@@ -34,7 +34,7 @@ from core.data.prepared import is_prepared, read_index
 from core.errors import InputError
 from core.evaluate import Evaluator, Inline
 from core.events import Checkpointed, Diverged, Event, Finished, Pictured, Sampled
-from core.files import is_full, write_whole
+from core.files import append, check_tree, is_full, write_whole
 from core.folder import Outcome, RunFolder, Status, check_apart
 from core.loaded import evaluation_of, images_of
 from core.machine import cores, processor
@@ -100,6 +100,7 @@ def run_job(
     check_apart(runs, data_path)
     check_precision(job.config.precision, torch.device(device))
     folder = RunFolder(runs, job)
+    check_tree(runs, folder.path)
     with _room_for(folder):
         folder.samples.mkdir(parents=True, exist_ok=True)
     lock = filelock.FileLock(folder.lock_file)
@@ -348,8 +349,7 @@ class _Recording:
                 if (isinstance(error, OSError) and is_full(error)) or (self.shared and is_out_of_memory(error)):
                     raise
                 self._check_still_ours()
-                with self.folder.log_file.open("a") as log:
-                    traceback.print_exc(file=log)
+                append(self.folder.log_file, traceback.format_exc())
                 self._end("failed", reason=_reason(error, self.job))
 
     def _recorded(self) -> bytes:

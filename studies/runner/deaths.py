@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from core.config import Node
+from core.files import append
 from core.folder import RunFolder
 from studies.plan import jobs_root
 from studies.runner.heartbeat import forget
@@ -212,11 +213,8 @@ def settle_death(order: Work, queue: Shared, worker: str, end: End, place: Death
     death = note_death(folder, worker, end.how, hung=end.hung, lost=end.lost)
     if not end.lost:
         place.note(killed=end.killed, recorded=death.recorded or recorded)
-    with folder.log_file.open("a") as log:
-        if death.given_up is None:
-            log.write(f"its worker {end.how}: the job will be resumed\n")
-        else:
-            log.writelines(f"{line}\n" for line in end.words[-LOG_LINES:])
+    said = [f"its worker {end.how}: the job will be resumed"] if death.given_up is None else end.words[-LOG_LINES:]
+    append(folder.log_file, "".join(f"{line}\n" for line in said))
     if death.given_up is not None:
         mark_failed(folder, death.given_up + end.perhaps)
     queue.release(claim, again=death.given_up is None)

@@ -12,6 +12,7 @@ from pydantic import Field
 
 from ablations.schema import DesignName
 from core.config import Job, Node
+from core.files import append
 from core.folder import Outcome, RunFolder
 from studies.plan import Plan
 
@@ -153,5 +154,4 @@ def mark_failed(folder: RunFolder, reason: str) -> None:
         attempts=before.attempts + 1 if before else 1,
     )
     folder.write("outcome.json", outcome.model_dump_json(indent=1) + "\n")
-    with folder.log_file.open("a") as log:
-        log.write(f"{reason}\n")
+    append(folder.log_file, f"{reason}\n")

@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from core.errors import InputError
+from core.files import append
 from core.folder import RunFolder
 from studies.plan import jobs_root
 from studies.runner.deaths import End, settle_death
@@ -227,8 +228,7 @@ class _Crew:
             f"out of memory of GPU {gpu}, shared by {workers}, at {called}: {many} there now, the job will be resumed"
         )
         if claim is not None and folder is not None:
-            with folder.log_file.open("a") as log:
-                log.write(f"no memory left on GPU {gpu}, which others used too: the job will be resumed\n")
+            append(folder.log_file, f"no memory left on GPU {gpu}, which others used too: the job will be resumed\n")
             self.queue.release(claim, again=True)
 
     def signal(self, number: signal.Signals) -> None:
