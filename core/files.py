@@ -130,3 +130,23 @@ def check_inside(root: Path, path: Path) -> Path:
             "leads to in its place, or remove it"
         )
     return path
+
+
+def check_tree(root: Path, folder: Path) -> Path:
+    """`folder`, which may be absent, when neither it nor anything in it leads out of `root`, see `check_inside`.
+
+    Raises InputError for a link that does, and for what is neither a file nor a folder: a pipe is waited for without
+    end.
+    """
+    check_inside(root, folder)
+    ahead = [folder]
+    while ahead:
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(ahead.pop()) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    check_inside(root, Path(entry.path))
+                elif entry.is_dir():
+                    ahead.append(Path(entry.path))
+                elif not entry.is_file():
+                    raise InputError(f"{entry.path} is neither a file nor a folder: remove it")
+    return folder

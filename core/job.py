@@ -33,7 +33,7 @@ from core.data.prepared import is_prepared, read_index
 from core.errors import InputError
 from core.evaluate import Evaluator, Inline
 from core.events import Checkpointed, Diverged, Event, Finished, Pictured, Sampled
-from core.files import append, is_full, make_folder, sync_folder, unwritable, write_whole
+from core.files import append, check_tree, is_full, make_folder, sync_folder, unwritable, write_whole
 from core.folder import Outcome, Recorded, RunFolder, Status, check_apart
 from core.loaded import evaluation_of, images_of
 from core.locks import FileLock, Timeout
@@ -102,6 +102,7 @@ def run_job(
     check_apart(runs, data_path)
     check_precision(job.config.precision, torch.device(device))
     folder = RunFolder(runs, job)
+    check_tree(runs, folder.path)
     with _room_for(folder):
         make_folder(folder.samples)
     try:

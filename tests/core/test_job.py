@@ -368,3 +368,27 @@ def test_bad_job_files_are_refused_in_one_line(text: str, message: str, tmp_path
     with pytest.raises(InputError, match=message) as caught:
         read_job(file, 0)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("linked", ["", "samples", "log.txt", "events.jsonl", "job.json"])
+def test_a_link_in_a_run_folder_that_leads_out_of_the_runs_is_refused(linked: str, tmp_path: Path, cache: Path) -> None:
+    folder, outside = RunFolder(tmp_path / "runs", JOB), tmp_path / "outside"
+    outside.mkdir()
+    if linked.partition(".")[1]:
+        outside = outside / "victim"
+        outside.write_text("as it was")
+    place = folder.path / linked if linked else folder.path
+    place.parent.mkdir(parents=True)
+    place.symlink_to(outside)
+    with pytest.raises(InputError, match=f"{place} leads out of {tmp_path / 'runs'}"):
+        next(run_job(JOB, runs=tmp_path / "runs", cache=cache))
+    assert [file.name for file in (tmp_path / "outside").iterdir()] == ["victim"] * (outside.name == "victim")
+    assert outside.is_dir() or outside.read_text() == "as it was"
+
+
+def test_a_pipe_in_a_run_folder_is_not_waited_for(tmp_path: Path, cache: Path) -> None:
+    folder = RunFolder(tmp_path, JOB)
+    folder.path.mkdir()
+    os.mkfifo(folder.events_file)
+    with pytest.raises(InputError, match=r"events.jsonl is neither a file nor a folder"):
+        next(run_job(JOB, runs=tmp_path, cache=cache))
