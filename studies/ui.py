@@ -20,8 +20,8 @@ from core.errors import InputError
 from studies import catalogue
 from studies.plan import plan_file, read_plan
 from studies.runner.environment import NO_TELEMETRY
-from studies.runner.experiment import Experiment, without_user
-from studies.runner.stores import TRACKING_VARIABLE, tracking_uri, use_stores
+from studies.runner.experiment import Experiment, server_url, without_user
+from studies.runner.stores import SQLITE, TRACKING_VARIABLE, sqlite_file, tracking_uri, use_stores
 
 HOST = "127.0.0.1"
 LOOK_SECONDS = 0.5
@@ -46,20 +46,24 @@ def main(study: str | None, runs: Path, setting: str | None, tracking: str | Non
         if server.startswith("http"):
             _say(experiment, without_user(server), browser)
             return
-        if (database := _missing(server)) is not None:
+        database = sqlite_file(server) if server.startswith(SQLITE) else None
+        if database is not None and not database.exists():
             raise InputError(f"there is no {database} yet: run a study first, or `python -m studies.sync STUDY`")
         _check_free(port)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     # The URL may have a password, which everybody could read in the arguments.
-    environment = {**os.environ, **NO_TELEMETRY, "MLFLOW_BACKEND_STORE_URI": server}
+    environment = {**os.environ, **NO_TELEMETRY}
+    environment["MLFLOW_BACKEND_STORE_URI"] = server_url(database) if database else server
     # Its workers for language models would take a core at every start.
     environment.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     environment.pop(TRACKING_VARIABLE, None)
     process = subprocess.Popen(
         [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port), "--workers", "1"],
         env=environment,
+        # The files of runs are beside the database.
+        cwd=database.parent if database else None,
         # The server is a child of that process, and would outlive it.
         start_new_session=True,
     )
@@ -88,14 +92,6 @@ def _experiment(study: str, runs: Path, setting: str | None) -> Experiment:
     if experiment.link is None:
         raise InputError(f"MLflow has no run of {study} yet: `python -m studies.sync {study}` shows those in {runs}")
     return experiment
-
-
-def _missing(uri: str) -> Path | None:
-    """The database file that is not there."""
-    if not uri.startswith("sqlite:///"):
-        return None
-    file = Path(uri.removeprefix("sqlite:///").partition("?")[0])
-    return None if file.exists() else file
 
 
 def _check_free(port: int) -> None:
