@@ -22,8 +22,8 @@ from studies import catalogue
 from studies.click_life import Command, Count
 from studies.plan import plan_file, read_plan
 from studies.runner.environment import NO_TELEMETRY
-from studies.runner.experiment import Experiment, without_user
-from studies.runner.stores import TRACKING_VARIABLE, tracking_uri, use_stores
+from studies.runner.experiment import Experiment, server_url, without_user
+from studies.runner.stores import SQLITE, TRACKING_VARIABLE, sqlite_file, tracking_uri, use_stores
 
 HOST = "127.0.0.1"
 SERVER_OPTIONS = "MLFLOW_UVICORN_OPTS"
@@ -48,11 +48,13 @@ def main(study: str | None, runs: Path, setting: str | None, tracking: str | Non
     if server.startswith("http"):
         _say(experiment, without_user(server), browser)
         return DONE
-    if (database := _missing(server)) is not None:
+    database = sqlite_file(server) if server.startswith(SQLITE) else None
+    if database is not None and not database.exists():
         raise InputError(f"there is no {database} yet: run a study first, or `python -m studies.sync STUDY`")
     _check_free(port)
     # The URL may have a password, which everybody could read in the arguments.
-    told = {**environment(), **NO_TELEMETRY, "MLFLOW_BACKEND_STORE_URI": server}
+    told = {**environment(), **NO_TELEMETRY}
+    told["MLFLOW_BACKEND_STORE_URI"] = server_url(database) if database else server
     # Its workers for language models would take a core at every start.
     told.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     told.pop(TRACKING_VARIABLE, None)
@@ -61,6 +63,8 @@ def main(study: str | None, runs: Path, setting: str | None, tracking: str | Non
     process = subprocess.Popen(
         python("mlflow", "ui", "--host", HOST, "--port", str(port), "--workers", "1"),
         env=told,
+        # The files of runs are beside the database.
+        cwd=database.parent if database else None,
         # The server is a child of that process, and would outlive it.
         start_new_session=True,
     )
@@ -89,14 +93,6 @@ def _experiment(study: str, runs: Path, setting: str | None) -> Experiment:
     if experiment.link is None:
         raise InputError(f"MLflow has no run of {study} yet: `python -m studies.sync {study}` shows those in {runs}")
     return experiment
-
-
-def _missing(uri: str) -> Path | None:
-    """The database file that is not there."""
-    if not uri.startswith("sqlite:///"):
-        return None
-    file = Path(uri.removeprefix("sqlite:///").partition("?")[0])
-    return None if file.exists() else file
 
 
 def _check_free(port: int) -> None:

@@ -35,10 +35,10 @@ from core.metrics.protocol import from_json
 from core.reading import Damaged
 from studies.plan import VERDICTS, Plan, jobs_root, report_folder
 from studies.runner import fitting
-from studies.runner.artifacts import Artifacts, Beside, Served, check_own, is_local
+from studies.runner.artifacts import FOLDER, Artifacts, Beside, Served, check_own, is_local
 from studies.runner.environment import forbid_telemetry
 from studies.runner.experiment import Experiment, artifact_page, report_digest, report_files, view_page
-from studies.runner.stores import DRIVER, Unreachable, first_line, sqlite_url
+from studies.runner.stores import DRIVER, SQLITE, Unreachable, first_line, sqlite_url
 from studies.runner.tasks import Task, state_of, tasks_of
 from studies.runner.views import (
     IMAGES,
@@ -256,7 +256,11 @@ class MlflowView(Experiment):
             # What they have to say comes as an error as well, of which a line is shown.
             for name in ("mlflow", "alembic"):
                 logging.getLogger(name).setLevel(logging.CRITICAL)
-            self._client = MlflowClient(tracking_uri=self.uri if self.database is None else sqlite_url(self.uri))
+            if self.database is None:
+                self._client = MlflowClient(tracking_uri=self.uri)
+            else:
+                with _living_with(url := sqlite_url(self.uri), self.database):
+                    self._client = MlflowClient(tracking_uri=url)
         return self._client
 
     def _experiment_id(self, client: MlflowClient) -> str:
@@ -697,6 +701,8 @@ def _metrics(event: dict[str, Any], started: int, make: type[Metric]) -> list[Me
     return [make(key, value, timestamp, event["iteration"]) for key, value in finite.items()]
 
 
+ARTIFACT_ROOT = "_MLFLOW_SERVER_ARTIFACT_ROOT"
+"""Where a new database notes that files are, until a note is put right: the one way to say it to a client."""
 RIGHT_EXPERIMENT = "update experiments set artifact_location = :right where experiment_id = :id"
 RIGHT_RUN = "update runs set artifact_uri = :right where run_uuid = :id"
 
@@ -722,6 +728,26 @@ def _write(engine: Engine, statement: str, rows: list[dict[str, Any]]) -> None:
 
     with engine.begin() as connection:
         connection.execute(text(statement), rows)
+
+
+@contextmanager
+def _living_with(url: str, database: Path) -> Iterator[None]:
+    """While this lasts MLflow opens the database of this URL, and makes it where there is none, whatever its path.
+
+    It would paste the path of the working folder into SQL, and makes folders of what is encoded in a URL.
+    """
+    made = [folder for folder in Path(url.removeprefix(SQLITE)).absolute().parents if not folder.exists()]
+    before = os.environ.get(ARTIFACT_ROOT)
+    os.environ[ARTIFACT_ROOT] = (database.parent / FOLDER).as_uri()
+    try:
+        yield
+    finally:
+        os.environ.pop(ARTIFACT_ROOT)
+        if before is not None:
+            os.environ[ARTIFACT_ROOT] = before
+        with suppress(OSError):
+            for folder in made:
+                folder.rmdir()
 
 
 def _check_writable(database: Path) -> None:
