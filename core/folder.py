@@ -4,7 +4,8 @@ job.json             the identity: config, seed, schema version (its digest name
 protocol.json        what each series of numbers is measured with, and its fingerprint (`core.metrics.protocol`)
 data.json            of a prepared image set: source, filter, count, what was skipped
 memory.json          of a job on a GPU: `DeviceMemory`, since its first evaluation
-provenance.json      git commit, versions, device, threads of the process that ended the job, and where it evaluated
+provenance.json      version and commit of the code, versions, device, threads of the process that ended the job, and
+                     where it evaluated
 events.jsonl         one event a line, in order (`core.events`)
 samples/000500.png   images of the fixed latents
 samples/interpolations.png  of a GAN, rows of images on paths between latents

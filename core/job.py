@@ -7,7 +7,6 @@ import io
 import json
 import os
 import platform
-import subprocess
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -24,6 +23,7 @@ from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from core import config as cfg
+from core import origin
 from core.beside import Beside, EvaluationDropped, Order
 from core.build import check_layer
 from core.calibrate import period
@@ -437,19 +437,12 @@ def _write_grid(file: Path, pictures: Tensor, columns: int = 8) -> None:
 
 @lru_cache(maxsize=1)
 def provenance(device: str, threads: int) -> dict[str, Any]:
-    """What ran this: commit, versions, device, threads."""
-
-    def git(*arguments: str) -> str | None:
-        command = ["git", "-C", str(Path(__file__).parent), *arguments]
-        try:
-            return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-        except (OSError, subprocess.SubprocessError):
-            return None
-
-    status = git("status", "--porcelain")
+    """What ran this: version and commit of the code, versions, device, threads."""
+    commit, dirty = origin.commit()
     return {
-        "commit": git("rev-parse", "HEAD"),
-        "dirty": None if status is None else bool(status),
+        "version": origin.version(),
+        "commit": commit,
+        "dirty": dirty,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": np.__version__,

@@ -80,8 +80,13 @@ def table(folder: Path, to: str) -> str:
 def provenance(study: str, runs: Path) -> dict[str, Any]:
     """The commit and the command behind a published report."""
     results = load(study, runs)
-    commits = Counter(str(content.get("commit")) for _, content in results.recorded("provenance.json"))
+    commits = Counter(content.get("commit") or "" for _, content in results.recorded("provenance.json"))
     return {"commits": dict(commits), "commands": reproduce_commands(results)}
+
+
+def said_of(commit: str, count: int) -> str:
+    """A commit that runs recorded, and how many."""
+    return f"`{commit[:12]}` ({count} runs)" if commit else f"not known ({count} runs)"
 
 
 def page(folder: Path) -> str:
@@ -100,7 +105,7 @@ def page(folder: Path) -> str:
     ]
     for record in records(folder):
         made = record["made_by"]
-        commits = ", ".join(f"`{commit[:12]}` ({count} runs)" for commit, count in made["commits"].items())
+        commits = ", ".join(said_of(commit, count) for commit, count in made["commits"].items())
         lines += [f"`{record['study']}`, at commit {commits}:", "", "```sh", *made["commands"], "```", ""]
     lines += ["Written by `python -m reports.publish`."]
     return "\n".join(lines) + "\n"

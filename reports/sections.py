@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from ablations.designs import available, ladder, variant_name
 from ablations.protocols import PROTOCOLS
 from ablations.schema import PILING, Change, DesignName, Study
+from core import origin
 from core.arithmetic import g_updates, training
 from core.config import MeanAbsoluteError
 from core.errors import InputError
@@ -1013,11 +1015,24 @@ def provenance(report: Report) -> list[Block]:
     name = experiment_name(results.plan)
     return [
         *blocks,
-        Paragraph("To reproduce, from the commit above:"),
+        Paragraph(from_what([content for _, content in results.recorded("provenance.json")])),
         Listing("\n".join(reproduce_commands(results))),
         Paragraph(("In MLflow the runs and this report are the experiment ", Code(name), ", which opens with:")),
         Listing(ui_command(results)),
     ]
+
+
+def from_what(recorded: Sequence[Mapping[str, Any]]) -> str:
+    """What the commands are to be given with: the code as far as the runs recorded it."""
+    known = [bool(content.get("commit")) for content in recorded]
+    versions = sorted({str(content["version"]) for content in recorded if content.get("version")})
+    if known and all(known):
+        return "To reproduce, from the commit above:"
+    if any(known):
+        return "To reproduce, from the commit above, which some of the runs did not record:"
+    if versions:
+        return f"The commit is not known. To reproduce, with version {' or '.join(versions)} of {origin.NAME}:"
+    return "Neither the commit nor the version of the code is known. To reproduce, as far as it is the same:"
 
 
 def runs(report: Report) -> list[Block]:

@@ -19,7 +19,7 @@ from core.config import Images
 from reports.page import Bullets, Code, Paragraph
 from reports.render import main, render
 from reports.results import TIDY_COLUMNS, load
-from reports.sections import the_images
+from reports.sections import from_what, the_images
 from tests.reports.pages import assert_links_resolve
 from tests.reports.synthetic import planned, train_all
 
@@ -236,3 +236,12 @@ def test_images_that_were_skipped_are_listed(tmp_path: Path) -> None:
     assert listed.items[-1] == "and 3 more, see prepared.json"
     render("changes_overview", runs=tmp_path, out=tmp_path / "report")
     assert "`0.png`: not an image" in (tmp_path / "report" / "report.md").read_text()
+
+
+def test_the_page_names_the_code_only_as_far_as_the_runs_recorded_it() -> None:
+    known, unknown = {"commit": "a" * 40, "version": "0.1.0"}, {"commit": None, "version": "0.1.0"}
+    assert from_what([known, known]) == "To reproduce, from the commit above:"
+    assert "some of the runs did not record" in from_what([known, unknown])
+    assert from_what([unknown]).endswith("with version 0.1.0 of inr-gan-ablations:")
+    for recorded in ([], [{"commit": None}], [{}]):
+        assert "commit above" not in from_what(recorded) and "Neither" in from_what(recorded)

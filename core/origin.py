@@ -1,0 +1,69 @@
+"""Which version and which commit of this package runs: its own, whatever repository it lies in."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tomllib
+from functools import cache
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+
+from core.processes import ROOT
+
+NAME = "inr-gan-ablations"
+
+SAFE = (
+    "--no-optional-locks",
+    # Somebody else's clone may be read; nothing in its configuration is to be run.
+    *("-c", "safe.directory=*"),
+    *("-c", "core.fsmonitor=false"),
+    *("-c", f"core.hooksPath={os.devnull}"),
+)
+
+
+@cache
+def version() -> str | None:
+    """This package's version: a checkout's own, else that of the installation; None where neither says it."""
+    try:
+        project = tomllib.loads((ROOT / "pyproject.toml").read_bytes().decode())["project"]
+        if project["name"] == NAME:
+            return str(project["version"])
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    try:
+        installed = distribution(NAME)
+    except PackageNotFoundError:
+        return None
+    return installed.version if _is_ours(installed) else None
+
+
+def _is_ours(installed: Distribution) -> bool:
+    """Whether the code that runs is the one that was installed so: the name may be that of another copy."""
+    return Path(str(installed.locate_file("core"))).resolve() == ROOT / "core"
+
+
+def commit() -> tuple[str | None, bool | None]:
+    """The commit that is checked out and whether it was changed since; None where this is no checkout of its own.
+
+    A repository somewhere above an installed package, or the one that a program was started for, is not asked.
+    """
+    if not (ROOT / ".git").exists() or _git("ls-files", "--error-unmatch", "--", "core/origin.py") is None:
+        return None, None
+    status = _git("status", "--porcelain", "--ignore-submodules=all")
+    return _git("rev-parse", "HEAD"), None if status is None else bool(status)
+
+
+def _git(*arguments: str) -> str | None:
+    """What git answers of our checkout, None where it does not."""
+    # GIT_DIR and the like, as in a hook, are those of another repository.
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    own |= {"GIT_CEILING_DIRECTORIES": str(ROOT.parent), "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+    command = ["git", "-C", str(ROOT), *SAFE, *arguments]
+    try:
+        done = subprocess.run(
+            command, env=own, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=10
+        )
+    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
+        return None
+    return done.stdout.strip()

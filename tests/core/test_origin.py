@@ -1,0 +1,117 @@
+"""What is recorded of the code is the code's own, whatever lies around it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core import origin
+from core.processes import ROOT
+
+COPIED = ("core/__init__.py", "core/origin.py", "core/processes.py")
+SHOWN = "import json; from core import origin; print(json.dumps([origin.version(), *origin.commit()]))"
+
+
+def git(folder: Path, *arguments: str) -> str:
+    whose = ("-c", "user.name=somebody", "-c", "user.email=some@body")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    command = ["git", "-C", str(folder), *whose, *arguments]
+    return subprocess.run(command, env=clean, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def copied(folder: Path) -> Path:
+    """Enough of the code to ask it where it comes from."""
+    for name in COPIED:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, folder / name)
+    return folder
+
+
+def asked(folder: Path, **variables: str) -> list[object]:
+    """Version, commit and whether it was changed, as the code in `folder` says it."""
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(folder), **variables}
+    command = [sys.executable, "-P", "-c", SHOWN]
+    said = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=True).stdout
+    found: list[object] = json.loads(said)
+    return found
+
+
+@pytest.fixture
+def above(tmp_path: Path) -> Iterator[Path]:
+    """Somebody's own repository."""
+    git(tmp_path, "init", "-q", ".")
+    git(tmp_path, "commit", "-q", "--allow-empty", "-m", "theirs")
+    return tmp_path
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    assert origin.version() == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+
+def test_a_repository_above_an_installed_package_is_not_the_codes(above: Path) -> None:
+    site = copied(above / ".venv" / "lib" / "site-packages")
+    info = site / "inr_gan_ablations-7.8.9.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: inr-gan-ablations\nVersion: 7.8.9\n")
+    assert asked(site) == ["7.8.9", None, None]
+    git(above, "add", "-A")
+    git(above, "commit", "-q", "-m", "all of it")
+    assert asked(site) == ["7.8.9", None, None]
+
+
+def test_another_installation_is_not_the_codes(tmp_path: Path) -> None:
+    info = tmp_path / "site" / "inr_gan_ablations-7.8.9.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: inr-gan-ablations\nVersion: 7.8.9\n")
+    code = copied(tmp_path / "code")
+    assert asked(code, PYTHONPATH=os.pathsep.join(map(str, (code, info.parent)))) == [None, None, None]
+
+
+def test_a_checkout_says_its_own_commit_wherever_it_is_asked_from(tmp_path: Path, above: Path) -> None:
+    code = copied(tmp_path / "inside" / "code")
+    (code / "pyproject.toml").write_text('[project]\nname = "inr-gan-ablations"\nversion = "1.2.3"\n')
+    git(code, "init", "-q", ".")
+    assert asked(code) == ["1.2.3", None, None]  # Nothing is tracked.
+    git(code, "add", "-A")
+    git(code, "commit", "-q", "-m", "ours")
+    mine = git(code, "rev-parse", "HEAD")
+    elsewhere = {"GIT_DIR": str(above / ".git"), "GIT_WORK_TREE": str(above), "GIT_INDEX_FILE": str(above / "index")}
+    assert asked(code, **elsewhere)[1] == mine != git(above, "rev-parse", "HEAD")
+    (code / "core" / "new.py").touch()
+    assert asked(code)[1:] == [mine, True]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_a_clone_of_another_user_is_read(tmp_path: Path) -> None:
+    code = copied(tmp_path / "code")
+    git(code, "init", "-q", ".")
+    git(code, "add", "-A")
+    git(code, "commit", "-q", "-m", "ours")
+    for path in (code, *code.rglob("*")):
+        os.chown(path, 12345, 12345)
+    with pytest.raises(subprocess.CalledProcessError):
+        git(code, "rev-parse", "HEAD")
+    assert asked(code)[1:] != [None, None]
+
+
+def test_what_a_received_checkout_has_configured_is_not_run(tmp_path: Path) -> None:
+    code = copied(tmp_path / "code")
+    git(code, "init", "-q", ".")
+    git(code, "add", "-A")
+    git(code, "commit", "-q", "-m", "ours")
+    hook = code / ".git" / "hooks" / "post-index-change"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/hooked\n")
+    hook.chmod(0o755)
+    git(code, "config", "core.fsmonitor", f"touch {tmp_path}/monitored; false")
+    (code / "core" / "origin.py").touch()
+    assert asked(code)[1] is not None
+    assert not (tmp_path / "hooked").exists() and not (tmp_path / "monitored").exists()
