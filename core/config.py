@@ -564,13 +564,14 @@ class Config(Node):
 
     @model_validator(mode="after")
     def _image_survives_the_discriminator(self) -> Config:
-        shrink = 2**self.discriminator.blocks
-        if isinstance(self.discriminator, StridedDiscriminator):
-            shrink *= self.discriminator.patch
-        if self.data.resolution % shrink:
+        halvings, resolution = self.discriminator.blocks, self.data.resolution
+        patch = self.discriminator.patch if isinstance(self.discriminator, StridedDiscriminator) else 1
+        # Of more blocks the power alone would fill the memory.
+        if halvings > resolution.bit_length():
+            raise ValueError(f"discriminator.blocks is too large: data.resolution cannot be halved {halvings} times")
+        if resolution % (shrink := patch * 2**halvings):
             raise ValueError(
-                f"data.resolution is {self.data.resolution}: the discriminator divides it by {shrink}, "
-                "which must come out even"
+                f"data.resolution is {resolution}: the discriminator divides it by {shrink}, which must come out even"
             )
         return self
 

@@ -2,7 +2,7 @@
 
 job.json             the identity: config, seed, schema version (its digest names the folder)
 protocol.json        what each series of numbers is measured with, and its fingerprint (`core.metrics.protocol`)
-data.json            of a prepared image set: source, filter, count, what was skipped
+data.json            of somebody's images: source, filter, count, what was skipped and what left out
 memory.json          of a job on a GPU: `DeviceMemory`, since its first evaluation
 provenance.json      version and commit of the code, versions, device, threads of the process that ended the job, and
                      where it evaluated

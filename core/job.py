@@ -29,7 +29,7 @@ from core.build import check_layer
 from core.calibrate import period
 from core.checkpoint import read_checkpoint, remove_checkpoints, write_checkpoint
 from core.data.load import ImageSet
-from core.data.prepared import is_prepared, read_index
+from core.data.prepare import told
 from core.errors import InputError
 from core.evaluate import Evaluator, Inline
 from core.events import Checkpointed, Diverged, Event, Finished, Pictured, Sampled
@@ -40,6 +40,8 @@ from core.locks import FileLock, Timeout
 from core.machine import cores, processor
 from core.memory import OutOfMemory, PeakMemory, device_memory, free_at_start, is_out_of_memory
 from core.metrics import protocol as protocols
+from core.metrics.enough import check_fitted
+from core.needs import check_memory
 from core.pixels import PICTURES
 from core.precision import check_precision
 from core.reading import record_of
@@ -101,6 +103,7 @@ def run_job(
         )
     check_apart(runs, data_path)
     check_precision(job.config.precision, torch.device(device))
+    check_memory(job.config, on_cpu=not device.startswith("cuda"))
     folder = RunFolder(runs, job)
     check_tree(runs, folder.path)
     with _room_for(folder):
@@ -131,7 +134,7 @@ def run_job(
             started = entered if beside else time.perf_counter()
             folder.write("job.json", job.model_dump_json(indent=1) + "\n")
             folder.write("protocol.json", protocols.as_json(measured_with))
-            if (described := _described(job.config.data, data_path)) is not None:
+            if (described := _described(job.config.data, data_path, cache)) is not None:
                 folder.write("data.json", json.dumps(described, indent=1) + "\n")
             ran_by = {**provenance(device, threads), "evaluation": f"beside on {order.device}" if beside else "inline"}
             folder.write("provenance.json", json.dumps(ran_by, indent=1) + "\n")
@@ -195,10 +198,7 @@ def _task(
             with _evaluator(order, config, evaluation, asked_to_stop) as evaluator:
                 yield partial(train, job, images.train, evaluator, device=device), evaluator.protocols
         case cfg.Reconstruction():
-            if len(images.train) < config.images:
-                raise InputError(
-                    f"{config.images} images are to be fitted and the data has {len(images.train)}: lower images"
-                )
+            check_fitted(config.images, len(images.train))
             yield partial(reconstruct, job, images.train, device=device), protocols.of_fit(config)
         case _:
             assert_never(config)
@@ -414,11 +414,11 @@ class _Recording:
             remove_checkpoints(self.folder)
 
 
-def _described(data: cfg.Data, path: Path | None) -> dict[str, Any] | None:
-    """What a prepared set says of its images, None for other data: an image set has no more to say than its config."""
-    if not isinstance(data, cfg.Images) or path is None or not is_prepared(path):
+def _described(data: cfg.Data, path: Path | None, cache: Path) -> dict[str, Any] | None:
+    """What is known of somebody's images, None for other data."""
+    if not isinstance(data, cfg.Images) or path is None:
         return None
-    index = read_index(path)
+    index = told(data, data.resolution, path=path, cache=cache)
     return {"words": index.words, **index.model_dump(mode="json", exclude={"pixels", "stamps"})}
 
 

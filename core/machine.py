@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any, Literal
 from core.config import Node
 
 GPUS = Path("/proc/driver/nvidia/gpus")
+
+MEMORY, GROUPS, CONTROLS = Path("/proc/meminfo"), Path("/proc/self/cgroup"), Path("/sys/fs/cgroup")
 
 
 class Machine(Node):
@@ -57,6 +60,55 @@ def this_machine(device: Literal["cpu", "cuda"], threads: int) -> Machine:
 def cores() -> int:
     """CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@cache
+def memory() -> int | None:
+    """Bytes that this process may have at all: the machine's, less where its control group or a limit gives it fewer.
+
+    Swap counts where nothing limits it. None where the system does not tell.
+    """
+    found = [*_of_machine(), *_of_groups(), *_of_limit()]
+    return min(found) if found else None
+
+
+def _of_machine() -> list[int]:
+    try:
+        lines = MEMORY.read_text().splitlines()
+    except OSError:
+        return [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")] if hasattr(os, "sysconf") else []
+    told = {line.partition(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith("kB")}
+    return [told["MemTotal"] + told.get("SwapTotal", 0)] if "MemTotal" in told else []
+
+
+def _of_groups() -> list[int]:
+    """The limits of all control groups that this process is in, whichever of the two versions."""
+    try:
+        lines = GROUPS.read_text().splitlines()
+    except OSError:
+        return []
+    found = []
+    for line in lines:
+        _, controllers, inside = line.split(":", 2)
+        root, name = (CONTROLS, "memory.max") if not controllers else (CONTROLS / "memory", "memory.limit_in_bytes")
+        if controllers and "memory" not in controllers.split(","):
+            continue
+        group = root / inside.lstrip("/")
+        # A container sees its own group at the root, whatever it is called outside.
+        for folder in dict.fromkeys([root, group, *group.parents]):
+            if folder.is_relative_to(root):
+                with suppress(OSError, ValueError):
+                    found.append(int((folder / name).read_text()))
+    return found
+
+
+def _of_limit() -> list[int]:
+    try:
+        import resource
+    except ImportError:
+        return []
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    return [] if limit == resource.RLIM_INFINITY else [limit]
 
 
 @cache

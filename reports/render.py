@@ -23,7 +23,7 @@ from reports.layouts import layout_of
 from reports.page import Document, Figure, Table, Text, without_dead_links
 from reports.report import FIGURES, PUBLISHED, Report
 from reports.results import load
-from reports.sections import subtitle
+from reports.sections import few_images, subtitle
 from studies.click_life import Command
 from studies.plan import VERDICTS, plan_file, read_plan, report_folder
 from studies.runner.experiment import Experiment
@@ -142,7 +142,7 @@ def compose(report: Report, answers: Sequence[Text], *, with_records: bool) -> D
         title=results.study.title,
         subtitle=subtitle(results),
         footer=f"{results.plan.study} · {results.plan.setting}",
-        blocks=without_dead_links([abstract.abstract(report, answers), *sections(report)]),
+        blocks=without_dead_links([abstract.abstract(report, answers), *few_images(results), *sections(report)]),
         records=records.for_page(report) if with_records else (),
     )
 

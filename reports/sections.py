@@ -18,8 +18,10 @@ from ablations.protocols import PROTOCOLS
 from ablations.schema import PILING, Change, DesignName, Study
 from core import origin
 from core.arithmetic import g_updates, training
-from core.config import MeanAbsoluteError
+from core.config import Config, MeanAbsoluteError
+from core.data.listing import LeftOut, said
 from core.errors import InputError
+from core.metrics.enough import cautions
 from reports import figures, remarks, stats, tables
 from reports.abstract import ladder_names, resolved, sentence
 from reports.commands import planned_designs, reproduce_commands, train_command, ui_command
@@ -203,6 +205,16 @@ def pilot_note(report: Report) -> Note:
             f"{stats.seeds_for_sign_flip(0.05)} seeds on.",
         )
     )
+
+
+def few_images(results: Results) -> list[Block]:
+    """What must be said of a metric of so few images that it says little; nothing where there are enough."""
+    protocol = results.protocol(results.metric)
+    config = results.plan.variants[0].config
+    if protocol is None or not isinstance(config, Config) or not protocol.samples or not protocol.real_samples:
+        return []
+    found = cautions(config.evaluation.metric, protocol.samples, protocol.real_samples)
+    return [Note((Strong("Few images."), f" {sentence('; '.join(found))}"))] if found else []
 
 
 def superscript(n: int) -> str:
@@ -816,6 +828,8 @@ def the_images(results: Results) -> list[Block]:
                 Paragraph(f"{len(skipped):,} of {total:,} images could not be read and were skipped (--skip-bad):")
             )
             blocks.append(Bullets((*left_out, *([f"and {more:,} more, see prepared.json"] if more else []))))
+        if beside := [LeftOut.model_validate(entry, strict=False) for entry in told.get("left_out", ())]:
+            blocks.append(Paragraph(f"Beside them lay what is no part of the set; {said(beside)}."))
     return blocks
 
 

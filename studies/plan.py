@@ -164,7 +164,7 @@ def parse_override(text: str) -> tuple[str, Any]:
         raise InputError(f"'{text}' is no override: write path=value, as in iterations=200")
     try:
         return path, json.loads(value)
-    except json.JSONDecodeError:
+    except (ValueError, RecursionError):  # no JSON, or a number or a nesting beyond what Python reads
         return path, value
 
 

@@ -18,6 +18,7 @@ from core.data.making import make
 from core.data.prepared import Index, read_index, verify
 from core.machine import cores
 from core.parser import Parser, code_with, given_to, number
+from core.words import visible
 
 MOST_SIDE = 16_384
 """Of a picture that anybody trains on."""
@@ -48,18 +49,21 @@ def _bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _show(folder: Path, index: Index) -> None:
-    print(f"{folder}: {index.words}")
+    print(f"{visible(str(folder))}: {index.words}")
     for side in index.resolutions:
         enlarged = index.pixels[str(side)].enlarged
         sheet = folder / f"contact_{side}.png"
-        print(f"  {side}.npy, to look at: {sheet}")
+        print(f"  {side}.npy, to look at: {visible(str(sheet))}")
         if enlarged.count:
             print(
-                f"  {enlarged.count:,} images are smaller than {side} x {side} and were enlarged, {enlarged.first} "
+                f"  {enlarged.count:,} images are smaller than {side} x {side} and were enlarged, "
+                f"{visible(enlarged.first)} "
                 f"({enlarged.width} x {enlarged.height}) first: they hold no detail of that size"
             )
     for skipped in index.skipped:
-        print(f"  skipped {skipped.name}: {skipped.reason}")
+        print(f"  skipped {visible(skipped.name)}: {visible(skipped.reason)}")
+    for left_out in index.left_out:
+        print(f"  left out: {left_out.words}")
 
 
 def _prepare(given: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
 from multiprocessing import parent_process
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from core.config import Node, Resampling
 from core.data.images import decoded
+from core.data.images import opened as opened_image
 from core.data.sources import DAMAGE, Source, opened, reason_of
 from core.errors import InputError
 from core.pools import spawning
@@ -34,7 +35,10 @@ TRIED = 256
 """Images by which that is told."""
 
 TOGETHER = 64
-"""Images that a process is given at a time."""
+"""Images that a process is given at a time; fewer of larger ones."""
+
+PIXELS_TOGETHER = 8 * 2**20
+"""Bytes of pixels that a process may give back at a time, beyond one image: dozens of such answers wait at once."""
 
 
 class Skipped(Node):
@@ -70,6 +74,18 @@ def _decode(
     return found
 
 
+def sizes(path: Path) -> Iterator[tuple[str, tuple[int, int]]]:
+    """The name of every image at `path` with its (width, height), as its header says; those without one are left out.
+
+    Which side is which an EXIF orientation may turn.
+    """
+    with opened(path) as source, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for name in source.names:
+            with suppress(*DAMAGE), opened_image(source.read(name)) as image:
+                yield name, image.size
+
+
 @contextmanager
 def decoding(
     path: Path,
@@ -83,10 +99,12 @@ def decoding(
 
     Raises `InputError` where a process was killed, which may be for memory.
     """
+    together = max(1, min(TOGETHER, PIXELS_TOGETHER // sum(3 * side**2 for side in resolutions)))
+    tried = TRIED // TOGETHER * together
     started = time.perf_counter()
-    first = _decode(source, names[:TRIED], resolutions, resampling)
-    expected = (time.perf_counter() - started) / TRIED * len(names)
-    chunks = [names[i : i + TOGETHER] for i in range(TRIED, len(names), TOGETHER)]
+    first = _decode(source, names[:tried], resolutions, resampling)
+    expected = (time.perf_counter() - started) / tried * len(names)
+    chunks = [names[i : i + together] for i in range(tried, len(names), together)]
     if workers < 2 or expected < ALONE:
         alone = (found for chunk in chunks for found in _decode(source, chunk, resolutions, resampling))
         yield chain(first, alone)

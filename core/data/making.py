@@ -23,20 +23,29 @@ from PIL import __version__ as pillow_version
 from core.config import Resampling
 from core.data.decoding import Decoded, Skipped, decoding
 from core.data.images import DECODER
+from core.data.listing import LeftOut
 from core.data.prepared import HEADER, INDEX, Enlarged, Index, Pixels, Progress, is_prepared, mapped, read_index
 from core.data.sources import BLOCK, Source, fingerprint_of, opened, unreadable
 from core.errors import InputError
 from core.files import is_full, write_whole
 from core.locks import FileLock, Timeout
+from core.machine import memory
+from core.names import stored
 
 SHEET = (12, 8)
 """Columns and rows of a contact sheet."""
 
 
-def stamps(path: Path) -> str:
-    """What `Index.stamps` would be of what is at `path` now. Raises `InputError` where no images are."""
+def listed(path: Path) -> tuple[str, tuple[LeftOut, ...]]:
+    """What `Index.stamps` and `Index.left_out` would be of what is at `path` now. Raises `InputError` where no images
+    are."""
     with opened(path) as source:
-        return _stamps(source, source.names)
+        return _stamps(source, source.names), source.left_out
+
+
+def with_left_out(folder: Path, index: Index, left_out: tuple[LeftOut, ...]) -> Index:
+    """The set with what lies beside its images now."""
+    return _kept(folder, index, index.model_copy(update={"left_out": left_out}))
 
 
 @dataclass
@@ -77,14 +86,17 @@ def make(
         names = source.names[:most]
         how = {"resolutions": resolutions, "resampling": resampling, "decoder": DECODER, "pillow": pillow_version}
         if folder.exists():
-            return _named(folder, _already(path, folder, source, names, how, skip_bad), name)
+            there = _already(path, folder, source, names, how, skip_bad)
+            now = {"name": name or there.name, "left_out": source.left_out}
+            return _kept(folder, there, there.model_copy(update=now))
         aside = folder.with_name(f".{folder.name}.part")
         made = _begun(aside, how, source, names)
         _check_skipped(path, made.skipped, skip_bad)
+        _enough_memory(resolutions)
         _enough_space(folder, len(names), resolutions, made.rows)
         report = progress or (lambda done, total: None)
         report(made.seen, len(names))
-        block = _Block(made.seen, dict(made.enlarged))
+        block = _Block(aside, made)
         left = names[made.seen :]
         with decoding(path, source, left, resolutions, resampling, workers) as results:
             for image_name, found in zip(left, results, strict=True):
@@ -94,7 +106,7 @@ def make(
                 if block.rows == BLOCK or block.seen == len(names):
                     _write(aside, block, made, _stamps(source, names[made.seen : block.seen]))
                     report(made.seen, len(names))
-                    block = _Block(made.seen, dict(made.enlarged))
+                    block = _Block(aside, made)
         if not made.rows:
             raise InputError(f"{path}: none of its {len(names)} images can be read ({made.skipped[0].reason})")
         index = _index(path, source, names, made, resolutions, resampling, name)
@@ -103,13 +115,13 @@ def make(
 
 
 class _Block:
-    """Decoded images on their way to the disk."""
+    """Decoded images, each written behind the rows of `made` as it comes: in memory is only the last."""
 
-    def __init__(self, seen: int, enlarged: dict[int, Enlarged]) -> None:
-        self.seen, self.enlarged = seen, enlarged
+    def __init__(self, aside: Path, made: _Made) -> None:
+        self.aside, self.row, self.seen, self.enlarged = aside, made.rows, made.seen, dict(made.enlarged)
         self.sha256: list[bytes] = []
         self.skipped: list[Skipped] = []
-        self.pixels: dict[int, list[NDArray[np.uint8]]] = {resolution: [] for resolution in enlarged}
+        self.pixels = {resolution: hashlib.sha256() for resolution in made.enlarged}
 
     @property
     def rows(self) -> int:
@@ -120,25 +132,24 @@ class _Block:
         if isinstance(found, Skipped):
             self.skipped.append(found)
             return
-        self.sha256.append(found.sha256)
         for resolution, image in zip(self.pixels, found.pixels, strict=True):
-            self.pixels[resolution].append(image)
+            content = image.tobytes()
+            self.pixels[resolution].update(content)
+            with (self.aside / f"{resolution}.npy").open("r+b") as file:
+                file.seek(HEADER + (self.row + self.rows) * len(content))
+                file.write(content)
             if min(found.size) < resolution:
                 before, (width, height) = self.enlarged[resolution], found.size
                 first = before if before.count else Enlarged(first=name, width=width, height=height)
                 self.enlarged[resolution] = first.model_copy(update={"count": before.count + 1})
+        self.sha256.append(found.sha256)
 
 
 def _write(aside: Path, block: _Block, made: _Made, stamps: str) -> None:
-    """Appends a block to the arrays, and then says so in the journal."""
-    blocks = {}
-    for resolution, pixels in block.pixels.items():
-        content = np.stack(pixels).tobytes() if pixels else b""
-        blocks[str(resolution)] = hashlib.sha256(content).hexdigest()
-        with (aside / f"{resolution}.npy").open("r+b") as file:
-            file.seek(HEADER + made.rows * 3 * resolution**2)
-            file.write(content)
-            file.truncate()
+    """Ends a block, and then says in the journal that it is there."""
+    for resolution in block.pixels:
+        # What an interrupted command had written beyond it is no part of it.
+        os.truncate(aside / f"{resolution}.npy", HEADER + (made.rows + block.rows) * 3 * resolution**2)
     line = {
         "stamps": stamps,
         "seen": block.seen,
@@ -146,7 +157,7 @@ def _write(aside: Path, block: _Block, made: _Made, stamps: str) -> None:
         "encoded": hashlib.sha256(b"".join(block.sha256)).hexdigest(),
         "skipped": [entry.model_dump() for entry in block.skipped],
         "enlarged": {str(resolution): entry.model_dump() for resolution, entry in block.enlarged.items()},
-        "blocks": blocks,
+        "blocks": {str(resolution): found.hexdigest() for resolution, found in block.pixels.items()},
     }
     with (aside / "journal.jsonl").open("ab") as journal:
         journal.write(json.dumps(line).encode() + b"\n")
@@ -215,13 +226,11 @@ def _check_skipped(path: Path, skipped: Sequence[Skipped], skip_bad: bool) -> No
         raise unreadable(path, skipped[0].name, skipped[0].reason)
 
 
-def _named(folder: Path, index: Index, name: str | None) -> Index:
-    """The set under the name that it is given now."""
-    if name is None or name == index.name:
-        return index
-    renamed = index.model_copy(update={"name": name})
-    _write_index(folder, renamed)
-    return renamed
+def _kept(folder: Path, before: Index, now: Index) -> Index:
+    """What a set says of itself now."""
+    if now != before:
+        _write_index(folder, now)
+    return now
 
 
 def _write_index(folder: Path, index: Index) -> None:
@@ -233,8 +242,10 @@ def _is_there(file: Path, resolution: int, row: int, line: dict[str, Any]) -> bo
     size = 3 * resolution**2
     with file.open("rb") as stream:
         stream.seek(HEADER + row * size)
-        content = stream.read(line["rows"] * size)
-    return hashlib.sha256(content).hexdigest() == line["blocks"][str(resolution)]
+        found = hashlib.sha256()
+        for _ in range(line["rows"]):
+            found.update(stream.read(size))
+    return found.hexdigest() == line["blocks"][str(resolution)]
 
 
 def _index(
@@ -247,8 +258,8 @@ def _index(
     name: str | None,
 ) -> Index:
     return Index(
-        name=name or path.resolve().name,
-        source=path.resolve().name,
+        name=stored(name or path.resolve().name),
+        source=stored(path.resolve().name),
         kind=source.kind,
         count=made.rows,
         # As `Fingerprint` makes it, from the blocks' own.
@@ -258,6 +269,7 @@ def _index(
         decoder=DECODER,
         pillow=pillow_version,
         skipped=tuple(made.skipped),
+        left_out=source.left_out,
         pixels={
             str(resolution): Pixels(
                 shape=(made.rows, 3, resolution, resolution),
@@ -323,6 +335,17 @@ def _holds(index: Index, path: Path, source: Source, names: Sequence[str]) -> bo
     left_out = {entry.name for entry in index.skipped}
     kept = [name for name in names if name not in left_out]
     return index.count == len(kept) and index.fingerprint == fingerprint_of(path, source, kept)
+
+
+def _enough_memory(resolutions: Sequence[int]) -> None:
+    """Raises InputError for images that are larger than this machine's memory, each of them."""
+    # As an image, as an array, and as a row of the contact sheet.
+    needed, there = SHEET[0] * 3 * max(resolutions) ** 2, memory()
+    if there is not None and needed > there:
+        raise InputError(
+            f"--resolution {max(resolutions)} takes {needed / 1e9:,.1f} GB for a row of images and this machine has "
+            f"{there / 1e9:.1f} GB: ask for a smaller one"
+        )
 
 
 def _enough_space(folder: Path, count: int, resolutions: Sequence[int], rows: int) -> None:

@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import assert_never
 
@@ -19,14 +20,32 @@ from numpy.typing import NDArray
 
 from core.config import Data, Images, Resampling, Rooms
 from core.data import rooms
+from core.data.decoding import sizes
 from core.data.images import DECODER
-from core.data.making import make, stamps
-from core.data.prepared import FORMAT, Damaged, Index, is_prepared, read_index, read_pixels
-from core.data.sources import fingerprint
+from core.data.listing import LeftOut
+from core.data.making import listed, make, with_left_out
+from core.data.prepared import (
+    FORMAT,
+    Damaged,
+    Enlarged,
+    Index,
+    check_enlarged,
+    check_real,
+    check_same,
+    check_serves,
+    is_prepared,
+    read_index,
+    read_pixels,
+)
+from core.data.sources import fingerprint, is_lmdb
 from core.errors import InputError
 from core.locks import FileLock
+from core.names import stored
 
 Progress = Callable[[int, int], None]
+
+SETS = frozenset({"train", "held_out"})
+"""Of rooms."""
 
 
 def described(path: Path, resolution: int, resampling: Resampling = "box") -> Images:
@@ -44,7 +63,17 @@ def described(path: Path, resolution: int, resampling: Resampling = "box") -> Im
 
 def named(path: Path) -> str:
     """What people call the images at `path`: the name that a prepared set was given, else the file's or folder's."""
-    return read_index(path).name if is_prepared(path) else path.resolve().name
+    return read_index(path).name if is_prepared(path) else stored(path.resolve().name)
+
+
+def left_out(path: Path) -> tuple[LeftOut, ...]:
+    """Which files at `path` are no images, as far as it is not a set that was prepared: there it is what was so then.
+
+    Raises `InputError` where there are none.
+    """
+    if is_prepared(path):
+        return read_index(path).left_out
+    return () if is_lmdb(path) else listed(path)[1]
 
 
 def prepare(
@@ -93,12 +122,7 @@ def prepare_real(
         case Images():
             folder, index = prepared_set(data, resolution, path=path, cache=cache, progress=progress, workers=workers)
             images = read_pixels(folder, index, resolution)
-            if (small := index.pixels[str(resolution)].enlarged).count:
-                raise InputError(
-                    f"{path}: {small.count} images are smaller than {resolution} x {resolution}, {small.first} "
-                    f"({small.width} x {small.height}) first, and real images of that size are asked for: give larger "
-                    "images, or lower the factor of the upsampling"
-                )
+            check_real(path or folder, index, resolution)
             return images
         case _:
             assert_never(data)
@@ -153,25 +177,49 @@ def prepared_set(
         raise InputError(f"images {data.fingerprint[:12]} need a path: give the folder, zip or LMDB that holds them")
     if is_prepared(path):
         index = read_index(path)
-        _same(data, index.fingerprint, index.count, path)
-        if index.resampling != data.resampling:
-            raise InputError(
-                f"{path} is prepared with the {index.resampling} filter, the config names {data.resampling}: give a "
-                "set that is prepared so, or leave data.resampling to the set"
-            )
+        check_serves(path, index, data, resolution)
         return path, index
-    made_of = f"{FORMAT} {data.fingerprint} {data.resampling} {DECODER} {resolution}"
-    folder = cache / "images" / f"images-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}"
+    folder = _folder_of(data, resolution, cache)
     with _writable(cache):
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_name(f"{folder.name}.lock")):
             found = _whole(folder, resolution)
+            stamps, beside = listed(path)
             # Reading all of a large source takes minutes: what was not touched since need not be read again.
-            if found is None or found.stamps != stamps(path):
-                _same(data, *fingerprint(path), path)
-            return folder, found or make(
+            if found is None or found.stamps != stamps:
+                check_same(path, data, *fingerprint(path))
+            if found is not None:
+                return folder, with_left_out(folder, found, beside)
+            return folder, make(
                 path, folder, [resolution], resampling=data.resampling, workers=workers, progress=progress
             )
+
+
+@lru_cache(maxsize=8)
+def check_larger(path: Path, resolution: int) -> None:
+    """Raises InputError where images at `path` are smaller than `resolution`, at which they are wanted as real ones.
+
+    Of images that are not prepared it reads what their headers say.
+    """
+    if is_prepared(path):
+        check_real(path, read_index(path), resolution)
+        return
+    small = Enlarged()
+    for name, (width, height) in sizes(path):
+        if min(width, height) < resolution:
+            small = small if small.count else Enlarged(first=name, width=width, height=height)
+            small = small.model_copy(update={"count": small.count + 1})
+    check_enlarged(path, small, resolution)
+
+
+def told(data: Images, resolution: int, *, path: Path, cache: Path) -> Index:
+    """What is known of the images at `path` once they have been prepared, there or in `cache`."""
+    return read_index(path if is_prepared(path) else _folder_of(data, resolution, cache))
+
+
+def _folder_of(data: Images, resolution: int, cache: Path) -> Path:
+    made_of = f"{FORMAT} {data.fingerprint} {data.resampling} {DECODER} {resolution}"
+    return cache / "images" / f"images-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}"
 
 
 def _whole(folder: Path, resolution: int) -> Index | None:
@@ -183,14 +231,6 @@ def _whole(folder: Path, resolution: int) -> Index | None:
     except Damaged:
         shutil.rmtree(folder, ignore_errors=True)
         return None
-
-
-def _same(data: Images, found: str, count: int, path: Path) -> None:
-    if found != data.fingerprint or count != data.count:
-        raise InputError(
-            f"{path} holds {count} images with fingerprint {found[:12]}, the config names {data.count} with "
-            f"{data.fingerprint[:12]}: give the same images, or make a config for these"
-        )
 
 
 @contextmanager
@@ -244,7 +284,9 @@ def _read(folder: Path, key: dict[str, str | int]) -> dict[str, NDArray[np.uint8
         if index["key"] != key:
             return None
         arrays = {}
-        for name, described in index["sets"].items():
+        # No name in a file that may be anybody's leads to another file.
+        for name in SETS & key.keys():
+            described = index["sets"][name]
             array = np.load(folder / f"{name}.npy", allow_pickle=False)
             if array.dtype != np.uint8 or list(array.shape) != described["shape"]:
                 return None

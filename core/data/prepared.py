@@ -10,17 +10,21 @@ contact_64.png  a few of them to look at, spread over the set
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
-from core.config import Node, Resampling
+from core.config import Images, Node, Resampling
 from core.data.decoding import Skipped
+from core.data.listing import LeftOut
 from core.data.sources import BLOCK
 from core.errors import InputError
+from core.words import visible
 
 Progress = Callable[[int, int], None]
 
@@ -55,7 +59,8 @@ class Pixels(Node):
 
 class Index(Node):
     """`prepared.json`. `fingerprint` is of the encoded images that were kept (`core.data.sources.Fingerprint`),
-    `stamps` of the names and stamps of all that were there."""
+    `stamps` of the names and stamps of all that were there, `skipped` are those that could not be read, `left_out`
+    files that were none."""
 
     format: int = FORMAT
     name: str
@@ -68,7 +73,15 @@ class Index(Node):
     decoder: int
     pillow: str
     skipped: tuple[Skipped, ...]
-    pixels: dict[str, Pixels]
+    left_out: tuple[LeftOut, ...] = ()
+    pixels: dict[Annotated[str, Field(pattern=r"^[1-9][0-9]{0,5}$")], Pixels]
+
+    @model_validator(mode="after")
+    def _arrays_are_of_these_images(self) -> Index:
+        for side, pixels in self.pixels.items():
+            if pixels.shape != (self.count, 3, int(side), int(side)) or len(pixels.blocks) != -(-self.count // BLOCK):
+                raise ValueError(f"{side} holds other than {self.count} images of {side} x {side}")
+        return self
 
     @property
     def resolutions(self) -> list[int]:
@@ -90,8 +103,8 @@ class Index(Node):
         """What the set is, in one sentence."""
         sizes = " and ".join(f"{side} × {side}" for side in self.resolutions)
         return (
-            f"{self.count:,} images of {self.source} ({self.kind}), centre-cropped to squares, {self.resampling} "
-            f"filter, {sizes}; fingerprint {self.fingerprint[:12]}"
+            f"{self.count:,} images of {visible(self.source)} ({self.kind}), centre-cropped to squares, "
+            f"{self.resampling} filter, {sizes}; fingerprint {self.fingerprint[:12]}"
         )
 
 
@@ -107,21 +120,56 @@ def is_prepared(path: Path) -> bool:
 def read_index(folder: Path) -> Index:
     """What the set says of itself, its files' sizes checked. Raises `InputError`, `Damaged` where it is not whole."""
     try:
-        index = Index.model_validate_json((folder / INDEX).read_text())
+        index = Index.model_validate_json((folder / INDEX).read_bytes())
         if index.format != FORMAT:
             raise InputError(f"{folder} was prepared by another version (format {index.format}): prepare it again")
         for side, pixels in index.pixels.items():
-            expected = HEADER + int(np.prod(pixels.shape))
+            expected = HEADER + math.prod(pixels.shape)
             if (found := (folder / f"{side}.npy").stat().st_size) != expected:
                 raise Damaged(f"{folder}: {side}.npy has {found} of {expected} bytes: prepare it again")
     except FileNotFoundError as error:
         name = Path(error.filename).name
         raise Damaged(f"{folder} is no whole prepared set ({name} is missing): prepare it again") from None
-    except (ValidationError, UnicodeDecodeError):
+    except ValidationError:
         raise Damaged(f"{folder} is no whole prepared set ({INDEX} is damaged): prepare it again") from None
     except OSError as error:
         raise _unusable(folder, error) from None
     return index
+
+
+def check_serves(folder: Path, index: Index, data: Images, resolution: int) -> None:
+    """Raises InputError where a set is not the one that `data` describes, or has it not at `resolution`."""
+    check_same(folder, data, index.fingerprint, index.count)
+    if index.resampling != data.resampling:
+        raise InputError(
+            f"{folder} is prepared with the {index.resampling} filter, the config names {data.resampling}: give a "
+            "set that is prepared so, or leave data.resampling to the set"
+        )
+    index.at(folder, resolution)
+
+
+def check_same(path: Path, data: Images, found: str, count: int) -> None:
+    """Raises InputError where the images at `path`, `count` of that fingerprint, are others than `data` describes."""
+    if found != data.fingerprint or count != data.count:
+        raise InputError(
+            f"{path} holds {count} images with fingerprint {found[:12]}, the config names {data.count} with "
+            f"{data.fingerprint[:12]}: give the same images, or make a config for these"
+        )
+
+
+def check_real(path: Path, index: Index, resolution: int) -> None:
+    """Raises InputError where images of a set were enlarged to `resolution` and real ones of that size are wanted."""
+    check_enlarged(path, index.at(path, resolution).enlarged, resolution)
+
+
+def check_enlarged(path: Path, small: Enlarged, resolution: int) -> None:
+    """Raises InputError where images at `path` have to be enlarged."""
+    if small.count:
+        raise InputError(
+            f"{path}: {small.count} images are smaller than {resolution} x {resolution}, {visible(small.first)} "
+            f"({small.width} x {small.height}) first, and real images of that size are asked for: give larger "
+            "images, or lower the factor of the upsampling"
+        )
 
 
 def _unusable(folder: Path, error: OSError) -> InputError:

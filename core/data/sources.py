@@ -1,16 +1,19 @@
 """Where encoded images come from: a folder with its subfolders, a zip, or an LMDB as LSUN ships. Listed and read, never
 unpacked to disk.
 
-In folders and zips an image is a file whose name ends in one of `SUFFIXES`; other files (labels, readmes, the
-`dataset.json` of the StyleGAN tools), names that start with a dot and the Mac's `__MACOSX` are no images. In an LMDB
-every value is one. They are ordered by name, folders with "/", keys by their bytes.
+Which files of a folder or zip are images is `core.data.listing`'s to say; in an LMDB every value is one. They are
+ordered by name, folders with "/", keys by their bytes. Names are text (`core.names.stored`), whatever bytes they are.
+
+What is read is foreign: nothing larger than `MOST_BYTES` is, whatever it claims to be.
 
 This module imports no torch: a dry run calls `fingerprint`.
 """
 
 from __future__ import annotations
 
+import bz2
 import hashlib
+import lzma
 import mmap
 import os
 import struct
@@ -23,14 +26,17 @@ from typing import Protocol
 
 from PIL import Image
 
+from core.data.listing import LMDB_FILE, SUFFIXES, LeftOut, Listing, lies_in_own, of_folder, of_names, said
 from core.data.walk import NotWalked, damage
 from core.errors import InputError
+from core.names import original
+from core.words import visible
 
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm", ".jp2", ".avif"}
-)
+MOST_BYTES = 256 * 2**20
+"""Of one encoded image; a photograph of 100 million pixels has fewer."""
 
-LMDB_FILE = "data.mdb"
+MOST_RATIO, SUSPECTED_FROM = 200, 16 * 2**20
+"""What a zip has packed to less than its 200th part is no photograph; small pictures of one colour are left alone."""
 
 DAMAGE = (
     OSError,
@@ -40,11 +46,14 @@ DAMAGE = (
     IndexError,
     KeyError,
     TypeError,
-    OverflowError,
+    AttributeError,
+    AssertionError,
+    ArithmeticError,
     MemoryError,
     RuntimeError,
     struct.error,
     zlib.error,
+    lzma.LZMAError,
     zipfile.BadZipFile,
     NotImplementedError,
     Image.DecompressionBombError,
@@ -53,10 +62,11 @@ DAMAGE = (
 
 
 class Source(Protocol):
-    """Named encoded images in a fixed order; `kind` is "folder", "zip" or "lmdb"."""
+    """Named encoded images in a fixed order; `kind` is "folder", "zip" or "lmdb". `left_out` is what is beside them."""
 
     kind: str
     names: list[str]
+    left_out: tuple[LeftOut, ...]
 
     def read(self, name: str) -> bytes:
         """The encoded image. Raises one of `DAMAGE`; may be called from several threads."""
@@ -69,11 +79,10 @@ class Source(Protocol):
     def close(self) -> None: ...
 
 
-def _is_image(name: str) -> bool:
-    *folders, file = name.split("/")
-    if file.startswith(".") or os.path.splitext(file)[1].lower() not in SUFFIXES:  # noqa: PTH122 (ten times faster)
-        return False
-    return not any(folder == "__MACOSX" or (folder.startswith(".") and folder != "..") for folder in folders)
+def check_size(size: int) -> None:
+    """Raises ValueError, one of `DAMAGE`, for more bytes than an image may have."""
+    if size > MOST_BYTES:
+        raise ValueError(f"it has {size:,} bytes, and an image may have {MOST_BYTES:,}")
 
 
 def _of_file(path: Path) -> str:
@@ -86,38 +95,19 @@ class _Folder:
 
     def __init__(self, path: Path, *, listed: bool) -> None:
         self.path = path
-        self.names = sorted(self._images()) if listed else []
-
-    def _images(self) -> Iterator[str]:
-        def refuse(error: OSError) -> None:
-            raise InputError(f"{error.filename} cannot be read ({error.strerror}): correct its permissions")
-
-        above = {self.path: {self.path.resolve()}}
-        for folder, folders, files in os.walk(self.path, followlinks=True, onerror=refuse):
-            here = Path(folder)
-            inside = here.relative_to(self.path).as_posix()
-            prefix = "" if inside == "." else f"{inside}/"
-            # A link to a folder above would never end.
-            real = {name: (here / name).resolve() for name in folders}
-            folders[:] = [name for name in folders if real[name] not in above[here]]
-            above |= {here / name: above[here] | {real[name]} for name in folders}
-            del above[here]
-            yield from (
-                prefix + name
-                for name in files
-                if _is_image(prefix + name) and os.path.isfile(f"{folder}/{name}")  # noqa: PTH113
-            )
+        self.listing = of_folder(path) if listed else Listing()
+        self.names, self.left_out = self.listing.names, self.listing.left_out
 
     def read(self, name: str) -> bytes:
-        return (self.path / name).read_bytes()
-
-    def was_prepared(self) -> bool:
-        """Whether the only pictures are the contact sheets of a prepared set."""
-        return any(self.path.glob("*.npy")) and all(name.startswith("contact_") for name in self.names)
+        with (self.path / original(name)).open("rb") as file:
+            check_size(os.fstat(file.fileno()).st_size)
+            content = file.read(MOST_BYTES + 1)
+        check_size(len(content))
+        return content
 
     def stamp(self, name: str) -> str:
         try:
-            return _of_file(self.path / name)
+            return _of_file(self.path / original(name))
         except OSError:
             return ""
 
@@ -127,7 +117,7 @@ class _Folder:
 
 class _Zip:
     """Members are read straight from the mapped file: several times faster than zipfile for tens of thousands of small
-    images, and safe from many threads. Anything but stored and deflated members goes through zipfile."""
+    images, safe from many threads, and never more than the member's own claim, whatever its packing unpacks to."""
 
     kind = "zip"
 
@@ -138,27 +128,28 @@ class _Zip:
             raise InputError(
                 f"{path} is not a readable zip ({error}): give a folder, a zip or an LMDB of images"
             ) from None
-        self._members = {i.filename: i for i in self._zip.infolist() if not i.is_dir() and _is_image(i.filename)}
-        self.names = sorted(self._members)
+        members = {member.filename: member for member in self._zip.infolist() if not member.is_dir()}
+        self.listing = of_names(member.filename for member in self._zip.infolist() if not member.is_dir())
+        self.names, self.left_out = self.listing.names, self.listing.left_out
+        self._members = {name: members[original(name)] for name in self.names}
         with path.open("rb") as file:
             self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
-    def holds_lmdb(self) -> bool:
-        return any(name.rsplit("/", 1)[-1] == LMDB_FILE for name in self._zip.namelist())
-
     def read(self, name: str) -> bytes:
         member = self._members[name]
-        encrypted = member.flag_bits & 1
-        if encrypted or member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            return self._zip.read(member)
+        check_size(max(member.file_size, member.compress_size))
+        if member.file_size > max(SUSPECTED_FROM, MOST_RATIO * member.compress_size):
+            raise ValueError(f"it unpacks to over {MOST_RATIO} times its size, {member.file_size:,} bytes")
+        if member.flag_bits & 1:
+            return self._zip.read(member)  # Raises: it needs a password.
         start = member.header_offset
         if self._bytes[start : start + 4] != b"PK\x03\x04":
             raise zipfile.BadZipFile("no local header where the zip's directory says")
         name_length, extra_length = struct.unpack_from("<HH", self._bytes, start + 26)
         start += 30 + name_length + extra_length
-        content = self._bytes[start : start + member.compress_size]
-        if member.compress_type == zipfile.ZIP_DEFLATED:
-            content = zlib.decompressobj(-zlib.MAX_WBITS).decompress(content, member.file_size + 1)
+        content = _unpacked(
+            member.compress_type, self._bytes[start : start + member.compress_size], member.file_size + 1
+        )
         if len(content) != member.file_size or zlib.crc32(content) != member.CRC:
             raise zipfile.BadZipFile("checksum differs")
         return content
@@ -172,10 +163,42 @@ class _Zip:
         self._zip.close()
 
 
+def _unpacked(kind: int, packed: bytes, most: int) -> bytes:
+    """At most `most` bytes of what a zip's member unpacks to."""
+    match kind:
+        case zipfile.ZIP_STORED:
+            return packed
+        case zipfile.ZIP_DEFLATED:
+            return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, most)
+        case zipfile.ZIP_BZIP2:
+            return bz2.BZ2Decompressor().decompress(packed, most)
+        case zipfile.ZIP_LZMA:
+            return _of_lzma(packed, most)
+    raise NotImplementedError(f"it is packed by method {kind}, which is not read: pack it by deflate")
+
+
+def _of_lzma(packed: bytes, most: int) -> bytes:
+    """As a zip has it: two bytes of version, the length of the properties, these, and the raw stream."""
+    length, properties, dictionary = struct.unpack_from("<HBI", packed, 2)
+    position, literal = divmod(properties, 45)
+    # The stream names the memory that it wants: no more is needed than there is to unpack.
+    filters = [
+        {
+            "id": lzma.FILTER_LZMA1,
+            "dict_size": min(max(dictionary, 4096), max(most, 4096)),
+            "pb": position,
+            "lp": literal // 9,
+            "lc": literal % 9,
+        }
+    ]
+    return lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=filters).decompress(packed[4 + length :], most)
+
+
 class _Lmdb:
     """LSUN's layout: a folder with data.mdb, the key any bytes, the value one encoded image (JPEG, later WebP)."""
 
     kind = "lmdb"
+    left_out: tuple[LeftOut, ...] = ()
 
     def __init__(self, path: Path, *, listed: bool) -> None:
         # Only those who have an LMDB need the library.
@@ -227,13 +250,14 @@ class _Lmdb:
         import lmdb
 
         try:
-            with self._env.begin() as transaction:
-                content: bytes | None = transaction.get(_as_key(name))
+            with self._env.begin(buffers=True) as transaction:
+                value: memoryview | None = transaction.get(_as_key(name))
+                if value is None:
+                    raise OSError("its key is gone")
+                check_size(len(value))
+                return bytes(value)
         except lmdb.Error as error:
             raise OSError(str(error)) from None
-        if content is None:
-            raise OSError("its key is gone")
-        return content
 
     def stamp(self, name: str) -> str:
         return self._stamp
@@ -255,6 +279,11 @@ def _as_key(name: str) -> bytes:
     return bytes.fromhex(name[2:]) if name.startswith("0x") else name.encode()
 
 
+def is_lmdb(path: Path) -> bool:
+    """Whether an LMDB is there, by its names: all that it holds are images."""
+    return (path / LMDB_FILE).is_file() or path.suffix == ".mdb"
+
+
 @contextmanager
 def opened(path: Path, *, listed: bool = True) -> Iterator[Source]:
     """The images at `path`; for those who know the names already not `listed`, which takes long for millions.
@@ -265,14 +294,14 @@ def opened(path: Path, *, listed: bool = True) -> Iterator[Source]:
         raise InputError(f"{path} does not exist: give a folder, a zip or an LMDB of images")
     source: Source
     try:
-        if (path / LMDB_FILE).is_file() or path.suffix == ".mdb":
+        if is_lmdb(path):
             source = _Lmdb(path, listed=listed)
         else:
             source = _Folder(path, listed=listed) if path.is_dir() else _Zip(path)
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error}): correct its permissions") from None
     try:
-        if listed and (not source.names or (isinstance(source, _Folder) and source.was_prepared())):
+        if listed and not source.names:
             raise InputError(_without_images(path, source))
         yield source
     finally:
@@ -282,20 +311,27 @@ def opened(path: Path, *, listed: bool = True) -> Iterator[Source]:
 def _without_images(path: Path, source: Source) -> str:
     if isinstance(source, _Lmdb):
         return f"{path} is an LMDB without a single key: copy or download it again"
-    if isinstance(source, _Zip) and source.holds_lmdb():
+    assert isinstance(source, _Folder | _Zip)
+    lmdbs, left_out = source.listing.lmdbs, said(source.left_out)
+    if isinstance(source, _Zip) and lmdbs:
         return f"{path} holds an LMDB, as LSUN is downloaded: unzip it and give the folder with its {LMDB_FILE}"
+    if lmdbs:
+        return f"{path} holds no images but the LMDB {', '.join(lmdbs[:3])}: give that folder"
     if path.is_dir() and any(path.glob("*.npy")):
+        if (path / "prepared.json").exists():
+            return f"{path} is a prepared set already: train on it as it is, or prepare what it was made of"
         return f"{path} was a prepared set and has lost its prepared.json: prepare the images again"
-    inside = sorted(file.parent.name for file in path.glob(f"*/{LMDB_FILE}")) if path.is_dir() else []
-    if inside:
-        return f"{path} holds no images but the LMDB {', '.join(inside[:3])}: give that folder"
-    return f"{path} holds no images: files with one of the endings {' '.join(sorted(SUFFIXES))} are looked for"
+    if path.is_dir() and lies_in_own(path):
+        return f"{path} holds pictures that this program made, which are no data: give the images that it learnt from"
+    told = f" ({left_out})" if left_out else ""
+    return f"{path} holds no images{told}: files with one of the endings {' '.join(sorted(SUFFIXES))} are looked for"
 
 
 def unreadable(path: Path, name: str, reason: str) -> InputError:
     """One line for an image that cannot be read or decoded."""
     return InputError(
-        f"{path}: image {name} cannot be read ({reason}): repair or remove it, or prepare the images with --skip-bad"
+        f"{path}: image {visible(name)} cannot be read ({reason}): repair or remove it, or prepare the images with "
+        "--skip-bad"
     )
 
 

@@ -11,6 +11,9 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
+
+import numpy as np
 
 from core.processes import environment, python
 
@@ -46,22 +49,44 @@ def damage(file: Path) -> str | None:
 
 
 def main() -> None:
-    """Reads every key."""
+    """Looks at every key and at where every value lies; the values' own pages, most of the file, are not read."""
     import lmdb
 
     print(BEGUN, flush=True)
+    file = Path(sys.argv[1])
+    size = file.stat().st_size
     try:
         with (
-            lmdb.open(sys.argv[1], subdir=False, readonly=True, lock=False, readahead=False) as database,
-            database.begin() as transaction,
+            lmdb.open(str(file), subdir=False, readonly=True, lock=False, readahead=False) as database,
+            database.begin(buffers=True) as transaction,
         ):
-            for _ in transaction.cursor().iternext(values=False):
-                pass
+            start = _start_of(file)
+            for _, value in transaction.cursor():
+                if len(value) > size:
+                    _refuse("a value is longer than the file")
+                if start is not None and len(value):
+                    first = np.frombuffer(value, np.uint8).__array_interface__["data"][0] - start
+                    if not 0 <= first <= first + len(value) <= size:
+                        _refuse("a value lies outside of the file")
     except (lmdb.MemoryError, lmdb.ReadersFullError):
         raise
     except lmdb.Error as error:
-        print(" ".join(str(error).split()), file=sys.stderr)
-        sys.exit(DAMAGED)
+        _refuse(" ".join(str(error).split()))
+
+
+def _start_of(file: Path) -> int | None:
+    """Where this process has the file in its memory; None where the system does not tell."""
+    maps, inode = Path("/proc/self/maps"), str(file.stat().st_ino)
+    if not maps.exists():
+        return None
+    lines = [line.split() for line in maps.read_bytes().decode(errors="replace").splitlines()]
+    starts = [int(line[0].split("-")[0], 16) for line in lines if line[4:5] == [inode]]
+    return min(starts, default=None)
+
+
+def _refuse(reason: str) -> NoReturn:
+    print(reason, file=sys.stderr)
+    sys.exit(DAMAGED)
 
 
 if __name__ == "__main__":

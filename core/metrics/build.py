@@ -14,6 +14,7 @@ from torch import Tensor
 from core.config import CleanFid, Config, GanMetric, RoomsFrechet
 from core.errors import InputError
 from core.metrics.clean_fid import inception_features, inception_weights
+from core.metrics.enough import check_metric
 from core.metrics.extractor import load_extractor
 from core.metrics.features import Features, features_of
 from core.metrics.frechet import Gaussian, frechet_distance
@@ -22,7 +23,7 @@ from core.metrics.identity import extractor_sha256, file_sha256
 from core.metrics.interpolation import Interpolated, Walked
 from core.metrics.measure import Measure
 from core.metrics.protocol import Protocol, of_metric
-from core.metrics.real import RealSet, Taken, evenly
+from core.metrics.real import RealSet, Taken
 from core.metrics.upsampling import Upsampled
 from core.precision import float32_products
 
@@ -64,11 +65,7 @@ def build_metric(
     Everything that can be wrong is found here, before training: raises `InputError` for weights that are missing,
     damaged or not those the config names, and for too few images.
     """
-    taken = len(evenly(len(real), metric.real))
-    if metric.samples < 2 or taken < 2:
-        raise InputError(
-            f"{metric.kind} compares {metric.samples} samples with {taken} real images: give at least two of each"
-        )
+    check_metric(metric, len(real))
     features: Features
     real_taken: Taken = "spread"
     quantised = True

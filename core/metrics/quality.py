@@ -17,7 +17,7 @@ from prdc import prdc
 from torch import Tensor
 
 from core.config import Quality
-from core.errors import InputError
+from core.metrics.enough import check_quality
 from core.metrics.features import FeatureArray, features_of
 from core.metrics.frechet import Gaussian, frechet_distance
 from core.metrics.further import Reading
@@ -29,8 +29,6 @@ from core.models.generator import Generator
 from core.streams import stream_seed
 
 SHARES = ("precision", "recall", "density", "coverage")
-
-REMEDY = "lower it, or measure none of this with evaluation.quality=null"
 
 
 def kernel_distance(generated_ND: FeatureArray, real_MD: FeatureArray, subsets: int, subset: int, seed: int) -> float:
@@ -97,23 +95,7 @@ class Assessed:
     latents_seed: int
 
     def __post_init__(self) -> None:
-        config, samples, real = self.config, self.measure.samples, len(self.measure.real)
-        compared = min(config.samples, samples, real)
-        if config.smallest >= samples:
-            raise InputError(
-                f"evaluation.quality.smallest is {config.smallest} and the metric has {samples} samples, so there is "
-                f"no line through more than one number of them: {REMEDY}"
-            )
-        if config.neighbours > compared - 2:
-            raise InputError(
-                f"evaluation.quality.neighbours is {config.neighbours} and it must be two fewer than the "
-                f"{compared} images that are compared: {REMEDY}"
-            )
-        if config.kernel_subset > min(samples, real):
-            raise InputError(
-                f"evaluation.quality.kernel_subset is {config.kernel_subset} and there are {samples} samples and "
-                f"{real} real images: {REMEDY}"
-            )
+        check_quality(self.config, self.measure.samples, len(self.measure.real))
         self._real()
 
     @property

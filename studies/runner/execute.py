@@ -20,11 +20,12 @@ from core.config import AnyConfig, Config, Data
 from core.folder import RunFolder
 from core.locks import FileLock
 from core.machine import cores
+from core.words import visible
 from studies.plan import Plan, jobs_root, record_plan
 from studies.runner.calibrate import calibrate, uncalibrated
 from studies.runner.launchers import WorkersLost, launcher
 from studies.runner.ledger import costs_kept
-from studies.runner.obstacles import check_trainable
+from studies.runner.obstacles import check_trainable, notes
 from studies.runner.place import Place
 from studies.runner.progress import span
 from studies.runner.stores import Unreachable, first_line, waiting_until
@@ -109,7 +110,9 @@ def run_plan(
     """
     runs = place.runs
     pending = [task for task in tasks if to_train(_state(task, runs), retry_failed)]
-    check_trainable(pending, data_path=place.data_path, device=place.device)
+    check_trainable(pending, data_path=place.data_path, device=place.device, elsewhere=place.cluster is not None)
+    for line in notes((task.job.config for task in pending), place.data_path):
+        console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
     (runs / "plans").mkdir(parents=True, exist_ok=True)
     with FileLock(runs / "plans" / ".lock"):
         whole = record_plan(runs, plan)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
@@ -15,6 +15,7 @@ from core.config import (
     AnyConfig,
     CleanFid,
     Config,
+    Data,
     Images,
     Imported,
     MeanAbsoluteError,
@@ -23,10 +24,13 @@ from core.config import (
     Rooms,
     RoomsFrechet,
 )
+from core.data.listing import said
 from core.errors import InputError
 from core.folder import RunFolder
 from core.imported import check_unedited
+from core.metrics.enough import cautions, check_evaluation, check_fitted, taken
 from core.metrics.identity import INCEPTION_VARIABLE, extractor_sha256, inception_file, inception_host, inception_place
+from core.needs import ANYWHERE, check_memory
 from studies.plan import jobs_root
 from studies.runner.tasks import State, Task
 
@@ -42,20 +46,26 @@ def obstacle(
     data_path: Path | None,
     device: Literal["cpu", "cuda"],
     retry_failed: bool,
+    elsewhere: bool = False,
 ) -> str | None:
-    """What keeps this run from being trained, with the remedy; None for one that has its result or can be trained."""
+    """What keeps this run from being trained, with the remedy; None for one that has its result or can be trained.
+
+    Where it is trained `elsewhere`, as on a cluster, this machine's memory says nothing.
+    """
     if state in ("finished", "diverged", "running"):
         return None
     if state == "failed" and not retry_failed:
         outcome = RunFolder(jobs_root(runs), task.digest).outcome()
         reason = (outcome.reason if outcome else None) or "no reason given"
         return f"failed before ({' '.join(reason.split())}): --retry-failed tries it once more"
-    return _of_config(task.job.config, data_path, device)
+    return _of_config(task.job.config, data_path, device, elsewhere)
 
 
-def check_trainable(tasks: Sequence[Task], *, data_path: Path | None, device: Literal["cpu", "cuda"]) -> None:
+def check_trainable(
+    tasks: Sequence[Task], *, data_path: Path | None, device: Literal["cpu", "cuda"], elsewhere: bool = False
+) -> None:
     """Raises InputError where one of these runs, which are about to be trained, cannot be."""
-    reasons = [_of_config(task.job.config, data_path, device) for task in tasks]
+    reasons = [_of_config(task.job.config, data_path, device, elsewhere) for task in tasks]
     blocked = [reason for reason in reasons if reason is not None]
     if blocked:
         raise InputError(f"{len(blocked)} of {len(tasks)} runs cannot be trained: {blocked[0]}")
@@ -68,7 +78,27 @@ def check_trainable(tasks: Sequence[Task], *, data_path: Path | None, device: Li
             check_layer(inr)
 
 
-def _of_config(config: AnyConfig, data_path: Path | None, device: Literal["cpu", "cuda"]) -> str | None:
+def notes(configs: Iterable[AnyConfig], data_path: Path | None) -> list[str]:
+    """What is in nobody's way and has to be known: files that are not trained on, numbers of few images."""
+    found: dict[str, None] = {}
+    configs = list(configs)
+    if data_path is not None and any(isinstance(config.data, Images) for config in configs):
+        # Loads numpy, for those alone who give images.
+        from core.data.prepare import left_out
+
+        if line := said(left_out(data_path)):
+            found[f"{data_path}: {line}"] = None
+    for config in configs:
+        if isinstance(config, Config):
+            metric, real = config.evaluation.metric, _real_images(config.data)
+            lines = cautions(metric, metric.samples, taken(metric, real))
+            found |= {f"caution, {metric.kind}: {line}": None for line in lines}
+    return list(found)
+
+
+def _of_config(
+    config: AnyConfig, data_path: Path | None, device: Literal["cpu", "cuda"], elsewhere: bool
+) -> str | None:
     # Of GPUs older than Ampere the process that trains finds it out.
     if config.precision == "tf32" and device == "cpu":
         return "precision is tf32, which CPUs do not have: set precision=float32, or --device cuda"
@@ -77,7 +107,30 @@ def _of_config(config: AnyConfig, data_path: Path | None, device: Literal["cpu",
     metrics: list[Metric] = [config.evaluation.metric]
     if isinstance(config, Config) and config.evaluation.upsampling is not None:
         metrics.append(config.evaluation.upsampling.metric)
-    return next(filter(None, (_of_data(config, data_path), *map(_of_metric, metrics))), None)
+    return _refused(lambda: _check_size(config, device, elsewhere)) or next(
+        filter(None, (_of_data(config, data_path), *map(_of_metric, metrics))), None
+    )
+
+
+def _refused(check: Callable[[], None]) -> str | None:
+    """Why a check that a run makes as well refuses it."""
+    try:
+        check()
+    except InputError as error:
+        return str(error)
+    return None
+
+
+def _check_size(config: AnyConfig, device: Literal["cpu", "cuda"], elsewhere: bool) -> None:
+    check_memory(config, on_cpu=device == "cpu", there=ANYWHERE if elsewhere else None)
+
+
+def _real_images(data: Data) -> int:
+    match data:
+        case Rooms(held_out=count) | Images(count=count):
+            return count
+        case _:
+            assert_never(data)
 
 
 def _of_data(config: AnyConfig, path: Path | None) -> str | None:
@@ -91,16 +144,20 @@ def _of_data(config: AnyConfig, path: Path | None) -> str | None:
             try:
                 with path.open("rb") if path.is_file() else nullcontext(next(path.iterdir(), None)):
                     pass
-                _check_set(config, path)
+                _check_set(config, data, path)
             except InputError as error:
                 return str(error)
             except OSError as error:
                 return f"its images in {path} cannot be read ({error.strerror or error}): correct that or --data"
         case _:
             assert_never(data)
-    if isinstance(config, Reconstruction) and config.images > count:
-        return f"{config.images} images are to be fitted and the data has {count}: lower images"
-    return None
+    match config:
+        case Config():
+            return _refused(lambda: check_evaluation(config, _real_images(data)))
+        case Reconstruction(images=images):
+            return _refused(lambda: check_fitted(images, count))
+        case _:
+            assert_never(config)
 
 
 def _of_layer(layer: Imported) -> str | None:
@@ -111,17 +168,16 @@ def _of_layer(layer: Imported) -> str | None:
     return None
 
 
-def _check_set(config: AnyConfig, path: Path) -> None:
-    """Raises InputError where a prepared set lacks a resolution that the run needs."""
+def _check_set(config: AnyConfig, data: Images, path: Path) -> None:
+    """Raises InputError where images are not what the run needs, as far as that is known without decoding them."""
     # Loads numpy, for those alone who give images.
-    from core.data.prepared import is_prepared, read_index
+    from core.data.prepare import check_larger
+    from core.data.prepared import check_serves, is_prepared, read_index
 
-    if not is_prepared(path):
-        return
-    index = read_index(path)
-    index.at(path, config.data.resolution)
+    if is_prepared(path):
+        check_serves(path, read_index(path), data, config.data.resolution)
     if isinstance(config, Config) and config.evaluation.upsampling is not None:
-        index.at(path, config.evaluation.upsampling.factor * config.data.resolution)
+        check_larger(path, config.evaluation.upsampling.factor * config.data.resolution)
 
 
 def _of_metric(metric: Metric) -> str | None:

@@ -15,6 +15,7 @@ from ablations.protocols import PROTOCOLS
 from ablations.schema import Change, Profile, Study
 from core.errors import InputError
 from core.folder import RunFolder
+from core.words import visible
 from studies.numbers import changed_rows
 from studies.plan import (
     Plan,
@@ -28,7 +29,7 @@ from studies.plan import (
 from studies.runner import power
 from studies.runner.estimate import Prediction, predicted, recorded_times
 from studies.runner.launchers import on_cluster
-from studies.runner.obstacles import obstacle
+from studies.runner.obstacles import notes, obstacle
 from studies.runner.place import Place
 from studies.runner.power import observed_spreads
 from studies.runner.progress import span
@@ -70,6 +71,7 @@ class Outlook:
                 data_path=place.data_path,
                 device=place.device,
                 retry_failed=retry_failed,
+                elsewhere=place.cluster is not None,
             )
             for task in tasks
         }
@@ -78,6 +80,11 @@ class Outlook:
         new = [task for task in pending if task.digest not in blocked]
         prediction = predicted(new, place.runs, machine=place.machine, workers=place.workers)
         return cls(study, plan, tasks, states, blocked, pending, new, prediction, place)
+
+    @property
+    def notes(self) -> list[str]:
+        """What is in nobody's way and has to be known."""
+        return notes((task.job.config for task in self.tasks), self.place.data_path)
 
     @property
     def cached(self) -> int:
@@ -135,9 +142,9 @@ def print_plan(outlook: Outlook, console: Console) -> None:
     if outlook.new:
         _say(_times(outlook), console)
     for reason, names in _by_reason(tasks, outlook.blocked).items():
-        _say(f"BLOCKED {names}: {reason}", console)
-    for line in _power(study, plan, outlook.place.runs):
-        _say(line, console)
+        _say(visible(f"BLOCKED {names}: {reason}"), console)
+    for line in (*outlook.notes, *_power(study, plan, outlook.place.runs)):
+        _say(visible(line), console)
     _print_scalings(study, profile, plan, console)
 
 
@@ -171,6 +178,7 @@ def plan_document(outlook: Outlook) -> dict[str, Any]:
     return {
         "study": study.name,
         "setting": plan.setting,
+        "notes": outlook.notes,
         "profile": plan.profile,
         "protocol": plan.protocol,
         "overrides": dict(plan.overrides),

@@ -14,6 +14,7 @@ from core.config import Job, Node
 from core.errors import InputError
 from core.files import write_whole
 from core.folder import RunFolder
+from core.names import StoredPath
 from studies.outside import make_findable
 from studies.plan import jobs_root
 from studies.runner.deaths import note_claim
@@ -36,20 +37,20 @@ class TrainingOrder(Node):
 
     study: str
     setting: str
-    runs: Path
+    runs: StoredPath
     workers: int = 1
     device: Literal["cpu", "cuda"] = "cpu"
     gpus: tuple[str, ...] = ()
     threads: int = 1
-    data_path: Path | None = None
-    cache: Path
+    data_path: StoredPath | None = None
+    cache: StoredPath
     evaluation: Literal["inline", "beside"] = "inline"
     hang_seconds: float = HANG_SECONDS
     trainer: str = "core.job"
     detached: bool = False
     most_workers: int | None = None
     parts_of_gpus: bool = False
-    folder_of_study: Path | None = None
+    folder_of_study: StoredPath | None = None
 
     @property
     def shares_gpus(self) -> bool:

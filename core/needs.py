@@ -1,0 +1,264 @@
+"""The memory that a config cannot do without, by arithmetic: what asks for more than there is, is refused.
+
+Counted is what has to be there, and not all of it: a config that passes may still need more, one that does not pass
+cannot be trained. No torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any, assert_never
+
+from core import config as cfg
+from core.arithmetic import emitted_by
+from core.errors import InputError
+from core.machine import memory
+
+TRAINED = 16
+"""Bytes of a parameter that is trained: itself, its gradient, Adam's two averages. For a GPU the host only makes it."""
+
+MODULE = 4_000
+"""Bytes of a layer beside its numbers."""
+
+LEAST = 8 * 2**30
+"""Bytes that are always taken to be there: there may be swap, and every published config needs fewer."""
+
+ANYWHERE = 2**45
+"""Bytes that no machine has: what is compared with where another one trains."""
+
+RECORD = 1_000
+"""Bytes of the protocol of a series."""
+
+PICTURES = 64
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes that `fields` ask for together. What does not last is freed before the next such part begins."""
+
+    what: str
+    fields: tuple[str, ...]
+    bytes: int
+    lasts: bool = True
+
+
+def needs(config: cfg.AnyConfig, *, on_cpu: bool) -> list[Need]:
+    """What a job of this config takes of the host's memory at least."""
+    match config:
+        case cfg.Config():
+            return [*_of_data(config.data), *_of_networks(config, on_cpu), *_of_evaluation(config)]
+        case cfg.Reconstruction():
+            return [*_of_data(config.data), *_of_fit(config, on_cpu)]
+        case _:
+            assert_never(config)
+
+
+def needed_bytes(config: cfg.AnyConfig, *, on_cpu: bool = True) -> int:
+    """Bytes that are needed at once: all that lasts, and the largest of what does not."""
+    found = needs(config, on_cpu=on_cpu)
+    passing = [need.bytes for need in found if not need.lasts]
+    return sum(need.bytes for need in found if need.lasts) + max(passing, default=0)
+
+
+def check_memory(config: cfg.AnyConfig, *, on_cpu: bool, there: int | None = None) -> None:
+    """Raises InputError for a config that needs more than the `there` bytes, None: all that this process may have."""
+    if there is None:
+        there = max(memory() or ANYWHERE, LEAST)
+    if (total := needed_bytes(config, on_cpu=on_cpu)) <= there:
+        return
+    most = max(needs(config, on_cpu=on_cpu), key=lambda need: need.bytes)
+    field, value = _to_blame(config, most.fields)
+    raise InputError(
+        f"{field} is {_number(value)}: {most.what} alone would take {_gigabytes(most.bytes)} of memory, all together "
+        f"{_gigabytes(total)}, and there are {_gigabytes(there)}: lower it"
+    )
+
+
+def _gigabytes(count: int) -> str:
+    if count < 10**14:
+        return f"{count / 1e9:,.1f} GB"
+    return f"{_number(count // 10**9)} GB"
+
+
+def _number(value: int) -> str:
+    # A number may have more digits than Python writes.
+    return f"{value:,}" if value < 10**15 else f"over 10^{int((value.bit_length() - 1) * 0.30103)}"
+
+
+def _to_blame(config: cfg.AnyConfig, fields: tuple[str, ...]) -> tuple[str, int]:
+    """The field that is furthest above its default, and its value."""
+    found = [(field, *_value_and_default(config, field)) for field in fields]
+    field, value, _ = max(found, key=lambda entry: entry[1] / max(entry[2], 1) if entry[1] < 10**300 else float("inf"))
+    return field, value
+
+
+def _value_and_default(config: cfg.AnyConfig, field: str) -> tuple[int, int]:
+    *nodes, name = field.split(".")
+    node: Any = reduce(getattr, nodes, config)
+    default = type(node).model_fields[name].default
+    return getattr(node, name), default if isinstance(default, int) else 1
+
+
+# --- data -------------------------------------------------------------------------------------------------------------
+
+
+def _of_data(data: cfg.Data) -> Iterator[Need]:
+    image = 3 * data.resolution**2
+    match data:
+        case cfg.Rooms():
+            scenes = data.train + data.held_out
+            fields = ("data.train", "data.held_out", "data.resolution")
+            yield Need("the rooms", fields, scenes * (image + 8))
+            yield Need("drawing one of them", ("data.resolution",), 4 * image, lasts=False)
+        case cfg.Images():
+            # They are mapped from a file; one is decoded, and their order is drawn.
+            yield Need("an image", ("data.resolution",), image, lasts=False)
+            yield Need("the images' order", ("data.count",), 8 * data.count)
+        case _:
+            assert_never(data)
+
+
+# --- networks ---------------------------------------------------------------------------------------------------------
+
+
+def _emitted(inr: cfg.Inr) -> int:
+    """As `core.arithmetic.sizes_of` in all, whatever the depth."""
+    frequencies = inr.width // 2 if isinstance(inr.basis, cfg.Fourier) else inr.width
+    first = 0 if inr.coordinates.layer == "shared" else 3 * frequencies
+    return first + (inr.depth - 1) * emitted_by(inr.layer, inr.width) + 3 * inr.width + 3
+
+
+def _trunk(inputs: int, width: int, depth: int) -> int:
+    return (inputs + 1) * width + (depth - 1) * (width + 1) * width
+
+
+INR_FIELDS = ("inr.width", "inr.depth")
+
+
+def _of_inr(inr: cfg.Inr, resolution: int, field: str) -> Iterator[Need]:
+    yield Need("the INR's layers", ("inr.depth",), inr.depth * MODULE)
+    yield Need("one image's activations", ("inr.width", field), 4 * resolution**2 * inr.width, lasts=False)
+
+
+def _of_hypernetwork(net: cfg.Hypernetwork, inr: cfg.Inr, at: str, each: int) -> Iterator[Need]:
+    emitted = _emitted(inr)
+    own = tuple(f"{at}.{name}" for name in ("latent_dim", "width", "depth"))
+    yield Need("the hypernetwork's trunk", own, each * _trunk(net.latent_dim, net.width, net.depth))
+    yield Need("the hypernetwork's layers", (f"{at}.depth",), net.depth * MODULE)
+    if net.heads is None:
+        yield Need("the map to the INR's parameters", (*own[1:2], *_size_of(inr)), each * (net.width + 1) * emitted)
+        return
+    heads, within = net.heads, (f"{at}.heads.width", f"{at}.heads.depth")
+    one = _trunk(net.width, heads.width, heads.depth)
+    yield Need("the heads", (*within, *own[1:2], "inr.depth"), each * inr.depth * one)
+    yield Need("the heads' layers", (within[1], "inr.depth"), inr.depth * heads.depth * MODULE)
+    yield Need("the heads' maps to the INR's parameters", (within[0], *_size_of(inr)), each * heads.width * emitted)
+
+
+def _size_of(inr: cfg.Inr) -> tuple[str, ...]:
+    return (*INR_FIELDS, "inr.layer.rank") if isinstance(inr.layer, cfg.Factorized | cfg.FactorizedSE) else INR_FIELDS
+
+
+def _of_discriminator(net: cfg.Discriminator, resolution: int, each: int) -> Iterator[Need]:
+    match net:
+        case cfg.ResNetDiscriminator(width=width, blocks=blocks):
+            last = width * 2**blocks
+            numbers = 27 * width + last * (resolution // 2**blocks) ** 2
+            # Of the last block, which has most.
+            numbers += (last // 2) ** 2 * 27 if blocks else 0
+            names: tuple[str, ...] = ("width", "blocks")
+        case cfg.StridedDiscriminator(patch=patch, width=width, blocks=blocks, hidden=hidden):
+            last = width * 2**blocks
+            numbers = 27 * patch**2 * width + last * (resolution // patch // 2**blocks) ** 2 * hidden
+            numbers += (last // 2) * last * 16 if blocks else 0
+            names = ("width", "blocks", "hidden", "patch")
+        case _:
+            assert_never(net)
+    fields = (*(f"discriminator.{name}" for name in names), "data.resolution")
+    yield Need("the discriminator", fields, each * numbers)
+
+
+def _of_networks(config: cfg.Config, on_cpu: bool) -> Iterator[Need]:
+    each = TRAINED if on_cpu else 4
+    resolution = config.data.resolution
+    yield from _of_hypernetwork(config.hypernetwork, config.inr, "hypernetwork", each)
+    yield from _of_inr(config.inr, resolution, "data.resolution")
+    yield from _of_discriminator(config.discriminator, resolution, each)
+    batch = config.batch_size * 3 * resolution**2
+    yield Need("a batch of images", ("batch_size", "data.resolution"), (4 * 2 if on_cpu else 1) * batch, lasts=False)
+    if on_cpu:
+        emitted = 4 * config.batch_size * _emitted(config.inr)
+        yield Need("a batch's emitted parameters", ("batch_size", *_size_of(config.inr)), emitted, lasts=False)
+
+
+def _of_fit(config: cfg.Reconstruction, on_cpu: bool) -> Iterator[Need]:
+    each = TRAINED if on_cpu else 4
+    resolution = config.data.resolution
+    yield from _of_inr(config.inr, resolution, "data.resolution")
+    yield Need("the images", ("images", "data.resolution"), 4 * config.images * 3 * resolution**2)
+    match config.emitter:
+        case cfg.FreeParameters():
+            yield Need("their INRs", ("images", *_size_of(config.inr)), each * config.images * _emitted(config.inr))
+        case cfg.LatentCodes(hypernetwork=net):
+            at = "emitter.hypernetwork"
+            yield from _of_hypernetwork(net, config.inr, at, each)
+            yield Need("the codes", ("images", f"{at}.latent_dim"), each * config.images * net.latent_dim)
+        case _:
+            assert_never(config.emitter)
+
+
+# --- evaluation -------------------------------------------------------------------------------------------------------
+
+FEATURES: dict[str, int] = {"pooled": 80, "bottleneck": 64}
+"""Of the rooms' extractor, by its layer."""
+
+OF_INCEPTION = 2048
+
+
+def features_of(metric: cfg.GanMetric) -> int:
+    """How many numbers the metric sees of an image."""
+    return FEATURES[metric.layer] if isinstance(metric, cfg.RoomsFrechet) else OF_INCEPTION
+
+
+def _of_evaluation(config: cfg.Config) -> Iterator[Need]:
+    evaluation, latent = config.evaluation, config.hypernetwork.latent_dim
+    resolution, metric = config.data.resolution, config.evaluation.metric
+    samples = "evaluation.metric.samples"
+    latents = 4 * max(metric.samples, PICTURES) * latent
+    yield Need("the latents of the evaluation", (samples, "hypernetwork.latent_dim"), latents)
+    # As they come, and in double precision.
+    yield Need("the samples' features", (samples,), 12 * metric.samples * features_of(metric), lasts=False)
+    yield Need("the records of resamples", ("evaluation.resamples",), RECORD * evaluation.resamples)
+    if quality := evaluation.quality:
+        at = "evaluation.quality"
+        compared = min(quality.samples, metric.samples)
+        yield Need("the samples' neighbours", (f"{at}.samples", samples), 4 * compared**2, lasts=False)
+        kernel = min(quality.kernel_subset, metric.samples)
+        yield Need("the kernels of a subset", (f"{at}.kernel_subset", samples), 8 * kernel**2, lasts=False)
+        yield Need("the points of a line", (f"{at}.points",), 8 * quality.points, lasts=False)
+    if asked := evaluation.upsampling:
+        at = "evaluation.upsampling"
+        side = asked.factor * resolution
+        coarse = (1 if _quantised(asked.metric) else 4) * asked.metric.samples * 3 * resolution**2
+        yield Need("the samples", (f"{at}.metric.samples", "data.resolution"), coarse, lasts=False)
+        fields = (f"{at}.factor", "data.resolution")
+        # The mean of 2 x 2 points is rendered at twice the side.
+        enlarged = 4 * (2 * side) ** 2 * max(3, config.inr.width)
+        yield Need("an enlarged image", fields, enlarged, lasts=False)
+        if isinstance(config.data, cfg.Rooms):
+            yield Need("the rooms at that size", (*fields, "data.held_out"), config.data.held_out * 3 * side**2)
+        seen = 12 * asked.metric.samples * features_of(asked.metric)
+        yield Need("the samples' features", (f"{at}.metric.samples",), seen, lasts=False)
+    if walk := evaluation.interpolation:
+        at = "evaluation.interpolation"
+        image = 3 * resolution**2
+        yield Need("the ends of paths", (f"{at}.paths", "hypernetwork.latent_dim"), 8 * walk.paths * latent)
+        yield Need("a path's images", (f"{at}.steps", "data.resolution"), 12 * walk.steps * image, lasts=False)
+        shown = walk.pictures * walk.steps * image
+        yield Need("the pictures of paths", (f"{at}.pictures", f"{at}.steps"), shown, lasts=False)
+
+
+def _quantised(metric: cfg.GanMetric) -> bool:
+    return metric.quantised if isinstance(metric, cfg.CleanFid) else True
