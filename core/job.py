@@ -44,6 +44,7 @@ from core.pixels import PICTURES
 from core.precision import check_precision
 from core.reconstruct import drawn, reconstruct
 from core.train import train
+from core.words import first_words
 
 CHECKPOINT_SECONDS = 10.0
 """Between checkpoints: what a kill may cost."""
@@ -255,7 +256,7 @@ def _memory_for(job: cfg.Job, shared: bool) -> Iterator[None]:
 
 def _reason(error: Exception, job: cfg.Job) -> str:
     """Why a job failed, in one line."""
-    first = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+    first = first_words(error)
     if not is_out_of_memory(error):
         return first
     match job.config:
@@ -437,7 +438,8 @@ def provenance(device: str, threads: int) -> dict[str, Any]:
     def git(*arguments: str) -> str | None:
         command = ["git", "-C", str(Path(__file__).parent), *arguments]
         try:
-            return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+            said = subprocess.run(command, capture_output=True, check=True, timeout=10).stdout
+            return said.decode(errors="replace").strip()
         except (OSError, subprocess.SubprocessError):
             return None
 

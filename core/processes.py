@@ -20,7 +20,13 @@ def python(module: str, *arguments: str, executable: str = sys.executable) -> li
 
 def environment() -> dict[str, str]:
     """What such a process gets as environment variables; its own children inherit them."""
-    return {**os.environ, "PYTHONSAFEPATH": "1", "PYTHONPATH": path_of(os.environ.get("PYTHONPATH", ""))}
+    return {
+        **os.environ,
+        "PYTHONSAFEPATH": "1",
+        "PYTHONPATH": path_of(os.environ.get("PYTHONPATH", "")),
+        # What they print is read back, or kept in a log: its encoding is no terminal's.
+        "PYTHONIOENCODING": "utf-8:backslashreplace",
+    }
 
 
 def path_of(others: str) -> str:

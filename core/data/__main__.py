@@ -18,6 +18,7 @@ from core.data.making import make
 from core.data.prepared import Index, read_index, verify
 from core.machine import cores
 from core.parser import Parser, code_with, given_to, number
+from core.words import visible
 
 MOST_SIDE = 16_384
 """Of a picture that anybody trains on."""
@@ -48,18 +49,22 @@ def _bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _show(folder: Path, index: Index) -> None:
-    print(f"{folder}: {index.words}")
+    _say(f"{folder}: {index.words}")
     for side in index.resolutions:
         enlarged = index.pixels[str(side)].enlarged
         sheet = folder / f"contact_{side}.png"
-        print(f"  {side}.npy, to look at: {sheet}")
+        _say(f"  {side}.npy, to look at: {sheet}")
         if enlarged.count:
-            print(
+            _say(
                 f"  {enlarged.count:,} images are smaller than {side} x {side} and were enlarged, {enlarged.first} "
                 f"({enlarged.width} x {enlarged.height}) first: they hold no detail of that size"
             )
     for skipped in index.skipped:
-        print(f"  skipped {skipped.name}: {skipped.reason}")
+        _say(f"  skipped {skipped.name}: {skipped.reason}")
+
+
+def _say(line: str) -> None:
+    print(visible(line))
 
 
 def _prepare(given: argparse.Namespace) -> None:

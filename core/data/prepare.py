@@ -25,6 +25,7 @@ from core.data.making import make, stamps
 from core.data.prepared import FORMAT, Damaged, Index, is_prepared, read_index, read_pixels
 from core.data.sources import fingerprint
 from core.errors import InputError
+from core.words import of_path
 
 Progress = Callable[[int, int], None]
 
@@ -44,7 +45,7 @@ def described(path: Path, resolution: int, resampling: Resampling = "box") -> Im
 
 def named(path: Path) -> str:
     """What people call the images at `path`: the name that a prepared set was given, else the file's or folder's."""
-    return read_index(path).name if is_prepared(path) else path.resolve().name
+    return read_index(path).name if is_prepared(path) else of_path(path.resolve().name)
 
 
 def prepare(
@@ -229,7 +230,7 @@ def _cached(
             for set_name, array in arrays.items():
                 np.save(aside / f"{set_name}.npy", array, allow_pickle=False)
                 sets[set_name] = {"shape": list(array.shape), "sha256": hashlib.sha256(array.data).hexdigest()}
-            (aside / "index.json").write_text(json.dumps({"key": key, "sets": sets}, indent=1) + "\n")
+            (aside / "index.json").write_bytes((json.dumps({"key": key, "sets": sets}, indent=1) + "\n").encode())
             shutil.rmtree(folder, ignore_errors=True)
             aside.replace(folder)
         finally:
@@ -240,7 +241,7 @@ def _cached(
 def _read(folder: Path, key: dict[str, str | int]) -> dict[str, NDArray[np.uint8]] | None:
     """The arrays of a cache folder, None where any part is missing, truncated or not what the index says."""
     try:
-        index = json.loads((folder / "index.json").read_text())
+        index = json.loads((folder / "index.json").read_bytes())
         if index["key"] != key:
             return None
         arrays = {}

@@ -25,6 +25,7 @@ import optuna
 from filelock import FileLock
 from optuna.storages import BaseStorage, RDBStorage
 
+from core.command_line import say_error
 from core.errors import InputError
 from studies.runner.journal import journal_in
 from studies.runner.stores import QUEUE_VARIABLE, Unreachable, address, asked_to_stop, first_line, folder_id, queue_url
@@ -264,7 +265,7 @@ def _cause(error: BaseException) -> str:
 
 
 def _said(line: str) -> float:
-    print(line, file=sys.stderr, flush=True)
+    say_error(line, bare=True)
     return time.monotonic()
 
 

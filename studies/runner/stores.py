@@ -19,6 +19,7 @@ from filelock import FileLock
 
 from core.errors import InputError
 from core.files import write_whole
+from core.words import first_words
 
 QUEUE_VARIABLE = "INR_GAN_QUEUE"
 TRACKING_VARIABLE = "MLFLOW_TRACKING_URI"
@@ -151,7 +152,7 @@ def redacted(text: str) -> str:
 
 def first_line(error: BaseException) -> str:
     """What went wrong, short enough for one line, without passwords."""
-    return redacted(f"{type(error).__name__}: {error}".splitlines()[0])[:300]
+    return redacted(first_words(error, most=3000))[:300]
 
 
 # --- waiting for them -------------------------------------------------------------------------------------------------

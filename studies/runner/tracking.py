@@ -14,7 +14,6 @@ import json
 import logging
 import math
 import os
-import sys
 import threading
 import time
 import uuid
@@ -29,6 +28,7 @@ from filelock import FileLock
 
 from ablations.patch import has, lookup
 from ablations.schema import Study
+from core.command_line import say_error
 from core.folder import RunFolder
 from core.metrics.protocol import from_json
 from studies.plan import VERDICTS, Plan, jobs_root, report_folder
@@ -612,4 +612,4 @@ class BackgroundSync:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    say_error(line, bare=True)
