@@ -302,7 +302,7 @@ def main() -> None:
         _evaluate(connection)
     except Exception as error:
         if is_out_of_memory(error):
-            _say(connection, out_of_memory=f"evaluating beside: {error}".splitlines()[0])
+            _say(connection, out_of_memory=f"evaluating beside: {first_words(error)}")
             return
         _say(connection, failed=f"{type(error).__name__}: {error}\n{traceback.format_exc()}")
 

@@ -47,6 +47,7 @@ from core.precision import check_precision
 from core.reading import record_of
 from core.reconstruct import drawn, reconstruct
 from core.train import train
+from core.words import first_words
 
 CHECKPOINT_SECONDS = 10.0
 """Between checkpoints: what a kill may cost."""
@@ -256,7 +257,7 @@ def _memory_for(job: cfg.Job, shared: bool) -> Iterator[None]:
 
 def _reason(error: Exception, job: cfg.Job) -> str:
     """Why a job failed, in one line."""
-    first = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+    first = first_words(error)
     if not is_out_of_memory(error):
         return first
     match job.config:

@@ -9,6 +9,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer
 
+from core.words import of_path
+
 BYTE = re.compile(r"\\x([0-9a-f]{2})")
 
 BACKSLASH = r"\x5c"
@@ -19,6 +21,7 @@ def stored(name: str) -> str:
 
     A name of text stays as it is. In one that would be read back as another its backslashes are written out, too.
     """
+    name = of_path(name)
     if _is_text(name) and BYTE.search(name) is None:
         return name
     return "".join(BACKSLASH if sign == "\\" else sign if _is_text(sign) else _written_out(sign) for sign in name)
@@ -26,7 +29,8 @@ def stored(name: str) -> str:
 
 def original(name: str) -> str:
     """The name that was `stored`, as the system's calls take it."""
-    return BYTE.sub(lambda found: os.fsdecode(bytes([int(found[1], 16)])), name)
+    whole = BYTE.sub(lambda found: bytes([int(found[1], 16)]).decode(errors="surrogateescape"), name)
+    return os.fsdecode(whole.encode(errors="surrogateescape"))
 
 
 def _is_text(name: str) -> bool:

@@ -24,7 +24,13 @@ def python(module: str, *arguments: str, executable: str = sys.executable) -> li
 
 def environment(executable: str = sys.executable) -> dict[str, str]:
     """What such a process gets as environment variables; its own children inherit them."""
-    return {**os.environ, SAFE_PATH: "1", "PYTHONPATH": path_of(os.environ.get("PYTHONPATH", ""), executable)}
+    return {
+        **os.environ,
+        SAFE_PATH: "1",
+        "PYTHONPATH": path_of(os.environ.get("PYTHONPATH", ""), executable),
+        # What they print is read back, or kept in a log: its encoding is no terminal's.
+        "PYTHONIOENCODING": "utf-8:backslashreplace",
+    }
 
 
 def path_of(others: str, executable: str = sys.executable) -> str:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import math
 import os
 import sys
@@ -29,6 +30,7 @@ from core.parser import Parser, code_with, given_to, number
 from core.pixels import PICTURES
 from core.precision import check_precision
 from core.step import Means, Networks, Step
+from core.words import takes
 
 
 def train(
@@ -182,7 +184,8 @@ def _run(arguments: Sequence[str]) -> None:
         evaluation_device=given.evaluation_device,
     )
     for event in events:
-        print(event.model_dump_json(), flush=True)
+        line = event.model_dump_json()
+        print(line if takes(sys.stdout, line) else json.dumps(json.loads(line)), flush=True)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,11 @@ from __future__ import annotations
 import codecs
 import io
 import os
+import re
 import sys
 import unicodedata
+from collections.abc import Iterator
+from typing import TextIO
 
 ERRORS = "inr_gan_plain"
 """The name by which streams find `_plain`."""
@@ -44,6 +47,9 @@ PLAIN = {
 }
 """What our own signs become where a stream lacks them."""
 
+ESCAPED = re.compile("[\udc80-\udcff]+")
+"""Bytes that are no text in the locale's encoding."""
+
 DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 """Signs that turn the order of what stands around them: a file's name could read as another one."""
 
@@ -56,7 +62,12 @@ def visible(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(sign if _is_shown(sign) else _written_out(sign) for sign in text)
+    return "".join(sign if _is_shown(sign) else _written_out(sign) for sign in of_path(text))
+
+
+def of_path(text: str) -> str:
+    """A file's name as it is meant, whatever the locale by which Python took its bytes apart: what is UTF-8 is that."""
+    return ESCAPED.sub(lambda run: run[0].encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape"), text)
 
 
 def _is_shown(sign: str) -> bool:
@@ -78,8 +89,23 @@ def one_line(text: str) -> str:
 
 def first_words(error: BaseException, most: int = 300) -> str:
     """The kind of an error and the first line of what it says that says something, `visible`."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return visible(f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__)[:most]
+    said = first_line(str(error))
+    return visible(f"{type(error).__name__}: {said}" if said else type(error).__name__)[:most]
+
+
+def first_line(text: str) -> str:
+    """The first line of a text that says something, "" where none does."""
+    return next(said_lines(text), "")
+
+
+def last_line(text: str) -> str:
+    """The last line of a text that says something, "" where none does."""
+    return ["", *said_lines(text)][-1]
+
+
+def said_lines(text: str) -> Iterator[str]:
+    """The lines of a text that say something."""
+    return (line.strip() for line in text.splitlines() if line.strip())
 
 
 def open_streams() -> None:
@@ -99,9 +125,23 @@ def open_streams() -> None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
+def takes(stream: TextIO, text: str) -> bool:
+    """Whether a stream has every sign of a text."""
+    try:
+        text.encode(stream.encoding or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
+def degraded(text: str, stream: TextIO) -> str:
+    """The text in signs that a stream has, for those who write past it."""
+    encoding = stream.encoding or "utf-8"
+    return text.encode(encoding, ERRORS).decode(encoding)
+
+
 def degrade_streams() -> None:
     """Lets stdout and stderr take every sign: one that their encoding lacks is replaced by one or a few that it has."""
-    codecs.register_error(ERRORS, _plain)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=ERRORS)
@@ -120,3 +160,6 @@ def _replaced(sign: str) -> str:
         if kept and kept.isascii():
             return kept
     return _written_out(sign)
+
+
+codecs.register_error(ERRORS, _plain)

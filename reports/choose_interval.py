@@ -311,9 +311,7 @@ def main(draws: int) -> None:
     for scenario in SCENARIOS:
         for n in SEEDS:
             found += [coverage(scenario, n, method, draws) for method in METHODS]
-            click.echo(
-                f"{scenario.name}, n = {n}: " + ", ".join(f"{row.covered:.1%}" for row in found[-len(METHODS) :])
-            )
+            print(f"{scenario.name}, n = {n}: " + ", ".join(f"{row.covered:.1%}" for row in found[-len(METHODS) :]))
     further = {name: simulation.simulate() for name, simulation in SIMULATIONS.items()}
     record = {
         "chosen": choose(found),
@@ -336,7 +334,7 @@ def main(draws: int) -> None:
     RECORD.parent.mkdir(exist_ok=True)
     write_whole(RECORD.with_suffix(".md"), page(found, draws, further).encode())
     write_whole(RECORD, (json.dumps(record, indent=1) + "\n").encode())
-    click.echo(f"chosen: {record['chosen']}")
+    print(f"chosen: {record['chosen']}")
 
 
 if __name__ == "__main__":

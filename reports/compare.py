@@ -24,6 +24,7 @@ from ablations.schema import Study
 from core.config import parse
 from core.errors import InputError
 from core.metrics.protocol import from_json
+from core.words import first_words
 from reports import stats
 from reports.numbers import listed
 from reports.protocols import UNRECORDED, Known, MixedProtocols, by_protocol, mixture, told_apart
@@ -185,7 +186,7 @@ def read_configs(file: Path) -> dict[str, dict[str, Any]]:
     if not file.is_file():
         return {}
     found: dict[str, dict[str, Any]] = {}
-    for line in file.read_text().splitlines():
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             told = json.loads(line)
             variant, config = str(told["variant"]), told["job"]["config"]
@@ -217,7 +218,7 @@ def record(results: Results) -> str:
 def read_record(file: Path) -> tuple[str | None, Known]:
     """What a report's folder says of its data and its protocols: nothing where it is of an earlier version."""
     try:
-        said = json.loads(file.read_text())
+        said = json.loads(file.read_bytes())
         return str(said["data"]), from_json(said["protocols"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None, {}
@@ -230,7 +231,7 @@ def read_tidy(file: Path) -> pd.DataFrame:
             file, dtype={"variant": str, "metric": str, "status": str, "run": str, "protocol": str, "reported": str}
         )
     except (ValueError, UnicodeDecodeError) as error:
-        raise InputError(f"{file} cannot be read as a table: {str(error).splitlines()[0]}") from None
+        raise InputError(f"{file} cannot be read as a table: {first_words(error)}") from None
     # Reports of earlier versions have neither: their protocols count as not recorded.
     tidy["protocol"] = tidy["protocol"].fillna(UNRECORDED) if "protocol" in tidy.columns else UNRECORDED
     tidy["reported"] = tidy["reported"] == "True" if "reported" in tidy.columns else False

@@ -33,7 +33,7 @@ def records(folder: Path) -> list[dict[str, Any]]:
     for file in sorted(folder.glob("*/verdicts.json")):
         made_by = file.with_name(MADE_BY)
         if made_by.exists():
-            found[file.parent.name] = {**json.loads(file.read_text()), "made_by": json.loads(made_by.read_text())}
+            found[file.parent.name] = {**json.loads(file.read_bytes()), "made_by": json.loads(made_by.read_bytes())}
     return [
         found[name] for name in (*catalogue.NAMES, *(n for n in found if n not in catalogue.NAMES)) if name in found
     ]

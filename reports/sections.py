@@ -22,6 +22,7 @@ from core.config import Config, MeanAbsoluteError
 from core.data.listing import LeftOut, said
 from core.errors import InputError
 from core.metrics.enough import cautions
+from core.words import said_lines, visible
 from reports import figures, remarks, stats, tables
 from reports.abstract import ladder_names, resolved, sentence
 from reports.commands import planned_designs, reproduce_commands, train_command, ui_command
@@ -1008,7 +1009,7 @@ def divergence(results: Results) -> list[Block]:
 
 def first_line(text: str, most: int = 160) -> str:
     """The first line of a reason, cut where it goes on for long."""
-    line = (text.strip().splitlines() or [""])[0].rstrip(".")
+    line = visible(next(said_lines(text), "")).rstrip(".")
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 

@@ -126,12 +126,12 @@ def measured(candidates: Iterable[Candidate], runs: Path, jobs: int) -> dict[Can
 def train_all(wanted: Sequence[Job], runs: Path, jobs: int) -> None:
     """Trains those of these jobs that have not ended."""
     todo = [job for job in wanted if RunFolder(jobs_root(runs), job).outcome() is None]
-    click.echo(f"{len(wanted)} runs, {len(todo)} to train")
+    print(f"{len(wanted)} runs, {len(todo)} to train")
     with spawning() as spawn, ProcessPoolExecutor(jobs, mp_context=spawn) as pool:
         try:
             for number, _ in enumerate(pool.map(partial(train, runs=runs), todo), 1):
-                click.echo(f"{number}/{len(todo)}", nl=number == len(todo))
-                click.echo("\r", nl=False)
+                print(f"{number}/{len(todo)}", end="\n" if number == len(todo) else "")
+                print("\r", end="", flush=True)
         except KeyboardInterrupt:
             for process in active_children():  # Jobs go on from their checkpoints.
                 process.terminate()
@@ -290,7 +290,7 @@ def main(runs: Path, jobs: int) -> None:
     RECORD.parent.mkdir(exist_ok=True)
     write_whole(RECORD.with_suffix(".md"), ("\n".join(lines) + "\n").encode())
     write_whole(RECORD, (json.dumps(chosen, indent=1) + "\n").encode())
-    click.echo(json.dumps(chosen))
+    print(json.dumps(chosen))
 
 
 def headline(

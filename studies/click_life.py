@@ -12,6 +12,7 @@ import click
 from core.arguments import MOST, amount, check_given, whole_number
 from core.command_line import live
 from core.errors import InputError
+from core.words import degraded
 
 
 class Command(click.Command):
@@ -29,6 +30,10 @@ class Command(click.Command):
             self.params.append(
                 click.Option(["--debug"], is_flag=True, expose_value=False, help="Show tracebacks of errors.")
             )
+
+    def get_help(self, ctx: click.Context) -> str:
+        """See click, which writes UTF-8 to a stream that says it is ASCII."""
+        return degraded(super().get_help(ctx), sys.stdout)
 
     def main(
         self,

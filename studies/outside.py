@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from ablations.schema import Study
 from core.config import place_of
 from core.errors import InputError
+from core.words import first_words
 
 GROUP = "inr_gan_ablations.studies"
 """The group of entry points, `name = "package.module:STUDY"`, by which an installed package offers studies."""
@@ -117,7 +118,7 @@ def _words(error: BaseException) -> str:
         case KeyError() if error.args:
             # A KeyError's own text is the repr of what may be a sentence.
             return f"KeyError: {error.args[0]}"
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"
+    return first_words(error)
 
 
 def _assignments(file: Path) -> dict[str, int]:

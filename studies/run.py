@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from core.command_line import DONE
+from core.command_line import DONE, say_error
 from core.errors import InputError
 from core.metrics.identity import INCEPTION_VARIABLE
+from core.words import takes, visible
 from studies import catalogue, completion
 from studies.options import EPILOG, FIRST_VARIANT, Asked, SectionedCommand, with_options
 from studies.runner.environment import forbid_telemetry
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
     from studies.plan import Plan
     from studies.runner.place import PerGpu, Place
     from studies.runner.tasks import Task
-
-PLAIN_WIDTH = 160
-"""Columns where there is no terminal, and COLUMNS does not say otherwise."""
 
 JSON_VERSION = 1
 """Of the documents that --json prints: raised when a key goes or changes its meaning, not when one is added."""
@@ -62,7 +60,7 @@ def command(**given: Any) -> int:
         else:
             print_studies(studies, asked.runs, console)
         for line in refused:
-            print(line, file=sys.stderr)
+            say_error(line, bare=True)
         return DONE
     if asked.study is None:
         raise InputError("name a study: --list shows them, and --study FILE runs one of yours")
@@ -239,7 +237,7 @@ class _StudyCommand:
             self.shown["budget"] = {"seconds": seconds, "expected_seconds": choice.seconds, "said": list(choice.lines)}
         else:
             for line in choice.lines:
-                self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+                self.console.print(visible(line), soft_wrap=True)
         return choice.plan
 
     def _timed(self, plan: Plan, place: Place) -> list[Task]:
@@ -260,22 +258,18 @@ class _StudyCommand:
 
 def _console(asked: Asked) -> Console:
     """Where people are told; with --json that is stderr, which leaves stdout to the document."""
-    from rich.console import Console
+    from studies.screen import screen
 
-    stream = sys.stderr if asked.as_json else sys.stdout
-    terminal = stream.isatty()
-    # FORCE_COLOR gives a file colours, but nothing that moves.
-    return Console(
-        file=stream,
-        width=None if terminal or "COLUMNS" in os.environ else PLAIN_WIDTH,
-        force_interactive=None if terminal else False,
-    )
+    return screen(sys.stderr if asked.as_json else sys.stdout)
 
 
 def _print_json(document: dict[str, Any]) -> None:
     import json
 
-    print(json.dumps({"version": JSON_VERSION, **document}, indent=1, ensure_ascii=False))
+    whole = {"version": JSON_VERSION, **document}
+    text = json.dumps(whole, indent=1, ensure_ascii=False)
+    # What a stream lacks is not replaced within a document: a quotation mark would end its string.
+    print(text if takes(sys.stdout, text) else json.dumps(whole, indent=1))
 
 
 def _per_gpu(text: str | None) -> PerGpu | None:

@@ -49,21 +49,24 @@ def _bar(what: str, unit: str) -> Iterator[Callable[[int, int], None]]:
 
 
 def _show(folder: Path, index: Index) -> None:
-    print(f"{visible(str(folder))}: {index.words}")
+    _say(f"{folder}: {index.words}")
     for side in index.resolutions:
         enlarged = index.pixels[str(side)].enlarged
         sheet = folder / f"contact_{side}.png"
-        print(f"  {side}.npy, to look at: {visible(str(sheet))}")
+        _say(f"  {side}.npy, to look at: {sheet}")
         if enlarged.count:
-            print(
-                f"  {enlarged.count:,} images are smaller than {side} x {side} and were enlarged, "
-                f"{visible(enlarged.first)} "
+            _say(
+                f"  {enlarged.count:,} images are smaller than {side} x {side} and were enlarged, {enlarged.first} "
                 f"({enlarged.width} x {enlarged.height}) first: they hold no detail of that size"
             )
     for skipped in index.skipped:
-        print(f"  skipped {visible(skipped.name)}: {visible(skipped.reason)}")
+        _say(f"  skipped {skipped.name}: {skipped.reason}")
     for left_out in index.left_out:
-        print(f"  left out: {left_out.words}")
+        _say(f"  left out: {left_out.words}")
+
+
+def _say(line: str) -> None:
+    print(visible(line))
 
 
 def _prepare(given: argparse.Namespace) -> None:

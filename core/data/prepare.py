@@ -269,7 +269,7 @@ def _cached(
             for set_name, array in arrays.items():
                 np.save(aside / f"{set_name}.npy", array, allow_pickle=False)
                 sets[set_name] = {"shape": list(array.shape), "sha256": hashlib.sha256(array.data).hexdigest()}
-            (aside / "index.json").write_text(json.dumps({"key": key, "sets": sets}, indent=1) + "\n")
+            (aside / "index.json").write_bytes((json.dumps({"key": key, "sets": sets}, indent=1) + "\n").encode())
             shutil.rmtree(folder, ignore_errors=True)
             aside.replace(folder)
         finally:
@@ -280,7 +280,7 @@ def _cached(
 def _read(folder: Path, key: dict[str, str | int]) -> dict[str, NDArray[np.uint8]] | None:
     """The arrays of a cache folder, None where any part is missing, truncated or not what the index says."""
     try:
-        index = json.loads((folder / "index.json").read_text())
+        index = json.loads((folder / "index.json").read_bytes())
         if index["key"] != key:
             return None
         arrays = {}

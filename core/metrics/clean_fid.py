@@ -35,6 +35,7 @@ from core.metrics.identity import (
     inception_file,
     inception_place,
 )
+from core.words import first_line, visible
 
 SIDE = 299
 
@@ -92,7 +93,7 @@ def _network(mode: str, file: Path) -> nn.Module:
         with _quiet():
             return _from_state_dict(file) if mode == "legacy_pytorch" else _from_torchscript(mode, file)
     except Exception as error:  # torch raises nearly anything for a file of another kind
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+        reason = visible(first_line(str(error)) or type(error).__name__)[:160]
         raise InputError(f"{file} is not {wanted}, which mode {mode} needs ({reason}): replace it") from None
 
 

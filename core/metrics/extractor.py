@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from core.data.rooms import FACTOR_NAMES
 from core.errors import InputError
 from core.metrics.identity import extractor_sha256, extractor_weights
+from core.words import first_words
 
 CHANNELS, BOTTLENECK = 80, 64
 
@@ -98,6 +99,7 @@ def load_extractor(resolution: int = 16, device: torch.device | str = "cpu") -> 
     try:
         net.load_state_dict(safetensors.torch.load(stored))
     except (SafetensorError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{weights.name} does not fit this version's network ({reason}): reinstall") from None
+        raise InputError(
+            f"{weights.name} does not fit this version's network ({first_words(error)}): reinstall"
+        ) from None
     return net.eval().requires_grad_(False).to(device)

@@ -36,7 +36,7 @@ def extractor_sha256(resolution: int = 16) -> str:
     """sha256 (64 hex digits) of the shipped weights, as recorded when they were trained; `load_extractor` checks it."""
     record = extractor_record(resolution)
     try:
-        return str(json.loads(record.read_text())["sha256"])
+        return str(json.loads(record.read_bytes())["sha256"])
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"{record.name} is missing or damaged beside {__name__}: reinstall the package") from None
 

@@ -34,6 +34,7 @@ from core.locks import FileLock
 from core.machine import Machine
 from core.processes import python
 from core.reading import Damaged, model_of
+from core.words import first_words
 from studies.click_life import Command, Count
 from studies.runner.environment import share_of_machine
 from studies.runner.tasks import Task
@@ -289,6 +290,9 @@ def main(order_file: Path, index: int, measurer: str) -> None:
     except InputError as error:
         print(error, file=sys.stderr, flush=True)
         sys.exit(2)
+    except Exception as error:
+        print(first_words(error), file=sys.stderr, flush=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -15,7 +14,7 @@ from types import FrameType
 from rich.console import Console
 
 from ablations.schema import Study
-from core.command_line import DONE, FAILED, GOES_ON, INTERRUPTED
+from core.command_line import DONE, FAILED, GOES_ON, INTERRUPTED, say_error
 from core.config import AnyConfig, Config, Data
 from core.folder import RunFolder
 from core.locks import FileLock
@@ -86,7 +85,7 @@ def with_choices(study: Study, plan: Plan, place: Place, console: Console, trial
             return found
     except (SearchGaveUp, WorkersLost, Unreachable) as error:
         if not interrupts.requested:
-            print(f"error: {error}", file=sys.stderr)
+            say_error(str(error))
             return FAILED
     except KeyboardInterrupt:
         pass
@@ -126,7 +125,7 @@ def run_plan(
                     started = time.monotonic()
                     with costs_kept(
                         whole, pending, runs, machine=place.machine, workers=place.workers, interrupted=interrupts,
-                        say=lambda line: console.print(line, highlight=False), steady=place.most_workers is None,
+                        say=lambda line: console.print(visible(line)), steady=place.most_workers is None,
                     ):  # fmt: skip
                         _train(pending, whole, view, place, console, interrupts)
                     if place.most_workers is None:
@@ -145,13 +144,13 @@ def run_plan(
         return INTERRUPTED
     states = Counter(_state(task, runs) for task in tasks)
     if lost:
-        print(f"error: {lost}", file=sys.stderr)
+        say_error(lost)
     if states["failed"]:
         hint = "" if retry_failed else "; --retry-failed tries them once more"
         console.print(f"{states['failed']} of {len(tasks)} runs failed{hint}", highlight=False, soft_wrap=True)
     if without := states["new"] + states["interrupted"]:
         said = f"{without} of {len(tasks)} runs have no result yet: the same command goes on with them"
-        console.print(said, highlight=False, soft_wrap=True)
+        console.print(visible(said), soft_wrap=True)
     reported = _report(study, whole, view, console) if report else True
     return DONE if reported and states["finished"] + states["diverged"] == len(tasks) else FAILED
 
@@ -223,7 +222,7 @@ def calibrate_plan(plan: Plan, tasks: Sequence[Task], place: Place, console: Con
         return
     order = place.order(plan, unknown, place.workers)
     _prepare([task.job.config for task in order.tasks], place, console)
-    calibrate(order, place.machine, lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True))
+    calibrate(order, place.machine, lambda line: console.print(visible(line), soft_wrap=True))
 
 
 def _prepare(configs: Collection[AnyConfig], place: Place, console: Console) -> None:
@@ -256,13 +255,13 @@ def _show(view: MlflowView, console: Console) -> None:
     try:
         view.sync()
     except Exception as error:
-        print(
+        say_error(
             f"MLflow view not written ({first_line(error)}): python -m studies.sync {view.plan.asked_as} rebuilds it",
-            file=sys.stderr,
+            bare=True,
         )
         return
     if view.how is not None:
-        console.print(f"MLflow: {view.how}", markup=False, highlight=False, soft_wrap=True)
+        console.print(visible(f"MLflow: {view.how}"), soft_wrap=True)
 
 
 def _report(study: Study, plan: Plan, view: MlflowView, console: Console) -> bool:
@@ -272,16 +271,16 @@ def _report(study: Study, plan: Plan, view: MlflowView, console: Console) -> boo
 
         folder = render(plan.asked_as, runs=view.runs, setting=plan.setting)
     except Exception as error:
-        print(f"report not rendered: {first_line(error)}", file=sys.stderr)
+        say_error(f"report not rendered: {first_line(error)}", bare=True)
         return False
     for name in ("report.md", "report.pdf", "report.html"):
         if (folder / name).exists():
-            console.print(f"report: {folder / name}", markup=False, highlight=False, soft_wrap=True)
+            console.print(visible(f"report: {folder / name}"), soft_wrap=True)
     try:
         view.show_report(folder)
     except Exception as error:
-        print(
+        say_error(
             f"report not shown in MLflow ({first_line(error)}): python -m studies.sync {plan.asked_as} does it again",
-            file=sys.stderr,
+            bare=True,
         )
     return True

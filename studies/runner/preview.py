@@ -212,11 +212,11 @@ def submission(outlook: Outlook, place: Place) -> str | None:
 def print_submission(asks: str, place: Place, console: Console) -> None:
     """That text, not wrapped and not marked up."""
     _say(f"\n{place.launcher} would be given this, less the workers that it has already:\n", console)
-    print(asks)
+    print("\n".join(visible(line) for line in asks.splitlines()))
 
 
 def _say(line: str, console: Console) -> None:
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(line, soft_wrap=True)
 
 
 def _seeds_by_state(tasks: Sequence[Task], states: Mapping[str, str]) -> str:

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from core.folder import RunFolder
+from core.words import visible
 from studies.plan import jobs_root
 from studies.runner.tasks import Task, log_tail, outcome_mark
 
@@ -137,7 +138,7 @@ class StudyProgress:
 
     def say(self, line: str, style: str = "") -> None:
         """A line for the record, above the live table where there is one."""
-        text = Text.assemble((f"[{_clock(time.monotonic() - self._began)}] ", "dim"), (line, style))
+        text = Text.assemble((f"[{_clock(time.monotonic() - self._began)}] ", "dim"), (visible(line), style))
         self._console.print(text, soft_wrap=True, highlight=False)
 
     def stopping(self) -> None:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import optuna
 from optuna.storages import BaseStorage, RDBStorage
 
+from core.command_line import say_error
 from core.errors import InputError
 from core.locks import FileLock
 from studies.runner.journal import journal_in
@@ -263,7 +264,7 @@ def _cause(error: BaseException) -> str:
 
 
 def _said(line: str) -> float:
-    print(line, file=sys.stderr, flush=True)
+    say_error(line, bare=True)
     return time.monotonic()
 
 

@@ -25,6 +25,7 @@ from core.config import AnyConfig
 from core.errors import InputError
 from core.locks import FileLock
 from core.reading import model_of
+from core.words import visible
 from studies.click_life import Command
 from studies.plan import Plan, Searched, with_searched
 from studies.runner.heartbeat import Heart
@@ -306,7 +307,7 @@ def _values(values: dict[str, float]) -> str:
 
 
 def _say(console: Console, line: str) -> None:
-    console.print(Text(line), soft_wrap=True, highlight=False)
+    console.print(Text(visible(line)), soft_wrap=True, highlight=False)
 
 
 def _clock(seconds: float) -> str:

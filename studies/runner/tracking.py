@@ -16,7 +16,6 @@ import logging
 import math
 import os
 import sqlite3
-import sys
 import threading
 import time
 import uuid
@@ -29,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from ablations.patch import has, lookup
 from ablations.schema import Study
+from core.command_line import say_error
 from core.folder import RunFolder
 from core.locks import FileLock
 from core.metrics.protocol import from_json
@@ -803,4 +803,4 @@ class BackgroundSync:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    say_error(line, bare=True)

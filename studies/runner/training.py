@@ -15,6 +15,7 @@ from core.errors import InputError
 from core.files import write_whole
 from core.folder import RunFolder
 from core.names import StoredPath
+from core.words import first_words
 from studies.outside import make_findable
 from studies.plan import jobs_root
 from studies.runner.deaths import note_claim
@@ -143,7 +144,7 @@ def train_claim(
             raise NoRoom(str(error)) from error
         except Exception as error:
             traceback.print_exc()
-            mark_failed(folder, f"{type(error).__name__}: {error}")
+            mark_failed(folder, first_words(error))
         break
     outcome = folder.outcome()
     if outcome is not None and (outcome.status != "failed" or outcome_mark(folder) != before):

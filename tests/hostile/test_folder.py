@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -73,7 +72,7 @@ def within(seconds: int) -> Iterator[None]:
 def contents(folder: Path) -> dict[str, bytes | str]:
     """Everything below a folder."""
     return {
-        str(file.relative_to(folder)): os.readlink(file) if file.is_symlink() else file.read_bytes()
+        str(file.relative_to(folder)): str(file.readlink()) if file.is_symlink() else file.read_bytes()
         for file in sorted(folder.rglob("*"))
         if file.is_symlink() or file.is_file()
     }

@@ -18,6 +18,7 @@ from core.errors import InputError
 from core.imported import check_unedited, described, file_of
 from core.models.layers.emitted import EmittedLayer, rms
 from core.streams import initialising
+from core.words import first_words
 
 IMAGES, PIXELS = 3, 5
 
@@ -34,7 +35,7 @@ def imported_class(layer: Imported) -> Callable[..., EmittedLayer]:
     except Exception as error:
         line = traceback.extract_tb(error.__traceback__)[-1]
         raise InputError(
-            f"layer {layer.target} cannot be imported: {line.filename}:{line.lineno}: {_words(error)}"
+            f"layer {layer.target} cannot be imported: {line.filename}:{line.lineno}: {first_words(error)}"
         ) from error
     found = getattr(module, attribute, None)
     if not (isinstance(found, type) and issubclass(found, EmittedLayer)):
@@ -93,7 +94,7 @@ def check_imported(layer: Imported, build: Callable[..., EmittedLayer], width: i
         except Exception as error:
             own = [frame for frame in traceback.extract_tb(error.__traceback__) if _is(frame.filename, layer)]
             where = f" ({own[-1].filename}:{own[-1].lineno})" if own else ""
-            raise InputError(f"{name} cannot be used{where}: {_words(error)}") from error
+            raise InputError(f"{name} cannot be used{where}: {first_words(error)}") from error
     if made.emitted < 1:
         raise InputError(f"{name} emits {made.emitted} numbers: at least one has to differ between images")
     shapes = (IMAGES, width, width), (IMAGES, width)
@@ -115,7 +116,3 @@ def check_imported(layer: Imported, build: Callable[..., EmittedLayer], width: i
 
 def _is(filename: str, layer: Imported) -> bool:
     return Path(filename) == file_of(layer.target)
-
-
-def _words(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else 'no reason given'}"

@@ -32,6 +32,7 @@ from core.folder import RunFolder
 from core.machine import cores
 from core.metrics.identity import INCEPTION_VARIABLE
 from core.processes import ROOT, SAFE_PATH, python
+from core.words import last_line, visible
 from studies.plan import jobs_root
 from studies.runner.deaths import End, settle_death
 from studies.runner.environment import forbid_telemetry, share_of_machine
@@ -186,7 +187,7 @@ def _connected(cluster: RayCluster) -> Iterator[Any]:
             ray.init(**options)
         except Exception as error:  # Ray raises plain ones too, as where its node does not start in time.
             where = cluster.address or "on this machine"
-            raise InputError(f"Ray {where} is not there for us: {_line(str(error))}") from None
+            raise InputError(f"Ray {where} is not there for us: {_line(error)}") from None
     try:
         yield ray
     finally:
@@ -381,7 +382,7 @@ class _Crew:
             return
         except errors.RayTaskError as error:
             self.dismiss(slot)
-            self.last_death = _line(str(error))
+            self.last_death = _line(error)
             slot.deaths.note(killed=False, recorded=False)
             self.say(f"worker {slot.number} cannot be started: {self.last_death}")
             return
@@ -402,7 +403,7 @@ class _Crew:
             slot.lost = End("was lost with its node", killed=True, lost=True)
         else:
             slot.lost = End("was ended by Ray", killed=True)
-        self.last_death = _line(str(error))
+        self.last_death = _line(error)
         self.say(f"worker {slot.number} {slot.lost.how}: {self.last_death}")
         slot.actor = slot.asked = slot.node = None
 
@@ -492,7 +493,6 @@ class _Crew:
         self.file.unlink(missing_ok=True)
 
 
-def _line(text: str) -> str:
+def _line(error: BaseException) -> str:
     """The last line of what Ray says: it tells the reason, after where it happened."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "it says nothing"
+    return visible(last_line(str(error)) or type(error).__name__)[:300]

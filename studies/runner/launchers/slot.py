@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from core.words import visible
 from studies.runner.deaths import DeathsOfPlace
 
 
@@ -32,4 +33,4 @@ class Slot:
 
     @property
     def last_words(self) -> str:
-        return self.said[-1] if self.said else "it printed nothing"
+        return visible(self.said[-1]) if self.said else "it printed nothing"

@@ -29,6 +29,7 @@ from core.files import write_whole
 from core.locks import FileLock
 from core.metrics.identity import INCEPTION_VARIABLE
 from core.processes import ROOT, SAFE_PATH, is_found_by, python
+from core.words import last_line, visible
 from studies.runner.deaths import KILLS_OF_A_PLACE, DeathsOfPlace, End, settle_death
 from studies.runner.environment import NO_TELEMETRY
 from studies.runner.heartbeat import Silence
@@ -505,7 +506,7 @@ class _Fleet:
     def last_words(self, worker: str) -> str:
         """The last of these."""
         said = self.said(worker)
-        return said[-1] if said else "it printed nothing"
+        return visible(said[-1]) if said else "it printed nothing"
 
 
 class _NoAnswer(RuntimeError):
@@ -514,12 +515,20 @@ class _NoAnswer(RuntimeError):
 
 def _asked(*command: str) -> str:
     try:
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
+        ended = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=COMMAND_SECONDS,
+            check=False,
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _NoAnswer(str(error)) from None
     if ended.returncode != 0:
-        lines = ended.stderr.strip().splitlines()
-        raise _NoAnswer(lines[-1] if lines else f"{command[0]} ended with code {ended.returncode}")
+        said = visible(last_line(ended.stderr))
+        raise _NoAnswer(said or f"{command[0]} ended with code {ended.returncode}")
     return ended.stdout
 
 

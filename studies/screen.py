@@ -1,0 +1,44 @@
+"""Where people are told: rich's console, on which nothing that anybody named something is markup or acts."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from typing import IO, Any
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from core.words import visible
+
+PLAIN_WIDTH = 160
+"""Columns where there is no terminal, and COLUMNS does not say otherwise."""
+
+
+class Screen(Console):
+    """A console whose strings are text alone, and whose text has no sign that would act in place of being shown."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"markup": False, "emoji": False, "highlight": False, **settings})
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """See rich: everything that is shown passes here, the words of tables, too."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else segment._replace(text=_shown(segment.text))
+
+
+def _shown(text: str) -> str:
+    return text if text.isprintable() else "\n".join(visible(line) for line in text.split("\n"))
+
+
+def screen(stream: IO[str] | None = None) -> Screen:
+    """The screen on a stream, stdout where none is given; a file gets colours where FORCE_COLOR says so, but nothing
+    that moves."""
+    stream = stream or sys.stdout
+    terminal = stream.isatty()
+    return Screen(
+        file=stream,
+        width=None if terminal or "COLUMNS" in os.environ else PLAIN_WIDTH,
+        force_interactive=None if terminal else False,
+    )
