@@ -63,7 +63,7 @@ def cores() -> int:
 def processor() -> str:
     """The processor's name as the system tells it."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return platform.processor()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
@@ -72,7 +72,7 @@ def processor() -> str:
 def _gpu() -> str:
     """The name of the first GPU by the driver's own table, as torch tells it, too."""
     for file in sorted(GPUS.glob("*/information")):
-        for line in file.read_text().splitlines():
+        for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("Model:"):
                 return line.partition(":")[2].strip()
     return "cuda"

@@ -77,7 +77,7 @@ class PeakMemory:
             # A worker has run other jobs before: what they freed is given back, and 5 resets the peak.
             with suppress(OSError, AttributeError):
                 ctypes.CDLL(None).malloc_trim(0)
-            CLEAR.write_text("5")
+            CLEAR.write_text("5", encoding="utf-8")
             self.before = _resident("VmRSS")
         except OSError:
             self.before = None
@@ -92,5 +92,5 @@ class PeakMemory:
 
 
 def _resident(name: str) -> int | None:
-    found = re.search(rf"^{name}:\s+(\d+) kB", STATUS.read_text(), re.MULTILINE)
+    found = re.search(rf"^{name}:\s+(\d+) kB", STATUS.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
     return int(found[1]) * 1024 if found else None

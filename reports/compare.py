@@ -24,6 +24,7 @@ from ablations.schema import Study
 from core.config import parse
 from core.errors import InputError
 from core.metrics.protocol import from_json
+from core.reading import record_of
 from reports import stats
 from reports.numbers import listed
 from reports.protocols import UNRECORDED, Known, MixedProtocols, by_protocol, mixture, told_apart
@@ -185,7 +186,7 @@ def read_configs(file: Path) -> dict[str, dict[str, Any]]:
     if not file.is_file():
         return {}
     found: dict[str, dict[str, Any]] = {}
-    for line in file.read_text().splitlines():
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             told = json.loads(line)
             variant, config = str(told["variant"]), told["job"]["config"]
@@ -217,7 +218,7 @@ def record(results: Results) -> str:
 def read_record(file: Path) -> tuple[str | None, Known]:
     """What a report's folder says of its data and its protocols: nothing where it is of an earlier version."""
     try:
-        said = json.loads(file.read_text())
+        said = record_of(file, "render the report again")
         return str(said["data"]), from_json(said["protocols"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None, {}

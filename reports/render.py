@@ -14,10 +14,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 import click
-from filelock import FileLock
 
 from core.errors import InputError
-from core.files import write_whole
+from core.files import alone_in, write_whole
 from reports import abstract, compare, html, latex, markdown, pdf, records, side_by_side
 from reports.layouts import layout_of
 from reports.page import Document, Figure, Table, Text, without_dead_links
@@ -55,6 +54,7 @@ FORMATS: Mapping[str, Callable[[Document, Path], None]] = MappingProxyType(
     {"md": _markdown, "pdf": _pdf, "html": _html, "tex": _latex}
 )
 WRITTEN = {"md": "report.md", "pdf": "report.pdf", "html": "report.html", "tex": TABLES}
+PAGES = frozenset(name for kind, name in WRITTEN.items() if kind != "tex")
 
 
 def formats_of(text: str) -> tuple[str, ...]:
@@ -71,7 +71,7 @@ def formats_of(text: str) -> tuple[str, ...]:
 def _remove_tables(folder: Path) -> None:
     """Removes what an earlier report wrote; a folder of that name may have tables of the user's as well."""
     for file in (folder / TABLES).glob("*.tex"):
-        if file.read_text(errors="replace").startswith(latex.FIRST_LINE):
+        if file.read_text(encoding="utf-8", errors="replace").startswith(latex.FIRST_LINE):
             file.unlink()
     with suppress(OSError):
         (folder / TABLES).rmdir()
@@ -107,16 +107,29 @@ def render(
     results = load(study, runs, setting)
     folder = out or report_folder(runs, results.plan.study, results.plan.setting)
     (folder / "figures").mkdir(parents=True, exist_ok=True)
-    with FileLock(runs / "reports.lock"):
+    with alone_in(folder):
         _render(Report.of(results, folder, published=published), formats)
     return folder
 
 
 def _render(report: Report, formats: Sequence[str]) -> None:
-    results, folder = report.results, report.folder
+    folder = report.folder
     # Last written and first removed: a folder without it was left half-way.
     ours = (folder / VERDICTS).exists()
     (folder / VERDICTS).unlink(missing_ok=True)
+    before = {name for name in PAGES if (folder / name).exists()}
+    try:
+        _write_all(report, formats, ours=ours)
+    except BaseException:
+        # Some of its figures and pages are of now and some of then, or there are none: it must not look like a report.
+        for name in PAGES if ours else PAGES - before:
+            with suppress(OSError):
+                (folder / name).unlink(missing_ok=True)
+        raise
+
+
+def _write_all(report: Report, formats: Sequence[str], *, ours: bool) -> None:
+    results, folder = report.results, report.folder
     answers = layout_of(results.study.name).answers(report)
     document = compose(report, answers, with_records="html" in formats)
     drawn = {folder / block.path for block in document.blocks if isinstance(block, Figure)}

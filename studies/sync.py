@@ -46,6 +46,8 @@ def main(study: str, runs: Path, setting: str | None, tracking: str | None) -> N
                 reported = report.exists() and view.show_report(report, distrustful=view.database is None)
             except Exception as error:
                 raise Unwritten(f"{address(view.uri)}: MLflow view not written: {first_line(error)}") from None
+            for damaged in view.damaged:
+                print(f"not shown: {damaged}", file=sys.stderr)
             wrote = " and ".join([f"{count} runs"] * bool(count) + ["the report"] * reported)
             click.echo(
                 f"{view.experiment}: {f'wrote {wrote}' if wrote else 'was in sync'}; {view.link or 'no run yet'}"

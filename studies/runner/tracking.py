@@ -18,7 +18,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -30,6 +30,7 @@ from ablations.patch import has, lookup
 from ablations.schema import Study
 from core.folder import RunFolder
 from core.metrics.protocol import from_json
+from core.reading import Damaged
 from studies.plan import VERDICTS, Plan, jobs_root, report_folder
 from studies.runner.environment import forbid_telemetry
 from studies.runner.experiment import Experiment, artifact_page, report_digest, view_page
@@ -110,6 +111,8 @@ class MlflowView(Experiment):
         self._runs: dict[str, _Shown] = {}
         self._report: _Attached | None = None
         self._writer = uuid.uuid4().hex[:8]
+        self.damaged: list[str] = []
+        """Of the last sync: why runs are left out."""
 
     def in_sync(self) -> bool:
         """Whether the view shows everything; answers without loading mlflow."""
@@ -129,8 +132,11 @@ class MlflowView(Experiment):
             if stale:
                 with self._writing(record) as (client, experiment_id):
                     for task, signature in stale:
-                        self._show(client, experiment_id, task, signature.partition(" ")[0])
-                        record["jobs"][task.digest] = signature
+                        try:
+                            self._show(client, experiment_id, task, signature.partition(" ")[0])
+                            record["jobs"][task.digest] = signature
+                        except Damaged as error:
+                            self.damaged.append(str(error))
             return len(stale)
 
     def show_report(self, folder: Path, *, distrustful: bool = False) -> bool:
@@ -182,11 +188,16 @@ class MlflowView(Experiment):
         """Jobs that are begun and not shown as they stand, each with the signature of how it stands."""
         shown = record.get("jobs", {})
         stale = []
+        self.damaged = []
         for task in self.tasks:
             folder = RunFolder(jobs_root(self.runs), task.digest)
             if not (folder.path / "job.json").exists():
                 continue
-            state = state_of(folder, running)
+            try:
+                state = state_of(folder, running)
+            except Damaged as error:
+                self.damaged.append(str(error))
+                continue
             size = folder.events_file.stat().st_size if folder.events_file.exists() else 0
             told = (task.variant, ",".join(task.designs), self._sampled(task), task.title)
             signature = " ".join((state, str(size), *told))
@@ -257,9 +268,10 @@ class MlflowView(Experiment):
     @cached_property
     def _metric(self) -> str:
         for task in self.tasks:
-            for event in _events(RunFolder(jobs_root(self.runs), task.digest)):
-                if event["kind"] == "evaluated":
-                    return str(event["metric"])
+            with suppress(Damaged):
+                for event in _events(RunFolder(jobs_root(self.runs), task.digest)):
+                    if event["kind"] == "evaluated":
+                        return str(event["metric"])
         return self.tasks[0].job.config.evaluation.metric.kind
 
     def _find_runs(self, client: MlflowClient, experiment_id: str) -> None:
