@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import InputError
 from studies.plan import Plan
 from studies.runner import journal
 from studies.runner.queue import Queue
@@ -88,3 +89,19 @@ def test_only_a_last_line_without_its_end_is_cut_off(content: bytes, left: bytes
     with FileIO(file, "a+") as stream:
         journal._mend(stream)
     assert file.read_bytes() == left
+
+
+@pytest.mark.parametrize("garbage", [b"{garbled", b"[]", b"\xff\xfe"])
+def test_a_damaged_line_is_named_with_the_remedy(
+    garbage: bytes, tmp_path: Path, small_plan: Callable[..., Plan], order: Callable[..., Order]
+) -> None:
+    made = order(small_plan(variants=3))
+    Queue(made.runs, made.study, made.setting).enqueue(made.tasks)
+    (file,) = (tmp_path / "queue").glob("*.journal")
+    lines = file.read_bytes().split(b"\n")
+    file.write_bytes(b"\n".join([*lines[:2], garbage, *lines[3:]]))
+    with pytest.raises(InputError, match=r"line 3.*move it away: no result is lost") as caught:
+        Queue(made.runs, made.study, made.setting)
+    assert str(file) in str(caught.value)
+    file.rename(tmp_path / "away")
+    assert Queue(made.runs, made.study, made.setting).enqueue(made.tasks) == 3
