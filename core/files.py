@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 import socket
@@ -97,6 +98,32 @@ def sync_folder(folder: Path) -> None:
     except OSError as error:
         if error.errno not in NO_SYNC:
             raise
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Within it no other process that asks for the same writes into `folder`.
+
+    No file is made for it: it is the folder that is locked. Where a file system cannot do that nobody waits.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def check_writable(*places: Path) -> None:
+    """Raises InputError for the first of these files and folders that this user may not write, or make."""
+    for place in places:
+        there = next(each for each in (place.absolute(), *place.absolute().parents) if each.exists())
+        if not os.access(there, os.W_OK | (os.X_OK if there.is_dir() else 0)):
+            raise InputError(
+                f"{there} is not yours to write: have its owner allow it (umask 002 shares what is made within a "
+                "group), or name another folder with --runs"
+            )
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from ablations.schema import Study
 from core.config import parse
 from core.errors import InputError
 from core.metrics.protocol import from_json
+from core.reading import record_of
 from core.words import first_words
 from reports import stats
 from reports.numbers import listed
@@ -218,7 +219,7 @@ def record(results: Results) -> str:
 def read_record(file: Path) -> tuple[str | None, Known]:
     """What a report's folder says of its data and its protocols: nothing where it is of an earlier version."""
     try:
-        said = json.loads(file.read_bytes())
+        said = record_of(file, "render the report again")
         return str(said["data"]), from_json(said["protocols"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None, {}

@@ -7,6 +7,7 @@ that says the same thing again.
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from numpy.typing import NDArray
 from PIL import Image
 
+from core.files import write_whole
 from reports import stats
 from reports.numbers import fixed, short, times
 
@@ -73,7 +75,9 @@ def save(figure: Figure, file: Path) -> None:
     """Writes a figure without the date and version that matplotlib would put into it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     nothing: dict[str, str | None] = {"Date": None} if file.suffix == ".svg" else {"Software": None}
-    figure.savefig(file, metadata=nothing)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format=file.suffix.removeprefix("."), metadata=nothing)
+    write_whole(file, drawn.getvalue())
 
 
 # --- axes -------------------------------------------------------------------------------------------------------------

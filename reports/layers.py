@@ -399,7 +399,10 @@ def first_built(results: Results, variant: PlannedVariant | None) -> Built | Non
     """What the variant's first run recorded when its networks stood."""
     if variant is None or not results.plan.seeds:
         return None
-    folder = results.folder(str(results.job(variant, results.plan.seeds[0])["run"]))
+    run = str(results.job(variant, results.plan.seeds[0])["run"])
+    if run in results.damaged:
+        return None
+    folder = results.folder(run)
     return next((event for event in folder.events() if isinstance(event, Built)), None)
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -21,7 +22,8 @@ from scipy.stats import t as student
 from ablations import patch
 from ablations.search import Search
 from core.config import Config
-from core.metrics.protocol import from_json
+from core.metrics.protocol import Protocol, from_json
+from core.reading import Damaged
 from reports import figures, pictures, sections, stats
 from reports.links import led
 from reports.numbers import MEAN_SPREAD, counted, factor, fixed, interval, listed, mean_spread, short
@@ -97,7 +99,9 @@ def check_alike(results: Results, sweeps: Sequence[Sweep]) -> None:
     rows = []
     for sweep in sweeps:
         for trial in sweep.trials:
-            recorded = from_json(results.folder(trial.digest).read("protocol.json"))
+            recorded: dict[str, Protocol] = {}
+            with suppress(Damaged):  # Its value stands in the search's own record.
+                recorded = from_json(results.folder(trial.digest).read("protocol.json"))
             if (protocol := recorded.get(sweep.metric)) is not None:
                 known[protocol.fingerprint] = protocol
                 rows.append((f"trial {trial.number}", trial.digest, sweep.metric, protocol.fingerprint))

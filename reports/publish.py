@@ -12,6 +12,7 @@ import click
 
 from core.errors import InputError
 from core.files import write_whole
+from core.reading import record_of
 from core.words import visible
 from reports import markdown
 from reports.abstract import MOST_CLAIMS, NO_NUMBER, counted_words
@@ -33,7 +34,8 @@ def records(folder: Path) -> list[dict[str, Any]]:
     for file in sorted(folder.glob("*/verdicts.json")):
         made_by = file.with_name(MADE_BY)
         if made_by.exists():
-            found[file.parent.name] = {**json.loads(file.read_bytes()), "made_by": json.loads(made_by.read_bytes())}
+            remedy = "publish that report again"
+            found[file.parent.name] = {**record_of(file, remedy), "made_by": record_of(made_by, remedy)}
     return [
         found[name] for name in (*catalogue.NAMES, *(n for n in found if n not in catalogue.NAMES)) if name in found
     ]

@@ -26,16 +26,18 @@ def of_runs(results: Results) -> Iterator[dict[str, Any]]:
 def record_of(results: Results, run: str, variant: str, measured: Iterable[Iterable[Any]]) -> dict[str, Any]:
     """One run: its config and seed, how and where it ended, what it was measured with, and every measurement."""
     folder = results.folder(run)
-    outcome = folder.outcome()
-    return {
-        "run": run,
-        "variant": variant,
-        "job": folder.read("job.json"),
-        "outcome": None if outcome is None else outcome.model_dump(mode="json"),
-        "provenance": folder.read("provenance.json"),
-        "data": folder.read("data.json"),
-        "measured": {"columns": COLUMNS, "rows": [written(row) for row in measured]},
-    }
+    found: dict[str, Any] = {"job": {}, "outcome": None, "provenance": {}, "data": {}}
+    if run not in results.damaged:
+        outcome = folder.outcome()
+        found = {
+            "job": folder.read("job.json"),
+            # What a record's bytes were is of use beside them alone.
+            "outcome": None if outcome is None else outcome.model_dump(mode="json", exclude={"recorded"}),
+            "provenance": folder.read("provenance.json"),
+            "data": folder.read("data.json"),
+        }
+    told = {"columns": COLUMNS, "rows": [written(row) for row in measured]}
+    return {"run": run, "variant": variant, **found, "measured": told}
 
 
 def written(row: Iterable[Any]) -> list[Any]:

@@ -15,8 +15,7 @@ from types import MappingProxyType
 import click
 
 from core.errors import InputError
-from core.files import write_whole
-from core.locks import FileLock
+from core.files import alone_in, write_whole
 from core.words import one_line, visible
 from reports import abstract, compare, html, latex, markdown, pdf, records, side_by_side
 from reports.layouts import layout_of
@@ -56,6 +55,7 @@ FORMATS: Mapping[str, Callable[[Document, Path], None]] = MappingProxyType(
     {"md": _markdown, "pdf": _pdf, "html": _html, "tex": _latex}
 )
 WRITTEN = {"md": "report.md", "pdf": "report.pdf", "html": "report.html", "tex": TABLES}
+PAGES = frozenset(name for kind, name in WRITTEN.items() if kind != "tex")
 
 
 def formats_of(text: str) -> tuple[str, ...]:
@@ -108,16 +108,29 @@ def render(
     results = load(study, runs, setting)
     folder = out or report_folder(runs, results.plan.study, results.plan.setting)
     (folder / "figures").mkdir(parents=True, exist_ok=True)
-    with FileLock(runs / "reports.lock"):
+    with alone_in(folder):
         _render(Report.of(results, folder, published=published), formats)
     return folder
 
 
 def _render(report: Report, formats: Sequence[str]) -> None:
-    results, folder = report.results, report.folder
+    folder = report.folder
     # Last written and first removed: a folder without it was left half-way.
     ours = (folder / VERDICTS).exists()
     (folder / VERDICTS).unlink(missing_ok=True)
+    before = {name for name in PAGES if (folder / name).exists()}
+    try:
+        _write_all(report, formats, ours=ours)
+    except BaseException:
+        # Some of its figures and pages are of now and some of then, or there are none: it must not look like a report.
+        for name in PAGES if ours else PAGES - before:
+            with suppress(OSError):
+                (folder / name).unlink(missing_ok=True)
+        raise
+
+
+def _write_all(report: Report, formats: Sequence[str], *, ours: bool) -> None:
+    results, folder = report.results, report.folder
     answers = layout_of(results.study.name).answers(report)
     document = compose(report, answers, with_records="html" in formats)
     drawn = {folder / block.path for block in document.blocks if isinstance(block, Figure)}

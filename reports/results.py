@@ -19,6 +19,7 @@ from core.errors import InputError
 from core.events import Built, Diverged, Evaluated
 from core.folder import RunFolder
 from core.metrics.protocol import Protocol, from_json
+from core.reading import Damaged
 from reports import stats
 from reports.numbers import counted, listed
 from reports.protocols import UNRECORDED, Known, MixedProtocols, by_protocol, mixture
@@ -64,8 +65,12 @@ JOB_COLUMNS = (
     "discriminator_parameters",
 )
 
-STATUSES = ("finished", "diverged", "failed", "unfinished", "not started")
-"""`unfinished`: the folder is there and no outcome in it, because the job runs or was interrupted."""
+STATUSES = ("finished", "diverged", "failed", "damaged", "unfinished", "not started")
+"""`damaged`: a file in the folder cannot be read, so that nothing of the run counts. `unfinished`: the folder is there
+and no outcome in it, or one that its record does not fit, because the job runs or was interrupted."""
+
+ON_RECORD = ("job.json", "protocol.json", "provenance.json", "data.json")
+"""What reports read of a run beside its outcome and its events."""
 
 
 @dataclass(frozen=True)
@@ -288,14 +293,25 @@ class Results:
         tidy, jobs = (frame[~frame["seed"].isin(late)] for frame in (self.tidy, self.jobs))
         return replace(self, plan=plan, tidy=tidy, jobs=jobs)
 
+    @cached_property
+    def damaged(self) -> dict[str, str]:
+        """Why nothing of a run counts, by run: the file that cannot be read, and what to do."""
+        rows = self.jobs[self.jobs["status"] == "damaged"]
+        return dict(zip(rows["run"].astype(str), rows["reason"].astype(str), strict=True))
+
     def count(self, status: str) -> int:
         """How many planned jobs ended so."""
         return int((self.jobs["status"] == status).sum())
 
     def recorded(self, name: str) -> list[tuple[str, dict[str, Any]]]:
         """(run, content) of that JSON file for every run that has it, in the plan's order."""
-        found = ((str(run), self.folder(str(run)).read(name)) for run in self.jobs["run"])
+        found = ((run, self.folder(run).read(name)) for run in readable(self.jobs))
         return [(run, content) for run, content in found if content]
+
+
+def readable(jobs: pd.DataFrame) -> list[str]:
+    """The runs of these jobs that are not damaged, in order."""
+    return [str(run) for run in jobs[jobs["status"] != "damaged"]["run"]]
 
 
 def which_seeds(seeds: Sequence[int]) -> str:
@@ -344,8 +360,8 @@ def load(study: str, runs: Path, setting: str | None = None) -> Results:
 def read_protocols(jobs: pd.DataFrame, runs: Path) -> dict[str, Protocol]:
     """What these jobs' run folders say that they measured with, by fingerprint."""
     found: dict[str, Protocol] = {}
-    for run in jobs["run"]:
-        recorded = from_json(RunFolder(jobs_root(runs), str(run)).read("protocol.json"))
+    for run in readable(jobs):
+        recorded = from_json(RunFolder(jobs_root(runs), run).read("protocol.json"))
         found |= {protocol.fingerprint: protocol for protocol in recorded.values()}
     return found
 
@@ -386,10 +402,16 @@ def read_job(plan: Plan, variant: PlannedVariant, seed: int, runs: Path) -> tupl
     """One planned job's rows of the tidy frame, and its row of the job frame."""
     job: Job = variant.job(seed)
     folder = RunFolder(jobs_root(runs), job)
-    outcome = folder.outcome()
-    status = outcome.status if outcome else "unfinished" if folder.path.exists() else "not started"
+    damage = None
+    try:
+        outcome, events = folder.outcome(), folder.events()
+        for name in ON_RECORD:
+            folder.read(name)
+    except Damaged as error:
+        outcome, events, damage = None, [], str(error)
+    missing = "damaged" if damage else "unfinished" if folder.path.exists() else "not started"
+    status = outcome.status if outcome else missing
     common = {"study": plan.study, "variant": variant.name, "seed": seed, "status": status, "run": folder.digest}
-    events = folder.events()
     # A job that was killed and resumed may have measured an iteration twice: its weights went on from the later line.
     measured = {(event.metric, event.iteration): event for event in events if isinstance(event, Evaluated)}
     rows = [
@@ -426,7 +448,7 @@ def read_job(plan: Plan, variant: PlannedVariant, seed: int, runs: Path) -> tupl
         "evaluation_seconds": outcome.evaluation_seconds if outcome else np.nan,
         "job_seconds": outcome.job_seconds if outcome else np.nan,
         "attempts": outcome.attempts if outcome else None,
-        "reason": outcome.reason if outcome else None,
+        "reason": outcome.reason if outcome else damage,
         "peak_memory": outcome.peak_memory if outcome else None,
         "macs": built.macs if built else None,
         "layer_parameters": built.layer_parameters if built else None,

@@ -973,7 +973,9 @@ def missing(report: Report) -> list[Block]:
             continue
         for _, row in rows.iterrows():
             reached = "" if pd.isna(row["iteration"]) else f" at iteration {int(row['iteration']):,}"
-            reason = f": {first_line(str(row['reason']))}" if isinstance(row["reason"], str) and row["reason"] else ""
+            # Of damage the remedy stands last, and may not be cut.
+            told = str(row["reason"] or "") if status == "damaged" else first_line(str(row["reason"] or ""))
+            reason = f": {told}" if isinstance(row["reason"], str) and told else ""
             tries = f", attempt {int(row['attempts'])}" if not pd.isna(row["attempts"]) and row["attempts"] > 1 else ""
             where = f", seed {row['seed']}{reached}{tries}{reason}."
             items.append((Strong(status), f" {results.title(str(row['variant']))}{where}"))

@@ -44,6 +44,8 @@ def main(study: str, runs: Path, setting: str | None, tracking: str | None) -> i
         except Exception as error:
             say_error(f"{address(view.uri)}: MLflow view not written: {first_line(error)}")
             return FAILED
+        for damaged in view.damaged:
+            say_error(f"not shown: {damaged}", bare=True)
         wrote = " and ".join([f"{count} runs"] * bool(count) + ["the report"] * reported)
         said = f"{view.experiment}: {f'wrote {wrote}' if wrote else 'was in sync'}; {view.link or 'no run yet'}"
         print(one_line(said))

@@ -6,6 +6,7 @@ When the making is interrupted, the same call goes on from the last block whose 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -27,10 +28,12 @@ from core.data.listing import LeftOut
 from core.data.prepared import HEADER, INDEX, Enlarged, Index, Pixels, Progress, is_prepared, mapped, read_index
 from core.data.sources import BLOCK, Source, fingerprint_of, opened, unreadable
 from core.errors import InputError
-from core.files import is_full, write_whole
+from core.files import named, sync_folder, unwritable, write_whole
 from core.locks import FileLock, Timeout
 from core.machine import memory
 from core.names import stored
+
+JOURNAL = "journal.jsonl"
 
 SHEET = (12, 8)
 """Columns and rows of a contact sheet."""
@@ -159,7 +162,7 @@ def _write(aside: Path, block: _Block, made: _Made, stamps: str) -> None:
         "enlarged": {str(resolution): entry.model_dump() for resolution, entry in block.enlarged.items()},
         "blocks": {str(resolution): found.hexdigest() for resolution, found in block.pixels.items()},
     }
-    with (aside / "journal.jsonl").open("ab") as journal:
+    with named(aside / JOURNAL), (aside / JOURNAL).open("ab") as journal:
         journal.write(json.dumps(line).encode() + b"\n")
     _account(made, line)
 
@@ -188,7 +191,7 @@ def _begun(aside: Path, how: dict[str, Any], source: Source, names: Sequence[str
     for resolution in resolutions:
         if not (aside / f"{resolution}.npy").exists():
             (aside / f"{resolution}.npy").write_bytes(bytes(HEADER))
-    journal = aside / "journal.jsonl"
+    journal = aside / JOURNAL
     lines = list(_parsed(journal.read_bytes() if journal.exists() else b""))
     if lines and lines[0] != how:
         other = ", ".join(f"{key} {value}" for key, value in lines[0].items() if how.get(key) != value)
@@ -291,10 +294,14 @@ def _finish(aside: Path, folder: Path, index: Index) -> None:
             if stream.tell() != HEADER:
                 raise AssertionError(f"a .npy header of {stream.tell()} bytes")
             os.fsync(stream.fileno())
-        contact_sheet(mapped(file, pixels, aside)).save(aside / f"contact_{side}.png")
+        sheet = io.BytesIO()
+        contact_sheet(mapped(file, pixels, aside)).save(sheet, "PNG")
+        write_whole(aside / f"contact_{side}.png", sheet.getvalue())
     _write_index(aside, index)
-    (aside / "journal.jsonl").unlink()
+    # The journal goes last: without it what took hours would be begun anew, where the move did not last.
     aside.replace(folder)
+    sync_folder(folder.parent)
+    (folder / JOURNAL).unlink()
 
 
 def contact_sheet(images: NDArray[np.uint8]) -> Image.Image:
@@ -317,6 +324,7 @@ def _already(
     if not is_prepared(folder):
         raise InputError(f"{folder} exists and is no prepared set: give another folder with --out")
     index = read_index(folder)
+    (folder / JOURNAL).unlink(missing_ok=True)  # Whoever made it was killed in between.
     missing = [side for side in how["resolutions"] if side not in index.resolutions]
     same = (index.resampling, index.decoder) == (how["resampling"], how["decoder"]) and (
         index.stamps == _stamps(source, names) or _holds(index, path, source, names)
@@ -375,6 +383,4 @@ def _written_to(folder: Path) -> Iterator[None]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
-        again = "free space and run the same again: it goes on from there"
-        remedy = again if is_full(error) else "choose another folder"
-        raise InputError(f"{folder} cannot be written ({error.strerror or error}): {remedy}") from error
+        raise unwritable(folder, error) from error

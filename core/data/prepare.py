@@ -6,6 +6,7 @@ Needs no torch, so that a command can prepare images, and show its progress, bef
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -39,8 +40,10 @@ from core.data.prepared import (
 )
 from core.data.sources import fingerprint, is_lmdb
 from core.errors import InputError
+from core.files import is_full, sync_folder, unwritable, write_whole
 from core.locks import FileLock
 from core.names import stored
+from core.reading import record_of
 
 Progress = Callable[[int, int], None]
 
@@ -238,6 +241,8 @@ def _writable(cache: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if is_full(error):
+            raise unwritable(cache, error) from error
         raise InputError(f"cache folder {cache} cannot be used ({error.strerror or error}): choose another") from error
 
 
@@ -261,26 +266,35 @@ def _cached(
         if whole is not None:
             return whole
         aside = parent / f".{name}.{os.getpid()}"
-        shutil.rmtree(aside, ignore_errors=True)
+        for left in parent.glob(f".{name}.*"):  # By whoever was killed: what is left keeps room.
+            shutil.rmtree(left, ignore_errors=True)
         aside.mkdir()
         try:
             arrays = dict(make())
             sets = {}
             for set_name, array in arrays.items():
-                np.save(aside / f"{set_name}.npy", array, allow_pickle=False)
+                _save(aside / f"{set_name}.npy", array)
                 sets[set_name] = {"shape": list(array.shape), "sha256": hashlib.sha256(array.data).hexdigest()}
-            (aside / "index.json").write_bytes((json.dumps({"key": key, "sets": sets}, indent=1) + "\n").encode())
+            write_whole(aside / "index.json", (json.dumps({"key": key, "sets": sets}, indent=1) + "\n").encode())
             shutil.rmtree(folder, ignore_errors=True)
             aside.replace(folder)
+            sync_folder(parent)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
         return arrays
 
 
+def _save(file: Path, array: NDArray[np.uint8]) -> None:
+    """As `np.save`, of whose errors nobody can tell what is wrong."""
+    header, content = io.BytesIO(), np.ascontiguousarray(array)
+    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(content))
+    write_whole(file, header.getvalue(), content.reshape(-1).data)
+
+
 def _read(folder: Path, key: dict[str, str | int]) -> dict[str, NDArray[np.uint8]] | None:
     """The arrays of a cache folder, None where any part is missing, truncated or not what the index says."""
     try:
-        index = json.loads((folder / "index.json").read_bytes())
+        index = record_of(folder / "index.json", "remove it")
         if index["key"] != key:
             return None
         arrays = {}

@@ -120,7 +120,7 @@ def is_prepared(path: Path) -> bool:
 def read_index(folder: Path) -> Index:
     """What the set says of itself, its files' sizes checked. Raises `InputError`, `Damaged` where it is not whole."""
     try:
-        index = Index.model_validate_json((folder / INDEX).read_bytes())
+        index = Index.model_validate_json((folder / INDEX).read_bytes().decode())
         if index.format != FORMAT:
             raise InputError(f"{folder} was prepared by another version (format {index.format}): prepare it again")
         for side, pixels in index.pixels.items():

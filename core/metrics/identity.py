@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import platform
 from functools import cache, lru_cache
 from pathlib import Path
 
 from core.errors import InputError
+from core.reading import record_of
 
 INCEPTION_VARIABLE = "INR_GAN_INCEPTION"
 """Environment variable with the path of an Inception weights file, looked at before clean-fid's usual places."""
@@ -36,7 +36,7 @@ def extractor_sha256(resolution: int = 16) -> str:
     """sha256 (64 hex digits) of the shipped weights, as recorded when they were trained; `load_extractor` checks it."""
     record = extractor_record(resolution)
     try:
-        return str(json.loads(record.read_bytes())["sha256"])
+        return str(record_of(record, "reinstall the package")["sha256"])
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(f"{record.name} is missing or damaged beside {__name__}: reinstall the package") from None
 

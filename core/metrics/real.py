@@ -22,7 +22,7 @@ from safetensors.numpy import save
 from torch import Tensor
 
 from core.errors import InputError
-from core.files import write_whole
+from core.files import is_full, unwritable, write_whole
 from core.locks import FileLock
 from core.metrics.features import FeatureArray, Features, features_of
 from core.metrics.frechet import Gaussian
@@ -122,6 +122,8 @@ class RealSet:
                     if file:
                         write_whole(file, save(found, metadata={"sha256": _checksum(key, found)}))
         except OSError as error:
+            if is_full(error):
+                raise unwritable(Path(error.filename or str(self.cache)), error) from error
             reason = error.strerror or error
             raise InputError(f"cache folder {self.cache} cannot be used ({reason}): choose another") from error
         _known[key] = found

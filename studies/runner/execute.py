@@ -16,11 +16,12 @@ from rich.console import Console
 from ablations.schema import Study
 from core.command_line import DONE, FAILED, GOES_ON, INTERRUPTED, say_error
 from core.config import AnyConfig, Config, Data
+from core.files import check_writable, make_folder
 from core.folder import RunFolder
 from core.locks import FileLock
 from core.machine import cores
 from core.words import visible
-from studies.plan import Plan, jobs_root, record_plan
+from studies.plan import Plan, jobs_root, record_plan, report_folder
 from studies.runner.calibrate import calibrate, uncalibrated
 from studies.runner.launchers import WorkersLost, launcher
 from studies.runner.ledger import costs_kept
@@ -110,9 +111,10 @@ def run_plan(
     runs = place.runs
     pending = [task for task in tasks if to_train(_state(task, runs), retry_failed)]
     check_trainable(pending, data_path=place.data_path, device=place.device, elsewhere=place.cluster is not None)
+    check_writable(*_written(plan, pending, place))
     for line in notes((task.job.config for task in pending), place.data_path):
         console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
-    (runs / "plans").mkdir(parents=True, exist_ok=True)
+    make_folder(runs / "plans")
     with FileLock(runs / "plans" / ".lock"):
         whole = record_plan(runs, plan)
     view = MlflowView(study, whole, runs)
@@ -153,6 +155,20 @@ def run_plan(
         console.print(visible(said), soft_wrap=True)
     reported = _report(study, whole, view, console) if report else True
     return DONE if reported and states["finished"] + states["diverged"] == len(tasks) else FAILED
+
+
+def _written(plan: Plan, pending: Sequence[Task], place: Place) -> Iterator[Path]:
+    """What the command will write, to the report at its end: another user of the folder may have made it."""
+    runs = place.runs
+    jobs = [RunFolder(jobs_root(runs), task.digest) for task in pending]
+    queue, report = runs / "queue", report_folder(runs, plan.study, plan.setting)
+    shared = (runs, queue, queue / f"{plan.study}.workers", runs / "plans", runs / "plans" / plan.study)
+    yield from (*shared, jobs_root(runs), report, report / "figures", place.cache, place.cache / "images")
+    yield from (runs / "plans" / ".lock", runs / "mlflow-synced.lock", queue / "id.lock")
+    for kind in ("journal", "lock"):
+        yield from queue.glob(f"{plan.study}.*{kind}")
+    for job in jobs:
+        yield from (job.path, job.samples, job.lock_file, job.log_file)
 
 
 def _state(task: Task, runs: Path) -> State:
@@ -260,6 +276,8 @@ def _show(view: MlflowView, console: Console) -> None:
             bare=True,
         )
         return
+    for damaged in view.damaged:
+        say_error(f"not shown in MLflow: {damaged}", bare=True)
     if view.how is not None:
         console.print(visible(f"MLflow: {view.how}"), soft_wrap=True)
 

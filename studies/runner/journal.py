@@ -48,19 +48,17 @@ class MendingBackend(JournalFileBackend):  # type: ignore[misc]
         number = log_number_from
         try:
             for log in super().read_logs(log_number_from):
-                number += 1
                 if not isinstance(log, dict) or not {"op_code", "worker_id"} <= log.keys():
                     raise ValueError("it is no line of a journal")
+                number += 1
                 yield log
         except ValueError as error:
-            self._refuse(number, error)
+            self._refuse(number + 1, error)
 
     def _refuse(self, line: int, error: ValueError) -> NoReturn:
         search = ".search." in self._file_path
         lost = "its search begins anew" if search else "no result is lost, they are in the folders of runs"
-        raise Damaged(
-            Path(self._file_path), f"near line {line}: {first_words(error)}", f"move it away: {lost}"
-        ) from None
+        raise Damaged(Path(self._file_path), f"line {line}: {first_words(error)}", f"move it away: {lost}") from None
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Writes these behind the last whole line. Raises OSError where that does not work."""

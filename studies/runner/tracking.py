@@ -127,6 +127,8 @@ class MlflowView(Experiment):
         self._adorned = False
         self._unadorned_for: str | None = None
         self._writer = uuid.uuid4().hex[:8]
+        self.damaged: list[str] = []
+        """Of the last sync: why runs are left out."""
 
     def in_sync(self) -> bool:
         """Whether the view shows everything; answers without loading mlflow."""
@@ -142,7 +144,6 @@ class MlflowView(Experiment):
         record = self._record()
         if not distrustful and "described" in record and not self._stale(record, running):
             return 0
-        damaged: Damaged | None = None
         with FileLock(self._lock):
             record = {} if distrustful else self._record()
             stale = self._stale(record, running)
@@ -151,13 +152,10 @@ class MlflowView(Experiment):
                     for task, signature in stale:
                         try:
                             self._show(client, experiment_id, task, signature.partition(" ")[0])
-                        except Damaged as error:
-                            damaged = damaged or error
-                        else:
                             record["jobs"][task.digest] = signature
+                        except Damaged as error:
+                            self.damaged.append(str(error))
                     self._adorn(client, experiment_id, record)
-        if damaged is not None:
-            raise damaged
         return len(stale)
 
     def show_report(self, folder: Path, *, distrustful: bool = False) -> bool:
@@ -212,14 +210,15 @@ class MlflowView(Experiment):
         shown = record.get("jobs", {})
         files, run_ids = (self._files(record), self._runs_in_file(record)) if shown else (None, {})
         stale = []
+        self.damaged = []
         for task in self.tasks:
             folder = RunFolder(jobs_root(self.runs), task.digest)
             if not (folder.path / "job.json").exists():
                 continue
             try:
                 state = state_of(folder, running)
-            except Damaged:
-                stale.append((task, ""))  # Whoever shows it says what is wrong.
+            except Damaged as error:
+                self.damaged.append(str(error))
                 continue
             size = folder.events_file.stat().st_size if folder.events_file.exists() else 0
             told = (task.variant, ",".join(task.designs), self._sampled(task), task.title)

@@ -1,6 +1,7 @@
 """The image cache: made once, shared by processes, and never trusted when it is not whole."""
 
 import json
+import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -186,6 +187,35 @@ def test_a_cache_that_is_a_file_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "cache").write_text("")
     with pytest.raises(InputError, match=r"cache folder .* cannot be used .*: choose another"):
         load(ROOMS, cache=tmp_path / "cache")
+
+
+def test_a_full_disk_is_told_as_one_and_leaves_nothing(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+    try:
+        with pytest.raises(InputError, match=r"(No space|File too large).*free space") as caught:
+            load(ROOMS, cache=tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert str(tmp_path) in str(caught.value)
+    assert not list((tmp_path / "images").glob("*/"))
+    assert np.array_equal(load(ROOMS, cache=tmp_path).train, load(ROOMS, cache=tmp_path).train)
+
+
+def test_what_killed_processes_left_of_the_cache_goes(tmp_path: Path) -> None:
+    load(ROOMS, cache=tmp_path)
+    (made,) = (tmp_path / "images").glob("rooms-*/")
+    left = made.with_name(f".{made.name}.4711")
+    made.rename(left)
+    load(ROOMS, cache=tmp_path)
+    assert made.exists() and not left.exists()
+
+
+def test_arrays_are_kept_as_numpy_keeps_them(tmp_path: Path) -> None:
+    load(ROOMS, cache=tmp_path)
+    (made,) = (tmp_path / "images").glob("rooms-*/train.npy")
+    np.save(tmp_path / "as_numpy.npy", np.load(made))
+    assert made.read_bytes() == (tmp_path / "as_numpy.npy").read_bytes()
 
 
 def test_the_data_package_itself_is_light() -> None:

@@ -309,3 +309,26 @@ def test_real_photographs(tmp_path: Path, name: str, resolution: int, count: int
     assert images.shape == (count, 3, resolution, resolution)
     assert 80 < images.mean() < 160
     assert 30 < images.std() < 90
+
+
+@pytest.mark.parametrize("call", ["replace", "unlink"])
+def test_a_kill_as_the_set_is_moved_into_place_costs_none_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    path = many(tmp_path / "lmdb", 600)
+    whole = make(path, tmp_path / "whole", [8])
+    before = getattr(Path, call)
+
+    def killed(self: Path, *arguments: object) -> object:
+        if self.name in (".set.part", "journal.jsonl"):
+            raise Stopped
+        return before(self, *arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, call, killed)
+        with pytest.raises(Stopped):
+            make(path, tmp_path / "set", [8])
+    begun: list[int] = []
+    assert make(path, tmp_path / "set", [8], progress=lambda done, _: begun.append(done)) == whole
+    assert begun in ([], [600])  # Nothing is decoded again.
+    assert content(tmp_path / "set") == content(tmp_path / "whole")

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import InputError
 from core.processes import environment
 from studies.plan import Plan
 from studies.runner import journal
@@ -140,3 +141,19 @@ def test_a_folder_of_runs_that_was_moved_goes_on(
     moved = made.runs.rename(tmp_path.with_name(f"{tmp_path.name}-moved"))
     assert Queue(moved, made.study, made.setting).claim(made.digests, "w") is not None
     assert list(moved.rglob("*.journal")) and not made.runs.exists()
+
+
+@pytest.mark.parametrize("garbage", [b"{garbled", b"[]", b"\xff\xfe"])
+def test_a_damaged_line_is_named_with_the_remedy(
+    garbage: bytes, tmp_path: Path, small_plan: Callable[..., Plan], order: Callable[..., Order]
+) -> None:
+    made = order(small_plan(variants=3))
+    Queue(made.runs, made.study, made.setting).enqueue(made.tasks)
+    (file,) = (tmp_path / "queue").glob("*.journal")
+    lines = file.read_bytes().split(b"\n")
+    file.write_bytes(b"\n".join([*lines[:2], garbage, *lines[3:]]))
+    with pytest.raises(InputError, match=r"line 3.*move it away: no result is lost") as caught:
+        Queue(made.runs, made.study, made.setting)
+    assert str(file) in str(caught.value)
+    file.rename(tmp_path / "away")
+    assert Queue(made.runs, made.study, made.setting).enqueue(made.tasks) == 3

@@ -13,13 +13,13 @@ import pytest
 from filelock import FileLock
 from optuna.trial import TrialState
 
-from core.folder import Outcome, RunFolder
+from core.folder import Outcome, Recorded, RunFolder
 from studies.plan import Plan, jobs_root
 from studies.runner import queue as queues
 from studies.runner.deaths import WITHOUT_CHECKPOINT
 from studies.runner.journal import MendingBackend
 from studies.runner.queue import UNSIGNED_CLAIM_SECONDS, Queue
-from studies.runner.tasks import Task, tasks_of
+from studies.runner.tasks import Task, has_result, state_of, tasks_of, to_train
 
 
 def claim_all(runs: Path, digests: list[str], name: str, into: Path) -> None:
@@ -208,3 +208,23 @@ def test_a_claim_without_a_name_is_left_alone_for_a_minute_of_whoever_looks(
     monkeypatch.undo()
     monkeypatch.setattr(queues.time, "monotonic", lambda: now[0])
     assert queue.release_orphans() == [tasks[0].digest]
+
+
+def test_a_result_whose_record_was_lost_is_enqueued_again(tmp_path: Path, tasks: list[Task]) -> None:
+    queue, task = Queue(tmp_path, "changes_overview", "cpu"), tasks[0]
+    queue.enqueue([task])
+    claim = queue.claim([task.digest], "a worker")
+    assert claim is not None
+    finish(tmp_path, task)
+    folder = RunFolder(jobs_root(tmp_path), task.digest)
+    outcome = folder.outcome()
+    assert outcome is not None
+    recorded = Recorded.of(folder.events_file.read_bytes())
+    folder.write("outcome.json", Outcome(**{**dict(outcome), "recorded": recorded}).model_dump_json())
+    folder.write("job.json", task.job.model_dump_json())
+    queue.settle(claim)
+    assert state_of(folder) == "finished" and has_result(folder)
+    folder.events_file.write_bytes(bytes(folder.events_file.stat().st_size))
+    assert state_of(folder) == "interrupted" and not has_result(folder)
+    assert to_train(state_of(folder), retry_failed=False)
+    assert queue.enqueue([task]) == 1

@@ -1,0 +1,117 @@
+"""One bad run is one row: the report names the file that cannot be read, and has all the others."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from core.files import write_whole
+from core.folder import Outcome, Recorded, RunFolder
+from core.reading import Damaged
+from reports import pdf
+from reports.render import render
+from reports.results import load
+from studies.plan import jobs_root
+from tests.reports.synthetic import planned, train_all
+
+STUDY = "changes_overview"
+
+
+def trained(runs: Path) -> tuple[RunFolder, int]:
+    """A study of two variants and two seeds: one of its runs, and how many there are."""
+    plan = planned(runs, only={"baseline", "all"}, seeds=(0, 1))
+    train_all(runs, plan)
+    return RunFolder(jobs_root(runs), plan.variants[0].job(0)), len(plan.jobs())
+
+
+def garbled(file: Path) -> None:
+    lines = file.read_bytes().split(b"\n")
+    file.write_bytes(b"\n".join([*lines[:2], b'{"kind": "losses", "iter', *lines[3:]]))
+
+
+DAMAGES: list[tuple[str, Callable[[Path], object], str]] = [
+    ("outcome.json", lambda file: file.write_bytes(b""), "it is empty"),
+    ("outcome.json", lambda file: file.write_bytes(b'{"status":"finished"}'), "iteration"),
+    ("events.jsonl", garbled, "line 3"),
+    ("events.jsonl", lambda file: file.write_bytes(file.read_bytes() + b"\xff\xfe\n"), "line"),
+    ("protocol.json", lambda file: file.write_bytes(file.read_bytes()[:40]), "JSONDecodeError"),
+    ("provenance.json", lambda file: file.write_bytes(b"[]"), "no object"),
+    ("job.json", lambda file: file.write_bytes(b"\xff\xfe"), "UTF-8"),
+]
+
+
+@pytest.mark.parametrize(("name", "damage", "said"), DAMAGES)
+def test_a_damaged_file_is_named_and_hides_no_other_run(
+    tmp_path: Path, name: str, damage: Callable[[Path], object], said: str
+) -> None:
+    folder, count = trained(tmp_path)
+    damage(folder.path / name)
+    results = load(STUDY, tmp_path)
+    assert (results.count("damaged"), results.count("finished")) == (1, count - 1)
+    reason = results.damaged[folder.digest]
+    assert str(folder.path / name) in reason and said in reason and "move the folder" in reason
+    assert "\n" not in reason
+
+
+def test_a_report_of_damaged_runs_is_rendered_and_says_so(tmp_path: Path) -> None:
+    folder, _ = trained(tmp_path)
+    garbled(folder.events_file)
+    text = (render(STUDY, runs=tmp_path, formats=("md", "html")) / "report.md").read_text(encoding="utf-8")
+    assert "1 damaged" in text and "events.jsonl is damaged (line 3" in text and "move the folder" in text
+
+
+def test_a_last_line_without_its_end_is_no_damage(tmp_path: Path) -> None:
+    folder, count = trained(tmp_path)
+    with folder.events_file.open("ab") as stream:
+        stream.write(b'{"kind":"losses","iter')
+    assert load(STUDY, tmp_path).count("finished") == count
+
+
+def test_a_result_whose_record_was_lost_is_unfinished_not_a_finished_row_without_values(tmp_path: Path) -> None:
+    folder, count = trained(tmp_path)
+    outcome, content = folder.outcome(), folder.events_file.read_bytes()
+    assert outcome is not None
+    recorded = Recorded.of(content)
+    folder.write("outcome.json", Outcome(**{**dict(outcome), "recorded": recorded}).model_dump_json())
+    assert load(STUDY, tmp_path).count("finished") == count
+    folder.events_file.write_bytes(content[:3000])
+    results = load(STUDY, tmp_path)
+    assert (results.count("unfinished"), results.count("finished")) == (1, count - 1)
+
+
+def test_on_a_full_disk_there_is_no_report_that_looks_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained(tmp_path)
+    folder = render(STUDY, runs=tmp_path, formats=("md",))
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(pdf.typst, "compile", full)
+    with pytest.raises(OSError, match="No space"):
+        render(STUDY, runs=tmp_path, formats=("md", "pdf"))
+    assert not list(folder.glob("report.*")) and not (folder / "verdicts.json").exists()
+
+
+def test_errors_of_a_full_disk_name_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space") as caught:
+        write_whole(tmp_path / "ladder.svg", b"drawn")
+    assert caught.value.filename == str(tmp_path / "ladder.svg") and not list(tmp_path.iterdir())
+
+
+def test_readers_of_a_run_folder_raise_one_line(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, "0123456789abcdef")
+    folder.write("job.json", "{")
+    folder.write("memory.json", "[]")
+    folder.events_file.write_bytes(b"\xff\n")
+    for read in (folder.job, folder.events, lambda: list(folder.plain_events()), lambda: folder.read("job.json")):
+        with pytest.raises(Damaged, match="move the folder"):
+            read()
+    assert folder.memory() is None and folder.outcome() is None and folder.read("data.json") == {}
