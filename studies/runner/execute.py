@@ -20,7 +20,8 @@ from core.command_line import DONE, FAILED, GOES_ON, INTERRUPTED
 from core.config import AnyConfig, Config, Data
 from core.folder import RunFolder
 from core.machine import cores
-from studies.plan import Plan, jobs_root, record_plan
+from core.words import typed
+from studies.plan import Plan, check_received, jobs_root, record_plan
 from studies.runner.calibrate import calibrate, uncalibrated
 from studies.runner.launchers import WorkersLost, launcher
 from studies.runner.ledger import costs_kept
@@ -111,8 +112,10 @@ def run_plan(
     pending = [task for task in tasks if to_train(_state(task, runs), retry_failed)]
     check_trainable(pending, data_path=place.data_path, device=place.device)
     (runs / "plans").mkdir(parents=True, exist_ok=True)
+    check_received(runs)
     with FileLock(runs / "plans" / ".lock"):
         whole = record_plan(runs, plan)
+    check_received(runs, whole)
     view = MlflowView(study, whole, runs)
     interrupts = Interrupts()
     lost: str | None = None
@@ -254,7 +257,8 @@ def _show(view: MlflowView, console: Console) -> None:
         view.sync()
     except Exception as error:
         print(
-            f"MLflow view not written ({first_line(error)}): python -m studies.sync {view.plan.asked_as} rebuilds it",
+            f"MLflow view not written ({first_line(error)}): "
+            f"{typed('python', '-m', 'studies.sync', view.plan.asked_as)} rebuilds it",
             file=sys.stderr,
         )
         return
@@ -278,7 +282,8 @@ def _report(study: Study, plan: Plan, view: MlflowView, console: Console) -> boo
         view.show_report(folder)
     except Exception as error:
         print(
-            f"report not shown in MLflow ({first_line(error)}): python -m studies.sync {plan.asked_as} does it again",
+            f"report not shown in MLflow ({first_line(error)}): "
+            f"{typed('python', '-m', 'studies.sync', plan.asked_as)} does it again",
             file=sys.stderr,
         )
     return True

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from filelock import FileLock
 
 from core.files import write_whole
+from core.words import typed
 from studies.plan import Plan
 from studies.runner.stores import DEFAULT_TRACKING, DRIVER, TRACKING_VARIABLE, address, folder_id, tracking_uri
 from studies.runner.views import FIRST_VIEW
@@ -65,7 +66,7 @@ class Experiment:
         if self.uri == DEFAULT_TRACKING:
             return "mlflow ui"
         if address(self.uri) == self.uri:
-            return f"mlflow ui --backend-store-uri {self.uri}"
+            return typed("mlflow", "ui", "--backend-store-uri", self.uri)
         # Everybody can read the arguments of a process, and a shell puts the password there.
         return f'MLFLOW_BACKEND_STORE_URI="{DRIVER}://${{{TRACKING_VARIABLE}#*://}}" mlflow ui'
 

@@ -31,6 +31,7 @@ from ablations.patch import has, lookup
 from ablations.schema import Study
 from core.folder import RunFolder
 from core.metrics.protocol import from_json
+from core.words import code_span, typed
 from studies.plan import VERDICTS, Plan, jobs_root, report_folder
 from studies.runner.environment import forbid_telemetry
 from studies.runner.experiment import Experiment, artifact_page, report_digest, view_page
@@ -94,8 +95,7 @@ NOTE_TAG = "study.note"
 REPORT_NOTE = """The report of the study, as it was rendered last: **Artifacts** has `report.pdf`, the same as
 `report.md` with its figures, every number as `results.csv`, and the protocols that they were measured with.
 
-`python -m reports.render {plan.study} --setting {plan.setting}` writes it again, `python -m studies.sync {plan.study}`
-puts it here. Digest of its files: `{digest}`."""
+{render} writes it again, {sync} puts it here. Digest of its files: `{digest}`."""
 ENDED = {"finished": "FINISHED", "diverged": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 """MLflow's word for each state; "diverged" is a result, told from "finished" by the tag `status`."""
 
@@ -470,7 +470,10 @@ class MlflowView(Experiment):
         for entry in client.list_artifacts(run_id):
             artifacts.delete_artifacts(entry.path)
         client.log_artifacts(run_id, str(folder))
-        client.set_tag(run_id, "mlflow.note.content", REPORT_NOTE.format(plan=self.plan, digest=digest))
+        study, setting = self.plan.asked_as, self.plan.setting
+        render = code_span(typed("python", "-m", "reports.render", study, "--setting", setting))
+        sync = code_span(typed("python", "-m", "studies.sync", study))
+        client.set_tag(run_id, "mlflow.note.content", REPORT_NOTE.format(render=render, sync=sync, digest=digest))
         client.set_tag(run_id, "report", digest)
         self._report.digest = digest
         return True

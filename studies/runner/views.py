@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ablations.schema import Claim, Source, Study
+from core.words import code_span
 from studies.plan import Plan
 from studies.runner.tasks import Task
 
@@ -190,7 +191,7 @@ def description(study: Study, plan: Plan, metric: str, pages: Mapping[str, str],
             f"**By hand:** *Group by*, then the tag *{TITLE}*, averages seeds. Tick runs and press *Compare* for two "
             f"variants side by side. Each change is a parameter `change.…`, on or off; tags say `{TITLE}`, `variant` "
             "(the name in commands), `seed` and `design`.",
-            f"**Metric:** `{metric}`, lower is better.{proxy} {profile.caveat or ''}".strip(),
+            f"**Metric:** {code_span(metric)}, lower is better.{proxy} {profile.caveat or ''}".strip(),
         ]
     )
 
