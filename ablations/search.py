@@ -6,12 +6,13 @@ A search chooses by runs on a seed that no study judges with, so that what it ch
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field, PositiveInt, ValidationError, model_validator
 
 from ablations import patch
 from core.config import AnyConfig, Node, parse, place_of
+from core.names import Name
 
 TUNING_SEED = 2000
 """No study trains with it: what was chosen on it is judged on others."""
@@ -61,7 +62,7 @@ class Search(Node):
     on.
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    name: Name
     title: str
     parameters: tuple[Parameter, ...] = Field(min_length=1)
     begins_at: str | None = None

@@ -1,53 +1,40 @@
-"""Names of files as text that JSON, hashes and people can take, and back again: a name may be any bytes."""
+"""Names that become paths, addresses, arguments and identifiers, whichever file they come from: what each kind of them
+looks like, said once. Words for people, as titles, are free text and no names."""
 
 from __future__ import annotations
 
-import os
 import re
-from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import Field
 
-from core.words import of_path
+MOST = 80
+"""Letters of a declared name: a file is called after a study and a setting together, with what is behind them."""
 
-BYTE = re.compile(r"\\x([0-9a-f]{2})")
+MOST_SETTING, MOST_VARIANT, MOST_SERIES = 100, 4000, 200
 
-BACKSLASH = r"\x5c"
+_DECLARED = "[a-z][a-z0-9_]*"
 
+NAME = rf"^{_DECLARED}$"
+VARIANT = rf"^{_DECLARED}((\+|-|\.\.){_DECLARED})*(@[0-9]+)?$"
+"""As `ablations.designs` and what tries each variant at several rates call them: all-x, baseline..x, baseline+x@3."""
+SETTING = r"^[a-z0-9][a-z0-9_]*(-[a-z0-9_]+)*$"
+"""Profile, protocol, hash of overrides and data, and what was tuned: cpu-deck-2020-1f2e3d4c-retuned8."""
+SERIES = r"^[a-z][a-z0-9_]*(/[a-z0-9_]+)*$"
+DIGEST = r"^[0-9a-f]{16}$"
+FINGERPRINT = r"^([0-9a-f]{12})?$"
 
-def stored(name: str) -> str:
-    r"""The name with bytes that are no UTF-8 written out, as caf\xe9.png; no two names become one.
-
-    A name of text stays as it is. In one that would be read back as another its backslashes are written out, too.
-    """
-    name = of_path(name)
-    if _is_text(name) and BYTE.search(name) is None:
-        return name
-    return "".join(BACKSLASH if sign == "\\" else sign if _is_text(sign) else _written_out(sign) for sign in name)
-
-
-def original(name: str) -> str:
-    """The name that was `stored`, as the system's calls take it."""
-    whole = BYTE.sub(lambda found: bytes([int(found[1], 16)]).decode(errors="surrogateescape"), name)
-    return os.fsdecode(whole.encode(errors="surrogateescape"))
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+Name = Annotated[str, Field(pattern=NAME, max_length=MOST)]
+"""Of a study, a change, a profile, a search: what people declare."""
+VariantName = Annotated[str, Field(pattern=VARIANT, max_length=MOST_VARIANT)]
+SettingName = Annotated[str, Field(pattern=SETTING, max_length=MOST_SETTING)]
+SeriesName = Annotated[str, Field(pattern=SERIES, max_length=MOST_SERIES)]
+"""Of a series of measurements: fd_rooms/kid."""
+Digest = Annotated[str, Field(pattern=DIGEST)]
+"""Of a job: the name of its run folder."""
 
 
-def _written_out(sign: str) -> str:
-    return "".join(f"\\x{byte:02x}" for byte in sign.encode(errors="surrogateescape"))
-
-
-StoredPath = Annotated[
-    Path,
-    PlainSerializer(lambda path: stored(str(path)), return_type=str, when_used="json"),
-    BeforeValidator(lambda path: Path(original(path)) if isinstance(path, str) else path),
-]
-"""A path in a file that we write, whatever its bytes."""
+def fits(pattern: str, text: str) -> bool:
+    """Whether a text is a name of that kind."""
+    # Not match: Python's `$` lets a line break pass behind the end.
+    return re.fullmatch(pattern, text) is not None

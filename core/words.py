@@ -7,6 +7,7 @@ import codecs
 import io
 import os
 import re
+import shlex
 import sys
 import unicodedata
 from collections.abc import Iterator
@@ -85,6 +86,20 @@ def _written_out(sign: str) -> str:
 def one_line(text: str) -> str:
     """The text in one line, `visible`."""
     return visible(" ".join(text.split()))
+
+
+def typed(*words: str) -> str:
+    """A command as a shell takes it, whatever is in its words, in one line."""
+    return visible(shlex.join(words))
+
+
+def code_span(text: str) -> str:
+    """The text, `visible`, between so many of Markdown's backticks that none of its own ends it."""
+    shown = visible(text)
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", shown)), default=0))
+    # Markdown takes one space off both ends where both have one.
+    edged = shown.startswith(("`", " ")) or shown.endswith(("`", " "))
+    return f"{fence} {shown} {fence}" if edged else f"{fence}{shown}{fence}"
 
 
 def first_words(error: BaseException, most: int = 300) -> str:

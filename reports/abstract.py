@@ -17,6 +17,7 @@ from reports.remarks import candidate, finding, rungs_words, unstable_words
 from reports.report import PILOT, Report, design_title
 from reports.tables import metric_name
 from reports.verdicts import ALONE, EXCLUDES, ChangeEffect, ClaimVerdict, claimed_values, excludes_no_change
+from studies.plan import override
 
 NO_NUMBER = "no number"
 MOST_CLAIMS = 3
@@ -50,7 +51,7 @@ def what_was_run(report: Report) -> Text:
     results = report.results
     ended = results.count("finished") + results.count("diverged")
     lost = f", {results.count('diverged')} of them diverged" if results.count("diverged") else ""
-    changed = ", ".join(f"{path}={value}" for path, value in results.plan.overrides.items())
+    changed = ", ".join(override(path, value) for path, value in results.plan.overrides.items())
     but = f" but with {changed}" if changed else ""
     plan = results.plan
     drawn = ""

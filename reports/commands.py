@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
 
 from ablations.designs import DESIGNS, variant_name
 from ablations.schema import DesignName
 from reports.results import Results
-from studies.plan import PlannedVariant
+from studies.plan import PlannedVariant, override
 
 
 def train_command(
@@ -40,9 +39,7 @@ def train_command(
         words += ["--retune", str(plan.retuned.trials)]
     if plan.variants and plan.variants[0].config.data.kind == "images":
         words += ["--data", f"<{plan.data_name}>"]
-    words += [
-        f"{path}={value if isinstance(value, str) else json.dumps(value)}" for path, value in plan.overrides.items()
-    ]
+    words += [override(path, value) for path, value in plan.overrides.items()]
     budgets = {search.name: search.trials for search in results.study.searches}
     asked = {choice.trials for choice in plan.searched if choice.trials != budgets.get(choice.search)}
     if asked:
@@ -57,13 +54,13 @@ def render_command(results: Results) -> str:
 
 def ui_command(results: Results) -> str:
     """Opens the report's experiment in MLflow."""
-    return wrapped(["python", "-m", "studies.ui", results.plan.study, "--setting", results.plan.setting])
+    return wrapped(["python", "-m", "studies.ui", results.plan.asked_as, "--setting", results.plan.setting])
 
 
 def wrapped(words: Sequence[str]) -> str:
     """A command over as many lines as it needs, each but the last ended by a backslash."""
     lines = [""]
-    for word in (word if word.startswith("<") else shlex.quote(word) for word in words):
+    for word in (shlex.quote(word) for word in words):
         if lines[-1] and len(lines[-1]) + len(word) > 96:
             lines.append("   ")
         lines[-1] = f"{lines[-1]} {word}" if lines[-1] else word

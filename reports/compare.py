@@ -23,14 +23,16 @@ from ablations.designs import title_of
 from ablations.schema import Study
 from core.config import parse
 from core.errors import InputError
+from core.files import check_inside
 from core.metrics.protocol import from_json
+from core.names import FINGERPRINT, NAME, SERIES, VARIANT, fits
 from core.reading import record_of
 from core.words import first_words
 from reports import stats
 from reports.numbers import listed
 from reports.protocols import UNRECORDED, Known, MixedProtocols, by_protocol, mixture, told_apart
 from reports.report import PUBLISHED
-from reports.results import TIDY_COLUMNS, Results, load
+from reports.results import STATUSES, TIDY_COLUMNS, Results, load
 from reports.tables import METRICS
 from studies import catalogue
 from studies.numbers import leaves
@@ -147,6 +149,8 @@ def read_side(text: str, runs: Path, other_metric: str | None = None) -> Side:
     """
     folder = Path(text)
     if (folder / "results.csv").is_file():
+        for name in ("results.csv", RECORD, PUBLISHED):
+            check_inside(folder, folder / name)
         tidy = read_tidy(folder / "results.csv")
         metric = metric_of(tidy, text, other_metric)
         data, protocols = read_record(folder / RECORD)
@@ -176,10 +180,17 @@ def read_side(text: str, runs: Path, other_metric: str | None = None) -> Side:
 def titles_of(study: str, names: list[str], runs: Path) -> dict[str, str]:
     """What the study of that name calls these variants; nothing where there is no such study here."""
     try:
-        declared: Study = catalogue.study(study, runs)
+        declared: Study = catalogue.named(study)
+    except InputError:
+        pass
+    else:
+        return {name: title for name in names if (title := title_of(declared, name)) != name}
+    try:
+        # A file of somebody's own declares it: its plans have the titles as well, and are only read.
+        planned = [variant for plan in catalogue.plans_of(study, runs) for variant in plan.variants]
     except InputError:
         return {}
-    return {name: title for name in names if (title := title_of(declared, name)) != name}
+    return {variant.name: variant.title for variant in planned if variant.name in names}
 
 
 def read_configs(file: Path) -> dict[str, dict[str, Any]]:
@@ -228,9 +239,7 @@ def read_record(file: Path) -> tuple[str | None, Known]:
 def read_tidy(file: Path) -> pd.DataFrame:
     """A results.csv. Raises InputError where it is not one."""
     try:
-        tidy = pd.read_csv(
-            file, dtype={"variant": str, "metric": str, "status": str, "run": str, "protocol": str, "reported": str}
-        )
+        tidy = pd.read_csv(file, dtype=dict.fromkeys((*COLUMNS, "reported"), str))
     except (ValueError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read as a table: {first_words(error)}") from None
     # Reports of earlier versions have neither: their protocols count as not recorded.
@@ -245,7 +254,23 @@ def read_tidy(file: Path) -> pd.DataFrame:
         raise InputError(f"{file} has words in its column '{column}', which holds numbers") from None
     if tidy.empty or tidy[["variant", "seed"]].isna().to_numpy().any():
         raise InputError(f"{file} has no runs, or runs without a variant or a seed: render the report again")
+    for column, pattern in COLUMNS.items():
+        for text in tidy[column].dropna().unique():
+            if not fits(pattern, str(text)):
+                raise InputError(f"{file} has '{text}' as a {column}, which is none: render the report again")
+    if (studies := tidy["study"].nunique(dropna=False)) != 1:
+        raise InputError(f"{file} is of {studies} studies: render the report of one")
     return tidy
+
+
+COLUMNS = {
+    "study": NAME,
+    "variant": VARIANT,
+    "metric": SERIES,
+    "protocol": FINGERPRINT,
+    "status": "|".join(STATUSES),
+}
+"""What the words of a results.csv look like that may be anybody's; runs are only compared with each other."""
 
 
 def metric_of(tidy: pd.DataFrame, where: str, wanted: str | None) -> str:

@@ -24,6 +24,7 @@ from ablations.search import Search
 from core.config import Config
 from core.metrics.protocol import Protocol, from_json
 from core.reading import Damaged
+from core.words import typed
 from reports import figures, pictures, sections, stats
 from reports.links import led
 from reports.numbers import MEAN_SPREAD, counted, factor, fixed, interval, listed, mean_spread, short
@@ -177,7 +178,8 @@ def answer(report: Report, sweeps: Sequence[Sweep]) -> list[Block]:
     results = report.results
     blocks: list[Block] = [Heading("The answer")]
     if not results.plan.searched:
-        command = f"python -m studies.run {results.plan.asked_as} --profile {results.plan.profile}"
+        plan = results.plan
+        command = typed("python", "-m", "studies.run", plan.asked_as, "--profile", plan.profile)
         return [*blocks, Paragraph("No search has come to its end here, so there is none:"), Listing(command)]
     by_name = {sweep.search.variant: sweep for sweep in sweeps}
     noise = noise_of(results)

@@ -16,7 +16,7 @@ import click
 
 from core.errors import InputError
 from core.files import alone_in, write_whole
-from core.words import one_line, visible
+from core.words import one_line, typed, visible
 from reports import abstract, compare, html, latex, markdown, pdf, records, side_by_side
 from reports.layouts import layout_of
 from reports.page import Document, Figure, Table, Text, without_dead_links
@@ -184,7 +184,7 @@ def _in_mlflow(folder: Path, runs: Path) -> str | None:
     experiment = Experiment(plan, runs)
     if experiment.how is None:
         return None
-    sync = f"; `python -m studies.sync {plan.asked_as}` shows this report there"
+    sync = f"; `{typed('python', '-m', 'studies.sync', plan.asked_as)}` shows this report there"
     return f"MLflow: {experiment.how}{'' if experiment.shows_report(folder) else sync}"
 
 

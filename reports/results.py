@@ -20,11 +20,21 @@ from core.events import Built, Diverged, Evaluated
 from core.folder import RunFolder
 from core.metrics.protocol import Protocol, from_json
 from core.reading import Damaged
+from core.words import typed
 from reports import stats
 from reports.numbers import counted, listed
 from reports.protocols import UNRECORDED, Known, MixedProtocols, by_protocol, mixture
-from studies.catalogue import study as declared_study
-from studies.plan import Plan, PlannedVariant, jobs_root, plan_file, read_plan, searched_title, titled
+from studies import catalogue
+from studies.plan import (
+    Plan,
+    PlannedVariant,
+    check_received,
+    jobs_root,
+    plan_file,
+    read_plan,
+    searched_title,
+    titled,
+)
 
 TIDY_COLUMNS = (
     "study",
@@ -327,8 +337,10 @@ def settings(runs: Path, study: str) -> list[str]:
 def load(study: str, runs: Path, setting: str | None = None) -> Results:
     """Reads one setting of a study. Raises InputError where there is nothing to read, and MixedProtocols for runs that
     measured the reported metric differently."""
-    declared = declared_study(study, runs)
-    train = f"python -m studies.run {study}"
+    check_received(runs)
+    found = catalogue.find(study, runs)
+    declared = found.study
+    train = typed("python", "-m", "studies.run", study)
     study = declared.name
     there = settings(runs, study)
     if not there:
@@ -340,6 +352,9 @@ def load(study: str, runs: Path, setting: str | None = None) -> Results:
     if setting not in there:
         raise InputError(f"'{study}' has no setting '{setting}' under {runs}: it has {', '.join(there)}")
     plan = titled(read_plan(plan_file(runs, study, setting)), declared)
+    # What a report tells its reader to type is what was typed here, not what a file says.
+    plan = Plan(**{**dict(plan), "declared_in": found.file})
+    check_received(runs, plan)
     try:
         profile = declared.profile(plan.profile)
     except KeyError as error:

@@ -64,7 +64,7 @@ from reports.verdicts import (
     seconds_axis,
     work_axis,
 )
-from studies.plan import PlannedVariant
+from studies.plan import PlannedVariant, override
 from studies.runner.experiment import experiment_name
 from studies.spreads import HOW, answer, design_words, outlying, spreads
 
@@ -105,7 +105,7 @@ def subtitle(results: Results) -> str:
     seeds = ("seed " if len(plan.seeds) == 1 else "seeds ") + ", ".join(str(seed) for seed in plan.seeds)
     instead = [f"protocol {plan.protocol}"] if plan.protocol else []
     instead += [f"data {plan.data_name}"] if any(v.config.data.kind == "images" for v in plan.variants) else []
-    instead += [f"{path}={value}" for path, value in plan.overrides.items()]
+    instead += [override(path, value) for path, value in plan.overrides.items()]
     but = f", but with {', '.join(instead)}" if instead else ""
     sizes = {variant.config.data.resolution for variant in plan.variants}
     data = ", ".join([plan.data_name, *(f"{size}×{size}" for size in sorted(sizes))])
@@ -915,7 +915,7 @@ def limits(report: Report) -> list[Block]:
             "The data is the embedded procedural rooms: far less varied than LSUN, and without camera noise or clutter."
         )
     if plan.overrides:
-        told = ", ".join(f"{path}={value}" for path, value in plan.overrides.items())
+        told = ", ".join(override(path, value) for path, value in plan.overrides.items())
         items.append(f"Overrides on the command line apply to every variant: {told}.")
     lost = results.count("diverged")
     if lost:

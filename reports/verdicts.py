@@ -31,7 +31,7 @@ from reports.numbers import counted, short
 from reports.protocols import MixedProtocols
 from reports.results import Results
 from reports.stats.arms import ROUNDING
-from studies.plan import PlannedVariant
+from studies.plan import PlannedVariant, override
 
 ClaimWord = Literal["reproduced", "contradicted", "inconclusive", "not comparable", "not tested"]
 Word = Literal["helps", "hurts", "inconclusive", "unstable", "not tested"]
@@ -426,7 +426,7 @@ def what_differs(claim: Claim, results: Results) -> tuple[str, ...]:
         differs.append(f"iterations: {', '.join(f'{i:,}' for i in here)} here, {claim.iterations:,} there")
     differs += metric_differs(claim, results)
     if plan.overrides:
-        differs.append(f"overrides: {', '.join(f'{path}={value}' for path, value in plan.overrides.items())}")
+        differs.append(f"overrides: {', '.join(override(path, value) for path, value in plan.overrides.items())}")
     if plan.retuned:
         differs.append("learning rates: re-tuned here, as published there")
     return tuple(differs)

@@ -1,5 +1,8 @@
 """The studies there are. Those of the deck are files here, each declares `STUDY` and is called as its module is; others
-are files of the user's, or come with installed packages (`studies.outside`)."""
+are files of the user's, or come with installed packages (`studies.outside`).
+
+A file is run where its path was typed, never because a plan or another file names it: those may be somebody else's.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from core.errors import InputError
+from core.files import check_tree
 
 if TYPE_CHECKING:
     from ablations.schema import Study
+    from studies.plan import Plan
 
 NAMES: tuple[str, ...] = (
     "lsun_bedroom_64",
@@ -38,33 +43,52 @@ class Found:
 
 
 def find(text: str, runs: Path | None = None) -> Found:
-    """The study of that name, or that the file at that path declares.
+    """The study that somebody typed: by its name, or by the path of the file that declares it, which is run.
 
-    `runs` is a folder of runs whose plans say which file declares a study that nothing else has the name of. Raises
-    InputError: with the nearest name, or with file and line of what is wrong with it.
+    The plans in a folder of `runs` say which file to give for a name that nothing else has. Raises InputError: with
+    that file, with the nearest name, or with file and line of what is wrong with it.
     """
-    if text in NAMES:
-        return Found(_built_in(text))
-    from studies import outside  # Reading schemas takes most of the time that help and completion may take.
+    if text not in NAMES:
+        from studies import outside  # Reading schemas takes most of the time that help and completion may take.
 
-    if outside.is_file(text):
-        return _from_file(Path(text))
-    if points := outside.offered().get(text):
-        return Found(outside.from_package(points))
-    if runs is not None and (file := _planned_from(text, runs)) is not None:
-        found = _from_file(file)
-        if found.study.name == text:
-            return found
-        raise InputError(f"{file} declared '{text}' and declares '{found.study.name}' now: name the file to run that")
+        if outside.is_file(text):
+            return _from_file(Path(text))
+    return Found(named(text, runs))
+
+
+def named(name: str, runs: Path | None = None) -> Study:
+    """The study of that name, of the deck's or of an installed package: runs no file, whoever the name is from.
+
+    Raises InputError as `find` does.
+    """
+    if name in NAMES:
+        return _built_in(name)
+    from studies import outside
+
+    if points := outside.offered().get(name):
+        return outside.from_package(points)
+    if runs is not None and (file := declared_in(name, runs)) is not None:
+        gone = "" if Path(file).is_file() else ", which is not there now"
+        raise InputError(f"the study '{name}' was declared in {file}{gone}: give the path of that file")
     names = [*NAMES, *outside.offered()]
-    near = difflib.get_close_matches(text, names, n=1)
+    near = difflib.get_close_matches(name, names, n=1)
     hint = f"did you mean '{near[0]}'?" if near else "--list shows the studies, and a path ending in .py names a file"
-    raise InputError(f"there is no study '{text}': {hint}")
+    raise InputError(f"there is no study '{name}': {hint}")
 
 
 def study(text: str, runs: Path | None = None) -> Study:
     """See `find`."""
     return find(text, runs).study
+
+
+def planned_name(text: str, runs: Path) -> str:
+    """The name of a study for which its plans in `runs` are enough: no file is run for a bare name.
+
+    Raises InputError as `find` does.
+    """
+    if not _is_name(text) or not plans_of(text, runs):
+        return find(text, runs).study.name
+    return text
 
 
 def everything() -> tuple[list[Study], list[str]]:
@@ -105,12 +129,23 @@ def _from_here(file: Path) -> Path:
     return file.absolute().relative_to(here) if file.absolute().is_relative_to(here) else file.absolute()
 
 
-def _planned_from(name: str, runs: Path) -> Path | None:
-    """The file that declared a study when it was last planned, None where no plan names one."""
+def _is_name(text: str) -> bool:
+    from core.names import NAME, fits
+
+    return fits(NAME, text)
+
+
+def plans_of(name: str, runs: Path) -> list[Plan]:
+    """The plans of the study of that name in `runs`, the last written last. Raises InputError for one that is none."""
     from studies.plan import plan_folder, read_plan
 
-    plans = sorted(plan_folder(runs, name).glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
-    files = [Path(plan.declared_in) for plan in map(read_plan, plans) if plan.declared_in is not None]
-    if files and not files[-1].is_file():
-        raise InputError(f"'{name}' was declared in {files[-1]}, which is not there now: give the path of its file")
+    if not _is_name(name):
+        return []
+    folder = check_tree(runs, plan_folder(runs, name))
+    return [read_plan(file) for file in sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime_ns)]
+
+
+def declared_in(name: str, runs: Path) -> str | None:
+    """The file that declared a study when it was last planned, as its plan says; None where no plan names one."""
+    files = [plan.declared_in for plan in plans_of(name, runs) if plan.declared_in is not None]
     return files[-1] if files else None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from typing import Any
 
 from rich.console import Console
@@ -12,12 +10,10 @@ from rich.text import Text
 from ablations import patch
 from ablations.schema import Study
 from ablations.sources import Standing, slides_of, standing
-from studies.plan import Plan, PlannedVariant
+from studies.plan import Plan, PlannedVariant, as_typed
 
 WHOSE: dict[Standing, str] = {"deck": "deck", "public": "public code", "ours": "before the profile"}
 """Who has the value that stands behind a #."""
-
-PLAIN_WORD = re.compile(r"[A-Za-z][\w-]*")
 
 
 def flat(data: Any, path: str = "") -> dict[str, Any]:
@@ -32,13 +28,6 @@ def flat(data: Any, path: str = "") -> dict[str, Any]:
         if key not in ("kind", "task"):
             found |= flat(value, f"{path}.{key}" if path else key)
     return found
-
-
-def as_typed(value: Any) -> str:
-    """A value as an override writes it: a word, or JSON."""
-    if isinstance(value, str) and PLAIN_WORD.fullmatch(value) and value not in ("null", "true", "false"):
-        return value
-    return json.dumps(value)
 
 
 def differing(study: Study, variant: PlannedVariant) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +14,12 @@ from rich.text import Text
 from ablations.designs import DESIGNS, available, base_title, subset_named
 from ablations.schema import Study
 from core.errors import InputError
+from core.words import visible
 from studies.tables import ruled_table
 
 if TYPE_CHECKING:
     from core.folder import RunFolder
+    from studies.plan import Plan
 
 WIDE = 110
 """From so many columns on claims stand beside the questions, below them on narrower terminals."""
@@ -56,23 +58,48 @@ def by_default(study: Study) -> str:
     return f"{_counted(variants_of(study))}{' by default' if study.more_designs else ''}"
 
 
-def present(study: Study, runs: Path) -> list[Present]:
-    """The settings of `study` that have a plan in `runs`, those with most runs first."""
-    folder = runs / "plans" / study.name
-    if not folder.is_dir():
-        return []
-    found = [_present(file, runs) for file in sorted(folder.glob("*.json"))]
-    return sorted((each for each in found if each is not None), key=lambda each: -each.planned)
+@dataclass(frozen=True)
+class Here:
+    """The plans in a folder of runs: by study the settings, those with most runs first; of the studies that nothing
+    else knows the file that declared them, None where no plan names one; and a line for each that cannot be read."""
+
+    runs: Path
+    settings: Mapping[str, Sequence[Present]]
+    declared_in: Mapping[str, str | None]
+    refused: Sequence[str]
+
+    @classmethod
+    def of(cls, runs: Path, known: Collection[str]) -> Here:
+        """Reads plans and outcomes, and runs no study's file. Raises InputError where a link leads out of `runs`."""
+        # What no plan is there for needs no reader of plans, which loads for longer than a list should take.
+        if not (runs / "plans").is_dir():
+            return cls(runs, {}, {}, ())
+        from core.errors import InputError
+        from studies.plan import check_received, read_plan
+
+        check_received(runs)
+        settings: dict[str, list[Present]] = {}
+        others: dict[str, str | None] = {}
+        refused = []
+        for file in sorted((runs / "plans").glob("*/*.json"), key=lambda file: (file.parent.name, file.name)):
+            try:
+                plan = read_plan(file)
+                check_received(runs, plan)
+            except InputError as error:
+                refused.append(str(error))
+                continue
+            settings.setdefault(plan.study, []).append(_present(plan, runs))
+            if plan.study not in known:
+                others[plan.study] = plan.declared_in or others.get(plan.study)
+        for there in settings.values():
+            there.sort(key=lambda each: -each.planned)
+        return cls(runs, settings, others, refused)
 
 
-def _present(file: Path, runs: Path) -> Present | None:
+def _present(plan: Plan, runs: Path) -> Present:
     from core.folder import RunFolder
-    from studies.plan import jobs_root, read_plan
+    from studies.plan import jobs_root
 
-    try:
-        plan = read_plan(file)
-    except InputError:
-        return None  # Of another version: the report says so, a list has no use for it.
     digests = {variant.job(seed).digest for variant, seed in plan.jobs()}
     states = Counter(_status(RunFolder(jobs_root(runs), digest)) for digest in digests)
     return Present(plan.setting, len(digests), states["finished"], states["diverged"], states["failed"])
@@ -87,7 +114,7 @@ def _status(folder: RunFolder) -> str | None:
     return None if outcome is None else outcome.status
 
 
-def listed(study: Study, runs: Path) -> dict[str, Any]:
+def listed(study: Study, here: Here) -> dict[str, Any]:
     """One study as plain data (docs/command_line.md lists the keys)."""
     return {
         "name": study.name,
@@ -108,12 +135,21 @@ def listed(study: Study, runs: Path) -> dict[str, Any]:
             }
             for claim in study.claims
         ],
-        "runs": [asdict(each) for each in present(study, runs)],
+        "runs": [asdict(each) for each in here.settings.get(study.name, ())],
     }
 
 
-def print_studies(studies: Sequence[Study], runs: Path, console: Console) -> None:
-    """One row a study: what it asks, what the deck claims, what it trains, and how many of its runs are in `runs`."""
+def only_planned(here: Here) -> list[dict[str, Any]]:
+    """The studies of which there is a plan alone, as plain data."""
+    return [
+        {"name": name, "declared_in": file, "runs": [asdict(each) for each in here.settings[name]]}
+        for name, file in here.declared_in.items()
+    ]
+
+
+def print_studies(studies: Sequence[Study], here: Here, console: Console) -> None:
+    """One row a study: what it asks, what the deck claims, what it trains, and how many of its runs are here. Below
+    them those that only the plans here know, with the file that has to be given for each."""
     wide = console.width >= WIDE
     table = ruled_table(spaced=True)
     table.add_column("study", no_wrap=True)
@@ -127,13 +163,18 @@ def print_studies(studies: Sequence[Study], runs: Path, console: Console) -> Non
         name = Text.assemble((study.name, "bold cyan"), "\n", (by_default(study), "dim"))
         # The name of the first variant says nothing by itself: it is another model in another study.
         about = [Text(study.question), Text(f"{', '.join(available(study))}; baseline is: {base_title(study)}", "dim")]
-        if (there := _words(present(study, runs))) is not None:
+        if (there := _words(here.settings.get(study.name, ()))) is not None:
             about.append(Text(there, "green"))
         if not wide:
             about.insert(1, Text(said, "italic"))
         cells = [name, Text("\n").join(about), *([Text(said, "italic")] if wide else [])]
         table.add_row(*cells)
     console.print(table)
+    for own, file in here.declared_in.items():
+        whose = f"a study of its own, declared in {file}: give that path" if file else "no plan says which file has it"
+        told = visible(f"  {_words(here.settings[own])}; {whose}")
+        console.print(Text.assemble("\n", (own, "bold cyan"), (told, "green")), soft_wrap=True)
+    runs = here.runs
     note = f"runs counted in {runs}; the first design is the default" if runs.exists() else f"no runs in {runs} yet"
     console.print(Text(f"\n{note}", "dim"), soft_wrap=True)
 

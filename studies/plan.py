@@ -9,7 +9,9 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +38,10 @@ from core.config import (
     place_of,
 )
 from core.errors import InputError
-from core.files import write_whole
+from core.files import check_inside, check_tree, write_whole
 from core.metrics.identity import extractor_sha256
+from core.names import Digest, Name, SettingName, VariantName
+from core.reading import model_of
 
 
 class PlannedVariant(Node):
@@ -45,10 +49,10 @@ class PlannedVariant(Node):
     the variant's place in each design (the rung, for the ladder); it is empty for one that only a claim asks for.
     `seeds` are those it is trained with where a design draws other variants for each seed; None: all the plan's."""
 
-    name: str
-    aliases: tuple[str, ...] = ()
+    name: VariantName
+    aliases: tuple[VariantName, ...] = ()
     title: str
-    changes: tuple[str, ...]
+    changes: tuple[Name, ...]
     designs: dict[DesignName, int] = Field(default_factory=dict)
     seeds: tuple[int, ...] | None = None
     config: AnyConfig
@@ -65,14 +69,14 @@ class Retuned(Node):
     trials: int
     seed: int
     pairs: tuple[LearningRates, ...] = ()
-    rates: dict[str, LearningRates]
+    rates: dict[VariantName, LearningRates]
 
 
 class Searched(Node):
     """What a search chose: the best of `trials` ended trials, its number among them, its values by config path."""
 
-    search: str
-    variant: str
+    search: Name
+    variant: VariantName
     trials: int
     trial: int
     values: dict[str, float]
@@ -90,7 +94,7 @@ class Look(Node):
     designs: tuple[DesignName, ...]
     begun: NonNegativeInt = 0
     runs: NonNegativeInt = 0
-    seen: tuple[str, ...] = ()
+    seen: tuple[Digest, ...] = ()
 
 
 class Plan(Node):
@@ -103,10 +107,10 @@ class Plan(Node):
     folder in which the command ran, or absolute.
     """
 
-    study: str
+    study: Name
     declared_in: str | None = None
-    setting: str
-    profile: str
+    setting: SettingName
+    profile: Name
     protocol: str | None = None
     overrides: dict[str, Any] = Field(default_factory=dict)
     data_name: str
@@ -162,10 +166,40 @@ def parse_override(text: str) -> tuple[str, Any]:
     path, equals, value = text.partition("=")
     if not equals or not path:
         raise InputError(f"'{text}' is no override: write path=value, as in iterations=200")
+    if (meant := WRITTEN_OTHERWISE.get(value)) is not None:
+        raise InputError(f"{text}: write {path}={meant}")
     try:
         return path, json.loads(value)
-    except (ValueError, RecursionError):  # no JSON, or a number or a nesting beyond what Python reads
-        return path, value
+    except (ValueError, RecursionError):
+        # JSON knows neither .5 nor 5. nor +5.
+        return path, _number(value) if NUMBER.fullmatch(value) else value
+
+
+def _number(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
+
+
+WRITTEN_OTHERWISE = {"None": "null", "True": "true", "False": "false"}
+"""Python's words, and JSON's for them."""
+
+NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+
+
+def override(path: str, value: Any) -> str:
+    """An override as `parse_override` takes it back, whatever its value is."""
+    return f"{path}={as_typed(value)}"
+
+
+def as_typed(value: Any) -> str:
+    """A value as an override writes it: a word that stays one, or JSON."""
+    if isinstance(value, str):
+        with suppress(InputError):
+            if parse_override(f"x={value}") == ("x", value):
+                return value
+    return json.dumps(value, ensure_ascii=False)
 
 
 def overridden(config: AnyConfig, overrides: Mapping[str, Any]) -> AnyConfig:
@@ -534,11 +568,12 @@ def report_folder(runs: Path, study: str, setting: str) -> Path:
 
 
 def read_plan(file: Path) -> Plan:
-    """The plan in `file`. Raises InputError when it was written for another schema."""
-    try:
-        return Plan.model_validate_json(file.read_text())
-    except ValidationError as error:
-        raise InputError(f"{file} is no plan of this version ({error.error_count()} errors): move it away") from None
+    """The plan in `file`. Raises InputError when it was written for another schema, or for another place than this."""
+    plan = model_of(file, Plan, "it is no plan of this version, move it away")
+    if (plan.study, plan.setting) != (file.parent.name, file.stem):
+        whose = f"{plan.study} in the setting {plan.setting}"
+        raise InputError(f"{file} is the plan of {whose}, and lies in another one's place: move it away")
+    return plan
 
 
 def record_plan(runs: Path, plan: Plan) -> Plan:
@@ -608,3 +643,19 @@ def _check_same_file(old: Plan, new: Plan) -> None:
 def jobs_root(runs: Path) -> Path:
     """Where the run folders of all studies are, each named by its digest."""
     return runs / "jobs"
+
+
+def check_received(runs: Path, *plans: Plan) -> None:
+    """Raises InputError where a link leads out of `runs` from anything that is read or written for these plans.
+
+    Asked once by every command: a folder of runs may be somebody else's.
+    """
+    # The cache is read and written by training alone, and may well be on another disk.
+    for name in ("jobs", "queue", "reports"):
+        check_inside(runs, runs / name)
+    for name in ("plans", "sweeps", "calibration.json", "mlflow-synced.json"):
+        check_tree(runs, runs / name)
+    for plan in plans:
+        check_tree(runs, report_folder(runs, plan.study, plan.setting))
+        for variant, seed in plan.jobs():
+            check_tree(runs, jobs_root(runs) / variant.job(seed).digest)

@@ -52,14 +52,15 @@ def command(**given: Any) -> int:
     forbid_telemetry()
     console = _console(asked)
     if asked.list_studies:
-        from studies.listing import listed, print_studies
+        from studies.listing import Here, listed, only_planned, print_studies
 
         studies, refused = catalogue.everything()
+        here = Here.of(asked.runs, {study.name for study in studies})
         if asked.as_json:
-            _print_json({"studies": [listed(study, asked.runs) for study in studies]})
+            _print_json({"studies": [listed(study, here) for study in studies], "only_planned": only_planned(here)})
         else:
-            print_studies(studies, asked.runs, console)
-        for line in refused:
+            print_studies(studies, here, console)
+        for line in (*refused, *here.refused):
             say_error(line, bare=True)
         return DONE
     if asked.study is None:
@@ -103,6 +104,7 @@ class _StudyCommand:
         return DONE
 
     def _show_or_train(self) -> int:
+        from studies.plan import check_received
         from studies.runner.launchers import find_launcher
         from studies.runner.place import accelerators, place_of
         from studies.runner.stores import use_stores
@@ -125,7 +127,9 @@ class _StudyCommand:
         if asked.budget is not None:
             budget = self._budget_seconds(asked.budget)
             asked = self._within_budget()
+        check_received(asked.runs)
         plan = plan_of(self.study, asked, gpus, declared_in=self.declared_in)
+        check_received(asked.runs, plan)
         place = place_of(
             asked.device,
             plan.profile,

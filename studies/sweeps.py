@@ -12,12 +12,12 @@ import math
 from pathlib import Path
 from typing import Literal
 
-from pydantic import ValidationError
-
 from ablations.search import Search
 from core.config import AnyConfig, Job, Node
 from core.errors import InputError
 from core.files import write_whole
+from core.names import Digest, Name, SettingName
+from core.reading import model_of
 from studies.plan import Plan, PlannedVariant, Searched
 
 TrialState = Literal["running", "complete", "pruned", "diverged", "failed"]
@@ -36,7 +36,7 @@ class Trial(Node):
     state: TrialState
     proposal: Proposal
     values: dict[str, float]
-    digest: str
+    digest: Digest
     measured: tuple[tuple[int, float], ...] = ()
     seconds: float = 0.0
 
@@ -63,8 +63,8 @@ class Importance(Node):
 class Sweep(Node):
     """One search in one setting. `key` tells two searches of one name apart whose base, ranges or seed differ."""
 
-    study: str
-    setting: str
+    study: Name
+    setting: SettingName
     key: str
     search: Search
     metric: str
@@ -142,10 +142,10 @@ def read_sweep(runs: Path, study: str, setting: str, search: str) -> Sweep | Non
     file = sweep_file(runs, study, setting, search)
     if not file.exists():
         return None
-    try:
-        return Sweep.model_validate_json(file.read_text())
-    except ValidationError as error:
-        raise InputError(f"{file} is no sweep of this version ({error.error_count()} errors): move it away") from None
+    sweep = model_of(file, Sweep, "it is no sweep of this version, move it away")
+    if (sweep.study, sweep.setting, sweep.search.name) != (study, setting, search):
+        raise InputError(f"{file} is the record of another search than its place says: move it away")
+    return sweep
 
 
 def baseline_of(plan: Plan) -> PlannedVariant:

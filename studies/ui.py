@@ -18,9 +18,10 @@ import click
 from core.command_line import DONE
 from core.errors import InputError
 from core.processes import environment, python
+from core.words import typed
 from studies import catalogue
 from studies.click_life import Command, Count
-from studies.plan import plan_file, read_plan
+from studies.plan import check_received, plan_file, read_plan
 from studies.runner.environment import NO_TELEMETRY
 from studies.runner.experiment import Experiment, server_url, without_user
 from studies.runner.stores import SQLITE, TRACKING_VARIABLE, sqlite_file, tracking_uri, use_stores
@@ -82,7 +83,8 @@ def main(study: str | None, runs: Path, setting: str | None, tracking: str | Non
 
 
 def _experiment(study: str, runs: Path, setting: str | None) -> Experiment:
-    study = catalogue.study(study, runs).name
+    check_received(runs)
+    study = catalogue.planned_name(study, runs)
     there = sorted(file.stem for file in plan_file(runs, study, "any").parent.glob("*.json"))
     chosen = setting or ("cpu" if "cpu" in there else there[0] if len(there) == 1 else None)
     if not there:
@@ -91,7 +93,8 @@ def _experiment(study: str, runs: Path, setting: str | None) -> Experiment:
         raise InputError(f"{study} has the settings {', '.join(there)}: choose one with --setting")
     experiment = Experiment(read_plan(plan_file(runs, study, str(chosen))), runs)
     if experiment.link is None:
-        raise InputError(f"MLflow has no run of {study} yet: `python -m studies.sync {study}` shows those in {runs}")
+        sync = typed("python", "-m", "studies.sync", experiment.plan.asked_as)
+        raise InputError(f"MLflow has no run of {study} yet: `{sync}` shows those in {runs}")
     return experiment
 
 

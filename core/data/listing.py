@@ -16,7 +16,7 @@ from pathlib import Path
 from core.config import Node
 from core.data.own import is_own, own_folders
 from core.errors import InputError
-from core.names import stored
+from core.file_names import stored
 from core.words import visible
 
 SUFFIXES = frozenset(

@@ -28,10 +28,10 @@ from core.data.listing import LeftOut
 from core.data.prepared import HEADER, INDEX, Enlarged, Index, Pixels, Progress, is_prepared, mapped, read_index
 from core.data.sources import BLOCK, Source, fingerprint_of, opened, unreadable
 from core.errors import InputError
+from core.file_names import stored
 from core.files import named, sync_folder, unwritable, write_whole
 from core.locks import FileLock, Timeout
 from core.machine import memory
-from core.names import stored
 
 JOURNAL = "journal.jsonl"
 

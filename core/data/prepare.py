@@ -40,9 +40,9 @@ from core.data.prepared import (
 )
 from core.data.sources import fingerprint, is_lmdb
 from core.errors import InputError
+from core.file_names import stored
 from core.files import is_full, sync_folder, unwritable, write_whole
 from core.locks import FileLock
-from core.names import stored
 from core.reading import record_of
 
 Progress = Callable[[int, int], None]

@@ -29,7 +29,7 @@ from PIL import Image
 from core.data.listing import LMDB_FILE, SUFFIXES, LeftOut, Listing, lies_in_own, of_folder, of_names, said
 from core.data.walk import NotWalked, damage
 from core.errors import InputError
-from core.names import original
+from core.file_names import original
 from core.words import visible
 
 MOST_BYTES = 256 * 2**20

@@ -20,8 +20,8 @@ from core.files import check_writable, make_folder
 from core.folder import RunFolder
 from core.locks import FileLock
 from core.machine import cores
-from core.words import visible
-from studies.plan import Plan, jobs_root, record_plan, report_folder
+from core.words import typed, visible
+from studies.plan import Plan, check_received, jobs_root, record_plan, report_folder
 from studies.runner.calibrate import calibrate, uncalibrated
 from studies.runner.launchers import WorkersLost, launcher
 from studies.runner.ledger import costs_kept
@@ -115,8 +115,10 @@ def run_plan(
     for line in notes((task.job.config for task in pending), place.data_path):
         console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
     make_folder(runs / "plans")
+    check_received(runs)
     with FileLock(runs / "plans" / ".lock"):
         whole = record_plan(runs, plan)
+    check_received(runs, whole)
     view = MlflowView(study, whole, runs)
     interrupts = Interrupts()
     lost: str | None = None
@@ -272,7 +274,8 @@ def _show(view: MlflowView, console: Console) -> None:
         view.sync()
     except Exception as error:
         say_error(
-            f"MLflow view not written ({first_line(error)}): python -m studies.sync {view.plan.asked_as} rebuilds it",
+            f"MLflow view not written ({first_line(error)}): "
+            f"{typed('python', '-m', 'studies.sync', view.plan.asked_as)} rebuilds it",
             bare=True,
         )
         return
@@ -298,7 +301,8 @@ def _report(study: Study, plan: Plan, view: MlflowView, console: Console) -> boo
         view.show_report(folder)
     except Exception as error:
         say_error(
-            f"report not shown in MLflow ({first_line(error)}): python -m studies.sync {plan.asked_as} does it again",
+            f"report not shown in MLflow ({first_line(error)}): "
+            f"{typed('python', '-m', 'studies.sync', plan.asked_as)} does it again",
             bare=True,
         )
     return True

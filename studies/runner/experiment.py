@@ -17,6 +17,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from core.files import check_inside, write_whole
 from core.locks import FileLock
 from core.reading import Damaged, json_of
+from core.words import typed
 from studies.plan import Plan
 from studies.runner.artifacts import Beside
 from studies.runner.fitting import EXPERIMENT_NAME, fitted
@@ -86,7 +87,7 @@ class Experiment:
             there = "" if self.database.parent == Path.cwd() else f"cd {shlex.quote(str(self.database.parent))} && "
             return f"{there}mlflow ui --backend-store-uri {shlex.quote(server_url(self.database))}"
         if address(self.uri) == self.uri:
-            return f"mlflow ui --backend-store-uri {shlex.quote(self.uri)}"
+            return typed("mlflow", "ui", "--backend-store-uri", self.uri)
         # Everybody can read the arguments of a process, and a shell puts the password there.
         return f'MLFLOW_BACKEND_STORE_URI="{DRIVER}://${{{TRACKING_VARIABLE}#*://}}" mlflow ui'
 

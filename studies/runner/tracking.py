@@ -33,6 +33,7 @@ from core.folder import RunFolder
 from core.locks import FileLock
 from core.metrics.protocol import from_json
 from core.reading import Damaged
+from core.words import code_span, typed
 from studies.plan import VERDICTS, Plan, jobs_root, report_folder
 from studies.runner import fitting
 from studies.runner.artifacts import FOLDER, Artifacts, Beside, Served, check_own, is_local
@@ -107,8 +108,7 @@ NOTE_TAG = "study.note"
 REPORT_NOTE = """The report of the study, as it was rendered last: **Artifacts** has `report.pdf`, the same as
 `report.md` with its figures, every number as `results.csv`, and the protocols that they were measured with.
 
-`python -m reports.render {plan.study} --setting {plan.setting}` writes it again, `python -m studies.sync {plan.study}`
-puts it here. Digest of its files: `{digest}`."""
+{render} writes it again, {sync} puts it here. Digest of its files: `{digest}`."""
 ENDED = {"finished": "FINISHED", "diverged": "FINISHED", "failed": "FAILED", "interrupted": "KILLED"}
 """MLflow's word for each state; "diverged" is a result, told from "finished" by the tag `status`."""
 
@@ -546,7 +546,10 @@ class MlflowView(Experiment):
             artifacts.put(run_id, name, file.read_bytes())
         for name in there - files.keys():
             artifacts.remove(run_id, name)
-        client.set_tag(run_id, "mlflow.note.content", REPORT_NOTE.format(plan=self.plan, digest=digest))
+        study, setting = self.plan.asked_as, self.plan.setting
+        render = code_span(typed("python", "-m", "reports.render", study, "--setting", setting))
+        sync = code_span(typed("python", "-m", "studies.sync", study))
+        client.set_tag(run_id, "mlflow.note.content", REPORT_NOTE.format(render=render, sync=sync, digest=digest))
         client.set_tag(run_id, "report", digest)
         self._report.digest = digest
         return True

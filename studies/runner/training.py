@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from core.config import Job, Node
 from core.errors import InputError
+from core.file_names import StoredPath
 from core.files import write_whole
 from core.folder import RunFolder
-from core.names import StoredPath
 from core.words import first_words
 from studies.outside import make_findable
 from studies.plan import jobs_root

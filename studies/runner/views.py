@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ablations.schema import Claim, Source, Study
+from core.words import code_span
 from studies.plan import Plan
 from studies.runner.fitting import EXPERIMENT_TAG, RUN_NAME, as_many, fitted
 from studies.runner.fitting import TAG as RUN_TAG
@@ -229,7 +230,8 @@ def description(
                 f"**By hand:** *Group by*, then the tag *{TITLE}*, averages seeds. Tick runs and press *Compare* for "
                 f"two variants side by side. Each change is a parameter `change.…`, on or off; tags say `{TITLE}`, "
                 "`variant` (the name in commands), `seed` and `design`.",
-                f"**Metric:** `{metric}`, lower is better.{proxy} {fitted(profile.caveat or '', LONGEST_PART)}".strip(),
+                f"**Metric:** {code_span(metric)}, lower is better.{proxy} "
+                f"{fitted(profile.caveat or '', LONGEST_PART)}".strip(),
             ]
         )
 

@@ -22,7 +22,7 @@ from studies import catalogue, completion, options
 from studies.completion import VARIABLE, words_of
 from studies.config_view import as_typed, flat
 from studies.options import Asked
-from studies.plan import jobs_root, make_plan, overridden, parse_override, record_plan
+from studies.plan import Plan, jobs_root, make_plan, overridden, parse_override, record_plan
 from studies.run import command, main
 from studies.runner.budget import MOST_SEEDS
 from studies.runner.heartbeat import HANG_SECONDS
@@ -195,6 +195,7 @@ def test_the_list_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) ->
     study = catalogue.study("changes_overview")
     plan = make_plan(study, study.profile("cpu"), designs=["ladder"], seeds=[0, 1])
     record_plan(tmp_path / "runs", plan)
+    record_plan(tmp_path / "runs", Plan(**{**dict(plan), "study": "lovely", "declared_in": "mine/lovely.py"}))
     for index, status in enumerate(("finished", "finished", "diverged", "failed")):
         folder = RunFolder(jobs_root(tmp_path / "runs"), plan.variants[index].job(0))
         folder.path.mkdir(parents=True)

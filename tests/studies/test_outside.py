@@ -1,4 +1,4 @@
-"""Studies that live elsewhere: found by file, by entry point and by plan, and one line for each that cannot be used."""
+"""Studies that live elsewhere: found by file and by entry point, and one line for each that cannot be used."""
 
 from __future__ import annotations
 
@@ -137,7 +137,8 @@ def test_a_plan_says_which_file_its_study_is_in(here: Path) -> None:
     plan = planned(str(written(STUDY, "mine/skipping.py")), "mine/skipping.py")
     assert (plan.asked_as, plan.folder_of_study) == ("mine/skipping.py", here / "mine")
     record_plan(Path("runs"), plan)
-    assert catalogue.find("skipping", Path("runs")).file == "mine/skipping.py"
+    with pytest.raises(InputError, match=r"the study 'skipping' was declared in mine/skipping.py: give the path"):
+        catalogue.find("skipping", Path("runs"))
     with pytest.raises(InputError, match="there is no study 'skipping'"):
         catalogue.find("skipping")
     other = written(STUDY, "others/skipping.py")

@@ -412,7 +412,7 @@ def test_importance_finds_the_parameter_that_matters(tmp_path: Path) -> None:
         state: Any = "pruned" if number > 12 else "diverged" if shares[3] > 0.95 else "complete"
         measured = ((6, 2 * distance), (ITERATIONS, distance))[: 1 if state == "pruned" else 2]
         trials.append(
-            Trial(number=number, state=state, proposal="hypercube", values=values, digest="0", measured=measured)
+            Trial(number=number, state=state, proposal="hypercube", values=values, digest="0" * 16, measured=measured)
         )
     sweep = Sweep(**{**dict(empty), "trials": tuple(trials)})
     assert sweep.common_iteration == 6

@@ -1,0 +1,224 @@
+"""A folder of runs from somebody else is data: commands that show it run nothing of it and go nowhere else."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from core.errors import InputError
+from studies import catalogue, sync, ui
+from studies.plan import Plan, PlannedVariant, make_plan, plan_file, read_plan, record_plan, report_folder
+from studies.run import main
+from studies.sweeps import read_sweep, sweep_file
+
+TRAP = "from pathlib import Path\nPath({where!r}).write_text('ran')\nSTUDY = None\n"
+
+
+def plan_of(name: str = "changes_overview") -> Plan:
+    study = catalogue.study("changes_overview")
+    plan = make_plan(study, study.profile("cpu"), designs=["ladder"], seeds=[0])
+    return Plan(**{**dict(plan), "study": name})
+
+
+def written(runs: Path, content: dict[str, Any], study: str, setting: str = "cpu") -> Path:
+    file = plan_file(runs, study, setting)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(content))
+    return file
+
+
+@pytest.fixture
+def received(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Runs whose plan of a study called lovely names a file among them, which would leave a trace."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    runs = tmp_path / "runs"
+    content = plan_of("lovely").model_dump(mode="json") | {"declared_in": "runs/plans/lovely/study.py"}
+    written(runs, content, "lovely")
+    (runs / "plans" / "lovely" / "study.py").write_text(TRAP.format(where=str(tmp_path / "PWNED")))
+    return runs
+
+
+def ended(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as exit:
+        main(list(arguments))
+    return int(exit.value.code or 0)
+
+
+@pytest.mark.parametrize("options", [("--dry-run",), ("--show-config",), ("--dry-run", "--json"), ()])
+def test_the_file_that_a_plan_names_is_named_and_not_run(
+    options: tuple[str, ...], received: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended("lovely", "--runs", str(received), *options) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "the study 'lovely' was declared in runs/plans/lovely/study.py: give the path of that file" in said
+    assert not Path("PWNED").exists()
+
+
+def test_commands_beside_the_training_run_no_file_that_a_plan_names(received: Path) -> None:
+    for command in (sync.main, ui.main):
+        done = CliRunner().invoke(command, ["lovely", "--runs", str(received)])
+        assert done.exit_code == 2 and done.output.count("\n") == 1
+    assert not Path("PWNED").exists()
+
+
+def test_a_plan_is_enough_for_a_command_that_needs_no_study(received: Path) -> None:
+    assert catalogue.planned_name("lovely", received) == "lovely"
+    done = CliRunner().invoke(ui.main, ["lovely", "--runs", str(received), "--tracking", "http://127.0.0.1:1"])
+    assert "MLflow has no run of lovely yet" in done.output
+    assert "python -m studies.sync runs/plans/lovely/study.py" in done.output
+
+
+def test_the_list_names_studies_that_only_plans_know(received: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended("--list", "--runs", str(received)) == 0
+    said = capsys.readouterr()
+    shown = " ".join(said.out.split())
+    assert "lovely runs here: cpu 0/12; a study of its own, declared in runs/plans/lovely/study.py: give" in shown
+    assert (said.err, Path("PWNED").exists()) == ("", False)
+    assert ended("--list", "--json", "--runs", str(received)) == 0
+    (mine,) = json.loads(capsys.readouterr().out)["only_planned"]
+    assert (mine["name"], mine["declared_in"]) == ("lovely", "runs/plans/lovely/study.py")
+    assert mine["runs"] == [{"setting": "cpu", "planned": 12, "finished": 0, "diverged": 0, "failed": 0}]
+
+
+def test_what_the_list_cannot_read_is_a_line_each(received: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written(received, {"study": "x"}, "broken")
+    written(received, plan_of("lovely").model_dump(mode="json") | {"setting": "\x1b[2J\x1b]0;LIST\x07"}, "lovely", "x")
+    assert ended("--list", "--runs", str(received)) == 0
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 2 and "broken/cpu.json is damaged" in said.err and "lovely/x.json is" in said.err
+    assert "\x1b" not in said.err + said.out
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+BAD = [
+    "../../home",
+    "/tmp/x",
+    "a/b",
+    ".hidden",
+    "",
+    "-rf",
+    "x\ny",
+    "x y",
+    "=1+1",
+    "a" * 5000,
+    "ä",
+    'x"><img>',
+    "..",
+    "x\n",
+]
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_name_in_a_plan_that_could_be_more_than_a_name_is_refused(name: str, tmp_path: Path) -> None:
+    plain = plan_of().model_dump(mode="json")
+    first, *rest = plain["variants"]
+    search = {"search": name, "variant": "best", "trials": 1, "trial": 0, "values": {}}
+    look = {"seeds": [0], "designs": [], "seen": [name]}
+    for content in (
+        {"study": name},
+        {"setting": name},
+        {"profile": name},
+        {"variants": [{**first, "name": name}, *rest]},
+        {"variants": [{**first, "aliases": [name]}, *rest]},
+        {"variants": [{**first, "changes": [name]}, *rest]},
+        {"variants": [{**first, "designs": {name: 0}}, *rest]},
+        {"searched": [search]},
+        {"searched": [{**search, "search": "one", "variant": name}]},
+        {"looks": [look]},
+    ):
+        file = written(tmp_path, plain | content, "changes_overview")
+        with pytest.raises(InputError, match=r"cpu.json is damaged"):
+            read_plan(file)
+
+
+def test_a_plan_in_the_place_of_another_is_refused(tmp_path: Path) -> None:
+    plain = plan_of().model_dump(mode="json")
+    for study, setting in (("changes_overview", "other"), ("lovely", "cpu")):
+        with pytest.raises(InputError, match="lies in another one's place"):
+            read_plan(written(tmp_path, plain, study, setting))
+
+
+@pytest.mark.parametrize("name", ["baseline", "all", "all-x_1", "baseline..x", "baseline+x+y", "all-x-y", "all-x@12"])
+def test_every_variant_of_today_has_a_name(name: str) -> None:
+    PlannedVariant(**{**dict(plan_of().variants[0]), "name": name})
+
+
+def test_a_searchs_record_is_of_its_own_place(tmp_path: Path) -> None:
+    file = sweep_file(tmp_path, "learning_rates", "cpu", "one")
+    file.parent.mkdir(parents=True)
+    search = {"name": "two", "title": "t", "parameters": [{"path": "a", "title": "a", "low": 1, "high": 2, "why": "w"}]}
+    content = {
+        "study": "learning_rates", "setting": "cpu", "key": "0", "search": search, "metric": "fd_rooms",
+        "iterations": 1, "ranges": {}, "base": {}, "trials": [],
+    }  # fmt: skip
+    file.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="the record of another search"):
+        read_sweep(tmp_path, "learning_rates", "cpu", "one")
+    trial = {"number": 0, "state": "complete", "proposal": "start", "values": {}, "digest": "../../x"}
+    file.write_text(json.dumps(content | {"search": {**search, "name": "one"}, "trials": [trial]}))
+    with pytest.raises(InputError, match=r"trials.0.digest"):
+        read_sweep(tmp_path, "learning_rates", "cpu", "one")
+
+
+# --- links ------------------------------------------------------------------------------------------------------------
+
+
+def job(runs: Path) -> Path:
+    return runs / "jobs" / plan_of().variants[0].job(0).digest
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda runs: runs / "jobs",
+        job,
+        lambda runs: job(runs) / "events.jsonl",
+        lambda runs: job(runs) / "samples",
+        lambda runs: job(runs) / "samples" / "real.png",
+        lambda runs: runs / "plans" / "changes_overview" / "other.json",
+        lambda runs: runs / "plans" / "more",
+        lambda runs: runs / "sweeps",
+        lambda runs: runs / "queue",
+        lambda runs: runs / "mlflow-synced.json",
+        lambda runs: report_folder(runs, "changes_overview", "cpu"),
+        lambda runs: report_folder(runs, "changes_overview", "cpu") / "figures",
+        lambda runs: report_folder(runs, "changes_overview", "cpu") / "report.md",
+    ],
+)
+def test_what_leads_out_of_the_runs_is_one_line(
+    place: Callable[[Path], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    runs, outside = tmp_path / "runs", tmp_path / "outside"
+    outside.mkdir()
+    record_plan(runs, plan_of())
+    link = place(runs)
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(outside)
+    for options in (["--dry-run"], ["--no-report"]):
+        assert ended("changes_overview", "--runs", str(runs), "--design", "ladder", "--seeds", "1", *options) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and f"{link} leads out of {runs}" in said
+    done = CliRunner().invoke(sync.main, ["changes_overview", "--runs", str(runs)])
+    assert done.exit_code == 2 and f"{link} leads out of {runs}" in done.output
+    assert not [*outside.iterdir()]
+
+
+def test_the_runs_themselves_may_be_a_link(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "runs").symlink_to("elsewhere")
+    record_plan(Path("runs"), plan_of())
+    assert ended("changes_overview", "--dry-run") == 0
+    assert capsys.readouterr().err == ""
