@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.files import write_whole
-from reports import stats
+from reports import fonts, stats
 from reports.numbers import fixed, short, times
 
 BLUE, ORANGE, GREEN, VERMILLION, PURPLE = seaborn.color_palette("colorblind").as_hex()[:5]
@@ -38,7 +38,6 @@ WIDTH = 6.85
 """Inches: the width of the PDF's text."""
 
 _STYLE = {
-    "font.family": "DejaVu Sans",
     "font.size": 7.5,
     "axes.labelsize": 7.5,
     "axes.titlesize": 8,
@@ -67,7 +66,7 @@ def palette(count: int) -> list[str]:
 @contextmanager
 def style() -> Iterator[None]:
     """The look of every figure, for as long as it is drawn and saved."""
-    with matplotlib.rc_context(cast(Any, {**seaborn.axes_style("ticks"), **_STYLE})):
+    with matplotlib.rc_context(cast(Any, {**seaborn.axes_style("ticks"), **_STYLE})), fonts.drawing():
         yield
 
 
@@ -420,7 +419,7 @@ LINE_HEIGHT = 1.25
 
 def text_points(text: str, size: float) -> float:
     """How wide a line of text is when drawn at a size, in points."""
-    return float(TextPath((0, 0), text, size=size, prop=FontProperties(family="DejaVu Sans")).get_extents().width)
+    return float(TextPath((0, 0), text, size=size, prop=FontProperties(family=fonts.FIGURES)).get_extents().width)
 
 
 def wrapped(text: str, size: float, width: float) -> list[str]:

@@ -1,15 +1,18 @@
-"""The page as PDF, by way of typst source; its bundled fonts only, so that every machine sets the same pages."""
+"""The page as PDF, by way of typst source; its bundled fonts, so that every machine sets the same pages, and others for
+letters that they lack alone."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, assert_never
 
 import typst
 
 from core.files import write_whole
+from reports import fonts
 from reports.page import (
     Abstract,
     Anchor,
@@ -72,8 +75,17 @@ _PREAMBLE = """\
 
 def write(document: Document, file: Path) -> None:
     """Sets the page as `file`. Paths in it are relative to the file's folder."""
-    page: Any = source(document).encode()
-    made = typst.compile(page, root=str(file.parent.resolve()), ignore_system_fonts=True)
+    files, text = fonts.for_page(source(document))
+    page: Any = text.encode(errors="backslashreplace")
+    with TemporaryDirectory() as folder:
+        for number, font in enumerate(files):
+            (Path(folder) / f"{number}{Path(font).suffix}").symlink_to(Path(font).absolute())
+        made = typst.compile(
+            page,
+            root=str(file.parent.resolve()),
+            font_paths=[folder] if files else [],
+            ignore_system_fonts=True,
+        )
     assert made is not None
     write_whole(file, made)
 

@@ -14,10 +14,11 @@ from types import MappingProxyType
 
 import click
 
+from core.command_line import say_error
 from core.errors import InputError
 from core.files import alone_in, write_whole
 from core.words import one_line, typed, visible
-from reports import abstract, compare, html, latex, markdown, pdf, records, side_by_side
+from reports import abstract, compare, fonts, html, latex, markdown, pdf, records, side_by_side
 from reports.layouts import layout_of
 from reports.page import Document, Figure, Table, Text, without_dead_links
 from reports.report import FIGURES, PUBLISHED, Report
@@ -108,9 +109,16 @@ def render(
     results = load(study, runs, setting)
     folder = out or report_folder(runs, results.plan.study, results.plan.setting)
     (folder / "figures").mkdir(parents=True, exist_ok=True)
-    with alone_in(folder):
+    words = f"{results.plan.model_dump_json()}{results.study}"
+    with alone_in(folder), fonts.expecting(words) as lacking:
         _render(Report.of(results, folder, published=published), formats)
+    _tell(lacking)
     return folder
+
+
+def _tell(lacking: fonts.Lacking) -> None:
+    if lacking.line is not None:
+        say_error(lacking.line, bare=True)
 
 
 def _render(report: Report, formats: Sequence[str]) -> None:
@@ -171,10 +179,15 @@ def render_comparison(
     comparison = compare.read(a, b, runs)
     folder = out or runs / "reports" / "compare" / compare.slug(comparison)
     folder.mkdir(parents=True, exist_ok=True)
-    document = side_by_side.compose(comparison, folder)
-    if not any(isinstance(block, Figure) for block in document.blocks):
-        (folder / side_by_side.FIGURE).unlink(missing_ok=True)
-    write(document, folder, formats, ours=out is None)
+    words = "".join(
+        f"{side.name} {side.data} {side.titles} {set(side.tidy['variant'])}" for side in (comparison.a, comparison.b)
+    )
+    with fonts.expecting(words) as lacking:
+        document = side_by_side.compose(comparison, folder)
+        if not any(isinstance(block, Figure) for block in document.blocks):
+            (folder / side_by_side.FIGURE).unlink(missing_ok=True)
+        write(document, folder, formats, ours=out is None)
+    _tell(lacking)
     return folder
 
 

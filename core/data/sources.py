@@ -2,7 +2,7 @@
 unpacked to disk.
 
 Which files of a folder or zip are images is `core.data.listing`'s to say; in an LMDB every value is one. They are
-ordered by name, folders with "/", keys by their bytes. Names are text (`core.file_names.stored`), whatever bytes they are.
+ordered by name, folders with "/", keys by their bytes. Names are text, whatever their bytes (`core.file_names`).
 
 What is read is foreign: nothing larger than `MOST_BYTES` is, whatever it claims to be.
 
