@@ -33,7 +33,7 @@ from core.config import Job, Node
 from core.errors import InputError
 from core.events import Event, event_adapter
 from core.files import make_folder, write_whole
-from core.reading import Damaged, model_of, record_of, said_by
+from core.reading import Damaged, bytes_of, model_of, record_of, said_by
 from core.words import first_words
 
 Status = Literal["finished", "diverged", "failed"]
@@ -68,7 +68,7 @@ class Recorded(Node):
 @lru_cache(maxsize=1 << 16)
 def _sha256(file: Path, _inode: int, _size: int, _mtime: int) -> str:
     """Once in a process while the file stays as it is: those who look at every run of a study look often."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    return hashlib.sha256(bytes_of(file, "")).hexdigest()
 
 
 class Outcome(Node):
@@ -184,7 +184,7 @@ class RunFolder:
 
     def _lines(self) -> list[tuple[int, bytes]]:
         try:
-            return list(enumerate(self.events_file.read_bytes().split(b"\n")[:-1], start=1))
+            return list(enumerate(bytes_of(self.events_file, self.remedy).split(b"\n")[:-1], start=1))
         except FileNotFoundError:
             return []
 

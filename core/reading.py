@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,10 +25,29 @@ class Damaged(InputError):
         self.file = file
 
 
+MOST_BYTES = 256 * 2**20
+"""Of a file that is read whole; no record of a run comes near."""
+
+
+def bytes_of(file: Path, remedy: str) -> bytes:
+    """What is in a file. Raises FileNotFoundError, and Damaged where it is no file, or too large to be one of ours."""
+    # A pipe would be waited for without end.
+    with (
+        suppress(IsADirectoryError),
+        os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream,
+    ):
+        found = os.fstat(stream.fileno())
+        if found.st_size > MOST_BYTES:
+            raise Damaged(file, f"it has {found.st_size:,} bytes", remedy)
+        if stat.S_ISREG(found.st_mode):
+            return stream.read()
+    raise Damaged(file, "it is no file", remedy)
+
+
 def text_of(file: Path, remedy: str) -> str:
-    """The text of a small file. Raises FileNotFoundError, and Damaged, with `remedy`, where it is no UTF-8."""
+    """The text of a small file. Raises FileNotFoundError, and Damaged where it is no UTF-8."""
     try:
-        return file.read_bytes().decode()
+        return bytes_of(file, remedy).decode()
     except UnicodeDecodeError as error:
         raise Damaged(file, f"byte {error.start} is no UTF-8", remedy) from None
 
