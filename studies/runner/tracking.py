@@ -308,6 +308,8 @@ class MlflowView(Experiment):
 
         folder = RunFolder(jobs_root(self.runs), task.digest)
         tags = self._tags(task, folder, state)
+        # Read before anything is written: a damaged run is not shown by half.
+        settled, built = _settled(folder, ended=state in ("finished", "diverged"))
         shown = self._runs.get(task.digest)
         parameters: dict[str, str] = {}
         if shown is None:
@@ -325,7 +327,6 @@ class MlflowView(Experiment):
             self._attach(client, shown.run_id, folder)
         if shown.reason:
             tags.setdefault("reason", "")  # The failure before a retry is no property of the result.
-        settled, built = _settled(folder, ended=state in ("finished", "diverged"))
         if built is not None:
             parameters |= {key: str(value) for key, value in built.items() if key.endswith("_parameters")}
         tags["events"] = str(max(shown.events, len(settled)))
