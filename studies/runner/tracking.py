@@ -392,6 +392,7 @@ class MlflowView(Experiment):
         tags = self._tags(task, folder, state)
         seed = task.sentence.removeprefix(task.title)
         name = fitting.fitted(task.sentence, fitting.RUN_NAME, end=seed)
+        # Read before anything is written: a damaged run is not shown by half.
         settled, built = _settled(folder, ended=state in ("finished", "diverged"))
         shown = self._runs.get(task.digest)
         parameters: dict[str, str] = {}

@@ -55,6 +55,18 @@ def test_the_page_in_mlflow_is_looked_up_without_writing(runs: Path) -> None:
         ui._experiment(STUDY, runs, None)
 
 
+def test_a_damaged_outcome_is_one_line_and_the_list_goes_on(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    damaged = next(jobs_root(runs).glob("*/outcome.json"))
+    damaged.write_bytes(b"")
+    codes = []
+    for arguments in ((STUDY, "--dry-run", "--seeds", "2"), ("--list",)):
+        with pytest.raises(SystemExit) as ended:
+            run.main([*arguments, "--runs", str(runs)])
+        codes.append(ended.value.code)
+    (said,) = capsys.readouterr().err.splitlines()
+    assert codes == [2, 0] and f"{damaged} is damaged (it is empty): move the folder" in said
+
+
 def test_asking_for_a_lock_takes_it_from_nobody(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
     assert not is_held(lock) and not lock.exists()

@@ -133,6 +133,18 @@ def test_rebuilds_everything_from_the_folders(view: MlflowView, runs: Path, plan
     assert view.command == "mlflow ui"
 
 
+def test_a_damaged_run_is_named_and_left_out_and_the_others_are_shown(view: MlflowView, runs: Path, plan: Plan) -> None:
+    first, second, third, _ = tasks_of(plan)
+    for task in (first, second, third):
+        write_folder(runs, task)
+    (RunFolder(jobs_root(runs), first.digest).path / "outcome.json").write_bytes(b"")
+    events = RunFolder(jobs_root(runs), second.digest).events_file
+    events.write_bytes(b"garbled\n" + events.read_bytes())
+    view.sync()
+    assert shown(view).keys() == {third.digest}
+    assert [("outcome.json" in said, "line 1" in said) for said in view.damaged] == [(True, False), (False, True)]
+
+
 def test_writes_each_settled_event_exactly_once(view: MlflowView, runs: Path, plan: Plan) -> None:
     task = tasks_of(plan)[0]
     folder = write_folder(runs, task, checkpoint_after=2, status=None)
