@@ -16,10 +16,9 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from ablations import patch
 from ablations.paths import places
-from ablations.search import Search
+from ablations.search import Name, Search
 from core.config import JOINED, AnyConfig, Node, Resampling, canonical, parse
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 DesignName = Literal["ladder", "add_one_in", "leave_one_out", "screening", "shapley", "grid"]
 PILING: frozenset[DesignName] = frozenset({"ladder", "leave_one_out", "screening", "shapley"})
 """Designs that put several changes on top of each other, which alternatives exclude."""

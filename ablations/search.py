@@ -13,6 +13,9 @@ from pydantic import Field, PositiveInt, ValidationError, model_validator
 from ablations import patch
 from core.config import AnyConfig, Node, parse, place_of
 
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=80)]
+"""Names of files and folders are made of up to two of these, and may have 255 letters."""
+
 TUNING_SEED = 2000
 """No study trains with it: what was chosen on it is judged on others."""
 
@@ -61,7 +64,7 @@ class Search(Node):
     on.
     """
 
-    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+    name: Name
     title: str
     parameters: tuple[Parameter, ...] = Field(min_length=1)
     begins_at: str | None = None
