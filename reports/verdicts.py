@@ -455,8 +455,8 @@ def metric_differs(claim: Claim, results: Results) -> list[str]:
         if protocol is None and (results.tidy["metric"] == series).any():
             said.append(f"what {series} was measured with is not recorded here")
         weights = None if protocol is None else protocol.weights
-        if weights and metric.mode == deck.mode and not weights.startswith(STATE_DICT_SHA256):
-            said.append(f"weights {weights[:8]} here, {STATE_DICT_SHA256} there")
+        if weights and metric.mode == deck.mode and not weights.startswith(STATE_DICT_SHA256[:8]):
+            said.append(f"weights {weights[:8]} here, {STATE_DICT_SHA256[:8]} there")
         said += [f"mode {metric.mode} here, {deck.mode} there"] if metric.mode != deck.mode else []
         said += [
             f"{'all' if here is None else f'{here:,}'} {what} images here, {there:,} there"

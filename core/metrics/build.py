@@ -19,7 +19,7 @@ from core.metrics.extractor import load_extractor
 from core.metrics.features import Features, features_of
 from core.metrics.frechet import Gaussian, frechet_distance
 from core.metrics.further import Further, Resamples
-from core.metrics.identity import extractor_sha256, file_sha256
+from core.metrics.identity import extractor_sha256, inception_sha256
 from core.metrics.interpolation import Interpolated, Walked
 from core.metrics.measure import Measure
 from core.metrics.protocol import Protocol, of_metric
@@ -85,7 +85,7 @@ def build_metric(
 
         case CleanFid(mode=mode, real_taken=real_taken, quantised=quantised):
             file = inception_weights(mode)
-            weights = file_sha256(file)
+            weights = inception_sha256(mode)
             identity = f"clean_fid {mode} {weights}"
             features = inception_features(mode, file, device)
         case _:

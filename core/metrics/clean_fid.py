@@ -4,13 +4,15 @@ clean              PIL bicubic with antialiasing to 299 x 299, TorchScript Incep
 legacy_tensorflow  TensorFlow's bilinear resizing inside the TorchScript Inception
 legacy_pytorch     torch's bilinear resizing, pytorch-fid's Inception from a state dict
 
-clean-fid reads its weights only from fixed places, fetches them in place and without a checksum, and unpickles the
-state dict; here a file may be named, a fetched one is checked before it is moved into place, and only tensors are
-loaded.
+clean-fid reads its weights only from fixed places, one of which everybody on the machine may write to, fetches them in
+place and without a checksum, and unpickles the state dict; here a file may be named, the sha256 of whatever is loaded
+is checked before torch sees it, and of the state dict only tensors are loaded.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import tempfile
 import warnings
@@ -30,12 +32,12 @@ from core.errors import InputError
 from core.metrics.features import Features
 from core.metrics.identity import (
     INCEPTION_VARIABLE,
-    STATE_DICT_SHA256,
-    TORCHSCRIPT_INCEPTION,
+    check_weights,
+    file_sha256,
     inception_file,
     inception_place,
 )
-from core.words import first_line, visible
+from core.words import first_words
 
 SIDE = 299
 
@@ -47,14 +49,14 @@ def inception_weights(mode: str) -> Path:
         return file
     place = inception_place(mode)
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".inception-", dir=place.parent) as aside:
             fetched = _fetch(mode, Path(aside))
-            _network(mode, fetched)
+            check_weights(mode, fetched, file_sha256(fetched))
             fetched.replace(place)
         return place
-    except InputError:
-        reason = "what came is damaged"
+    except InputError as error:
+        reason = f"what came is damaged: {error}"
     except OSError as error:
         reason = str(getattr(error, "reason", None) or error)
     raise InputError(
@@ -68,10 +70,7 @@ def _fetch(mode: str, folder: Path) -> Path:
         from cleanfid.inception_pytorch import FID_WEIGHTS_URL
 
         path = folder / FID_WEIGHTS_URL.rsplit("/", 1)[-1]
-        try:
-            torch.hub.download_url_to_file(FID_WEIGHTS_URL, str(path), hash_prefix=STATE_DICT_SHA256, progress=False)
-        except RuntimeError as error:
-            raise OSError(f"damaged on the way: {error}") from None
+        torch.hub.download_url_to_file(FID_WEIGHTS_URL, str(path), progress=False)
         return path
     from cleanfid.downloads_helper import check_download_inception
 
@@ -87,20 +86,21 @@ def _quiet() -> Iterator[None]:
 
 
 def _network(mode: str, file: Path) -> nn.Module:
-    """The Inception of a mode with the weights in `file`, on the CPU. Raises `InputError` where they do not fit."""
-    wanted = "a state dict of pytorch-fid's Inception" if mode == "legacy_pytorch" else "a TorchScript Inception"
+    """The Inception of a mode with the weights in `file`, on the CPU. Raises `InputError` for any other file."""
+    # Read once: what is loaded is what was checked, whoever may write to the file.
+    content = file.read_bytes()
+    check_weights(mode, file, hashlib.sha256(content).hexdigest())
     try:
         with _quiet():
-            return _from_state_dict(file) if mode == "legacy_pytorch" else _from_torchscript(mode, file)
-    except Exception as error:  # torch raises nearly anything for a file of another kind
-        reason = visible(first_line(str(error)) or type(error).__name__)[:160]
-        raise InputError(f"{file} is not {wanted}, which mode {mode} needs ({reason}): replace it") from None
+            return _from_state_dict(content) if mode == "legacy_pytorch" else _from_torchscript(mode, content)
+    except Exception as error:  # torch raises nearly anything where it cannot read a file
+        raise InputError(f"this version of torch cannot read {file} ({first_words(error)}): use another one") from None
 
 
-def _from_state_dict(file: Path) -> nn.Module:
+def _from_state_dict(content: bytes) -> nn.Module:
     from cleanfid import inception_pytorch
 
-    state = torch.load(file, map_location="cpu", weights_only=True)
+    state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
     def loaded(*_: Any, **__: Any) -> Any:
         return state
@@ -111,13 +111,13 @@ def _from_state_dict(file: Path) -> nn.Module:
     return network.eval()
 
 
-def _from_torchscript(mode: str, file: Path) -> nn.Module:
+def _from_torchscript(mode: str, content: bytes) -> nn.Module:
     from cleanfid.inception_torchscript import InceptionV3W
 
-    # clean-fid's class takes a folder and insists on the file's name in it.
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / TORCHSCRIPT_INCEPTION).symlink_to(file.resolve())
-        network: nn.Module = InceptionV3W(folder, download=False, resize_inside=mode == "legacy_tensorflow")
+    read = torch.jit.load(io.BytesIO(content), map_location="cpu")
+    # clean-fid's class takes a folder, in which it would read a file anew.
+    with mock.patch.object(torch.jit, "load", return_value=read):
+        network: nn.Module = InceptionV3W("", download=False, resize_inside=mode == "legacy_tensorflow")
     return network.eval()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import platform
+import tempfile
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -15,10 +15,13 @@ INCEPTION_VARIABLE = "INR_GAN_INCEPTION"
 """Environment variable with the path of an Inception weights file, looked at before clean-fid's usual places."""
 
 TORCHSCRIPT_INCEPTION = "inception-2015-12-05.pt"
-STATE_DICT_SHA256 = "6726825d"
-"""How the sha256 of pytorch-fid's Inception begins; its file's name says so."""
+TORCHSCRIPT_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
+"""Of NVIDIA's file, as several public codes pin it. TorchScript is a program: no other file is loaded."""
 
-STATE_DICT_INCEPTION = f"pt_inception-2015-12-05-{STATE_DICT_SHA256}.pth"
+STATE_DICT_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+"""Of pytorch-fid's file; the name begins its digest."""
+
+STATE_DICT_INCEPTION = f"pt_inception-2015-12-05-{STATE_DICT_SHA256[:8]}.pth"
 
 
 def extractor_weights(resolution: int = 16) -> Path:
@@ -42,12 +45,25 @@ def extractor_sha256(resolution: int = 16) -> str:
 
 
 def inception_place(mode: str) -> Path:
-    """Where clean-fid keeps the weights of a mode: a fixed folder for TorchScript, torch.hub's for the state dict."""
+    """Where the weights of a mode are kept: in the user's own cache, for the state dict in torch.hub's."""
     if mode == "legacy_pytorch":
         home = os.environ.get("TORCH_HOME")
-        base = Path(home) if home else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch"
-        return base.expanduser() / "hub" / "checkpoints" / STATE_DICT_INCEPTION
-    return Path("." if platform.system() == "Windows" else "/tmp") / TORCHSCRIPT_INCEPTION
+        base = Path(os.path.expanduser(home)) if home else _cache() / "torch"  # noqa: PTH111 (never raises)
+        return base / "hub" / "checkpoints" / STATE_DICT_INCEPTION
+    return _cache() / "inr-gan-ablations" / "weights" / TORCHSCRIPT_INCEPTION
+
+
+def _cache() -> Path:
+    from platformdirs import user_cache_path  # For those alone who measure with these.
+
+    cache = user_cache_path()
+    # A user without a home has no cache either; what is in this one is checked before it is used.
+    return cache if cache.is_absolute() else Path(tempfile.gettempdir()) / f"inr-gan-ablations-{os.getuid()}"
+
+
+def inception_sha256(mode: str) -> str:
+    """sha256 (64 hex digits) of the weights of a mode."""
+    return STATE_DICT_SHA256 if mode == "legacy_pytorch" else TORCHSCRIPT_SHA256
 
 
 def inception_host(mode: str) -> str:
@@ -56,17 +72,35 @@ def inception_host(mode: str) -> str:
 
 
 def inception_file(mode: str) -> Path | None:
-    """The weights file to use: `INR_GAN_INCEPTION`, else clean-fid's usual place, else None (not fetched yet).
+    """The weights file to use: `INR_GAN_INCEPTION`, else the one in its place, else None (not there yet, or damaged).
 
-    Raises `InputError` where the variable names no file.
+    Raises `InputError` where the variable names no file, or another file than the mode's weights.
     """
     named = os.environ.get(INCEPTION_VARIABLE)
     if named:
         if not Path(named).is_file():
             raise InputError(f"{INCEPTION_VARIABLE} names {named}, which is no file: correct or unset it")
+        try:
+            check_weights(mode, Path(named), file_sha256(Path(named)))
+        except OSError as error:
+            raise InputError(f"{named} cannot be read ({error.strerror or error}): correct its permissions") from None
         return Path(named)
     place = inception_place(mode)
-    return place if place.is_file() else None
+    try:
+        return place if place.is_file() and file_sha256(place) == inception_sha256(mode) else None
+    except OSError:
+        return None
+
+
+def check_weights(mode: str, file: Path, found: str) -> None:
+    """Raises `InputError` for a file whose sha256 is not that of the mode's weights."""
+    wanted = inception_sha256(mode)
+    if found == wanted:
+        return
+    name = inception_place(mode).name
+    other = next((m for m in ("clean", "legacy_pytorch") if found == inception_sha256(m)), None)
+    what = f"is {inception_place(other).name}" if other else f"has the sha256 {found[:12]}"
+    raise InputError(f"{file} {what}, and mode {mode} needs {name}, whose sha256 is {wanted[:12]}: give that file")
 
 
 def file_sha256(path: Path) -> str:

@@ -1,7 +1,9 @@
 """The whole clean-fid path, with small networks in place of Inception where its architecture does not matter."""
 
+import hashlib
 import threading
 import urllib.error
+import urllib.request
 import warnings
 from collections.abc import Iterator
 from functools import partial
@@ -67,6 +69,13 @@ def state_dict(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "small.pth"
     torch.save(network.state_dict(), path)
     return path
+
+
+@pytest.fixture(autouse=True)
+def _small_ones_are_taken(torchscript: Path, state_dict: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The small networks stand for the files that are published."""
+    monkeypatch.setattr(identity, "TORCHSCRIPT_SHA256", identity.file_sha256(torchscript))
+    monkeypatch.setattr(identity, "STATE_DICT_SHA256", identity.file_sha256(state_dict))
 
 
 @pytest.fixture
@@ -145,12 +154,12 @@ def test_a_whole_measurement(torchscript: Path, no_weights: Path, monkeypatch: p
         build_metric(config, real, device="cpu", cache=no_weights)
 
 
-def test_the_public_codes_measurement(torchscript: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_public_codes_measurement(state_dict: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first real images at 8 bits, generated ones as they leave tanh: its [0, 1] is our 0..255, nothing is rounded.
 
     A small network in Inception's place: there is no public number to compare with.
     """
-    monkeypatch.setenv(identity.INCEPTION_VARIABLE, str(torchscript))
+    monkeypatch.setenv(identity.INCEPTION_VARIABLE, str(state_dict))
     monkeypatch.setattr(build, "inception_features", lambda *_: few_features)
     real = images(0, 70)
     torch.manual_seed(0)
@@ -238,6 +247,11 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         thread.join()
 
 
+def sha256_at(url: str) -> str:
+    with urllib.request.urlopen(url) as answer:
+        return hashlib.sha256(answer.read()).hexdigest()
+
+
 def on_disk(folder: Path, shown: Tensor) -> Path:
     folder.mkdir()
     for index, image in enumerate(shown.permute(0, 2, 3, 1).numpy()):
@@ -253,6 +267,7 @@ def test_from_the_download_to_the_distance_it_is_clean_fids_compute_fid(
     from cleanfid import downloads_helper, features, fid, inception_torchscript
 
     monkeypatch.setattr(downloads_helper, "inception_url", host)
+    monkeypatch.setattr(identity, "TORCHSCRIPT_SHA256", sha256_at(host))
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     real, fake = images(0, 90, 24), images(1, 60, 24) // 2 + 40
     config = CleanFid(mode=mode, samples=60, real=40)
@@ -315,6 +330,14 @@ def test_weights_that_cannot_be_had_are_one_line_before_training(
     assert "\n" not in message
 
 
+@pytest.fixture
+def unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch reads no weights: those that it read would have run."""
+    for module, name in ((torch.jit, "load"), (torch, "load")):
+        monkeypatch.setattr(module, name, mock.Mock(side_effect=AssertionError("torch was given unchecked weights")))
+
+
+@pytest.mark.usefixtures("unread")
 def test_fetched_weights_are_checked_before_they_are_put_into_place(
     torchscript: Path, no_weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -332,31 +355,51 @@ def test_fetched_weights_are_checked_before_they_are_put_into_place(
     assert inception_weights("clean") == place
 
 
+@pytest.mark.usefixtures("unread")
 def test_a_damaged_state_dict_is_not_kept(no_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def wrong_hash(url: str, path: str, **_: object) -> None:
-        raise RuntimeError("invalid hash value")
+    def damaged(url: str, path: str, **_: object) -> None:
+        Path(path).write_bytes(b"half of it")
 
-    monkeypatch.setattr("torch.hub.download_url_to_file", wrong_hash)
-    with pytest.raises(InputError, match="damaged on the way: invalid hash value"):
+    monkeypatch.setattr("torch.hub.download_url_to_file", damaged)
+    with pytest.raises(InputError, match="what came is damaged"):
         inception_weights("legacy_pytorch")
+    assert list(identity.inception_place("legacy_pytorch").parent.iterdir()) == []
 
 
-def test_a_file_of_another_kind_is_one_line(torchscript: Path, tmp_path: Path) -> None:
-    (tmp_path / "text.pt").write_text("weights?")
-    torch.save({"weight": torch.zeros(3)}, tmp_path / "other.pth")
-    cases = [
-        ("clean", tmp_path / "text.pt"),
-        ("clean", tmp_path / "other.pth"),
-        ("legacy_pytorch", tmp_path / "text.pt"),
-        ("legacy_pytorch", tmp_path / "other.pth"),
-        ("legacy_pytorch", torchscript),
-    ]
-    for mode, file in cases:
-        with pytest.raises(InputError) as caught:
-            inception_features(mode, file, "cpu")
-        assert file.name in str(caught.value)
-        assert mode in str(caught.value)
-        assert "\n" not in str(caught.value)
+@pytest.mark.usefixtures("unread")
+@pytest.mark.parametrize("mode", ["clean", "legacy_tensorflow", "legacy_pytorch"])
+def test_another_file_is_refused_before_torch_sees_it(
+    mode: str, no_weights: Path, torchscript: Path, state_dict: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    garbage = no_weights / "garbage"
+    garbage.write_text("weights?")
+    of_another_mode = torchscript if mode == "legacy_pytorch" else state_dict
+    for file, told in ((garbage, "has the sha256 "), (of_another_mode, "-2015-12-05")):
+        monkeypatch.setenv(identity.INCEPTION_VARIABLE, str(file))
+        for asked in (lambda: inception_weights(mode), lambda file=file: inception_features(mode, file, "cpu")):
+            with pytest.raises(InputError) as caught:
+                asked()
+            said = str(caught.value)
+            assert said.startswith(str(file)) and told in said and identity.inception_sha256(mode)[:12] in said
+            assert f"mode {mode} needs {identity.inception_place(mode).name}" in said and "\n" not in said
+
+
+@pytest.mark.usefixtures("unread")
+def test_what_others_put_into_a_place_is_not_taken(no_weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("urllib.request.urlopen", _no_route)
+    place = identity.inception_place("clean")
+    place.parent.mkdir()
+    place.write_text("a program")
+    assert identity.inception_file("clean") is None
+    with pytest.raises(InputError, match="cannot be fetched"):
+        inception_weights("clean")
+
+
+def test_the_weights_are_in_the_users_own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.delenv("TORCH_HOME", raising=False)
+    for mode in ("clean", "legacy_tensorflow", "legacy_pytorch"):
+        assert identity.inception_place(mode).is_relative_to(tmp_path / "cache")
 
 
 def test_a_variable_that_names_no_file_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

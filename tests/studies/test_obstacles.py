@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import socket
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from core.config import CleanFid, Config, Evaluation, Images, Job, Reconstruction, Rooms, RoomsFrechet, Upsampling
 from core.folder import Outcome, RunFolder
+from core.metrics import identity
 from studies import catalogue
 from studies.catalogue import NAMES
 from studies.plan import jobs_root, make_plan
@@ -106,7 +108,10 @@ def test_inception_weights_must_be_there_or_within_reach(
     weights = tmp_path / "weights.pth"
     monkeypatch.setenv("INR_GAN_INCEPTION", str(weights))
     assert "which is no file" in (of(no_weights, tmp_path) or "")
-    weights.write_bytes(b"")
+    weights.write_bytes(b"garbage")
+    found = of(no_weights, tmp_path) or ""
+    assert found.startswith(str(weights)) and "sha256 is 6726825d0af5" in found
+    monkeypatch.setattr(identity, "STATE_DICT_SHA256", hashlib.sha256(b"garbage").hexdigest())
     assert of(no_weights, tmp_path) is None
 
 

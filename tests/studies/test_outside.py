@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from optuna.study import StudyDirection
 
+from ablations.protocols import PROTOCOLS
 from ablations.schema import Study
 from core.config import Job
 from core.errors import InputError
@@ -17,6 +19,7 @@ from studies import catalogue, outside
 from studies.plan import Plan, make_plan, plan_file, record_plan
 from studies.run import main
 from studies.runner.place import place_of
+from studies.runner.storage import store_of
 from studies.runner.tasks import tasks_of
 from studies.runner.worker import Order
 
@@ -123,6 +126,24 @@ def test_with_the_option_the_first_argument_is_an_override(
     assert {"iterations", "evaluation.every"} <= {
         line.split()[0] for line in said.out.splitlines() if "override" in line
     }
+
+
+def test_a_name_that_no_file_could_have_is_refused_where_it_is_declared(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exit:
+        main([str(written(STUDY.replace('"skipping"', f'"{"x" * 240}"'))), "--dry-run"])
+    said = capsys.readouterr().err
+    assert exit.value.code == 2 and said.count("\n") == 1
+    assert "name: String should have at most 80 characters" in said
+
+
+def test_the_longest_names_make_names_that_files_may_have(here: Path) -> None:
+    name, setting = "x" * 80, f"{'y' * 80}-{max(PROTOCOLS, key=len)}-12345678-retuned99999"
+    (here / "queue").mkdir()
+    store = store_of(here / "queue", f"{name}.{setting}.search.journal", f"{name}.{setting}.search.lock")
+    store.exclusively(lambda: store.storage.create_new_study([StudyDirection.MINIMIZE], "search"))
+    assert 200 < max(len(path.name) for path in here.rglob("*")) < 240
 
 
 def test_names_that_two_studies_have_are_refused(here: Path) -> None:
