@@ -16,7 +16,7 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from ablations import patch
 from ablations.paths import places
-from ablations.search import Name, Search
+from ablations.search import Search
 from core.config import JOINED, AnyConfig, Node, Resampling, canonical, parse
 from core.names import Name
 

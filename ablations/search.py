@@ -14,9 +14,6 @@ from ablations import patch
 from core.config import AnyConfig, Node, parse, place_of
 from core.names import Name
 
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=80)]
-"""Names of files and folders are made of up to two of these, and may have 255 letters."""
-
 TUNING_SEED = 2000
 """No study trains with it: what was chosen on it is judged on others."""
 
