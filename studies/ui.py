@@ -19,7 +19,7 @@ import click
 from core.errors import InputError
 from studies import catalogue
 from studies.plan import plan_file, read_plan
-from studies.runner.environment import NO_TELEMETRY
+from studies.runner.environment import NO_TELEMETRY, have_home
 from studies.runner.experiment import Experiment, server_url, without_user
 from studies.runner.stores import SQLITE, TRACKING_VARIABLE, sqlite_file, tracking_uri, use_stores
 
@@ -53,6 +53,7 @@ def main(study: str | None, runs: Path, setting: str | None, tracking: str | Non
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    have_home()
     # The URL may have a password, which everybody could read in the arguments.
     environment = {**os.environ, **NO_TELEMETRY}
     environment["MLFLOW_BACKEND_STORE_URI"] = server_url(database) if database else server
