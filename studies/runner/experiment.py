@@ -38,7 +38,7 @@ LOCAL_SERVER = "http://127.0.0.1:5000"
 """Where `mlflow ui` answers."""
 REPORT_RUN = ""
 """In the place of a job: the run that has the report."""
-READ_SECONDS = 5.0
+READ_SECONDS = 2.0
 """For a database file that somebody is writing to."""
 
 

@@ -117,7 +117,7 @@ def _checked(url: str, named: str, schemes: tuple[str, ...]) -> str:
             f"{named} is no URL that can be used: it begins with {', '.join(f'{s}://' for s in schemes)}; {instead}"
         )
     if scheme == "sqlite":
-        if not url.startswith(SQLITE) or not (name := sqlite_file(url).name) or name.startswith(("file:", ":memory:")):
+        if re.match(rf"{SQLITE}(?!file:|:memory:)[^?]*[^/?]", url) is None:
             raise InputError(f"{named} names no SQLite file: it looks like {DEFAULT_TRACKING}, or {SQLITE}/FOLDER/FILE")
         return url
     # What is not encoded moves the end of a password, and the rest would be taken for a host, which is no secret.

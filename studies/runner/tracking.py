@@ -37,7 +37,7 @@ from core.words import code_span, typed
 from studies.plan import VERDICTS, Plan, jobs_root, report_folder
 from studies.runner import fitting
 from studies.runner.artifacts import FOLDER, Artifacts, Beside, Served, check_own, is_local
-from studies.runner.environment import forbid_telemetry
+from studies.runner.environment import forbid_telemetry, have_home
 from studies.runner.experiment import Experiment, artifact_page, report_digest, report_files, view_page
 from studies.runner.stores import DRIVER, SQLITE, Unreachable, first_line, sqlite_url
 from studies.runner.tasks import Task, state_of, tasks_of
@@ -244,6 +244,7 @@ class MlflowView(Experiment):
                 engine.connect().close()
         if self._client is None:
             forbid_telemetry()
+            have_home()
             os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
             # Two lines for every run of a server, into the command's own.
             os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
@@ -759,7 +760,8 @@ def _check_writable(database: Path) -> None:
     try:
         with closing(sqlite3.connect(database, timeout=LOCKED_SECONDS, isolation_level=None)) as connection:
             connection.execute("begin immediate")
-            connection.execute("select count(*) from sqlite_master").fetchone()
+            # A file that can only be read lets a transaction begin.
+            connection.execute('create table "may I write" (x)')
             connection.execute("rollback")
     except sqlite3.Error as error:
         why = "another program holds it" if "locked" in str(error) else "it is not yours to write, or no such file"

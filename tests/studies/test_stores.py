@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from click.testing import CliRunner
@@ -19,7 +22,7 @@ from click.testing import CliRunner
 from core.errors import InputError
 from studies import catalogue, sync
 from studies.plan import Plan, record_plan
-from studies.runner import storage, stores, tracking
+from studies.runner import experiment, storage, stores, tracking
 from studies.runner.experiment import without_user
 from studies.runner.storage import Outages
 from studies.runner.stores import Unreachable, address, first_line, folder_id, redacted, use_stores, waiting_until
@@ -113,6 +116,43 @@ def test_a_password_among_process_arguments_is_refused_without_repeating_it(opti
     with pytest.raises(InputError, match="process arguments can be read") as refused:
         use_stores(**{option: url})
     assert SECRET not in str(refused.value) and ENCODED not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://{}@host", "https://host/?token={}", "https://host/x?api_key={}", "http://ann:{}@host", "http://{}:x@h"],
+)
+def test_what_a_server_is_told_by_its_url_is_secret(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = url.format("s3cr3t")
+    with pytest.raises(InputError, match="process arguments can be read"):
+        use_stores(tracking=whole)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", whole)
+    assert "s3cr3t" not in redacted(f"{whole} failed") + address(whole) + without_user(whole)
+    if ":x@" not in url:  # A name with a password beside it is none.
+        assert "s3cr3t" not in redacted("no user s3cr3t")
+
+
+def test_passwords_of_the_environment_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PGPASSWORD", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN"):
+        monkeypatch.setenv(name, f"pw-{name[:2]}")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "0123456789")
+    monkeypatch.setenv("OTHER_TOKEN", "1")  # Too short to be one, and it would be everywhere.
+    assert redacted("1 pw-PG pw-ML 0123456789") == "1 *** *** ***"
+
+
+def test_what_is_wrong_is_the_option_where_one_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    for option, variable in (("queue", "INR_GAN_QUEUE"), ("tracking", "MLFLOW_TRACKING_URI")):
+        with pytest.raises(InputError, match=f"^--{option} is no URL"):
+            use_stores(**{option: "file:///x"})
+        with pytest.raises(InputError, match=f"^--{option} is empty"):
+            use_stores(**{option: ""})
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "file:///home/ann/mlruns")
+    with pytest.raises(InputError, match=r"^MLFLOW_TRACKING_URI is no URL .*--tracking sqlite:///mlflow\.db"):
+        use_stores()
+    for url in ("sqlite://", "sqlite:///:memory:", "sqlite:///file:x?uri=true", "sqlite:///"):
+        with pytest.raises(InputError, match=r"^--tracking names no SQLite file"):
+            use_stores(tracking=url)
 
 
 @pytest.mark.parametrize(
@@ -268,6 +308,76 @@ def test_an_outage_that_does_not_end_is_given_up(outages: Outages, monkeypatch: 
     monkeypatch.setattr(storage, "OUTAGE_SECONDS", 0.05)
     with pytest.raises(Unreachable):
         outages.sat_out(Flaky(10**9, gone))()
+
+
+# --- SQLite files -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["plain", "c%41b", "c%2Fd", "a?b=1", "a#b;c d", 'it\'s "é"', "台所", "100%", ":x"])
+def test_a_path_is_a_url_and_back(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sqlalchemy import make_url
+
+    folder = tmp_path / name
+    folder.mkdir()
+    file = folder / "mlflow.db"
+    url = stores.sqlite_url(f"sqlite:///{quote(str(file))}")
+    assert stores.sqlite_file(url) == file == Path(make_url(url).database or "")
+    monkeypatch.chdir(folder)
+    assert stores.sqlite_file(stores.DEFAULT_TRACKING) == file
+    near = stores.sqlite_url(f"{stores.DEFAULT_TRACKING}?timeout=9")
+    assert near.endswith("?timeout=9") and "%" not in near and near.count("?") == 1
+    assert Path(make_url(near).database or "").absolute() == file
+
+
+def _no_file(file: Path) -> None:
+    file.mkdir()
+
+
+def _no_database(file: Path) -> None:
+    file.write_text("no database" * 99)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("breaks", "said"), [(_no_file, "unable to open database"), (_no_database, "not a database")])
+def test_a_database_that_cannot_be_used_is_one_line_at_once(
+    view: MlflowView, breaks: Callable[[Path], None], said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    write_folder(view.runs, tasks_of(view.plan)[0])
+    file = view.database
+    assert file is not None
+    file.unlink()
+    breaks(file)
+    began = time.monotonic()
+    ended = CliRunner().invoke(sync.main, ["changes_overview", "--runs", str(view.runs)])
+    assert time.monotonic() - began < 20 and ended.exit_code != 0
+    assert len(ended.stderr.splitlines()) == 1 and said in ended.stderr and "--tracking sqlite:///" in ended.stderr
+    assert "Traceback" not in capfd.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_who_holds_a_database_is_waited_for(view: MlflowView, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_folder(view.runs, tasks_of(view.plan)[0])
+    holder = sqlite3.connect(view.database, isolation_level=None, check_same_thread=False)  # type: ignore[arg-type]
+    holder.execute("begin exclusive")
+    monkeypatch.setattr(experiment, "READ_SECONDS", 0.1)
+    with monkeypatch.context() as hurried:
+        hurried.setattr(tracking, "LOCKED_SECONDS", 0.1)
+        with pytest.raises(Unreachable, match="database is locked \\(another program holds it\\)"):
+            view.sync()
+    threading.Timer(0.5, holder.close).start()
+    assert view.sync() == 1
+
+
+def test_the_reason_is_the_databases_own() -> None:
+    from sqlalchemy.exc import OperationalError
+
+    inner = OperationalError(
+        "(raised as a result of Query-invoked autoflush; consider)\nselect", {}, OSError("read-only")
+    )
+    wrapped = RuntimeError("(raised as a result of Query-invoked autoflush; consider)\nselect")
+    wrapped.__cause__ = inner
+    assert first_line(inner) == first_line(wrapped) == "OSError: read-only"
+    assert first_line(InputError("f: is\nwrong")) == "f: is wrong" and first_line(ValueError()) == "ValueError"
 
 
 # --- the view ---------------------------------------------------------------------------------------------------------

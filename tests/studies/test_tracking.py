@@ -19,8 +19,10 @@ from PIL import Image
 from core.config import RoomsFrechet
 from core.folder import Outcome, RunFolder
 from core.metrics.protocol import as_json, of_metric
+from core.reading import Damaged
 from studies import catalogue, sync
 from studies.plan import Plan, PlannedVariant, jobs_root, record_plan
+from studies.runner import fitting, tracking
 from studies.runner.environment import NO_TELEMETRY, share_of_machine
 from studies.runner.experiment import report_digest
 from studies.runner.stores import tracking_uri
@@ -333,6 +335,82 @@ def test_saved_views_are_written_and_left_to_who_saves_over_them(view: MlflowVie
     tags = client.get_experiment(experiment.experiment_id).tags
     assert tags[key] == theirs
     assert json.loads(tags[f"{TAG}samples"])["name"] == "Samples, seed 0"
+
+
+def large(plan: Plan, variants: int, title: str = "") -> Plan:
+    """The plan with so many variants more, none of them begun, and `title` before every title."""
+    last = plan.variants[-1]
+    more = [
+        PlannedVariant(**{**dict(last), "name": f"{last.name}_{i}", "title": f"{last.title} ({i})"})
+        for i in range(variants)
+    ]
+    titled = [
+        PlannedVariant(**{**dict(variant), "title": title + variant.title}) for variant in (*plan.variants, *more)
+    ]
+    return Plan(**{**dict(plan), "variants": tuple(titled)})
+
+
+@pytest.mark.parametrize("title", ["", "×" * 9000])
+def test_a_study_of_any_size_is_shown(plan: Plan, runs: Path, title: str) -> None:
+    view = MlflowView(catalogue.study("changes_overview"), large(plan, 600, title), runs)
+    write_folder(runs, view.tasks[0])
+    assert view.sync() == 1 and view.in_sync()
+    (run,) = shown(view).values()
+    assert run.info.run_name.endswith(" · seed 0") and len(run.info.run_name) <= 250
+    assert run.data.tags["title"].startswith(title[:4900] or "none of the ten changes")
+    experiment = view._connected().get_experiment_by_name(view.experiment)
+    saved = {key: json.loads(value) for key, value in experiment.tags.items() if key.startswith(TAG)}
+    assert len(saved) == 3
+    folded = json.loads(saved[f"{TAG}variants"]["state"])["groupsExpanded"]
+    assert 1 < len(folded) < 603
+    said = experiment.tags["mlflow.note.content"]
+    assert f"the first {len(folded) - 1} of 602 variants are folded" in said
+
+
+def test_what_is_too_long_is_made_to_fit_and_told_apart() -> None:
+    assert fitting.fitted("short", 10) == "short"
+    cut = [fitting.fitted("a" * 300 + end + " · seed 0", 250, end=" · seed 0") for end in "bc"]
+    assert cut[0] != cut[1] and all(len(name) == 250 and name.endswith(" · seed 0") for name in cut)
+    many = {f"change.{'x' * 300}{i}": "y" * 9000 for i in range(3)}
+    for made in (fitting.tags(many), fitting.parameters(many)):
+        assert len(made) == 3 and all(len(key) <= 250 and len(value) <= 6000 for key, value in made.items())
+    assert fitting.as_many(range(10), lambda shown: "x" * len(shown), 4) == range(4)
+
+
+def test_descriptions_and_charts_do_not_keep_runs_from_being_shown(
+    view: MlflowView, runs: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_folder(runs, tasks_of(plan)[0])
+
+    def broken(*_: object) -> None:
+        raise ValueError("too long")
+
+    with monkeypatch.context() as without:
+        without.setattr(tracking, "saved_views", broken)
+        assert view.sync() == 1 and view.sync() == 0
+        assert len(shown(view)) == 1 and not view.in_sync()
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1 and "not their description and charts: ValueError: too long" in lines[0]
+    assert MlflowView(view.study, plan, runs).sync() == 0
+    assert MlflowView(view.study, plan, runs).in_sync()
+
+
+def test_a_damaged_run_does_not_keep_the_others_from_being_shown(view: MlflowView, runs: Path, plan: Plan) -> None:
+    first, second, _, _ = tasks_of(plan)
+    file = write_folder(runs, first).events_file
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join([lines[0], "{", *lines[2:], ""]))
+    write_folder(runs, second)
+    with pytest.raises(Damaged, match="line 2 is no event") as damaged:
+        view.sync()
+    assert damaged.value.file == file and list(shown(view)) == [second.digest] and not view.in_sync()
+
+
+@pytest.mark.parametrize("text", ["[]", "{", "", '{"sqlite:cwd/mlflow.db": []}'])
+def test_a_damaged_record_is_made_anew(view: MlflowView, runs: Path, plan: Plan, text: str) -> None:
+    write_folder(runs, tasks_of(plan)[0])
+    (runs / "mlflow-synced.json").write_text(text)
+    assert view.sync() == 1 and view.in_sync()
 
 
 def test_telemetry_is_off_before_mlflow_is_imported_whatever_the_environment_says() -> None:
