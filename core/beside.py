@@ -42,6 +42,7 @@ from core.loaded import evaluation_of
 from core.memory import is_out_of_memory
 from core.metrics.protocol import Protocol
 from core.models.generator import Generator
+from core.names import StoredPath
 from core.streams import initialising
 
 ATTEMPTS = 2
@@ -66,8 +67,8 @@ class Order(Node):
     """What the process evaluates and on what. `search_path` is where the process that trains finds modules."""
 
     job: Job
-    data_path: Path | None
-    cache: Path
+    data_path: StoredPath | None
+    cache: StoredPath
     device: str
     threads: int
     search_path: tuple[str, ...] = Field(default_factory=lambda: tuple(sys.path))
