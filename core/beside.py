@@ -23,7 +23,6 @@ import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from multiprocessing.connection import Connection, Pipe
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -37,6 +36,7 @@ from core.config import Config, Job, Node
 from core.errors import InputError
 from core.evaluate import Answer, Moment
 from core.events import Event, Pictured, Sampled, event_adapter
+from core.file_names import StoredPath
 from core.loaded import evaluation_of
 from core.memory import is_out_of_memory
 from core.metrics.protocol import Protocol
@@ -67,8 +67,8 @@ class Order(Node):
     """What the process evaluates and on what. `search_path` is where the process that trains finds modules."""
 
     job: Job
-    data_path: Path | None
-    cache: Path
+    data_path: StoredPath | None
+    cache: StoredPath
     device: str
     threads: int
     search_path: tuple[str, ...] = Field(default_factory=lambda: tuple(sys.path))

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import PlainSerializer, PlainValidator
 
 from core.words import of_path
 
@@ -45,9 +45,17 @@ def _written_out(sign: str) -> str:
     return "".join(f"\\x{byte:02x}" for byte in sign.encode(errors="surrogateescape"))
 
 
+def _as_path(given: object) -> Path:
+    if isinstance(given, str):
+        return Path(original(given))
+    if not isinstance(given, Path):
+        raise ValueError("a path is wanted")
+    return given
+
+
 StoredPath = Annotated[
     Path,
     PlainSerializer(lambda path: stored(str(path)), return_type=str, when_used="json"),
-    BeforeValidator(lambda path: Path(original(path)) if isinstance(path, str) else path),
+    PlainValidator(_as_path),
 ]
 """A path in a file that we write, whatever its bytes."""

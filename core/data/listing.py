@@ -177,7 +177,8 @@ def _is_hidden(folder: str) -> bool:
 def _left_out(left: dict[str, list[str]], own: Counter[str]) -> tuple[LeftOut, ...]:
     found = []
     if count := own.total():
-        found.append(LeftOut(what=OWN, count=count, first=_first(place for place in own if own[place])))
+        places = [place for place in own if own[place]]
+        found.append(LeftOut(what=OWN, count=count, first=(*_first(places), *["…"][: len(places) > NAMED])))
     kinds = sorted(left, key=lambda what: (-len(left[what]), what))
     found += [LeftOut(what=stored(what), count=len(left[what]), first=_first(left[what])) for what in kinds[:KINDS]]
     if rest := [name for what in kinds[KINDS:] for name in left[what]]:

@@ -317,11 +317,11 @@ def _without_images(path: Path, source: Source) -> str:
         return f"{path} holds an LMDB, as LSUN is downloaded: unzip it and give the folder with its {LMDB_FILE}"
     if lmdbs:
         return f"{path} holds no images but the LMDB {', '.join(lmdbs[:3])}: give that folder"
-    if path.is_dir() and any(path.glob("*.npy")):
+    if path.is_dir() and lies_in_own(path):
         if (path / "prepared.json").exists():
             return f"{path} is a prepared set already: train on it as it is, or prepare what it was made of"
-        return f"{path} was a prepared set and has lost its prepared.json: prepare the images again"
-    if path.is_dir() and lies_in_own(path):
+        if any(path.glob("*.npy")):
+            return f"{path} was a prepared set and has lost its prepared.json: prepare the images again"
         return f"{path} holds pictures that this program made, which are no data: give the images that it learnt from"
     told = f" ({left_out})" if left_out else ""
     return f"{path} holds no images{told}: files with one of the endings {' '.join(sorted(SUFFIXES))} are looked for"
