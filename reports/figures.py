@@ -385,10 +385,11 @@ def mean_curve(
 
 def first_tiles(file: Path, resolution: int, count: int) -> NDArray[np.uint8] | None:
     """The first `count` tiles, row by row, of a grid without padding; None where the file is no such grid."""
-    if not file.exists():
+    try:
+        with Image.open(file) as picture:
+            grid = np.asarray(picture.convert("RGB"))
+    except (OSError, ValueError, SyntaxError):  # What PIL raises for a damaged one depends on where it is damaged.
         return None
-    with Image.open(file) as picture:
-        grid = np.asarray(picture.convert("RGB"))
     rows, columns = grid.shape[0] // resolution, grid.shape[1] // resolution
     if rows == 0 or columns == 0 or grid.shape[0] % resolution or grid.shape[1] % resolution:
         return None

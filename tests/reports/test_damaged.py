@@ -8,11 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from core.files import write_whole
 from core.folder import Outcome, Recorded, RunFolder
 from core.reading import Damaged
-from reports import pdf
+from reports import figures, pdf
 from reports.render import render
 from reports.results import load
 from studies.plan import jobs_root
@@ -115,3 +116,12 @@ def test_readers_of_a_run_folder_raise_one_line(tmp_path: Path) -> None:
         with pytest.raises(Damaged, match="move the folder"):
             read()
     assert folder.memory() is None and folder.outcome() is None and folder.read("data.json") == {}
+
+
+@pytest.mark.parametrize("left", [0, 20, 60])
+def test_a_damaged_picture_is_none(tmp_path: Path, left: int) -> None:
+    file = tmp_path / "000800.png"
+    Image.new("RGB", (32, 32)).save(file)
+    assert figures.first_tiles(file, 16, 4) is not None
+    file.write_bytes(file.read_bytes()[:left])
+    assert figures.first_tiles(file, 16, 4) is None and figures.rows_of_tiles(file, 16) is None
