@@ -11,17 +11,19 @@ unexport PYTHONDONTWRITEBYTECODE
 export MLFLOW_DISABLE_TELEMETRY := true
 export DO_NOT_TRACK := true
 
+# Nothing is installed whose hash is not in a lock, and nothing is built, which would run what has no hash.
+CHECKED := --require-hashes --only-binary :all:
 COMPILE := .venv/bin/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --quiet
 
 .DEFAULT_GOAL := changes_overview
 .PHONY: changes_overview all_designs test test-slow gpu test-postgres test-slurm test-ray test-browser screenshots ui chaos lint lock clean
 
-.venv/synced: requirements.lock pyproject.toml
+.venv/synced: requirements.lock requirements-uv.lock pyproject.toml
 	@echo "setting up .venv (about 7 GB with torch's CUDA libraries; some minutes at first)"
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: Python 3.11 or newer is needed, $$($(PYTHON) --version) is not; set PYTHON=python3.11"; exit 2; }
 	@test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	@.venv/bin/python -m pip install --quiet --disable-pip-version-check "$(UV)"
-	@VIRTUAL_ENV=.venv .venv/bin/uv pip sync --quiet --require-hashes --compile-bytecode requirements.lock
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check $(CHECKED) -r requirements-uv.lock
+	@VIRTUAL_ENV=.venv .venv/bin/uv pip sync --quiet $(CHECKED) --compile-bytecode requirements.lock
 	@touch $@
 
 changes_overview: .venv/synced
@@ -49,22 +51,23 @@ gpu: .venv/synced
 	@.venv/bin/python -m tests.benchmarks.evaluation --profile lsun64 --device cuda
 	@.venv/bin/python -m tests.benchmarks.layers --device cuda
 
-# On a server of the tests' own: nothing has to run, nothing stays. Root gets Debian's package where there is none.
+# On a server of the tests' own: nothing has to run, nothing stays. INSTALL=1 gets Debian's package, as root.
 test-postgres: .venv/synced
 	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
-	  { test "$$(id -u)" = 0 && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null; } || \
-	  { echo "error: PostgreSQL's initdb is needed: apt-get install postgresql"; exit 2; }
-	@VIRTUAL_ENV=.venv .venv/bin/uv pip install --quiet --require-hashes -r requirements-extras.lock
+	  { test -n "$(INSTALL)" && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null; } || \
+	  { echo "error: PostgreSQL's initdb is needed: apt-get install postgresql, or make test-postgres INSTALL=1"; exit 2; }
+	@VIRTUAL_ENV=.venv .venv/bin/uv pip install --quiet $(CHECKED) -r requirements-extras.lock
 	@.venv/bin/python -m pytest -m postgres -n 0 tests/studies/test_postgres.py
 
-# Needs root and Debian's packages: a SLURM of two nodes is started on this machine, and ended again.
+# Needs root and Debian's packages, which INSTALL=1 gets: a SLURM of two nodes is started on this machine, and ended
+# again.
 test-slurm: .venv/synced
-	@tests/cluster/slurm.sh install
+	@tests/cluster/slurm.sh $(if $(INSTALL),install,look)
 	@.venv/bin/python -m pytest -m slurm -n 0 tests/studies/test_slurm_launcher.py
 
 # A Ray of two nodes is started on this machine, and ended again.
 test-ray: .venv/synced
-	@VIRTUAL_ENV=.venv .venv/bin/uv pip install --quiet --require-hashes -r requirements-extras.lock
+	@VIRTUAL_ENV=.venv .venv/bin/uv pip install --quiet $(CHECKED) -r requirements-extras.lock
 	@.venv/bin/python -m pytest -m ray -n 0 tests/studies/test_ray_launcher.py
 
 # In Debian's Chromium, or the one that CHROMIUM names; `make screenshots` writes docs/screenshots from the runs here.
@@ -82,6 +85,7 @@ lint: .venv/synced
 	@.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/lint-imports
 
 lock: .venv/synced
+	@echo "$(UV)" | $(COMPILE) - -o requirements-uv.lock
 	@$(COMPILE) --group dev pyproject.toml -o requirements.lock
 	@.venv/bin/python -c 'import sys, tomllib; extras = tomllib.load(sys.stdin.buffer)["project"]["optional-dependencies"]; \
 	  print(*(line for name in sys.argv[1:] for line in extras[name]), sep="\n")' $(EXTRAS) <pyproject.toml | \

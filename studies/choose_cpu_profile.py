@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from itertools import product
 from multiprocessing import active_children
@@ -28,7 +27,7 @@ from core.config import AnyConfig, Config, Emission, Job, LearningRates, Node
 from core.events import Diverged, Evaluated
 from core.files import write_whole
 from core.folder import RunFolder
-from core.pools import spawning
+from core.pools import pool
 from studies.changes_overview import STUDY
 from studies.click_life import Command, Count
 from studies.plan import jobs_root, overridden
@@ -127,9 +126,9 @@ def train_all(wanted: Sequence[Job], runs: Path, jobs: int) -> None:
     """Trains those of these jobs that have not ended."""
     todo = [job for job in wanted if RunFolder(jobs_root(runs), job).outcome() is None]
     print(f"{len(wanted)} runs, {len(todo)} to train")
-    with spawning() as spawn, ProcessPoolExecutor(jobs, mp_context=spawn) as pool:
+    with pool(jobs) as processes:
         try:
-            for number, _ in enumerate(pool.map(partial(train, runs=runs), todo), 1):
+            for number, _ in enumerate(processes.map(partial(train, runs=runs), todo), 1):
                 print(f"{number}/{len(todo)}", end="\n" if number == len(todo) else "")
                 print("\r", end="", flush=True)
         except KeyboardInterrupt:

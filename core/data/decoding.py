@@ -10,7 +10,7 @@ import time
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from core.data.images import decoded
 from core.data.images import opened as opened_image
 from core.data.sources import DAMAGE, Source, opened, reason_of
 from core.errors import InputError
-from core.pools import spawning
+from core.pools import pool
 
 ALONE = 5.0
 """What takes no more seconds is done before other processes have started."""
@@ -109,25 +109,19 @@ def decoding(
         alone = (found for chunk in chunks for found in _decode(source, chunk, resolutions, resampling))
         yield chain(first, alone)
         return
-    # Not forked: this process may have threads, and locks that they hold.
-    with (
-        spawning() as spawn,
-        ProcessPoolExecutor(workers, spawn, _open_here, (path, tuple(resolutions), resampling)) as pool,
-    ):
+    with pool(workers, _open_here, (path, tuple(resolutions), resampling)) as processes:
         try:
-            yield chain(first, _in_order(pool, chunks, 4 * workers))
+            yield chain(first, _in_order(processes, chunks, 4 * workers))
         except BrokenProcessPool:
             raise InputError(
                 f"a process that decodes {path} was killed, for memory perhaps: run the same again with fewer --workers"
             ) from None
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
-def _in_order(pool: ProcessPoolExecutor, chunks: Sequence[Sequence[str]], ahead: int) -> Iterator[Decoded | Skipped]:
+def _in_order(processes: Executor, chunks: Sequence[Sequence[str]], ahead: int) -> Iterator[Decoded | Skipped]:
     pending: deque[Future[list[Decoded | Skipped]]] = deque()
     for chunk in chunks:
-        pending.append(pool.submit(_decode_here, chunk))
+        pending.append(processes.submit(_decode_here, chunk))
         if len(pending) > ahead:
             yield from pending.popleft().result()
     while pending:

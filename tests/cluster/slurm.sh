@@ -1,10 +1,17 @@
 #!/usr/bin/env bash
-# A SLURM of two nodes on this machine, for tests: slurm.sh install | start DIR | lose DIR NODE | return DIR NODE | stop DIR
+# A SLURM of two nodes on this machine, for tests:
+# slurm.sh look | install | start DIR | lose DIR NODE | return DIR NODE | stop DIR
 #
 # Debian's slurm-wlm, as root. Everything of the cluster lies in DIR (a short path: sockets live there); clients find it by
 # SLURM_CONF=DIR/slurm.conf. Each node offers two CPUs and one GPU whose device file is /dev/null. The partition
 # `preemptible` gives way to `urgent`.
 set -euo pipefail
+
+look() {
+  command -v slurmctld slurmd munged sbatch >/dev/null && return
+  echo "error: a SLURM is needed: apt-get install slurm-wlm munge, or make test-slurm INSTALL=1" >&2
+  exit 2
+}
 
 install() {
   command -v slurmctld slurmd munged sbatch >/dev/null && return
@@ -109,11 +116,10 @@ stop() {
   done
 }
 
-command=${1:?install, start, lose, return or stop}
-if [ "$command" = install ]; then
-  install
-  exit
-fi
+command=${1:?look, install, start, lose, return or stop}
+case "$command" in
+  look | install) "$command"; exit ;;
+esac
 dir=$(realpath -m "${2:?the folder of the cluster}")
 export SLURM_CONF="$dir/slurm.conf"
 case "$command" in

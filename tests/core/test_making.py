@@ -21,10 +21,9 @@ from core.data.prepare import described, named
 from core.data.prepared import read_index, read_pixels
 from core.data.sources import fingerprint
 from core.errors import InputError
+from core.processes import environment
 from core.train import main as train_main
 from tests.core.pictures import encoded, foldered, lsun, picture, shared, zipped
-
-ROOT = Path(__file__).parents[2]
 
 
 def many(path: Path, count: int = 2500) -> Path:
@@ -214,10 +213,9 @@ def test_killed_it_leaves_no_process_behind_and_goes_on(tmp_path: Path) -> None:
     )
     file = tmp_path / "slow.py"
     file.write_text(f"if __name__ == '__main__':\n    {slow}\n")
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     process = subprocess.Popen(
         [sys.executable, str(file), str(path), str(tmp_path / "set")],
-        env=environment,
+        env=environment(),
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -235,6 +233,33 @@ def test_killed_it_leaves_no_process_behind_and_goes_on(tmp_path: Path) -> None:
     seen: list[int] = []
     make(path, tmp_path / "set", [8], progress=lambda done, _: seen.append(done))
     assert seen == [690]
+
+
+@pytest.mark.slow
+def test_a_ctrl_c_while_processes_start_is_one_line(tmp_path: Path) -> None:
+    """A terminal's reaches all of them, also those in which Python has not started yet."""
+    path = many(tmp_path / "lmdb", 690)
+    file = tmp_path / "prepare.py"
+    file.write_text(
+        "if __name__ == '__main__':\n    import sys; from core.data import decoding; decoding.ALONE = 0.0\n"
+        "    from core.data.__main__ import main; sys.exit(main())\n"
+    )
+    command = [sys.executable, str(file), "prepare", str(path), "--resolution", "8", "--workers", "3"]
+    with subprocess.Popen(
+        command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+
+        def starting() -> list[str]:
+            lines = [Path(f"/proc/{child}/cmdline").read_bytes().decode() for child in children.read_text().split()]
+            return [line for line in lines if "spawn_main" in line]
+
+        while process.poll() is None and not starting():
+            time.sleep(0.001)
+        os.killpg(process.pid, signal.SIGINT)
+        said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert said.splitlines()[-1].startswith("interrupted") and "Traceback" not in said
 
 
 def test_the_command_prepares_shows_and_verifies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,7 +15,7 @@ from core.data.prepare import described, named
 from core.data.prepared import read_index
 from core.data.sources import fingerprint, opened
 from core.errors import InputError
-from core.names import original, stored
+from core.file_names import original, stored
 from studies.runner.training import TrainingOrder
 from tests.core.pictures import encoded, foldered, picture
 
