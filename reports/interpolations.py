@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from core.config import Config
+from core.files import write_whole
 from reports import figures, stats
 from reports.links import led
 from reports.numbers import MEAN_SPREAD, fixed, interval, mean_spread
@@ -144,4 +146,6 @@ def write_animation(file: Path, variants: list[NDArray[np.uint8]]) -> None:
     for step in [*range(steps), *range(steps - 2, 0, -1)]:
         grid = np.concatenate([np.concatenate(list(paths[:count, step]), axis=1) for paths in variants], axis=0)
         frames.append(Image.fromarray(grid.repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1)))
-    frames[0].save(file, save_all=True, append_images=frames[1:], duration=FRAME_MILLISECONDS, loop=0)
+    content = io.BytesIO()
+    frames[0].save(content, format="gif", save_all=True, append_images=frames[1:], duration=FRAME_MILLISECONDS, loop=0)
+    write_whole(file, content.getvalue())

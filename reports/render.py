@@ -17,7 +17,7 @@ import click
 from filelock import FileLock
 
 from core.errors import InputError
-from core.files import write_whole
+from core.files import check_inside, write_whole
 from core.words import typed
 from reports import abstract, compare, html, latex, markdown, pdf, records, side_by_side
 from reports.layouts import layout_of
@@ -72,7 +72,7 @@ def formats_of(text: str) -> tuple[str, ...]:
 def _remove_tables(folder: Path) -> None:
     """Removes what an earlier report wrote; a folder of that name may have tables of the user's as well."""
     for file in (folder / TABLES).glob("*.tex"):
-        if file.read_text(errors="replace").startswith(latex.FIRST_LINE):
+        if not file.is_symlink() and file.read_bytes().startswith(latex.FIRST_LINE.encode()):
             file.unlink()
     with suppress(OSError):
         (folder / TABLES).rmdir()
@@ -106,11 +106,18 @@ def render(
     put. Raises InputError where nothing was trained.
     """
     results = load(study, runs, setting)
-    folder = out or report_folder(runs, results.plan.study, results.plan.setting)
-    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    folder = out or check_inside(runs, report_folder(runs, results.plan.study, results.plan.setting))
+    _prepare(folder)
     with FileLock(runs / "reports.lock"):
         _render(Report.of(results, folder, published=published), formats)
     return folder
+
+
+def _prepare(folder: Path) -> None:
+    """Makes a report's folder. Raises InputError where one of its own folders leads elsewhere."""
+    for name in ("figures", TABLES):
+        check_inside(folder, folder / name)
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
 
 
 def _render(report: Report, formats: Sequence[str]) -> None:
@@ -156,8 +163,8 @@ def render_comparison(
     names another. Raises InputError.
     """
     comparison = compare.read(a, b, runs)
-    folder = out or runs / "reports" / "compare" / compare.slug(comparison)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = out or check_inside(runs, runs / "reports" / "compare" / compare.slug(comparison))
+    _prepare(folder)
     document = side_by_side.compose(comparison, folder)
     if not any(isinstance(block, Figure) for block in document.blocks):
         (folder / side_by_side.FIGURE).unlink(missing_ok=True)

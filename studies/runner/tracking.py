@@ -31,7 +31,8 @@ from ablations.patch import has, lookup
 from ablations.schema import Study
 from core.folder import RunFolder
 from core.metrics.protocol import from_json
-from core.words import code_span, typed
+from core.reading import Damaged
+from core.words import code_span, one_line, typed
 from studies.plan import VERDICTS, Plan, jobs_root, report_folder
 from studies.runner.environment import forbid_telemetry
 from studies.runner.experiment import Experiment, artifact_page, report_digest, view_page
@@ -336,7 +337,7 @@ class MlflowView(Experiment):
         shown.events = max(shown.events, len(settled))
         shown.described, shown.reason = True, "reason" in tags
         if state in ("finished", "diverged"):
-            self._attach_samples(client, shown, folder)
+            self._attach_samples(client, shown, folder, task.job.config.data.resolution)
         self._set_status(client, shown, folder, state)
 
     def _set_status(self, client: MlflowClient, shown: _Shown, folder: RunFolder, state: str) -> None:
@@ -413,7 +414,7 @@ class MlflowView(Experiment):
             if (folder.path / name).exists():
                 client.log_artifact(run_id, str(folder.path / name))
 
-    def _attach_samples(self, client: MlflowClient, shown: _Shown, folder: RunFolder) -> None:
+    def _attach_samples(self, client: MlflowClient, shown: _Shown, folder: RunFolder, resolution: int) -> None:
         """The first, a middle and the last grid of samples, and what else is shown beside the last; each once."""
         grids = sorted(file for file in folder.samples.glob("*.png") if file.stem.isdigit())
         if not grids:
@@ -433,10 +434,14 @@ class MlflowView(Experiment):
         for key, step, file in images:
             if any(f"{key}{sign}step{sign}{step}{sign}" in path for path in there for sign in "+%"):
                 continue
-            from PIL import Image
+            from core.pictures import read_grid
 
-            with Image.open(file) as picture:
-                client.log_image(shown.run_id, picture.convert("RGB"), key=key, step=step, timestamp=shown.started)
+            try:
+                picture = read_grid(file, resolution)
+            except Damaged as error:
+                _say(str(error))
+                continue
+            client.log_image(shown.run_id, picture, key=key, step=step, timestamp=shown.started)
 
     def _attach_report(self, client: MlflowClient, experiment_id: str, folder: Path, digest: str) -> bool:
         if self._report is None:
@@ -615,4 +620,4 @@ class BackgroundSync:
 
 
 def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(one_line(line), file=sys.stderr, flush=True)
