@@ -23,6 +23,7 @@ from core.diagnose import at_start, macs
 from core.errors import InputError
 from core.evaluate import Evaluator, Moment, fixed_latents
 from core.events import Built, Diverged, Event, Finished, Losses
+from core.imported import check_allowed
 from core.interleave import Pause, interleaved
 from core.metrics.identity import INCEPTION_VARIABLE
 from core.pixels import PICTURES
@@ -152,6 +153,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="where the file holds a config alone")
     parser.add_argument("--data", type=Path, help="folder or zip of images, where the config asks for images")
     parser.add_argument("--inception", type=Path, help=f"Inception's weights, a file (or {INCEPTION_VARIABLE})")
+    parser.add_argument(
+        "--allow-code",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="run a layer's file from this folder where the config names one; without it layers are those of installed "
+        "packages alone, for a config may be somebody else's",
+    )
     parser.add_argument("--cache", type=Path, help="where prepared data is kept (default: OUT/cache)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=1)
@@ -167,8 +177,10 @@ def main(arguments: list[str] | None = None) -> int:
     if given.inception is not None:
         os.environ[INCEPTION_VARIABLE] = str(given.inception)
     try:
+        job = read_job(given.config, given.seed)
+        check_allowed(job.config, given.allow_code, near=[given.config.parent, Path()])
         events = run_job(
-            read_job(given.config, given.seed),
+            job,
             runs=given.out,
             device=given.device,
             data_path=given.data,
