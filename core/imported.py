@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+import sysconfig
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from core.config import Imported
+from core.config import Imported, Node
 from core.errors import InputError
 from core.metrics.identity import file_sha256
+from core.words import typed
 
 
 def imported(target: str, **arguments: bool | int | float | str | None) -> Imported:
@@ -58,3 +61,51 @@ def check_unedited(layer: Imported) -> None:
 def described(layer: Imported) -> str:
     """As people write it: low_rank:LowRank(rank=4)."""
     return f"{layer.target}({', '.join(f'{name}={value}' for name, value in layer.arguments.items())})"
+
+
+def check_allowed(config: Node, folders: Sequence[Path], near: Sequence[Path]) -> None:
+    """Raises InputError for a layer whose file is neither of an installed package nor below one of `folders`: a config
+    may be anybody's, and the file would be run. These folders are searched from now on, after all others.
+
+    `near` are folders where such a file may lie as well: one there is named.
+    """
+    for folder in folders:
+        if str(folder.resolve()) not in sys.path:
+            sys.path.append(str(folder.resolve()))
+    allowed = [*INSTALLED, *(folder.resolve() for folder in folders)]
+    for layer in _layers_in(config):
+        file = _file_near(layer.target, near)
+        if any(file.resolve().is_relative_to(folder) for folder in allowed):
+            continue
+        module = layer.target.partition(":")[0]
+        folder = file.parents[module.count(".")]
+        raise InputError(
+            f"layer {layer.target} would run {file} (sha256 {file_sha256(file)[:12]}), which is of no installed "
+            f"package: read it, and add {typed('--allow-code', str(folder))} if you trust it"
+        )
+
+
+INSTALLED = (
+    Path(sysconfig.get_path("purelib")).resolve(),
+    Path(sysconfig.get_path("platlib")).resolve(),
+    Path(__file__).resolve().parent,
+)
+"""Where installed packages are, and the layers here."""
+
+
+def _layers_in(part: object) -> Iterator[Imported]:
+    if isinstance(part, Imported):
+        yield part
+    elif isinstance(part, Node):
+        for name in type(part).model_fields:
+            yield from _layers_in(getattr(part, name))
+
+
+def _file_near(target: str, near: Sequence[Path]) -> Path:
+    try:
+        return file_of(target)
+    except InputError:
+        beside = (folder / Path(*target.partition(":")[0].split(".")).with_suffix(".py") for folder in near)
+        if (file := next((file for file in beside if file.is_file()), None)) is None:
+            raise
+        return file

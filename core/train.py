@@ -24,6 +24,7 @@ from core.command_line import GOES_ON
 from core.diagnose import at_start, macs
 from core.evaluate import Evaluator, Moment, fixed_latents
 from core.events import Built, Diverged, Event, Finished, Losses
+from core.imported import check_allowed
 from core.interleave import Pause, interleaved
 from core.metrics.identity import INCEPTION_VARIABLE
 from core.parser import Parser, code_with, given_to, number
@@ -159,6 +160,15 @@ def _run(arguments: Sequence[str]) -> None:
     parser.add_argument("--seed", type=number(0, MOST_SEED - 1), default=0, help="where the file holds a config alone")
     parser.add_argument("--data", type=Path, help="folder or zip of images, where the config asks for images")
     parser.add_argument("--inception", type=Path, help=f"Inception's weights, a file (or {INCEPTION_VARIABLE})")
+    parser.add_argument(
+        "--allow-code",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="DIR",
+        help="run a layer's file from this folder where the config names one; without it layers are those of installed "
+        "packages alone, for a config may be somebody else's",
+    )
     parser.add_argument("--cache", type=Path, help="where prepared data is kept (default: OUT/cache)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=number(most=MOST_WORKERS), default=1)
@@ -173,8 +183,10 @@ def _run(arguments: Sequence[str]) -> None:
     given = given_to(parser, arguments)
     if given.inception is not None:
         os.environ[INCEPTION_VARIABLE] = str(given.inception)
+    job = read_job(given.config, given.seed)
+    check_allowed(job.config, given.allow_code, near=[given.config.parent, Path()])
     events = run_job(
-        read_job(given.config, given.seed),
+        job,
         runs=given.out,
         device=given.device,
         data_path=given.data,

@@ -239,7 +239,7 @@ def read_record(file: Path) -> tuple[str | None, Known]:
 def read_tidy(file: Path) -> pd.DataFrame:
     """A results.csv. Raises InputError where it is not one."""
     try:
-        tidy = pd.read_csv(file, dtype=dict.fromkeys((*COLUMNS, "reported"), str))
+        tidy = pd.read_csv(file, dtype=dict.fromkeys((*COLUMNS, "run", "reported"), str))
     except (ValueError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read as a table: {first_words(error)}") from None
     # Reports of earlier versions have neither: their protocols count as not recorded.

@@ -20,12 +20,15 @@ import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.text import Text as Words
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
-from PIL import Image
 
 from core.files import write_whole
+from core.pictures import MOST_TILES, read_grid
+from core.reading import Damaged
+from core.words import visible
 from reports import fonts, stats
 from reports.numbers import fixed, short, times
 
@@ -55,6 +58,8 @@ _STYLE = {
     "text.color": INK,
     "svg.hashsalt": "reports",
     "svg.fonttype": "path",
+    # A title is words, whatever dollars are in it.
+    "text.parse_math": False,
 }
 
 
@@ -74,9 +79,13 @@ def save(figure: Figure, file: Path) -> None:
     """Writes a figure without the date and version that matplotlib would put into it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     nothing: dict[str, str | None] = {"Date": None} if file.suffix == ".svg" else {"Software": None}
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format=file.suffix.removeprefix("."), metadata=nothing)
-    write_whole(file, drawn.getvalue())
+    for text in figure.findobj(Words):
+        assert isinstance(text, Words)
+        if (shown := "\n".join(visible(line) for line in text.get_text().split("\n"))) != text.get_text():
+            text.set_text(shown)
+    content = io.BytesIO()
+    figure.savefig(content, format=file.suffix[1:], metadata=nothing)
+    write_whole(file, content.getvalue())
 
 
 # --- axes -------------------------------------------------------------------------------------------------------------
@@ -386,9 +395,8 @@ def mean_curve(
 def first_tiles(file: Path, resolution: int, count: int) -> NDArray[np.uint8] | None:
     """The first `count` tiles, row by row, of a grid without padding; None where the file is no such grid."""
     try:
-        with Image.open(file) as picture:
-            grid = np.asarray(picture.convert("RGB"))
-    except (OSError, ValueError, SyntaxError):  # What PIL raises for a damaged one depends on where it is damaged.
+        grid = np.asarray(read_grid(file, resolution))
+    except (FileNotFoundError, Damaged):
         return None
     rows, columns = grid.shape[0] // resolution, grid.shape[1] // resolution
     if rows == 0 or columns == 0 or grid.shape[0] % resolution or grid.shape[1] % resolution:
@@ -401,11 +409,10 @@ def first_tiles(file: Path, resolution: int, count: int) -> NDArray[np.uint8] | 
 
 def rows_of_tiles(file: Path, resolution: int) -> NDArray[np.uint8] | None:
     """A grid without padding as its tiles, [rows, columns, R, R, 3]; None where the file is no such grid."""
-    tiles = first_tiles(file, resolution, 2**31)
+    tiles = first_tiles(file, resolution, MOST_TILES)
     if tiles is None:
         return None
-    with Image.open(file) as picture:
-        columns = picture.width // resolution
+    columns = read_grid(file, resolution).width // resolution
     return tiles.reshape(-1, columns, *tiles.shape[1:])
 
 

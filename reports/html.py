@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import assert_never
 
@@ -31,6 +32,7 @@ from reports.page import (
     Table,
     Text,
     pieces,
+    shown,
 )
 from reports.pdf import typographic
 
@@ -77,14 +79,17 @@ summary { cursor: pointer; }
 
 def render(document: Document, folder: Path) -> str:
     """The whole page; pictures are read from `folder`, to which their paths are relative."""
+    document = shown(document)
     known = {record.target: f"#run-{record.name}" for record in document.records}
     writer = _Writer(folder, known)
     headings = [part for part in document.blocks if isinstance(part, Heading) and part.level == 1]
+    behaviour = [_SCRIPT] if document.records else []
     named = [*(part.text for part in headings), *([RECORDS] if document.records else [])]
     contents = "".join(f'<a href="#{slug(text)}">{plain(text)}</a>' for text in named)
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',
+        f'<meta http-equiv="Content-Security-Policy" content="{policy(behaviour)}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{html.escape(document.title)}</title>",
         f"<style>\n{_STYLE}</style></head><body>",
@@ -111,17 +116,29 @@ def slug(text: str) -> str:
 def records(found: tuple[Record, ...]) -> str:
     """What is on record of every run, each behind its name."""
     each = [
-        f'<details id="run-{record.name}"><summary><code>{html.escape(record.name)}</code></summary>'
+        f'<details id="run-{html.escape(record.name)}"><summary><code>{html.escape(record.name)}</code></summary>'
         f"<pre>{html.escape(record.text)}</pre></details>"
         for record in found
     ]
+    return "\n".join([f'<h2 id="{slug(RECORDS)}">{RECORDS}</h2>', *each, f"<script>{_SCRIPT}</script>"])
+
+
+_SCRIPT = (
     # A link to a run that is folded up would show nothing of it.
-    opening = (
-        "<script>function show() { const run = document.getElementById(location.hash.slice(1)); "
-        "if (run && run.tagName === 'DETAILS') { run.open = true; run.scrollIntoView(); } } "
-        "addEventListener('hashchange', show); show();</script>"
+    "function show() { const run = document.getElementById(location.hash.slice(1)); "
+    "if (run && run.tagName === 'DETAILS') { run.open = true; run.scrollIntoView(); } } "
+    "addEventListener('hashchange', show); show();"
+)
+
+
+def policy(scripts: Sequence[str]) -> str:
+    """What a browser lets the page do: show its own pictures and style, run these scripts, and reach nothing."""
+    hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    allowed = " ".join(f"'sha256-{each}'" for each in hashes) or "'none'"
+    return (
+        f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {allowed}; base-uri 'none'; "
+        "form-action 'none'"
     )
-    return "\n".join([f'<h2 id="{slug(RECORDS)}">{RECORDS}</h2>', *each, opening])
 
 
 class _Writer:
@@ -146,11 +163,11 @@ class _Writer:
             case Grey(text):
                 return f'<span class="grey">{plain(text)}</span>'
             case Link(text, target, code, strong):
-                shown = self.piece(Code(text) if code else Strong(text) if strong else text)
+                words = self.piece(Code(text) if code else Strong(text) if strong else text)
                 inner = ' class="inner"' if target.startswith("#") else ""
-                return f'<a{inner} href="{html.escape(self.known.get(target, target))}">{shown}</a>'
+                return f'<a{inner} href="{html.escape(self.known.get(target, target))}">{words}</a>'
             case Anchor(name):
-                return f'<span id="{name}"></span>'
+                return f'<span id="{html.escape(name)}"></span>'
             case _:
                 assert_never(part)
 
@@ -182,8 +199,8 @@ class _Writer:
             case Listing(text):
                 return f"<pre><code>{html.escape(text, quote=False)}</code></pre>"
             case Figure(path, caption, alt, width):
-                shown = self.picture(path, alt)
-                return f'<figure style="max-width: {width:g}%">{shown}{self.numbered("Figure", caption)}</figure>'
+                picture = self.picture(path, alt)
+                return f'<figure style="max-width: {width:g}%">{picture}{self.numbered("Figure", caption)}</figure>'
             case Animation(path, caption, alt):
                 return f"<figure>{self.picture(path, alt)}<figcaption>{self.inline(caption)}</figcaption></figure>"
             case Table():

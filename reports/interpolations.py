@@ -146,6 +146,6 @@ def write_animation(file: Path, variants: list[NDArray[np.uint8]]) -> None:
     for step in [*range(steps), *range(steps - 2, 0, -1)]:
         grid = np.concatenate([np.concatenate(list(paths[:count, step]), axis=1) for paths in variants], axis=0)
         frames.append(Image.fromarray(grid.repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1)))
-    made = io.BytesIO()
-    frames[0].save(made, "GIF", save_all=True, append_images=frames[1:], duration=FRAME_MILLISECONDS, loop=0)
-    write_whole(file, made.getvalue())
+    content = io.BytesIO()
+    frames[0].save(content, format="gif", save_all=True, append_images=frames[1:], duration=FRAME_MILLISECONDS, loop=0)
+    write_whole(file, content.getvalue())

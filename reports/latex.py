@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import assert_never
 
-from reports.page import Anchor, Code, Column, Grey, Link, Piece, Strong, Table, Text, pieces
+from reports.page import Anchor, Code, Column, Grey, Link, Piece, Strong, Table, Text, pieces, shown
 
 LONG_ROWS = 40
 """Tables of more rows than this may go over pages."""
@@ -141,6 +141,7 @@ def specification(columns: tuple[Column, ...]) -> str:
 
 def table(part: Table, label: str) -> str:
     """The table with its caption and a label to refer to it."""
+    part = shown(part)
     head = " & ".join(rf"\textbf{{{escaped(c.title)}}}" if c.title else "" for c in part.columns) + r" \\"
     # A row that begins with a bracket or a star would be read as an argument of the line's end before it.
     made_rows = [" & ".join(inline(text) for text in row) + r" \\" for row in part.rows]

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
+
 from reports.page import Link, Strong, Text
 from reports.results import Results
 
+WORDS = (("..", "-to-"), ("+", "-with-"), (".", "-dot-"), ("@", "-at-"))
+
 
 def anchor(variant: str) -> str:
-    """The place of a variant's runs. Different names have different places."""
-    for sign, word in (("..", "-to-"), ("+", "-with-"), (".", "-dot-")):
-        variant = variant.replace(sign, word)
-    return f"runs-{variant}"
+    """The place of a variant's runs: letters, digits, hyphens and underscores. Different names have different ones."""
+    written = variant
+    for sign, word in WORDS:
+        written = written.replace(sign, word)
+    plain = re.sub(r"[^A-Za-z0-9_-]", "-", written)
+    if plain != written or any(word in variant for _, word in WORDS):
+        # Another name may come to the same.
+        plain += f"-{hashlib.sha256(variant.encode(errors='backslashreplace')).hexdigest()[:8]}"
+    return f"runs-{plain}"
 
 
 def led(results: Results, name: str, text: str, *, strong: bool = False) -> Text:

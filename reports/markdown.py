@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import re
 from typing import assert_never
 
+from core.words import code_span
 from reports.page import (
     Abstract,
     Anchor,
@@ -26,15 +28,22 @@ from reports.page import (
     Table,
     Text,
     pieces,
+    shown,
+    target,
 )
 
-_SPECIAL = re.compile(r"([\\`*_<>$|~])")
+_SPECIAL = re.compile(r"([\\`*_<>$|~]|&(?=#?\w+;)|(?<=\w):(?=//)|(?<=www)\.)")
+"""Of the longer ones: an entity, and what becomes a link by itself."""
+
+_OPENING = re.compile(r"^(\d{1,9}(?=[.)](\s|$))|(?=#{1,6}(\s|$)|[+-](\s|$)|[=-]+\s*$|\[.*\]:))")
+"""What begins another block than a paragraph: an item, a heading, the definition of a link."""
 _RULES = {"left": ":--", "right": "--:", "center": ":-:"}
 
 
 def render(document: Document) -> str:
     """The whole page."""
-    parts = [f"# {escaped(document.title)}", inline(document.subtitle)]
+    document = shown(document)
+    parts = [f"# {headed(document.title)}", opened(document.subtitle)]
     numbers = {"Figure": 0, "Table": 0}
     parts += [block(part, numbers) for part in document.blocks]
     return "\n\n".join(parts) + "\n"
@@ -56,23 +65,45 @@ def piece(part: Piece) -> str:
         case str():
             return escaped(part)
         case Code(text):
-            return f"`{text}`"
+            return code_span(text)
         case Strong(text):
             return f"**{escaped(text)}**"
         case Grey(text):
             return f"<sub>{escaped(text)}</sub>"
         case Link(text, target, code, strong):
-            shown = f"`{text}`" if code else f"**{escaped(text)}**" if strong else escaped(text)
-            return f"[{shown}]({target})"
+            words = code_span(text) if code else f"**{bracketed(text)}**" if strong else bracketed(text)
+            return f"[{words}]({target})"
         case Anchor(name):
-            return f'<a id="{name}"></a>'
+            return f'<a id="{html.escape(name)}"></a>'
         case _:
             assert_never(part)
 
 
 def cell(text: Text) -> str:
     """A text within a table, where a bar would end the cell even in code."""
-    return "".join(f"`{p.text}`".replace("|", r"\|") if isinstance(p, Code) else piece(p) for p in pieces(text))
+    coded = (isinstance(p, Code) or (isinstance(p, Link) and p.code) for p in pieces(text))
+    written = (piece(p) for p in pieces(text))
+    return "".join(p.replace("|", r"\|") if is_code else p for p, is_code in zip(written, coded, strict=True))
+
+
+def bracketed(text: str) -> str:
+    """Text within brackets, where one that has no partner would end it."""
+    depth = 0
+    for sign in text:
+        depth += {"[": 1, "]": -1}.get(sign, 0)
+        if depth < 0:
+            break
+    return escaped(text) if depth == 0 else label(text)
+
+
+def opened(text: Text) -> str:
+    """A text on a line of its own, which stays text whatever it begins with."""
+    return _OPENING.sub(r"\1\\", inline(text).lstrip(" "), count=1)
+
+
+def headed(text: str) -> str:
+    """A heading's text, whose last number signs would be taken for its end."""
+    return re.sub(r"(#+\s*)$", r"\\\1", escaped(text))
 
 
 def label(alt: str) -> str:
@@ -84,30 +115,31 @@ def block(part: Block, numbers: dict[str, int]) -> str:
     """One block, without the empty lines around it. Counts tables and figures in `numbers`, as the PDF does."""
     match part:
         case Abstract(items):
-            return "**In short**\n\n" + "\n".join(f"- {inline(item)}" for item in items)
+            return "**In short**\n\n" + "\n".join(f"- {opened(item)}" for item in items)
         case Heading(text, level):
-            return f"{'#' * (level + 1)} {escaped(text)}"
+            return f"{'#' * (level + 1)} {headed(text)}"
         case Paragraph(text):
-            return inline(text)
+            return opened(text)
         case Note(text):
-            return f"> [!NOTE]\n> {inline(text)}"
+            return f"> [!NOTE]\n> {opened(text)}"
         case Quote(text, source):
             return f"> “{escaped(text)}”\n>\n> — {escaped(source)}"
         case Bullets(items):
-            return "\n".join(f"- {inline(item)}" for item in items)
+            return "\n".join(f"- {opened(item)}" for item in items)
         case Listing(text):
-            return f"```sh\n{text}\n```"
+            fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+            return f"{fence}sh\n{text}\n{fence}"
         case Figure(path, caption, alt):
             numbers["Figure"] += 1
-            return f"![{label(alt)}]({path})\n\n*Figure {numbers['Figure']}.* {inline(caption)}"
+            return f"![{label(alt)}]({target(path)})\n\n*Figure {numbers['Figure']}.* {inline(caption)}"
         case Animation(path, caption, alt):
-            return f"![{label(alt)}]({path})\n\n*Animation.* {inline(caption)}"
+            return f"![{label(alt)}]({target(path)})\n\n*Animation.* {inline(caption)}"
         case Table():
             numbers["Table"] += 1
             head = "| " + " | ".join(escaped(column.title) for column in part.columns) + " |"
             rule = "|" + "|".join(_RULES[column.align] for column in part.columns) + "|"
             rows = ["| " + " | ".join(cell(text) for text in row) + " |" for row in part.rows]
-            note = [f"\n{inline(part.note)}"] if part.note else []
+            note = [f"\n{opened(part.note)}"] if part.note else []
             return "\n".join([f"*Table {numbers['Table']}.* {inline(part.caption)}\n", head, rule, *rows, *note])
         case _:
             assert_never(part)

@@ -1,14 +1,18 @@
 """A page as data: what `reports.markdown`, `reports.pdf`, `reports.html` and `reports.latex` write out.
 
 Text is a string or a tuple of pieces; a piece is a string, `Code`, `Strong`, `Grey`, `Link` or `Anchor`. Strings are
-plain: the writers escape whatever is special to their format.
+plain: the writers escape whatever is special to their format, and write what `shown` makes of a page.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Literal, assert_never
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, Literal, TypeVar, assert_never
+from urllib.parse import quote
+
+from core.words import visible
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,8 @@ class Grey:
 
 @dataclass(frozen=True)
 class Link:
-    """`text` that leads to `target`, a path relative to the page's folder, or `#name`, an `Anchor` of the page.
+    """`text` that leads to `target`, a path relative to the page's folder and quoted as those of addresses are, or
+    `#name`, an `Anchor` of the page.
 
     `code` sets it in typewriter face, `strong` in bold.
     """
@@ -231,3 +236,49 @@ class Document:
     footer: str
     blocks: tuple[Block, ...] = field(default=())
     records: tuple[Record, ...] = field(default=())
+
+
+Page = TypeVar("Page", Document, Abstract, Heading, Paragraph, Note, Quote, Bullets, Listing, Table, Figure, Animation)
+
+VERBATIM = (Listing, Record)
+"""What has lines of its own; everywhere else a line break could begin something that is no text."""
+
+
+def shown(page: Page) -> Page:
+    """A page, or a block, as every writer takes it: signs that would act instead of being shown are written out, and
+    no link leads to another scheme than files.
+
+    Words of a page are anybody's: a received folder's titles, names and reasons.
+    """
+    made: Page = _shown(page)
+    return made
+
+
+def _shown(part: Any) -> Any:
+    match part:
+        case str():
+            return visible(part)
+        case tuple():
+            return tuple(_shown(each) for each in part)
+    if not is_dataclass(part) or isinstance(part, type):
+        return part
+    changed = {each.name: _shown(getattr(part, each.name)) for each in fields(part)}
+    if isinstance(part, VERBATIM):
+        changed["text"] = "\n".join(visible(line) for line in part.text.split("\n"))
+    if isinstance(part, Link | Record):
+        changed["target"] = target(part.target)
+    if isinstance(part, Anchor):
+        changed["name"] = _IN_ANCHORS.sub("-", part.name)
+    return replace(part, **changed)
+
+
+_IN_ANCHORS = re.compile(r"[^A-Za-z0-9_-]")
+
+
+def target(text: str) -> str:
+    """Where a link leads: an anchor of the page, or a path in which nothing ends the link or begins a scheme."""
+    if text.startswith("#"):
+        return f"#{_IN_ANCHORS.sub('-', text[1:])}"
+    path, mark, place = text.partition("#")
+    # What is quoted already stays: the sign of quoting is left alone.
+    return quote(re.sub("^/+", "/", path), safe="/%._-~+,@=&") + mark + _IN_ANCHORS.sub("-", place)

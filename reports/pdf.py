@@ -34,6 +34,7 @@ from reports.page import (
     Table,
     Text,
     pieces,
+    shown,
 )
 
 UNBROKEN_ROWS = 12
@@ -92,6 +93,7 @@ def write(document: Document, file: Path) -> None:
 
 def source(document: Document) -> str:
     """The whole page as typst source."""
+    document = shown(document)
     head = [
         f"#set document(title: {quoted(document.title)}, date: none)",
         f"#let footer-text = {quoted(document.footer)}",
@@ -143,11 +145,11 @@ def piece(part: Piece, breaks: bool) -> str:
         case Grey(text):
             return f"#text(fill: luma(58%))[{plain(text)}];"
         case Link(text, target, is_code, strong):
-            shown = code(text, breaks) if is_code else f"#strong[{plain(text)}];" if strong else plain(text)
+            words = code(text, breaks) if is_code else f"#strong[{plain(text)}];" if strong else plain(text)
             if target.startswith("#"):
                 # Numbers that lead to their runs would turn whole tables blue.
-                return f"#link(label({quoted(target[1:])}))[#text(fill: ink)[{shown}]];"
-            return f"#link({quoted(target)})[{shown}];"
+                return f"#link(label({quoted(target[1:])}))[#text(fill: ink)[{words}]];"
+            return f"#link({quoted(target)})[{words}];"
         case Anchor(name):
             return f"#metadata(none)#label({quoted(name)});"
         case _:

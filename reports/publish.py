@@ -11,13 +11,13 @@ from typing import Any
 import click
 
 from core.errors import InputError
-from core.files import write_whole
+from core.files import check_inside, write_whole
 from core.reading import record_of
-from core.words import visible
+from core.words import code_span, visible
 from reports import markdown
 from reports.abstract import MOST_CLAIMS, NO_NUMBER, counted_words
 from reports.commands import reproduce_commands
-from reports.page import Column, Link, Piece, Strong, Table, Text
+from reports.page import Column, Link, Listing, Piece, Strong, Table, Text, shown
 from reports.render import render
 from reports.results import load
 from studies import catalogue
@@ -66,16 +66,16 @@ def table(folder: Path, to: str) -> str:
     """The studies with their questions and verdicts as a Markdown table; links begin with `to`."""
     rows = tuple(
         (
-            Link(record["study"], f"{to}{record['study']}/report.md", code=True),
-            record["question"],
+            Link(str(record["study"]), f"{to}{record['study']}/report.md", code=True),
+            str(record["question"]),
             verdicts(record),
-            record["setting"],
+            str(record["setting"]),
             f"{record['variants']} × {record['seeds']}",
         )
         for record in records(folder)
     )
     columns = (Column("study"), Column("asks"), Column("found"), Column("setting"), Column("variants × seeds", "right"))
-    made = markdown.block(Table(columns, rows, "Studies."), {"Figure": 0, "Table": 0})
+    made = markdown.block(shown(Table(columns, rows, "Studies.")), {"Figure": 0, "Table": 0})
     return made.partition("\n\n")[2].strip() + "\n"
 
 
@@ -108,7 +108,8 @@ def page(folder: Path) -> str:
     for record in records(folder):
         made = record["made_by"]
         commits = ", ".join(said_of(commit, count) for commit, count in made["commits"].items())
-        lines += [f"`{record['study']}`, at commit {commits}:", "", "```sh", *made["commands"], "```", ""]
+        commands = markdown.block(shown(Listing("\n".join(made["commands"]))), {})
+        lines += [f"{code_span(record['study'])}, at commit {commits}:", "", commands, ""]
     lines += ["Written by `python -m reports.publish`."]
     return "\n".join(lines) + "\n"
 
@@ -127,6 +128,7 @@ def publish(studies: Sequence[str], *, runs: Path, out: Path) -> list[Path]:
     folders = []
     for study in studies:
         name = catalogue.study(study, runs).name
+        check_inside(out, out / name)
         folders.append(render(study, runs=runs, out=out / name, formats=FORMATS, published=True))
         write_whole(out / name / MADE_BY, (json.dumps(provenance(study, runs), indent=1) + "\n").encode())
     write_whole(out / "README.md", page(out).encode())

@@ -16,7 +16,7 @@ import click
 
 from core.command_line import say_error
 from core.errors import InputError
-from core.files import alone_in, write_whole
+from core.files import alone_in, check_inside, write_whole
 from core.words import one_line, typed, visible
 from reports import abstract, compare, fonts, html, latex, markdown, pdf, records, side_by_side
 from reports.layouts import layout_of
@@ -73,7 +73,7 @@ def formats_of(text: str) -> tuple[str, ...]:
 def _remove_tables(folder: Path) -> None:
     """Removes what an earlier report wrote; a folder of that name may have tables of the user's as well."""
     for file in (folder / TABLES).glob("*.tex"):
-        if file.read_text(encoding="utf-8", errors="replace").startswith(latex.FIRST_LINE):
+        if not file.is_symlink() and file.read_bytes().startswith(latex.FIRST_LINE.encode()):
             file.unlink()
     with suppress(OSError):
         (folder / TABLES).rmdir()
@@ -107,8 +107,8 @@ def render(
     put. Raises InputError where nothing was trained.
     """
     results = load(study, runs, setting)
-    folder = out or report_folder(runs, results.plan.study, results.plan.setting)
-    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    folder = out or check_inside(runs, report_folder(runs, results.plan.study, results.plan.setting))
+    _prepare(folder)
     words = f"{results.plan.model_dump_json()}{results.study}"
     with alone_in(folder), fonts.expecting(words) as lacking:
         _render(Report.of(results, folder, published=published), formats)
@@ -119,6 +119,13 @@ def render(
 def _tell(lacking: fonts.Lacking) -> None:
     if lacking.line is not None:
         say_error(lacking.line, bare=True)
+
+
+def _prepare(folder: Path) -> None:
+    """Makes a report's folder. Raises InputError where one of its own folders leads elsewhere."""
+    for name in ("figures", TABLES):
+        check_inside(folder, folder / name)
+    (folder / "figures").mkdir(parents=True, exist_ok=True)
 
 
 def _render(report: Report, formats: Sequence[str]) -> None:
@@ -177,8 +184,8 @@ def render_comparison(
     names another. Raises InputError.
     """
     comparison = compare.read(a, b, runs)
-    folder = out or runs / "reports" / "compare" / compare.slug(comparison)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = out or check_inside(runs, runs / "reports" / "compare" / compare.slug(comparison))
+    _prepare(folder)
     words = "".join(
         f"{side.name} {side.data} {side.titles} {set(side.tidy['variant'])}" for side in (comparison.a, comparison.b)
     )

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure as Canvas
 
 from ablations.designs import base_title
 from ablations.schema import DesignName, Study
+from core.reading import Damaged
 from reports import figures, stats
 from reports.page import Block, Figure, Note, Strong, Text
 from reports.protocols import MixedProtocols
@@ -104,14 +105,15 @@ class Report:
 
 def composed(report: Report, parts: Sequence[Callable[[Report], list[Block]]]) -> list[Block]:
     """The blocks of these sections, in order."""
-    return [block for part in parts for block in unless_mixed(part, report)]
+    return [block for part in parts for block in unless_unsound(part, report)]
 
 
-def unless_mixed(part: Callable[[Report], list[Block]], report: Report) -> list[Block]:
-    """A section, or a note of why it is left out where its numbers were measured under different protocols."""
+def unless_unsound(part: Callable[[Report], list[Block]], report: Report) -> list[Block]:
+    """A section, or a note of why it is left out: its numbers were measured under different protocols, or a file that
+    it needs is damaged."""
     try:
         return part(report)
-    except MixedProtocols as error:
+    except (MixedProtocols, Damaged) as error:
         return [Note((Strong("A section is left out:"), f" {error}."))]
 
 

@@ -425,7 +425,7 @@ class MlflowView(Experiment):
             )
         shown.events = max(shown.events, len(settled))
         shown.described, shown.reason = True, "reason" in tags
-        self._attach(client, shown, folder, state)
+        self._attach(client, shown, folder, state, task.job.config.data.resolution)
         self._set_status(client, shown, folder, state)
 
     def _set_status(self, client: MlflowClient, shown: _Shown, folder: RunFolder, state: str) -> None:
@@ -497,8 +497,8 @@ class MlflowView(Experiment):
         configs = [self.study.folded(subset).model_dump(mode="json") for subset in subsets]
         return {name: path for name, path in PARAMETERS.items() if any(has(config, path) for config in configs)}
 
-    def _attach(self, client: MlflowClient, shown: _Shown, folder: RunFolder, state: str) -> None:
-        """Writes the files that the run should have and has not."""
+    def _attach(self, client: MlflowClient, shown: _Shown, folder: RunFolder, state: str, resolution: int) -> None:
+        """Writes the files that the run should have and has not; a picture that is none is left out, and told."""
         assert self._artifacts is not None
         if state not in SAMPLED_STATES and not shown.fresh and isinstance(self._artifacts, Served):
             return  # To ask a server every time costs more than it is worth before there is anything to look at.
@@ -507,7 +507,12 @@ class MlflowView(Experiment):
         for file in files:
             self._artifacts.put(shown.run_id, file.name, file.read_bytes())
         for image in images:
-            for ending, content in image.encoded().items():
+            try:
+                encoded = image.encoded(resolution)
+            except Damaged as error:
+                self.damaged.append(str(error))
+                continue
+            for ending, content in encoded.items():
                 name = f"{image.prefix('+')}timestamp+{shown.started}+{image.uuid(folder.digest)}{ending}"
                 self._artifacts.put(shown.run_id, name, content)
         if images:
@@ -585,15 +590,11 @@ class _Image:
         endings = {name[-4:] for name in names if name.startswith((self.prefix("+"), self.prefix("%")))}
         return endings >= {".png", "webp"}
 
-    def encoded(self) -> dict[str, bytes]:
+    def encoded(self, resolution: int) -> dict[str, bytes]:
         """The picture and the small one of MLflow's lists, by the ends of their names. Raises Damaged."""
-        from PIL import Image, UnidentifiedImageError
+        from core.pictures import read_grid
 
-        try:
-            with Image.open(self.file, formats=("PNG",)) as picture:
-                whole = picture.convert("RGB")
-        except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise Damaged(self.file, first_line(error), "remove it") from None
+        whole = read_grid(self.file, resolution)
         scale = SMALL_IMAGE / max(whole.size)
         small = whole.resize((max(1, int(whole.width * scale)), max(1, int(whole.height * scale))))
         found = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,8 @@ from core.job import run_job
 from core.metrics import identity
 from core.models.generator import Generator
 from core.models.layers.emitted import rms
+from core.train import main
+from tests.core.conftest import small_config
 
 LAYER = """
 import torch
@@ -201,3 +204,56 @@ def test_layers_here_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("core.build.check_imported", lambda *_: pytest.fail("checked"))
     check_layer(cfg.Inr())
     assert build_layer(cfg.AdaIN()).__name__ == "AdaIN"
+
+
+# --- a config from somebody else --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def config_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A received folder with a config and the layer that it names, which leaves a trace; one stands in it."""
+    received = tmp_path / "received"
+    received.mkdir()
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.chdir(received)
+    code = f"from pathlib import Path\nPath({str(tmp_path / 'PWNED')!r}).write_text('ran')\n" + LAYER
+    (received / "evil.py").write_text(code)
+    sha256 = hashlib.sha256(code.encode()).hexdigest()
+    layer = cfg.Imported(target="evil:Shifted", arguments={}, sha256=sha256)
+    small = small_config()
+    config = cfg.Config(**{**dict(small), "inr": cfg.Inr(**{**dict(small.inr), "layer": layer})})
+    (received / "job.json").write_text(cfg.Job(config=config, seed=0).model_dump_json())
+    sys.modules.pop("evil", None)
+    return received / "job.json"
+
+
+@pytest.mark.parametrize("found", ["nowhere", "on the path"])
+def test_a_layer_of_no_installed_package_is_not_run_unless_its_folder_is_allowed(
+    found: str, config_file: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if found == "on the path":
+        sys.path.insert(0, str(config_file.parent))
+    arguments = ["--config", "job.json", "--out", str(tmp_path / "out"), "--cache", str(cache)]
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    file = (config_file.parent if found == "on the path" else Path()) / "evil.py"
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    assert said.count("\n") == 1 and f"would run {file} (sha256 {sha256[:12]})" in said
+    assert f"--allow-code {file.parent}" in said
+    assert not (tmp_path / "PWNED").exists() and not (tmp_path / "out").exists()
+    assert main([*arguments, "--allow-code", "."]) == 0
+    assert (tmp_path / "PWNED").exists()
+
+
+def test_a_module_in_the_folder_one_stands_in_takes_the_place_of_none(tmp_path: Path) -> None:
+    for name in ("click", "numpy", "pandas", "filelock", "pydantic", "json"):
+        (tmp_path / f"{name}.py").write_text(f"from pathlib import Path\nPath('PWNED').write_text({name!r})\n")
+    root = str(Path(cfg.__file__).parents[1])
+    for module in ("studies.run", "studies.sync"):
+        command = [sys.executable, "-m", module, "--help"]
+        done = subprocess.run(
+            command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": root}, capture_output=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+    assert not (tmp_path / "PWNED").exists()
