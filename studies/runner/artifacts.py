@@ -9,18 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from stat import S_ISREG
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Protocol
-from urllib.parse import urlsplit
+from typing import Protocol
 
 from core.errors import InputError
 from core.files import check_inside, write_whole
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
 
 FOLDER = "mlruns"
 """MLflow's name for it."""
@@ -49,11 +43,11 @@ class Beside:
     """The files of one experiment in `mlruns` in the folder `root`; `movable` where the notes are relative to it."""
 
     def __init__(self, root: Path, experiment_id: str, *, movable: bool = True) -> None:
-        self.root, self.experiment_id, self.movable = root, _sound(experiment_id), movable
+        self.root, self.experiment_id, self.movable = root, sound_id(experiment_id), movable
 
     def note(self, run_id: str) -> str:
         """What MLflow's row of the run says of its files."""
-        folder = f"{FOLDER}/{self.experiment_id}/{_sound(run_id)}/artifacts"
+        folder = f"{FOLDER}/{self.experiment_id}/{sound_id(run_id)}/artifacts"
         # Encoded: MLflow decodes what it takes for a path.
         return folder if self.movable else (self.root / folder).as_uri()
 
@@ -88,7 +82,7 @@ class Beside:
 
     def _folder(self, run_id: str) -> Path:
         runs = check_inside(self.root, self.root / FOLDER)
-        return check_inside(runs, runs / self.experiment_id / _sound(run_id) / "artifacts")
+        return check_inside(runs, runs / self.experiment_id / sound_id(run_id) / "artifacts")
 
     def _file(self, run_id: str, name: str) -> Path:
         folder = self._folder(run_id)
@@ -97,51 +91,8 @@ class Beside:
         return file
 
 
-class Served:
-    """The files of runs where a server, or a database on one, says."""
-
-    def __init__(self, client: MlflowClient, uri: str) -> None:
-        self.client, self.uri = client, uri
-
-    def names(self, run_id: str) -> set[str]:
-        """See `Artifacts`."""
-        return set(self._below(run_id, None))
-
-    def _below(self, run_id: str, folder: str | None) -> Iterator[str]:
-        for entry in self.client.list_artifacts(run_id, folder):
-            if entry.is_dir:
-                yield from self._below(run_id, entry.path)
-            elif entry.file_size != 0:
-                yield entry.path
-
-    def put(self, run_id: str, name: str, content: bytes) -> None:
-        """See `Artifacts`."""
-        with TemporaryDirectory() as folder:
-            file = Path(folder, Path(name).name)
-            file.write_bytes(content)
-            self.client.log_artifact(run_id, str(file), name.rpartition("/")[0] or None)
-
-    def remove(self, run_id: str, name: str) -> None:
-        """See `Artifacts`."""
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-        location = self.client.get_run(run_id).info.artifact_uri
-        get_artifact_repository(location, tracking_uri=self.uri).delete_artifacts(name)
-
-
-def is_local(location: str) -> bool:
-    """Whether files that MLflow notes to be there are in a file system of this machine."""
-    return urlsplit(location).scheme in ("", "file")
-
-
-def check_own(location: str, run_id: str) -> None:
-    """Raises InputError where a server says that a run's files are in a folder of this machine that is no run's: files
-    would be replaced and removed there."""
-    if is_local(location) and not location.endswith(f"/{_sound(run_id)}/artifacts"):
-        raise InputError(f"MLflow says that the files of run {run_id} are in {location}, which is no folder of a run")
-
-
-def _sound(name: str) -> str:
+def sound_id(name: str) -> str:
+    """The id of a run or an experiment. Raises InputError for one that is none of MLflow's."""
     if not ID.fullmatch(name):
         raise InputError(
             f"MLflow's database has a run or an experiment with the id {name!r}, which is none of MLflow's"

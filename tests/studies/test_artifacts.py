@@ -16,7 +16,8 @@ import pytest
 from core.errors import InputError
 from studies import catalogue
 from studies.plan import Plan, record_plan, report_folder
-from studies.runner.artifacts import Beside, check_own
+from studies.runner.artifacts import Beside
+from studies.runner.served import check_own
 from studies.runner.tasks import tasks_of
 from studies.runner.tracking import MlflowView
 from tests.studies.test_tracking import write_folder, write_report
