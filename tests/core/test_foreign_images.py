@@ -295,9 +295,3 @@ def test_a_sets_shapes_are_those_of_its_images(tmp_path: Path, shape: list[int])
     file.write_text(json.dumps(index))
     with pytest.raises(InputError, match=r"prepared.json is damaged"):
         read_index(tmp_path / "set")
-
-
-def test_a_resolution_beyond_memory_is_refused(tmp_path: Path) -> None:
-    path = foldered(tmp_path / "given", {"a.png": encoded(picture())})
-    with pytest.raises(InputError, match=r"--resolution 1000000 takes 36,000\.0 GB for a row of images"):
-        make(path, tmp_path / "set", [1_000_000])
