@@ -25,6 +25,7 @@ from core.data import decoding, making
 from core.data.making import make
 from core.data.prepare import described, prepare, prepare_real
 from core.data.prepared import is_prepared, read_index, read_pixels
+from core.data.sources import MOST_BYTES
 from core.errors import InputError
 from core.folder import check_apart
 from tests.core.pictures import encoded, foldered, lsun, picture, zipped
@@ -105,6 +106,22 @@ def _mdb_written(file: Path, content: bytes) -> Path:
     return file.parent
 
 
+def _beyond_the_limit(path: Path) -> Path:
+    foldered(path, {"a.png": FILES["a.png"], "b/bad.png": b""})
+    with (path / "b" / "bad.png").open("r+b") as file:
+        file.truncate(MOST_BYTES + 1)
+    return path
+
+
+def _of_a_run(path: Path) -> Path:
+    return foldered(path, {"job.json": b"{}", "events.jsonl": b"", "samples/real.png": FILES["a.png"]})
+
+
+def _prepared_before(path: Path) -> Path:
+    make(foldered(path.with_name("photos"), FILES), path, [8])
+    return path
+
+
 def _png_with_bad_crc() -> bytes:
     content = bytearray(encoded(picture()))
     content[content.index(b"IDAT") + 20] ^= 0xFF
@@ -152,6 +169,11 @@ SOURCES: dict[str, Callable[[Path], Path]] = {
     "half a GIF": _with("bad.gif", lambda: encoded(LARGE, "GIF")[:40]),
     "a truncated WebP": _with("bad.webp", lambda: encoded(LARGE, "WEBP")[:100]),
     "a decompression bomb": _with("bad.png", _bomb),
+    "a file beyond the limit": _beyond_the_limit,
+    "a zip bomb": lambda path: zipped(path, {"one.png": bytes(2**24 + 1)}),
+    "another format under a good name": _with("bad.png", lambda: encoded(picture(), "TGA")),
+    "a folder of this program's own pictures": _of_a_run,
+    "a prepared set, to be prepared again": _prepared_before,
     "floating-point pixels": _with("bad.tif", lambda: encoded(Image.new("F", (8, 8), 0.5), "TIFF")),
     "32-bit pixels beyond 16 bits": _with("bad.tif", lambda: encoded(Image.new("I", (8, 8), 70_000), "TIFF")),
 }
@@ -194,6 +216,10 @@ def _good(tmp_path: Path) -> Path:
 
 def _unreadable(tmp_path: Path, _: MONKEY) -> None:
     make(zipped(tmp_path / "bad.zip", {"a.png": b"x", "b.png": b"y"}), tmp_path / "set", [8], skip_bad=True)
+
+
+def _beyond_memory(tmp_path: Path, _: MONKEY) -> None:
+    make(_good(tmp_path), tmp_path / "set", [1_000_000])
 
 
 def _in_the_way(tmp_path: Path, _: MONKEY) -> None:
@@ -257,6 +283,7 @@ def _kill_this_process(_: object) -> None:
 
 WHILE_MADE: dict[str, Callable[[Path, MONKEY], None]] = {
     "no image can be read, with --skip-bad": _unreadable,
+    "a resolution beyond this machine's memory": _beyond_memory,
     "the output exists and is something else": _in_the_way,
     "the output is a set of other images": _others,
     "the output has other resolutions": _more_resolutions,
@@ -347,6 +374,12 @@ def _later_version(path: Path) -> None:
     _trained_on(path)
 
 
+def _elsewhere(path: Path) -> None:
+    index = json.loads((path / "prepared.json").read_text())
+    _index_edited(path, pixels={"../8": index["pixels"]["8"]})
+    _trained_on(path)
+
+
 def _no_memory(path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
@@ -372,6 +405,7 @@ OF_SETS: dict[str, Callable[[Path], None]] = {
     "a prepared set without prepared.json": _no_index,
     "a damaged prepared.json": _damaged_index,
     "a set prepared by a later version": _later_version,
+    "a prepared set whose arrays have other names": _elsewhere,
     "a missing array in a prepared set": _no_array,
     "a set that cannot be read here": _no_memory,
     "a resolution that was not prepared": lambda path: _trained_on(path, 16),

@@ -236,6 +236,12 @@ def test_images_that_were_skipped_are_listed(tmp_path: Path) -> None:
     assert listed.items[-1] == "and 3 more, see prepared.json"
     render("changes_overview", runs=tmp_path, out=tmp_path / "report")
     assert "`0.png`: not an image" in (tmp_path / "report" / "report.md").read_text()
+    beside = [{"what": "files ending in .heic", "count": 4, "first": ["a.heic", "b.heic", "c.heic"]}]
+    for run in results.jobs["run"]:
+        results.folder(str(run)).write("data.json", json.dumps(told | {"skipped": [], "left_out": beside}))
+    *_, last = the_images(load("changes_overview", tmp_path))
+    assert isinstance(last, Paragraph)
+    assert "left out: 4 files ending in .heic (a.heic, b.heic, c.heic, …)" in str(last.text)
 
 
 def test_the_page_names_the_code_only_as_far_as_the_runs_recorded_it() -> None:
@@ -245,3 +251,15 @@ def test_the_page_names_the_code_only_as_far_as_the_runs_recorded_it() -> None:
     assert from_what([unknown]).endswith("with version 0.1.0 of inr-gan-ablations:")
     for recorded in ([], [{"commit": None}], [{}]):
         assert "commit above" not in from_what(recorded) and "Neither" in from_what(recorded)
+
+
+def test_a_distance_of_few_images_carries_its_caution(tmp_path: Path) -> None:
+    plan = planned(tmp_path, only=["baseline", "all-ns_loss"])
+    places = {(variant.name, seed): {"real_samples": 2} for variant in plan.variants for seed in plan.seeds}
+    train_all(tmp_path, plan, otherwise=places)
+    render("changes_overview", runs=tmp_path, out=tmp_path / "report", formats=["md"])
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "**Few images.** 2 real images are too few for the metric's 80 features: their covariance has rank 1" in text
+    train_all(tmp_path, plan)
+    render("changes_overview", runs=tmp_path, out=tmp_path / "report", formats=["md"])
+    assert "Few images" not in (tmp_path / "report" / "report.md").read_text()

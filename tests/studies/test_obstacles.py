@@ -9,15 +9,32 @@ from pathlib import Path
 
 import pytest
 
-from core.config import CleanFid, Config, Evaluation, Images, Job, Reconstruction, Rooms, RoomsFrechet, Upsampling
+from core.config import (
+    CleanFid,
+    Config,
+    Evaluation,
+    Images,
+    Job,
+    Quality,
+    Reconstruction,
+    Rooms,
+    RoomsFrechet,
+    Upsampling,
+)
+from core.data.making import make
+from core.data.prepare import described
+from core.errors import InputError
 from core.folder import Outcome, RunFolder
+from core.job import run_job
 from core.metrics import identity
 from studies import catalogue
 from studies.catalogue import NAMES
 from studies.plan import jobs_root, make_plan
+from studies.profiles import CPU_QUALITY
 from studies.runner import obstacles
-from studies.runner.obstacles import obstacle
+from studies.runner.obstacles import notes, obstacle
 from studies.runner.tasks import State, Task
+from tests.core.pictures import encoded, foldered, picture
 
 ROOMS = Evaluation(metric=RoomsFrechet())
 IMAGES = Images(count=40, fingerprint="a" * 64)
@@ -64,6 +81,76 @@ def test_a_fit_needs_as_many_images_as_it_fits(tmp_path: Path) -> None:
     assert of(Reconstruction(images=50, data=Rooms(train=20)), tmp_path) == (
         "50 images are to be fitted and the data has 20: lower images"
     )
+
+
+def photographs(tmp_path: Path, count: int, side: int = 24) -> Path:
+    return foldered(tmp_path / "photos", {f"{i:03d}.png": encoded(picture(i, (side, side))) for i in range(count)})
+
+
+def on_images(path: Path, **evaluation: object) -> Config:
+    """The metric of the rooms on the images there, at 16 x 16."""
+    measured = {"metric": RoomsFrechet(samples=2048), **evaluation}
+    return Config(data=described(path, 16), evaluation=Evaluation(**measured))  # type: ignore[arg-type]
+
+
+def test_a_set_that_is_too_small_for_what_is_measured_is_in_the_way(tmp_path: Path) -> None:
+    path = photographs(tmp_path, 100)
+    assert of(on_images(path), tmp_path, data_path=path) is None
+    for quality, says in (
+        (CPU_QUALITY, "evaluation.quality.kernel_subset is 250 and there are 2048 samples and 100 real images"),
+        (Quality(smallest=2048), "evaluation.quality.smallest is 2048 and the metric has 2048 samples"),
+        (
+            Quality(smallest=9, neighbours=99),
+            "evaluation.quality.neighbours is 99 and it must be two fewer than the 100",
+        ),
+    ):
+        assert says in (of(on_images(path, quality=quality), tmp_path, data_path=path) or "")
+    one = on_images(path, metric=RoomsFrechet(real=1))
+    assert "fd_rooms compares 2048 samples with 1 real images" in (of(one, tmp_path, data_path=path) or "")
+
+
+def test_a_run_refuses_a_small_set_in_the_same_words(tmp_path: Path) -> None:
+    path = photographs(tmp_path, 10)
+    job = Job(config=on_images(path, metric=RoomsFrechet(samples=64, real=1)), seed=0)
+    with pytest.raises(InputError) as caught:
+        next(run_job(job, runs=tmp_path / "jobs", data_path=path, cache=tmp_path / "cache"))
+    assert str(caught.value) == of(job.config, tmp_path, data_path=path)
+
+
+def test_images_smaller_than_those_that_are_asked_for_are_in_the_way(tmp_path: Path) -> None:
+    path = photographs(tmp_path, 4)
+    config = on_images(path, upsampling=Upsampling(factor=2, metric=RoomsFrechet(samples=64)))
+    says = "4 images are smaller than 32 x 32, 000.png (24 x 24) first, and real images of that size are asked for"
+    assert says in (of(config, tmp_path, data_path=path) or "")
+    make(path, tmp_path / "set", [16, 32])
+    assert says in (of(config, tmp_path, data_path=tmp_path / "set") or "")
+
+
+def test_a_set_that_is_prepared_otherwise_is_in_the_way(tmp_path: Path) -> None:
+    path = photographs(tmp_path, 4)
+    make(path, tmp_path / "set", [16], resampling="lanczos")
+    assert "is prepared with the lanczos filter, the config names box" in (
+        of(on_images(path), tmp_path, data_path=tmp_path / "set") or ""
+    )
+    (path / "999.png").write_bytes(encoded(picture(99)))
+    others = on_images(path)
+    assert "the config names 5 with" in (of(others, tmp_path, data_path=tmp_path / "set") or "")
+
+
+def test_more_memory_than_there_is_is_in_the_way_here_and_less_so_elsewhere(tmp_path: Path) -> None:
+    config = Config(data=Rooms(train=10**9), evaluation=ROOMS)
+    assert "data.train is 1,000,000,000: the rooms alone would take 12," in (of(config, tmp_path) or "")
+    assert of(config, tmp_path, elsewhere=True) is None
+    assert "lower it" in (of(Config(data=Rooms(train=10**15), evaluation=ROOMS), tmp_path, elsewhere=True) or "")
+
+
+def test_what_is_in_nobodys_way_and_has_to_be_known_is_noted(tmp_path: Path) -> None:
+    path = photographs(tmp_path, 2)
+    assert notes([Config(evaluation=ROOMS), Reconstruction()], None) == []
+    (path / "a.heic").write_bytes(b"")
+    left, two = notes([on_images(path)] * 2, path)
+    assert left == f"{path}: left out: 1 file ending in .heic (a.heic)"
+    assert two.startswith("caution, fd_rooms: 2 real images are too few for the metric's 80 features")
 
 
 def test_another_extractor_is_not_shipped(tmp_path: Path) -> None:
