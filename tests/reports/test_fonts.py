@@ -15,7 +15,7 @@ from reports import figures, fonts, pdf
 from reports.page import Document, Paragraph
 from reports.render import render
 from studies import catalogue
-from studies.plan import make_plan, record_plan
+from studies.plan import Plan, make_plan, record_plan
 from tests.reports import synthetic
 
 TITLES = (
@@ -54,8 +54,9 @@ def test_titles_are_no_markup_and_no_boxes(
     file.write_text(DECLARED.format(titles=TITLES[:3]), encoding="utf-8")
     study = catalogue.study(str(file), tmp_path / "runs")
     plan = make_plan(study, study.profile("cpu"), designs=["add_one_in"], seeds=range(2), declared_in=str(file))
-    synthetic.train_all(tmp_path / "runs", record_plan(tmp_path / "runs", plan))
-    folder = render(str(file), runs=tmp_path / "runs", out=tmp_path / "out")
+    few = Plan(**{**dict(plan), "variants": plan.variants[:4]})
+    synthetic.train_all(tmp_path / "runs", record_plan(tmp_path / "runs", few))
+    folder = render(str(file), runs=tmp_path / "runs", out=tmp_path / "out", formats=("md", "pdf"))
     assert json.loads((folder / "verdicts.json").read_bytes()) and (folder / "report.pdf").stat().st_size > 10_000
     page = (folder / "report.md").read_text(encoding="utf-8")
     assert "台所の明るさ" in page and "weight" in page
@@ -73,7 +74,7 @@ def drawn(words: str) -> list[str]:
         ax.annotate(words, (1, 1))
         ax.legend()
         figure.canvas.draw()
-        return [artist.get_text() for artist in figure.findobj(Text) if artist.get_text().startswith(words[:2])]
+        return [artist.get_text() for artist in figure.findobj(Text) if artist.get_text().startswith(words[:1])]
 
 
 @pytest.mark.parametrize("words", TITLES)
