@@ -11,3 +11,7 @@ if (
     and __path__[0] != f"{sys.path[0]}/{__name__}"
 ):
     del sys.path[0]
+
+from core.home import settle
+
+settle()

@@ -39,7 +39,8 @@ def check_given(arguments: Sequence[str]) -> None:
             before = argument
             continue
         where = f"what stands behind {visible(place)} is" if place else "the first argument is"
-        raise InputError(f"{where} empty ('{value or argument}'): give a value, or leave it out (is a variable unset?)")
+        empty = value if equals else argument
+        raise InputError(f"{where} empty ('{empty}'): give a value, or leave it out (is a variable unset?)")
 
 
 def whole_number(text: str, least: int | None = None, most: int = MOST) -> int:

@@ -20,6 +20,17 @@ DONE, FAILED, BAD_INPUT, BUG, INTERRUPTED = 0, 1, 2, 70, 130
 
 GOES_ON = "interrupted: the same command goes on from there"
 
+REMEDIES = {
+    errno.ENOTDIR: ": what should be a folder there is a file; choose another place",
+    errno.EISDIR: ": choose another place",
+    errno.EEXIST: ": choose another place",
+    errno.ENOENT: ": make its folder, or choose another place",
+    errno.ENAMETOOLONG: ": choose a shorter name",
+    errno.ELOOP: ": a link is in the way; choose another place",
+    errno.EMFILE: ": raise the limit of open files (ulimit -n)",
+    errno.EAGAIN: ": end what else runs here (ulimit -u)",
+}
+
 NOT_YOURS = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
@@ -54,11 +65,14 @@ def code_of(
     open_streams()
     degrade_streams()
     try:
-        code = body() or DONE
+        try:
+            code = body() or DONE
+        except SystemExit as end:  # As argparse ends a help.
+            if end.code not in (None, DONE):
+                _let_go()
+                raise
+            code = DONE
         sys.stdout.flush()
-    except SystemExit:
-        _let_go()
-        raise
     except KeyboardInterrupt:
         say_error(interrupted, bare=True)
         code = INTERRUPTED
@@ -113,7 +127,7 @@ def of_system(error: OSError) -> str:
     elif error.errno in NOT_YOURS:
         remedy = ": choose another folder, or have its owner allow it (umask 002 shares one within a group)"
     else:
-        remedy = ""
+        remedy = REMEDIES.get(error.errno or 0, "")
     return f"{file}: {what}{remedy}" if file else f"{what}{remedy}"
 
 

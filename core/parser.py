@@ -19,6 +19,10 @@ class Parser(argparse.ArgumentParser):
         super().__init__(*arguments, **settings)
         self.add_argument("--debug", action="store_true", default=argparse.SUPPRESS, help="show tracebacks of errors")
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        # argparse keeps it to itself where nothing could be written.
+        print(message, end="", file=file or sys.stderr)
+
     def error(self, message: str) -> NoReturn:
         """What argparse says, with where the options are listed."""
         raise InputError(f"{message} ({self.prog} --help)")

@@ -425,9 +425,16 @@ LABEL_MARGINS = 10, 6
 LINE_HEIGHT = 1.25
 
 
+def _family() -> list[str]:
+    found = matplotlib.rcParams["font.family"]
+    return found if found[:1] == [fonts.FIGURES] else [fonts.FIGURES]
+
+
 def text_points(text: str, size: float) -> float:
     """How wide a line of text is when drawn at a size, in points."""
-    return float(TextPath((0, 0), text, size=size, prop=FontProperties(family=fonts.FIGURES)).get_extents().width)
+    return float(
+        TextPath((0, 0), fonts.shown(text), size=size, prop=FontProperties(family=_family())).get_extents().width
+    )
 
 
 def wrapped(text: str, size: float, width: float) -> list[str]:

@@ -59,6 +59,7 @@ class Lacking:
 
 
 _words: ContextVar[str] = ContextVar("words", default="")
+_there: ContextVar[frozenset[str]] = ContextVar("there", default=frozenset())
 _lacking: ContextVar[Lacking | None] = ContextVar("lacking", default=None)
 
 
@@ -153,15 +154,11 @@ def drawing() -> Iterator[None]:
     """Within it texts of figures have fonts for all their signs, and what none has as code points."""
     files, _ = fallback(beyond(_words.get(), FIGURES))
     families = [FIGURES, *map(_family, files)]
-    there = frozenset[str]().union(_has(_bundled(FIGURES)), *map(_has, files))
+    there = _there.set(frozenset[str]().union(_has(_bundled(FIGURES)), *map(_has, files)))
     plain_set = Text.set_text
 
     def set_text(self: Text, s: object) -> None:
-        text = "" if s is None else str(s)
-        if not text.isascii() or not text.isprintable():
-            text = "\n".join(visible(line) for line in text.split("\n"))
-            text = legible(text, frozenset(sign for sign in text if not sign.isascii() and not sign.isspace()) - there)
-        plain_set(self, text)
+        plain_set(self, shown("" if s is None else str(s)))
 
     # Ticks are given their words while a figure is drawn: this is where all words of figures pass.
     Text.set_text = set_text  # type: ignore[method-assign]
@@ -170,6 +167,16 @@ def drawing() -> Iterator[None]:
             yield
     finally:
         Text.set_text = plain_set  # type: ignore[method-assign]
+        _there.reset(there)
+
+
+def shown(text: str) -> str:
+    """The text as a figure has it."""
+    if text.isascii() and text.isprintable():
+        return text
+    text = "\n".join(visible(line) for line in text.split("\n"))
+    there = _there.get() or _has(_bundled(FIGURES))
+    return legible(text, frozenset(sign for sign in text if not sign.isascii() and not sign.isspace()) - there)
 
 
 # --- pages ------------------------------------------------------------------------------------------------------------

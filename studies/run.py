@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from core.arguments import MOST_WORKERS, whole_number
 from core.command_line import DONE, say_error
 from core.errors import InputError
 from core.metrics.identity import INCEPTION_VARIABLE
@@ -281,9 +282,10 @@ def _per_gpu(text: str | None) -> PerGpu | None:
         return None
     if text == "auto":
         return "auto"
-    if not (text.isascii() and text.isdigit()) or int(text) < 1:
-        raise InputError(f"--per-gpu {text}: give a number of workers, or auto")
-    return int(text)
+    try:
+        return whole_number(text, 1, MOST_WORKERS)
+    except ValueError:
+        raise InputError(f"--per-gpu {text}: give a number of workers, or auto") from None
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

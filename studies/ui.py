@@ -22,7 +22,7 @@ from core.words import typed
 from studies import catalogue
 from studies.click_life import Command, Count
 from studies.plan import check_received, plan_file, read_plan
-from studies.runner.environment import NO_TELEMETRY, have_home
+from studies.runner.environment import NO_TELEMETRY
 from studies.runner.experiment import Experiment, server_url, without_user
 from studies.runner.stores import SQLITE, TRACKING_VARIABLE, sqlite_file, tracking_uri, use_stores
 
@@ -53,7 +53,6 @@ def main(study: str | None, runs: Path, setting: str | None, tracking: str | Non
     if database is not None and not database.exists():
         raise InputError(f"there is no {database} yet: run a study first, or `python -m studies.sync STUDY`")
     _check_free(port)
-    have_home()
     # The URL may have a password, which everybody could read in the arguments.
     told = {**environment(), **NO_TELEMETRY}
     told["MLFLOW_BACKEND_STORE_URI"] = server_url(database) if database else server

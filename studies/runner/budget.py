@@ -41,7 +41,7 @@ class Choice:
 
 def parse_budget(text: str) -> float:
     """Seconds of "2h", "30m", "90s", "1.5h" or "1d". Raises InputError."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", text.strip().lower())
+    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]+)?)\s*([smhd])", text.strip().lower())
     if found is None or float(found[1]) == 0:
         raise InputError(f"--budget {text}: give a time, as in 90s, 30m, 1.5h or 1d")
     return float(found[1]) * UNITS[found[2]]

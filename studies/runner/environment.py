@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from core.processes import environment
 
@@ -19,22 +18,9 @@ NO_TELEMETRY = {
 """What libraries look for before they send usage statistics; each reads its own when it is imported."""
 
 
-NO_HOME = "/nonexistent"
-"""Debian's home of users without one."""
-
-
 def forbid_telemetry() -> None:
     """Sets these in this process, and so in those that it starts. Before any of the libraries is imported."""
     os.environ.update(NO_TELEMETRY)
-
-
-def have_home() -> None:
-    """Lets this process, and those that it starts, have a home where it has none, as users of containers have whom
-    nobody knows: libraries ask for it when they are imported. Nothing is there to be read, nor can be written."""
-    try:
-        Path.home()
-    except RuntimeError:
-        os.environ["HOME"] = NO_HOME
 
 
 def share_of_machine(

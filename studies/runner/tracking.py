@@ -37,7 +37,7 @@ from core.words import code_span, typed
 from studies.plan import VERDICTS, Plan, jobs_root, report_folder
 from studies.runner import fitting
 from studies.runner.artifacts import FOLDER, Artifacts, Beside
-from studies.runner.environment import forbid_telemetry, have_home
+from studies.runner.environment import forbid_telemetry
 from studies.runner.experiment import Experiment, artifact_page, report_digest, report_files, view_page
 from studies.runner.served import Served, check_own, is_local
 from studies.runner.stores import DRIVER, SQLITE, Unreachable, first_line, sqlite_url
@@ -245,7 +245,6 @@ class MlflowView(Experiment):
                 engine.connect().close()
         if self._client is None:
             forbid_telemetry()
-            have_home()
             os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
             # Two lines for every run of a server, into the command's own.
             os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")

@@ -1,0 +1,210 @@
+"""What holds for every command of ours: empty values, numbers that nobody means, the words of others on the screen, and
+streams of every kind."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+from rich.table import Table
+from rich.text import Text
+
+import studies.run
+from core.data.__main__ import main as data
+from core.errors import InputError
+from core.train import main as train
+from reports import choose_interval, publish, render
+from studies import choose_cpu_profile, sync, ui
+from studies.runner import calibrate, estimate, sweep, worker
+from studies.runner.budget import parse_budget
+from studies.screen import Screen
+
+ROOT = Path(__file__).parents[2]
+
+Main = Callable[[Sequence[str]], object]
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def code(main: Main, arguments: Sequence[str]) -> object:
+    """The exit code, whether the function ends the process or not."""
+    try:
+        return main(list(arguments))
+    except SystemExit as end:
+        return end.code
+
+
+OPTIONS = """
+--study --profile --design --seeds --only --data --budget --retune --trials --protocol --inception --jobs -j --device
+--per-gpu --launcher --launcher-file --hang-minutes --runs --queue --tracking --show-config --evaluation --completion
+"""
+
+EMPTY: list[tuple[Main, list[str], str]] = [
+    *((studies.run.main, ["changes_overview", "--dry-run", option, ""], option) for option in OPTIONS.split()),
+    (studies.run.main, [""], "first"),
+    (studies.run.main, ["changes_overview", ""], "changes_overview"),
+    (studies.run.main, ["changes_overview", "--only", ",", "--dry-run"], "--only"),
+    (studies.run.main, ["changes_overview", "--only=", "--dry-run"], "--only"),
+    (sync.main, ["changes_overview", "--setting", ""], "--setting"),
+    (sync.main, ["changes_overview", "--tracking", " "], "--tracking"),
+    (ui.main, ["changes_overview", "--runs", ""], "--runs"),
+    (render.main, ["changes_overview", "--out", ""], "--out"),
+    (render.main, ["--compare", "", "a"], "--compare"),
+    (publish.main, ["--out", ""], "--out"),
+    (estimate.main, ["--record", ""], "--record"),
+    (choose_cpu_profile.main, ["--runs", ""], "--runs"),
+    (data, ["prepare", "", "--resolution", "16"], "prepare"),
+    (data, ["prepare", "a", "--resolution", "16", "--name", ""], "--name"),
+    (data, ["verify", ""], "verify"),
+    (train, ["--config", "", "--out", "o"], "--config"),
+]
+
+
+@pytest.mark.parametrize(("main", "arguments", "named"), EMPTY)
+def test_a_value_of_an_unset_variable_is_refused_by_name(
+    main: Main, arguments: list[str], named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert code(main, arguments) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and said.startswith("error: ") and named in said and "empty" in said
+    assert not any(tmp_path.iterdir())
+
+
+NUMBERS = ("inf", "nan", "-1", "0", "1e308", "1" + "0" * 30, "٣", " 3", "1_0", "0x3")
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize(
+    ("main", "arguments"),
+    [
+        *((studies.run.main, ["changes_overview", "--dry-run", option]) for option in ("--hang-minutes", "--jobs")),
+        *((studies.run.main, ["changes_overview", "--dry-run", option]) for option in ("--retune", "--trials")),
+        (studies.run.main, ["changes_overview", "--dry-run", "--per-gpu"]),
+        (ui.main, ["--port"]),
+        (choose_interval.main, ["--draws"]),
+        (choose_cpu_profile.main, ["--jobs"]),
+        (data, ["prepare", "a", "--resolution"]),
+        (data, ["prepare", "a", "--resolution", "16", "--max-images"]),
+        (data, ["prepare", "a", "--resolution", "16", "--workers"]),
+        (train, ["--config", "c", "--out", "o", "--threads"]),
+    ],
+)
+def test_a_number_that_nobody_means_is_refused_in_one_line(
+    main: Main, arguments: list[str], number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert code(main, [*arguments, number]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and arguments[-1] in said and "this is a bug" not in said
+
+
+@pytest.mark.parametrize("budget", ["٣h", "infh", "nanm", "9" * 400 + "h", "-1h", "1e3h"])
+def test_a_budget_is_in_plain_digits(budget: str) -> None:
+    with pytest.raises(InputError, match="--budget"):
+        parse_budget(budget)
+
+
+def test_every_command_ends_by_the_one_boundary() -> None:
+    """But the process beside, which no person starts."""
+    commands = [
+        file
+        for room in ("ablations", "core", "reports", "studies")
+        for file in sorted((ROOT / room).rglob("*.py"))
+        if '__name__ == "__main__"' in file.read_text(encoding="utf-8")
+    ]
+    assert len(commands) > 12
+    for file in commands:
+        text = file.read_text(encoding="utf-8")
+        assert re.search(r"cls=(Sectioned)?Command|code_with\(", text) or file.name == "beside.py", file
+    for main in (calibrate.main, sweep.main, worker.main):
+        assert code(main, []) == 2
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from tests.reports import synthetic
+
+    plan = synthetic.planned(tmp_path / "runs", only=("baseline",), seeds=(0,))
+    synthetic.train_all(tmp_path / "runs", plan)
+    (tmp_path / "f").touch()
+    for out in ("f", "/proc/report", "n" * 300):
+        assert code(render.main, ["changes_overview", "--runs", "runs", "--out", out]) == 2
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1 and said.startswith("error: ") and "choose" in said
+
+
+@pytest.mark.parametrize("main", [studies.run.main, sync.main, render.main, data, train, ui.main])
+def test_what_was_typed_does_nothing_to_the_terminal(main: Main, capsys: pytest.CaptureFixture[str]) -> None:
+    for typed in (["--\x1b[2J\nno"], ["\x1b]0;x\x07\nb"], ["changes_overview", "--setting", "\x1b[31m\n"]):
+        assert code(main, typed) == 2
+        printed = capsys.readouterr()
+        assert printed.err.count("\n") == 1 and "\x1b" not in printed.err + printed.out and "\x07" not in printed.err
+
+
+def test_the_screen_shows_markup_and_escapes_as_they_are() -> None:
+    file = io.StringIO()
+    screen = Screen(file=file, width=100, force_terminal=True, color_system="standard")
+    table = Table(box=None)
+    table.add_column("[b]head[/b]")
+    table.add_row("cell [/] [red]x")
+    table.add_row(Text("\x1b[31mtext\x07"))
+    screen.print("[red]a[/red] [/] :smile: \x1b[2J\x9b")
+    screen.print(table)
+    said = re.sub(r"\x1b\[[0-9;]*m", "", file.getvalue().replace("\x1b[31mtext", "RED"))
+    assert "RED" not in said and "\x1b" not in said and "\x07" not in said and "\x9b" not in said
+    assert "[red]a[/red] [/] :smile: \\x1b[2J" in said and "cell [/] [red]x" in said and "[b]head[/b]" in said
+
+
+C_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+def printed(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[bytes]:
+    return subprocess.run(
+        [sys.executable, "-m", *words],
+        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("environment", [C_LOCALE, {"PYTHONIOENCODING": "latin-1"}], ids=["ascii", "latin-1"])
+def test_a_terminal_without_our_signs_is_told_all_the_same(environment: dict[str, str]) -> None:
+    shown = printed(environment, "studies.run", "--list")
+    assert (shown.returncode, shown.stderr) == (0, b"") and b"changes_overview" in shown.stdout
+
+
+def test_a_document_is_whole_whatever_its_stream_lacks() -> None:
+    shown = printed(C_LOCALE, "studies.run", "--list", "--json")
+    assert (shown.returncode, shown.stderr) == (0, b"") and shown.stdout.isascii()
+    assert not json.dumps(json.loads(shown.stdout), ensure_ascii=False).isascii()
+
+
+def test_a_closed_stdout_is_no_error(tmp_path: Path) -> None:
+    program = "import os, sys; os.close(1); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    ended = subprocess.run(
+        [sys.executable, "-c", program, "-m", "studies.run", "--list"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def test_a_full_disk_behind_stdout_is_one_line() -> None:
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "core.data", "--help"],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=full,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert ended.returncode == 2 and ended.stderr.count(b"\n") == 1 and b"free space" in ended.stderr
