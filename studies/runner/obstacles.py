@@ -107,9 +107,19 @@ def _of_config(
     metrics: list[Metric] = [config.evaluation.metric]
     if isinstance(config, Config) and config.evaluation.upsampling is not None:
         metrics.append(config.evaluation.upsampling.metric)
-    return _refused(lambda: _check_size(config, device, elsewhere)) or next(
-        filter(None, (_of_data(config, data_path), *map(_of_metric, metrics))), None
+    # In the order in which a run finds them.
+    found = (
+        _refused(lambda: _check_size(config, device, elsewhere)),
+        _of_data(config, data_path),
+        *map(_of_metric, metrics),
+        _refused(lambda: _check_counts(config)),
     )
+    return next(filter(None, found), None)
+
+
+def _check_counts(config: AnyConfig) -> None:
+    if isinstance(config, Config):
+        check_evaluation(config, _real_images(config.data))
 
 
 def _refused(check: Callable[[], None]) -> str | None:
@@ -151,13 +161,9 @@ def _of_data(config: AnyConfig, path: Path | None) -> str | None:
                 return f"its images in {path} cannot be read ({error.strerror or error}): correct that or --data"
         case _:
             assert_never(data)
-    match config:
-        case Config():
-            return _refused(lambda: check_evaluation(config, _real_images(data)))
-        case Reconstruction(images=images):
-            return _refused(lambda: check_fitted(images, count))
-        case _:
-            assert_never(config)
+    if isinstance(config, Reconstruction):
+        return _refused(lambda: check_fitted(config.images, count))
+    return None
 
 
 def _of_layer(layer: Imported) -> str | None:

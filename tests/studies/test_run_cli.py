@@ -207,7 +207,7 @@ def statuses(runs: Path) -> list[str]:
     return [outcome.status if (outcome := folder.outcome()) else "none" for folder in folders(runs)]
 
 
-FEW = ("data.train=64", "data.held_out=64")
+FEW = ("data.train=64", "data.held_out=64", "evaluation.quality=null")
 SMALL = ("changes_overview", "iterations=10", "evaluation.every=5", *FEW, "--only", "baseline", "--no-report")
 
 
@@ -311,7 +311,7 @@ def test_two_commands_at_once_train_every_job_once_and_show_it_once(mlflow_folde
 
 def test_an_interrupted_search_goes_on_and_a_finished_one_loads_nothing(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
-    arguments = ("learning_rates", "iterations=200", "evaluation.every=100", "data.train=64", "data.held_out=64")
+    arguments = ("learning_rates", "iterations=200", "evaluation.every=100", *FEW)
     arguments += ("--trials", "2", "--seeds", "1", "--launcher", "inline", "--no-report")
     process = command(*arguments, cwd=tmp_path, WITHOUT_VIEW="1")
     deadline = time.monotonic() + 60
