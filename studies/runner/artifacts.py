@@ -9,18 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from stat import S_ISREG
-from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 from urllib.parse import urlsplit
 
 from core.errors import InputError
 from core.files import check_inside, write_whole
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
 
 FOLDER = "mlruns"
 """MLflow's name for it."""
@@ -95,38 +90,6 @@ class Beside:
         file = folder / name
         check_inside(folder, file.parent)
         return file
-
-
-class Served:
-    """The files of runs where a server, or a database on one, says."""
-
-    def __init__(self, client: MlflowClient, uri: str) -> None:
-        self.client, self.uri = client, uri
-
-    def names(self, run_id: str) -> set[str]:
-        """See `Artifacts`."""
-        return set(self._below(run_id, None))
-
-    def _below(self, run_id: str, folder: str | None) -> Iterator[str]:
-        for entry in self.client.list_artifacts(run_id, folder):
-            if entry.is_dir:
-                yield from self._below(run_id, entry.path)
-            elif entry.file_size != 0:
-                yield entry.path
-
-    def put(self, run_id: str, name: str, content: bytes) -> None:
-        """See `Artifacts`."""
-        with TemporaryDirectory() as folder:
-            file = Path(folder, Path(name).name)
-            file.write_bytes(content)
-            self.client.log_artifact(run_id, str(file), name.rpartition("/")[0] or None)
-
-    def remove(self, run_id: str, name: str) -> None:
-        """See `Artifacts`."""
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-        location = self.client.get_run(run_id).info.artifact_uri
-        get_artifact_repository(location, tracking_uri=self.uri).delete_artifacts(name)
 
 
 def is_local(location: str) -> bool:

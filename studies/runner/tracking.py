@@ -37,9 +37,10 @@ from core.metrics.protocol import from_json
 from core.reading import Damaged
 from studies.plan import VERDICTS, Plan, jobs_root, report_folder
 from studies.runner import fitting
-from studies.runner.artifacts import FOLDER, Artifacts, Beside, Served, check_own, is_local
+from studies.runner.artifacts import FOLDER, Artifacts, Beside, check_own, is_local
 from studies.runner.environment import forbid_telemetry, have_home
 from studies.runner.experiment import Experiment, artifact_page, report_digest, report_files, view_page
+from studies.runner.served import Served
 from studies.runner.stores import DRIVER, SQLITE, Unreachable, first_line, sqlite_url
 from studies.runner.tasks import Task, state_of, tasks_of
 from studies.runner.views import (
