@@ -281,7 +281,9 @@ def _console(asked: Asked) -> Console:
 def _print_json(document: dict[str, Any]) -> None:
     import json
 
-    print(json.dumps({"version": JSON_VERSION, **document}, indent=1, ensure_ascii=False))
+    from core.words import in_json
+
+    print(in_json(json.dumps({"version": JSON_VERSION, **document}, indent=1, ensure_ascii=False)))
 
 
 def _per_gpu(text: str | None) -> PerGpu | None:
