@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from core.names import Fingerprint, SeriesName
+
 
 class _Event(BaseModel):
     """`images` real images were shown to D until `iteration`; `seconds` of training went by, evaluation not counted."""
@@ -79,10 +81,10 @@ class Evaluated(_Event):
     """
 
     kind: Literal["evaluated"] = "evaluated"
-    metric: str
+    metric: SeriesName
     value: float
     evaluation_seconds: float
-    protocol: str = ""
+    protocol: Fingerprint = ""
 
 
 class Sampled(_Event):

@@ -30,6 +30,8 @@ VariantName = Annotated[str, Field(pattern=VARIANT, max_length=MOST_VARIANT)]
 SettingName = Annotated[str, Field(pattern=SETTING, max_length=MOST_SETTING)]
 SeriesName = Annotated[str, Field(pattern=SERIES, max_length=MOST_SERIES)]
 """Of a series of measurements: fd_rooms/kid."""
+Fingerprint = Annotated[str, Field(pattern=FINGERPRINT)]
+"""Of a protocol; empty where none was recorded."""
 Digest = Annotated[str, Field(pattern=DIGEST)]
 """Of a job: the name of its run folder."""
 

@@ -83,6 +83,11 @@ def _written_out(sign: str) -> str:
     return sign.encode("unicode_escape").decode()
 
 
+def in_json(text: str) -> str:
+    """A document of JSON with every sign in it that would act on a terminal as JSON writes it, as \\u001b."""
+    return "".join(sign if sign == "\n" or _is_shown(sign) else f"\\u{ord(sign):04x}" for sign in text)
+
+
 def one_line(text: str) -> str:
     """The text in one line, `visible`."""
     return visible(" ".join(text.split()))

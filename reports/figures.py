@@ -71,7 +71,10 @@ def palette(count: int) -> list[str]:
 @contextmanager
 def style() -> Iterator[None]:
     """The look of every figure, for as long as it is drawn and saved."""
-    with matplotlib.rc_context(cast(Any, {**seaborn.axes_style("ticks"), **_STYLE})), fonts.drawing():
+    with matplotlib.rc_context(), fonts.drawing():
+        # Whatever a matplotlibrc says: there may be one where one stands, and it can have other programs run.
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(cast(Any, {**seaborn.axes_style("ticks"), **_STYLE}))
         yield
 
 

@@ -40,6 +40,8 @@ def from_file(file: Path) -> Study:
     """
     if not file.is_file():
         raise InputError(f"there is no file {file}: give the path of a study's file")
+    if file.suffix != ".py":
+        raise InputError(f"{file} is no Python file, and is not run: give the path of a study's file")
     make_findable(file.parent)
     try:
         # What it prints is no part of what the command says.

@@ -271,8 +271,10 @@ def _console(asked: Asked) -> Console:
 def _print_json(document: dict[str, Any]) -> None:
     import json
 
+    from core.words import in_json
+
     whole = {"version": JSON_VERSION, **document}
-    text = json.dumps(whole, indent=1, ensure_ascii=False)
+    text = in_json(json.dumps(whole, indent=1, ensure_ascii=False))
     # What a stream lacks is not replaced within a document: a quotation mark would end its string.
     print(text if takes(sys.stdout, text) else json.dumps(whole, indent=1))
 

@@ -14,6 +14,7 @@ from typing import Any, assert_never
 from pydantic import Field, PositiveInt, ValidationError
 
 from core.config import CleanFid, GanMetric, Node, Reconstruction, RoomsFrechet, canonical
+from core.names import SeriesName
 
 RESIZED = {
     "clean": "bicubic with antialiasing (PIL)",
@@ -36,7 +37,7 @@ class Protocol(Node):
     config says. `details` are settings that only some measures have.
     """
 
-    series: str
+    series: SeriesName
     extractor: str | None
     weights: str | None = Field(pattern=r"^[0-9a-f]{64}$")
     resize: str | None

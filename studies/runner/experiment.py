@@ -203,12 +203,13 @@ def view_page(experiment_id: str, view: str) -> str:
     Without `workflowType` a browser that is there for the first time shows its pages for language models.
     """
     query = f"viewStateShareKey={view}&compareRunsMode=CHART&workflowType=machine_learning"
-    return f"#/experiments/{experiment_id}/runs?{query}"
+    return f"#/experiments/{quote(str(experiment_id), safe='')}/runs?{query}"
 
 
 def artifact_page(experiment_id: str, run_id: str, file: str) -> str:
     """A file of a run, as the part of the address behind the server's."""
-    return f"#/experiments/{experiment_id}/runs/{run_id}/artifacts/{file}?workflowType=machine_learning"
+    ids = (quote(str(each), safe="") for each in (experiment_id, run_id))
+    return "#/experiments/{}/runs/{}/artifacts/{}?workflowType=machine_learning".format(*ids, quote(file))
 
 
 def without_user(url: str) -> str:

@@ -14,14 +14,17 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from matplotlib.figure import Figure as Canvas
 from PIL import Image
+from pydantic import ValidationError
 
 from core.config import Config
 from core.errors import InputError
+from core.events import event_adapter
 from core.folder import RunFolder
 from core.names import VARIANT, fits
 from core.pictures import read_grid
@@ -449,3 +452,25 @@ def test_every_word_of_a_printed_command_is_one_word(
     # A deck's study is called by its name, whatever file its plan says.
     with_plan(runs, lambda content: content.update(declared_in="evil.py; touch x"))
     assert "evil" not in "".join(reproduce_commands(load("changes_overview", runs)))
+
+
+@pytest.mark.parametrize("word", ['=HYPERLINK("http://x")', "../../x", "+1", "@SUM(1)", "a\nb", "<b>"])
+def test_a_series_in_a_record_has_a_name(word: str) -> None:
+    event = {"kind": "evaluated", "iteration": 1, "images": 1, "seconds": 1.0, "value": 1.0, "evaluation_seconds": 0.0}
+    assert event_adapter.validate_python({**event, "metric": "fd_rooms/kid"})
+    for further in ({"metric": word}, {"metric": "fd_rooms", "protocol": word}):
+        with pytest.raises(ValidationError):
+            event_adapter.validate_python({**event, **further})
+
+
+def test_a_matplotlibrc_is_not_asked(tmp_path: Path) -> None:
+    def drawn(name: str) -> bytes:
+        with figures.style():
+            canvas = Canvas()
+            canvas.subplots().set_title("a $title$")
+            figures.save(canvas, tmp_path / name)
+        return (tmp_path / name).read_bytes()
+
+    before = drawn("a.svg")
+    with matplotlib.rc_context({"text.usetex": True, "font.size": 30.0}):
+        assert drawn("b.svg") == before

@@ -222,3 +222,25 @@ def test_the_runs_themselves_may_be_a_link(
     record_plan(Path("runs"), plan_of())
     assert ended("changes_overview", "--dry-run") == 0
     assert capsys.readouterr().err == ""
+
+
+def test_json_says_words_that_do_nothing_to_a_terminal(
+    received: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "\x1b[2J\x9b2J\u202ex.py"
+    content = json.loads(plan_file(received, "lovely", "cpu").read_text()) | {"declared_in": name}
+    monkeypatch.setattr(catalogue, "NAMES", catalogue.NAMES[:1])
+    written(received, content, "lovely")
+    assert ended("--list", "--json", "--runs", str(received)) == 0
+    said = capsys.readouterr().out
+    assert not set(name) & set(said) - set("[2Jx.py")
+    (mine,) = json.loads(said)["only_planned"]
+    assert mine["declared_in"] == name
+
+
+def test_only_python_files_are_run_as_studies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "report.md").write_text(TRAP.format(where="PWNED"))
+    with pytest.raises(InputError, match=r"report.md is no Python file, and is not run"):
+        catalogue.find("./report.md")
+    assert not (tmp_path / "PWNED").exists()
