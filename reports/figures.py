@@ -71,11 +71,12 @@ def palette(count: int) -> list[str]:
 @contextmanager
 def style() -> Iterator[None]:
     """The look of every figure, for as long as it is drawn and saved."""
-    with matplotlib.rc_context(), fonts.drawing():
+    with matplotlib.rc_context():
         # Whatever a matplotlibrc says: there may be one where one stands, and it can have other programs run.
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(cast(Any, {**seaborn.axes_style("ticks"), **_STYLE}))
-        yield
+        with fonts.drawing():
+            yield
 
 
 def save(figure: Figure, file: Path) -> None:
