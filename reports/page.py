@@ -281,4 +281,5 @@ def target(text: str) -> str:
         return f"#{_IN_ANCHORS.sub('-', text[1:])}"
     path, mark, place = text.partition("#")
     # What is quoted already stays: the sign of quoting is left alone.
-    return quote(re.sub("^/+", "/", path), safe="/%._-~+,@=&") + mark + _IN_ANCHORS.sub("-", place)
+    quoted = quote(re.sub("^/+", "/", path), safe="/%._-~+,@=&", errors="surrogatepass")
+    return quoted + mark + _IN_ANCHORS.sub("-", place)

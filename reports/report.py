@@ -93,7 +93,8 @@ class Report:
             return f"{PUBLISHED}#L{1 + list(self.results.jobs['run']).index(run)}"
         path = self.results.folder(run).path
         # Quoted, for a link in Markdown ends at a space.
-        return quote(Path(os.path.relpath(path, self.folder)).as_posix()) if path.exists() else None
+        there = Path(os.path.relpath(path, self.folder)).as_posix()
+        return quote(there, errors="surrogateescape") if path.exists() else None
 
     def figure(
         self, canvas: Canvas, name: str, caption: Text, alt: str, width: float = 100.0, floats: bool = False
