@@ -256,6 +256,7 @@ def test_a_ctrl_c_while_processes_start_is_one_line(tmp_path: Path) -> None:
 
         while process.poll() is None and not starting():
             time.sleep(0.001)
+        time.sleep(0.4)  # Python is importing there.
         os.killpg(process.pid, signal.SIGINT)
         said = process.communicate(timeout=60)[1]
     assert process.returncode == 130

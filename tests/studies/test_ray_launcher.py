@@ -202,6 +202,7 @@ class Answer:
 class PlayedRay(ModuleType):
     """A Ray of two nodes with room for one worker each; what becomes of nodes and actors is the test's to say."""
 
+    job_config = SimpleNamespace(JobConfig=object)
     exceptions = SimpleNamespace(
         RayError=Exception,
         RayActorError=RayActorError,

@@ -180,6 +180,8 @@ def _connected(cluster: RayCluster) -> Iterator[Any]:
         }
     else:
         options["address"] = cluster.address
+    if cluster.address is None or not cluster.address.startswith("ray://"):  # A client has no folder there.
+        options["job_config"] = _without_folder(ray)
     with _own_signals():
         try:
             if cluster.address is not None and cluster.address != "auto":
@@ -193,6 +195,17 @@ def _connected(cluster: RayCluster) -> Iterator[Any]:
     finally:
         with _own_signals():
             ray.shutdown()
+
+
+def _without_folder(ray: Any) -> Any:
+    """What keeps the command's working folder from being the first place in which actors look for modules."""
+
+    class Job(ray.job_config.JobConfig):  # type: ignore[misc]
+        def _runtime_env_has_working_dir(self) -> bool:
+            # Ray asks no more than this before it adds the folder, and has no option for it.
+            return True
+
+    return Job()
 
 
 def _knock(address: str) -> None:
