@@ -43,6 +43,12 @@ def test_commands_name_modules_and_targets_that_there_are(page: Path) -> None:
         assert target in targets, target
 
 
+@pytest.mark.parametrize("page", WRITTEN, ids=named)
+def test_tests_that_hold_a_promise_are_there(page: Path) -> None:
+    for test in set(re.findall(r"`(tests/[\w./]+)`", page.read_text())):
+        assert (ROOT / test).exists(), test
+
+
 def test_the_readmes_table_is_that_of_the_published_reports() -> None:
     begins, ends = "<!-- python -m reports.publish --table -->\n", "<!-- end of the table -->"
     assert README.partition(begins)[2].partition(ends)[0] == publish.table(PUBLISHED, "reports/published/")
