@@ -58,11 +58,14 @@ def emitted_by(layer: cfg.Layer, width: int) -> int:
             assert_never(layer)
 
 
-def sizes_of(inr: cfg.Inr) -> list[int]:
-    """Numbers emitted for one image by layer: coordinate layer, hidden layers, RGB layer."""
+def sizes_of(inr: cfg.Inr) -> list[tuple[int, int]]:
+    """How many layers there are, and the numbers that each is emitted as for one image: coordinate, hidden, RGB.
+
+    Not a number a layer: a config from elsewhere may have any depth.
+    """
     frequencies = inr.width // 2 if isinstance(inr.basis, cfg.Fourier) else inr.width
     first = 0 if inr.coordinates.layer == "shared" else 3 * frequencies
-    return [first, *[emitted_by(inr.layer, inr.width)] * (inr.depth - 1), 3 * inr.width + 3]
+    return [(1, first), (inr.depth - 1, emitted_by(inr.layer, inr.width)), (1, 3 * inr.width + 3)]
 
 
 def hidden_layer(layer: cfg.Layer, width: int, pixels: int) -> Work:
@@ -96,14 +99,15 @@ def trunk(inputs: int, width: int, depth: int, *, from_data: bool) -> Work:
     return first + product(width * width) * (depth - 1)
 
 
-def emission(net: cfg.Hypernetwork, sizes: list[int], *, trained_latents: bool = False) -> Work:
+def emission(net: cfg.Hypernetwork, sizes: list[tuple[int, int]], *, trained_latents: bool = False) -> Work:
     """The parameters of one image's INR from its latent."""
     found = trunk(net.latent_dim, net.width, net.depth, from_data=not trained_latents)
     if net.heads is None:
-        return found + product(net.width * sum(sizes))
-    for size in (size for size in sizes if size):
-        found += trunk(net.width, net.heads.width, net.heads.depth, from_data=False)
-        found += product(net.heads.width * size)
+        return found + product(net.width * sum(count * size for count, size in sizes))
+    for count, size in sizes:
+        if size:
+            head = trunk(net.width, net.heads.width, net.heads.depth, from_data=False)
+            found += (head + product(net.heads.width * size)) * count
     return found
 
 

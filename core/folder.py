@@ -27,7 +27,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from core.config import Job, Node
 from core.errors import InputError
@@ -110,6 +110,35 @@ class DeviceMemory(Node):
     peak: int
 
 
+class _Skipped(BaseModel):
+    name: str
+    reason: str
+
+
+class _LeftOut(BaseModel):
+    what: str
+    count: int
+    first: list[str]
+
+
+class _Images(BaseModel):
+    """What reports ask of a `data.json`; it may say more."""
+
+    fingerprint: str
+    name: str
+    words: str
+    count: int
+    skipped: list[_Skipped]
+    left_out: list[_LeftOut] = []
+
+
+SHAPES: dict[str, TypeAdapter[Any]] = {
+    "data.json": TypeAdapter(_Images),
+    "provenance.json": TypeAdapter(dict[str, str | int | float | bool | None]),
+}
+"""What a file has to be, where those who read it as plain data count on that."""
+
+
 class RunFolder:
     """One job's folder at `root` / digest."""
 
@@ -190,10 +219,17 @@ class RunFolder:
 
     def read(self, name: str) -> dict[str, Any]:
         """`protocol.json`, `data.json` or `provenance.json` as plain data, empty where it is absent. Raises Damaged."""
+        file = self.path / name
         try:
-            return record_of(self.path / name, self.remedy)
+            found = record_of(file, self.remedy)
         except FileNotFoundError:
             return {}
+        if found and (shape := SHAPES.get(name)) is not None:
+            try:
+                shape.validate_python(found)
+            except ValidationError as error:
+                raise Damaged(file, said_by(error), self.remedy) from None
+        return found
 
     def remove_half_written(self) -> None:
         """Removes what killed processes left of large files. Only for who holds the lock: nobody else writes these."""

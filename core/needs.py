@@ -12,7 +12,7 @@ from functools import reduce
 from typing import Any, assert_never
 
 from core import config as cfg
-from core.arithmetic import emitted_by
+from core.arithmetic import sizes_of
 from core.errors import InputError
 from core.machine import memory
 
@@ -124,10 +124,7 @@ def _of_data(data: cfg.Data) -> Iterator[Need]:
 
 
 def _emitted(inr: cfg.Inr) -> int:
-    """As `core.arithmetic.sizes_of` in all, whatever the depth."""
-    frequencies = inr.width // 2 if isinstance(inr.basis, cfg.Fourier) else inr.width
-    first = 0 if inr.coordinates.layer == "shared" else 3 * frequencies
-    return first + (inr.depth - 1) * emitted_by(inr.layer, inr.width) + 3 * inr.width + 3
+    return sum(count * size for count, size in sizes_of(inr))
 
 
 def _trunk(inputs: int, width: int, depth: int) -> int:

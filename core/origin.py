@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tomllib
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
@@ -50,15 +51,21 @@ def commit() -> tuple[str | None, bool | None]:
     """
     if not (ROOT / ".git").exists() or _git("ls-files", "--error-unmatch", "--", "core/origin.py") is None:
         return None, None
-    status = _git("status", "--porcelain", "--ignore-submodules=all")
+    # Filters are programs that git would put a changed file through.
+    filters = _git("config", "--null", "--name-only", "--get-regexp", r"^filter\.") or ""
+    status = _git("status", "--porcelain", "--ignore-submodules=all", emptied=[n for n in filters.split("\0") if n])
     return _git("rev-parse", "HEAD"), None if status is None else bool(status)
 
 
-def _git(*arguments: str) -> str | None:
-    """What git answers of our checkout, None where it does not."""
+def _git(*arguments: str, emptied: Sequence[str] = ()) -> str | None:
+    """What git answers of our checkout, with nothing in the place of some of its settings; None where it does not."""
     # GIT_DIR and the like, as in a hook, are those of another repository.
     own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     own |= {"GIT_CEILING_DIRECTORIES": str(ROOT.parent), "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+    # Not by -c: the name of a setting may have an equals sign in it.
+    own["GIT_CONFIG_COUNT"] = str(len(emptied))
+    for number, name in enumerate(emptied):
+        own |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": ""}
     command = ["git", "-C", str(ROOT), *SAFE, *arguments]
     try:
         done = subprocess.run(

@@ -7,14 +7,16 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
-
-from pydantic import BaseModel, ValidationError
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from core.errors import InputError
 from core.words import first_words, visible
 
-Model = TypeVar("Model", bound=BaseModel)
+if TYPE_CHECKING:
+    # Who reads no model, as for help and completion, need not wait for it.
+    from pydantic import BaseModel
+
+Model = TypeVar("Model", bound="BaseModel")
 
 
 class Damaged(InputError):
@@ -74,12 +76,14 @@ def model_of(file: Path, model: type[Model], remedy: str) -> Model:
     text = text_of(file, remedy)
     try:
         return model.model_validate_json(text)
-    except (ValidationError, ValueError) as error:
+    except ValueError as error:
         raise Damaged(file, "it is empty" if not text.strip() else said_by(error), remedy) from None
 
 
 def said_by(error: ValueError) -> str:
     """What is wrong with data, in a few words: the first place and its reason."""
+    from pydantic import ValidationError
+
     if not isinstance(error, ValidationError):
         return first_words(error)
     first = error.errors()[0]

@@ -26,7 +26,7 @@ from core.errors import InputError
 from core.files import check_inside
 from core.metrics.protocol import from_json
 from core.names import FINGERPRINT, NAME, SERIES, VARIANT, fits
-from core.reading import record_of
+from core.reading import bytes_of, record_of
 from core.words import first_words
 from reports import stats
 from reports.numbers import listed
@@ -198,11 +198,11 @@ def read_configs(file: Path) -> dict[str, dict[str, Any]]:
     if not file.is_file():
         return {}
     found: dict[str, dict[str, Any]] = {}
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in bytes_of(file, "render the report again").decode(errors="replace").splitlines():
         try:
             told = json.loads(line)
             variant, config = str(told["variant"]), told["job"]["config"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             continue  # A run that did not begin has none.
         if variant not in found:
             found[variant] = leaves(of_today(config))

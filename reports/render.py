@@ -70,10 +70,15 @@ def formats_of(text: str) -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in asked)
 
 
+def _begins(file: Path, content: bytes) -> bool:
+    with file.open("rb") as stream:
+        return stream.read(len(content)) == content
+
+
 def _remove_tables(folder: Path) -> None:
     """Removes what an earlier report wrote; a folder of that name may have tables of the user's as well."""
     for file in (folder / TABLES).glob("*.tex"):
-        if not file.is_symlink() and file.read_bytes().startswith(latex.FIRST_LINE.encode()):
+        if not file.is_symlink() and file.is_file() and _begins(file, latex.FIRST_LINE.encode()):
             file.unlink()
     with suppress(OSError):
         (folder / TABLES).rmdir()

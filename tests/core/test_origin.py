@@ -16,7 +16,7 @@ import pytest
 from core import origin
 from core.processes import ROOT
 
-COPIED = ("core/__init__.py", "core/origin.py", "core/processes.py")
+COPIED = ("core/__init__.py", "core/home.py", "core/origin.py", "core/processes.py")
 SHOWN = "import json; from core import origin; print(json.dumps([origin.version(), *origin.commit()]))"
 
 
@@ -112,6 +112,9 @@ def test_what_a_received_checkout_has_configured_is_not_run(tmp_path: Path) -> N
     hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/hooked\n")
     hook.chmod(0o755)
     git(code, "config", "core.fsmonitor", f"touch {tmp_path}/monitored; false")
-    (code / "core" / "origin.py").touch()
-    assert asked(code)[1] is not None
-    assert not (tmp_path / "hooked").exists() and not (tmp_path / "monitored").exists()
+    for name in ("x", "a=b"):
+        git(code, "config", f"filter.{name}.clean", f"touch {tmp_path}/filtered; cat")
+        (code / ".gitattributes").write_text(f"*.py filter={name}\n")
+        (code / "core" / "origin.py").touch()
+        assert asked(code)[1] is not None
+    assert [file.name for file in tmp_path.iterdir()] == ["code"]

@@ -308,7 +308,10 @@ def test_a_recovery_lasts_until_the_job_is_where_it_was_in_a_new_record(tmp_path
     folder.path.mkdir()
 
     def record(*iterations: int) -> None:
-        write_whole(folder.events_file, "".join(f'{{"iteration": {it}}}\n' for it in iterations).encode())
+        write_whole(
+            folder.events_file,
+            "".join(f'{{"kind": "losses", "iteration": {it}, "seconds": {it}}}\n' for it in iterations).encode(),
+        )
 
     def checkpoint(at: float) -> None:
         folder.checkpoint_file.touch()

@@ -16,7 +16,7 @@ import pytest
 from ablations.designs import DESIGNS, available
 from ablations.protocols import PROTOCOLS
 from core.config import Config, Job, Reconstruction
-from core.folder import RunFolder
+from core.folder import Outcome, RunFolder
 from core.metrics.identity import INCEPTION_VARIABLE
 from studies import catalogue, completion, options
 from studies.completion import VARIABLE, words_of
@@ -199,7 +199,8 @@ def test_the_list_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) ->
     for index, status in enumerate(("finished", "finished", "diverged", "failed")):
         folder = RunFolder(jobs_root(tmp_path / "runs"), plan.variants[index].job(0))
         folder.path.mkdir(parents=True)
-        (folder.path / "outcome.json").write_text(json.dumps({"status": status}))
+        ended_so = Outcome(status=status, iteration=1, seconds=1.0, evaluation_seconds=0.0, job_seconds=1.0)
+        folder.write("outcome.json", ended_so.model_dump_json())
     listed = document(capsys, "--list")
     assert [each["name"] for each in listed["studies"]] == list(catalogue.NAMES)
     assert keys_in(listed) == {"version"} | keys_of("`--list`")

@@ -19,7 +19,6 @@ from PIL import Image
 from core.config import RoomsFrechet
 from core.folder import Outcome, RunFolder
 from core.metrics.protocol import as_json, of_metric
-from core.reading import Damaged
 from studies import catalogue, sync
 from studies.plan import Plan, PlannedVariant, jobs_root, record_plan
 from studies.runner import fitting, tracking
@@ -393,17 +392,6 @@ def test_descriptions_and_charts_do_not_keep_runs_from_being_shown(
     assert len(lines) == 1 and "not their description and charts: ValueError: too long" in lines[0]
     assert MlflowView(view.study, plan, runs).sync() == 0
     assert MlflowView(view.study, plan, runs).in_sync()
-
-
-def test_a_damaged_run_does_not_keep_the_others_from_being_shown(view: MlflowView, runs: Path, plan: Plan) -> None:
-    first, second, _, _ = tasks_of(plan)
-    file = write_folder(runs, first).events_file
-    lines = file.read_text().splitlines()
-    file.write_text("\n".join([lines[0], "{", *lines[2:], ""]))
-    write_folder(runs, second)
-    with pytest.raises(Damaged, match="line 2 is no event") as damaged:
-        view.sync()
-    assert damaged.value.file == file and list(shown(view)) == [second.digest] and not view.in_sync()
 
 
 @pytest.mark.parametrize("text", ["[]", "{", "", '{"sqlite:cwd/mlflow.db": []}'])
