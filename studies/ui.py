@@ -22,6 +22,7 @@ from core.words import typed
 from studies import catalogue
 from studies.click_life import Command, Count
 from studies.plan import check_received, plan_file, read_plan
+from studies.runner.artifacts import check_places
 from studies.runner.environment import NO_TELEMETRY
 from studies.runner.experiment import Experiment, server_url, without_user
 from studies.runner.stores import SQLITE, TRACKING_VARIABLE, sqlite_file, tracking_uri, use_stores
@@ -52,6 +53,8 @@ def main(study: str | None, runs: Path, setting: str | None, tracking: str | Non
     database = sqlite_file(server) if server.startswith(SQLITE) else None
     if database is not None and not database.exists():
         raise InputError(f"there is no {database} yet: run a study first, or `python -m studies.sync STUDY`")
+    if database is not None:
+        check_places(database)
     _check_free(port)
     # The URL may have a password, which everybody could read in the arguments.
     told = {**environment(), **NO_TELEMETRY}

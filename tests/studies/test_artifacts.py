@@ -16,7 +16,7 @@ import pytest
 from core.errors import InputError
 from studies import catalogue
 from studies.plan import Plan, record_plan, report_folder
-from studies.runner.artifacts import Beside
+from studies.runner.artifacts import Beside, check_places
 from studies.runner.served import check_own
 from studies.runner.tasks import tasks_of
 from studies.runner.tracking import MlflowView
@@ -176,6 +176,23 @@ def test_what_a_database_says_of_places_is_not_followed(project: Project, tmp_pa
     assert project.sync() == (2, True) and project.is_shown()
     project.check(2)
     assert {file.name: file.read_text() for file in victim.iterdir()} == {"report.md": "mine"}
+
+
+SERVED = ("{}", "file://{}", "../victim", "file:../victim", "mlruns/%2e%2e/%2e%2e/victim", "s3://theirs/x", "//host/x")
+
+
+@pytest.mark.parametrize("form", SERVED)
+def test_nothing_is_served_but_what_is_beside_the_database(project: Project, tmp_path: Path, form: str) -> None:
+    check_places(project.folder / "mlflow.db")
+    project.sql("update runs set artifact_uri = ?", form.format(tmp_path / "victim"))
+    with pytest.raises(InputError, match=r"studies\.sync STUDY.*mlflow ui"):
+        check_places(project.folder / "mlflow.db")
+    (project.runs / "mlflow-synced.json").unlink()
+    project.sync()
+    check_places(project.folder / "mlflow.db")
+    (project.folder / "mlruns" / "1" / "link").symlink_to(tmp_path)
+    with pytest.raises(InputError, match="leads out of"):
+        check_places(project.folder / "mlflow.db")
 
 
 def test_the_experiment_of_a_moved_folder_of_an_earlier_version_is_put_right(project: Project) -> None:
