@@ -18,8 +18,19 @@ import torch
 
 from core.files import append, write_whole
 from core.folder import RunFolder
+from core.words import first_words
 
 MAGIC = b"inr-gan checkpoint 1"
+
+
+KINDS: dict[str, type | tuple[type, ...]] = {
+    "state": dict,
+    "job_seconds": (int, float),
+    "evaluation_seconds": (int, float),
+    "events_size": int,
+    "events_sha256": str,
+}
+"""Of what is in a checkpoint, see `Checkpoint`."""
 
 
 class _Unusable(Exception):
@@ -80,6 +91,27 @@ def remove_checkpoints(folder: RunFolder) -> None:
     folder.previous_checkpoint_file.unlink(missing_ok=True)
 
 
+def _loaded(stored: memoryview) -> Checkpoint:
+    """What torch finds in these bytes, which are those that somebody wrote. Raises OSError and MemoryError as they are:
+    they say nothing of the bytes."""
+    try:
+        found = torch.load(io.BytesIO(stored), map_location="cpu", weights_only=True)
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        # What torch's own allocator says.
+        if "allocate memory" in str(error):
+            raise
+        raise _Unusable(f"torch refuses it, {first_words(error)}") from None
+    if (
+        not isinstance(found, dict)
+        or found.keys() != KINDS.keys()
+        or not all(isinstance(value, KINDS[name]) for name, value in found.items())
+    ):
+        raise _Unusable("it has other things in it than a checkpoint")
+    return Checkpoint(**found)
+
+
 def _header(stored: memoryview) -> bytes:
     return b"%s %d %08x\n" % (MAGIC, len(stored), zlib.crc32(stored))
 
@@ -92,7 +124,7 @@ def _read(file: Path, events_file: Path) -> Checkpoint:
         raise _Unusable("it does not begin as a checkpoint does")
     if header != _header(stored):
         raise _Unusable(f"its {len(stored)} bytes are not those that were written")
-    checkpoint = Checkpoint(**torch.load(io.BytesIO(stored), map_location="cpu", weights_only=True))
+    checkpoint = _loaded(stored)
     events = events_file.read_bytes()[: checkpoint.events_size] if events_file.exists() else b""
     if hashlib.sha256(events).hexdigest() != checkpoint.events_sha256:
         raise _Unusable(f"{events_file.name} no longer begins with the {checkpoint.events_size} bytes it had then")

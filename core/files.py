@@ -9,6 +9,8 @@ import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from fnmatch import fnmatchcase
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -126,23 +128,40 @@ def check_writable(*places: Path) -> None:
             )
 
 
-@contextmanager
-def appended(file: Path) -> Iterator[BinaryIO]:
-    """`file` open for reading, and for writing at its end, made where it is not there. Raises InputError for a link."""
+def handle_of(file: Path, flags: int) -> int:
+    """A file of ours, open. Raises InputError for a link, which is not followed."""
     try:
-        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND | OWN_FILE, 0o666)
+        return os.open(file, flags | OWN_FILE, 0o666)
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise InputError(f"{file} is a link, and would be written through: remove it") from None
+            raise InputError(f"{file} is a link, and no file of ours: remove it") from None
         raise
-    with os.fdopen(handle, "a+b") as stream:
+
+
+@contextmanager
+def appended(file: Path) -> Iterator[FileIO]:
+    """`file` open for reading, and for writing at its end, made where it is not there. Nothing is buffered: what was
+    not written is not written when it is closed, either. Raises InputError for a link.
+    """
+    with FileIO(handle_of(file, os.O_RDWR | os.O_CREAT | os.O_APPEND), "a+") as stream:
         yield stream
+
+
+def emptied(file: Path) -> BinaryIO:
+    """`file` open for writing from its beginning, as by another process. Raises InputError for a link."""
+    return os.fdopen(handle_of(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb")
+
+
+def write_all(stream: FileIO, left: memoryview) -> None:
+    """Writes all of it: the system may take less at once."""
+    while left:
+        left = left[stream.write(left) :]
 
 
 def append(file: Path, text: str) -> None:
     """Adds `text` at the end of `file`."""
     with named(file), appended(file) as stream:
-        stream.write(text.encode(errors="backslashreplace"))
+        write_all(stream, memoryview(text.encode(errors="backslashreplace")))
 
 
 def check_inside(root: Path, path: Path) -> Path:
@@ -159,8 +178,9 @@ def check_inside(root: Path, path: Path) -> Path:
     return path
 
 
-def check_tree(root: Path, folder: Path) -> Path:
-    """`folder`, which may be absent, when neither it nor anything in it leads out of `root`, see `check_inside`.
+def check_tree(root: Path, folder: Path, *, unused: str = "") -> Path:
+    """`folder`, which may be absent, when neither it nor anything in it leads out of `root`, see `check_inside`. Links
+    whose names match `unused` are passed over.
 
     Raises InputError for a link that does, and for what is neither a file nor a folder: a pipe is waited for without
     end.
@@ -171,7 +191,8 @@ def check_tree(root: Path, folder: Path) -> Path:
         with suppress(FileNotFoundError, NotADirectoryError), os.scandir(ahead.pop()) as entries:
             for entry in entries:
                 if entry.is_symlink():
-                    check_inside(root, Path(entry.path))
+                    if not fnmatchcase(entry.name, unused):
+                        check_inside(root, Path(entry.path))
                 elif entry.is_dir():
                     ahead.append(Path(entry.path))
                 elif not entry.is_file():

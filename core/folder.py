@@ -33,8 +33,9 @@ from core.config import Job, Node
 from core.errors import InputError
 from core.events import Event, event_adapter
 from core.files import make_folder, write_whole
+from core.names import DIGEST, fits
 from core.reading import Damaged, bytes_of, model_of, record_of, said_by
-from core.words import first_words
+from core.words import first_words, visible
 
 Status = Literal["finished", "diverged", "failed"]
 
@@ -140,10 +141,12 @@ SHAPES: dict[str, TypeAdapter[Any]] = {
 
 
 class RunFolder:
-    """One job's folder at `root` / digest."""
+    """One job's folder at `root` / digest. Raises InputError for a text that is no digest: it would be any path."""
 
     def __init__(self, root: Path, job_or_digest: Job | str) -> None:
         digest = job_or_digest if isinstance(job_or_digest, str) else job_or_digest.digest
+        if not fits(DIGEST, digest):
+            raise InputError(f"'{visible(digest)[:80]}' is no digest of a job, which names its folder: 16 hex digits")
         self.digest = digest
         self.path = root / digest
         self.events_file = self.path / "events.jsonl"

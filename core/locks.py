@@ -17,7 +17,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from core.errors import InputError
-from core.files import OWN_FILE
+from core.files import handle_of
 
 HELD_BY_ANOTHER = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES)
 """The last is what some file systems say."""
@@ -94,12 +94,7 @@ class FileLock:
             pause = min(2 * pause, MOST_PAUSE_SECONDS)
 
     def _open(self) -> int:
-        try:
-            return os.open(self._file, os.O_RDWR | os.O_CREAT | OWN_FILE, 0o666)
-        except OSError as error:
-            if error.errno == errno.ELOOP:
-                raise InputError(f"{self._file} is a link, and no lock of ours: remove it") from None
-            raise
+        return handle_of(self._file, os.O_RDWR | os.O_CREAT)
 
     def _try(self, handle: int) -> bool:
         try:

@@ -22,6 +22,8 @@ SETTING = r"^[a-z0-9][a-z0-9_]*(-[a-z0-9_]+)*$"
 """Profile, protocol, hash of overrides and data, and what was tuned: cpu-deck-2020-1f2e3d4c-retuned8."""
 SERIES = r"^[a-z][a-z0-9_]*(/[a-z0-9_]+)*$"
 DIGEST = r"^[0-9a-f]{16}$"
+WORKER = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
+"""As launchers call them: 1f2e3d4c-7, inline-1f2e3d4c, slurm-1234_0.2."""
 FINGERPRINT = r"^([0-9a-f]{12})?$"
 
 Name = Annotated[str, Field(pattern=NAME, max_length=MOST)]

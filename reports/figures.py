@@ -25,7 +25,7 @@ from matplotlib.textpath import TextPath
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from core.files import write_whole
+from core.files import make_folder, write_whole
 from core.pictures import MOST_TILES, read_grid
 from core.reading import Damaged
 from core.words import visible
@@ -81,7 +81,7 @@ def style() -> Iterator[None]:
 
 def save(figure: Figure, file: Path) -> None:
     """Writes a figure without the date and version that matplotlib would put into it."""
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(file.parent)
     nothing: dict[str, str | None] = {"Date": None} if file.suffix == ".svg" else {"Software": None}
     for text in figure.findobj(Words):
         assert isinstance(text, Words)

@@ -16,7 +16,7 @@ import click
 
 from core.command_line import say_error
 from core.errors import InputError
-from core.files import alone_in, check_inside, write_whole
+from core.files import alone_in, check_inside, make_folder, write_whole
 from core.words import one_line, typed, visible
 from reports import abstract, compare, fonts, html, latex, markdown, pdf, records, side_by_side
 from reports.layouts import layout_of
@@ -46,7 +46,7 @@ def _html(document: Document, folder: Path) -> None:
 def _latex(document: Document, folder: Path) -> None:
     """One file for each table that has a name; those of an earlier report go."""
     _remove_tables(folder)
-    (folder / TABLES).mkdir(exist_ok=True)
+    make_folder(folder / TABLES)
     for block in document.blocks:
         if isinstance(block, Table) and block.name:
             write_whole(folder / TABLES / f"{block.name}.tex", latex.table(block, f"tab:{block.name}").encode())
@@ -130,7 +130,7 @@ def _prepare(folder: Path) -> None:
     """Makes a report's folder. Raises InputError where one of its own folders leads elsewhere."""
     for name in ("figures", TABLES):
         check_inside(folder, folder / name)
-    (folder / "figures").mkdir(parents=True, exist_ok=True)
+    make_folder(folder / "figures")
 
 
 def _render(report: Report, formats: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from core.config import Node
-from core.files import write_whole
+from core.files import make_folder, write_whole
 from core.locks import FileLock
 from core.machine import Machine
 from studies.plan import plan_file
@@ -48,7 +48,7 @@ def costs_file(runs: Path, study: str, setting: str) -> Path:
 def add_invocation(runs: Path, study: str, setting: str, invocation: Invocation) -> None:
     """Adds one line."""
     file = costs_file(runs, study, setting)
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(file.parent)
     with FileLock(runs / "plans" / ".lock"):
         before = file.read_bytes() if file.exists() else b""
         write_whole(file, before + invocation.model_dump_json().encode() + b"\n")

@@ -38,7 +38,7 @@ from core.config import (
     place_of,
 )
 from core.errors import InputError
-from core.files import check_inside, check_tree, write_whole
+from core.files import check_inside, check_tree, make_folder, write_whole
 from core.metrics.identity import extractor_sha256
 from core.names import Digest, Name, SettingName, VariantName
 from core.reading import model_of
@@ -598,7 +598,7 @@ def record_plan(runs: Path, plan: Plan) -> Plan:
             whole = Plan(**{**dict(whole), "looks": (*old.looks, *_further(old.looks, plan, whole, seen))})
     else:
         whole = Plan(**{**dict(plan), "looks": (_look(plan, runs),)})
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(file.parent)
     write_whole(file, (whole.model_dump_json(indent=1) + "\n").encode())
     return whole
 
@@ -645,14 +645,21 @@ def jobs_root(runs: Path) -> Path:
     return runs / "jobs"
 
 
+def check_queue_folder(runs: Path) -> Path:
+    """The folder of queues, orders and workers' logs. Raises InputError where a link in it leads out of `runs`."""
+    # Versions before this one left links that were Optuna's locks, and lead to where the runs were: nobody opens them.
+    return check_tree(runs, runs / "queue", unused="*.journal.lock")
+
+
 def check_received(runs: Path, *plans: Plan) -> None:
     """Raises InputError where a link leads out of `runs` from anything that is read or written for these plans.
 
     Asked once by every command: a folder of runs may be somebody else's.
     """
     # The cache is read and written by training alone, and may well be on another disk.
-    for name in ("jobs", "queue", "reports"):
+    for name in ("jobs", "reports"):
         check_inside(runs, runs / name)
+    check_queue_folder(runs)
     for name in ("plans", "sweeps", "calibration.json", "mlflow-synced.json"):
         check_tree(runs, runs / name)
     for plan in plans:

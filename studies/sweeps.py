@@ -15,7 +15,7 @@ from typing import Literal
 from ablations.search import Search
 from core.config import AnyConfig, Job, Node
 from core.errors import InputError
-from core.files import write_whole
+from core.files import make_folder, write_whole
 from core.names import Digest, Name, SettingName
 from core.reading import model_of
 from studies.plan import Plan, PlannedVariant, Searched
@@ -133,7 +133,7 @@ def sweep_file(runs: Path, study: str, setting: str, search: str) -> Path:
 def write_sweep(runs: Path, sweep: Sweep) -> None:
     """Writes the record whole."""
     file = sweep_file(runs, sweep.study, sweep.setting, sweep.search.name)
-    file.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(file.parent)
     write_whole(file, (sweep.model_dump_json(indent=1) + "\n").encode())
 
 

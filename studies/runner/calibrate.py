@@ -29,7 +29,7 @@ from pydantic import Field
 from core.calibrate import StepTimes, Unmeasured, timed_alike
 from core.config import AnyConfig, Node
 from core.errors import InputError
-from core.files import write_whole
+from core.files import make_folder, write_whole
 from core.locks import FileLock
 from core.machine import Machine
 from core.processes import python
@@ -152,7 +152,7 @@ def calibrate(order: Order, machine: Machine, say: Callable[[str], None]) -> Non
 
 def _keep(order: Order, machine: Machine, found: dict[str, list[StepTimes]], starts: Sequence[float]) -> None:
     file = calibration_file(order.runs)
-    order.runs.mkdir(parents=True, exist_ok=True)
+    make_folder(order.runs)
     with FileLock(file.with_name(f".{file.name}.lock")):
         before = read_calibration(order.runs)
         configs = {

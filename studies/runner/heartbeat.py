@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from core.files import write_whole
 from studies.runner.tasks import is_held
 
 HANG_SECONDS = 1800.0
@@ -60,7 +61,7 @@ class Heart:
         self._beaten = float("-inf")
 
     def __enter__(self) -> Heart:
-        self._file.write_text(socket.gethostname(), encoding="utf-8")
+        write_whole(self._file, socket.gethostname().encode(), lasting=False)
         return self
 
     def __exit__(

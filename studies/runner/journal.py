@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from core.files import named, sync_folder
+from core.files import appended, handle_of, named, sync_folder, write_all
 from core.locks import FileLock
 from core.reading import Damaged
 from core.words import first_words
@@ -30,8 +30,14 @@ def journal_in(file: Path) -> JournalStorage:
     return JournalStorage(backend)
 
 
+def lost_with(journal: Path) -> str:
+    """What goes with a journal that is moved away, as part of a sentence."""
+    search = ".search." in journal.name
+    return "its search begins anew" if search else "no result is lost, they are in the folders of runs"
+
+
 class MendingBackend(JournalFileBackend):  # type: ignore[misc]
-    """Optuna's file of lines, without what a full disk or a kill leaves of a write.
+    """Optuna's file of lines, without what a full disk or a kill leaves of a write. Made where there is none.
 
     Readers overlook a last line without its end, for it was never acted on, but refuse the whole journal once another
     line stands behind it. So whoever writes removes it first, and what is left of a write of its own that failed.
@@ -40,6 +46,8 @@ class MendingBackend(JournalFileBackend):  # type: ignore[misc]
     """
 
     def __init__(self, file: Path) -> None:
+        # Optuna would follow a link, and make what it leads to.
+        os.close(handle_of(file, os.O_RDONLY | os.O_CREAT))
         # Not FILE.lock, where an earlier version may have left its link.
         super().__init__(str(file), lock_obj=FileLock(file.with_name(f"{file.name}.flock")))
 
@@ -56,17 +64,15 @@ class MendingBackend(JournalFileBackend):  # type: ignore[misc]
             self._refuse(number + 1, error)
 
     def _refuse(self, line: int, error: ValueError) -> NoReturn:
-        search = ".search." in self._file_path
-        lost = "its search begins anew" if search else "no result is lost, they are in the folders of runs"
-        raise Damaged(Path(self._file_path), f"line {line}: {first_words(error)}", f"move it away: {lost}") from None
+        file = Path(self._file_path)
+        raise Damaged(file, f"line {line}: {first_words(error)}", f"move it away: {lost_with(file)}") from None
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Writes these behind the last whole line. Raises OSError where that does not work."""
         lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
         self._lock.acquire()
         try:
-            # A buffer would write again what is left in it when the file is closed.
-            with named(Path(self._file_path)), FileIO(self._file_path, "a+") as stream:
+            with named(Path(self._file_path)), appended(Path(self._file_path)) as stream:
                 _append(stream, memoryview(lines.encode()))
         finally:
             self._lock.release()
@@ -75,8 +81,7 @@ class MendingBackend(JournalFileBackend):  # type: ignore[misc]
 def _append(stream: FileIO, left: memoryview) -> None:
     _mend(stream)
     try:
-        while left:
-            left = left[stream.write(left) :]
+        write_all(stream, left)
         os.fsync(stream.fileno())
     except BaseException:
         with suppress(OSError):  # Then it is left to the next who writes.

@@ -23,7 +23,7 @@ from core.folder import RunFolder
 from studies.plan import jobs_root
 from studies.runner.deaths import LOST, note_death
 from studies.runner.heartbeat import HANG_SECONDS, Silence, forget
-from studies.runner.storage import store_of
+from studies.runner.storage import queue_folder, store_of, trials_in, worker_lock_in
 from studies.runner.tasks import Task, final_value, has_result, is_held, mark_failed
 
 UNSIGNED_CLAIM_SECONDS = 60
@@ -44,11 +44,9 @@ class Queue:
     """The jobs of one study in one setting that wait, run, or ended; shared by any number of processes."""
 
     def __init__(self, runs: Path, study: str, setting: str, hang_seconds: float = HANG_SECONDS) -> None:
-        folder = runs / "queue"
         self._jobs = jobs_root(runs)
         self._silence = Silence(hang_seconds)
-        self._workers = folder / f"{study}.workers"
-        self._workers.mkdir(parents=True, exist_ok=True)
+        folder, self._workers = queue_folder(runs, study)
         self._store = store_of(folder, f"{study}.journal", f"{study}.enqueue.lock")
         self._storage = self._store.storage
         name = self._store.named(setting)
@@ -62,7 +60,7 @@ class Queue:
 
     def worker_lock(self, worker: str) -> Path:
         """The file that a worker holds locked for as long as it lives."""
-        return self._workers / f"{worker}.lock"
+        return worker_lock_in(self._workers, worker)
 
     def at_once(self) -> AbstractContextManager[None]:
         """Within it nothing waits for a database that is gone: `studies.runner.stores.Unreachable` is raised."""
@@ -195,7 +193,7 @@ class Queue:
         pending = self._trials(TrialState.WAITING, TrialState.RUNNING)
         mine = next(trial for trial in pending if trial.number == claim.number)
         if not any(trial.number != claim.number and trial.user_attrs["job"] == claim.digest for trial in pending):
-            self._add({key: mine.user_attrs[key] for key in ("job", "variant", "seed")})
+            self._add({key: mine.user_attrs[key] for key in ("job", "variant", "seed") if key in mine.user_attrs})
         self._end(claim.number, None)
         return True
 
@@ -206,7 +204,7 @@ class Queue:
         return [str(trial.user_attrs["job"]) for trial in self._trials(*states)]
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
-        trials = self._storage.get_all_trials(self._study_id, deepcopy=False, states=states)
+        trials = trials_in(self._store, self._study_id, *states)
         return [trial for trial in trials if "job" in trial.user_attrs]
 
     def _trial_id(self, number: int) -> int:

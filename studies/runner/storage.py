@@ -10,24 +10,30 @@ import abc
 import functools
 import inspect
 import logging
+import math
 import random
 import sys
 import threading
 import time
 import weakref
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import optuna
 from optuna.storages import BaseStorage, RDBStorage
+from optuna.trial import FrozenTrial, TrialState
 
 from core.command_line import say_error
 from core.errors import InputError
+from core.files import make_folder
 from core.locks import FileLock
-from studies.runner.journal import journal_in
+from core.names import DIGEST, WORKER, fits
+from core.words import visible
+from studies.plan import check_queue_folder
+from studies.runner.journal import journal_in, lost_with
 from studies.runner.stores import QUEUE_VARIABLE, Unreachable, address, asked_to_stop, first_line, folder_id, queue_url
 
 if TYPE_CHECKING:
@@ -41,6 +47,9 @@ FIRST_PAUSE_SECONDS = 0.2
 MOST_PAUSE_SECONDS = 15.0
 LOOK_SECONDS = 0.2
 CONNECT_SECONDS = 10
+
+WORD = 80
+"""So many signs of a wrong word are shown."""
 
 ENGINE: dict[str, Any] = {
     # A connection that the server has dropped since is replaced before it is used.
@@ -68,6 +77,8 @@ class Store(Protocol):
     """Trials that any number of processes share."""
 
     storage: BaseStorage
+    place: str
+    """Where they are, and what to do with a trial there that is none of ours."""
 
     def named(self, name: str) -> str:
         """What a study of this name is called in the storage."""
@@ -92,11 +103,57 @@ def store_of(folder: Path, journal: str, lock: str) -> Store:
     return Journal(folder / journal, folder / lock) if url is None else Database(url, folder, journal)
 
 
+def queue_folder(runs: Path, study: str) -> tuple[Path, Path]:
+    """The folder of all queues and that of the locks of a study's workers, made where they are missing.
+
+    Raises InputError where a link in it leads out of `runs`.
+    """
+    folder = check_queue_folder(runs)
+    workers = folder / f"{study}.workers"
+    make_folder(workers)
+    return folder, workers
+
+
+def worker_lock_in(workers: Path, worker: str) -> Path:
+    """The file that a worker holds locked for as long as it lives. Raises InputError for what is no worker's name."""
+    if not fits(WORKER, worker):
+        raise InputError(f"'{visible(worker)[:WORD]}' is no name of a worker: letters, digits, _, . and - alone")
+    return workers / f"{worker}.lock"
+
+
+def trials_in(store: Store, study_id: int, *states: TrialState, values: Collection[str] = ()) -> list[FrozenTrial]:
+    """The study's trials in these states, or all. The one way to read them: what they say becomes paths.
+
+    Raises InputError for one with a job that is no digest or without its `values`, or with a worker that has no name.
+    """
+    trials = store.storage.get_all_trials(study_id, deepcopy=False, states=states or None)
+    for trial in trials:
+        job, worker = trial.user_attrs.get("job"), trial.user_attrs.get("worker")
+        wrong: tuple[str, object] | None = None
+        if "job" in trial.user_attrs and not (isinstance(job, str) and fits(DIGEST, job)):
+            wrong = ("job", job)
+        elif worker not in (None, "") and not (isinstance(worker, str) and fits(WORKER, worker)):
+            wrong = ("worker", worker)
+        elif job is not None and not all(_is_number(trial.params.get(name)) for name in values):
+            wrong = ("values", trial.params)
+        if wrong is not None:
+            said = visible(str(wrong[1]))[:WORD]
+            raise InputError(
+                f"trial {trial.number} has the {wrong[0]} '{said}', which is none of ours, in {store.place}"
+            )
+    return list(trials)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
 class Journal:
     """A file that every claimant appends to."""
 
     def __init__(self, file: Path, lock: Path) -> None:
         self.storage: BaseStorage = journal_in(file)
+        self.place = f"{file}: move it away, {lost_with(file)}"
         self._lock = FileLock(lock)
 
     def named(self, name: str) -> str:
@@ -125,6 +182,7 @@ class Database:
         self._key = zlib.crc32(self._scope.encode())
         self._patient = self._opened(url)
         self.storage: BaseStorage = self._patient
+        self.place = f"the database {address(url)}: remove it there"
 
     def _opened(self, url: str) -> _Trials:
         from sqlalchemy.exc import SQLAlchemyError

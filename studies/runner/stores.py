@@ -17,7 +17,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from core.errors import InputError
-from core.files import write_whole
+from core.files import make_folder, write_whole
 from core.locks import FileLock
 from core.reading import text_of
 from core.words import first_words, one_line
@@ -143,7 +143,7 @@ def folder_id(folder: Path) -> str:
     """
     if (known := known_id(folder)) is not None:
         return known
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     with FileLock(folder / "id.lock"):
         if (known := known_id(folder)) is None:
             known = uuid.uuid4().hex[:12]

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from ablations.schema import DesignName
 from core.config import Job, Node
-from core.files import append
+from core.files import append, handle_of
 from core.folder import Outcome, RunFolder
 from studies.plan import Plan
 
@@ -71,7 +71,7 @@ def is_held(lock: Path) -> bool:
     Writes nothing, so that it can be asked of runs that may only be read.
     """
     try:
-        handle = os.open(lock, os.O_RDONLY | os.O_CLOEXEC)
+        handle = handle_of(lock, os.O_RDONLY)
     except FileNotFoundError:
         return False
     try:

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 from ablations.patch import has, lookup
 from ablations.schema import Study
 from core.command_line import say_error
+from core.files import make_folder
 from core.folder import RunFolder
 from core.locks import FileLock
 from core.metrics.protocol import from_json
@@ -757,7 +758,7 @@ def _living_with(url: str, database: Path) -> Iterator[None]:
 
 def _check_writable(database: Path) -> None:
     """Raises Unreachable where nobody could write to this SQLite file, after some patience with who is writing."""
-    database.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(database.parent)
     try:
         with closing(sqlite3.connect(database, timeout=LOCKED_SECONDS, isolation_level=None)) as connection:
             connection.execute("begin immediate")

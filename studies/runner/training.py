@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from core.config import Job, Node
 from core.errors import InputError
 from core.file_names import StoredPath
-from core.files import write_whole
+from core.files import make_folder, write_whole
 from core.folder import RunFolder
 from core.words import first_words
 from studies.outside import make_findable
@@ -67,7 +67,7 @@ class TrainingOrder(Node):
     def write(self, name: str) -> Path:
         """Writes the order where its workers find it."""
         folder = self.runs / "queue" / "orders"
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         file = folder / f"{name}.json"
         write_whole(file, self.model_dump_json().encode())
         return file

@@ -30,7 +30,7 @@ from studies.plan import jobs_root
 from studies.runner.deaths import LOST, note_death
 from studies.runner.heartbeat import HANG_SECONDS, Silence, forget
 from studies.runner.queue import Claim
-from studies.runner.storage import store_of
+from studies.runner.storage import queue_folder, store_of, trials_in, worker_lock_in
 from studies.runner.tasks import final_value, has_result, is_held, last_event, mark_failed
 from studies.sweeps import Proposal, Sweep, key_of
 
@@ -61,9 +61,7 @@ class Trials:
         self._names, self._start = (study, setting), dict(start)
         self._jobs = jobs_root(runs)
         self._silence = Silence(hang_seconds)
-        folder = runs / "queue"
-        self._workers = folder / f"{study}.workers"
-        self._workers.mkdir(parents=True, exist_ok=True)
+        folder, self._workers = queue_folder(runs, study)
         self._store = store_of(folder, f"{study}.{setting}.search.journal", f"{study}.{setting}.search.lock")
         self._storage = self._store.storage
         self._key = key_of(search, base)
@@ -84,7 +82,7 @@ class Trials:
 
     def worker_lock(self, worker: str) -> Path:
         """The file that a worker holds locked for as long as it lives."""
-        return self._workers / f"{worker}.lock"
+        return worker_lock_in(self._workers, worker)
 
     def claim(self, worker: str) -> Claim | None:
         """A trial that its worker left, else a new one; None when the budget is used or in others' hands."""
@@ -311,7 +309,7 @@ class Trials:
         return Job(config=self.search.applied(self.base, trial.params), seed=self.search.seed)
 
     def _all(self, *states: TrialState) -> list[FrozenTrial]:
-        return list(self._storage.get_all_trials(self._study_id, deepcopy=False, states=states or None))
+        return trials_in(self._store, self._study_id, *states, values=self._ranges)
 
     def _trial(self, number: int) -> FrozenTrial:
         return self._storage.get_trial(self._id(number))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
+import pickle
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -173,3 +176,46 @@ def test_a_checkpoint_that_cannot_be_written_leaves_both_former_ones(
         write_checkpoint(folder, {"iteration": 4}, events=b"", job_seconds=1.0, evaluation_seconds=0.0)
     assert {file.name: file.read_bytes() for file in folder.path.glob("*checkpoint*")} == before
     assert not list(folder.path.glob(".checkpoint*"))
+
+
+def right_header(stored: bytes) -> bytes:
+    """These bytes as somebody would give them who wants them to be trusted."""
+    return b"inr-gan checkpoint 1 %d %08x\n" % (len(stored), zlib.crc32(stored)) + stored
+
+
+def saved(content: object) -> bytes:
+    stream = io.BytesIO()
+    torch.save(content, stream)
+    return stream.getvalue()
+
+
+FOREIGN: dict[str, bytes] = {
+    "nothing": b"",
+    "garbage": b"garbage" * 100,
+    "a cut archive": saved({"state": {}})[:-40],
+    "a class": saved(Path("somewhere")),
+    "a pickle": pickle.dumps(Path("somewhere")),
+    "a list": saved([1, 2]),
+    "too little": saved({"state": {}}),
+    "a size that is none": saved(
+        {"state": {}, "job_seconds": 0.0, "evaluation_seconds": 0.0, "events_size": "0", "events_sha256": ""}
+    ),
+}
+
+
+@pytest.mark.parametrize("content", FOREIGN.values(), ids=FOREIGN)
+def test_what_torch_refuses_behind_a_right_header_is_not_trusted_either(content: bytes, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path, JOB)
+    folder.path.mkdir(parents=True)
+    folder.events_file.touch()
+    for iteration in (1, 2):
+        write_checkpoint(folder, {"iteration": iteration}, events=b"", job_seconds=1.0, evaluation_seconds=0.0)
+    folder.checkpoint_file.write_bytes(right_header(content))
+    found = read_checkpoint(folder)
+    assert found is not None and found.state == {"iteration": 1}
+    folder.previous_checkpoint_file.write_bytes(right_header(content))
+    assert read_checkpoint(folder) is None
+    assert [line.split(":")[0] for line in folder.log_file.read_text().splitlines()] == [
+        "checkpoint.pt cannot be used, the one before is tried",
+        "checkpoint.previous.pt cannot be used, starting anew",
+    ]

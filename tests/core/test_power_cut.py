@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from safetensors.torch import load_file
 from core import config as cfg
 from core.folder import RunFolder
 from core.job import run_job
+from core.processes import ROOT
 from tests.core.power import ForgetfulDisk, Tree, put
 from tests.core.test_job import FITTING, comparable, finished
 
@@ -102,3 +104,25 @@ def test_an_outcome_of_an_earlier_version_stays_valid(tmp_path: Path, cache: Pat
     assert outcome is not None
     folder.write("outcome.json", outcome.model_dump_json(exclude={"recorded"}))
     assert list(run_job(JOB, runs=tmp_path, cache=cache)) == []
+
+
+FLEETING = {
+    "core/calibrate.py": "a cache",
+    "core/metrics/clean_fid.py": "a cache, for its owner alone",
+    "core/metrics/real.py": "a cache",
+    "core/home.py": "a cache, for its owner alone",
+    "core/data/making.py": "images that can be made again",
+    "core/data/prepare.py": "images that can be prepared again",
+    "studies/completion.py": "a cache",
+    "studies/runner/artifacts.py": "copies of what is in the folders of runs",
+    "studies/choose_cpu_profile.py": "a record that a maintainer commits",
+    "reports/choose_interval.py": "a record that a maintainer commits",
+}
+
+
+def test_folders_of_what_lasts_are_made_so_that_their_names_last() -> None:
+    """By `core.files.make_folder` alone, unless what is in them can be had again."""
+    rooms = ("core", "ablations", "studies", "reports")
+    files = [file for room in rooms for file in (ROOT / room).rglob("*.py")]
+    makers = {file.relative_to(ROOT).as_posix() for file in files if re.search(r"mkdir\(|makedirs\(", file.read_text())}
+    assert makers - FLEETING.keys() == {"core/files.py"}

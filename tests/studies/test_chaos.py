@@ -303,7 +303,7 @@ class Recoveries:
 
 
 def test_a_recovery_lasts_until_the_job_is_where_it_was_in_a_new_record(tmp_path: Path) -> None:
-    folder, now = RunFolder(tmp_path, "job"), [1000.0]
+    folder, now = RunFolder(tmp_path, "0" * 16), [1000.0]
     recoveries = Recoveries(lambda: now[0])
     folder.path.mkdir()
 

@@ -35,7 +35,7 @@ def test_a_line_that_was_cut_off_is_dropped(
     (file,) = (tmp_path / "queue").glob("*.journal")
     whole = file.read_bytes()
     file.write_bytes(whole + whole.splitlines(keepends=True)[-1][:-cut])
-    claimed = queue().claim(made.digests, "a worker")
+    claimed = queue().claim(made.digests, "a-worker")
     assert claimed is not None and claimed.digest == made.digests[0]
     assert file.read_bytes().startswith(whole)
     assert queue().waiting(made.digests) == made.digests[1:]

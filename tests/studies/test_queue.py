@@ -195,7 +195,7 @@ def test_a_claim_without_a_name_is_left_alone_for_a_minute_of_whoever_looks(
     queue = Queue(tmp_path, "changes_overview", "cpu")
     queue.enqueue(tasks[:1])
     monkeypatch.setattr(queue._storage, "set_trial_user_attr", lambda *_: None)
-    assert queue.claim([tasks[0].digest], "killed in between") is not None
+    assert queue.claim([tasks[0].digest], "killed-in-between") is not None
     (trial,) = queue._trials(TrialState.RUNNING)
     trial.datetime_start = datetime.now() - timedelta(days=1)
     monkeypatch.setattr(queue, "_trials", lambda *states: [trial] if states == (TrialState.RUNNING,) else [])
@@ -213,7 +213,7 @@ def test_a_claim_without_a_name_is_left_alone_for_a_minute_of_whoever_looks(
 def test_a_result_whose_record_was_lost_is_enqueued_again(tmp_path: Path, tasks: list[Task]) -> None:
     queue, task = Queue(tmp_path, "changes_overview", "cpu"), tasks[0]
     queue.enqueue([task])
-    claim = queue.claim([task.digest], "a worker")
+    claim = queue.claim([task.digest], "a-worker")
     assert claim is not None
     finish(tmp_path, task)
     folder = RunFolder(jobs_root(tmp_path), task.digest)

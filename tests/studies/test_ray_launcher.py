@@ -868,3 +868,16 @@ def test_two_workers_at_a_time_share_the_gpu_that_ray_gives_them(cluster: Any, j
         for name in ("provenance.json", "outcome.json")
     )
     assert begun[1] < over[0] <= begun[2]
+
+
+@pytest.mark.parametrize("address", [None, "10.0.0.1:6379"])
+@pytest.mark.parametrize("others", ["", "/a", "/a:/b", "/a:"])
+def test_an_actors_path_has_no_empty_entry_which_would_be_the_working_folder(
+    address: str | None, others: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray replaces a variable that the node has not by nothing."""
+    monkeypatch.setenv("PYTHONPATH", others)
+    path = launched_by_ray.actors_path(RayCluster(kind="ray", address=address))
+    entries = path.replace("${PYTHONPATH}", others).split(os.pathsep)
+    assert all(entries) and str(launched_by_ray.ROOT) in entries
+    assert {os.path.normpath(entry) for entry in entries} >= {entry for entry in others.split(":") if entry}

@@ -12,9 +12,14 @@ import pytest
 from click.testing import CliRunner
 
 from core.errors import InputError
+from core.files import emptied
+from core.folder import RunFolder
 from studies import catalogue, sync, ui
 from studies.plan import Plan, PlannedVariant, make_plan, plan_file, read_plan, record_plan, report_folder
 from studies.run import main
+from studies.runner.heartbeat import Heart, heartbeat_file
+from studies.runner.queue import Queue
+from studies.runner.tasks import tasks_of
 from studies.sweeps import read_sweep, sweep_file
 
 TRAP = "from pathlib import Path\nPath({where!r}).write_text('ran')\nSTUDY = None\n"
@@ -188,6 +193,11 @@ def job(runs: Path) -> Path:
         lambda runs: runs / "plans" / "more",
         lambda runs: runs / "sweeps",
         lambda runs: runs / "queue",
+        lambda runs: runs / "queue" / "changes_overview.journal",
+        lambda runs: runs / "queue" / "logs",
+        lambda runs: runs / "queue" / "orders",
+        lambda runs: runs / "queue" / "changes_overview.workers" / "x.lock",
+        lambda runs: runs / "queue" / "id",
         lambda runs: runs / "mlflow-synced.json",
         lambda runs: report_folder(runs, "changes_overview", "cpu"),
         lambda runs: report_folder(runs, "changes_overview", "cpu") / "figures",
@@ -244,3 +254,87 @@ def test_only_python_files_are_run_as_studies(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(InputError, match=r"report.md is no Python file, and is not run"):
         catalogue.find("./report.md")
     assert not (tmp_path / "PWNED").exists()
+
+
+# --- the queue --------------------------------------------------------------------------------------------------------
+
+
+def one_trial(runs: Path, **attributes: object) -> None:
+    """A queue with one job, which somebody trains, and whose words are these."""
+    queue = Queue(runs, "changes_overview", "cpu")
+    queue.enqueue(tasks_of(plan_of())[:1])
+    claim = queue.claim([tasks_of(plan_of())[0].digest], "nobody")
+    assert claim is not None
+    for key, value in attributes.items():
+        queue._storage.set_trial_user_attr(queue._trial_id(claim.number), key, value)
+
+
+@pytest.mark.parametrize("key", ["job", "worker"])
+@pytest.mark.parametrize("word", ["../../../victim/evil", "/tmp/evil", "", "a/b", "..", "x\n", 7, ["x"], {"x": 1}])
+def test_no_word_of_a_journal_becomes_a_path(key: str, word: object, tmp_path: Path) -> None:
+    runs = tmp_path / "a" / "runs"
+    (tmp_path / "victim" / "evil").mkdir(parents=True)
+    heartbeat = tmp_path / "victim" / "evil.heartbeat"
+    heartbeat.write_text("another host")
+    one_trial(runs, **{key: word})
+    before = sorted(tmp_path.rglob("*"))
+    queue = Queue(runs, "changes_overview", "cpu")
+    digests = [task.digest for task in tasks_of(plan_of())]
+    for asked in (queue.release_orphans, lambda: queue.running(digests), lambda: queue.enqueue(tasks_of(plan_of()))):
+        if (key, word) == ("worker", ""):
+            continue  # Nobody's.
+        with pytest.raises(InputError, match=rf"(?s)^trial 0 has the {key} '.*journal: move it away") as refused:
+            asked()
+        assert "\n" not in str(refused.value)
+    assert sorted(tmp_path.rglob("*")) == before and heartbeat.read_text() == "another host"
+
+
+@pytest.mark.parametrize("digest", ["../../x", "", ".", "/tmp/x", "0" * 15, "0" * 16 + "\n", "A" * 16])
+def test_a_folder_of_a_run_is_named_by_a_digest(digest: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is no digest of a job"):
+        RunFolder(tmp_path, digest)
+
+
+@pytest.mark.parametrize("name", ["../../x", "", ".hidden", "/tmp/x", "x\n"])
+def test_a_lock_is_of_a_workers_name(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is no name of a worker"):
+        Queue(tmp_path, "changes_overview", "cpu").worker_lock(name)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_journal_that_is_a_link_is_neither_mended_nor_made(there: bool, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    if there:
+        token.write_text("a line\nand no end")
+    for name in ("inside", "outside"):
+        runs = tmp_path / name / "runs"
+        (runs / "queue").mkdir(parents=True)
+        (runs / "queue" / "changes_overview.journal").symlink_to(runs / "jobs" if name == "inside" else token)
+        with pytest.raises(InputError, match=r"changes_overview.journal (is a link|leads out)"):
+            Queue(runs, "changes_overview", "cpu").enqueue(tasks_of(plan_of()))
+        assert not (runs / "jobs").exists()
+    assert token.exists() == there and (not there or token.read_text() == "a line\nand no end")
+
+
+def test_a_journal_that_becomes_a_link_is_not_written_through(tmp_path: Path) -> None:
+    queue = Queue(tmp_path, "changes_overview", "cpu")
+    (journal,) = (tmp_path / "queue").glob("*.journal")
+    (tmp_path / "token").write_bytes(journal.read_bytes() + b"and no end")
+    journal.unlink()
+    journal.symlink_to(tmp_path / "token")
+    with pytest.raises(InputError, match="is a link"):
+        queue.enqueue(tasks_of(plan_of()))
+    assert (tmp_path / "token").read_bytes().endswith(b"and no end")
+
+
+def test_what_workers_write_goes_through_no_link(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("kept")
+    lock = tmp_path / "w.lock"
+    for name in ("w.heartbeat", "log.txt"):
+        (tmp_path / name).symlink_to(outside)
+    with Heart(lock):
+        assert not heartbeat_file(lock).is_symlink()
+    with pytest.raises(InputError, match="is a link"):
+        emptied(tmp_path / "log.txt")
+    assert outside.read_text() == "kept"

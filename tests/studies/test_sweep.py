@@ -205,6 +205,29 @@ def test_claims_keep_the_budget_over_restarts(tmp_path: Path) -> None:
     assert trials_of(tmp_path, budget=5).waiting() == ["trial 0", "trial 1", "trial 2", "new", "new"]
 
 
+@pytest.mark.parametrize("key", ["job", "worker"])
+def test_no_word_of_a_journal_becomes_a_path(key: str, tmp_path: Path) -> None:
+    runs = tmp_path / "a" / "runs"
+    trials = trials_of(runs)
+    claim = trials.claim("nobody")
+    assert claim is not None
+    trials._storage.set_trial_user_attr(trials._id(claim.number), key, "../../../victim/evil")
+    before = sorted(tmp_path.rglob("*"))
+    found = trials_of(runs)
+    for asked in (lambda: found.claim("w"), found.sweep, found.waiting, found.running):
+        with pytest.raises(InputError, match=rf"trial 0 has the {key} '../.*journal: move it away, its search begins"):
+            asked()
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_trial_without_its_values_is_refused(tmp_path: Path) -> None:
+    trials = trials_of(tmp_path)
+    trials._study.ask()
+    trials._storage.set_trial_user_attr(trials._id(0), "job", "0" * 16)
+    with pytest.raises(InputError, match=r"trial 0 has the values '\{\}', which is none of ours"):
+        trials.sweep()
+
+
 def test_a_claim_that_is_begun_again_since_the_lock_was_lost_takes_no_second_trial(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from core.errors import InputError
-from core.files import append
+from core.files import append, emptied, make_folder
 from core.folder import RunFolder
 from core.processes import python
 from studies.plan import jobs_root
@@ -156,7 +156,7 @@ class _Crew:
         self.started += 1
         slot.name = f"{self.id}-{self.started}"
         logs = self.order.runs / "queue" / "logs"
-        logs.mkdir(parents=True, exist_ok=True)
+        make_folder(logs)
         slot.job = None
         if slot.gpu is not None:
             others = self.beside(slot)
@@ -164,7 +164,7 @@ class _Crew:
             for other in others:
                 other.company = True
         slot.log, slot.hung = logs / f"{slot.name}.txt", None
-        with slot.log.open("wb") as log:
+        with emptied(slot.log) as log:
             slot.process = subprocess.Popen(
                 python(self.order.module, str(self.file), slot.name, "--follow-parent"),
                 env=share_of_machine(slot.index, threads=self.order.threads, gpus=self.order.gpus),

@@ -28,10 +28,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.errors import InputError
+from core.files import emptied, make_folder
 from core.folder import RunFolder
 from core.machine import cores
 from core.metrics.identity import INCEPTION_VARIABLE
-from core.processes import ROOT, SAFE_PATH, python
+from core.processes import ROOT, SAFE_PATH, path_of, python
 from core.words import last_line, visible
 from studies.plan import jobs_root
 from studies.runner.deaths import End, settle_death
@@ -90,6 +91,14 @@ def carried() -> dict[str, str]:
 def arguments(module: str, order_file: Path | str, name: str) -> list[str]:
     """Those with which Python is a worker of an order."""
     return python(module, str(order_file), name, "--follow-parent")[1:]
+
+
+def actors_path(cluster: RayCluster) -> str:
+    """PYTHONPATH of an actor, in which Ray replaces ${...} by what the node has, and by nothing where it has none."""
+    if cluster.address is None:
+        return path_of(os.environ.get("PYTHONPATH", ""))
+    # An empty entry would be the working folder: with the stroke behind it the last one is the same, or the root.
+    return f"{ROOT}{os.pathsep}${{PYTHONPATH}}{os.sep}"
 
 
 class Ray:
@@ -161,7 +170,7 @@ def _connected(cluster: RayCluster) -> Iterator[Any]:
         raise InputError(f'kind = "ray" needs Ray, which is not installed: install the extra, {INSTALL}') from None
     # An actor imports this module, and leaves it to its worker to end when the actor goes: Ray would kill it.
     environment = {
-        "PYTHONPATH": f"{ROOT}:${{PYTHONPATH}}",
+        "PYTHONPATH": actors_path(cluster),
         SAFE_PATH: "1",
         "RAY_kill_child_processes_on_worker_exit": "0",
     }
@@ -250,7 +259,7 @@ class _Process:
             gpus = (shared_out,) if device == "cuda" else ()
             own = executable or sys.executable
             share = share_of_machine(0, threads=threads, gpus=gpus, executable=own)
-            with Path(log).open("wb") as stream:
+            with emptied(Path(log)) as stream:
                 self.process = subprocess.Popen(
                     [own, *arguments],
                     env={**share, **carried},
@@ -336,7 +345,7 @@ class _Crew:
         self.started += 1
         slot.name = f"{self.id}-{self.started}"
         logs = self.order.runs / "queue" / "logs"
-        logs.mkdir(parents=True, exist_ok=True)
+        make_folder(logs)
         slot.log, slot.hung, slot.since = logs / f"{slot.name}.txt", None, time.monotonic()
         slot.actor = self.actors.remote()
         self.ask(slot)

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Literal
 
 from core.errors import InputError
-from core.files import write_whole
+from core.files import make_folder, write_whole
 from core.locks import FileLock
 from core.metrics.identity import INCEPTION_VARIABLE
 from core.processes import ROOT, SAFE_PATH, is_found_by, python
@@ -163,6 +163,8 @@ worker=$!
 while :; do wait "$worker"; kill -0 "$worker" 2>/dev/null || break; done
 wait "$worker"
 code=$?
+# What is in its place may be a link.
+rm -f {folder}/"$name.ended"
 echo "$code" >{folder}/"$name.ended"
 
 # Told to stop with work left, or before it could listen, which is not tried without end.
@@ -248,7 +250,7 @@ class _Fleet:
         self.queue: Shared = order.queue()
         self.submission = Submission.of(order)
         self.folder = self.submission.folder
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         self.marker = self.folder / f"{uuid.uuid4().hex[:8]}.attached"
         self.submitting = FileLock(self.folder / "submit.lock")
         self.alive: dict[str, _Element] = {}
@@ -418,7 +420,7 @@ class _Fleet:
         """A worker crashed: its job is resumed, or given up."""
         self.last_death = f"the log is {self.log(worker)}: {self.last_words(worker)}"
         # For other commands that watch: a death counts once.
-        (self.folder / f"{worker}.ended").write_text("mourned\n", encoding="utf-8")
+        write_whole(self.folder / f"{worker}.ended", b"mourned\n")
         if (told := settle_death(self.order, self.queue, worker, end, self.place)) is not None:
             self.say(f"worker {worker} {told}")
 
