@@ -7,6 +7,7 @@ import fcntl
 import os
 import secrets
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -126,17 +127,56 @@ def check_writable(*places: Path) -> None:
             )
 
 
-@contextmanager
-def appended(file: Path) -> Iterator[BinaryIO]:
-    """`file` open for reading, and for writing at its end, made where it is not there. Raises InputError for a link."""
+def _own(file: Path, flags: int) -> int:
+    """`file` open for reading and writing. Raises InputError where it is a link, or no file."""
     try:
-        handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND | OWN_FILE, 0o666)
+        # A pipe would be waited for without end.
+        handle = os.open(file, os.O_RDWR | os.O_NONBLOCK | OWN_FILE | flags, 0o666)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise InputError(f"{file} is a link, and would be written through: remove it") from None
         raise
-    with os.fdopen(handle, "a+b") as stream:
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return handle
+    os.close(handle)
+    raise InputError(f"{file} is no file: remove it")
+
+
+@contextmanager
+def appended(file: Path) -> Iterator[BinaryIO]:
+    """`file` open for reading, and for writing at its end, made where it is not there. Raises InputError for a link,
+    and for what is no file."""
+    with os.fdopen(_own(file, os.O_CREAT | os.O_APPEND), "a+b") as stream:
         yield stream
+
+
+@contextmanager
+def changed(file: Path) -> Iterator[BinaryIO]:
+    """`file`, which is there, open for reading and for writing anywhere in it. Raises as `appended`."""
+    with named(file), os.fdopen(_own(file, 0), "r+b") as stream:
+        yield stream
+
+
+def own_folder(folder: Path) -> Path:
+    """`folder`, made where it is missing, for files whose names can be guessed: nobody else laid it out.
+
+    Raises InputError where it is a link, another user's, or holds anything but files that have no other name.
+    """
+    make_folder(folder.parent)
+    with suppress(FileExistsError):
+        folder.mkdir()
+        return folder
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise InputError(f"{folder} is no folder, or a link: remove it")
+    if found.st_uid != os.getuid():
+        raise InputError(f"{folder} belongs to another user: have them remove it, or name another folder with --out")
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            there = entry.stat(follow_symlinks=False)
+            if not stat.S_ISREG(there.st_mode) or there.st_nlink > 1:
+                raise InputError(f"{entry.path} is a link, or no file, and would be written through: remove it")
+    return folder
 
 
 def append(file: Path, text: str) -> None:

@@ -9,8 +9,11 @@ import torch
 from safetensors.torch import load_file
 
 from core import config as cfg
+from core.data.making import make
+from core.data.prepared import is_prepared, verify
 from core.folder import RunFolder
 from core.job import run_job
+from tests.core.pictures import encoded, picture, zipped
 from tests.core.power import ForgetfulDisk, Tree, put
 from tests.core.test_job import FITTING, comparable, finished
 
@@ -102,3 +105,26 @@ def test_an_outcome_of_an_earlier_version_stays_valid(tmp_path: Path, cache: Pat
     assert outcome is not None
     folder.write("outcome.json", outcome.model_dump_json(exclude={"recorded"}))
     assert list(run_job(JOB, runs=tmp_path, cache=cache)) == []
+
+
+def test_a_prepared_set_that_is_there_is_whole(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "x.zip", {f"{i}.png": encoded(picture(i)) for i in range(3)})
+    undisturbed = make(path, tmp_path / "undisturbed", [4, 8])
+    root = tmp_path / "watched"
+    root.mkdir()
+    disk = ForgetfulDisk(root)
+    with disk.watched():
+        make(path, root / "new" / "folders" / "set", [4, 8])
+    there = again = 0
+    for place, tree in enumerate(disk.left.values()):
+        left = put(tree, tmp_path / f"cut {place}") / "new" / "folders" / "set"
+        if is_prepared(left):
+            there += 1
+        else:
+            again += 1
+            make(path, left, [4, 8])
+        assert verify(left) == undisturbed, sorted(tree)
+    assert there and again
+    # And once it was told to be made nothing can take that away.
+    for place, tree in enumerate(disk.now()):
+        assert verify(put(tree, tmp_path / f"told {place}") / "new" / "folders" / "set") == undisturbed
