@@ -7,6 +7,7 @@ import fcntl
 import os
 import secrets
 import socket
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fnmatch import fnmatchcase
@@ -129,13 +130,18 @@ def check_writable(*places: Path) -> None:
 
 
 def handle_of(file: Path, flags: int) -> int:
-    """A file of ours, open. Raises InputError for a link, which is not followed."""
+    """A file of ours, open. Raises InputError for a link, which is not followed, and for what is no file."""
     try:
-        return os.open(file, flags | OWN_FILE, 0o666)
+        # A pipe would be waited for without end.
+        handle = os.open(file, flags | os.O_NONBLOCK | OWN_FILE, 0o666)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise InputError(f"{file} is a link, and no file of ours: remove it") from None
         raise
+    if stat.S_ISREG(os.fstat(handle).st_mode):
+        return handle
+    os.close(handle)
+    raise InputError(f"{file} is no file: remove it")
 
 
 @contextmanager
@@ -156,6 +162,35 @@ def write_all(stream: FileIO, left: memoryview) -> None:
     """Writes all of it: the system may take less at once."""
     while left:
         left = left[stream.write(left) :]
+
+
+@contextmanager
+def changed(file: Path) -> Iterator[BinaryIO]:
+    """`file`, which is there, open for reading and for writing anywhere in it. Raises as `appended`."""
+    with named(file), os.fdopen(handle_of(file, os.O_RDWR), "r+b") as stream:
+        yield stream
+
+
+def own_folder(folder: Path) -> Path:
+    """`folder`, made where it is missing, for files whose names can be guessed: nobody else laid it out.
+
+    Raises InputError where it is a link, another user's, or holds anything but files that have no other name.
+    """
+    make_folder(folder.parent)
+    with suppress(FileExistsError):
+        folder.mkdir()
+        return folder
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        raise InputError(f"{folder} is no folder, or a link: remove it")
+    if found.st_uid != os.getuid():
+        raise InputError(f"{folder} belongs to another user: have them remove it, or name another folder with --out")
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            there = entry.stat(follow_symlinks=False)
+            if not stat.S_ISREG(there.st_mode) or there.st_nlink > 1:
+                raise InputError(f"{entry.path} is a link, or no file, and would be written through: remove it")
+    return folder
 
 
 def append(file: Path, text: str) -> None:

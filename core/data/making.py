@@ -11,27 +11,29 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from PIL import __version__ as pillow_version
+from pydantic import Field, ValidationError
 
-from core.config import Resampling
+from core.config import Node, Resampling
+from core.data.arrays import HEADER, header_of
 from core.data.decoding import Decoded, Skipped, decoding
 from core.data.images import DECODER
 from core.data.listing import LeftOut
-from core.data.prepared import HEADER, INDEX, Enlarged, Index, Pixels, Progress, is_prepared, mapped, read_index
+from core.data.prepared import INDEX, SHA256, Enlarged, Index, Pixels, Progress, is_prepared, mapped_of, read_index
 from core.data.sources import BLOCK, Source, fingerprint_of, opened, unreadable
 from core.errors import InputError
 from core.file_names import stored
-from core.files import named, sync_folder, unwritable, write_whole
+from core.files import append, changed, make_folder, own_folder, sync_folder, unwritable, write_whole
 from core.locks import FileLock, Timeout
 from core.machine import memory
+from core.reading import bytes_of
 
 JOURNAL = "journal.jsonl"
 
@@ -49,6 +51,28 @@ def listed(path: Path) -> tuple[str, tuple[LeftOut, ...]]:
 def with_left_out(folder: Path, index: Index, left_out: tuple[LeftOut, ...]) -> Index:
     """The set with what lies beside its images now."""
     return _kept(folder, index, index.model_copy(update={"left_out": left_out}))
+
+
+class _How(Node):
+    """The first line of a journal: how the images are prepared."""
+
+    resolutions: list[int]
+    resampling: Resampling
+    decoder: int
+    pillow: str
+
+
+class _Line(Node):
+    """A line of a journal: a block that is there. `encoded` and `blocks` are sha256, of the encoded images' and of a
+    resolution's pixels."""
+
+    stamps: str
+    seen: int
+    rows: int = Field(ge=0, le=BLOCK)
+    encoded: str = Field(pattern=SHA256)
+    skipped: list[Skipped]
+    enlarged: dict[str, Enlarged]
+    blocks: dict[str, str]
 
 
 @dataclass
@@ -87,7 +111,7 @@ def make(
         raise InputError(f"{folder} lies in the folder of images {path}: give a folder elsewhere with --out")
     with _written_to(folder), opened(path) as source, _alone(folder):
         names = source.names[:most]
-        how = {"resolutions": resolutions, "resampling": resampling, "decoder": DECODER, "pillow": pillow_version}
+        how = _How(resolutions=resolutions, resampling=resampling, decoder=DECODER, pillow=pillow_version)
         if folder.exists():
             there = _already(path, folder, source, names, how, skip_bad)
             now = {"name": name or there.name, "left_out": source.left_out}
@@ -138,7 +162,7 @@ class _Block:
         for resolution, image in zip(self.pixels, found.pixels, strict=True):
             content = image.tobytes()
             self.pixels[resolution].update(content)
-            with (self.aside / f"{resolution}.npy").open("r+b") as file:
+            with changed(self.aside / f"{resolution}.npy") as file:
                 file.seek(HEADER + (self.row + self.rows) * len(content))
                 file.write(content)
             if min(found.size) < resolution:
@@ -152,30 +176,34 @@ def _write(aside: Path, block: _Block, made: _Made, stamps: str) -> None:
     """Ends a block, and then says in the journal that it is there."""
     for resolution in block.pixels:
         # What an interrupted command had written beyond it is no part of it.
-        os.truncate(aside / f"{resolution}.npy", HEADER + (made.rows + block.rows) * 3 * resolution**2)
-    line = {
-        "stamps": stamps,
-        "seen": block.seen,
-        "rows": block.rows,
-        "encoded": hashlib.sha256(b"".join(block.sha256)).hexdigest(),
-        "skipped": [entry.model_dump() for entry in block.skipped],
-        "enlarged": {str(resolution): entry.model_dump() for resolution, entry in block.enlarged.items()},
-        "blocks": {str(resolution): found.hexdigest() for resolution, found in block.pixels.items()},
-    }
-    with named(aside / JOURNAL), (aside / JOURNAL).open("ab") as journal:
-        journal.write(json.dumps(line).encode() + b"\n")
+        with changed(aside / f"{resolution}.npy") as file:
+            file.truncate(HEADER + (made.rows + block.rows) * 3 * resolution**2)
+    line = _Line(
+        stamps=stamps,
+        seen=block.seen,
+        rows=block.rows,
+        encoded=hashlib.sha256(b"".join(block.sha256)).hexdigest(),
+        skipped=block.skipped,
+        enlarged={str(resolution): entry for resolution, entry in block.enlarged.items()},
+        blocks={str(resolution): found.hexdigest() for resolution, found in block.pixels.items()},
+    )
+    append(aside / JOURNAL, _written(line))
     _account(made, line)
 
 
-def _account(made: _Made, line: dict[str, Any]) -> None:
-    made.seen = line["seen"]
-    made.rows += line["rows"]
-    made.encoded += [line["encoded"]] if line["rows"] else []
-    made.skipped += [Skipped.model_validate(entry) for entry in line["skipped"]]
+def _written(line: Node) -> str:
+    return json.dumps(line.model_dump()) + "\n"
+
+
+def _account(made: _Made, line: _Line) -> None:
+    made.seen = line.seen
+    made.rows += line.rows
+    made.encoded += [line.encoded] if line.rows else []
+    made.skipped += line.skipped
     for resolution in made.blocks:
-        made.enlarged[resolution] = Enlarged.model_validate(line["enlarged"][str(resolution)])
-        if line["rows"]:
-            made.blocks[resolution].append(line["blocks"][str(resolution)])
+        made.enlarged[resolution] = line.enlarged[str(resolution)]
+        if line.rows:
+            made.blocks[resolution].append(line.blocks[str(resolution)])
 
 
 def _stamps(source: Source, names: Sequence[str]) -> str:
@@ -183,44 +211,49 @@ def _stamps(source: Source, names: Sequence[str]) -> str:
     return hashlib.sha256("\n".join(f"{name} {source.stamp(name)}" for name in names).encode()).hexdigest()
 
 
-def _begun(aside: Path, how: dict[str, Any], source: Source, names: Sequence[str]) -> _Made:
+def _begun(aside: Path, how: _How, source: Source, names: Sequence[str]) -> _Made:
     """What an interrupted making left that still holds, in `aside`, or an empty beginning there."""
-    resolutions: list[int] = how["resolutions"]
+    resolutions = how.resolutions
     made = _Made(0, 0, [], [], dict.fromkeys(resolutions, Enlarged()), {resolution: [] for resolution in resolutions})
-    aside.mkdir(parents=True, exist_ok=True)
+    own_folder(aside)
     for resolution in resolutions:
-        if not (aside / f"{resolution}.npy").exists():
-            (aside / f"{resolution}.npy").write_bytes(bytes(HEADER))
+        with suppress(FileExistsError), (aside / f"{resolution}.npy").open("xb") as file:
+            file.write(bytes(HEADER))
     journal = aside / JOURNAL
-    lines = list(_parsed(journal.read_bytes() if journal.exists() else b""))
-    if lines and lines[0] != how:
-        other = ", ".join(f"{key} {value}" for key, value in lines[0].items() if how.get(key) != value)
+    before, lines = _parsed(bytes_of(journal, "remove it") if journal.exists() else b"")
+    if before not in (None, how):
+        other = ", ".join(f"{key} {value}" for key, value in before if getattr(how, key) != value)
         raise InputError(
             f"{aside} holds what an interrupted command had prepared otherwise ({other}): go on with its options, or "
             "remove it to begin anew"
         )
-    kept = [how]
-    for line in lines[1:]:
-        if line["seen"] > len(names) or line["stamps"] != _stamps(source, names[made.seen : line["seen"]]):
+    kept = _written(how)
+    for line in lines:
+        if line.seen - made.seen != line.rows + len(line.skipped) or set(line.blocks) != set(map(str, resolutions)):
+            break
+        if line.seen > len(names) or line.stamps != _stamps(source, names[made.seen : line.seen]):
             break
         # Images have been added behind what was the last block.
-        if line["rows"] < BLOCK and line["seen"] < len(names):
+        if line.rows < BLOCK and line.seen < len(names):
             break
         if not all(_is_there(aside / f"{side}.npy", side, made.rows, line) for side in resolutions):
             break
         _account(made, line)
-        kept.append(line)
-    write_whole(journal, b"".join(json.dumps(line).encode() + b"\n" for line in kept))
+        kept += _written(line)
+    write_whole(journal, kept.encode())
     return made
 
 
-def _parsed(journal: bytes) -> Iterator[dict[str, Any]]:
+def _parsed(journal: bytes) -> tuple[_How | None, list[_Line]]:
     """The lines of a journal up to the first that is torn or damaged."""
-    for text in journal.split(b"\n")[:-1]:
-        try:
-            yield json.loads(text)
-        except ValueError:
-            return
+    how, lines = None, []
+    with suppress(ValidationError):
+        for text in journal.split(b"\n")[:-1]:
+            if how is None:
+                how = _How.model_validate_json(text)
+            else:
+                lines.append(_Line.model_validate_json(text))
+    return how, lines
 
 
 def _check_skipped(path: Path, skipped: Sequence[Skipped], skip_bad: bool) -> None:
@@ -240,15 +273,15 @@ def _write_index(folder: Path, index: Index) -> None:
     write_whole(folder / INDEX, (index.model_dump_json(indent=1) + "\n").encode())
 
 
-def _is_there(file: Path, resolution: int, row: int, line: dict[str, Any]) -> bool:
+def _is_there(file: Path, resolution: int, row: int, line: _Line) -> bool:
     """Whether the block of a journal's line is in the array's file as it was written."""
     size = 3 * resolution**2
     with file.open("rb") as stream:
         stream.seek(HEADER + row * size)
         found = hashlib.sha256()
-        for _ in range(line["rows"]):
+        for _ in range(line.rows):
             found.update(stream.read(size))
-    return found.hexdigest() == line["blocks"][str(resolution)]
+    return found.hexdigest() == line.blocks[str(resolution)]
 
 
 def _index(
@@ -288,14 +321,12 @@ def _finish(aside: Path, folder: Path, index: Index) -> None:
     """Headers, contact sheets and the index, then the move into place."""
     for side, pixels in index.pixels.items():
         file = aside / f"{side}.npy"
-        with file.open("r+b") as stream:
-            described = {"descr": "|u1", "fortran_order": False, "shape": pixels.shape}
-            np.lib.format.write_array_header_1_0(stream, described)
-            if stream.tell() != HEADER:
-                raise AssertionError(f"a .npy header of {stream.tell()} bytes")
+        with changed(file) as stream:
+            stream.write(header_of(pixels.shape))
+            stream.flush()
             os.fsync(stream.fileno())
         sheet = io.BytesIO()
-        contact_sheet(mapped(file, pixels, aside)).save(sheet, "PNG")
+        contact_sheet(mapped_of(aside, pixels)).save(sheet, "PNG")
         write_whole(aside / f"contact_{side}.png", sheet.getvalue())
     _write_index(aside, index)
     # The journal goes last: without it what took hours would be begun anew, where the move did not last.
@@ -317,16 +348,14 @@ def contact_sheet(images: NDArray[np.uint8]) -> Image.Image:
     return Image.fromarray(sheet)
 
 
-def _already(
-    path: Path, folder: Path, source: Source, names: Sequence[str], how: dict[str, Any], skip_bad: bool
-) -> Index:
+def _already(path: Path, folder: Path, source: Source, names: Sequence[str], how: _How, skip_bad: bool) -> Index:
     """The set that is there, where it is the one asked for."""
     if not is_prepared(folder):
         raise InputError(f"{folder} exists and is no prepared set: give another folder with --out")
     index = read_index(folder)
     (folder / JOURNAL).unlink(missing_ok=True)  # Whoever made it was killed in between.
-    missing = [side for side in how["resolutions"] if side not in index.resolutions]
-    same = (index.resampling, index.decoder) == (how["resampling"], how["decoder"]) and (
+    missing = [side for side in how.resolutions if side not in index.resolutions]
+    same = (index.resampling, index.decoder) == (how.resampling, how.decoder) and (
         index.stamps == _stamps(source, names) or _holds(index, path, source, names)
     )
     if missing or not same:
@@ -380,7 +409,7 @@ def _alone(folder: Path) -> Iterator[None]:
 def _written_to(folder: Path) -> Iterator[None]:
     """An error of the file system while something is made, as one line."""
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(folder.parent)
         yield
     except OSError as error:
         raise unwritable(folder, error) from error

@@ -17,13 +17,16 @@ from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
+from core import reading
 from core.config import Images, Node, Resampling
+from core.data.arrays import HEADER, Unfit, mapped
 from core.data.decoding import Skipped
 from core.data.listing import LeftOut
 from core.data.sources import BLOCK
 from core.errors import InputError
+from core.reading import model_of
 from core.words import visible
 
 Progress = Callable[[int, int], None]
@@ -36,8 +39,7 @@ FORMAT = 1
 CHECKED = 256 * 2**20
 """Bytes of an array that are hashed whenever it is opened, in blocks spread over it; `verify` hashes all."""
 
-HEADER = 128
-"""Bytes of a .npy file before its pixels."""
+SHA256 = r"^[0-9a-f]{64}$"
 
 
 class Enlarged(Node):
@@ -66,8 +68,8 @@ class Index(Node):
     name: str
     source: str
     kind: str
-    count: int
-    fingerprint: str = Field(pattern=r"^[0-9a-f]{64}$")
+    count: int = Field(gt=0)
+    fingerprint: str = Field(pattern=SHA256)
     stamps: str
     resampling: Resampling
     decoder: int
@@ -120,7 +122,7 @@ def is_prepared(path: Path) -> bool:
 def read_index(folder: Path) -> Index:
     """What the set says of itself, its files' sizes checked. Raises `InputError`, `Damaged` where it is not whole."""
     try:
-        index = Index.model_validate_json((folder / INDEX).read_bytes().decode())
+        index = model_of(folder / INDEX, Index, "prepare it again")
         if index.format != FORMAT:
             raise InputError(f"{folder} was prepared by another version (format {index.format}): prepare it again")
         for side, pixels in index.pixels.items():
@@ -130,7 +132,7 @@ def read_index(folder: Path) -> Index:
     except FileNotFoundError as error:
         name = Path(error.filename).name
         raise Damaged(f"{folder} is no whole prepared set ({name} is missing): prepare it again") from None
-    except ValidationError:
+    except reading.Damaged:
         raise Damaged(f"{folder} is no whole prepared set ({INDEX} is damaged): prepare it again") from None
     except OSError as error:
         raise _unusable(folder, error) from None
@@ -183,7 +185,7 @@ def read_pixels(folder: Path, index: Index, resolution: int) -> NDArray[np.uint8
     Raises `InputError` for a resolution that was not prepared, `Damaged` for bytes other than those that were written.
     """
     pixels = index.at(folder, resolution)
-    array = mapped(folder / f"{resolution}.npy", pixels, folder)
+    array = mapped_of(folder, pixels)
     count = len(pixels.blocks)
     looked_at = min(count, max(1, CHECKED // (BLOCK * 3 * resolution**2)))
     _check(folder, array, pixels, [i * count // looked_at for i in range(looked_at)])
@@ -197,8 +199,8 @@ def verify(folder: Path, progress: Progress | None = None) -> Index:
     done = 0
     if progress is not None:
         progress(done, total)
-    for side, pixels in index.pixels.items():
-        array = mapped(folder / f"{side}.npy", pixels, folder)
+    for pixels in index.pixels.values():
+        array = mapped_of(folder, pixels)
         for block in range(len(pixels.blocks)):
             _check(folder, array, pixels, [block])
             done += 1
@@ -207,17 +209,15 @@ def verify(folder: Path, progress: Progress | None = None) -> Index:
     return index
 
 
-def mapped(file: Path, pixels: Pixels, folder: Path) -> NDArray[np.uint8]:
+def mapped_of(folder: Path, pixels: Pixels) -> NDArray[np.uint8]:
+    """One resolution's array of the set in `folder`. Raises `Damaged` where it is not one."""
+    name = f"{pixels.shape[-1]}.npy"
     try:
-        # Read-only: a mapping that may be written counts as memory, of which there may be less.
-        array: NDArray[np.uint8] = np.load(file, mmap_mode="r", allow_pickle=False)
+        return mapped(folder / name, pixels.shape)
     except OSError as error:
         raise _unusable(folder, error) from None
-    except (ValueError, EOFError) as error:
-        raise Damaged(f"{folder}: {file.name} is damaged ({error}): prepare it again") from None
-    if array.dtype != np.uint8 or array.shape != pixels.shape:
-        raise Damaged(f"{folder}: {file.name} holds {array.dtype} {list(array.shape)}: prepare it again")
-    return array
+    except Unfit as error:
+        raise Damaged(f"{folder}: {name} is damaged ({error}): prepare it again") from None
 
 
 def _check(folder: Path, array: NDArray[np.uint8], pixels: Pixels, which: Sequence[int]) -> None:

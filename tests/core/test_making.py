@@ -358,3 +358,109 @@ def test_a_kill_as_the_set_is_moved_into_place_costs_none_of_it(
     assert make(path, tmp_path / "set", [8], progress=lambda done, _: begun.append(done)) == whole
     assert begun in ([], [600])  # Nothing is decoded again.
     assert content(tmp_path / "set") == content(tmp_path / "whole")
+
+
+def _one_set(tmp_path: Path) -> tuple[Path, Path]:
+    """Images, and the folder in which a set of them is begun."""
+    path = zipped(tmp_path / "x.zip", {f"{i}.png": encoded(picture(i)) for i in range(3)})
+    return path, tmp_path / ".set.part"
+
+
+@pytest.mark.parametrize("name", ["8.npy", "journal.jsonl", "contact_8.png", "prepared.json", ""])
+@pytest.mark.parametrize("kind", ["link", "second name", "pipe"])
+def test_nothing_is_written_through_what_somebody_put_where_a_set_is_begun(
+    name: str, kind: str, tmp_path: Path
+) -> None:
+    path, aside = _one_set(tmp_path)
+    victim = tmp_path / "home" / "bashrc"
+    victim.parent.mkdir()
+    victim.write_text("mine")
+    if name:
+        aside.mkdir()
+    trap = aside / name
+    if kind == "pipe":
+        os.mkfifo(trap)
+    elif name and kind == "second name":
+        os.link(victim, trap)
+    else:
+        trap.symlink_to(victim if name else victim.parent)
+    with pytest.raises(InputError, match=r"\.part.* link.*remove it"):
+        make(path, tmp_path / "set", [8])
+    assert victim.read_text() == "mine" and list(victim.parent.iterdir()) == [victim]
+    assert not (tmp_path / "set").exists()
+
+
+def test_a_link_that_comes_while_a_set_is_made_is_not_written_through(tmp_path: Path) -> None:
+    path, aside = _one_set(tmp_path)
+    victim = tmp_path / "bashrc"
+    victim.write_text("mine")
+
+    def swapped(_: int, __: int) -> None:
+        (aside / "8.npy").unlink()
+        (aside / "8.npy").symlink_to(victim)
+
+    with pytest.raises(InputError, match=r"8\.npy is a link, and would be written through: remove it"):
+        make(path, tmp_path / "set", [8], progress=swapped)
+    assert victim.read_text() == "mine"
+
+
+def test_what_another_user_began_is_not_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, aside = _one_set(tmp_path)
+    aside.mkdir()
+    mine = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: mine + 1)
+    with pytest.raises(InputError, match=r"\.part belongs to another user: have them remove it"):
+        make(path, tmp_path / "set", [8])
+
+
+HOW = {"resolutions": [8], "resampling": "box", "decoder": making.DECODER, "pillow": making.pillow_version}
+
+LINE = {"stamps": "", "encoded": "0" * 64, "skipped": [], "enlarged": {}, "blocks": {}}
+
+DAMAGED_LINES = {
+    "a list": b"[1]",
+    "nothing": b"{}",
+    "null": b"null",
+    "no text": b"\xff",
+    "deep": b"[" * 100_000,
+    "no blocks": json.dumps(LINE | {"seen": 3, "rows": 3}).encode(),
+    "less than none": json.dumps(LINE | {"seen": -1, "rows": -1}).encode(),
+    "too many rows": json.dumps(LINE | {"seen": 10**15, "rows": 10**15}).encode(),
+}
+
+
+@pytest.mark.parametrize("line", DAMAGED_LINES)
+@pytest.mark.parametrize("place", ["first", "second"])
+def test_a_damaged_line_ends_what_is_gone_on_from(place: str, line: str, tmp_path: Path) -> None:
+    path, aside = _one_set(tmp_path)
+    aside.mkdir()
+    before = [json.dumps(HOW).encode()] if place == "second" else []
+    (aside / "journal.jsonl").write_bytes(b"\n".join([*before, DAMAGED_LINES[line], b""]))
+    make(path, tmp_path / "set", [8])
+    make(path, tmp_path / "whole", [8])
+    assert content(tmp_path / "set") == content(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("damage", ["a zip", "another shape", "a pipe", "a folder", "an index of a pipe", "no text"])
+def test_what_is_no_array_of_a_set_is_one_line(damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, _ = _one_set(tmp_path)
+    make(path, tmp_path / "set", [8])
+    array, index = tmp_path / "set" / "8.npy", tmp_path / "set" / "prepared.json"
+    size = array.stat().st_size
+    if damage == "a zip":
+        zipped(array, {"a.npy": b"x"})
+        with array.open("ab") as file:
+            file.write(bytes(size - array.stat().st_size))
+    elif damage == "another shape":
+        whole = array.read_bytes()
+        array.write_bytes(whole.replace(b"(3, 3, 8, 8)", b"(9, 8, 8, 1)"))
+        assert array.read_bytes() != whole
+    elif damage == "no text":
+        index.write_bytes(b"\xff")
+    else:
+        taken = index if "index" in damage else array
+        taken.unlink()
+        taken.mkdir() if damage == "a folder" else os.mkfifo(taken)
+    assert main(["verify", str(tmp_path / "set")]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1 and "prepare" in said

@@ -10,9 +10,12 @@ import torch
 from safetensors.torch import load_file
 
 from core import config as cfg
+from core.data.making import make
+from core.data.prepared import is_prepared, verify
 from core.folder import RunFolder
 from core.job import run_job
 from core.processes import ROOT
+from tests.core.pictures import encoded, picture, zipped
 from tests.core.power import ForgetfulDisk, Tree, put
 from tests.core.test_job import FITTING, comparable, finished
 
@@ -126,3 +129,26 @@ def test_folders_of_what_lasts_are_made_so_that_their_names_last() -> None:
     files = [file for room in rooms for file in (ROOT / room).rglob("*.py")]
     makers = {file.relative_to(ROOT).as_posix() for file in files if re.search(r"mkdir\(|makedirs\(", file.read_text())}
     assert makers - FLEETING.keys() == {"core/files.py"}
+
+
+def test_a_prepared_set_that_is_there_is_whole(tmp_path: Path) -> None:
+    path = zipped(tmp_path / "x.zip", {f"{i}.png": encoded(picture(i)) for i in range(3)})
+    undisturbed = make(path, tmp_path / "undisturbed", [4, 8])
+    root = tmp_path / "watched"
+    root.mkdir()
+    disk = ForgetfulDisk(root)
+    with disk.watched():
+        make(path, root / "new" / "folders" / "set", [4, 8])
+    there = again = 0
+    for place, tree in enumerate(disk.left.values()):
+        left = put(tree, tmp_path / f"cut {place}") / "new" / "folders" / "set"
+        if is_prepared(left):
+            there += 1
+        else:
+            again += 1
+            make(path, left, [4, 8])
+        assert verify(left) == undisturbed, sorted(tree)
+    assert there and again
+    # And once it was told to be made nothing can take that away.
+    for place, tree in enumerate(disk.now()):
+        assert verify(put(tree, tmp_path / f"told {place}") / "new" / "folders" / "set") == undisturbed
