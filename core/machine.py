@@ -74,7 +74,7 @@ def memory() -> int | None:
 
 def _of_machine() -> list[int]:
     try:
-        lines = MEMORY.read_text().splitlines()
+        lines = MEMORY.read_text(encoding="utf-8").splitlines()
     except OSError:
         return [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")] if hasattr(os, "sysconf") else []
     told = {line.partition(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith("kB")}
@@ -84,7 +84,7 @@ def _of_machine() -> list[int]:
 def _of_groups() -> list[int]:
     """The limits of all control groups that this process is in, whichever of the two versions."""
     try:
-        lines = GROUPS.read_text().splitlines()
+        lines = GROUPS.read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
     found = []
@@ -98,7 +98,7 @@ def _of_groups() -> list[int]:
         for folder in dict.fromkeys([root, group, *group.parents]):
             if folder.is_relative_to(root):
                 with suppress(OSError, ValueError):
-                    found.append(int((folder / name).read_text()))
+                    found.append(int((folder / name).read_text(encoding="utf-8")))
     return found
 
 

@@ -69,7 +69,7 @@ def _git(*arguments: str, emptied: Sequence[str] = ()) -> str | None:
     command = ["git", "-C", str(ROOT), *SAFE, *arguments]
     try:
         done = subprocess.run(
-            command, env=own, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=10
+            command, env=own, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", check=True, timeout=10
         )
     except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
         return None

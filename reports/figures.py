@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 
 from core.files import make_folder, write_whole
 from core.pictures import MOST_TILES, read_grid
-from core.reading import Damaged
 from core.words import visible
 from reports import fonts, stats
 from reports.numbers import fixed, short, times
@@ -397,11 +396,13 @@ def mean_curve(
 
 
 def first_tiles(file: Path, resolution: int, count: int) -> NDArray[np.uint8] | None:
-    """The first `count` tiles, row by row, of a grid without padding; None where the file is no such grid."""
-    try:
-        grid = np.asarray(read_grid(file, resolution))
-    except (FileNotFoundError, Damaged):
+    """The first `count` tiles, row by row, of a grid without padding; None where the file is no such grid.
+
+    Raises Damaged for what is no picture of a run.
+    """
+    if not file.exists():
         return None
+    grid = np.asarray(read_grid(file, resolution))
     rows, columns = grid.shape[0] // resolution, grid.shape[1] // resolution
     if rows == 0 or columns == 0 or grid.shape[0] % resolution or grid.shape[1] % resolution:
         return None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ablations.designs import available, ladder, variant_name
+from core.reading import Damaged
 from reports import figures
 from reports.numbers import short
-from reports.page import Block, Heading, Paragraph
+from reports.page import Block, Heading, Note, Paragraph, Strong
 from reports.report import PAGE_INCHES, Report, highlighted, rung_label
 from reports.results import Results
 from reports.tables import metric_letters
@@ -32,11 +34,16 @@ def samples(report: Report) -> list[Block]:
         wanted = [(v.title, v) for v in results.plan.listed]
     rows = []
     absent = []
+    damaged = []
     seed = results.plan.seeds[0] if results.plan.seeds else 0
     for label, variant in wanted:
         folder = results.folder_of(variant, seed)
         file = folder and folder.samples / f"{variant.config.iterations:06d}.png"
-        tiles = figures.first_tiles(file, variant.config.data.resolution, TILES) if file else None
+        try:
+            tiles = figures.first_tiles(file, variant.config.data.resolution, TILES) if file else None
+        except Damaged as error:
+            tiles = None
+            damaged.append(str(error))
         if tiles is None:
             absent.append(label.strip())
         else:
@@ -66,7 +73,7 @@ def samples(report: Report) -> list[Block]:
     if absent:
         some = "; ".join(absent) if rows else "any of the variants"
         blocks.append(Paragraph(f"No samples of seed {seed} at the last iteration for: {some}."))
-    return blocks
+    return [*blocks, *(Note((Strong("A picture is left out:"), f" {each}.")) for each in damaged)]
 
 
 def value_of(results: Results, variant: PlannedVariant, seed: int) -> float:
@@ -79,9 +86,10 @@ def real_images(results: Results, seeds: Sequence[int], most: int) -> np.ndarray
     for variant in results.plan.variants:
         for seed in (seed for seed in seeds if seed in results.plan.seeds_of(variant)):
             folder = results.folder(str(results.job(variant, seed)["run"]))
-            tiles = figures.first_tiles(folder.samples / "real.png", variant.config.data.resolution, most)
-            if tiles is not None:
-                return tiles
+            with suppress(Damaged):  # Any other run has them as well.
+                tiles = figures.first_tiles(folder.samples / "real.png", variant.config.data.resolution, most)
+                if tiles is not None:
+                    return tiles
     return None
 
 

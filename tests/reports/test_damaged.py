@@ -119,9 +119,11 @@ def test_readers_of_a_run_folder_raise_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("left", [0, 20, 60])
-def test_a_damaged_picture_is_none(tmp_path: Path, left: int) -> None:
+def test_a_damaged_picture_is_told(tmp_path: Path, left: int) -> None:
     file = tmp_path / "000800.png"
     Image.new("RGB", (32, 32)).save(file)
     assert figures.first_tiles(file, 16, 4) is not None
     file.write_bytes(file.read_bytes()[:left])
-    assert figures.first_tiles(file, 16, 4) is None and figures.rows_of_tiles(file, 16) is None
+    for read in (lambda: figures.first_tiles(file, 16, 4), lambda: figures.rows_of_tiles(file, 16)):
+        with pytest.raises(Damaged, match=file.name):
+            read()

@@ -155,7 +155,7 @@ def test_signs_that_are_special_somewhere_are_plain_everywhere(tmp_path: Path) -
     seen = Seen()
     seen.feed(page)
     assert seen.open == [] and "<b>" not in page
-    assert "<b>" not in re.sub(r"`[^`]*`+", "", markdown.render(document)).replace(r"\<b\>", "")
+    assert "<b>" not in re.sub(r"(`+).*?(?<!`)\1(?!`)", "", markdown.render(document)).replace(r"\<b\>", "")
     table = next(block for block in document.blocks if isinstance(block, Table))
     assert r"50\% \$x\$ \#1 a\_b \{c\} \textbackslash{}d" in latex.table(table, "tab:one")
 

@@ -286,7 +286,11 @@ def test_a_report_goes_on_without_a_sample_that_is_none(runs: Path) -> None:
     file.write_bytes(EPS)
     assert rendered("changes_overview", "--runs", str(runs), "--format", "md")[0] == 0
     text = (report_folder(runs, "changes_overview", "cpu") / "report.md").read_text()
-    assert "A section is left out:" in text and f"{file.name} is damaged (it is no PNG): remove it" in text
+    assert (
+        "A picture is left out:" in text
+        and "A section is left out:" not in text
+        and f"{file.name} is damaged (it is no PNG): remove it" in text
+    )
 
 
 # --- paths ------------------------------------------------------------------------------------------------------------
