@@ -13,6 +13,7 @@ from typing import Any, assert_never
 
 from core.config import R1, AnyConfig, GradientPenalty, Job, Node, Reconstruction, canonical, parse
 from core.events import Built, Evaluated, Fitted, Losses, Sampled
+from core.files import make_folder
 from core.folder import RunFolder
 
 LEAST_ITERATIONS = {"cpu": 20, "cuda": 100}
@@ -104,7 +105,7 @@ def measure(
     stretch = whole * math.ceil(LEAST_ITERATIONS["cuda" if device.startswith("cuda") else "cpu"] / whole)
     short = Job(config=shortened(job.config, stretch), seed=job.seed)
     load(short, device=device, data_path=data_path, cache=cache, threads=threads)
-    cache.mkdir(parents=True, exist_ok=True)
+    make_folder(cache)
     with TemporaryDirectory(prefix=".calibration-", dir=cache) as scratch:
         clock = _Clock(stretch)
         for event in run_job(

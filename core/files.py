@@ -221,6 +221,9 @@ def check_tree(root: Path, folder: Path, *, unused: str = "") -> Path:
     end.
     """
     check_inside(root, folder)
+    with suppress(FileNotFoundError, NotADirectoryError):
+        if not stat.S_ISDIR(kind := folder.stat().st_mode) and not stat.S_ISREG(kind):
+            raise InputError(f"{folder} is neither a file nor a folder: remove it")
     ahead = [folder]
     while ahead:
         with suppress(FileNotFoundError, NotADirectoryError), os.scandir(ahead.pop()) as entries:

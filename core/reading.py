@@ -31,7 +31,7 @@ MOST_BYTES = 256 * 2**20
 """Of a file that is read whole; no record of a run comes near."""
 
 
-def bytes_of(file: Path, remedy: str) -> bytes:
+def bytes_of(file: Path, remedy: str, most: int = MOST_BYTES) -> bytes:
     """What is in a file. Raises FileNotFoundError, and Damaged where it is no file, or too large to be one of ours."""
     # A pipe would be waited for without end.
     with (
@@ -39,7 +39,7 @@ def bytes_of(file: Path, remedy: str) -> bytes:
         os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream,
     ):
         found = os.fstat(stream.fileno())
-        if found.st_size > MOST_BYTES:
+        if found.st_size > most:
             raise Damaged(file, f"it has {found.st_size:,} bytes", remedy)
         if stat.S_ISREG(found.st_mode):
             return stream.read()

@@ -6,9 +6,8 @@ Needs no torch, so that a command can prepare images, and show its progress, bef
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import os
+import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from core.config import Data, Images, Resampling, Rooms
 from core.data import rooms
+from core.data.arrays import Unfit, header_of, read
 from core.data.decoding import sizes
 from core.data.images import DECODER
 from core.data.listing import LeftOut
@@ -41,7 +41,7 @@ from core.data.prepared import (
 from core.data.sources import fingerprint, is_lmdb
 from core.errors import InputError
 from core.file_names import stored
-from core.files import is_full, sync_folder, unwritable, write_whole
+from core.files import check_tree, is_full, make_folder, sync_folder, unwritable, write_whole
 from core.locks import FileLock
 from core.reading import record_of
 
@@ -184,7 +184,7 @@ def prepared_set(
         return path, index
     folder = _folder_of(data, resolution, cache)
     with _writable(cache):
-        folder.parent.mkdir(parents=True, exist_ok=True)
+        _made_for(folder, cache)
         with FileLock(folder.with_name(f"{folder.name}.lock")):
             found = _whole(folder, resolution)
             stamps, beside = listed(path)
@@ -236,6 +236,12 @@ def _whole(folder: Path, resolution: int) -> Index | None:
         return None
 
 
+def _made_for(folder: Path, cache: Path) -> None:
+    """Makes the place of a folder of the cache. Raises InputError where it, or anything in it, leads out of there."""
+    check_tree(cache, folder)
+    make_folder(folder.parent)
+
+
 @contextmanager
 def _writable(cache: Path) -> Iterator[None]:
     try:
@@ -259,15 +265,19 @@ def _cached(
     """
     name = f"{key['kind']}-{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]}"
     parent = cache / "images"
-    parent.mkdir(parents=True, exist_ok=True)
     folder = parent / name
+    _made_for(folder, cache)
     with FileLock(parent / f"{name}.lock"):
         whole = _read(folder, key)
         if whole is not None:
             return whole
-        aside = parent / f".{name}.{os.getpid()}"
         for left in parent.glob(f".{name}.*"):  # By whoever was killed: what is left keeps room.
-            shutil.rmtree(left, ignore_errors=True)
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink()
+        # The name cannot be guessed: nobody has put anything there.
+        aside = parent / f".{name}.{secrets.token_hex(6)}"
         aside.mkdir()
         try:
             arrays = dict(make())
@@ -286,9 +296,7 @@ def _cached(
 
 def _save(file: Path, array: NDArray[np.uint8]) -> None:
     """As `np.save`, of whose errors nobody can tell what is wrong."""
-    header, content = io.BytesIO(), np.ascontiguousarray(array)
-    np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(content))
-    write_whole(file, header.getvalue(), content.reshape(-1).data)
+    write_whole(file, header_of(array.shape), np.ascontiguousarray(array).reshape(-1).data)
 
 
 def _read(folder: Path, key: dict[str, str | int]) -> dict[str, NDArray[np.uint8]] | None:
@@ -297,16 +305,16 @@ def _read(folder: Path, key: dict[str, str | int]) -> dict[str, NDArray[np.uint8
         index = record_of(folder / "index.json", "remove it")
         if index["key"] != key:
             return None
-        arrays = {}
+        arrays, side = {}, int(key["resolution"])
         # No name in a file that may be anybody's leads to another file.
         for name in SETS & key.keys():
             described = index["sets"][name]
-            array = np.load(folder / f"{name}.npy", allow_pickle=False)
-            if array.dtype != np.uint8 or list(array.shape) != described["shape"]:
+            array = read(folder / f"{name}.npy", (int(key[name]), 3, side, side))
+            if list(array.shape) != described["shape"]:
                 return None
             if hashlib.sha256(array.data).hexdigest() != described["sha256"]:
                 return None
             arrays[name] = array
         return arrays
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError):
+    except (OSError, ValueError, KeyError, TypeError, Unfit):
         return None

@@ -7,7 +7,8 @@ what the extractor is. A file carries the checksum of its key and numbers; one t
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,19 +18,26 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 from torch import Tensor
 
 from core.errors import InputError
-from core.files import is_full, unwritable, write_whole
+from core.files import check_inside, is_full, make_folder, unwritable, write_whole
 from core.locks import FileLock
 from core.metrics.features import FeatureArray, Features, features_of
 from core.metrics.frechet import Gaussian
+from core.reading import bytes_of
 
 BATCH = 256
 
+MOST_STATISTICS, MOST_A_ROW = 2**28, 2**14
+"""Bytes of a file; of 4096 features that are float64 the covariance takes half of it, and a row of float32 as many."""
+
 Arrays = dict[str, NDArray[np.generic]]
+
+Shapes = Mapping[str, tuple[int | None, ...]]
+"""By name; None is any length."""
 
 
 def evenly(total: int, count: int | None) -> Tensor:
@@ -84,7 +92,7 @@ class RealSet:
             fit = Gaussian.fit(self._extracted(self.places))
             return {"mean": fit.mean, "covariance": fit.covariance}
 
-        found = self._kept("statistics", fitted)
+        found = self._kept("statistics", {"mean": (None,), "covariance": (None, None)}, fitted)
         return Gaussian(found["mean"].astype(np.float64), found["covariance"].astype(np.float64))
 
     def features(self, count: int) -> FeatureArray:
@@ -93,7 +101,8 @@ class RealSet:
         They are spread evenly over them, whichever those are. Raises InputError where one is not finite.
         """
         places = self.places[evenly(len(self), count)]
-        found = self._kept(f"features of {len(places)}", lambda: {"features": self._extracted(places)})
+        shapes = {"features": (len(places), None)}
+        found = self._kept(f"features of {len(places)}", shapes, lambda: {"features": self._extracted(places)})
         return found["features"].astype(np.float32, copy=False)
 
     def _batches(self, places: Tensor) -> Iterator[Tensor]:
@@ -105,18 +114,19 @@ class RealSet:
             raise InputError(f"the extractor ({self.extractor[:40]}) gives features that are not finite: replace it")
         return found
 
-    def _kept(self, what: str, make: Callable[[], Arrays]) -> Arrays:
+    def _kept(self, what: str, shapes: Shapes, make: Callable[[], Arrays]) -> Arrays:
         """What was made before from the same images and extractor, here or in another process; else made, and kept."""
         key = hashlib.sha256(f"{what} | {self.extractor} | {self.content}".encode()).hexdigest()
         if key in _known:
             return _known[key]
         try:
             folder = None if self.cache is None else self.cache / "statistics"
-            if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True)
+            if self.cache is not None and folder is not None:
+                check_inside(self.cache, folder)
+                make_folder(folder)
             with FileLock(folder / f"{key[:32]}.lock") if folder else nullcontext():
                 file = folder / f"{key[:32]}.safetensors" if folder else None
-                found = _read(file, key) if file else None
+                found = _read(file, key, shapes) if file else None
                 if found is None:
                     found = make()
                     if file:
@@ -141,12 +151,22 @@ def _checksum(key: str, arrays: Arrays) -> str:
     return digest.hexdigest()
 
 
-def _read(file: Path, key: str) -> Arrays | None:
-    """None for a file that is missing, damaged, altered or made of something else."""
-    try:
-        with safe_open(file, framework="np") as stored:
-            said = stored.metadata() or {}
-            found = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118  it is no mapping
-    except (SafetensorError, FileNotFoundError):
+def _read(file: Path, key: str, shapes: Shapes) -> Arrays | None:
+    """None for a file that is missing, a link, damaged, altered or made of something else."""
+    if file.is_symlink():
         return None
-    return found if said == {"sha256": _checksum(key, found)} else None
+    rows = max(size or 0 for shape in shapes.values() for size in shape)
+    try:
+        content = bytes_of(file, "remove it", MOST_STATISTICS + rows * MOST_A_ROW)
+        found = load(content)
+        said = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+    except (SafetensorError, FileNotFoundError, ValueError, LookupError, TypeError):
+        return None
+    fitting = found.keys() == shapes.keys() and all(
+        len(shape) == found[name].ndim and all(map(_fits, shape, found[name].shape)) for name, shape in shapes.items()
+    )
+    return found if fitting and said == {"sha256": _checksum(key, found)} else None
+
+
+def _fits(expected: int | None, there: int) -> bool:
+    return expected in (None, there)

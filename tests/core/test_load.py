@@ -1,6 +1,7 @@
 """The image cache: made once, shared by processes, and never trusted when it is not whole."""
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from PIL import Image
 from core.config import Images, Rooms
 from core.data import prepare as prepare_module
 from core.data import rooms
+from core.data.arrays import header_of
 from core.data.load import load, load_real
 from core.data.sources import fingerprint
 from core.errors import InputError
@@ -110,6 +112,20 @@ def _forge_shape(path: Path) -> None:
     index.write_text(json.dumps(described))
 
 
+def _pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def _claim_more(path: Path) -> None:
+    path.write_bytes(header_of((10**15,)))
+
+
+def _as_a_zip(path: Path) -> None:
+    np.savez(path.with_suffix(".npz"), a=np.zeros(3))
+    path.with_suffix(".npz").replace(path)
+
+
 DAMAGE: dict[str, Callable[[Path], None]] = {
     "truncated": _truncate,
     "altered": _alter,
@@ -119,6 +135,9 @@ DAMAGE: dict[str, Callable[[Path], None]] = {
     "index cut": lambda path: _truncate(path.with_name("index.json")),
     "index is a list": lambda path: path.with_name("index.json").write_text("[]") and None,
     "shape differs": _forge_shape,
+    "claims more than there is": _claim_more,
+    "sparse": lambda path: os.truncate(path, 2**40) and None,
+    "a zip": _as_a_zip,
     "pickled": lambda path: np.save(path, np.array([{}]), allow_pickle=True),
 }
 
@@ -135,6 +154,48 @@ def test_a_damaged_cache_is_made_anew(tmp_path: Path, renders: list[int], damage
     renders.clear()
     load(ROOMS, cache=tmp_path)
     assert renders == []
+
+
+@pytest.mark.parametrize("place", ["images", "images/SET", "images/SET/train.npy", "images/SET/index.json"])
+@pytest.mark.parametrize("kind", ["link out", "link to nothing", "pipe"])
+def test_nothing_in_a_cache_leads_out_of_it(place: str, kind: str, tmp_path: Path, renders: list[int]) -> None:
+    cache, victim = tmp_path / "cache", tmp_path / "victim"
+    load(ROOMS, cache=cache)
+    (made,) = cache.glob("images/rooms-*/")
+    trap = cache / place.replace("SET", made.name)
+    trap.rename(tmp_path / "aside")
+    if kind == "pipe":
+        os.mkfifo(trap)
+    else:
+        trap.symlink_to(victim)
+    if kind == "link out":
+        (tmp_path / "aside").rename(victim)
+    before = sorted(victim.rglob("*"))
+    renders.clear()
+    with pytest.raises(InputError, match=r"remove it|choose another"):
+        load(ROOMS, cache=cache)
+    assert renders == [] and victim.exists() == (kind == "link out") and sorted(victim.rglob("*")) == before
+
+
+def test_a_cache_may_itself_be_a_link(tmp_path: Path, renders: list[int]) -> None:
+    (tmp_path / "large").mkdir()
+    (tmp_path / "cache").symlink_to("large")
+    load(ROOMS, cache=tmp_path / "cache")
+    renders.clear()
+    load(ROOMS, cache=tmp_path / "large")
+    assert renders == []
+
+
+def test_photographs_are_not_prepared_through_a_link_in_the_cache(
+    tmp_path: Path, photographs: tuple[Path, Images]
+) -> None:
+    path, data = photographs
+    (tmp_path / "victim").mkdir()
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "images").symlink_to("../victim")
+    with pytest.raises(InputError, match=r"leads out of .*cache"):
+        load(data, path=path, cache=tmp_path / "cache")
+    assert not list((tmp_path / "victim").iterdir())
 
 
 def test_an_interrupted_rendering_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

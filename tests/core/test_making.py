@@ -464,3 +464,16 @@ def test_what_is_no_array_of_a_set_is_one_line(damage: str, tmp_path: Path, caps
     assert main(["verify", str(tmp_path / "set")]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1 and "prepare" in said
+
+
+def test_names_are_what_they_are_in_any_locale(tmp_path: Path) -> None:
+    path = foldered(tmp_path / "Küche", {"bär.png": encoded(picture())})
+    made = subprocess.run(
+        [sys.executable, "-m", "core.data", "prepare", str(path), "--resolution", "8", "--out", str(tmp_path / "set")],
+        env=environment() | {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"},
+        capture_output=True,
+        check=False,
+    )
+    assert made.returncode == 0, made.stderr
+    index = read_index(tmp_path / "set")
+    assert (index.name, index.stamps) == ("Küche", make(path, tmp_path / "other", [8]).stamps)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save, save_file
 from torch import Tensor
 
 from core.errors import InputError
@@ -138,7 +140,23 @@ def test_a_file_that_is_cut_altered_or_of_other_images_is_made_anew(tmp_path: Pa
     def altered() -> None:
         save_file({"features": load_file(file)["features"] + 1}, file)
 
+    def forged(**arrays: np.ndarray) -> None:
+        key = hashlib.sha256(f"features of 40 | five pixels | {of_images.content}".encode()).hexdigest()
+        file.write_bytes(save(arrays, metadata={"sha256": real_set._checksum(key, arrays)}))
+
+    def linked() -> None:
+        file.rename(tmp_path / "elsewhere")
+        file.symlink_to(tmp_path / "elsewhere")
+        (tmp_path / "elsewhere").write_bytes(whole + b" ")
+
+    of_images = RealSet(images(), pixels, "five pixels")
     damages = [
+        linked,
+        lambda: forged(other=np.zeros((40, 5), np.float32)),
+        lambda: forged(features=np.zeros((39, 5), np.float32)),
+        lambda: forged(features=np.zeros(40, np.float32)),
+        lambda: os.truncate(file, 2**40),
+        lambda: file.write_bytes(whole.replace(b"F32", b"X32")),
         lambda: file.write_bytes(whole[:60]),
         lambda: file.write_bytes(whole[:-1]),
         lambda: file.write_bytes(b""),
@@ -148,9 +166,13 @@ def test_a_file_that_is_cut_altered_or_of_other_images_is_made_anew(tmp_path: Pa
     ]
     for damage in damages:
         damage()
-        assert file.read_bytes() != whole
+        assert file.stat().st_size > len(whole) or file.read_bytes() != whole
         np.testing.assert_array_equal(found(), expected)
         assert file.read_bytes() == whole
+    file.unlink()
+    os.mkfifo(file)
+    np.testing.assert_array_equal(found(), expected)
+    assert file.read_bytes() == whole and found().flags.writeable
     assert {entry.suffix for entry in (tmp_path / "statistics").iterdir()} == {".safetensors", ".lock"}
 
 
@@ -159,6 +181,10 @@ def test_what_cannot_be_used_is_one_line(tmp_path: Path) -> None:
     for look in (lambda: broken.gaussian, lambda: broken.features(3)):
         with pytest.raises(InputError, match=r"extractor \(no pixels\) gives features that are not finite: replace it"):
             look()
+    (tmp_path / "statistics").symlink_to(tmp_path.parent)
+    with pytest.raises(InputError, match=r"statistics leads out of"):
+        RealSet(images(), pixels, "five pixels", cache=tmp_path).features(3)
+    (tmp_path / "statistics").unlink()
     (tmp_path / "statistics").write_text("in the way")
     with pytest.raises(InputError, match=r"cache folder .* cannot be used \(File exists\): choose another"):
         RealSet(images(), pixels, "five pixels", cache=tmp_path).features(3)
