@@ -15,13 +15,12 @@ from core.errors import InputError
 from core.files import is_full
 from core.words import degrade_streams, first_words, one_line, open_streams
 
-DONE, FAILED, BAD_INPUT, BUG, INTERRUPTED = 0, 1, 2, 70, 130
+DONE, FAILED, BAD_INPUT, BUG, INTERRUPTED, UNREAD = 0, 1, 2, 70, 130, 141
 """70 is the `EX_SOFTWARE` of sysexits.h, 130 what shells give a command that Ctrl-C ended."""
 
 GOES_ON = "interrupted: the same command goes on from there"
 
 REMEDIES = {
-    errno.ENOTDIR: ": what should be a folder there is a file; choose another place",
     errno.EISDIR: ": choose another place",
     errno.EEXIST: ": choose another place",
     errno.ENOENT: ": make its folder, or choose another place",
@@ -78,7 +77,7 @@ def code_of(
         code = INTERRUPTED
     except BrokenPipeError:
         # Whoever read has what they wanted, as in `--list | head`.
-        code = FAILED
+        code = UNREAD
     except Exception as error:
         if debug:
             with suppress(OSError, ValueError):
@@ -122,6 +121,9 @@ def of_system(error: OSError) -> str:
     """An error of the system: the file, what is wrong, and the remedy where there is one."""
     file = " and ".join(str(name) for name in (error.filename, error.filename2) if name is not None)
     what = error.strerror or first_words(error)
+    if error.errno == errno.ENOTDIR and error.filename is not None:
+        there = in_the_way(Path(error.filename))
+        return f"{there} is a file where a folder is wanted: move it away, or choose another place"
     if is_full(error):
         remedy = ": free space and give the same command again"
     elif error.errno in NOT_YOURS:
@@ -129,6 +131,12 @@ def of_system(error: OSError) -> str:
     else:
         remedy = REMEDIES.get(error.errno or 0, "")
     return f"{file}: {what}{remedy}" if file else f"{what}{remedy}"
+
+
+def in_the_way(path: Path) -> Path:
+    """The first of the folders above that is none."""
+    above = [each for each in reversed(path.parents) if each.exists() and not each.is_dir()]
+    return above[0] if above else path
 
 
 def place_of(error: BaseException) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from core.reading import Damaged
+from core.reading import Damaged, bytes_of
 from core.words import first_words
 
 MOST_TILES = 1024
@@ -24,16 +25,16 @@ def read_grid(file: Path, resolution: int) -> Image.Image:
     """
     remedy = "remove it, and what shows it goes without"
     most = min(MOST_PIXELS, MOST_TILES * resolution**2)
-    with file.open("rb") as stream:
-        try:
-            with Image.open(stream, formats=("PNG",)) as picture:
-                if picture.width * picture.height > most:
-                    raise Damaged(file, f"{picture.width} x {picture.height} pixels are no grid of samples", remedy)
-                return picture.convert("RGB")
-        except Damaged:
-            raise
-        except UnidentifiedImageError:
-            raise Damaged(file, "it is no PNG", remedy) from None
-        # PIL's readers raise what they stumble over: SyntaxError, struct.error, its own for bombs.
-        except Exception as error:
-            raise Damaged(file, first_words(error), remedy) from None
+    content = bytes_of(file, remedy)
+    try:
+        with Image.open(io.BytesIO(content), formats=("PNG",)) as picture:
+            if picture.width * picture.height > most:
+                raise Damaged(file, f"{picture.width} x {picture.height} pixels are no grid of samples", remedy)
+            return picture.convert("RGB")
+    except Damaged:
+        raise
+    except UnidentifiedImageError:
+        raise Damaged(file, "it is no PNG", remedy) from None
+    # PIL's readers raise what they stumble over: SyntaxError, struct.error, its own for bombs.
+    except Exception as error:
+        raise Damaged(file, first_words(error), remedy) from None

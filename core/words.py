@@ -51,8 +51,8 @@ PLAIN = {
 ESCAPED = re.compile("[\udc80-\udcff]+")
 """Bytes that are no text in the locale's encoding."""
 
-DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-"""Signs that turn the order of what stands around them: a file's name could read as another one."""
+DIRECTIONS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200b\u2060\ufeff")
+"""Signs that turn the order of what stands around them, or are nothing to see: a name could read as another one."""
 
 
 def visible(text: str) -> str:

@@ -30,6 +30,9 @@ from studies.runner.experiment import Experiment
 
 TABLES = "tables"
 
+OF_RUNS = ("jobs", "plans", "queue", "cache", "sweeps")
+"""What lies in a folder of runs beside reports, and is not theirs to write into."""
+
 
 def _markdown(document: Document, folder: Path) -> None:
     write_whole(folder / "report.md", markdown.render(document).encode())
@@ -113,7 +116,7 @@ def render(
     """
     results = load(study, runs, setting)
     folder = out or check_inside(runs, report_folder(runs, results.plan.study, results.plan.setting))
-    _prepare(folder)
+    _prepare(folder, runs)
     words = f"{results.plan.model_dump_json()}{results.study}"
     with alone_in(folder), fonts.expecting(words) as lacking:
         _render(Report.of(results, folder, published=published), formats)
@@ -126,8 +129,11 @@ def _tell(lacking: fonts.Lacking) -> None:
         say_error(lacking.line, bare=True)
 
 
-def _prepare(folder: Path) -> None:
-    """Makes a report's folder. Raises InputError where one of its own folders leads elsewhere."""
+def _prepare(folder: Path, runs: Path) -> None:
+    """Makes a report's folder. Raises InputError where one of its own folders leads elsewhere, and among the runs."""
+    there, above = folder.resolve(), runs.resolve()
+    if there == above or any(there.is_relative_to(above / name) for name in OF_RUNS):
+        raise InputError(f"--out {folder} is a place of the runs themselves: name a folder elsewhere")
     for name in ("figures", TABLES):
         check_inside(folder, folder / name)
     make_folder(folder / "figures")
@@ -190,7 +196,7 @@ def render_comparison(
     """
     comparison = compare.read(a, b, runs)
     folder = out or check_inside(runs, runs / "reports" / "compare" / compare.slug(comparison))
-    _prepare(folder)
+    _prepare(folder, runs)
     words = "".join(
         f"{side.name} {side.data} {side.titles} {set(side.tidy['variant'])}" for side in (comparison.a, comparison.b)
     )

@@ -14,6 +14,7 @@ from core.config import Node
 from core.files import make_folder, write_whole
 from core.locks import FileLock
 from core.machine import Machine
+from core.reading import Damaged, bytes_of
 from studies.plan import plan_file
 
 
@@ -50,14 +51,13 @@ def add_invocation(runs: Path, study: str, setting: str, invocation: Invocation)
     file = costs_file(runs, study, setting)
     make_folder(file.parent)
     with FileLock(runs / "plans" / ".lock"):
-        before = file.read_bytes() if file.exists() else b""
+        before = b"".join(line + b"\n" for line in _kept(file))
         write_whole(file, before + invocation.model_dump_json().encode() + b"\n")
 
 
 def read_invocations(runs: Path, study: str, setting: str) -> list[Invocation]:
     """The invocations of a setting in order; lines of another version are left out."""
-    file = costs_file(runs, study, setting)
-    return list(_lines(file)) if file.exists() else []
+    return list(_lines(costs_file(runs, study, setting)))
 
 
 def overheads(runs: Path, machine: Machine, workers: int) -> list[float]:
@@ -72,8 +72,16 @@ def overheads(runs: Path, machine: Machine, workers: int) -> list[float]:
 
 
 def _lines(file: Path) -> Iterator[Invocation]:
-    for line in file.read_bytes().splitlines():
+    for line in _kept(file):
         try:
             yield Invocation.model_validate_json(line)
         except ValidationError:
             continue
+
+
+def _kept(file: Path) -> list[bytes]:
+    """The lines of a file, none where it cannot be read: times are an ornament, and stop nobody."""
+    try:
+        return bytes_of(file, "remove it").splitlines()
+    except (OSError, Damaged):
+        return []

@@ -22,6 +22,7 @@ Exit codes
   2    bad input, or a full disk: what was trained stays, the same command goes on from there
   70   an error of this program; --debug shows where
   130  interrupted: the same command goes on from there
+  141  nobody read on, as in "| head -1"
 
 \b
 Examples

@@ -32,6 +32,19 @@ def _shown(text: str) -> str:
     return text if text.isprintable() else "\n".join(visible(line) for line in text.split("\n"))
 
 
+LEAST_WIDTH, MOST_WIDTH = 20, 1000
+"""Columns below which nothing can be read, and beyond which nobody has any."""
+
+
+def _width(terminal: bool) -> int | None:
+    """What COLUMNS says where somebody means it, else a width for files, or None, as wide as the terminal is."""
+    asked = os.environ.get("COLUMNS")
+    if asked is None:
+        return None if terminal else PLAIN_WIDTH
+    meant = asked.isascii() and asked.isdigit() and int(asked[:9]) >= LEAST_WIDTH
+    return min(int(asked[:9]), MOST_WIDTH) if meant else PLAIN_WIDTH
+
+
 def screen(stream: IO[str] | None = None) -> Screen:
     """The screen on a stream, stdout where none is given; a file gets colours where FORCE_COLOR says so, but nothing
     that moves."""
@@ -39,6 +52,6 @@ def screen(stream: IO[str] | None = None) -> Screen:
     terminal = stream.isatty()
     return Screen(
         file=stream,
-        width=None if terminal or "COLUMNS" in os.environ else PLAIN_WIDTH,
+        width=_width(terminal),
         force_interactive=None if terminal else False,
     )

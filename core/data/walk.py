@@ -31,9 +31,13 @@ def damage(file: Path) -> str | None:
     """What is wrong with an LMDB's pages, None for a sound one. Raises NotWalked."""
     try:
         ended = subprocess.run(
-            python("core.data.walk", str(file)), env=environment(), capture_output=True, encoding="utf-8", errors="replace",
+            python("core.data.walk", str(file)),
+            env=environment(),
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
-        )  # fmt: skip
+        )
     except OSError as error:
         raise NotWalked(f"Python cannot be started: {error.strerror or error}") from None
     if ended.returncode == 0:

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
+from core.command_line import of_system
 from core.errors import InputError
 from core.files import make_folder, write_whole
 from core.locks import FileLock
@@ -222,7 +223,10 @@ def redacted(text: str) -> str:
 
 def first_line(error: BaseException) -> str:
     """What went wrong, short enough for one line, without secrets: the database's own words where one is behind it."""
-    said = str(error) if isinstance(error, (InputError, Unreachable)) else first_words(_root(error), most=2000)
+    if isinstance(error, InputError | Unreachable):
+        said = str(error)
+    else:
+        said = of_system(error) if isinstance(error, OSError) else first_words(_root(error), most=2000)
     return redacted(one_line(said))[:300]
 
 

@@ -766,7 +766,11 @@ def _check_writable(database: Path) -> None:
             connection.execute('create table "may I write" (x)')
             connection.execute("rollback")
     except sqlite3.Error as error:
-        why = "another program holds it" if "locked" in str(error) else "it is not yours to write, or no such file"
+        why = (
+            "another program holds it"
+            if "locked" in str(error)
+            else "it is not yours to write, no such file, or damaged: moved away, it is made anew from the run folders"
+        )
         raise Unreachable(f"{database}: {error} ({why}): --tracking sqlite:///FILE names another one") from None
 
 

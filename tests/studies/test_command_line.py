@@ -168,6 +168,7 @@ def test_the_page_has_every_exit_code() -> None:
     from core import command_line
 
     codes = {command_line.DONE, command_line.FAILED, command_line.BAD_INPUT, command_line.BUG, command_line.INTERRUPTED}
+    codes.add(command_line.UNREAD)
     listed = re.search(r"Exit codes\n(.*?)\n\n", help_text(100), flags=re.DOTALL)
     assert listed is not None
     assert {int(line.split()[0]) for line in listed[1].splitlines()} == codes
