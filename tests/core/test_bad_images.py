@@ -383,7 +383,7 @@ def _elsewhere(path: Path) -> None:
 def _no_memory(path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            np, "load", lambda *_, **__: (_ for _ in ()).throw(OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)))
+            np, "memmap", lambda *_, **__: (_ for _ in ()).throw(OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)))
         )
         _trained_on(path)
 
@@ -455,7 +455,7 @@ def test_a_set_of_the_cache_that_cannot_be_read_here_is_kept(tmp_path: Path, mon
         raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
     with monkeypatch.context() as patch:
-        patch.setattr(np, "load", no_memory)
+        patch.setattr(np, "memmap", no_memory)
         with pytest.raises(InputError, match="Cannot allocate memory"):
             prepare(data, path=path, cache=tmp_path / "cache")
     assert (folder / "8.npy").stat().st_mtime_ns == before
