@@ -399,7 +399,7 @@ def test_a_link_that_comes_while_a_set_is_made_is_not_written_through(tmp_path: 
         (aside / "8.npy").unlink()
         (aside / "8.npy").symlink_to(victim)
 
-    with pytest.raises(InputError, match=r"8\.npy is a link, and would be written through: remove it"):
+    with pytest.raises(InputError, match=r"8\.npy is a link, and no file of ours: remove it"):
         make(path, tmp_path / "set", [8], progress=swapped)
     assert victim.read_text() == "mine"
 
