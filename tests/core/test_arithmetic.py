@@ -25,6 +25,12 @@ SMALL = cfg.Config(
 )
 
 
+def test_a_config_of_any_depth_is_counted_at_once() -> None:
+    deep = cfg.Config(**{**dict(SMALL), "inr": cfg.Inr(width=8, depth=10**12)})
+    assert sum(count * size for count, size in arithmetic.sizes_of(deep.inr)) > 10**12
+    assert arithmetic.training(deep) > 10**12
+
+
 def changed(**fields: object) -> cfg.Config:
     return cfg.Config(**{**dict(SMALL), **fields})
 

@@ -42,6 +42,9 @@ DAMAGES: list[tuple[str, Callable[[Path], object], str]] = [
     ("protocol.json", lambda file: file.write_bytes(file.read_bytes()[:40]), "JSONDecodeError"),
     ("provenance.json", lambda file: file.write_bytes(b"[]"), "no object"),
     ("job.json", lambda file: file.write_bytes(b"\xff\xfe"), "UTF-8"),
+    ("provenance.json", lambda file: file.write_bytes(b'{"commit": ["a"]}'), "commit"),
+    ("data.json", lambda file: file.write_bytes(b'{"fingerprint": "x"}'), "name: Field required"),
+    ("outcome.json", lambda file: (file.unlink(), file.mkdir()), "it is no file"),
 ]
 
 

@@ -17,14 +17,16 @@ from rich.table import Table
 from rich.text import Text
 
 import studies.run
+from core.command_line import UNREAD, code_of, of_system
 from core.data.__main__ import main as data
 from core.errors import InputError
+from core.machine import this_machine
 from core.train import main as train
 from reports import choose_interval, publish, render
-from studies import choose_cpu_profile, sync, ui
+from studies import choose_cpu_profile, costs, sync, ui
 from studies.runner import calibrate, estimate, sweep, worker
 from studies.runner.budget import parse_budget
-from studies.screen import Screen
+from studies.screen import Screen, screen
 
 ROOT = Path(__file__).parents[2]
 
@@ -208,3 +210,39 @@ def test_a_full_disk_behind_stdout_is_one_line() -> None:
             check=False,
         )
     assert ended.returncode == 2 and ended.stderr.count(b"\n") == 1 and b"free space" in ended.stderr
+
+
+@pytest.mark.parametrize("columns", ["0", "5", "-1", "abc", "99999999999"])
+def test_columns_that_nobody_means_hide_nothing(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    shown = io.StringIO()
+    screen(shown).print("a dry run says which runs are blocked")
+    assert "which runs are blocked" in shown.getvalue()
+
+
+def test_a_reader_that_ends_is_no_failure_of_a_run() -> None:
+    def printed() -> None:
+        raise BrokenPipeError
+
+    assert code_of(printed) == UNREAD == 141
+
+
+def test_what_is_in_the_way_is_named(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "jobs").touch()
+    with pytest.raises(NotADirectoryError) as caught:
+        (tmp_path / "runs" / "jobs" / "0123" / "outcome.json").open()
+    assert of_system(caught.value).startswith(f"{tmp_path}/runs/jobs is a file where a folder is wanted: move it away")
+
+
+@pytest.mark.parametrize("name", [".", "jobs/0123456789abcdef", "queue", "plans/changes_overview"])
+def test_no_report_is_written_among_the_runs(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="a place of the runs themselves"):
+        render._prepare(tmp_path / name, tmp_path)
+
+
+def test_times_that_cannot_be_read_stop_nobody(tmp_path: Path) -> None:
+    costs.costs_file(tmp_path, "changes_overview", "cpu").mkdir(parents=True)
+    os.mkfifo(costs.costs_file(tmp_path, "changes_overview", "other"))
+    assert costs.read_invocations(tmp_path, "changes_overview", "cpu") == []
+    assert costs.overheads(tmp_path, this_machine("cpu", 1), 2) == []
