@@ -75,7 +75,7 @@ def is_held(lock: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        # As `filelock` does, but shared: those who ask are not in each other's way.
+        # Shared: those who ask are not in each other's way.
         fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
