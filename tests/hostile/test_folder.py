@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -23,6 +24,9 @@ from tests.hostile.words import NASTY, changes
 from tests.reports.synthetic import planned, train_all
 
 PATIENCE_SECONDS = 60
+
+CASES = int(os.environ.get("HOSTILE_CASES", "2000"))
+"""Of the slow test, some seconds each."""
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +116,7 @@ LOOKS = (
 )
 
 
-@settings(max_examples=100, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=50, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_looking_at_a_changed_folder(whole: Path, tmp_path_factory: pytest.TempPathFactory, data: DataObject) -> None:
     folder = tmp_path_factory.getbasetemp() / "looked"
@@ -123,7 +127,7 @@ def test_looking_at_a_changed_folder(whole: Path, tmp_path_factory: pytest.TempP
 
 
 @pytest.mark.slow
-@settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=CASES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_a_report_of_a_changed_folder(whole: Path, tmp_path_factory: pytest.TempPathFactory, data: DataObject) -> None:
     folder = tmp_path_factory.getbasetemp() / "rendered"

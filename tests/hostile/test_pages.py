@@ -16,7 +16,7 @@ STRUCTURE = re.compile(r'<a id="[\w%.-]*">|</a>|<sub>|</sub>')
 """The HTML that our Markdown is allowed."""
 
 
-@settings(max_examples=100, deadline=None, derandomize=True)
+@settings(max_examples=150, deadline=None, derandomize=True)
 @given(documents())
 def test_every_format_shows_words_as_words(document: Document) -> None:
     assert_harmless(html.render(document, Path()))
