@@ -12,14 +12,17 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from core.names import Fingerprint, SeriesName
 
+Whole = Annotated[int, Field(ge=-(2**62), le=2**62)]
+"""What fits into a column of a table: a record may be anybody's."""
+
 
 class _Event(BaseModel):
     """`images` real images were shown to D until `iteration`; `seconds` of training went by, evaluation not counted."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants", arbitrary_types_allowed=True)
 
-    iteration: int
-    images: int
+    iteration: Whole
+    images: Whole
     seconds: float
 
 
@@ -46,12 +49,12 @@ class Built(_Event):
     """
 
     kind: Literal["built"] = "built"
-    emitted_parameters: int
-    shared_parameters: int
-    generator_parameters: int
-    discriminator_parameters: int = 0
-    layer_parameters: int = 0
-    macs: int = 0
+    emitted_parameters: Whole
+    shared_parameters: Whole
+    generator_parameters: Whole
+    discriminator_parameters: Whole = 0
+    layer_parameters: Whole = 0
+    macs: Whole = 0
     initial: tuple[LayerAtStart, ...] = ()
 
 

@@ -31,7 +31,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from core.config import Job, Node
 from core.errors import InputError
-from core.events import Event, event_adapter
+from core.events import Event, Whole, event_adapter
 from core.files import make_folder, write_whole
 from core.names import DIGEST, fits
 from core.reading import Damaged, bytes_of, model_of, record_of, said_by
@@ -83,13 +83,13 @@ class Outcome(Node):
     """
 
     status: Status
-    iteration: int
+    iteration: Whole
     reason: str | None = None
     seconds: float
     evaluation_seconds: float
     job_seconds: float
-    peak_memory: int | None = None
-    attempts: int = 1
+    peak_memory: Whole | None = None
+    attempts: Whole = 1
     resumed: bool = False
     recorded: Recorded | None = None
 
