@@ -20,14 +20,12 @@ import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
-from matplotlib.text import Text as Words
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
 from core.files import make_folder, write_whole
 from core.pictures import MOST_TILES, read_grid
-from core.words import visible
 from reports import fonts, stats
 from reports.numbers import fixed, short, times
 
@@ -82,10 +80,6 @@ def save(figure: Figure, file: Path) -> None:
     """Writes a figure without the date and version that matplotlib would put into it."""
     make_folder(file.parent)
     nothing: dict[str, str | None] = {"Date": None} if file.suffix == ".svg" else {"Software": None}
-    for text in figure.findobj(Words):
-        assert isinstance(text, Words)
-        if (shown := "\n".join(visible(line) for line in text.get_text().split("\n"))) != text.get_text():
-            text.set_text(shown)
     content = io.BytesIO()
     figure.savefig(content, format=file.suffix[1:], metadata=nothing)
     write_whole(file, content.getvalue())

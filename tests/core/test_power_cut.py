@@ -52,13 +52,19 @@ def check(disk: ForgetfulDisk, undisturbed: RunFolder, folder: Path, cache: Path
     return whole, again
 
 
-def test_a_power_cut_at_any_moment_leaves_a_whole_result_or_none(tmp_path: Path, cache: Path) -> None:
-    undisturbed = finished(tmp_path / "undisturbed", cache, JOB)
-    root = tmp_path / "watched"
+def watched(folder: Path, cache: Path) -> tuple[RunFolder, ForgetfulDisk]:
+    """The job once undisturbed, and once on a disk that keeps what would be left of it after every operation."""
+    undisturbed = finished(folder / "undisturbed", cache, JOB)
+    root = folder / "watched"
     root.mkdir()
     disk = ForgetfulDisk(root)
     with disk.watched():
         finished(root, cache, JOB)
+    return undisturbed, disk
+
+
+def test_a_power_cut_at_any_moment_leaves_a_whole_result_or_none(tmp_path: Path, cache: Path) -> None:
+    undisturbed, disk = watched(tmp_path, cache)
     whole, again = check(disk, undisturbed, tmp_path / "cut", cache, most=6)
     assert whole and again
     # And once run_job has told that it is finished nothing can take that away.
@@ -69,12 +75,7 @@ def test_a_power_cut_at_any_moment_leaves_a_whole_result_or_none(tmp_path: Path,
 
 @pytest.mark.usefixtures("every_iteration")
 def test_the_same_where_it_writes_checkpoints(tmp_path: Path, cache: Path) -> None:
-    undisturbed = finished(tmp_path / "undisturbed", cache, JOB)
-    root = tmp_path / "watched"
-    root.mkdir()
-    disk = ForgetfulDisk(root)
-    with disk.watched():
-        finished(root, cache, JOB)
+    undisturbed, disk = watched(tmp_path, cache)
     whole, again = check(disk, undisturbed, tmp_path / "cut", cache, most=12)
     assert whole and again
 
