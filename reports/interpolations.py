@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -90,8 +91,6 @@ def strips(report: Report) -> list[Block]:
     """The same paths in every variant, as strips and as an animation."""
     results = report.results
     blocks: list[Block] = [Heading("Interpolations")]
-    file = report.folder / "figures" / "interpolation.gif"
-    file.unlink(missing_ok=True)
     seed = results.plan.seeds[0] if results.plan.seeds else 0
     found = [
         (variant, paths) for variant in results.plan.listed if (paths := paths_of(results, variant, seed)) is not None
@@ -117,7 +116,7 @@ def strips(report: Report) -> list[Block]:
                 "Strips of images on paths between two latents, one row for each variant.",
             )
         )
-    write_animation(file, [paths for _, paths in found])
+    report.drawings["interpolation.gif"] = partial(write_animation, [paths for _, paths in found])
     names = "; ".join(variant.title for variant, _ in found)
     return [
         *blocks,
@@ -139,7 +138,7 @@ def paths_of(results: Results, variant: PlannedVariant, seed: int) -> NDArray[np
     return figures.rows_of_tiles(folder.samples / "interpolations.png", config.data.resolution) if folder else None
 
 
-def write_animation(file: Path, variants: list[NDArray[np.uint8]]) -> None:
+def write_animation(variants: list[NDArray[np.uint8]], file: Path) -> None:
     """One row of tiles per variant, one column per path, one frame per step, forth and back, as an endless GIF."""
     count, steps = min(len(paths) for paths in variants), variants[0].shape[1]
     frames = []

@@ -7,7 +7,7 @@ The same input gives the same bytes: nothing here asks for the time, and nothing
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -18,9 +18,9 @@ from core.command_line import say_error
 from core.errors import InputError
 from core.files import alone_in, check_inside, make_folder, write_whole
 from core.words import one_line, typed, visible
-from reports import abstract, compare, fonts, html, latex, markdown, pdf, records, side_by_side
+from reports import abstract, compare, figures, fonts, html, latex, markdown, pdf, records, side_by_side
 from reports.layouts import layout_of
-from reports.page import Document, Figure, Table, Text, without_dead_links
+from reports.page import Animation, Document, Figure, Table, Text, without_dead_links
 from reports.report import FIGURES, PUBLISHED, Report
 from reports.results import load
 from reports.sections import few_images, subtitle
@@ -159,11 +159,7 @@ def _write_all(report: Report, formats: Sequence[str], *, ours: bool) -> None:
     results, folder = report.results, report.folder
     answers = layout_of(results.study.name).answers(report)
     document = compose(report, answers, with_records="html" in formats)
-    drawn = {folder / block.path for block in document.blocks if isinstance(block, Figure)}
-    for name in FIGURES:
-        # A figure of an earlier, fuller state must not lie beside a page that no longer speaks of it.
-        if (figure := folder / "figures" / name) not in drawn:
-            figure.unlink(missing_ok=True)
+    _save_figures(report, {block.path for block in document.blocks if isinstance(block, Figure | Animation)})
     write_whole(folder / compare.RECORD, compare.record(results).encode())
     write_whole(folder / "results.csv", results.tidy.to_csv(index=False, lineterminator="\n").encode())
     if report.published:
@@ -172,8 +168,19 @@ def _write_all(report: Report, formats: Sequence[str], *, ours: bool) -> None:
     write_whole(folder / VERDICTS, (json.dumps(abstract.record(report, answers), indent=1) + "\n").encode())
 
 
+def _save_figures(report: Report, shown: Collection[str]) -> None:
+    """Writes the figures that the page shows. Others of our names go: they are of an earlier, fuller state."""
+    with figures.style():
+        for name, save in report.drawings.items():
+            if f"figures/{name}" in shown:
+                save(report.folder / "figures" / name)
+    for name in FIGURES:
+        if f"figures/{name}" not in shown:
+            (report.folder / "figures" / name).unlink(missing_ok=True)
+
+
 def compose(report: Report, answers: Sequence[Text], *, with_records: bool) -> Document:
-    """The page, its figures drawn into the report's folder; `answers` are those of its layout. Records of runs, which
+    """The page, its figures drawn but not yet saved; `answers` are those of its layout. Records of runs, which
     read every run folder again, are for a page in one file."""
     results = report.results
     sections = layout_of(results.study.name).sections

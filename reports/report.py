@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from urllib.parse import quote
 
@@ -22,6 +23,7 @@ from reports.verdicts import ChangeEffect, ClaimVerdict, judge_changes, judge_cl
 from studies.plan import PlannedVariant
 
 FIGURES = (
+    "interpolation.gif",
     "ladder.svg",
     "effects.svg",
     "upsampling.svg",
@@ -65,13 +67,15 @@ PUBLISHED = "runs.jsonl"
 
 @dataclass(frozen=True)
 class Report:
-    """What the sections share. `folder` is the page's; figures go to `folder`/figures."""
+    """What the sections share. `folder` is the page's; its figures are drawn first and saved with the page."""
 
     results: Results
     folder: Path
     claims: tuple[ClaimVerdict, ...]
     effects: dict[DesignName, list[ChangeEffect]]
     published: bool = False
+    drawings: dict[str, Callable[[Path], None]] = field(default_factory=dict, repr=False, compare=False)
+    """What writes each picture, by its file's name; those of sections that were left out half-way included."""
 
     @classmethod
     def of(cls, results: Results, folder: Path, *, published: bool = False) -> Report:
@@ -99,8 +103,8 @@ class Report:
     def figure(
         self, canvas: Canvas, name: str, caption: Text, alt: str, width: float = 100.0, floats: bool = False
     ) -> Figure:
-        """Saves a drawn figure and returns its block."""
-        figures.save(canvas, self.folder / "figures" / name)
+        """Keeps a drawn figure for the page's folder and returns its block."""
+        self.drawings[name] = partial(figures.save, canvas)
         return Figure(f"figures/{name}", caption, alt, width, floats)
 
 

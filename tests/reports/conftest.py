@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from reports.render import render
+from tests.reports.pages import page_of
 from tests.reports.synthetic import planned, train_all
 
 EVERY_DESIGN = ("ladder", "add_one_in", "leave_one_out")
@@ -43,12 +44,6 @@ def full_report(full_runs: Path) -> Path:
 
 
 @pytest.fixture
-def page(tmp_path: Path) -> Callable[..., str]:
-    """Renders the runs under tmp_path and returns the Markdown page."""
-
-    def rendered(**keywords: object) -> str:
-        folder = render("changes_overview", runs=tmp_path, **keywords)  # type: ignore[arg-type]
-        assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
-        return (folder / "report.md").read_text()
-
-    return rendered
+def page(tmp_path: Path) -> Callable[[], str]:
+    """The Markdown page of the runs under tmp_path."""
+    return lambda: page_of("changes_overview", runs=tmp_path)

@@ -1,10 +1,25 @@
-"""What every page has to keep to, in whatever format."""
+"""Pages without their files, and what every page has to keep to, in whatever format."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 from urllib.parse import unquote
+
+from reports import markdown
+from reports.layouts import layout_of
+from reports.render import compose
+from reports.report import Report
+from reports.results import load
+from studies.plan import report_folder
+
+
+def page_of(study: str, *, runs: Path, setting: str | None = None) -> str:
+    """The Markdown of a report as `render` would write it. Its figures are drawn, and nothing is saved."""
+    results = load(study, runs, setting)
+    report = Report.of(results, report_folder(runs, results.plan.study, results.plan.setting))
+    answers = layout_of(results.study.name).answers(report)
+    return markdown.render(compose(report, answers, with_records=False))
 
 
 def assert_links_resolve(folder: Path, text: str) -> None:

@@ -58,8 +58,7 @@ B: Values = {"baseline": [10.0, 11.0, 12.5], "all": [6.0, 7.0, 6.1], "baseline+r
 
 
 def page(tmp_path: Path, a: str, b: str) -> str:
-    folder = render_comparison(a, b, runs=tmp_path, out=tmp_path / "out")
-    assert (folder / "report.pdf").read_bytes().startswith(b"%PDF")
+    folder = render_comparison(a, b, runs=tmp_path, out=tmp_path / "out", formats=("md",))
     return (folder / "report.md").read_text()
 
 

@@ -18,7 +18,7 @@ from reports.results import load
 from reports.sections import rankable
 from reports.verdicts import judge_changes, judge_claim
 from studies import catalogue
-from tests.reports.pages import assert_links_resolve
+from tests.reports.pages import assert_links_resolve, page_of
 from tests.reports.synthetic import TRUE_FACTORS, planned, train_all
 
 
@@ -73,7 +73,7 @@ def test_runs_that_measured_nothing_more_are_said_to_have_not(tmp_path: Path) ->
     plan = planned(tmp_path, "weight_clipping", designs=("add_one_in",), seeds=(0,))
     everything = {(variant.name, 0) for variant in plan.variants}
     train_all(tmp_path, plan, diverged=everything)
-    text = (render("weight_clipping", runs=tmp_path) / "report.md").read_text()
+    text = page_of("weight_clipping", runs=tmp_path)
     assert "No run has measured it yet." in text
     assert "No run of seed 0 has kept interpolations." in text
     assert set(words_of(tmp_path, "weight_clipping").values()) == {"inconclusive"}
@@ -126,7 +126,7 @@ def test_every_design_gives_every_change_its_effect(attributed: Path) -> None:
 
 
 def test_the_report_says_which_three_help_most_with_a_probability(attributed: Path) -> None:
-    text = (render("changes_overview", runs=attributed) / "report.md").read_text()
+    text = page_of("changes_overview", runs=attributed)
     assert "### The 3 changes that help most, and how sure that is" in text
     assert not any("with probability" in line for line in text.splitlines() if line.startswith("- **Ladder"))
     best = next(line for line in text.splitlines() if line.startswith("- **Screening: ") and "with probability" in line)
@@ -172,7 +172,7 @@ def test_re_tuned_effects_stand_beside_those_as_published(tmp_path: Path) -> Non
     assert tuned.setting == "cpu-retuned2" and tuned.retuned is not None
     train_all(tmp_path, tuned)
     for setting in ("cpu", "cpu-retuned2"):
-        text = (render("changes_overview", runs=tmp_path, setting=setting) / "report.md").read_text()
+        text = page_of("changes_overview", runs=tmp_path, setting=setting)
         assert "### As published beside re-tuned" in text
         assert "the best of the same 2 pairs of rates" in text
     assert "--seeds 0,1 --retune 2" in text.replace("\\\n", "").replace("    ", " ")

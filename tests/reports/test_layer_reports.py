@@ -11,6 +11,7 @@ from ablations.schema import DesignName
 from reports import stats
 from reports.render import render
 from reports.results import load
+from tests.reports.pages import page_of
 from tests.reports.synthetic import planned, train_all
 
 
@@ -22,19 +23,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def page(runs: Path, study: str, out: Path) -> str:
-    render(study, runs=runs, out=out)
-    assert (out / "report.pdf").read_bytes().startswith(b"%PDF")
-    return (out / "report.md").read_text()
-
-
-def test_layers(runs: Path, tmp_path: Path) -> None:
-    said = page(runs, "inr_layers", tmp_path)
+def test_layers(runs: Path) -> None:
+    said = page_of("inr_layers", runs=runs)
     assert "mFiLM end above the" in said and "All that ended beat" in said
     assert "Verdict: **reproduced** (Spearman's ρ with the deck's order is" in said
     assert "the slide's failure is not seen here" in said and "50 images, not named there" in said
     assert "mFiLM** starts with 1.0e+06 before tanh" in said
-    assert all((tmp_path / "figures" / name).exists() for name in ("tradeoff.svg", "reconstructions.png"))
+    assert "](figures/tradeoff.svg)" in said and "](figures/reconstructions.png)" in said
     assert "lies below its worse one" in said
 
 
@@ -46,31 +41,31 @@ def test_what_was_not_run_is_not_concluded_from(
 ) -> None:
     for name in ("inr_layers", "inr_layers_gan", "siren_vs_fourier"):
         train_all(tmp_path / "runs", planned(tmp_path / "runs", name, designs=designs, seeds=seeds))
-    said = page(tmp_path / "runs", "inr_layers", tmp_path / "one")
+    said = page_of("inr_layers", runs=tmp_path / "runs")
     if designs == ("add_one_in",):
         assert "Not said: no layer has finished runs at both inits" not in said
         assert "starts with 1.0e+06 before tanh" not in said
-    gans = page(tmp_path / "runs", "inr_layers_gan", tmp_path / "two")
+    gans = page_of("inr_layers_gan", runs=tmp_path / "runs")
     assert "Spearman" not in gans if len(seeds) == 1 else "ρ = " in gans
-    page(tmp_path / "runs", "siren_vs_fourier", tmp_path / "three")
+    page_of("siren_vs_fourier", runs=tmp_path / "runs")
 
 
-def test_layers_as_gans_correlate_with_the_reconstruction_study(runs: Path, tmp_path: Path) -> None:
-    said = page(runs, "inr_layers_gan", tmp_path)
+def test_layers_as_gans_correlate_with_the_reconstruction_study(runs: Path) -> None:
+    said = page_of("inr_layers_gan", runs=runs)
     assert said.count("Spearman's ρ = ") == 4 and said.count("Spearman's rank correlations") == 1
-    assert (tmp_path / "figures" / "rankings.svg").exists()
+    assert "](figures/rankings.svg)" in said
 
 
 def test_layers_as_gans_without_the_reconstruction_study_say_how_to_get_it(tmp_path: Path) -> None:
     train_all(tmp_path / "runs", planned(tmp_path / "runs", "inr_layers_gan", designs=("grid",)))
-    said = page(tmp_path / "runs", "inr_layers_gan", tmp_path / "out")
+    said = page_of("inr_layers_gan", runs=tmp_path / "runs")
     assert "python -m studies.run inr_layers" in said and "Spearman" not in said
 
 
-def test_first_layers(runs: Path, tmp_path: Path) -> None:
-    said = page(runs, "siren_vs_fourier", tmp_path)
+def test_first_layers(runs: Path) -> None:
+    said = page_of("siren_vs_fourier", runs=runs)
     assert "best of each kind are" in said and "Why does the factor 30 matter?" in said
-    assert (tmp_path / "figures" / "curves.svg").exists()
+    assert "](figures/curves.svg)" in said
 
 
 @pytest.mark.parametrize("study", ["inr_layers", "inr_layers_gan", "siren_vs_fourier"])
@@ -78,6 +73,7 @@ def test_the_same_runs_give_the_same_bytes(runs: Path, tmp_path: Path, study: st
     for place in ("one", "two"):
         render(study, runs=runs, out=tmp_path / place)
     names = {str(file.relative_to(tmp_path / "one")) for file in (tmp_path / "one").rglob("*") if file.is_file()}
+    assert (tmp_path / "one" / "report.pdf").read_bytes().startswith(b"%PDF")
     assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in names)
 
 

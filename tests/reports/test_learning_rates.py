@@ -19,6 +19,7 @@ from reports.results import load
 from studies import catalogue
 from studies.plan import Plan, jobs_root, make_plan, record_plan, with_searched
 from studies.sweeps import Importance, Sweep, Trial, choice_of, key_of, write_sweep
+from tests.reports.pages import page_of
 from tests.reports.synthetic import protocols_of, train_all
 
 STUDY = catalogue.study("learning_rates")
@@ -86,16 +87,12 @@ def searched(runs: Path, count: int = 12, *, edge: bool = False) -> Plan:
     return record_plan(runs, with_searched(a_plan(), STUDY, chosen))
 
 
-def page(runs: Path, out: Path) -> str:
-    render("learning_rates", runs=runs, out=out)
-    assert (out / "report.pdf").read_bytes().startswith(b"%PDF")
-    return (out / "report.md").read_text()
-
-
 def test_the_whole_report(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     train_all(runs, searched(runs))
-    said = page(runs, tmp_path / "one")
+    render("learning_rates", runs=runs, out=tmp_path / "one")
+    assert (tmp_path / "one" / "report.pdf").read_bytes().startswith(b"%PDF")
+    said = (tmp_path / "one" / "report.md").read_text()
     assert "The best of 12 trials, one run each, had G's rate at 0.00126" in said and "should be about" not in said
     assert "on other seeds the best trial's settings are better than the profile's (×" in said
     assert "betas are not sought" not in said and "contour" not in said.lower()
@@ -109,7 +106,7 @@ def test_the_whole_report(tmp_path: Path) -> None:
     assert "at the high edge" not in said and "### The changes" not in said
     assert "python -m studies.run learning_rates --profile cpu --design ladder --seeds 0,1,2 --trials 12" in said
     assert {file.name for file in (tmp_path / "one" / "figures").iterdir()} >= {"sweep.svg", "importance.svg"}
-    page(runs, tmp_path / "two")
+    render("learning_rates", runs=runs, out=tmp_path / "two")
     names = [file.relative_to(tmp_path / "one") for file in (tmp_path / "one").rglob("*") if file.is_file()]
     assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in names)
 
@@ -153,7 +150,7 @@ def test_trials_of_another_protocol_are_not_set_beside_what_was_trained_anew(tmp
 def test_an_optimum_at_the_edge_is_called_one(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     train_all(runs, searched(runs, edge=True))
-    said = page(runs, tmp_path / "out")
+    said = page_of("learning_rates", runs=runs)
     assert "at the high edge of its range: the optimum may lie beyond" in said
     assert "The best lies at the edge of its range for rate of G of one\\_rate (high end)" in said
 
@@ -161,14 +158,14 @@ def test_an_optimum_at_the_edge_is_called_one(tmp_path: Path) -> None:
 def test_without_a_search_the_report_says_how_to_get_one(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     train_all(runs, record_plan(runs, a_plan()))
-    said = page(runs, tmp_path / "out")
+    said = page_of("learning_rates", runs=runs)
     assert "No search has come to its end here" in said and "cannot be told apart" not in said
 
 
 def test_diverged_and_missing_reruns_leave_no_conclusion(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     train_all(runs, searched(runs), diverged={("best_separate", 1)}, skip={("best_one_rate", 0)})
-    said = page(runs, tmp_path / "out")
+    said = page_of("learning_rates", runs=runs)
     assert "1 run diverged, so there is no ratio" in said and "was not compared" in said
     assert (
         "“best of 12 trials, separate rates within G” over “best of 12 trials, one rate for all of G” is –"
@@ -191,7 +188,7 @@ def test_a_separate_search_that_finds_nothing_better_is_not_compared_with_itself
     plan = record_plan(runs, with_searched(a_plan(), STUDY, chosen))
     assert [(v.name, v.aliases) for v in plan.variants] == [("baseline", ()), ("best_one_rate", ("best_separate",))]
     train_all(runs, plan)
-    said = page(runs, tmp_path / "out").replace("\\", "")
+    said = page_of("learning_rates", runs=runs).replace("\\", "")
     assert "which began there, found none that were better" in said
     assert "“best of 1 trials, separate rates within G” is “best of 12 trials, one rate for all of G” itself" in said
 

@@ -20,6 +20,7 @@ from reports.render import main, render, render_comparison
 from reports.results import load
 from reports.verdicts import dataset_name, judge_claim, metric_differs
 from studies.plan import Plan, jobs_root
+from tests.reports.pages import page_of
 from tests.reports.synthetic import WEIGHTS, planned, protocols_of, train_all, write_run
 
 THREE = {"baseline", "all", "all-ns_loss"}
@@ -65,7 +66,7 @@ def test_runs_of_earlier_versions_mix_with_no_others_but_with_each_other(tmp_pat
     results = load("changes_overview", tmp_path / "old")
     assert results.protocol("fd_rooms") is None
     assert (
-        "No run recorded its protocol" in (render("changes_overview", runs=tmp_path / "old") / "report.md").read_text()
+        "No run recorded its protocol" in page_of("changes_overview", runs=tmp_path / "old")
     )
     train_all(tmp_path, plan, unrecorded={("baseline", 0)})
     with pytest.raises(MixedProtocols, match=r"protocol [0-9a-f]{12} in 5 runs .*; protocol not recorded in 1 run"):
@@ -118,7 +119,7 @@ def test_a_claim_of_a_series_that_mixes_is_not_tested(tmp_path: Path) -> None:
     assert words["natural_against_bilinear"].word == "not tested"
     assert "weights" in words["natural_against_bilinear"].why
     assert words["natural_against_own"].word != "not tested"
-    text = (render("upsampling", runs=tmp_path) / "report.md").read_text()
+    text = page_of("upsampling", runs=tmp_path)
     assert text.count("was measured under 2 protocols") >= 2 and "*Table 1.* One sentence of the deck" in text
 
 
@@ -134,7 +135,7 @@ def test_settings_that_are_re_tuned_stand_only_beside_what_is_measured_alike(tmp
     (tmp_path / "plans" / "changes_overview" / "cpu-retuned4.json").write_text(tuned.model_dump_json())
     everywhere = {(variant.name, seed): OTHER_WEIGHTS for variant in tuned.variants for seed in tuned.seeds}
     train_all(tmp_path, tuned, otherwise=everywhere)
-    text = (render("changes_overview", runs=tmp_path, setting="cpu") / "report.md").read_text()
+    text = page_of("changes_overview", runs=tmp_path, setting="cpu")
     assert "**A section is left out:** cpu and cpu-retuned4: fd\\_rooms was measured under 2 protocols" in text
     assert "### As published beside re-tuned" not in text
 
@@ -157,7 +158,7 @@ def test_the_decks_numbers_are_plain_under_its_protocol_data_and_iterations(tmp_
     train_all(tmp_path, like_the_deck(tmp_path))
     results = load("changes_overview", tmp_path)
     assert judge_claim(results.study.claims[0], results).differs == ()
-    text = (render("changes_overview", runs=tmp_path) / "report.md").read_text()
+    text = page_of("changes_overview", runs=tmp_path)
     assert "| 150 | 58 |" in claim_row(text) and "†" not in text and "<sub>" not in text
     assert "Magnitude: **comparable**" in text
     # What is neither the deck's nor the public code's is told even here, and nothing else is called so.
@@ -173,7 +174,7 @@ def test_the_decks_numbers_are_grey_with_the_reason_otherwise(tmp_path: Path) ->
     plan = like_the_deck(tmp_path)
     everywhere = {(variant.name, seed): {"real_samples": 300} for variant in plan.variants for seed in plan.seeds}
     train_all(tmp_path, plan, otherwise=everywhere)
-    text = (render("changes_overview", runs=tmp_path) / "report.md").read_text()
+    text = page_of("changes_overview", runs=tmp_path)
     assert "| <sub>150 †</sub> | <sub>58 †</sub> | <sub>0.39 †</sub> |" in claim_row(text)
     note = next(line for line in text.splitlines() if line.startswith("† Grey, because what follows differs."))
     assert "300 real images here, 8,192 there" in note and note.count(" there") == 1
@@ -248,7 +249,7 @@ def test_upsampled_images_are_held_to_the_decks_protocol_by_their_own_metric(tmp
 def test_the_layers_errors_are_grey_beside_ours(tmp_path: Path) -> None:
     plan = planned(tmp_path, "inr_layers", designs=("grid",), seeds=(0,))
     train_all(tmp_path, plan)
-    text = (render("inr_layers", runs=tmp_path) / "report.md").read_text()
+    text = page_of("inr_layers", runs=tmp_path)
     row = next(line for line in text.splitlines() if line.startswith("| Linear |"))
     assert "<sub>" in row and "†" in row
     assert "† Grey, because what follows differs. Scale: profile cpu" in text
@@ -338,7 +339,7 @@ def test_a_kept_report_says_which_metric_it_reports_and_is_refused_where_it_mixe
 def test_the_report_prints_its_protocol_and_the_command_that_asks_for_it(tmp_path: Path) -> None:
     plan = planned(tmp_path, only=THREE, seeds=(0, 1), protocol="clean-50k")
     train_all(tmp_path, plan)
-    text = (render("changes_overview", runs=tmp_path) / "report.md").read_text()
+    text = page_of("changes_overview", runs=tmp_path)
     assert "Setting cpu-clean-50k" in text and "but with protocol clean-50k" in text
     assert "--profile cpu --protocol clean-50k" in text
     assert "`clean-50k`: FID with clean-fid's resizing, of 50,000 images." in text

@@ -21,7 +21,7 @@ from reports.tables import estimates_table
 from reports.verdicts import judge_design
 from studies.plan import Plan
 from studies.runner.tasks import tasks_of
-from tests.reports.pages import assert_links_resolve
+from tests.reports.pages import assert_links_resolve, page_of
 from tests.reports.synthetic import TRUE_FACTORS, planned, train_all
 
 SCREENING: tuple[DesignName, ...] = ("screening",)
@@ -167,7 +167,7 @@ def test_diverged_runs_count_as_the_worst_and_the_caption_counts_them(tmp_path: 
     assert {e.estimate.diverged for e in effects if e.estimate} == {3}
     caption = estimates_table(results, "screening", effects).caption
     assert "3 diverged runs stand in with the worst value" in caption and "1 run of the 2 seeds missing" in caption
-    text = (render("changes_overview", runs=tmp_path) / "report.md").read_text()
+    text = page_of("changes_overview", runs=tmp_path)
     assert f" {plan.drawn_words}: 3 of " in text
 
 

@@ -12,11 +12,11 @@ from ablations.designs import all_title, base_title
 from ablations.schema import DesignName
 from core.files import write_whole
 from reports import figures
-from reports.render import render
 from reports.report import design_title
 from reports.results import load
 from studies.catalogue import study
 from studies.plan import Plan, PlannedVariant, plan_file
+from tests.reports.pages import page_of
 from tests.reports.synthetic import planned, train_all
 
 Labels = list[str]
@@ -75,7 +75,7 @@ def test_a_report_says_what_its_base_is_and_never_the_bare_word(
     tmp_path: Path, labels: Labels, name: str, designs: tuple[DesignName, ...]
 ) -> None:
     train_all(tmp_path, planned(tmp_path, name, designs=designs, seeds=(0, 1)))
-    text = (render(name, runs=tmp_path, formats=("md",)) / "report.md").read_text()
+    text = page_of(name, runs=tmp_path)
     assert not re.search(r"baseline|no change over|over no change", prose(text), flags=re.IGNORECASE)
     assert f"`baseline` | {base_title(study(name))} | 0 |" in text  # Once, among the runs, as what commands take.
     assert labels and not [label for label in labels if "baseline" in label]
@@ -84,7 +84,7 @@ def test_a_report_says_what_its_base_is_and_never_the_bare_word(
 
 def test_a_claim_and_a_design_are_told_by_the_titles_of_their_arms(tmp_path: Path) -> None:
     train_all(tmp_path, planned(tmp_path, designs=("ladder", "add_one_in", "leave_one_out"), seeds=(0, 1)))
-    text = (render("changes_overview", runs=tmp_path, formats=("md",)) / "report.md").read_text()
+    text = page_of("changes_overview", runs=tmp_path)
     assert "before: none of the ten changes | after: all − NS loss" in text
     assert "without: none of the ten changes | with |" in text
     assert "| compared at | none of the ten changes | all ten changes |" in text
@@ -93,7 +93,7 @@ def test_a_claim_and_a_design_are_told_by_the_titles_of_their_arms(tmp_path: Pat
 
 def test_a_report_begins_with_the_data_and_the_size_that_were_run(tmp_path: Path) -> None:
     train_all(tmp_path, planned(tmp_path, "lsun_bedroom_128", designs=("add_one_in",), seeds=(0,)))
-    text = (render("lsun_bedroom_128", runs=tmp_path, formats=("md",)) / "report.md").read_text()
+    text = page_of("lsun_bedroom_128", runs=tmp_path)
     assert text.startswith("# The full recipe at the larger size\n\nEmbedded rooms, 32×32. ")
 
 
