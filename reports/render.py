@@ -216,13 +216,14 @@ def render_comparison(
     return folder
 
 
-def _in_mlflow(folder: Path, runs: Path) -> str | None:
-    """Where the runs are to be browsed, and what brings this report there; None where they are not."""
+def _in_mlflow(study: str, folder: Path, runs: Path) -> str | None:
+    """Where the runs of the study that was typed are to be browsed, and what brings this report there; None where they
+    are not."""
     plan = read_plan(plan_file(runs, folder.parent.name, folder.name))
     experiment = Experiment(plan, runs)
     if experiment.how is None:
         return None
-    sync = f"; `{typed('python', '-m', 'studies.sync', plan.asked_as)}` shows this report there"
+    sync = f"; `{typed('python', '-m', 'studies.sync', study)}` shows this report there"
     return f"MLflow: {experiment.how}{'' if experiment.shows_report(folder) else sync}"
 
 
@@ -268,7 +269,7 @@ def main(
         raise InputError("name a STUDY, or two reports with --compare A B")
     for name in asked:
         print(visible(str(folder / WRITTEN[name])))
-    if study and out is None and (said := _in_mlflow(folder, runs)):
+    if study and out is None and (said := _in_mlflow(study, folder, runs)):
         print(one_line(said))
 
 

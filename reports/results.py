@@ -30,10 +30,10 @@ from studies.plan import (
     PlannedVariant,
     check_received,
     jobs_root,
+    of_found,
     plan_file,
     read_plan,
     searched_title,
-    titled,
 )
 
 TIDY_COLUMNS = (
@@ -351,9 +351,7 @@ def load(study: str, runs: Path, setting: str | None = None) -> Results:
         setting = "cpu" if "cpu" in there else there[0]
     if setting not in there:
         raise InputError(f"'{study}' has no setting '{setting}' under {runs}: it has {', '.join(there)}")
-    plan = titled(read_plan(plan_file(runs, study, setting)), declared)
-    # What a report tells its reader to type is what was typed here, not what a file says.
-    plan = Plan(**{**dict(plan), "declared_in": found.file})
+    plan = of_found(read_plan(plan_file(runs, study, setting)), declared, found.file)
     check_received(runs, plan)
     try:
         profile = declared.profile(plan.profile)

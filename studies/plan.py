@@ -482,8 +482,10 @@ def searched_title(choice: Searched, search: Search) -> str:
     return f"best of {choice.trials} trials, {search.title}"
 
 
-def titled(plan: Plan, study: Study) -> Plan:
-    """`plan` with the titles that `study` gives its variants now: a plan on record has those of its day."""
+def of_found(plan: Plan, study: Study, file: str | None) -> Plan:
+    """`plan` as the study that somebody typed has it: with the titles that `study` gives its variants now, for a plan
+    on record has those of its day, and declared in the `file` that was typed. What a plan that was received names is
+    shown to nobody as something to type."""
     known = {change.name for change in study.changes}
     searched = {choice.variant for choice in plan.searched}
     variants = (
@@ -492,7 +494,7 @@ def titled(plan: Plan, study: Study) -> Plan:
         else variant
         for variant in plan.variants
     )
-    return Plan(**{**dict(plan), "variants": tuple(variants)})
+    return Plan(**{**dict(plan), "variants": tuple(variants), "declared_in": file})
 
 
 def _both_retuned(old: Retuned | None, new: Retuned | None) -> Retuned | None:

@@ -11,7 +11,7 @@ from core.errors import InputError
 from core.words import one_line
 from studies import catalogue
 from studies.click_life import Command
-from studies.plan import check_received, plan_file, read_plan, report_folder, titled
+from studies.plan import check_received, of_found, plan_file, read_plan, report_folder
 from studies.runner.stores import DEFAULT_TRACKING, TRACKING_VARIABLE, address, first_line, use_stores
 from studies.runner.tracking import MlflowView
 
@@ -27,8 +27,8 @@ def main(study: str, runs: Path, setting: str | None, tracking: str | None) -> i
     """Writes what run folders and report of STUDY, a name or its file, have, and MLflow has not, to it."""
     use_stores(tracking=tracking)
     check_received(runs)
-    declared = catalogue.study(study, runs)
-    study = declared.name
+    found = catalogue.find(study, runs)
+    study = found.study.name
     settings = sorted(file.stem for file in plan_file(runs, study, "any").parent.glob("*.json"))
     if setting is not None and setting not in settings:
         there = f": there are {', '.join(settings)}" if settings else ""
@@ -36,9 +36,9 @@ def main(study: str, runs: Path, setting: str | None, tracking: str | None) -> i
     if not settings:
         raise InputError(f"{runs} has no plan of {study}: run it there first, or name its folder with --runs")
     for name in [setting] if setting else settings:
-        plan = titled(read_plan(plan_file(runs, study, name)), declared)
+        plan = of_found(read_plan(plan_file(runs, study, name)), found.study, found.file)
         check_received(runs, plan)
-        view = MlflowView(declared, plan, runs)
+        view = MlflowView(found.study, plan, runs)
         report = report_folder(runs, study, name)
         try:
             # An SQLite file is looked into anyway; what became of a server's runs only it can say.

@@ -22,7 +22,7 @@ from core.words import typed
 from studies import catalogue
 from studies.click_life import Command, Count
 from studies.plan import check_received, plan_file, read_plan
-from studies.runner.artifacts import check_places
+from studies.runner.database import check_places
 from studies.runner.environment import NO_TELEMETRY
 from studies.runner.experiment import Experiment, server_url, without_user
 from studies.runner.stores import SQLITE, TRACKING_VARIABLE, sqlite_file, tracking_uri, use_stores
@@ -65,7 +65,8 @@ def main(study: str | None, runs: Path, setting: str | None, tracking: str | Non
     # Its server would look for modules in the working folder first, unless it is given another one.
     told[SERVER_OPTIONS] = f"{os.environ.get(SERVER_OPTIONS, '')} --app-dir {os.devnull}".strip()
     process = subprocess.Popen(
-        python("mlflow", "ui", "--host", HOST, "--port", str(port), "--workers", "1"),
+        # Runs have their files beside the database: nothing is to be sent to a folder of the server's.
+        python("mlflow", "ui", "--host", HOST, "--port", str(port), "--workers", "1", "--no-serve-artifacts"),
         env=told,
         # The files of runs are beside the database.
         cwd=database.parent if database else None,
@@ -87,7 +88,7 @@ def main(study: str | None, runs: Path, setting: str | None, tracking: str | Non
 
 def _experiment(study: str, runs: Path, setting: str | None) -> Experiment:
     check_received(runs)
-    study = catalogue.planned_name(study, runs)
+    asked, study = study, catalogue.planned_name(study, runs)
     there = sorted(file.stem for file in plan_file(runs, study, "any").parent.glob("*.json"))
     chosen = setting or ("cpu" if "cpu" in there else there[0] if len(there) == 1 else None)
     if not there:
@@ -96,7 +97,7 @@ def _experiment(study: str, runs: Path, setting: str | None) -> Experiment:
         raise InputError(f"{study} has the settings {', '.join(there)}: choose one with --setting")
     experiment = Experiment(read_plan(plan_file(runs, study, str(chosen))), runs)
     if experiment.link is None:
-        sync = typed("python", "-m", "studies.sync", experiment.plan.asked_as)
+        sync = typed("python", "-m", "studies.sync", asked)
         raise InputError(f"MLflow has no run of {study} yet: `{sync}` shows those in {runs}")
     return experiment
 

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 from stat import S_ISREG
 from typing import Protocol
-from urllib.parse import unquote, urlsplit
 
 from core.errors import InputError
-from core.files import check_inside, check_tree, write_whole
+from core.files import check_inside, write_whole
 
 FOLDER = "mlruns"
 """MLflow's name for it."""
@@ -92,34 +89,6 @@ class Beside:
         file = folder / name
         check_inside(folder, file.parent)
         return file
-
-
-def check_places(database: Path) -> None:
-    """Raises InputError where a database file has runs whose files it says to be elsewhere than in `mlruns` beside it,
-    or where that has a link out of it: a server shows to whoever asks it what is in such a place."""
-    root = database.parent
-    check_tree(root, root / FOLDER)
-    try:
-        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
-            told = [str(place) for (place,) in connection.execute("select distinct artifact_uri from runs")]
-    except sqlite3.Error:
-        return  # MLflow has its own words for what is no database of its own.
-    elsewhere = [place for place in told if not _is_below(place, root)]
-    if elsewhere:
-        raise InputError(
-            f"{database} says that files of its runs are in {elsewhere[0]}, and whoever asks the server would be shown "
-            f"what is there: `python -m studies.sync STUDY` puts a study's own runs right, and `mlflow ui` in {root} "
-            "shows the file as it is"
-        )
-
-
-def _is_below(place: str, root: Path) -> bool:
-    """Whether MLflow finds what it notes to be at `place` in `mlruns` in that folder, or the server keeps it itself."""
-    parts = urlsplit(place)
-    if parts.scheme == "mlflow-artifacts":
-        return True
-    local = parts.scheme in ("", "file") and parts.netloc in ("", "localhost")
-    return local and (root / unquote(parts.path)).resolve().is_relative_to((root / FOLDER).resolve())
 
 
 def sound_id(name: str) -> str:

@@ -38,6 +38,7 @@ from core.words import code_span, typed
 from studies.plan import VERDICTS, Plan, jobs_root, report_folder
 from studies.runner import fitting
 from studies.runner.artifacts import FOLDER, Artifacts, Beside
+from studies.runner.database import check_file
 from studies.runner.environment import forbid_telemetry
 from studies.runner.experiment import Experiment, artifact_page, report_digest, report_files, view_page
 from studies.runner.served import Served, check_own, is_local
@@ -757,8 +758,10 @@ def _living_with(url: str, database: Path) -> Iterator[None]:
 
 
 def _check_writable(database: Path) -> None:
-    """Raises Unreachable where nobody could write to this SQLite file, after some patience with who is writing."""
+    """Raises Unreachable where nobody could write to this SQLite file, after some patience with who is writing, and
+    InputError where that would reach another file."""
     make_folder(database.parent)
+    check_file(database)
     try:
         with closing(sqlite3.connect(database, timeout=LOCKED_SECONDS, isolation_level=None)) as connection:
             connection.execute("begin immediate")

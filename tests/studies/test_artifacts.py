@@ -4,19 +4,25 @@ places, and whatever became of the files."""
 from __future__ import annotations
 
 import hashlib
+import json
+import os
 import shutil
 import sqlite3
+import struct
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from core.errors import InputError
-from studies import catalogue
-from studies.plan import Plan, record_plan, report_folder
-from studies.runner.artifacts import Beside, check_places
+from reports import render
+from studies import catalogue, sync
+from studies.plan import Plan, plan_file, record_plan, report_folder
+from studies.runner.artifacts import Beside
+from studies.runner.database import check_places
 from studies.runner.served import check_own
 from studies.runner.tasks import tasks_of
 from studies.runner.tracking import MlflowView
@@ -178,7 +184,10 @@ def test_what_a_database_says_of_places_is_not_followed(project: Project, tmp_pa
     assert {file.name: file.read_text() for file in victim.iterdir()} == {"report.md": "mine"}
 
 
-SERVED = ("{}", "file:../victim", "mlruns/%2e%2e/%2e%2e/victim", "s3://theirs/x")
+SERVED = (
+    *("{}", "file:../victim", "mlruns/%2e%2e/%2e%2e/victim", "s3://theirs/x", "mlflow-artifacts://theirs/x"),
+    *("mlruns/1#/../../../victim", "mlruns/1?/../../../victim", "mlruns/%252e%252e/%252e%252e/victim"),
+)
 
 
 @pytest.mark.parametrize("form", SERVED)
@@ -193,6 +202,89 @@ def test_nothing_is_served_but_what_is_beside_the_database(project: Project, tmp
     (project.folder / "mlruns" / "1" / "link").symlink_to(tmp_path)
     with pytest.raises(InputError, match="leads out of"):
         check_places(project.folder / "mlflow.db")
+
+
+ELSEWHERE = (
+    "insert into registered_models (name, workspace) values ('m', 'default')",
+    "update experiments set artifact_location = '/etc' where experiment_id = 1",
+    "insert into trace_info (request_id, experiment_id, timestamp_ms, status, db_payload_generation) "
+    "values ('t', 1, 0, 'OK', 0)",
+    "insert into logged_models (model_id, experiment_id, name, artifact_location, creation_timestamp_ms, "
+    "last_updated_timestamp_ms, status, lifecycle_stage) values ('m-1', 1, 'm', '/etc', 0, 0, 2, 'active')",
+    "insert into model_versions (workspace, name, version, source) values ('default', 'm', 1, '/etc')",
+    "insert into model_versions (workspace, name, version, storage_location) values ('default', 'm', 2, '/etc')",
+    "insert into trace_tags (request_id, key, value) values ('t', 'mlflow.artifactLocation', '/etc')",
+)
+
+
+@pytest.mark.parametrize("statement", ELSEWHERE[1:2] + ELSEWHERE[3:])
+def test_no_row_of_any_table_names_a_place_to_be_served(project: Project, statement: str) -> None:
+    for prepared in (ELSEWHERE[0], ELSEWHERE[2]):
+        project.sql(prepared)
+    check_places(project.folder / "mlflow.db")
+    project.sql(statement)
+    with pytest.raises(InputError, match="says that files are in /etc"):
+        check_places(project.folder / "mlflow.db")
+
+
+def test_what_is_beside_a_model_or_in_its_run_is_served(project: Project) -> None:
+    project.sql(ELSEWHERE[0])
+    project.sql(ELSEWHERE[4].replace("/etc", "models:/m-0123"))
+    check_places(project.folder / "mlflow.db")
+
+
+@pytest.mark.parametrize("statement", ["create view more as select 1", "drop table runs; garbage"])
+def test_a_database_that_cannot_be_looked_into_is_not_served(project: Project, statement: str) -> None:
+    if "view" in statement:
+        project.sql(statement)
+    else:
+        (project.folder / "mlflow.db").write_bytes(b"no database" * 1000)
+    with pytest.raises(InputError, match="what a server would show of it is not known"):
+        check_places(project.folder / "mlflow.db")
+
+
+@pytest.mark.parametrize("end", ["", "-journal", "-wal", "-shm"])
+@pytest.mark.parametrize("make", [Path.symlink_to, lambda file, _: os.mkfifo(file)], ids=["link", "pipe"])
+def test_a_database_that_is_a_link_or_has_one_beside_it_is_not_opened(
+    project: Project, tmp_path: Path, end: str, make: Callable[[Path, Path], None]
+) -> None:
+    victim = tmp_path / "victim.db"
+    with closing(sqlite3.connect(victim)) as connection:
+        connection.execute("create table mine (x)")
+    before = victim.read_bytes()
+    file = project.folder / f"mlflow.db{end}"
+    file.unlink(missing_ok=True)
+    make(file, victim)
+    (project.runs / "mlflow-synced.json").unlink()
+    with pytest.raises(InputError, match=rf"mlflow\.db{end} is (a link|no file): remove it"):
+        project.sync()
+    with pytest.raises(InputError, match=rf"mlflow\.db{end} is"):
+        check_places(project.folder / "mlflow.db")
+    assert victim.read_bytes() == before
+
+
+def hot_journal(database: Path, victim: Path) -> None:
+    """A journal of an interrupted transaction over several databases, one of them `victim`."""
+    content, magic, name = database.read_bytes(), bytes.fromhex("d9d505f920a163d7"), os.fsencode(victim)
+    page = struct.unpack(">H", content[16:18])[0]
+    header = magic + struct.pack(">IIIII", 0, 12345, len(content) // page, 512, page)
+    named = struct.pack(">I", 2**30 // page + 1) + name + struct.pack(">II", len(name), sum(name) & 0xFFFFFFFF) + magic
+    database.with_name("mlflow.db-journal").write_bytes(header.ljust(512, b"\0") + named)
+
+
+def test_a_journal_that_names_a_file_does_not_get_it_deleted(project: Project, tmp_path: Path) -> None:
+    victim = tmp_path / "thesis.txt"
+    for look in (project.sync, lambda: check_places(project.folder / "mlflow.db")):
+        victim.write_text("mine")
+        hot_journal(project.folder / "mlflow.db", victim)
+        (project.runs / "mlflow-synced.json").unlink(missing_ok=True)
+        with pytest.raises(InputError, match="journal is of a transaction over several databases"):
+            look()
+        assert victim.read_text() == "mine"
+    # As SQLite would have it.
+    with closing(sqlite3.connect(project.folder / "mlflow.db")) as connection, suppress(sqlite3.Error):
+        connection.execute("create table x (y)")
+    assert not victim.exists()
 
 
 def test_the_experiment_of_a_moved_folder_of_an_earlier_version_is_put_right(project: Project) -> None:
@@ -226,6 +318,20 @@ def test_a_link_in_the_place_of_a_file_is_replaced(project: Project, tmp_path: P
     file.symlink_to(victim)
     assert project.sync() == (1, False)
     assert victim.read_text() == "mine" and not file.is_symlink()
+
+
+def test_nothing_that_a_plan_names_is_shown_as_something_to_type(project: Project) -> None:
+    file = plan_file(project.runs, project.plan.study, project.plan.setting)
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"declared_in": "evil.py"}))
+    write_report(project.report, "second", "b.png")
+    assert CliRunner().invoke(sync.main, ["changes_overview", "--runs", str(project.runs)]).exit_code == 0
+    (note,) = project.sql("select value from tags where key = 'mlflow.note.content'")
+    assert "python -m studies.sync changes_overview" in note[0]
+    assert project.sql("select value from tags where value like '%evil%'") == []
+    write_report(project.report, "third", "c.png")
+    rendered = CliRunner().invoke(render.main, ["changes_overview", "--runs", str(project.runs), "--format", "md"])
+    assert "`python -m studies.sync changes_overview` shows this report there" in rendered.output
+    assert rendered.exit_code == 0 and "evil" not in rendered.output
 
 
 @pytest.mark.parametrize("name", ["../../x", "..", "a/b", "", "a" * 100])

@@ -78,7 +78,7 @@ def test_a_plan_is_enough_for_a_command_that_needs_no_study(received: Path) -> N
     assert catalogue.planned_name("lovely", received) == "lovely"
     done = CliRunner().invoke(ui.main, ["lovely", "--runs", str(received), "--tracking", "http://127.0.0.1:1"])
     assert "MLflow has no run of lovely yet" in done.output
-    assert "python -m studies.sync runs/plans/lovely/study.py" in done.output
+    assert "`python -m studies.sync lovely`" in done.output
 
 
 def test_the_list_names_studies_that_only_plans_know(received: Path, capsys: pytest.CaptureFixture[str]) -> None:
