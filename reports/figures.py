@@ -11,6 +11,7 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -424,16 +425,20 @@ LABEL_MARGINS = 10, 6
 LINE_HEIGHT = 1.25
 
 
-def _family() -> list[str]:
-    found = matplotlib.rcParams["font.family"]
-    return found if found[:1] == [fonts.FIGURES] else [fonts.FIGURES]
+def _family() -> tuple[str, ...]:
+    found = tuple(matplotlib.rcParams["font.family"])
+    return found if found[:1] == (fonts.FIGURES,) else (fonts.FIGURES,)
+
+
+@lru_cache(maxsize=4096)
+def _relative_width(shown: str, family: tuple[str, ...]) -> float:
+    """A line's width over the size of its letters: the same words are tried at many sizes, and outlines take long."""
+    return float(TextPath((0, 0), shown, size=1, prop=FontProperties(family=list(family))).get_extents().width)
 
 
 def text_points(text: str, size: float) -> float:
     """How wide a line of text is when drawn at a size, in points."""
-    return float(
-        TextPath((0, 0), fonts.shown(text), size=size, prop=FontProperties(family=_family())).get_extents().width
-    )
+    return size * _relative_width(fonts.shown(text), _family())
 
 
 def wrapped(text: str, size: float, width: float) -> list[str]:
