@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from reports.render import render
+from tests.reports import recorded
 from tests.reports.pages import page_of
 from tests.reports.synthetic import planned, train_all
-
-EVERY_DESIGN = ("ladder", "add_one_in", "leave_one_out")
 
 
 @pytest.fixture(scope="session")
@@ -24,16 +23,9 @@ def ladder_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def full_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """All designs, three seeds; one run diverged, one failed, one did not end, one ended unmeasured."""
+    """See `recorded.full_runs`."""
     runs = tmp_path_factory.mktemp("full")
-    train_all(
-        runs,
-        planned(runs, designs=EVERY_DESIGN),
-        diverged={("baseline+r1", 1)},
-        failed={("all-d1_g1", 2)},
-        unfinished={("baseline+ns_loss", 0)},
-        unmeasured={("all-inr_size", 1)},
-    )
+    recorded.full_runs(runs)
     return runs
 
 

@@ -3,88 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ablations.search import Search
 from core.folder import RunFolder
 from core.metrics.protocol import as_json
 from reports.learning_rates import Noise, check_alike, not_sought, pooled_noise, rate_words, ties
 from reports.protocols import MixedProtocols
 from reports.render import render
 from reports.results import load
-from studies import catalogue
-from studies.plan import Plan, jobs_root, make_plan, record_plan, with_searched
-from studies.sweeps import Importance, Sweep, Trial, choice_of, key_of, write_sweep
+from studies.plan import jobs_root, record_plan, with_searched
+from studies.sweeps import Sweep, Trial, choice_of, write_sweep
 from tests.reports.pages import page_of
+from tests.reports.searched import G_RATE, STUDY, a_plan, a_sweep, searched
 from tests.reports.synthetic import protocols_of, train_all
-
-STUDY = catalogue.study("learning_rates")
-G_RATE = "optimizers.learning_rates.generator"
-
-
-def a_sweep(search: Search, count: int, *, edge: bool = False) -> Sweep:
-    """Trials whose distance grows away from the middle of every range, or towards its upper ends with `edge`."""
-    plan = a_plan()
-    base = plan.variants[0].config
-    ranges = {parameter.path: parameter.ends(base) for parameter in search.parameters}
-    logarithmic = {parameter.path for parameter in search.parameters if parameter.log}
-
-    def at(path: str, share: float) -> float:
-        low, high = ranges[path]
-        return float(low * (high / low) ** share if path in logarithmic else low + (high - low) * share)
-
-    rng = np.random.default_rng(1)
-    trials = []
-    for number in range(count):
-        shares = rng.random(len(ranges))
-        if number == 1:
-            shares = np.full(len(ranges), 0.99 if edge else 0.5)
-        distance = 0.1 * float(np.exp(np.abs(shares - (1.0 if edge else 0.5)).sum()))
-        state = "pruned" if number in (4, 6) else "diverged" if number == 5 else "complete"
-        moments = [200, 400] if state == "pruned" else [200] if state == "diverged" else [200, 400, 600, 800]
-        trials.append(
-            Trial(
-                number=number,
-                state=state,
-                proposal="start" if number == 0 else "hypercube",
-                values={path: at(path, share) for path, share in zip(ranges, shares, strict=True)},
-                digest=f"{number:016x}",
-                measured=tuple((moment, distance * 800 / moment) for moment in moments),
-                seconds=30.0,
-            )
-        )
-    return Sweep(
-        study="learning_rates",
-        setting="cpu",
-        key=key_of(search, base),
-        search=search,
-        metric="fd_rooms",
-        iterations=800,
-        ranges=ranges,
-        base={G_RATE: 0.0004} | {path: 1.0 if "multipliers" in path else 0.002 for path in ranges if path != G_RATE},
-        trials=tuple(trials),
-        importances=tuple(
-            Importance(path=path, iteration=moment, trials=10, share=0.25, low=0.1, high=0.6)
-            for moment in (400, 800)
-            for path in ranges
-        ),
-    )
-
-
-def a_plan(seeds: Sequence[int] = (0, 1, 2)) -> Plan:
-    return make_plan(STUDY, STUDY.profile("cpu"), designs=["ladder"], seeds=seeds)
-
-
-def searched(runs: Path, count: int = 12, *, edge: bool = False) -> Plan:
-    sweeps = [a_sweep(search, count, edge=edge) for search in STUDY.searches]
-    for sweep in sweeps:
-        write_sweep(runs, sweep)
-    chosen = [choice for sweep in sweeps if (choice := choice_of(sweep)) is not None]
-    return record_plan(runs, with_searched(a_plan(), STUDY, chosen))
 
 
 def test_the_whole_report(tmp_path: Path) -> None:
@@ -106,9 +40,6 @@ def test_the_whole_report(tmp_path: Path) -> None:
     assert "at the high edge" not in said and "### The changes" not in said
     assert "python -m studies.run learning_rates --profile cpu --design ladder --seeds 0,1,2 --trials 12" in said
     assert {file.name for file in (tmp_path / "one" / "figures").iterdir()} >= {"sweep.svg", "importance.svg"}
-    render("learning_rates", runs=runs, out=tmp_path / "two")
-    names = [file.relative_to(tmp_path / "one") for file in (tmp_path / "one").rglob("*") if file.is_file()]
-    assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in names)
 
 
 def test_what_is_said_of_a_rate_is_never_stronger_than_one_run_each_and_the_interval(tmp_path: Path) -> None:
