@@ -12,7 +12,6 @@ from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-import optuna
 from optuna.distributions import FloatDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.pruners import MedianPruner
@@ -30,7 +29,7 @@ from studies.plan import jobs_root
 from studies.runner.deaths import LOST, note_death
 from studies.runner.heartbeat import HANG_SECONDS, Silence, forget
 from studies.runner.queue import Claim
-from studies.runner.storage import queue_folder, store_of, trials_in, worker_lock_in
+from studies.runner.storage import queue_folder, store_of, study_in, trials_in, worker_lock_in
 from studies.runner.tasks import final_value, has_result, is_held, last_event, mark_failed
 from studies.sweeps import Proposal, Sweep, key_of
 
@@ -65,17 +64,10 @@ class Trials:
         self._store = store_of(folder, f"{study}.{setting}.search.journal", f"{study}.{setting}.search.lock")
         self._storage = self._store.storage
         self._key = key_of(search, base)
-        self._study = optuna.create_study(
-            storage=self._storage,
-            study_name=self._store.named(f"{search.name}-{self._key}"),
-            direction="minimize",
-            load_if_exists=True,
-            pruner=MedianPruner(
-                n_startup_trials=COMPLETE_BEFORE_PRUNING,
-                n_warmup_steps=math.ceil(search.prune_from * base.iterations),
-            ),
+        pruner = MedianPruner(
+            n_startup_trials=COMPLETE_BEFORE_PRUNING, n_warmup_steps=math.ceil(search.prune_from * base.iterations)
         )
-        self._study_id = self._storage.get_study_id_from_name(self._study.study_name)
+        self._study, self._study_id = study_in(self._store, f"{search.name}-{self._key}", pruner)
         self._ranges = {parameter.path: parameter.ends(base) for parameter in search.parameters}
 
     # --- what a worker does -------------------------------------------------------------------------------------------
