@@ -16,11 +16,18 @@ NAME = "inr-gan-ablations"
 
 SAFE = (
     "--no-optional-locks",
+    "--no-pager",
     # Somebody else's clone may be read; nothing in its configuration is to be run.
     *("-c", "safe.directory=*"),
     *("-c", "core.fsmonitor=false"),
     *("-c", f"core.hooksPath={os.devnull}"),
+    # What a partial clone lacks git would fetch, by programs that its configuration names.
+    *("-c", "protocol.allow=never"),
+    *("-c", "fetch.bundleURI="),
 )
+
+NO_FETCH = {"GIT_NO_LAZY_FETCH": "1", "GIT_ALLOW_PROTOCOL": ""}
+"""The first is of later versions of git. The second is not overruled by a `protocol.file.allow` in a repository."""
 
 
 @cache
@@ -51,9 +58,12 @@ def commit() -> tuple[str | None, bool | None]:
     """
     if not (ROOT / ".git").exists() or _git("ls-files", "--error-unmatch", "--", "core/origin.py") is None:
         return None, None
-    # Filters are programs that git would put a changed file through.
-    filters = _git("config", "--null", "--name-only", "--get-regexp", r"^filter\.") or ""
-    status = _git("status", "--porcelain", "--ignore-submodules=all", emptied=[n for n in filters.split("\0") if n])
+    # Filters are programs that git would put a changed file through. One of `SAFE` matches too: no answer is a failure.
+    names = _git("config", "--null", "--name-only", "--get-regexp", r"^(filter|protocol)\.")
+    if names is None:
+        return _git("rev-parse", "HEAD"), None
+    filters = [name for name in names.split("\0") if name.startswith("filter.")]
+    status = _git("status", "--porcelain", "--ignore-submodules=all", emptied=filters)
     return _git("rev-parse", "HEAD"), None if status is None else bool(status)
 
 
@@ -61,16 +71,19 @@ def _git(*arguments: str, emptied: Sequence[str] = ()) -> str | None:
     """What git answers of our checkout, with nothing in the place of some of its settings; None where it does not."""
     # GIT_DIR and the like, as in a hook, are those of another repository.
     own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    own |= {"GIT_CEILING_DIRECTORIES": str(ROOT.parent), "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0"}
+    own |= NO_FETCH | {
+        "GIT_CEILING_DIRECTORIES": str(ROOT.parent),
+        "GIT_OPTIONAL_LOCKS": "0",
+        "GIT_TERMINAL_PROMPT": "0",
+    }
     # Not by -c: the name of a setting may have an equals sign in it.
     own["GIT_CONFIG_COUNT"] = str(len(emptied))
     for number, name in enumerate(emptied):
         own |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": ""}
     command = ["git", "-C", str(ROOT), *SAFE, *arguments]
     try:
-        done = subprocess.run(
-            command, env=own, stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", check=True, timeout=10
-        )
-    except (OSError, subprocess.SubprocessError, UnicodeDecodeError):
+        done = subprocess.run(command, env=own, stdin=subprocess.DEVNULL, capture_output=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip()
+    # Names may be any bytes, and are given back to git as they were.
+    return os.fsdecode(done.stdout).strip()

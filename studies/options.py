@@ -297,7 +297,8 @@ _option(
     WHERE,
     "--launcher-file",
     type=_file(),
-    help="Where your clusters are declared; default launchers.toml here, else in your configuration folder.",
+    help="Where your clusters are declared; default launchers.toml in your configuration folder. What it declares is "
+    "run, so one that lies here is not read unless it is named.",
 )
 _option(
     WHERE,

@@ -16,9 +16,11 @@ from ablations.search import Search
 from core.config import AnyConfig, Job, Node
 from core.errors import InputError
 from core.files import make_folder, write_whole
+from core.folder import RunFolder
 from core.names import Digest, Name, SettingName
-from core.reading import model_of
-from studies.plan import Plan, PlannedVariant, Searched
+from core.reading import Damaged, model_of
+from studies.plan import Plan, PlannedVariant, Searched, jobs_root
+from studies.runner.tasks import state_of
 
 TrialState = Literal["running", "complete", "pruned", "diverged", "failed"]
 Proposal = Literal["start", "hypercube", "estimator"]
@@ -137,15 +139,43 @@ def write_sweep(runs: Path, sweep: Sweep) -> None:
     write_whole(file, (sweep.model_dump_json(indent=1) + "\n").encode())
 
 
+def become_of(folder: RunFolder) -> Literal["running", "failed"] | None:
+    """How a trial stands that came to a result which its folder no longer has; None where nothing speaks against it.
+
+    It is the jobs' own rule (`studies.runner.tasks`), but a folder that is not there says nothing: the value stands in
+    the search's own record. Raises Damaged.
+    """
+    match state_of(folder, running=()):
+        case "interrupted":
+            return "running"
+        case "failed":
+            return "failed"
+    return None
+
+
+def _standing(trial: Trial, jobs: Path) -> Trial:
+    if trial.state not in ("complete", "diverged"):
+        return trial
+    try:
+        state = become_of(RunFolder(jobs, trial.digest))
+    except Damaged:
+        return trial
+    return trial if state is None else Trial(**{**dict(trial), "state": state})
+
+
 def read_sweep(runs: Path, study: str, setting: str, search: str) -> Sweep | None:
-    """The record of a search, None where there is none. Raises InputError when it was written for another schema."""
+    """The record of a search, None where there is none; a trial that has lost its result counts as `become_of` says.
+
+    Raises InputError when it was written for another schema.
+    """
     file = sweep_file(runs, study, setting, search)
     if not file.exists():
         return None
     sweep = model_of(file, Sweep, "it is no sweep of this version, move it away")
     if (sweep.study, sweep.setting, sweep.search.name) != (study, setting, search):
         raise InputError(f"{file} is the record of another search than its place says: move it away")
-    return sweep
+    jobs = jobs_root(runs)
+    return Sweep(**{**dict(sweep), "trials": tuple(_standing(trial, jobs) for trial in sweep.trials)})
 
 
 def baseline_of(plan: Plan) -> PlannedVariant:

@@ -128,6 +128,9 @@ class _Zip:
             raise InputError(
                 f"{path} is not a readable zip ({error}): give a folder, a zip or an LMDB of images"
             ) from None
+        if sum(member.compress_size for member in self._zip.infolist()) > path.stat().st_size:
+            self._zip.close()
+            raise InputError(f"{path} is a damaged zip (its members lie over one another): copy or download it again")
         members = {member.filename: member for member in self._zip.infolist() if not member.is_dir()}
         self.listing = of_names(member.filename for member in self._zip.infolist() if not member.is_dir())
         self.names, self.left_out = self.listing.names, self.listing.left_out

@@ -22,6 +22,9 @@ DAMAGED = 3
 OF_DAMAGE = tuple(-number for number in (signal.SIGABRT, signal.SIGBUS, signal.SIGSEGV, signal.SIGFPE, signal.SIGILL))
 """How a process ends that reads a damaged page."""
 
+LEAST_BYTES = 10
+"""Of a key with its value, beside their own: the head of its node, and where in the page that is."""
+
 
 class NotWalked(RuntimeError):
     """It could not be looked; the message says why, and the file may be sound."""
@@ -64,10 +67,14 @@ def main() -> None:
             lmdb.open(str(file), subdir=False, readonly=True, lock=False, readahead=False) as database,
             database.begin(buffers=True) as transaction,
         ):
-            start = _start_of(file)
-            for _, value in transaction.cursor():
+            start, room = _start_of(file), size
+            for key, value in transaction.cursor():
                 if len(value) > size:
                     _refuse("a value is longer than the file")
+                # Pages that lead to one page time and again hold any number of keys, and lead to one value.
+                room -= LEAST_BYTES + len(key) + len(value)
+                if room < 0:
+                    _refuse("its pages hold more than the file has room for")
                 if start is not None and len(value):
                     first = np.frombuffer(value, np.uint8).__array_interface__["data"][0] - start
                     if not 0 <= first <= first + len(value) <= size:

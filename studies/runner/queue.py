@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import optuna
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
@@ -23,7 +22,7 @@ from core.folder import RunFolder
 from studies.plan import jobs_root
 from studies.runner.deaths import LOST, note_death
 from studies.runner.heartbeat import HANG_SECONDS, Silence, forget
-from studies.runner.storage import queue_folder, store_of, trials_in, worker_lock_in
+from studies.runner.storage import queue_folder, store_of, study_in, trials_in, worker_lock_in
 from studies.runner.tasks import Task, final_value, has_result, is_held, mark_failed
 
 UNSIGNED_CLAIM_SECONDS = 60
@@ -49,11 +48,7 @@ class Queue:
         folder, self._workers = queue_folder(runs, study)
         self._store = store_of(folder, f"{study}.journal", f"{study}.enqueue.lock")
         self._storage = self._store.storage
-        name = self._store.named(setting)
-        self._study = optuna.create_study(
-            storage=self._storage, study_name=name, direction="minimize", load_if_exists=True
-        )
-        self._study_id = self._storage.get_study_id_from_name(name)
+        self._study, self._study_id = study_in(self._store, setting)
         self._unsigned: dict[int, float] = {}
         self._waiting: list[FrozenTrial] = []
         self._read = float("-inf")

@@ -23,7 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import optuna
+from optuna.pruners import BasePruner
 from optuna.storages import BaseStorage, RDBStorage
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from core.command_line import say_error
@@ -121,10 +123,22 @@ def worker_lock_in(workers: Path, worker: str) -> Path:
     return workers / f"{worker}.lock"
 
 
+def study_in(store: Store, name: str, pruner: BasePruner | None = None) -> tuple[optuna.Study, int]:
+    """The study of this name, made where there is none, and its id. Raises InputError for one that seeks otherwise."""
+    name = store.named(name)
+    study = optuna.create_study(
+        storage=store.storage, study_name=name, direction="minimize", load_if_exists=True, pruner=pruner
+    )
+    if study.directions != [StudyDirection.MINIMIZE]:
+        raise InputError(f"'{visible(name)}' does not seek the least of one value, as ours do, in {store.place}")
+    return study, store.storage.get_study_id_from_name(name)
+
+
 def trials_in(store: Store, study_id: int, *states: TrialState, values: Collection[str] = ()) -> list[FrozenTrial]:
     """The study's trials in these states, or all. The one way to read them: what they say becomes paths.
 
-    Raises InputError for one with a job that is no digest or without its `values`, or with a worker that has no name.
+    Raises InputError for one with a job that is no digest or without its `values`, with a worker that has no name, and
+    for a complete one without a result.
     """
     trials = store.storage.get_all_trials(study_id, deepcopy=False, states=states or None)
     for trial in trials:
@@ -136,6 +150,8 @@ def trials_in(store: Store, study_id: int, *states: TrialState, values: Collecti
             wrong = ("worker", worker)
         elif job is not None and not all(_is_number(trial.params.get(name)) for name in values):
             wrong = ("values", trial.params)
+        elif trial.state == TrialState.COMPLETE and trial.values is None:
+            wrong = ("result", None)
         if wrong is not None:
             said = visible(str(wrong[1]))[:WORD]
             raise InputError(

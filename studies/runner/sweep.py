@@ -241,7 +241,9 @@ def _searched(
         parts_of_gpus=place.parts_of_gpus,
         **place.model_dump(exclude={"launcher", "cluster"}),
     )
-    order = SearchOrder(**{**dict(order), "failures": FAILURES + order.queue().failed()})
+    trials = order.queue()
+    trials.take_back_lost()
+    order = SearchOrder(**{**dict(order), "failures": FAILURES + trials.failed()})
     watch = _Watch(order, console)
     try:
         launcher(place.launcher, place.cluster).run(order, stop=stop, tick=watch.look, say=watch.say)

@@ -2,17 +2,18 @@
 
 Optuna proposes and judges, the run folders stay the truth about numbers. Every claim is made under one lock, so that
 the budget holds exactly and a trial has one worker. A trial whose worker is gone goes on with the next one that claims:
-same number, same values, same folder with its checkpoint.
+same number, same values, same folder with its checkpoint. So does one that was complete and whose folder has lost its
+result; since Optuna changes no trial that has ended, the study says that it is trained again, and by whom (`AGAIN`).
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 
-import optuna
 from optuna.distributions import FloatDistribution
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.pruners import MedianPruner
@@ -30,12 +31,15 @@ from studies.plan import jobs_root
 from studies.runner.deaths import LOST, note_death
 from studies.runner.heartbeat import HANG_SECONDS, Silence, forget
 from studies.runner.queue import Claim
-from studies.runner.storage import queue_folder, store_of, trials_in, worker_lock_in
+from studies.runner.storage import queue_folder, store_of, study_in, trials_in, worker_lock_in
 from studies.runner.tasks import final_value, has_result, is_held, last_event, mark_failed
-from studies.sweeps import Proposal, Sweep, key_of
+from studies.sweeps import Proposal, Sweep, become_of, key_of
 
 COMPLETE_BEFORE_PRUNING = 4
 """The median of fewer complete trials says too little to give one up by."""
+
+AGAIN = "again "
+"""What the study says of a complete trial that is trained again begins so, with its number: its worker, "" for none."""
 
 
 class Trials:
@@ -65,17 +69,10 @@ class Trials:
         self._store = store_of(folder, f"{study}.{setting}.search.journal", f"{study}.{setting}.search.lock")
         self._storage = self._store.storage
         self._key = key_of(search, base)
-        self._study = optuna.create_study(
-            storage=self._storage,
-            study_name=self._store.named(f"{search.name}-{self._key}"),
-            direction="minimize",
-            load_if_exists=True,
-            pruner=MedianPruner(
-                n_startup_trials=COMPLETE_BEFORE_PRUNING,
-                n_warmup_steps=math.ceil(search.prune_from * base.iterations),
-            ),
+        pruner = MedianPruner(
+            n_startup_trials=COMPLETE_BEFORE_PRUNING, n_warmup_steps=math.ceil(search.prune_from * base.iterations)
         )
-        self._study_id = self._storage.get_study_id_from_name(self._study.study_name)
+        self._study, self._study_id = study_in(self._store, f"{search.name}-{self._key}", pruner)
         self._ranges = {parameter.path: parameter.ends(base) for parameter in search.parameters}
 
     # --- what a worker does -------------------------------------------------------------------------------------------
@@ -116,7 +113,8 @@ class Trials:
     def hopeless(self, claim: Claim) -> bool:
         """Whether the trial is worse, at its last evaluation, than the median of the complete trials there."""
         trial = self._trial(claim.number)
-        ends = trial.last_step == self.base.iterations
+        # One that is trained again has been found worth its end.
+        ends = trial.state.is_finished() or trial.last_step == self.base.iterations
         return not ends and self._study.pruner.prune(self._study, trial)
 
     def prune(self, claim: Claim) -> None:
@@ -126,14 +124,9 @@ class Trials:
 
     def settle(self, claim: Claim) -> None:
         """Tells how the job ended, as its folder says: its last metric, inf (the worst) where it diverged, or FAIL."""
-        folder = RunFolder(self._jobs, claim.digest)
-        outcome, value = folder.outcome(), final_value(folder)
+        result = result_of(RunFolder(self._jobs, claim.digest))
         self.report(claim)
-        if outcome is None or outcome.status == "failed":
-            self._end(claim.number, TrialState.FAIL, None)
-        else:
-            ended = outcome.status == "finished" and value is not None
-            self._end(claim.number, TrialState.COMPLETE, value if ended else math.inf)
+        self._end(claim.number, TrialState.FAIL if result is None else TrialState.COMPLETE, result)
 
     # --- what a launcher asks -----------------------------------------------------------------------------------------
 
@@ -143,7 +136,23 @@ class Trials:
             self._end(claim.number, TrialState.FAIL, None)
             return
         with suppress(UpdateFinishedTrialError):
-            self._storage.set_trial_user_attr(self._id(claim.number), "worker", "")
+            self._sign(claim.number, "")
+
+    def take_back_lost(self) -> None:
+        """Lets the trials be trained again whose folders have lost the result. Raises Damaged.
+
+        For the command, before it starts workers: across a shared file system what a worker wrote just now may look
+        as if it were not there.
+        """
+
+        def taken_back() -> None:
+            known = self._storage.get_study_user_attrs(self._study_id)
+            for trial in self._all(TrialState.COMPLETE):
+                lost = "job" in trial.user_attrs and become_of(RunFolder(self._jobs, str(trial.user_attrs["job"])))
+                if lost == "running" and f"{AGAIN}{trial.number}" not in known:
+                    self._sign(trial.number, "")
+
+        self._store.exclusively(taken_back)
 
     def held_by(self, worker: str) -> Claim | None:
         """What this worker is training."""
@@ -301,15 +310,40 @@ class Trials:
 
     def _signed(self, number: int, worker: str) -> Claim:
         digest = self._job(self._trial(number)).digest
-        self._storage.set_trial_user_attr(self._id(number), "job", digest)
-        self._storage.set_trial_user_attr(self._id(number), "worker", worker)
+        if not self._trial(number).state.is_finished():
+            self._storage.set_trial_user_attr(self._id(number), "job", digest)
+        self._sign(number, worker)
         return Claim(number, digest)
+
+    def _sign(self, number: int, worker: str) -> None:
+        if self._trial(number).state == TrialState.COMPLETE:
+            self._storage.set_study_user_attr(self._study_id, f"{AGAIN}{number}", worker)
+        else:
+            self._storage.set_trial_user_attr(self._id(number), "worker", worker)
 
     def _job(self, trial: FrozenTrial) -> Job:
         return Job(config=self.search.applied(self.base, trial.params), seed=self.search.seed)
 
     def _all(self, *states: TrialState) -> list[FrozenTrial]:
-        return trials_in(self._store, self._study_id, *states, values=self._ranges)
+        trials = trials_in(self._store, self._study_id, values=self._ranges)
+        said = self._storage.get_study_user_attrs(self._study_id)
+        if any(name.startswith(AGAIN) for name in said):
+            trials = [self._as_trained_again(trial, said.get(f"{AGAIN}{trial.number}")) for trial in trials]
+        return [trial for trial in trials if not states or trial.state in states]
+
+    def _as_trained_again(self, trial: FrozenTrial, worker: object) -> FrozenTrial:
+        """The trial as its folder says it stands, where the study says that it is trained again."""
+        if worker is None or trial.state != TrialState.COMPLETE or "job" not in trial.user_attrs:
+            return trial
+        folder = RunFolder(self._jobs, str(trial.user_attrs["job"]))
+        shown = copy.copy(trial)
+        shown.user_attrs = {**trial.user_attrs, "worker": str(worker)}
+        if (become := become_of(folder)) is not None:
+            shown.state = TrialState.RUNNING if become == "running" else TrialState.FAIL
+        elif (result := result_of(folder)) is not None:
+            # Elsewhere, or with other threads, numbers differ in their last digits.
+            shown.values, shown.intermediate_values = [result], dict(measured(folder))
+        return shown
 
     def _trial(self, number: int) -> FrozenTrial:
         return self._storage.get_trial(self._id(number))
@@ -321,6 +355,14 @@ class Trials:
         # Another runner may have taken this worker for dead; the first word counts.
         with suppress(UpdateFinishedTrialError):
             self._storage.set_trial_state_values(self._id(number), state, None if value is None else [value])
+
+
+def result_of(folder: RunFolder) -> float | None:
+    """What a job came to: its last metric, inf (the worst) where it diverged; None without a result."""
+    outcome, value = folder.outcome(), final_value(folder)
+    if outcome is None or outcome.status == "failed":
+        return None
+    return value if outcome.status == "finished" and value is not None else math.inf
 
 
 def measured(folder: RunFolder) -> list[tuple[int, float]]:

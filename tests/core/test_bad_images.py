@@ -106,6 +106,68 @@ def _mdb_written(file: Path, content: bytes) -> Path:
     return file.parent
 
 
+def _circular_mdb(path: Path, levels: int = 12, fan: int = 250) -> Path:
+    """Every child of a branch page is the same page of the level below it: 61 kB with 250 ** 12 keys."""
+    size = 4096
+    file = lsun(path, {"a": b"x"}) / "data.mdb"
+    content = bytearray(file.read_bytes()[: 2 * size])
+    for level in range(levels + 1):
+        page, end, nodes = bytearray(size), size, []
+        for number in range(fan if level < levels else 1):
+            # A child's page and no flags, or in the leaf a value of one byte, then the key.
+            key = b"a" if level == levels else struct.pack(">H", number) if number else b""
+            head = (1, 0, 0, 1) if level == levels else (3 + level, 0, 0, len(key))
+            node = struct.pack("<4H", *head) + key + (b"x" if level == levels else b"")
+            end -= len(node) + len(node) % 2
+            page[end : end + len(node)] = node
+            nodes.append(end)
+        struct.pack_into("<QHHHH", page, 0, 2 + level, 0, 2 if level == levels else 1, 16 + 2 * len(nodes), end)
+        struct.pack_into(f"<{len(nodes)}H", page, 16, *nodes)
+        content += page
+    for meta in (0, size):
+        # Depth, pages of each kind, entries, root, last page; behind the page's head, the map and the free pages.
+        values = (0, 0, levels + 1, levels, 1, 0, 10**6, 2, 2 + levels)
+        struct.pack_into("<IHHQQQQQQ", content, meta + 88, *values)
+        struct.pack_into("<Q", content, meta + 32, 2**20)
+    return _mdb_written(file, bytes(content))
+
+
+def _mdb_of_one_value(path: Path) -> Path:
+    """Every key's value is the one of the first: 200 keys with 20 kB each in 30 pages."""
+    keys = [f"{number:03d}".encode() for number in range(200)]
+    file = lsun(path, {key.decode(): bytes(20_000) for key in keys}) / "data.mdb"
+    content = file.read_bytes()
+    places = {}
+    for key in keys:
+        # Of a large value its node has its length, its flag, the key, and the page where it lies.
+        at = content.index(struct.pack("<HHHH", 20_000, 0, 1, 3) + key) + 11
+        places[at] = content[at : at + 8]
+    first = min(places.values(), key=lambda page: int(struct.unpack("<Q", page)[0]))
+    changed = bytearray(content)
+    for at in places:
+        changed[at : at + 8] = first
+    kept = 1 + max(*(at // 4096 for at in places), struct.unpack("<Q", first)[0] + 5)
+    for meta in (0, 4096):
+        root = struct.unpack_from("<Q", changed, meta + 88 + 40)[0]
+        if root < 2**63:
+            kept = max(kept, root + 1)
+        struct.pack_into("<Q", changed, meta + 88 + 48, kept - 1)
+    return _mdb_written(file, bytes(changed[: kept * 4096]))
+
+
+def _overlapping_zip(path: Path) -> Path:
+    """A hundred members that are one."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.png", FILES["a.png"])
+        for number in range(100):
+            again = zipfile.ZipInfo(f"{number:03d}.png")
+            first = archive.filelist[0]
+            again.header_offset, again.CRC = first.header_offset, first.CRC
+            again.compress_size, again.file_size = first.compress_size, first.file_size
+            archive.filelist.append(again)
+    return path
+
+
 def _beyond_the_limit(path: Path) -> Path:
     foldered(path, {"a.png": FILES["a.png"], "b/bad.png": b""})
     with (path / "b" / "bad.png").open("r+b") as file:
@@ -153,6 +215,7 @@ SOURCES: dict[str, Callable[[Path], Path]] = {
     "a truncated zip": lambda path: _written(path, zipped(path, FILES).read_bytes()[:-30]),
     "a damaged member of a zip": _damaged_member,
     "an encrypted zip": _encrypted,
+    "a zip whose members lie over one another": _overlapping_zip,
     "a zip that holds an LMDB": lambda path: zipped(path, {"bedroom_train_lmdb/data.mdb": b"x"}),
     "a folder around an LMDB": _around,
     "an LMDB that is none": lambda path: _mdb(path, b"no database" * 1000),
@@ -160,6 +223,8 @@ SOURCES: dict[str, Callable[[Path], Path]] = {
     "a truncated LMDB": _truncated_mdb,
     "an LMDB without keys": lambda path: lsun(path, {}),
     "an LMDB with a damaged page": _damaged_mdb,
+    "an LMDB whose pages lead to one page over and over": _circular_mdb,
+    "an LMDB whose keys lead to one value": _mdb_of_one_value,
     "an LMDB with a key that is no image": lambda path: lsun(path, FILES | {"length": b"4"}),
     "an image of no bytes": lambda path: zipped(path, FILES | {"b/bad.png": b""}),
     "text called .png": _with("bad.png", lambda: b"this is no image"),

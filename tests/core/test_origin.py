@@ -118,3 +118,132 @@ def test_what_a_received_checkout_has_configured_is_not_run(tmp_path: Path) -> N
         (code / "core" / "origin.py").touch()
         assert asked(code)[1] is not None
     assert [file.name for file in tmp_path.iterdir()] == ["code"]
+
+
+def canary(folder: Path, name: str) -> str:
+    """A program that leaves a file of its name in `folder` when it is run."""
+    file = folder / "bin" / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(f"#!/bin/sh\ntouch {folder}/ran-{name}\nexit 1\n")
+    file.chmod(0o755)
+    return str(file)
+
+
+def ran(folder: Path) -> list[str]:
+    return sorted(file.name.removeprefix("ran-") for file in folder.glob("ran-*"))
+
+
+def without_an_object(code: Path, missing: str) -> None:
+    """Makes the checkout a partial clone that lacks what `missing` names, which git fetches when it needs it."""
+    name = git(code, "rev-parse", missing)
+    (code / ".git" / "objects" / name[:2] / name[2:]).unlink()
+    for key, value in (
+        ("core.repositoryFormatVersion", "1"),
+        ("extensions.partialClone", "origin"),
+        ("remote.origin.promisor", "true"),
+        ("remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*"),
+    ):
+        git(code, "config", key, value)
+
+
+@pytest.mark.parametrize("missing", ["HEAD", "HEAD^{tree}", "HEAD:core"])
+@pytest.mark.parametrize(
+    "remote",
+    [
+        {"url": "{here}", "uploadpack": "{canary}"},
+        {"url": "ssh://somewhere/else"},
+        {"url": "ext::{canary}"},
+        {"url": "git://127.0.0.1:1/else"},
+        {"url": "https://127.0.0.1:1/else"},
+        {"url": "{here}", "vcs": "canary"},
+    ],
+    ids=lambda remote: remote["url"].split(":")[0] + "-".join(remote),
+)
+def test_what_a_received_checkout_lacks_is_not_fetched(remote: dict[str, str], missing: str, tmp_path: Path) -> None:
+    code = copied(tmp_path / "code")
+    git(code, "init", "-q", ".")
+    git(code, "add", "-A")
+    git(code, "commit", "-q", "-m", "ours")
+    without_an_object(code, missing)
+    helper = canary(tmp_path, "git-remote-canary")
+    words = {"here": str(code), "canary": canary(tmp_path, "fetched")}
+    for key, value in remote.items():
+        git(code, "config", f"remote.origin.{key}", value.format(**words))
+    for key in ("core.sshCommand", "core.gitProxy", "core.askPass", "credential.helper", "core.alternateRefsCommand"):
+        git(code, "config", key, canary(tmp_path, key))
+    for name in ("file", "ext", "ssh", "git", "https", "canary"):
+        git(code, "config", f"protocol.{name}.allow", "always")
+    git(code, "config", "fetch.bundleURI", "https://127.0.0.1:1/bundle")
+    path = os.pathsep.join((str(Path(helper).parent), os.environ["PATH"]))
+    assert asked(code, PATH=path)[0] is None
+    assert ran(tmp_path) == []
+    assert not (code / ".git" / "FETCH_HEAD").exists()
+
+
+def test_no_program_that_a_received_checkout_names_is_run(tmp_path: Path) -> None:
+    code = copied(tmp_path / "code")
+    git(code, "init", "-q", ".")
+    inner = code / "inner"
+    git(code, "init", "-q", "inner")
+    git(inner, "commit", "-q", "--allow-empty", "-m", "theirs")
+    (code / ".gitattributes").write_text("*.py diff=x filter=x merge=x\n")
+    git(code, "add", "-A")
+    git(code, "commit", "-q", "-m", "ours")
+    for folder in (code, inner):
+        hooks = folder / ".git" / "hooks"
+        for hook in ("post-index-change", "reference-transaction", "pre-auto-gc", "fsmonitor-watchman"):
+            shutil.copy(canary(tmp_path, f"hook-{hook}"), hooks / hook)
+        for key in (
+            "alias.status",
+            "core.editor",
+            "core.fsmonitor",
+            "core.pager",
+            "core.sshCommand",
+            "diff.external",
+            "diff.x.command",
+            "diff.x.textconv",
+            "filter.x.clean",
+            "filter.x.process",
+            "filter.x.smudge",
+            "gpg.program",
+            "gpg.ssh.program",
+            "interactive.diffFilter",
+            "merge.x.driver",
+            "pager.status",
+            "sequence.editor",
+            "uploadpack.packObjectsHook",
+        ):
+            git(folder, "config", key, canary(tmp_path, key))
+        for key, value in (
+            ("core.hooksPath", str(hooks)),
+            ("filter.x.required", "true"),
+            ("log.showSignature", "true"),
+            ("status.submoduleSummary", "true"),
+            ("diff.submodule", "diff"),
+            ("status.renames", "copies"),
+            ("gc.auto", "1"),
+        ):
+            git(folder, "config", key, value)
+    for file in ("core/origin.py", "core/home.py"):
+        (code / file).write_text((code / file).read_text() + "# changed\n")
+    (code / "core" / "home.py").rename(code / "core" / "house.py")
+    (code / "core" / "home.py").write_text((code / "core" / "house.py").read_text())
+    (inner / "new").touch()
+    for file in tmp_path.glob("ran-*"):  # What building it has run.
+        file.unlink()
+    found = asked(code)
+    assert found[1] is not None and found[2] is True
+    assert ran(tmp_path) == []
+
+
+def test_a_filter_whose_name_is_no_utf8_is_not_run(tmp_path: Path) -> None:
+    code = copied(tmp_path / "code")
+    git(code, "init", "-q", ".")
+    git(code, "add", "-A")
+    git(code, "commit", "-q", "-m", "ours")
+    with (code / ".git" / "config").open("ab") as stream:
+        stream.write(b'[filter "\xff"]\n\tclean = ' + canary(tmp_path, "filter").encode() + b"\n")
+    (code / ".gitattributes").write_bytes(b"*.py filter=\xff\n")
+    (code / "core" / "origin.py").touch()
+    assert asked(code)[1] is not None
+    assert ran(tmp_path) == []

@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 from core.data.sources import BLOCK, fingerprint, opened
+from core.data.walk import damage
 from tests.core.pictures import encoded, foldered, lsun, picture, shared, zipped
 
 FILES = {f"{name}.png": encoded(picture(i)) for i, name in enumerate(["b/2", "a/10", "c", "a/9"])}
@@ -51,6 +52,14 @@ def test_an_lmdb_may_be_named_by_its_file_and_has_any_keys(tmp_path: Path) -> No
         assert len(set(source.names)) == len(keys)
         read = {source.read(name) for name in source.names}
     assert read == {encoded(picture(i)) for i in range(len(keys))}
+
+
+def test_an_lmdb_that_is_as_full_as_can_be_is_sound(tmp_path: Path) -> None:
+    file = lsun(tmp_path / "full", {f"{number:08d}": b"%08d" % number for number in range(20_000)}) / "data.mdb"
+    file.write_bytes(file.read_bytes().rstrip(b"\0"))
+    with file.open("ab") as stream:
+        stream.write(bytes(-file.stat().st_size % 4096))
+    assert damage(file) is None
 
 
 def test_linked_folders_are_followed_but_not_in_circles(tmp_path: Path) -> None:

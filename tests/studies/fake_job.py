@@ -19,7 +19,7 @@ from PIL import Image
 from core.config import Config, Job
 from core.errors import InputError
 from core.events import Built, Checkpointed, Diverged, Evaluated, Event, Finished, Losses, Sampled
-from core.folder import Outcome, RunFolder, Status
+from core.folder import Outcome, Recorded, RunFolder, Status
 
 FAILS = 13
 KILLS_ITS_WORKER_ONCE = 66
@@ -126,8 +126,11 @@ def _events(folder: RunFolder, job: Job, stop: Callable[[], bool]) -> Iterator[E
             seconds=time.perf_counter() - began,
             evaluation_seconds=0.0,
             job_seconds=time.perf_counter() - began,
+            recorded=None if status == "failed" else Recorded.of(folder.events_file.read_bytes()),
         )
         folder.write("outcome.json", outcome.model_dump_json())
+        if status != "failed":
+            checkpoint.unlink(missing_ok=True)
 
     if done == 0:
         counts = {"emitted_parameters": 1, "shared_parameters": 2, "generator_parameters": 3}

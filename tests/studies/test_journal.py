@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -157,3 +159,75 @@ def test_a_damaged_line_is_named_with_the_remedy(
     assert str(file) in str(caught.value)
     file.rename(tmp_path / "away")
     assert Queue(made.runs, made.study, made.setting).enqueue(made.tasks) == 3
+
+
+TRIAL = {"op_code": 4, "worker_id": "x", "study_id": 0, "datetime_start": None}
+STATE = {"op_code": 6, "worker_id": "x", "trial_id": 0, "state": 1, "values": [1.0]}
+NOON = "2026-07-01T12:00:00+00:00"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        {"op_code": 99, "worker_id": "x"},
+        {"op_code": None, "worker_id": "x"},
+        {"op_code": 4},
+        {"op_code": 0, "worker_id": "x", "study_name": "other", "directions": ["x"]},
+        {"op_code": 0, "worker_id": "x", "study_name": [1], "directions": [1]},
+        {"op_code": 1, "worker_id": "x", "study_id": []},
+        {"op_code": 8, "worker_id": "x", "trial_id": 0, "user_attr": 5},
+        {"op_code": 8, "worker_id": "x", "trial_id": 0, "user_attr": {}},
+        {"op_code": 7, "worker_id": "x", "trial_id": 0, "step": 10**30, "intermediate_value": 1.0},
+        {"op_code": 7, "worker_id": "x", "trial_id": 0, "step": 1, "intermediate_value": float("nan")},
+        {**TRIAL, "worker_id": []},
+        {**TRIAL, "study_id": {}},
+        {**TRIAL, "state": 9},
+        {**TRIAL, "user_attrs": []},
+        {**TRIAL, "system_attrs": {"fixed_params": "x"}},
+        {**TRIAL, "datetime_start": "yesterday"},
+        {**TRIAL, "datetime_start": "0001-01-01T00:00:00+14:00"},
+        {**TRIAL, "params": {"a": 1.0}, "distributions": {"a": "{}"}},
+        {**TRIAL, "params": {"a": 1.0}, "distributions": {"a": '{"name":"__class__","attributes":{}}'}},
+        {**TRIAL, "params": {"a": 1.0}},
+        {**TRIAL, "intermediate_values": {"a": 1.0}},
+        {**TRIAL, "value": 1.0, "values": [1.0]},
+        STATE,
+        {**STATE, "datetime_complete": "x"},
+        {**STATE, "datetime_complete": NOON, "values": [None]},
+        {**STATE, "datetime_complete": NOON, "values": [1.0, 2.0]},
+        "[" * 200_000 + "]" * 200_000,
+    ],
+    ids=range(27),
+)
+def test_a_line_that_makes_no_sense_is_named_with_the_remedy(
+    line: Any, tmp_path: Path, small_plan: Callable[..., Plan], order: Callable[..., Order]
+) -> None:
+    made = order(small_plan(variants=1))
+    there = Queue(made.runs, made.study, made.setting)
+    there.enqueue(made.tasks)
+    (file,) = (tmp_path / "queue").glob("*.journal")
+    whole = file.read_bytes()
+    number = len(whole.splitlines()) + 1
+    said = rf"journal is damaged \(line {number}: .*move it away: no result is lost"
+    with file.open("a") as stream:
+        stream.write((line if isinstance(line, str) else json.dumps(line)) + "\n")
+    for _ in range(2):  # Who has the file open finds it as often as they ask.
+        with pytest.raises(InputError, match=said):
+            there.waiting(made.digests)
+    with pytest.raises(InputError, match=said):
+        Queue(made.runs, made.study, made.setting)
+
+
+def test_what_a_line_cannot_mean_here_is_named_with_the_remedy(
+    tmp_path: Path, small_plan: Callable[..., Plan], order: Callable[..., Order]
+) -> None:
+    made = order(small_plan(variants=1))
+    Queue(made.runs, made.study, made.setting).enqueue(made.tasks)
+    (file,) = (tmp_path / "queue").glob("*.journal")
+    whole = file.read_text()
+    file.write_text(whole.replace('"directions":[1]', '"directions":[2]'))
+    with pytest.raises(InputError, match=r"does not seek the least of one value.*move it away, no result is lost"):
+        Queue(made.runs, made.study, made.setting)
+    file.write_text(whole + json.dumps({**STATE, "values": None, "datetime_complete": NOON}) + "\n")
+    with pytest.raises(InputError, match="trial 0 has the result 'None', which is none of ours"):
+        Queue(made.runs, made.study, made.setting).completed_by("w")

@@ -122,7 +122,7 @@ def test_a_dry_run_needs_no_ray(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_launchers(tmp_path, 'kind = "ray"', 'address = "auto"', "gpus = 0.5", 'python = "/opt/python"')
-    said = said_by(capsys, 0, "--launcher", "mine", "--dry-run")
+    said = said_by(capsys, 0, "--launcher", "mine", "--launcher-file", "launchers.toml", "--dry-run")
     text = said[said.index("mine would be given this") :]
     assert "Ray auto\nactors: 2, each with num_cpus=1, num_gpus=0.5\n" in text
     # The profile trains on CPUs.
@@ -143,7 +143,8 @@ def test_ray_without_an_entry_says_what_to_declare(
     monkeypatch.chdir(tmp_path)
     assert 'no entry [ray] with kind = "ray"' in said_by(capsys, 2, "--launcher", "ray")
     (tmp_path / "launchers.toml").write_text('[ray]\nkind = "ray"\n')
-    assert find_launcher("ray", None) == RayCluster()
+    assert "not read unasked" in said_by(capsys, 2, "--launcher", "ray")
+    assert find_launcher("ray", Path("launchers.toml")) == RayCluster()
 
 
 def test_what_a_worker_elsewhere_needs_is_carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -744,7 +745,7 @@ def started(cwd: Path, address: str | None, *arguments: str) -> subprocess.Popen
     cwd.mkdir(exist_ok=True)
     where = [] if address is None else [f'address = "{address}"']
     write_launchers(cwd, 'kind = "ray"', "workers = 2", *where)
-    return begun(cwd, *arguments)
+    return begun(cwd, *arguments, "--launcher-file", "launchers.toml")
 
 
 def ended(cwd: Path, address: str | None, *arguments: str) -> str:

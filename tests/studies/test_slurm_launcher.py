@@ -12,13 +12,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import click
 import pytest
 from filelock import FileLock
 
 from core.errors import InputError
 from core.folder import RunFolder
+from studies import completion
 from studies.plan import Plan, jobs_root
-from studies.run import main
+from studies.run import command, main
 from studies.runner import deaths
 from studies.runner.heartbeat import heartbeat_file
 from studies.runner.launchers import TOLD_TO_STOP, Work, WorkersLost, find_launcher, launcher, slurm
@@ -201,6 +203,9 @@ def test_names_follow_who_and_what_is_run(tmp_path: Path) -> None:
     assert one.order_file != Submission(tmp_path, "study", "setting", "module", ("b",), 1, "cpu").order_file
 
 
+NAMED = ("--launcher-file", "launchers.toml")
+
+
 def write_launchers(folder: Path, *lines: str) -> Path:
     file = folder / "launchers.toml"
     file.write_text("\n".join(["[mine]", *lines]) + "\n")
@@ -217,7 +222,7 @@ def test_a_dry_run_prints_what_would_be_submitted_and_a_run_submits_that(
     monkeypatch.chdir(tmp_path)
     write_launchers(tmp_path, 'kind = "slurm"', "workers = 5", 'partition = "long"')
     with pytest.raises(SystemExit) as exit:
-        main([*SMALL, "--launcher", "mine", "--dry-run", "--runs", "dry"])
+        main([*SMALL, "--launcher", "mine", "--launcher-file", "launchers.toml", "--dry-run", "--runs", "dry"])
     assert exit.value.code == 0
     printed = capsys.readouterr().out
     text = printed[printed.index("#!/bin/bash") :]
@@ -263,10 +268,12 @@ def test_a_bad_launcher_file_is_one_line(lines: list[str], message: str, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--launcher", "mina"], "did you mean 'mine'"),
-        (["--launcher", "mine", "--calibrate"], "measures this machine"),
-        (["--launcher", "mine", "--device", "cuda"], "add gpus = 1"),
+        (["--launcher", "mina", *NAMED], "did you mean 'mine'"),
+        (["--launcher", "mine", *NAMED, "--calibrate"], "measures this machine"),
+        (["--launcher", "mine", *NAMED, "--device", "cuda"], "add gpus = 1"),
         (["--launcher", "mine", "--launcher-file", "nowhere.toml"], "nowhere.toml"),
+        (["--launcher", "mine"], "what it declares is run: --launcher-file launchers.toml allows that"),
+        (["--launcher", "slurm"], "what it declares is run: --launcher-file launchers.toml allows that"),
     ],
 )
 def test_bad_arguments_are_one_line(
@@ -284,20 +291,29 @@ def test_bad_arguments_are_one_line(
     assert message in capsys.readouterr().err
 
 
-def test_the_working_folders_file_comes_before_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_working_folders_file_is_read_only_where_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may be anybody's, and what it declares is run."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    here = write_launchers(tmp_path, 'kind = "slurm"', "workers = 4", 'setup = ["touch ran"]')
+    with pytest.raises(InputError, match=r"^there is no launcher 'mine': launchers.toml in this folder is not read"):
+        find_launcher("mine", None)
+    context = click.Context(command, info_name="studies.run")
+    assert [item.value for item in completion.launchers(context, command, "m")] == []
     own = tmp_path / "config" / "inr-gan-ablations"
     own.mkdir(parents=True)
     write_launchers(own, 'kind = "slurm"', "workers = 3")
-    found = find_launcher("mine", None)
-    assert found
-    assert found.workers == 3
-    write_launchers(tmp_path, 'kind = "slurm"', "workers = 4")
-    found = find_launcher("mine", None)
-    assert found
-    assert found.workers == 4
+    found = [find_launcher("mine", file) for file in (None, here, Path(here.name))]
+    assert [cluster.workers for cluster in found if cluster] == [3, 4, 4]
+    with pytest.raises(InputError, match=r"launchers\.toml in this folder is not read unasked"):
+        find_launcher("other", None)
     assert find_launcher("local", None) is None
+    # A configuration folder that is a relative path would be in the working folder.
+    monkeypatch.setenv("XDG_CONFIG_HOME", "config")
+    with pytest.raises(InputError, match="not read unasked"):
+        find_launcher("mine", None)
 
 
 def test_times_are_slurms() -> None:
@@ -875,7 +891,7 @@ def started(cwd: Path, *arguments: str, minutes: int = 10, warn_seconds: int = 3
         f"warn_seconds = {warn_seconds}",
         f'time = "{minutes}:00"',
     )
-    return begun(cwd, *arguments)
+    return begun(cwd, *arguments, *NAMED)
 
 
 def ended(cwd: Path, *arguments: str) -> str:

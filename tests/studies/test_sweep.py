@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +30,7 @@ from studies.runner.launchers import launcher
 from studies.runner.queue import Claim
 from studies.runner.stores import Unreachable
 from studies.runner.sweep import Place, SearchGaveUp, SearchOrder, _Watch, check_searches, recorded, searched
-from studies.runner.tasks import is_held
+from studies.runner.tasks import is_held, mark_failed
 from studies.runner.trials import Trials
 from studies.sweeps import Sweep, Trial, choice_of, key_of, read_sweep
 from tests.studies import fake_job
@@ -372,6 +373,84 @@ def test_a_search_goes_on_after_an_interruption_and_is_not_run_twice(tmp_path: P
     assert {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.jsonl")} == marks
     longer = run_searches(study, tmp_path, trials=7)
     assert longer is not None and [choice.trials for choice in longer.searched] == [7, 7]
+
+
+def lose_half(record: Path) -> bytes:
+    """What a power cut or a copy does to a file; returns what it was."""
+    whole = record.read_bytes()
+    record.write_bytes(whole[: len(whole) // 2])
+    return whole
+
+
+def test_a_trial_whose_record_no_longer_fits_its_outcome_is_trained_again(tmp_path: Path) -> None:
+    study = a_study(trials=5)
+    plan = run_searches(study, tmp_path)
+    before = recorded(study, a_plan(study), tmp_path)["one_rate"]
+    assert plan is not None and before.best is not None
+    lost = [before.best, next(trial for trial in before.complete if trial.number != before.best.number)]
+    records = [RunFolder(jobs_root(tmp_path), trial.digest).events_file for trial in lost]
+    whole = [lose_half(record) for record in records]
+    between = recorded(study, a_plan(study), tmp_path)["one_rate"]
+    assert [trial.state for trial in between.trials].count("running") == 2 and len(between.ended) == 3
+    assert between.best not in lost
+    assert run_searches(study, tmp_path) == plan
+    after = recorded(study, a_plan(study), tmp_path)["one_rate"]
+    assert [(t.number, t.state, t.values, t.measured) for t in after.trials] == [
+        (t.number, t.state, t.values, t.measured) for t in before.trials
+    ]
+    assert [len(record.read_bytes().splitlines()) for record in records] == [len(w.splitlines()) for w in whole]
+    order = an_order(tmp_path, study.searches[0])
+    assert [attempts(order, trial.digest) for trial in before.trials if trial not in lost] == [1, 1, 1]
+    assert [attempts(order, trial.digest) for trial in lost] == [2, 2]
+    # Once more, and its worker is lost meanwhile.
+    lose_half(records[1])
+    trials = order.queue()
+    trials.take_back_lost()
+    with FileLock(trials.worker_lock("a")):
+        claim = trials.claim("a")
+        assert claim is not None and (claim.number, claim.digest) == (lost[1].number, lost[1].digest)
+        assert trials.held_by("a") == claim and trials.running() == [claim.digest] and not trials.hopeless(claim)
+    assert trials.waiting()[0] == f"trial {claim.number}" and trials.claim("b") == claim
+    trials.release(claim, again=True)
+    assert trials.held_by("b") is None and trials.waiting()[0] == f"trial {claim.number}"
+    assert run_searches(study, tmp_path) == plan
+
+
+def test_a_trial_that_fails_when_it_is_trained_again_has_failed(tmp_path: Path) -> None:
+    order = an_order(tmp_path, a_study(trials=3).searches[0])
+    first = launched(order).trials[0]
+    folder = RunFolder(jobs_root(tmp_path), first.digest)
+    lose_half(folder.events_file)
+    trials = order.queue()
+    trials.take_back_lost()
+    claim = trials.claim("w")
+    assert claim is not None and claim.digest == first.digest
+    mark_failed(folder, "no room")
+    trials.settle(claim)
+    assert trials.failed() == 1 and trials.ended() == 2 and trials.waiting() == ["new"]
+    assert trials.sweep().trials[0].state == "failed"
+
+
+def test_a_trial_whose_folder_is_gone_stands_in_the_searchs_own_record(tmp_path: Path) -> None:
+    study = a_study(trials=3)
+    plan = run_searches(study, tmp_path)
+    shutil.rmtree(jobs_root(tmp_path))
+    assert run_searches(study, tmp_path) == plan
+
+
+@pytest.mark.parametrize("worker", ["../../evil", {"a": 1}])
+def test_no_word_of_a_study_becomes_a_path(worker: object, tmp_path: Path) -> None:
+    order = an_order(tmp_path / "a" / "runs", a_study(trials=2).searches[0])
+    launched(order)
+    first = order.queue().sweep().trials[0]
+    lose_half(RunFolder(jobs_root(order.runs), first.digest).events_file)
+    trials = order.queue()
+    trials._storage.set_study_user_attr(trials._study_id, "again 0", worker)
+    before = sorted(tmp_path.rglob("*"))
+    for asked in (lambda: trials.claim("w"), trials.waiting, trials.running):
+        with pytest.raises(InputError, match="is no name of a worker"):
+            asked()
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_search_without_a_result_says_how_its_trials_ended(tmp_path: Path) -> None:

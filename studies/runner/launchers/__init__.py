@@ -22,6 +22,7 @@ from studies.runner.launchers.declared import (
     SlurmCluster,
     declared,
     launcher_file,
+    unasked,
 )
 
 if TYPE_CHECKING:
@@ -181,22 +182,21 @@ def on_cluster(cluster: Cluster) -> ClusterLauncher:
 def find_launcher(name: str, file: Path | None) -> Cluster | None:
     """The cluster that is declared by that name, None for a launcher of this machine; imports neither.
 
-    `file` is the user's launcher file, looked for where it is None. Raises InputError where nothing has that name.
+    `file` is the user's launcher file, their own where it is None. Raises InputError where nothing has that name.
     """
     if name in LAUNCHERS and file is None:
         return None
-    found = launcher_file(file)
+    found, beside = launcher_file(file), unasked(file)
     clusters = declared(found, LAUNCHERS)
     if name in clusters:
         return clusters[name]
     if name in LAUNCHERS:
         return None
     if name in KINDS:
-        raise InputError(
-            f'--launcher {name}: {found or FILE_NAME} has no entry [{name}] with kind = "{name}" (docs/clusters.md)'
-        )
+        missing = f'{found or FILE_NAME} has no entry [{name}] with kind = "{name}" (docs/clusters.md)'
+        raise InputError(f"--launcher {name}: {beside or missing}")
     known = [*LAUNCHERS, *clusters]
     near = difflib.get_close_matches(name, known, n=1)
     where = f"{found} declares" if found else f"a file {FILE_NAME} would declare"
     hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}; {where} clusters"
-    raise InputError(f"there is no launcher '{name}': {hint}")
+    raise InputError(f"there is no launcher '{name}': {beside or hint}")

@@ -195,13 +195,28 @@ def limit_seconds(text: str) -> int:
 
 
 def launcher_file(given: Path | None) -> Path | None:
-    """The file that was given, else `launchers.toml` in the working folder, else the user's own; None without any."""
+    """The file that was given, else the user's own; None without any.
+
+    What a cluster declares is run, its `setup` and its `python`. So a file that only lies in the working folder, which
+    may be anybody's, is not read: see `unasked`.
+    """
     if given is not None:
         return given
     from platformdirs import user_config_path  # Of no use to those who name a launcher of this machine.
 
-    places = (Path(FILE_NAME), user_config_path("inr-gan-ablations") / FILE_NAME)
-    return next((place for place in places if place.is_file()), None)
+    own = user_config_path("inr-gan-ablations") / FILE_NAME
+    # XDG_CONFIG_HOME may be a relative path, which would be the working folder again.
+    return own if own.is_absolute() and own.is_file() else None
+
+
+def unasked(given: Path | None) -> str | None:
+    """What to say of a launcher file in the working folder that nobody named; None where there is none."""
+    if given is not None or not Path(FILE_NAME).is_file():
+        return None
+    return (
+        f"{FILE_NAME} in this folder is not read unasked, for what it declares is run: "
+        f"--launcher-file {FILE_NAME} allows that"
+    )
 
 
 def declared(file: Path | None, reserved: Iterable[str]) -> dict[str, Cluster]:
