@@ -65,9 +65,7 @@ def test_runs_of_earlier_versions_mix_with_no_others_but_with_each_other(tmp_pat
     train_all(tmp_path / "old", planned(tmp_path / "old", only=THREE, seeds=(0, 1)), unrecorded=every)
     results = load("changes_overview", tmp_path / "old")
     assert results.protocol("fd_rooms") is None
-    assert (
-        "No run recorded its protocol" in page_of("changes_overview", runs=tmp_path / "old")
-    )
+    assert "No run recorded its protocol" in page_of("changes_overview", runs=tmp_path / "old")
     train_all(tmp_path, plan, unrecorded={("baseline", 0)})
     with pytest.raises(MixedProtocols, match=r"protocol [0-9a-f]{12} in 5 runs .*; protocol not recorded in 1 run"):
         load("changes_overview", tmp_path)
