@@ -17,6 +17,7 @@ from core.config import AnyConfig, Job, Node
 from core.errors import InputError
 from core.files import make_folder, write_whole
 from core.names import Digest, Name, SettingName
+from core.numbers import Count, Seconds, Value
 from core.reading import model_of
 from studies.plan import Plan, PlannedVariant, Searched
 
@@ -35,10 +36,10 @@ class Trial(Node):
     number: int
     state: TrialState
     proposal: Proposal
-    values: dict[str, float]
+    values: dict[str, Value]
     digest: Digest
-    measured: tuple[tuple[int, float], ...] = ()
-    seconds: float = 0.0
+    measured: tuple[tuple[Count, Value], ...] = ()
+    seconds: Seconds = 0.0
 
     def at(self, iteration: int) -> float | None:
         """The metric at an iteration, None where it was not measured."""
@@ -53,11 +54,11 @@ class Importance(Node):
     """
 
     path: str
-    iteration: int
-    trials: int
-    share: float
-    low: float
-    high: float
+    iteration: Count
+    trials: Count
+    share: Value
+    low: Value
+    high: Value
 
 
 class Sweep(Node):
@@ -68,9 +69,9 @@ class Sweep(Node):
     key: str
     search: Search
     metric: str
-    iterations: int
-    ranges: dict[str, tuple[float, float]]
-    base: dict[str, float]
+    iterations: Count
+    ranges: dict[str, tuple[Value, Value]]
+    base: dict[str, Value]
     trials: tuple[Trial, ...]
     importances: tuple[Importance, ...] = ()
 
