@@ -309,7 +309,9 @@ def test_a_recovery_lasts_until_the_job_is_where_it_was_in_a_new_record(tmp_path
     def record(*iterations: int) -> None:
         write_whole(
             folder.events_file,
-            "".join(f'{{"kind": "losses", "iteration": {it}, "seconds": {it}}}\n' for it in iterations).encode(),
+            "".join(
+                f'{{"kind": "sampled", "iteration": {it}, "images": {it}, "seconds": {it}}}\n' for it in iterations
+            ).encode(),
         )
 
     def checkpoint(at: float) -> None:
