@@ -15,6 +15,7 @@ import annotated_types
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
+from core.arguments import MOST
 from core.config import Config, Node, Reconstruction, canonical
 
 OFF = ("off", "none", "None", "False", "false", "no")
@@ -202,7 +203,7 @@ def _expects(annotation: Any) -> str:
                 bounds.append(f"of at least {ge}")
             case annotated_types.Lt(lt):
                 bounds.append(f"below {lt}")
-            case annotated_types.Le(le):
+            case annotated_types.Le(le) if le != MOST:  # Nobody means more: that goes without saying.
                 bounds.append(f"of at most {le}")
             case _:
                 pass

@@ -22,10 +22,15 @@ from pydantic import (
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
-    PositiveInt,
     TypeAdapter,
     model_validator,
 )
+
+from core.arguments import MOST
+from core.numbers import Seed
+
+PositiveInt = Annotated[int, Field(gt=0, le=MOST)]
+"""A count: two of them multiplied still fit into a column of a table."""
 
 
 class Node(BaseModel):
@@ -642,7 +647,7 @@ class Job(Node):
     """
 
     config: AnyConfig
-    seed: int
+    seed: Seed
     schema_version: Literal[3] = 3
 
     @property

@@ -19,6 +19,7 @@ from core.metrics.generated import generated
 from core.metrics.measure import Measure
 from core.metrics.protocol import Protocol
 from core.models.generator import Generator
+from core.numbers import measured
 from core.pixels import PICTURES, rounded
 from core.streams import stream
 
@@ -72,7 +73,7 @@ class Evaluation:
         started = time.perf_counter()
         batches = generated(generator, self.latents, quantised=self.measure.quantised)
         first = next(batches)
-        value = self.measure(chain([first], batches))
+        value = measured(self.measure(chain([first], batches)))
         seconds = time.perf_counter() - started
         yield self._evaluated(self.measure.key, value, seconds, moment)
         yield Sampled(pictures=rounded(first[:PICTURES]).cpu(), **moment)
@@ -95,7 +96,9 @@ class Evaluation:
 
     def _evaluated(self, series: str, value: float, seconds: float, moment: Moment) -> Evaluated:
         fingerprint = self._fingerprints[series]
-        return Evaluated(metric=series, value=value, protocol=fingerprint, evaluation_seconds=seconds, **moment)
+        return Evaluated(
+            metric=series, value=measured(value), protocol=fingerprint, evaluation_seconds=seconds, **moment
+        )
 
 
 # --- who evaluates ----------------------------------------------------------------------------------------------------

@@ -11,9 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from core.names import Fingerprint, SeriesName
-
-Whole = Annotated[int, Field(ge=-(2**62), le=2**62)]
-"""What fits into a column of a table: a record may be anybody's."""
+from core.numbers import Count, Seconds, Size, Value, Whole
 
 
 class _Event(BaseModel):
@@ -21,9 +19,9 @@ class _Event(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants", arbitrary_types_allowed=True)
 
-    iteration: Whole
+    iteration: Count
     images: Whole
-    seconds: float
+    seconds: Seconds
 
 
 class LayerAtStart(BaseModel):
@@ -36,9 +34,9 @@ class LayerAtStart(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
-    pre_activation: float
-    emitted_gradient: float | None
-    own_gradient: float | None
+    pre_activation: Size
+    emitted_gradient: Size | None
+    own_gradient: Size | None
 
 
 class Built(_Event):
@@ -62,18 +60,18 @@ class Fitted(_Event):
     """The mean absolute error of the last iteration, before its step."""
 
     kind: Literal["fitted"] = "fitted"
-    loss: float
+    loss: Size
 
 
 class Losses(_Event):
     """Means since the last such event."""
 
     kind: Literal["losses"] = "losses"
-    d_loss: float
-    g_loss: float
-    penalty: float
-    real_score: float
-    fake_score: float
+    d_loss: Size
+    g_loss: Size
+    penalty: Size
+    real_score: Size
+    fake_score: Size
 
 
 class Evaluated(_Event):
@@ -85,8 +83,8 @@ class Evaluated(_Event):
 
     kind: Literal["evaluated"] = "evaluated"
     metric: SeriesName
-    value: float
-    evaluation_seconds: float
+    value: Value
+    evaluation_seconds: Seconds
     protocol: Fingerprint = ""
 
 

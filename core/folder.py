@@ -21,8 +21,8 @@ lock                 held by the process that trains here
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
@@ -31,17 +31,21 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from core.config import Job, Node
 from core.errors import InputError
-from core.events import Event, Whole, event_adapter
+from core.events import Event, event_adapter
 from core.files import make_folder, write_whole
 from core.names import DIGEST, fits
-from core.reading import Damaged, bytes_of, model_of, record_of, said_by
-from core.words import first_words, visible
+from core.numbers import Count, Seconds, Whole
+from core.reading import MOST_JSON, MOST_LINE, Damaged, last_bytes, lines_of, model_of, opened, record_of, said_by
+from core.words import visible
 
 Status = Literal["finished", "diverged", "failed"]
 
+MOST_EVENTS = 500_000
+"""Of one job: a hundred reports of losses, what every evaluation finds, and a checkpoint every ten seconds of two
+months."""
 
-EVERY_EVENT, EVERY_VALUE = frozenset({"kind", "iteration", "seconds"}), frozenset({"metric", "value"})
-"""What plain data needs to be an event, and to be one of `Evaluated`."""
+MOST_RECORD = 2**20
+"""Bytes of a small file of a run folder."""
 
 
 class Recorded(Node):
@@ -55,21 +59,32 @@ class Recorded(Node):
         """That of a whole record."""
         return cls(size=len(content), sha256=hashlib.sha256(content).hexdigest())
 
-    def is_in(self, file: Path, *, hashed: bool = True) -> bool:
-        """Whether the file still has these bytes; by its length alone where it is not to be `hashed`."""
+    def is_in(self, file: Path, remedy: str, *, hashed: bool = True) -> bool:
+        """Whether the file still has these bytes; by its length alone where it is not to be `hashed`. Raises Damaged
+        where it is larger than any record."""
         try:
             stat = file.stat()
             if stat.st_size != self.size:
                 return False
-            return not hashed or _sha256(file, stat.st_ino, stat.st_size, stat.st_mtime_ns) == self.sha256
+            return not hashed or _sha256(file, remedy, stat.st_ino, stat.st_size, stat.st_mtime_ns) == self.sha256
         except FileNotFoundError:
             return False
 
 
 @lru_cache(maxsize=1 << 16)
-def _sha256(file: Path, _inode: int, _size: int, _mtime: int) -> str:
+def _sha256(file: Path, remedy: str, _inode: int, _size: int, _mtime: int) -> str:
     """Once in a process while the file stays as it is: those who look at every run of a study look often."""
-    return hashlib.sha256(bytes_of(file, "")).hexdigest()
+    with opened(file, remedy) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@lru_cache(maxsize=1 << 16)
+def _job(file: Path, remedy: str, _inode: int, _size: int, _mtime: int) -> Job:
+    """The same of a job as it was declared. Raises Damaged where it is not the one that its folder is named after."""
+    job = model_of(file, Job, remedy, MOST_RECORD)
+    if job.digest != file.parent.name:
+        raise Damaged(file, "it is of another job than the folder is named after", remedy)
+    return job
 
 
 class Outcome(Node):
@@ -83,13 +98,13 @@ class Outcome(Node):
     """
 
     status: Status
-    iteration: Whole
+    iteration: Count
     reason: str | None = None
-    seconds: float
-    evaluation_seconds: float
-    job_seconds: float
+    seconds: Seconds
+    evaluation_seconds: Seconds
+    job_seconds: Seconds
     peak_memory: Whole | None = None
-    attempts: Whole = 1
+    attempts: Count = 1
     resumed: bool = False
     recorded: Recorded | None = None
 
@@ -139,6 +154,9 @@ SHAPES: dict[str, TypeAdapter[Any]] = {
 }
 """What a file has to be, where those who read it as plain data count on that."""
 
+LARGER = {"data.json": MOST_JSON}
+"""Files with what may be a list of thousands of images."""
+
 
 class RunFolder:
     """One job's folder at `root` / digest. Raises InputError for a text that is no digest: it would be any path."""
@@ -163,27 +181,33 @@ class RunFolder:
         return f"move the folder {self.path} away, and the run is trained anew"
 
     def job(self) -> Job:
-        """The job as it was declared. Raises FileNotFoundError where nobody has started it, and Damaged."""
-        return model_of(self.path / "job.json", Job, self.remedy)
+        """The job as it was declared. Raises FileNotFoundError where nobody has started it, and Damaged, as where the
+        folder was copied under another name."""
+        stat = (file := self.path / "job.json").stat()
+        return _job(file, self.remedy, stat.st_ino, stat.st_size, stat.st_mtime_ns)
 
     def outcome(self, *, hashed: bool = True) -> Outcome | None:
         """How it ended, or None while it has not. Raises Damaged.
 
         A result whose record is not the one that it was found with is none: a power cut or a copy has lost part of it,
-        and the job is one that was interrupted. Without `hashed` the record's length alone is looked at.
+        and the job is one that was interrupted. Without `hashed` the record's length alone is looked at, and not
+        whether the folder is this job's.
         """
         try:
-            found = model_of(self.path / "outcome.json", Outcome, self.remedy)
+            found = model_of(self.path / "outcome.json", Outcome, self.remedy, MOST_RECORD)
         except FileNotFoundError:
             return None
+        if hashed:
+            with suppress(FileNotFoundError):
+                self.job()
         if found.status == "failed" or found.recorded is None:
             return found
-        return found if found.recorded.is_in(self.events_file, hashed=hashed) else None
+        return found if found.recorded.is_in(self.events_file, self.remedy, hashed=hashed) else None
 
     def memory(self) -> DeviceMemory | None:
         """What the job was last seen to take of its GPU; None before its first evaluation, and on a CPU."""
         try:
-            return model_of(self.path / "memory.json", DeviceMemory, self.remedy)
+            return model_of(self.path / "memory.json", DeviceMemory, self.remedy, MOST_RECORD)
         except (OSError, Damaged):
             return None
 
@@ -192,39 +216,33 @@ class RunFolder:
 
         A last line cut off by a kill is left out: the resumed job writes it anew.
         """
-        found = []
-        for number, line in self._lines():
-            try:
-                found.append(event_adapter.validate_json(line))
-            except ValidationError as error:
-                raise Damaged(self.events_file, f"line {number}: {said_by(error)}", self.remedy) from None
-        return found
+        return list(self.each_event())
 
-    def plain_events(self, holding: bytes = b"") -> Iterator[dict[str, Any]]:
-        """The same as plain data, those alone whose line has `holding` in it: tens of thousands need no validation."""
-        for number, line in self._lines():
-            if holding not in line:
-                continue
-            try:
-                event = json.loads(line)
-                told = EVERY_EVENT | (EVERY_VALUE if event.get("kind") == "evaluated" else frozenset())
-                if not told <= event.keys():
-                    raise ValueError("it is no event")
-            except (ValueError, AttributeError) as error:
-                raise Damaged(self.events_file, f"line {number}: {first_words(error)}", self.remedy) from None
-            yield event
-
-    def _lines(self) -> list[tuple[int, bytes]]:
+    def each_event(self, holding: bytes = b"") -> Iterator[Event]:
+        """The same one after the other, those alone whose line has `holding` in it."""
         try:
-            return list(enumerate(bytes_of(self.events_file, self.remedy).split(b"\n")[:-1], start=1))
+            for number, line in lines_of(self.events_file, self.remedy, MOST_EVENTS):
+                if holding in line and line.endswith(b"\n"):
+                    try:
+                        yield event_adapter.validate_json(line)
+                    except ValidationError as error:
+                        raise Damaged(self.events_file, f"line {number}: {said_by(error)}", self.remedy) from None
         except FileNotFoundError:
-            return []
+            return
+
+    def last_event(self) -> Event | None:
+        """The last of the complete events, None where there is none, or where it is damaged."""
+        try:
+            *_, line, _ = (b"\n" + last_bytes(self.events_file, self.remedy, 2 * MOST_LINE)).split(b"\n")
+            return event_adapter.validate_json(line)
+        except (FileNotFoundError, Damaged, ValidationError):
+            return None
 
     def read(self, name: str) -> dict[str, Any]:
         """`protocol.json`, `data.json` or `provenance.json` as plain data, empty where it is absent. Raises Damaged."""
         file = self.path / name
         try:
-            found = record_of(file, self.remedy)
+            found = record_of(file, self.remedy, LARGER.get(name, MOST_RECORD))
         except FileNotFoundError:
             return {}
         if found and (shape := SHAPES.get(name)) is not None:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import json
 import os
 import stat
-from contextlib import suppress
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,52 +32,99 @@ class Damaged(InputError):
 
 
 MOST_BYTES = 256 * 2**20
-"""Of a file that is read whole; no record of a run comes near."""
+"""Of a file that is read from its beginning to its end; no record of a run comes near."""
+
+MOST_JSON = 16 * 2**20
+"""Of a document, which takes some thirty times as much memory once it is read: a plan of ten thousand jobs has half."""
+
+MOST_LINE = 2**20
+"""Of a line of a file that has a document in each."""
+
+
+@contextmanager
+def opened(file: Path, remedy: str, most: int = MOST_BYTES) -> Iterator[BufferedReader]:
+    """A file to be read. Raises FileNotFoundError, and Damaged where it is no file, or too large to be one of ours."""
+    # A pipe would be waited for without end.
+    handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    found = os.fstat(handle)
+    if not stat.S_ISREG(found.st_mode) or found.st_size > most:
+        os.close(handle)
+        why = f"it is larger than {_in_words(most)}" if stat.S_ISREG(found.st_mode) else "it is no file"
+        raise Damaged(file, why, remedy)
+    with os.fdopen(handle, "rb") as stream:
+        yield stream
+
+
+def _in_words(size: int) -> str:
+    return f"{size // 2**20:,} MiB" if size >= 2**20 else f"{size:,} bytes"
 
 
 def bytes_of(file: Path, remedy: str, most: int = MOST_BYTES) -> bytes:
-    """What is in a file. Raises FileNotFoundError, and Damaged where it is no file, or too large to be one of ours."""
-    # A pipe would be waited for without end.
-    with (
-        suppress(IsADirectoryError),
-        os.fdopen(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream,
-    ):
-        found = os.fstat(stream.fileno())
-        if found.st_size > most:
-            raise Damaged(file, f"it has {found.st_size:,} bytes", remedy)
-        if stat.S_ISREG(found.st_mode):
-            return stream.read()
-    raise Damaged(file, "it is no file", remedy)
+    """What is in a file. Raises as `opened`."""
+    with opened(file, remedy, most) as stream:
+        # One that grows meanwhile is read up to there.
+        return stream.read(most)
 
 
-def text_of(file: Path, remedy: str) -> str:
+def last_bytes(file: Path, remedy: str, most: int) -> bytes:
+    """The last bytes of a file, whatever its size: all of one that has no more. Raises as `opened`."""
+    with opened(file, remedy, sys.maxsize) as stream:
+        stream.seek(max(0, os.fstat(stream.fileno()).st_size - most))
+        return stream.read(most)
+
+
+def last_text(file: Path, most: int = 2**18) -> str:
+    """The end of what a process printed, "" where there is no such file. Bytes that are no UTF-8 are replaced."""
+    try:
+        return last_bytes(file, "remove it", most).decode(errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
+def lines_of(file: Path, remedy: str, most: int, *, size: int = MOST_BYTES) -> Iterator[tuple[int, bytes]]:
+    """Up to `most` lines of a file of up to `size` bytes, one after the other, with their numbers; the last one may
+    lack its end. No more than a line is held. Raises as `opened`, and Damaged where a line is longer than any."""
+    with opened(file, remedy, size) as stream:
+        for number in count(1):
+            if not (line := stream.readline(MOST_LINE + 1)):
+                return
+            if len(line) > MOST_LINE:
+                raise Damaged(file, f"line {number}: it is longer than {_in_words(MOST_LINE)}", remedy)
+            if number > most:
+                raise Damaged(file, f"it has more than {most:,} lines", remedy)
+            yield number, line
+            if not line.endswith(b"\n"):
+                return  # What a process writes meanwhile would be taken for a line of its own.
+
+
+def text_of(file: Path, remedy: str, most: int = MOST_JSON) -> str:
     """The text of a small file. Raises FileNotFoundError, and Damaged where it is no UTF-8."""
     try:
-        return bytes_of(file, remedy).decode()
+        return bytes_of(file, remedy, most).decode()
     except UnicodeDecodeError as error:
         raise Damaged(file, f"byte {error.start} is no UTF-8", remedy) from None
 
 
-def json_of(file: Path, remedy: str) -> Any:
+def json_of(file: Path, remedy: str, most: int = MOST_JSON) -> Any:
     """What is in a JSON file. Raises FileNotFoundError, and Damaged where it is not JSON."""
-    text = text_of(file, remedy)
+    text = text_of(file, remedy, most)
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise Damaged(file, "it is empty" if not text.strip() else first_words(error), remedy) from None
 
 
-def record_of(file: Path, remedy: str) -> dict[str, Any]:
+def record_of(file: Path, remedy: str, most: int = MOST_JSON) -> dict[str, Any]:
     """The object in a JSON file. Raises FileNotFoundError, and Damaged where it holds something else."""
-    found = json_of(file, remedy)
+    found = json_of(file, remedy, most)
     if not isinstance(found, dict):
         raise Damaged(file, f"it holds a {type(found).__name__}, no object", remedy)
     return found
 
 
-def model_of(file: Path, model: type[Model], remedy: str) -> Model:
+def model_of(file: Path, model: type[Model], remedy: str, most: int = MOST_JSON) -> Model:
     """The model in a JSON file. Raises FileNotFoundError, and Damaged where it holds none."""
-    text = text_of(file, remedy)
+    text = text_of(file, remedy, most)
     try:
         return model.model_validate_json(text)
     except ValueError as error:
@@ -87,5 +138,5 @@ def said_by(error: ValueError) -> str:
     if not isinstance(error, ValidationError):
         return first_words(error)
     first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return visible(f"{place}: {first['msg']}" if place else first["msg"])
+    place, said = ".".join(str(part) for part in first["loc"]), first["msg"].removeprefix("Value error, ")
+    return visible(f"{place}: {said}" if place else said)

@@ -17,6 +17,7 @@ from core.diagnose import at_start, macs
 from core.events import Built, Checkpointed, Diverged, Evaluated, Event, Finished, Fitted, Sampled
 from core.metrics import protocol
 from core.models.fitted import CodedInrs, FreeInrs
+from core.numbers import measured
 from core.pixels import PICTURES, to_uint8, to_unit_range
 from core.streams import initialising, stream
 
@@ -113,7 +114,7 @@ def reconstruct(
             started = time.perf_counter()
             with torch.inference_mode(), precision.products(config.precision):
                 shown = rendered()
-                error = (shown - targets).abs().mean().item()
+                error = measured((shown - targets).abs().mean().item())
                 if not math.isfinite(error):
                     yield Diverged(reason=f"error not finite at iteration {iteration}", **moment)
                     return

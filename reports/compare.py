@@ -7,9 +7,10 @@ names say which changes were made on a study's base, and bases differ between st
 
 from __future__ import annotations
 
+import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,12 +22,14 @@ from numpy.typing import NDArray
 
 from ablations.designs import title_of
 from ablations.schema import Study
+from core.arguments import MOST, MOST_SEED
 from core.config import parse
 from core.errors import InputError
 from core.files import check_inside
 from core.metrics.protocol import from_json
 from core.names import FINGERPRINT, NAME, SERIES, VARIANT, fits
-from core.reading import bytes_of, record_of
+from core.numbers import MOST_VALUE
+from core.reading import bytes_of, lines_of, record_of
 from core.words import first_words
 from reports import stats
 from reports.numbers import listed
@@ -36,6 +39,7 @@ from reports.results import STATUSES, TIDY_COLUMNS, Results, load
 from reports.tables import METRICS
 from studies import catalogue
 from studies.numbers import leaves
+from studies.plan import MOST_JOBS
 
 BASELINE = "baseline"
 
@@ -198,7 +202,7 @@ def read_configs(file: Path) -> dict[str, dict[str, Any]]:
     if not file.is_file():
         return {}
     found: dict[str, dict[str, Any]] = {}
-    for line in bytes_of(file, "render the report again").decode(errors="replace").splitlines():
+    for _, line in lines_of(file, AGAIN, MOST_JOBS):
         try:
             told = json.loads(line)
             variant, config = str(told["variant"]), told["job"]["config"]
@@ -217,6 +221,8 @@ def of_today(config: Any) -> Any:
         return config
 
 
+AGAIN = "render the report again"
+
 RECORD = "protocols.json"
 """Beside a results.csv: the name of its data, and the fields of its protocols by fingerprint."""
 
@@ -230,7 +236,7 @@ def record(results: Results) -> str:
 def read_record(file: Path) -> tuple[str | None, Known]:
     """What a report's folder says of its data and its protocols: nothing where it is of an earlier version."""
     try:
-        said = record_of(file, "render the report again")
+        said = record_of(file, AGAIN)
         return str(said["data"]), from_json(said["protocols"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None, {}
@@ -238,8 +244,11 @@ def read_record(file: Path) -> tuple[str | None, Known]:
 
 def read_tidy(file: Path) -> pd.DataFrame:
     """A results.csv. Raises InputError where it is not one."""
+    content = bytes_of(file, AGAIN, MOST_TABLE)
+    if content[:MOST_HEAD].partition(b"\n")[0].count(b",") > MOST_COLUMNS:
+        raise InputError(f"{file} has more columns than any results.csv: {AGAIN}")
     try:
-        tidy = pd.read_csv(file, dtype=dict.fromkeys((*COLUMNS, "run", "reported"), str))
+        tidy = pd.read_csv(io.BytesIO(content), dtype=dict.fromkeys((*COLUMNS, "run", "reported"), str))
     except (ValueError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read as a table: {first_words(error)}") from None
     # Reports of earlier versions have neither: their protocols count as not recorded.
@@ -247,13 +256,17 @@ def read_tidy(file: Path) -> pd.DataFrame:
     tidy["reported"] = tidy["reported"] == "True" if "reported" in tidy.columns else False
     if missing := [column for column in TIDY_COLUMNS if column not in tidy.columns]:
         raise InputError(f"{file} lacks the columns {listed(missing)}: render the report again to write it anew")
-    try:
-        for column in ("seed", "iteration", "value"):
-            tidy[column] = pd.to_numeric(tidy[column])
-    except (ValueError, TypeError):
-        raise InputError(f"{file} has words in its column '{column}', which holds numbers") from None
+    for column, can_be in NUMBERS.items():
+        try:
+            numbers = pd.to_numeric(tidy[column]).astype("float64")
+        except (ValueError, TypeError):
+            raise InputError(f"{file} has words in its column '{column}', which holds numbers") from None
+        if len(wrong := numbers[numbers.notna() & ~can_be(numbers)]):
+            raise InputError(f"{file} has {wrong.iloc[0]:g} in its column '{column}', where that cannot be: {AGAIN}")
+        tidy[column] = numbers
     if tidy.empty or tidy[["variant", "seed"]].isna().to_numpy().any():
         raise InputError(f"{file} has no runs, or runs without a variant or a seed: render the report again")
+    tidy["seed"] = tidy["seed"].astype("int64")
     for column, pattern in COLUMNS.items():
         for text in tidy[column].dropna().unique():
             if not fits(pattern, str(text)):
@@ -262,6 +275,20 @@ def read_tidy(file: Path) -> pd.DataFrame:
         raise InputError(f"{file} is of {studies} studies: render the report of one")
     return tidy
 
+
+MOST_TABLE = 2**26
+"""Bytes of a results.csv: ten thousand runs with fifty measurements each."""
+
+MOST_HEAD, MOST_COLUMNS = 2**16, 100
+
+Numbers = Callable[["pd.Series[float]"], "pd.Series[bool]"]
+
+NUMBERS: Mapping[str, Numbers] = {
+    "seed": lambda numbers: (numbers >= 0) & (numbers < MOST_SEED) & (numbers % 1 == 0),
+    "iteration": lambda numbers: (numbers >= 0) & (numbers <= MOST) & (numbers % 1 == 0),
+    "value": lambda numbers: (numbers.abs() <= MOST_VALUE) | (numbers.abs() == np.inf),
+}
+"""What the numbers of a results.csv can be, as those of a run (`core.numbers`), where they are there."""
 
 COLUMNS = {
     "study": NAME,

@@ -92,7 +92,8 @@ def save(figure: Figure, file: Path) -> None:
 def log_ticks(low: float, high: float) -> list[float]:
     """Round numbers for a log axis from `low` to `high`: more of them the shorter it is, at most about eight."""
     grids = ((1,), (1, 3), (1, 2, 5), (1, 1.5, 2, 3, 5, 7), (1, 1.2, 1.4, 1.6, 1.8, 2, 2.5, 3, 3.5, 4, 5, 6, 7, 8, 9))
-    decades = range(int(np.floor(np.log10(low))) - 1, int(np.ceil(np.log10(high))) + 1)
+    # No float has more digits.
+    decades = range(max(-307, int(np.floor(np.log10(low))) - 1), min(307, int(np.ceil(np.log10(high)))) + 1)
     ticks: list[float] = []
     for grid in grids:
         finer = [step * 10.0**decade for decade in decades for step in grid]

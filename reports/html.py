@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import assert_never
 
+from core.reading import bytes_of
 from reports.page import (
     Abstract,
     Anchor,
@@ -174,7 +175,7 @@ class _Writer:
     def picture(self, path: str, alt: str) -> str:
         """An image whose bytes are in the page."""
         file = self.folder / path
-        data = base64.b64encode(file.read_bytes()).decode()
+        data = base64.b64encode(bytes_of(file, "render the report again")).decode()
         return f'<img alt="{html.escape(alt)}" src="data:{MEDIA[file.suffix]};base64,{data}">'
 
     def numbered(self, what: str, caption: Text) -> str:

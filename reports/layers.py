@@ -403,7 +403,7 @@ def first_built(results: Results, variant: PlannedVariant | None) -> Built | Non
     if run in results.damaged:
         return None
     folder = results.folder(run)
-    return next((event for event in folder.events() if isinstance(event, Built)), None)
+    return next((event for event in folder.each_event(b'"built"') if isinstance(event, Built)), None)
 
 
 def through_codes(report: Report) -> list[Block]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -417,11 +418,17 @@ def read_job(plan: Plan, variant: PlannedVariant, seed: int, runs: Path) -> tupl
     folder = RunFolder(jobs_root(runs), job)
     damage = None
     try:
-        outcome, events = folder.outcome(), folder.events()
+        outcome, events, last = folder.outcome(), [], None
+        for last in folder.each_event():
+            # Of hundreds of thousands of checkpoints, nothing has to be kept.
+            if isinstance(last, Built | Evaluated | Diverged):
+                events.append(last)
+        with suppress(FileNotFoundError):
+            folder.job()
         for name in ON_RECORD:
             folder.read(name)
     except Damaged as error:
-        outcome, events, damage = None, [], str(error)
+        outcome, events, last, damage = None, [], None, str(error)
     missing = "damaged" if damage else "unfinished" if folder.path.exists() else "not started"
     status = outcome.status if outcome else missing
     common = {"study": plan.study, "variant": variant.name, "seed": seed, "status": status, "run": folder.digest}
@@ -451,13 +458,13 @@ def read_job(plan: Plan, variant: PlannedVariant, seed: int, runs: Path) -> tupl
     )
     value = np.inf if status == "diverged" else final if status == "finished" and final is not None else np.nan
     built = next((event for event in reversed(events) if isinstance(event, Built)), None)
-    reached = outcome.iteration if outcome else events[-1].iteration if events else None
+    reached = outcome.iteration if outcome else last.iteration if last else None
     job_row: dict[str, Any] = {
         **{key: common[key] for key in ("variant", "seed", "run", "status")},
         "iteration": reached,
         "value": value,
         "images": None if reached is None else reached * job.config.batch_size,
-        "seconds": outcome.seconds if outcome else events[-1].seconds if events else np.nan,
+        "seconds": outcome.seconds if outcome else last.seconds if last else np.nan,
         "evaluation_seconds": outcome.evaluation_seconds if outcome else np.nan,
         "job_seconds": outcome.job_seconds if outcome else np.nan,
         "attempts": outcome.attempts if outcome else None,

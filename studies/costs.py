@@ -14,8 +14,11 @@ from core.config import Node
 from core.files import make_folder, write_whole
 from core.locks import FileLock
 from core.machine import Machine
-from core.reading import Damaged, bytes_of
+from core.reading import MOST_JSON, Damaged, lines_of
 from studies.plan import plan_file
+
+MOST_INVOCATIONS = 100_000
+"""Lines of one setting."""
 
 
 class Invocation(Node):
@@ -82,6 +85,6 @@ def _lines(file: Path) -> Iterator[Invocation]:
 def _kept(file: Path) -> list[bytes]:
     """The lines of a file, none where it cannot be read: times are an ornament, and stop nobody."""
     try:
-        return bytes_of(file, "remove it").splitlines()
+        return [line.rstrip(b"\n") for _, line in lines_of(file, "remove it", MOST_INVOCATIONS, size=MOST_JSON)]
     except (OSError, Damaged):
         return []

@@ -13,9 +13,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, NonNegativeInt, ValidationError
+from pydantic import Field, NonNegativeInt, ValidationError, model_validator
 
 from ablations import patch
 from ablations.designs import DESIGNS, Subset, subset_named, variant_name, variant_title
@@ -41,7 +41,13 @@ from core.errors import InputError
 from core.files import check_inside, check_tree, make_folder, write_whole
 from core.metrics.identity import extractor_sha256
 from core.names import Digest, Name, SettingName, VariantName
-from core.reading import model_of
+from core.numbers import Seed
+from core.reading import model_of, said_by
+
+MOST_SEEDS, MOST_VARIANTS, MOST_JOBS = 1_000, 5_000, 10_000
+"""Of one plan: every command that looks at it asks after each of its jobs."""
+
+Seeds = Annotated[tuple[Seed, ...], Field(max_length=MOST_SEEDS)]
 
 
 class PlannedVariant(Node):
@@ -54,7 +60,7 @@ class PlannedVariant(Node):
     title: str
     changes: tuple[Name, ...]
     designs: dict[DesignName, int] = Field(default_factory=dict)
-    seeds: tuple[int, ...] | None = None
+    seeds: Seeds | None = None
     config: AnyConfig
 
     def job(self, seed: int) -> Job:
@@ -67,7 +73,7 @@ class Retuned(Node):
     name."""
 
     trials: int
-    seed: int
+    seed: Seed
     pairs: tuple[LearningRates, ...] = ()
     rates: dict[VariantName, LearningRates]
 
@@ -90,7 +96,7 @@ class Look(Node):
     own.
     """
 
-    seeds: tuple[int, ...]
+    seeds: Seeds
     designs: tuple[DesignName, ...]
     begun: NonNegativeInt = 0
     runs: NonNegativeInt = 0
@@ -114,12 +120,19 @@ class Plan(Node):
     protocol: str | None = None
     overrides: dict[str, Any] = Field(default_factory=dict)
     data_name: str
-    seeds: tuple[int, ...]
-    variants: tuple[PlannedVariant, ...]
+    seeds: Seeds
+    variants: tuple[PlannedVariant, ...] = Field(max_length=MOST_VARIANTS)
     retuned: Retuned | None = None
     registered: dict[str, str] = Field(default_factory=dict)
     looks: tuple[Look, ...] = ()
     searched: tuple[Searched, ...] = ()
+
+    @model_validator(mode="after")
+    def _check_jobs(self) -> Plan:
+        jobs = sum(len(self.seeds) if v.seeds is None else min(len(self.seeds), len(v.seeds)) for v in self.variants)
+        if jobs > MOST_JOBS:
+            raise ValueError(f"it has up to {jobs:,} jobs, and a plan may have {MOST_JOBS:,}")
+        return self
 
     @property
     def asked_as(self) -> str:
@@ -133,7 +146,10 @@ class Plan(Node):
 
     def seeds_of(self, variant: PlannedVariant) -> tuple[int, ...]:
         """The plan's seeds that this variant is trained with."""
-        return self.seeds if variant.seeds is None else tuple(seed for seed in self.seeds if seed in variant.seeds)
+        if variant.seeds is None:
+            return self.seeds
+        drawn = set(variant.seeds)
+        return tuple(seed for seed in self.seeds if seed in drawn)
 
     def jobs(self) -> list[tuple[PlannedVariant, int]]:
         """Every variant with each of its seeds, seeds innermost."""
@@ -374,6 +390,8 @@ def make_plan(
     do not fit.
     """
     overrides = dict(overrides or {})
+    if len(seeds) > MOST_SEEDS:
+        raise InputError(f"{len(seeds):,} seeds are too many: a plan may have {MOST_SEEDS:,}")
     configs: dict[Subset, AnyConfig] = {}
     places: dict[Subset, dict[DesignName, int]] = {}
     trained: dict[Subset, tuple[int, ...] | None] = {}
@@ -419,7 +437,7 @@ def make_plan(
             seeds=both_seeds(twin.seeds if twin else (), trained[subset]),
             config=final,
         )
-    return Plan(
+    return _sized(
         study=study.name,
         declared_in=declared_in,
         setting=setting_name(profile, overrides, data, protocol),
@@ -431,6 +449,14 @@ def make_plan(
         variants=tuple(variants.values()),
         registered=study.declaration(profile.name),
     )
+
+
+def _sized(**fields: Any) -> Plan:
+    """The plan of these fields, which are sound. Raises InputError for one of more jobs than a plan may have."""
+    try:
+        return Plan(**fields)
+    except ValidationError as error:
+        raise InputError(f"the plan is too large ({said_by(error)}): ask for fewer seeds or designs") from None
 
 
 def distinct(variants: Iterable[PlannedVariant]) -> tuple[PlannedVariant, ...]:
@@ -537,7 +563,7 @@ def merged(old: Plan, new: Plan) -> Plan:
                 "seeds": seeds,
             }
         )
-    return Plan(
+    return _sized(
         **{
             **dict(new),
             "variants": tuple(variants.values()),

@@ -18,6 +18,7 @@ from core.errors import InputError
 from core.files import make_folder, write_whole
 from core.folder import RunFolder
 from core.names import Digest, Name, SettingName
+from core.numbers import Count, Seconds, Value
 from core.reading import Damaged, model_of
 from studies.plan import Plan, PlannedVariant, Searched, jobs_root
 from studies.runner.tasks import state_of
@@ -37,10 +38,10 @@ class Trial(Node):
     number: int
     state: TrialState
     proposal: Proposal
-    values: dict[str, float]
+    values: dict[str, Value]
     digest: Digest
-    measured: tuple[tuple[int, float], ...] = ()
-    seconds: float = 0.0
+    measured: tuple[tuple[Count, Value], ...] = ()
+    seconds: Seconds = 0.0
 
     def at(self, iteration: int) -> float | None:
         """The metric at an iteration, None where it was not measured."""
@@ -55,11 +56,11 @@ class Importance(Node):
     """
 
     path: str
-    iteration: int
-    trials: int
-    share: float
-    low: float
-    high: float
+    iteration: Count
+    trials: Count
+    share: Value
+    low: Value
+    high: Value
 
 
 class Sweep(Node):
@@ -70,9 +71,9 @@ class Sweep(Node):
     key: str
     search: Search
     metric: str
-    iterations: int
-    ranges: dict[str, tuple[float, float]]
-    base: dict[str, float]
+    iterations: Count
+    ranges: dict[str, tuple[Value, Value]]
+    base: dict[str, Value]
     trials: tuple[Trial, ...]
     importances: tuple[Importance, ...] = ()
 

@@ -8,6 +8,7 @@ import click
 
 from core.command_line import DONE, FAILED, say_error
 from core.errors import InputError
+from core.reading import Damaged
 from core.words import one_line
 from studies import catalogue
 from studies.click_life import Command
@@ -43,7 +44,11 @@ def main(study: str, runs: Path, setting: str | None, tracking: str | None) -> i
         try:
             # An SQLite file is looked into anyway; what became of a server's runs only it can say.
             count = view.sync(distrustful=view.database is None)
-            reported = report.exists() and view.show_report(report, distrustful=view.database is None)
+            reported = False
+            try:
+                reported = report.exists() and view.show_report(report, distrustful=view.database is None)
+            except Damaged as error:
+                view.damaged.append(str(error))
         except Exception as error:
             say_error(f"{address(view.uri)}: MLflow view not written: {first_line(error)}")
             return FAILED

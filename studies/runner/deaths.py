@@ -18,7 +18,7 @@ from core.folder import RunFolder
 from core.reading import Damaged, model_of
 from studies.plan import jobs_root
 from studies.runner.heartbeat import forget
-from studies.runner.tasks import has_result, last_event, mark_failed, outcome_mark
+from studies.runner.tasks import has_result, mark_failed, outcome_mark
 
 if TYPE_CHECKING:
     from studies.runner.launchers import Shared, Work
@@ -153,8 +153,8 @@ class DeathsOfPlace:
 
 
 def _last_event(folder: RunFolder) -> tuple[int, float] | None:
-    last = last_event(folder)
-    return (int(last["iteration"]), float(last["seconds"])) if last else None
+    last = folder.last_event()
+    return (last.iteration, last.seconds) if last else None
 
 
 def _mtime(folder: RunFolder) -> int:

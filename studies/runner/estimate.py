@@ -122,9 +122,9 @@ def _share_done(folder: RunFolder, iterations: int) -> float:
     if not folder.checkpoint_file.exists():
         return 0.0
     try:
-        behind = [event["iteration"] for event in folder.plain_events(b'"checkpointed"')]
-        return float(behind[-1]) / iterations if behind else 0.0
-    except (Damaged, TypeError):
+        behind = [event.iteration for event in folder.each_event(b'"checkpointed"')]
+        return behind[-1] / iterations if behind else 0.0
+    except Damaged:
         return 0.0  # No checkpoint is used behind damage.
 
 

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from core.files import check_inside, write_whole
 from core.locks import FileLock
-from core.reading import Damaged, json_of
+from core.reading import Damaged, bytes_of, json_of
 from core.words import typed
 from studies.plan import Plan
 from studies.runner.artifacts import Beside
@@ -38,6 +38,8 @@ LOCAL_SERVER = "http://127.0.0.1:5000"
 """Where `mlflow ui` answers."""
 REPORT_RUN = ""
 """In the place of a job: the run that has the report."""
+MOST_KEPT = 2**26
+"""Bytes of what is on record of all views of a folder of runs."""
 READ_SECONDS = 2.0
 """For a database file that somebody is writing to."""
 
@@ -101,7 +103,10 @@ class Experiment:
     def shows_report(self, folder: Path) -> bool:
         """Whether the experiment has the report that is in `folder`, as it is there."""
         record = self._record()
-        return record.get("report") == report_digest(folder) and not self._lacks(record, folder)
+        try:
+            return record.get("report") == report_digest(folder) and not self._lacks(record, folder)
+        except Damaged:
+            return False  # Whoever is to show it says why.
 
     def _lacks(self, record: dict[str, Any], folder: Path) -> bool:
         """Whether files of the report in `folder` are not beside the database, where that is a file."""
@@ -110,7 +115,7 @@ class Experiment:
         there = files.names(run_id)
         return any(
             (name := file.relative_to(folder).as_posix()) not in there
-            or files.content(run_id, name) != file.read_bytes()
+            or files.content(run_id, name) != report_content(file)
             for file in report_files(folder)
         )
 
@@ -140,7 +145,7 @@ class Experiment:
     def _records(self) -> dict[str, Any]:
         """Everything that is on record. Where that is damaged it is written anew: MLflow is asked what it has."""
         try:
-            found = json_of(self._record_file, "remove it")
+            found = json_of(self._record_file, "remove it", MOST_KEPT)
         except (FileNotFoundError, Damaged):
             return {}
         return found if isinstance(found, dict) else {}
@@ -183,9 +188,25 @@ def server_url(database: Path) -> str:
     return SQLITE + quote(database.name)
 
 
+OF_REPORTS = (
+    *("report.md", "report.pdf", "report.html", "results.csv", "protocols.json", "verdicts.json", "runs.jsonl"),
+    *("figures/*.svg", "figures/*.png", "figures/*.gif", "tables/*.tex"),
+)
+"""What a report consists of; whatever else is in its folder is somebody's own."""
+
+MOST_OF_REPORT = 2**26
+"""Bytes of one of these files."""
+
+
 def report_files(folder: Path) -> list[Path]:
-    """All files of a report's folder, in order. Raises InputError for a link that leads out of it."""
-    return sorted(check_inside(folder, file) for file in folder.rglob("*") if file.is_file())
+    """All files of the report in a folder, in order. Raises InputError for a link that leads out of it."""
+    found = (file for pattern in OF_REPORTS for file in folder.glob(pattern))
+    return sorted(check_inside(folder, file) for file in found if file.is_file())
+
+
+def report_content(file: Path) -> bytes:
+    """That of a file of a report. Raises Damaged for one that is larger than any."""
+    return bytes_of(file, "render the report again", MOST_OF_REPORT)
 
 
 def report_digest(folder: Path) -> str:
@@ -193,7 +214,7 @@ def report_digest(folder: Path) -> str:
     digest = hashlib.sha256()
     for file in report_files(folder):
         digest.update(f"{file.relative_to(folder).as_posix()}\0".encode())
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
+        digest.update(hashlib.sha256(report_content(file)).digest())
     return digest.hexdigest()[:16]
 
 

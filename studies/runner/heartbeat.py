@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 
 from core.files import write_whole
+from core.reading import last_text
 from studies.runner.tasks import is_held
 
 HANG_SECONDS = 1800.0
@@ -36,11 +37,7 @@ def heartbeat_file(worker_lock: Path) -> Path:
 
 def is_elsewhere(worker_lock: Path) -> bool:
     """Whether the worker said that it is on another host than this process."""
-    try:
-        said = heartbeat_file(worker_lock).read_text(encoding="utf-8", errors="replace")
-        return said not in ("", socket.gethostname())
-    except FileNotFoundError:
-        return False
+    return last_text(heartbeat_file(worker_lock), 1000) not in ("", socket.gethostname())
 
 
 def forget(worker_lock: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
@@ -14,11 +13,14 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from core.events import Evaluated, Event, event_adapter
 from core.folder import RunFolder
 from core.words import visible
 from studies.plan import jobs_root
 from studies.runner.tasks import Task, log_tail, outcome_mark
 
+MOST_ADDED = 2**22
+"""Bytes of a record that are taken in at one look; the rest at the next."""
 LOOK_SECONDS = 0.5
 SUMMARY_SECONDS = 30.0
 LEAST_SHOWN = 3
@@ -60,25 +62,24 @@ class EventTail:
             return
         with self._file.open("rb") as stream:
             stream.seek(self._offset)
-            added = stream.read()
+            added = stream.read(MOST_ADDED)
         complete = added[: added.rfind(b"\n") + 1]
         self._offset += len(complete)
         for line in complete.splitlines():
             try:
-                self._take(json.loads(line))
-            except (ValueError, KeyError, TypeError):
+                self._take(event_adapter.validate_json(line))
+            except ValueError:
                 self._offset = 0  # Cut and grown again between two looks: the next one reads it whole.
                 return
 
-    def _take(self, event: dict[str, object]) -> None:
-        self.iteration = int(str(event["iteration"]))
-        seconds = float(str(event["seconds"]))
+    def _take(self, event: Event) -> None:
+        self.iteration = event.iteration
         # A job may measure more than one thing; the first is what it is about.
-        if event["kind"] == "evaluated" and self.metric in ("", str(event["metric"])):
-            self.value, self.metric = float(str(event["value"])), str(event["metric"])
-            self.evaluation_seconds = float(str(event["evaluation_seconds"]))
+        if isinstance(event, Evaluated) and self.metric in ("", event.metric):
+            self.value, self.metric = event.value, event.metric
+            self.evaluation_seconds = event.evaluation_seconds
         if not self._times or self.iteration > self._times[-1][0]:
-            self._times.append((self.iteration, seconds))
+            self._times.append((self.iteration, event.seconds))
 
     @property
     def speed(self) -> float | None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import fcntl
-import json
+import math
 import os
 from collections.abc import Collection, Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from ablations.schema import DesignName
 from core.config import Job, Node
+from core.events import Evaluated
 from core.files import append, handle_of
 from core.folder import Outcome, RunFolder
+from core.numbers import Seed
+from core.reading import last_text
 from studies.plan import Plan
 
 State = Literal["new", "interrupted", "running", "finished", "diverged", "failed"]
@@ -33,7 +36,7 @@ class Task(Node):
     title: str
     designs: dict[DesignName, int] = Field(default_factory=dict)
     changes: tuple[str, ...] = ()
-    seed: int
+    seed: Seed
     job: Job
     expected_seconds: float | None = None
     times_from: TimesFrom | None = None
@@ -118,31 +121,18 @@ def outcome_mark(folder: RunFolder) -> int:
 def final_value(folder: RunFolder) -> float | None:
     """The last value of the metric that the job is about, the first it measures; None where it measured nothing.
 
-    Raises Damaged.
+    Infinite where it was not finite. Raises Damaged.
     """
-    measured = [event for event in folder.plain_events(b'"evaluated"') if event["kind"] == "evaluated"]
-    mine = [event for event in measured if event["metric"] == measured[0]["metric"]]
-    return float(mine[-1]["value"]) if mine else None
+    measured = [event for event in folder.each_event(b'"evaluated"') if isinstance(event, Evaluated)]
+    mine = [event.value for event in measured if event.metric == measured[0].metric]
+    if not mine:
+        return None
+    return mine[-1] if math.isfinite(mine[-1]) else math.inf
 
 
 def log_tail(folder: RunFolder, lines: int = 6) -> list[str]:
     """The last lines of what the job printed, where a failure left its traceback."""
-    if not folder.log_file.exists():
-        return []
-    with folder.log_file.open("rb") as stream:
-        stream.seek(max(0, folder.log_file.stat().st_size - 20_000))
-        text = stream.read().decode(errors="replace")
-    return [line for line in text.splitlines() if line.strip()][-lines:]
-
-
-def last_event(folder: RunFolder) -> dict[str, Any] | None:
-    """The last whole line of the job's events, None where there is none, or where it is damaged."""
-    try:
-        whole = folder.events_file.read_bytes().split(b"\n")[:-1]
-        read = json.loads(whole[-1]) if whole else None
-    except (FileNotFoundError, ValueError):
-        return None
-    return read if isinstance(read, dict) and {"iteration", "seconds"} <= read.keys() else None
+    return [line for line in last_text(folder.log_file, 20_000).splitlines() if line.strip()][-lines:]
 
 
 def mark_failed(folder: RunFolder, reason: str) -> None:
@@ -152,15 +142,16 @@ def mark_failed(folder: RunFolder, reason: str) -> None:
     """
     if has_result(folder):
         return
-    last = last_event(folder) or {"iteration": 0, "seconds": 0.0}
+    last = folder.last_event()
+    seconds = last.seconds if last else 0.0
     before = folder.outcome()
     outcome = Outcome(
         status="failed",
-        iteration=int(last["iteration"]),
+        iteration=last.iteration if last else 0,
         reason=reason,
-        seconds=float(last["seconds"]),
+        seconds=seconds,
         evaluation_seconds=before.evaluation_seconds if before else 0.0,
-        job_seconds=before.job_seconds if before else float(last["seconds"]),
+        job_seconds=before.job_seconds if before else seconds,
         attempts=before.attempts + 1 if before else 1,
     )
     folder.write("outcome.json", outcome.model_dump_json(indent=1) + "\n")

@@ -29,18 +29,19 @@ from typing import TYPE_CHECKING, Any
 from ablations.patch import has, lookup
 from ablations.schema import Study
 from core.command_line import say_error
+from core.events import Built, Checkpointed, Evaluated, Event, Fitted, Losses
 from core.files import make_folder
-from core.folder import RunFolder
+from core.folder import MOST_RECORD, RunFolder
 from core.locks import FileLock
 from core.metrics.protocol import from_json
-from core.reading import Damaged
+from core.reading import Damaged, bytes_of
 from core.words import code_span, typed
 from studies.plan import VERDICTS, Plan, jobs_root, report_folder
 from studies.runner import fitting
 from studies.runner.artifacts import FOLDER, Artifacts, Beside
 from studies.runner.database import check_file
 from studies.runner.environment import forbid_telemetry
-from studies.runner.experiment import Experiment, artifact_page, report_digest, report_files, view_page
+from studies.runner.experiment import Experiment, artifact_page, report_content, report_digest, report_files, view_page
 from studies.runner.served import Served, check_own, is_local
 from studies.runner.stores import DRIVER, SQLITE, Unreachable, first_line, sqlite_url
 from studies.runner.tasks import Task, state_of, tasks_of
@@ -165,7 +166,7 @@ class MlflowView(Experiment):
         """Attaches the report in `folder` to a run of its own, in the place of an earlier one; False where it is there.
 
         MLflow keeps no files of experiments. The run's tag `report` is the digest of what it has. A folder that was
-        left half-way by whatever writes reports is none.
+        left half-way by whatever writes reports is none. Raises Damaged for a file of it that is larger than any.
         """
         if not (folder / VERDICTS).exists() or (not distrustful and self.shows_report(folder)):
             return False
@@ -348,9 +349,9 @@ class MlflowView(Experiment):
     def _metric(self) -> str:
         for task in self.tasks:
             with suppress(Damaged):
-                for event in _events(RunFolder(jobs_root(self.runs), task.digest)):
-                    if event["kind"] == "evaluated":
-                        return str(event["metric"])
+                for event in RunFolder(jobs_root(self.runs), task.digest).each_event(b'"evaluated"'):
+                    if isinstance(event, Evaluated):
+                        return event.metric
         return self.tasks[0].job.config.evaluation.metric.kind
 
     def _find_runs(self, client: MlflowClient, experiment_id: str) -> None:
@@ -380,6 +381,7 @@ class MlflowView(Experiment):
                         events=int(run.data.tags.get("events", 0)),
                         status=run.info.status,
                         name=run.info.run_name or "",
+                        parameters=dict(run.data.params),
                         described="events" in run.data.tags,
                         reason="reason" in run.data.tags,
                     )
@@ -397,23 +399,29 @@ class MlflowView(Experiment):
         name = fitting.fitted(task.sentence, fitting.RUN_NAME, end=seed)
         # Read before anything is written: a damaged run is not shown by half.
         settled, built = _settled(folder, ended=state in ("finished", "diverged"))
+        files = _attached(folder)
         shown = self._runs.get(task.digest)
-        parameters: dict[str, str] = {}
+        parameters = {} if built is None else _counted(built)
+        if shown is not None:
+            for key, value in parameters.items():
+                if shown.parameters.get(key, value) != value:
+                    why = f"{key} is {value}, and MLflow has {shown.parameters[key]}"
+                    raise Damaged(folder.events_file, why, f"{folder.remedy}, or delete its run from MLflow")
         if shown is None:
             started = int((folder.path / "job.json").stat().st_mtime * 1000)
             run = client.create_run(experiment_id, start_time=started, run_name=name, tags=tags)
-            shown = self._runs[task.digest] = _Shown(run.info.run_id, started, 0, run.info.status, name, fresh=True)
+            shown = self._runs[task.digest] = _Shown(run.info.run_id, started, 0, run.info.status, name, {}, fresh=True)
             self._put_right({run.info.run_id: str(run.info.artifact_uri)})
         if shown.name != name and shown.name.endswith(seed):
             # The study has another title for it now; a name of another form is somebody's own.
             client.update_run(shown.run_id, name=name)
             shown.name = name
         if not shown.described:
-            parameters = self._parameters(task)
+            parameters |= self._parameters(task)
+        # MLflow takes each once.
+        parameters = {key: value for key, value in parameters.items() if key not in shown.parameters}
         if shown.reason:
             tags.setdefault("reason", "")  # The failure before a retry is no property of the result.
-        if built is not None:
-            parameters |= {key: str(value) for key, value in built.items() if key.endswith("_parameters")}
         tags["events"] = str(max(shown.events, len(settled)))
         metrics = [metric for event in settled[shown.events :] for metric in _metrics(event, shown.started, Metric)]
         for start in range(0, max(len(metrics), 1), BATCH):
@@ -427,7 +435,8 @@ class MlflowView(Experiment):
             )
         shown.events = max(shown.events, len(settled))
         shown.described, shown.reason = True, "reason" in tags
-        self._attach(client, shown, folder, state, task.job.config.data.resolution)
+        shown.parameters |= parameters
+        self._attach(client, shown, folder, files, state, task.job.config.data.resolution)
         self._set_status(client, shown, folder, state)
 
     def _set_status(self, client: MlflowClient, shown: _Shown, folder: RunFolder, state: str) -> None:
@@ -499,7 +508,15 @@ class MlflowView(Experiment):
         configs = [self.study.folded(subset).model_dump(mode="json") for subset in subsets]
         return {name: path for name, path in PARAMETERS.items() if any(has(config, path) for config in configs)}
 
-    def _attach(self, client: MlflowClient, shown: _Shown, folder: RunFolder, state: str, resolution: int) -> None:
+    def _attach(
+        self,
+        client: MlflowClient,
+        shown: _Shown,
+        folder: RunFolder,
+        attached: Mapping[str, bytes],
+        state: str,
+        resolution: int,
+    ) -> None:
         """Writes the files that the run should have and has not; a picture that is none is left out, and told."""
         assert self._artifacts is not None
         if state not in SAMPLED_STATES and not shown.fresh and isinstance(self._artifacts, Served):
@@ -507,7 +524,8 @@ class MlflowView(Experiment):
         there = set() if shown.fresh else self._artifacts.names(shown.run_id)
         files, images = missing if (missing := _missing(folder, state, there)) else ([], [])
         for file in files:
-            self._artifacts.put(shown.run_id, file.name, file.read_bytes())
+            if file.name in attached:  # One that is new since is another sync's.
+                self._artifacts.put(shown.run_id, file.name, attached[file.name])
         for image in images:
             try:
                 encoded = image.encoded(resolution)
@@ -552,7 +570,7 @@ class MlflowView(Experiment):
         client.set_tag(run_id, TITLE, REPORT)  # Runs of earlier versions have none.
         self._report.digest = ""
         for name, file in files.items():
-            artifacts.put(run_id, name, file.read_bytes())
+            artifacts.put(run_id, name, report_content(file))
         for name in there - files.keys():
             artifacts.remove(run_id, name)
         study, setting = self.plan.asked_as, self.plan.setting
@@ -567,7 +585,7 @@ class MlflowView(Experiment):
 def _is_there(artifacts: Artifacts, run_id: str, there: set[str], name: str, file: Path) -> bool:
     """Whether a run has a file; what a server has under its name is taken for it."""
     if isinstance(artifacts, Beside):
-        return name in there and artifacts.content(run_id, name) == file.read_bytes()
+        return name in there and artifacts.content(run_id, name) == report_content(file)
     return name in there or file.stat().st_size == 0
 
 
@@ -647,65 +665,78 @@ class _Shown:
     events: int
     status: str
     name: str
+    parameters: dict[str, str]
     fresh: bool = False
     described: bool = False
     reason: bool = False
 
 
-def _events(folder: RunFolder) -> Iterator[dict[str, Any]]:
-    """Complete lines as plain data: tens of thousands need no validation to be copied. Raises Damaged."""
-    return folder.plain_events()
+def _attached(folder: RunFolder) -> dict[str, bytes]:
+    """The files of a run folder that go with its run, by name. Raises Damaged."""
+    with suppress(FileNotFoundError):
+        folder.job()
+    found = {}
+    for name in ATTACHED:
+        with suppress(FileNotFoundError):
+            found[name] = bytes_of(folder.path / name, folder.remedy, MOST_RECORD)
+    return found
 
 
-def _settled(folder: RunFolder, *, ended: bool) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
+def _settled(folder: RunFolder, *, ended: bool) -> tuple[list[Event], Built | None]:
     """The events that will never be rewritten, in an order that resuming does not change, and what was built.
 
     Checkpoints come by the clock and are left out. A failed job may be tried again, so it settles like a running one.
+    Raises Damaged.
     """
-    settled: list[dict[str, Any]] = []
-    since: list[dict[str, Any]] = []
-    for event in _events(folder):
-        if event["kind"] == "checkpointed":
+    settled: list[Event] = []
+    since: list[Event] = []
+    for event in folder.each_event():
+        if isinstance(event, Checkpointed):
             settled += since
             since = []
         else:
             since.append(event)
     settled += since if ended else []
-    return settled, next((event for event in settled if event["kind"] == "built"), None)
+    return settled, next((event for event in settled if isinstance(event, Built)), None)
+
+
+def _counted(built: Built) -> dict[str, str]:
+    """The counts of parameters that are on record: earlier versions recorded fewer."""
+    return {name: str(getattr(built, name)) for name in sorted(built.model_fields_set) if name.endswith("_parameters")}
 
 
 KINDS = frozenset({"fd_rooms", "clean_fid"})
 """Metrics of GANs: what is measured on their features as well is called after them (`core.metrics.quality`)."""
 
 
-def _metrics(event: dict[str, Any], started: int, make: type[Metric]) -> list[Metric]:
+def _metrics(event: Event, started: int, make: type[Metric]) -> list[Metric]:
     """An event as MLflow's metrics; their time is that of training, so that writing them again is no second row."""
-    match event["kind"]:
-        case "losses":
+    match event:
+        case Losses():
             values = {
-                "loss/d": event["d_loss"],
-                "loss/g": event["g_loss"],
-                "loss/penalty": event["penalty"],
-                "score/real": event["real_score"],
-                "score/fake": event["fake_score"],
+                "loss/d": event.d_loss,
+                "loss/g": event.g_loss,
+                "loss/penalty": event.penalty,
+                "score/real": event.real_score,
+                "score/fake": event.fake_score,
             }
-        case "fitted":
-            values = {"loss/fit": event["loss"]}
-        case "evaluated" if "/resample_" in event["metric"]:
+        case Fitted():
+            values = {"loss/fit": event.loss}
+        case Evaluated(metric=metric) if "/resample_" in metric:
             # The same metric on other latents: the report tells scatter from it, a page of charts would lead with it.
             return []
-        case "evaluated" if "/" in event["metric"]:
-            section, _, name = event["metric"].partition("/")
+        case Evaluated(metric=metric) if "/" in metric:
+            section, _, name = metric.partition("/")
             # Charts come in the alphabet of their sections, and these must not lead.
-            values = {f"quality/{name}" if section in KINDS else event["metric"]: event["value"]}
-        case "evaluated":
-            values = {event["metric"]: event["value"], "images": event["images"], "seconds": event["seconds"]}
+            values = {f"quality/{name}" if section in KINDS else metric: event.value}
+        case Evaluated():
+            values = {event.metric: event.value, "images": event.images, "seconds": event.seconds}
         case _:
             return []
-    timestamp = started + int(event["seconds"] * 1000)
+    timestamp = started + int(event.seconds * 1000)
     # An infinite value would come back as 1.8e308 and flatten every chart.
     finite = {key: float(value) if math.isfinite(float(value)) else math.nan for key, value in values.items()}
-    return [make(key, value, timestamp, event["iteration"]) for key, value in finite.items()]
+    return [make(key, value, timestamp, event.iteration) for key, value in finite.items()]
 
 
 ARTIFACT_ROOT = "_MLFLOW_SERVER_ARTIFACT_ROOT"

@@ -32,7 +32,7 @@ from studies.runner.deaths import LOST, note_death
 from studies.runner.heartbeat import HANG_SECONDS, Silence, forget
 from studies.runner.queue import Claim
 from studies.runner.storage import queue_folder, store_of, study_in, trials_in, worker_lock_in
-from studies.runner.tasks import final_value, has_result, is_held, last_event, mark_failed
+from studies.runner.tasks import final_value, has_result, is_held, mark_failed
 from studies.sweeps import Proposal, Sweep, become_of, key_of
 
 COMPLETE_BEFORE_PRUNING = 4
@@ -214,7 +214,7 @@ class Trials:
 
     def _record(self, trial: FrozenTrial) -> sweeps.Trial:
         folder = RunFolder(self._jobs, str(trial.user_attrs["job"]))
-        last = last_event(folder)
+        last = folder.last_event()
         state: sweeps.TrialState = "running"
         match trial.state:
             case TrialState.COMPLETE:
@@ -230,7 +230,7 @@ class Trials:
             values={path: float(trial.params[path]) for path in self._ranges},
             digest=folder.digest,
             measured=tuple(sorted(trial.intermediate_values.items())),
-            seconds=float(last["seconds"]) if last else 0.0,
+            seconds=last.seconds if last else 0.0,
         )
 
     # --- within the lock ----------------------------------------------------------------------------------------------
@@ -367,7 +367,7 @@ def result_of(folder: RunFolder) -> float | None:
 
 def measured(folder: RunFolder) -> list[tuple[int, float]]:
     """The finite (iteration, value) of the job's own metric, the first it measures, each iteration once, in order."""
-    events = [event for event in folder.events() if isinstance(event, Evaluated)]
+    events = [event for event in folder.each_event(b'"evaluated"') if isinstance(event, Evaluated)]
     mine = {event.iteration: event.value for event in events if event.metric == events[0].metric}
     return sorted((iteration, value) for iteration, value in mine.items() if math.isfinite(value))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -337,20 +338,42 @@ def test_two_settings_of_a_study(tmp_path: Path) -> None:
         (["--compare", "a", "words"], "has words in its column 'value'"),
         (["--compare", "a", "unmeasured"], "nothing was measured"),
         (["--compare", "a", "blank"], "cannot be read as a table"),
+        (["--compare", "a", "large"], "results.csv is damaged (it is larger than 64 MiB)"),
+        (["--compare", "a", "wide"], "more columns than any"),
     ],
 )
 def test_wrong_input_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], said: str) -> None:
     monkeypatch.chdir(tmp_path)
     kept(Path("a"), A)
     kept(Path("c"), {"linear": [1.0]})
-    for name in ("empty", "columns", "words", "unmeasured", "blank"):
+    for name in ("empty", "columns", "words", "unmeasured", "blank", "large", "wide"):
         Path(name).mkdir()
     Path("columns/results.csv").write_text("study,variant\ns,all\n")
     Path("words/results.csv").write_text(",".join(TIDY_COLUMNS) + "\ns,all,0,1,1,1,fd_rooms,good,,,finished,r\n")
     Path("unmeasured/results.csv").write_text(",".join(TIDY_COLUMNS) + "\ns,all,0,,,,,,,,failed,r\n")
     Path("blank/results.csv").write_text("")
+    Path("large/results.csv").touch()
+    os.truncate("large/results.csv", 2**40)
+    Path("wide/results.csv").write_text("," * 1000)
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 2
     assert done.output.startswith("error: ")
     assert said in done.output
     assert done.output.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("column", "number"),
+    [
+        *(("seed", number) for number in ("inf", "0.5", "1e-320", "-1", str(2**70))),
+        *(("iteration", number) for number in ("inf", "0.5", "1e300")),
+        ("value", "1e308"),
+    ],
+)
+def test_a_number_that_cannot_be_is_one_line(tmp_path: Path, column: str, number: str) -> None:
+    kept(tmp_path / "a", A)
+    frame = pd.read_csv(tmp_path / "a" / "results.csv", dtype=str)
+    frame.loc[0, column] = number
+    frame.to_csv(tmp_path / "a" / "results.csv", index=False)
+    with pytest.raises(InputError, match=rf"results\.csv has .* in its column '{column}', where that cannot be"):
+        compare.read_tidy(tmp_path / "a" / "results.csv")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shutil
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +37,14 @@ def garbled(file: Path) -> None:
     file.write_bytes(b"\n".join([*lines[:2], b'{"kind": "losses", "iter', *lines[3:]]))
 
 
+def replaced(pattern: str, text: str) -> Callable[[Path], object]:
+    return lambda file: file.write_text(re.sub(pattern, text, file.read_text()))
+
+
+def sparse(size: int) -> Callable[[Path], object]:
+    return lambda file: os.truncate(file, size)
+
+
 DAMAGES: list[tuple[str, Callable[[Path], object], str]] = [
     ("outcome.json", lambda file: file.write_bytes(b""), "it is empty"),
     ("outcome.json", lambda file: file.write_bytes(b'{"status":"finished"}'), "iteration"),
@@ -45,6 +56,15 @@ DAMAGES: list[tuple[str, Callable[[Path], object], str]] = [
     ("provenance.json", lambda file: file.write_bytes(b'{"commit": ["a"]}'), "commit"),
     ("data.json", lambda file: file.write_bytes(b'{"fingerprint": "x"}'), "name: Field required"),
     ("outcome.json", lambda file: (file.unlink(), file.mkdir()), "it is no file"),
+    ("outcome.json", replaced(r'"iteration": *\d+', f'"iteration": {2**62}'), "iteration"),
+    ("events.jsonl", replaced(r'"value":[^,]*', '"value":1e308'), "no measurement is larger than 1e+30"),
+    ("events.jsonl", replaced(r'"seconds":[^,]*', '"seconds":Infinity'), "seconds: Input should be a finite number"),
+    ("events.jsonl", lambda file: file.write_text(file.read_text() + "[" * 200_000 + "\n"), "recursion"),
+    ("events.jsonl", lambda file: file.write_text(file.read_text() + " " * 2**21), "longer than 1 MiB"),
+    ("events.jsonl", sparse(2**40), "larger than 256 MiB"),
+    ("provenance.json", sparse(2**30), "larger than 1 MiB"),
+    ("job.json", sparse(2**40), "larger than 1 MiB"),
+    ("job.json", replaced(r'"seed": *\d+', '"seed": 77'), "of another job"),
 ]
 
 
@@ -115,10 +135,45 @@ def test_readers_of_a_run_folder_raise_one_line(tmp_path: Path) -> None:
     folder.write("job.json", "{")
     folder.write("memory.json", "[]")
     folder.events_file.write_bytes(b"\xff\n")
-    for read in (folder.job, folder.events, lambda: list(folder.plain_events()), lambda: folder.read("job.json")):
+    for read in (folder.job, folder.events, lambda: list(folder.each_event(b"\xff")), lambda: folder.read("job.json")):
         with pytest.raises(Damaged, match="move the folder"):
             read()
     assert folder.memory() is None and folder.outcome() is None and folder.read("data.json") == {}
+
+
+def test_a_record_is_read_by_lines_and_only_as_many_as_a_job_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = RunFolder(tmp_path, "0123456789abcdef")
+    folder.write("events.jsonl", "\n" * 2**24)
+    tracemalloc.start()
+    try:
+        with pytest.raises(Damaged, match="line 1: "):
+            folder.events()
+        assert tracemalloc.get_traced_memory()[1] < 2**22
+    finally:
+        tracemalloc.stop()
+    line = '{"kind":"checkpointed","iteration":3,"images":12,"seconds":0.5}\n'
+    folder.write("events.jsonl", 5 * line + line[:20])
+    last = folder.last_event()
+    assert len(folder.events()) == 5 and last is not None and last.iteration == 3
+    monkeypatch.setattr("core.folder.MOST_EVENTS", 4)
+    with pytest.raises(Damaged, match="more than 4 lines"):
+        folder.events()
+    folder.write("events.jsonl", line + "[]\n")
+    assert folder.last_event() is None
+
+
+def test_a_folder_that_was_copied_under_another_name_is_no_result(tmp_path: Path) -> None:
+    folder, count = trained(tmp_path)
+    other = RunFolder(jobs_root(tmp_path), planned(tmp_path, only={"baseline", "all"}, seeds=(0, 1)).variants[1].job(1))
+    shutil.rmtree(other.path)
+    shutil.copytree(folder.path, other.path)
+    for read in (other.job, other.outcome):
+        with pytest.raises(Damaged, match=r"job\.json is damaged \(it is of another job"):
+            read()
+    results = load(STUDY, tmp_path)
+    assert (list(results.damaged), results.count("finished")) == ([other.digest], count - 1)
 
 
 @pytest.mark.parametrize("left", [0, 20, 60])

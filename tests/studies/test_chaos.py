@@ -32,7 +32,6 @@ from core.files import write_whole
 from core.folder import Outcome, RunFolder
 from studies.plan import Plan, jobs_root
 from studies.runner.queue import Queue
-from studies.runner.tasks import last_event
 from studies.runner.worker import Order
 from tests.studies import fake_job
 from tests.studies.test_local_launcher import launched, lines, status, wait_for
@@ -233,8 +232,8 @@ class Recovery:
             return True
         # Seen once, for the next record may be where the killed worker's was on the disk.
         self.resumed = self.resumed or record_of(self.folder) != self.kills[-1].record
-        last = last_event(self.folder) if self.resumed else None
-        return last is not None and last["iteration"] >= max(kill.iteration for kill in self.kills)
+        last = self.folder.last_event() if self.resumed else None
+        return last is not None and last.iteration >= max(kill.iteration for kill in self.kills)
 
 
 def record_of(folder: RunFolder) -> int | None:
@@ -257,7 +256,7 @@ class Recoveries:
             self.held_nothing += 1
             return
         recovery = self.pending.setdefault(folder.digest, Recovery(folder, []))
-        now, last = self.clock(), last_event(folder)
+        now, last = self.clock(), folder.last_event()
         stands = [
             (folder.path / name).stat().st_mtime
             for name in ("checkpoint.pt", "provenance.json")
@@ -268,7 +267,7 @@ class Recoveries:
         lost = now - max(stands) if stands else 0.0
         recovery.resumed = False
         checkpoint = folder.checkpoint_file.exists() or folder.previous_checkpoint_file.exists()
-        recovery.kills.append(Kill(now, lost, last["iteration"] if last else 0, record_of(folder), checkpoint))
+        recovery.kills.append(Kill(now, lost, last.iteration if last else 0, record_of(folder), checkpoint))
 
     def runner_killed(self) -> None:
         for recovery in self.pending.values():
@@ -310,7 +309,9 @@ def test_a_recovery_lasts_until_the_job_is_where_it_was_in_a_new_record(tmp_path
     def record(*iterations: int) -> None:
         write_whole(
             folder.events_file,
-            "".join(f'{{"kind": "losses", "iteration": {it}, "seconds": {it}}}\n' for it in iterations).encode(),
+            "".join(
+                f'{{"kind": "sampled", "iteration": {it}, "images": {it}, "seconds": {it}}}\n' for it in iterations
+            ).encode(),
         )
 
     def checkpoint(at: float) -> None:

@@ -31,7 +31,10 @@ class Job:
 
     def attempt(self, until: int) -> None:
         self.attempts += 1
-        lines = [{"iteration": i, "seconds": i + self.attempts / 100} for i in range(1, until + 1)]
+        lines = [
+            {"kind": "checkpointed", "iteration": i, "images": i, "seconds": i + self.attempts / 100}
+            for i in range(1, until + 1)
+        ]
         self.folder.events_file.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
 
     def checkpoint(self) -> None:
@@ -178,7 +181,9 @@ def test_a_worker_lost_with_its_node_says_nothing_of_the_point_nor_of_the_place(
     for attempt in range(deaths.WITHOUT_CHECKPOINT):
         worker = f"w{attempt}"
         assert queue.claim(made.digests, worker)
-        folder.write("events.jsonl", json.dumps({"iteration": 4, "seconds": attempt / 8}) + "\n")
+        folder.write(
+            "events.jsonl", json.dumps({"kind": "sampled", "iteration": 4, "images": 4, "seconds": attempt / 8}) + "\n"
+        )
         told = settle_death(made, queue, worker, End("was lost with its node", killed=True, lost=True), place)
         assert place == DeathsOfPlace(exits=1, kills=1)
         assert (told is None) == (attempt + 1 == deaths.WITHOUT_CHECKPOINT)

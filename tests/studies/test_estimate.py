@@ -149,8 +149,8 @@ def test_of_an_interrupted_job_the_share_after_its_checkpoint_is_left(
     finish(tmp_path, done, 100.0)
     folder = RunFolder(jobs_root(tmp_path), begun.digest)
     folder.write("job.json", begun.job.model_dump_json())
-    at = '"seconds":1.0,"iteration"'
-    folder.events_file.write_text(f'{{"kind":"checkpointed",{at}:200}}\n{{"kind":"losses",{at}:400}}\n')
+    at = '"images":1,"seconds":1.0,"iteration"'
+    folder.events_file.write_text(f'{{"kind":"checkpointed",{at}:200}}\n{{"kind":"sampled",{at}:400}}\n')
 
     def left() -> float | None:
         return estimate.with_estimates(tasks_of(plan), plan, tmp_path, **WHERE)[1].expected_seconds
@@ -197,7 +197,15 @@ def test_the_spread_is_recorded_with_the_times(tmp_path: Path) -> None:
     plan = record_plan(tmp_path, planned())
     for task, value in zip(tasks_of(plan)[:6], (1, 1, 1, 1, 2, 4), strict=True):
         finish(tmp_path, task, 10.0)
-        line = {"kind": "evaluated", "iteration": 800, "seconds": 1.0, "metric": "fd_rooms", "value": value}
+        line = {
+            "kind": "evaluated",
+            "iteration": 800,
+            "images": 1,
+            "seconds": 1.0,
+            "metric": "fd_rooms",
+            "value": value,
+        }
+        line["evaluation_seconds"] = 0.0
         RunFolder(jobs_root(tmp_path), task.digest).events_file.write_text(json.dumps(line) + "\n")
     file = tmp_path / "times.json"
     estimate.record("changes_overview", "cpu", tmp_path, file)

@@ -30,6 +30,7 @@ from studies.plan import (
     make_plan,
     merged,
     parse_override,
+    plan_file,
     read_plan,
     record_plan,
     with_searched,
@@ -131,6 +132,7 @@ def test_overrides_reach_every_variant_that_has_the_path() -> None:
         ({"evaluation.interpolation.paths": 8}, "switches it on"),
         ({"inr.layer.normalise": False}, "it is of inr.layer=mfilm"),
         ({"evaluation.metric.samples": 100.5}, "a whole number above 0, not 100.5"),
+        ({"iterations": 10**12}, "iterations"),
     ],
 )
 def test_refused_overrides_are_one_line(overrides: dict[str, Any], message: str) -> None:
@@ -434,3 +436,21 @@ def test_the_record_of_the_cpu_profile_tells_what_was_changed_with_results_in_vi
     assert set(ratios) == {"2", "4"} and all(
         re.fullmatch(r"\d\.\d\d \[\d\.\d\d, \d\.\d\d\]", r) for r in ratios.values()
     )
+
+
+def test_a_plan_has_no_more_jobs_than_commands_can_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match="1,001 seeds are too many: a plan may have 1,000"):
+        planned(seeds=range(1001))
+    monkeypatch.setattr("studies.plan.MOST_JOBS", 20)
+    with pytest.raises(InputError, match="it has up to 24 jobs, and a plan may have 20"):
+        planned(seeds=range(2))
+
+
+@pytest.mark.parametrize("seeds", [[2**70], [-1], [0.5], list(range(20_000))])
+def test_seeds_of_a_plan_that_cannot_be_are_one_line(tmp_path: Path, seeds: list[float]) -> None:
+    plan = planned()
+    file = plan_file(tmp_path, plan.study, plan.setting)
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({**json.loads(plan.model_dump_json()), "seeds": seeds}))
+    with pytest.raises(InputError, match=r"seeds.*move it away"):
+        read_plan(file)

@@ -21,7 +21,9 @@ from studies.runner.tasks import Task, longest_first, tasks_of
 
 
 def line(iteration: int, kind: str = "losses", **others: Any) -> str:
-    return json.dumps({"kind": kind, "iteration": iteration, "seconds": iteration / 4, **others}) + "\n"
+    losses = {"d_loss": 0, "g_loss": 0, "penalty": 0, "real_score": 0, "fake_score": 0} if kind == "losses" else {}
+    at = {"iteration": iteration, "images": 4 * iteration, "seconds": iteration / 4}
+    return json.dumps({"kind": kind, **at, **losses, **others}) + "\n"
 
 
 def append(folder: RunFolder, text: str) -> None:

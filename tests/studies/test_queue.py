@@ -8,18 +8,20 @@ import multiprocessing
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from filelock import FileLock
 from optuna.trial import TrialState
 
 from core.folder import Outcome, Recorded, RunFolder
+from core.reading import Damaged
 from studies.plan import Plan, jobs_root
 from studies.runner import queue as queues
 from studies.runner.deaths import WITHOUT_CHECKPOINT
 from studies.runner.journal import MendingBackend
 from studies.runner.queue import UNSIGNED_CLAIM_SECONDS, Queue
-from studies.runner.tasks import Task, has_result, state_of, tasks_of, to_train
+from studies.runner.tasks import Task, final_value, has_result, state_of, tasks_of, to_train
 
 
 def claim_all(runs: Path, digests: list[str], name: str, into: Path) -> None:
@@ -41,7 +43,8 @@ def finish(runs: Path, task: Task, status: str = "finished", value: float = 12.5
     folder = RunFolder(jobs_root(runs), task.digest)
     outcome = {"status": status, "iteration": 1, "seconds": 1.0, "evaluation_seconds": 0.0, "job_seconds": 1.0}
     folder.write("outcome.json", Outcome.model_validate_json(json.dumps(outcome)).model_dump_json())
-    event = {"kind": "evaluated", "iteration": 1, "seconds": 1.0, "metric": "fd_rooms", "value": value}
+    event = {"kind": "evaluated", "iteration": 1, "images": 4, "seconds": 1.0}
+    event |= {"metric": "fd_rooms", "value": value, "evaluation_seconds": 0.0}
     folder.events_file.write_text(json.dumps(event) + "\n")
 
 
@@ -96,6 +99,16 @@ def test_settles_with_the_final_value_and_infinity_for_divergence(tmp_path: Path
         queue.settle(claim)  # A second runner may have been quicker.
     states = [(trial.state.name, trial.values) for trial in queue._study.trials]
     assert states == [("COMPLETE", [12.5]), ("COMPLETE", [math.inf]), ("FAIL", None)]
+
+
+@pytest.mark.parametrize("wrong", [{"metric": 3}, {"value": None}, {"value": "x"}, {"seconds": "a"}])
+def test_a_result_whose_record_says_nothing_is_named(tmp_path: Path, tasks: list[Task], wrong: dict[str, Any]) -> None:
+    finish(tmp_path, tasks[0], "finished")
+    folder = RunFolder(jobs_root(tmp_path), tasks[0].digest)
+    assert final_value(folder) == 12.5
+    folder.events_file.write_text(json.dumps({**json.loads(folder.events_file.read_text()), **wrong}) + "\n")
+    with pytest.raises(Damaged, match=r"events\.jsonl is damaged \(line 1: "):
+        final_value(folder)
 
 
 def test_orphans_are_released_but_not_living_workers_jobs(tmp_path: Path, tasks: list[Task]) -> None:

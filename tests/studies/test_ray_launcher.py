@@ -378,7 +378,9 @@ def claims(order: Order, actor: Actor, digest: str, attempt: int) -> bool:
         return False
     folder = RunFolder(jobs_root(order.runs), digest)
     folder.path.mkdir(parents=True, exist_ok=True)
-    folder.write("events.jsonl", json.dumps({"iteration": 4, "seconds": attempt / 8}) + "\n")
+    folder.write(
+        "events.jsonl", json.dumps({"kind": "sampled", "iteration": 4, "images": 4, "seconds": attempt / 8}) + "\n"
+    )
     return True
 
 

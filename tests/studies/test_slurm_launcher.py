@@ -390,7 +390,10 @@ class Attempts:
     def record(self, digest: str) -> None:
         self.count += 1
         folder = RunFolder(jobs_root(self.order.runs), digest)
-        folder.write("events.jsonl", json.dumps({"iteration": 4, "seconds": self.count / 8}) + "\n")
+        folder.write(
+            "events.jsonl",
+            json.dumps({"kind": "sampled", "iteration": 4, "images": 4, "seconds": self.count / 8}) + "\n",
+        )
 
 
 def reason_of(order: Order, digest: str) -> str | None:

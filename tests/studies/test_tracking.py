@@ -17,10 +17,12 @@ from filelock import FileLock
 from PIL import Image
 
 from core.config import RoomsFrechet
+from core.events import event_adapter
 from core.folder import Outcome, RunFolder
 from core.metrics.protocol import as_json, of_metric
+from core.reading import Damaged
 from studies import catalogue, sync
-from studies.plan import Plan, PlannedVariant, jobs_root, record_plan
+from studies.plan import Plan, PlannedVariant, jobs_root, record_plan, report_folder
 from studies.runner import fitting, tracking
 from studies.runner.environment import NO_TELEMETRY, share_of_machine
 from studies.runner.experiment import report_digest
@@ -146,6 +148,62 @@ def test_a_damaged_run_is_named_and_left_out_and_the_others_are_shown(view: Mlfl
     assert [("outcome.json" in said, "line 1" in said) for said in view.damaged] == [(True, False), (False, True)]
 
 
+ODD: dict[str, bytes] = {
+    "a field is missing": b'{"kind":"losses","iteration":1,"images":1,"seconds":1}',
+    "no images": b'{"kind":"evaluated","iteration":1,"seconds":1,"value":1,"metric":"fd_rooms"}',
+    "a metric that is no name": b'{"kind":"evaluated","iteration":1,"seconds":1,"images":1,"value":1,"metric":3}',
+    "no time": b'{"kind":"fitted","iteration":1,"seconds":1e999,"images":1,"loss":1}',
+    "no kind": b'{"kind":[],"iteration":1,"seconds":1}',
+    "deep": b'{"kind":"x","v":' + b"[" * 200_000,
+}
+
+
+@pytest.mark.parametrize("line", ODD.values(), ids=ODD)
+def test_a_line_that_is_no_event_hides_no_other_run(view: MlflowView, runs: Path, plan: Plan, line: bytes) -> None:
+    first, second, _, _ = tasks_of(plan)
+    odd = write_folder(runs, first)
+    write_folder(runs, second)
+    odd.events_file.write_bytes(odd.events_file.read_bytes() + line + b"\n")
+    view.sync()
+    (said,) = view.damaged
+    assert shown(view).keys() == {second.digest} and str(odd.events_file) in said and "line 9" in said
+
+
+def test_networks_that_changed_after_they_were_shown_are_named_and_hide_no_other_run(
+    view: MlflowView, runs: Path, plan: Plan
+) -> None:
+    first, second, _, _ = tasks_of(plan)
+    folder = write_folder(runs, first)
+    view.sync()
+    folder.events_file.write_text(folder.events_file.read_text().replace('_parameters": 9', '_parameters": 10'))
+    write_folder(runs, second)
+    again = MlflowView(view.study, plan, runs)
+    again.sync()
+    (said,) = again.damaged
+    assert shown(again).keys() == {first.digest, second.digest}
+    assert "events.jsonl is damaged (generator_parameters is 10, and MLflow has 9)" in said
+
+
+def test_a_file_that_is_larger_than_any_is_named_and_one_that_is_no_report_s_is_left_alone(
+    view: MlflowView, runs: Path, plan: Plan, capfd: pytest.CaptureFixture[str]
+) -> None:
+    first, second, _, _ = tasks_of(plan)
+    large = write_folder(runs, first)
+    write_folder(runs, second)
+    os.truncate(large.path / "job.json", 2**40)
+    folder = write_report(report_folder(runs, plan.study, plan.setting), "text", "a.png")
+    (folder / "mine.bin").touch()
+    os.truncate(folder / "mine.bin", 2**40)
+    view.sync()
+    (said,) = view.damaged
+    assert shown(view).keys() == {second.digest} and "job.json is damaged (it is larger than 1 MiB)" in said
+    assert view.show_report(folder)
+    os.truncate(folder / "figures" / "a.png", 2**40)
+    assert not view.shows_report(folder)
+    with pytest.raises(Damaged, match=r"a\.png is damaged \(it is larger than 64 MiB\)"):
+        view.show_report(folder)
+
+
 def test_writes_each_settled_event_exactly_once(view: MlflowView, runs: Path, plan: Plan) -> None:
     task = tasks_of(plan)[0]
     folder = write_folder(runs, task, checkpoint_after=2, status=None)
@@ -256,7 +314,8 @@ def test_further_measures_are_shown_once_and_resamples_are_not() -> None:
     at = {"kind": "evaluated", "iteration": 4, "images": 16, "seconds": 0.5, "value": 2.0, "evaluation_seconds": 0.1}
 
     def keys(metric: str) -> list[str]:
-        return [key for key, *_ in _metrics({**at, "metric": metric}, 0, lambda *row: row)]  # type: ignore[arg-type,misc]
+        event = event_adapter.validate_python({**at, "metric": metric})
+        return [key for key, *_ in _metrics(event, 0, lambda *row: row)]  # type: ignore[arg-type,misc]
 
     assert keys("fd_rooms") == ["fd_rooms", "images", "seconds"]
     assert keys("upsampled/own") == ["upsampled/own"]

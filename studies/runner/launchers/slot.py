@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from core.reading import last_text
 from core.words import visible
 from studies.runner.deaths import DeathsOfPlace
 
@@ -26,10 +27,8 @@ class Slot:
 
     @property
     def said(self) -> list[str]:
-        """The lines that the worker printed."""
-        if not self.log.is_file():
-            return []
-        return [line for line in self.log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+        """The last lines that the worker printed."""
+        return [line for line in last_text(self.log).splitlines() if line.strip()]
 
     @property
     def last_words(self) -> str:

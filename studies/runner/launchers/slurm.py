@@ -29,6 +29,7 @@ from core.files import make_folder, write_whole
 from core.locks import FileLock
 from core.metrics.identity import INCEPTION_VARIABLE
 from core.processes import ROOT, SAFE_PATH, is_found_by, python
+from core.reading import last_text
 from core.words import last_line, visible
 from studies.runner.deaths import KILLS_OF_A_PLACE, DeathsOfPlace, End, settle_death
 from studies.runner.environment import NO_TELEMETRY
@@ -337,7 +338,7 @@ class _Fleet:
         """Workers whose exit codes this command reads for the first time, with these."""
         found = []
         for file in sorted(self.folder.glob("*.ended")):
-            code = file.read_text(encoding="utf-8", errors="replace").strip()
+            code = last_text(file, 100).strip()
             if file.name not in self.ends_seen and code.isdigit():
                 self.ends_seen.add(file.name)
                 found.append((file.stem, int(code)))
@@ -501,8 +502,7 @@ class _Fleet:
 
     def said(self, worker: str) -> list[str]:
         """Its lines that are not SLURM's own."""
-        log = self.log(worker)
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+        lines = last_text(self.log(worker)).splitlines()
         return [line for line in lines if line.strip() and not line.startswith(("srun: ", "slurmstepd"))]
 
     def last_words(self, worker: str) -> str:
