@@ -15,9 +15,9 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from core.events import Whole
 from core.files import appended, handle_of, named, sync_folder, write_all
 from core.locks import FileLock
+from core.numbers import Whole
 from core.reading import Damaged, said_by
 from core.words import first_words
 
