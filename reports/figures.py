@@ -38,6 +38,9 @@ INK, GREY, PALE = "#222222", "#777777", "#c4c4c4"
 WIDTH = 6.85
 """Inches: the width of the PDF's text."""
 
+ROW_POINTS = 190
+"""The widest a name may be beside a row or in a legend."""
+
 _STYLE = {
     "font.size": 7.5,
     "axes.labelsize": 7.5,
@@ -126,8 +129,20 @@ def shared_legend(figure: Figure, panels: Sequence[Axes], columns: int = 4) -> F
     if found:
         # matplotlib's stubs know no place outside the axes.
         below: Any = {"loc": "outside lower center"}
-        figure.legend(list(found.values()), list(found), ncols=columns, frameon=False, fontsize=6.5, **below)
+        labels = [in_lines(label, 6.5, ROW_POINTS) for label in found]
+        figure.legend(list(found.values()), labels, ncols=columns, frameon=False, fontsize=6.5, **below)
     return figure
+
+
+def name_rows(ax: Axes, places: Sequence[float], names: Sequence[str]) -> Axes:
+    """Names the rows of a figure beside its y axis. A name that would leave no room for the figure gets two lines."""
+    size = FontProperties(size=matplotlib.rcParams["ytick.labelsize"]).get_size_in_points()
+    labels = [in_lines(name, size, ROW_POINTS) for name in names]
+    ax.set_yticks(places, labels)
+    for tick, label in zip(ax.get_yticklabels(), labels, strict=True):
+        if "\n" in label:
+            tick.set_fontsize(size - 1.5)
+    return ax
 
 
 def span(values: Sequence[float], margin: float = 1.12) -> tuple[float, float]:
@@ -199,7 +214,7 @@ def ladder(ax: Axes, rungs: Sequence[Rung], metric: str) -> Axes:
         else:
             note = f"{write(mean.centre)}  {rung.verdict}" if mean is not None else ""
         ax.annotate(note, (1.025, row), xycoords=("axes fraction", "data"), va="center", color=colour, fontsize=7)
-    ax.set_yticks(range(len(rungs)), [rung.label for rung in rungs])
+    name_rows(ax, range(len(rungs)), [rung.label for rung in rungs])
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(rungs) - 0.4, -0.6)
     ax.spines["left"].set_visible(False)
@@ -298,7 +313,7 @@ def forest(ax: Axes, rows: Sequence[ForestRow], designs: Sequence[str], groups: 
         ax.plot([], [], DESIGN_MARKS[index], ls="-", lw=1.1, color=GREY, mfc="white", mec=GREY, ms=4, label=name)
     columns = len(designs) if len(designs) <= 3 else 2
     ax.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=columns, frameon=False, fontsize=6.8)
-    ax.set_yticks(places, [row.label for row in rows])
+    name_rows(ax, places, [row.label for row in rows])
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(below - 0.5, -0.5)
     ax.spines["left"].set_visible(False)
@@ -425,6 +440,9 @@ LABEL_MARGINS = 10, 6
 
 LINE_HEIGHT = 1.25
 
+LONG_LINE = 120
+"""Signs of a line that is longer than any label."""
+
 
 def _family() -> tuple[str, ...]:
     found = tuple(matplotlib.rcParams["font.family"])
@@ -432,14 +450,24 @@ def _family() -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=4096)
-def _relative_width(shown: str, family: tuple[str, ...]) -> float:
-    """A line's width over the size of its letters: the same words are tried at many sizes, and outlines take long."""
+def _outline_width(shown: str, family: tuple[str, ...]) -> float:
+    """A line's width over the size of its letters, by its outlines."""
     return float(TextPath((0, 0), shown, size=1, prop=FontProperties(family=list(family))).get_extents().width)
 
 
+def _widths(shown: str, family: tuple[str, ...]) -> NDArray[np.float64]:
+    """How far each sign of a line moves the next one, over the size of its letters."""
+    alone = _outline_width("||", family)
+    return np.array([_outline_width(f"|{sign}|", family) - alone for sign in shown])
+
+
 def text_points(text: str, size: float) -> float:
-    """How wide a line of text is when drawn at a size, in points."""
-    return size * _relative_width(fonts.shown(text), _family())
+    """How wide a line of text is when drawn at a size, in points; of a line that is longer than any label, by its
+    signs, for outlines take long."""
+    shown, family = fonts.shown(text), _family()
+    if len(shown) > LONG_LINE:
+        return float(size * _widths(shown, family).sum())
+    return size * _outline_width(shown, family)
 
 
 def wrapped(text: str, size: float, width: float) -> list[str]:
@@ -447,27 +475,51 @@ def wrapped(text: str, size: float, width: float) -> list[str]:
     lines: list[str] = []
     line = ""
     for word in text.split():
-        while word:
-            longer = f"{line} {word}" if line else word
-            if text_points(longer, size) <= width:
-                line, word = longer, ""
-            elif line:
-                lines.append(line)
-                line = ""
-            else:
-                fits = next((n for n in range(len(word) - 1, 1, -1) if text_points(word[:n], size) <= width), 1)
-                lines.append(word[:fits])
-                word = word[fits:]
+        longer = f"{line} {word}" if line else word
+        if text_points(longer, size) <= width:
+            line = longer
+            continue
+        lines += [line] if line else []
+        *whole, line = [word] if text_points(word, size) <= width else _broken(word, size, width)
+        lines += whole
     return [*lines, line] if line else lines
 
 
+def _broken(word: str, size: float, width: float) -> list[str]:
+    """A word in parts that are at most so wide, of a sign at least."""
+    parts: list[str] = []
+    room = 0.0
+    for sign in word:
+        wide = size * float(_widths(fonts.shown(sign), _family()).sum())
+        if parts and wide <= room:
+            parts[-1] += sign
+            room -= wide
+        else:
+            parts.append(sign)
+            room = width - wide
+    return parts
+
+
+def in_lines(text: str, size: float, width: float, most: int = 2) -> str:
+    """A text in up to `most` lines that are at most so wide, its end left out where they do not hold it."""
+    if text_points(text, size) <= width:
+        return text
+    lines = wrapped(text, size, width)
+    if len(lines) > most:
+        lines = [*lines[: most - 1], wrapped(lines[most - 1], size, width - text_points("…", size))[0] + "…"]
+    return "\n".join(lines)
+
+
 def fitted_label(text: str, width: float, height: float) -> tuple[str, float]:
-    """A label's lines and the largest size, at most `LABEL_POINTS`, with which they fit into so many points."""
+    """A label's lines and the largest size, at most `LABEL_POINTS`, with which they fit into so many points; of one
+    that fits at no size the end is left out."""
     size = LABEL_POINTS
     while True:
         lines = wrapped(text, size, width)
-        if len(lines) * size * LINE_HEIGHT <= height or size <= LABEL_LEAST:
+        if len(lines) * size * LINE_HEIGHT <= height:
             return "\n".join(lines), size
+        if size <= LABEL_LEAST:
+            return in_lines(text, size, width, max(1, int(height / (size * LINE_HEIGHT)))), size
         size = max(LABEL_LEAST, size - 0.2)
 
 

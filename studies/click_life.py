@@ -4,7 +4,8 @@ meant, no empty values, and no passwords on the screen."""
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -30,6 +31,16 @@ class Command(click.Command):
             self.params.append(
                 click.Option(["--debug"], is_flag=True, expose_value=False, help="Show tracebacks of errors.")
             )
+
+    def make_context(self, *arguments: Any, **settings: Any) -> click.Context:
+        """See click."""
+        with unread():
+            return super().make_context(*arguments, **settings)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """See click."""
+        with unread():
+            return super().invoke(ctx)
 
     def get_help(self, ctx: click.Context) -> str:
         """See click, which writes UTF-8 to a stream that says it is ASCII."""
@@ -64,6 +75,15 @@ class Command(click.Command):
         if standalone_mode:
             live(body, hidden=without_passwords, interrupted=self.interrupted, debug="--debug" in given)
         return body()
+
+
+@contextmanager
+def unread() -> Iterator[None]:
+    """Keeps click from ending a command whose output nobody reads as it ends one that failed: it looks at the errno."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise BrokenPipeError from None
 
 
 def without_passwords(text: str) -> str:

@@ -22,6 +22,10 @@ class Screen(Console):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{"markup": False, "emoji": False, "highlight": False, **settings})
 
+    def on_broken_pipe(self) -> None:
+        """Says that nobody reads on, as `print` does; rich would end the process as if a run had failed."""
+        raise BrokenPipeError
+
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """See rich: everything that is shown passes here, the words of tables, too."""
         for segment in super().render(renderable, options):

@@ -44,7 +44,7 @@ def check_file(database: Path) -> None:
             kind = file.lstat().st_mode
             if not S_ISREG(kind):
                 what = "a link" if S_ISLNK(kind) else "no file"
-                raise InputError(f"{file} is {what}: remove it, or name the database itself with --tracking")
+                raise InputError(f"{file} is {what}: remove it, or name a database file: --tracking sqlite:///FILE")
     journal = database.with_name(database.name + BESIDE[0])
     with suppress(FileNotFoundError, NotADirectoryError), journal.open("rb") as stream:
         stream.seek(max(0, journal.stat().st_size - len(JOURNAL_ENDS_WITH)))

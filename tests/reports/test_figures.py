@@ -320,6 +320,28 @@ def test_labels_of_sheets_are_whole(resolution: int, tmp_path: Path) -> None:
     assert all(above.y0 >= below.y1 - 1 for above, below in itertools.pairwise(boxes))
 
 
+@pytest.mark.parametrize("name", ["momentum of the generator's optimizer " * 5, "W" * 600, "研究" * 60])
+def test_a_long_name_leaves_room_for_the_figure_and_for_the_other_names(name: str) -> None:
+    names = [name, *(change.title for change in catalogue.study("changes_overview").changes)]
+    with figures.style():
+        canvas = Canvas(figsize=(figures.WIDTH, 4.0), layout="constrained")
+        ax = canvas.subplots()
+        figures.forest(ax, [figures.ForestRow(name, (None,), ("not run",)) for name in names], ["ladder"])
+        ax.plot([], [], label=name)
+        figures.shared_legend(canvas, [ax])
+        canvas.draw_without_rendering()
+        ticks = [tick.get_window_extent() for tick in ax.get_yticklabels()]
+        assert ax.get_window_extent().width > canvas.bbox.width / 2
+    assert len(ticks) == len(names) and min(box.x0 for box in ticks) >= 0
+
+
+def test_lines_of_signs_are_as_wide_as_their_outlines() -> None:
+    with figures.style():
+        for text in ("momentum of the generator's optimizer " * 4, "W" * 150, "Fourier features, not SIREN; " * 6):
+            outlines = figures.text_points(text[: figures.LONG_LINE], 7.5) / figures.LONG_LINE
+            assert figures.text_points(text, 7.5) / len(text) == pytest.approx(outlines, rel=0.05)
+
+
 def test_changes_on_another_base_have_a_header(tmp_path: Path) -> None:
     study = catalogue.study("model_size")
     assert forest_groups(study.changes) == ((0, "added to the base"), (3, "added to INR twice as deep"))

@@ -227,6 +227,24 @@ def test_a_reader_that_ends_is_no_failure_of_a_run() -> None:
     assert code_of(printed) == UNREAD == 141
 
 
+@pytest.mark.parametrize(
+    "words", ["studies.run --list", "studies.run changes_overview --dry-run", "studies.run --help", "core.data --help"]
+)
+def test_a_command_that_nobody_reads_ends_as_one(words: str, tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as gone:
+        ended = subprocess.run(
+            [sys.executable, "-m", *words.split()],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=gone,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (ended.returncode, ended.stderr) == (141, b"")
+
+
 def test_what_is_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "jobs").touch()

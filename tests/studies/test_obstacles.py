@@ -141,7 +141,9 @@ def test_more_memory_than_there_is_is_in_the_way_here_and_less_so_elsewhere(tmp_
     config = Config(data=Rooms(train=10**9), evaluation=ROOMS)
     assert "data.train is 1,000,000,000: the rooms alone would take 12," in (of(config, tmp_path) or "")
     assert of(config, tmp_path, elsewhere=True) is None
-    assert "lower it" in (of(Config(data=Rooms(train=10**15), evaluation=ROOMS), tmp_path, elsewhere=True) or "")
+    assert "lower it" in (
+        of(Config(data=Rooms(train=10**9, resolution=2**20), evaluation=ROOMS), tmp_path, elsewhere=True) or ""
+    )
 
 
 def test_what_is_in_nobodys_way_and_has_to_be_known_is_noted(tmp_path: Path) -> None:

@@ -338,7 +338,7 @@ def _no_database(file: Path) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("breaks", "said"), [(_no_file, "unable to open database"), (_no_database, "not a database")])
+@pytest.mark.parametrize(("breaks", "said"), [(_no_file, "mlflow.db is no file"), (_no_database, "not a database")])
 def test_a_database_that_cannot_be_used_is_one_line_at_once(
     view: MlflowView, breaks: Callable[[Path], None], said: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
