@@ -47,7 +47,7 @@ candidate with the least regret, that is, with which the end that it serves wors
 candidate (geometric means over seeds). So were chosen the initial emission of the hypernetwork and D's learning rate
 (each end at its best rate of G), and then one factor on the deck's learning rates of G, so that the slide's change of
 rates keeps its proportions. {scales} Neither end gets a candidate that the other does not get, and none is judged by
-the ratio of the ends. `python -m studies.choose_cpu_profile` repeats the choice; docs/cpu_profile.md has all candidates
+the ratio of the ends. `python -m tests.choices.cpu_profile` repeats the choice; docs/cpu_profile.md has all candidates
 with their figures, the ends at their own best rates, and what another rule would have chosen.
 """
 
@@ -67,7 +67,7 @@ def cpu(
     siren_scale: float | None,
     fourier_scale: float | None,
 ) -> Profile:
-    """The `cpu` profile with these free choices; `studies.choose_cpu_profile` makes its candidates with it.
+    """The `cpu` profile with these free choices; `tests.choices.cpu_profile` makes its candidates with it.
 
     A scale of None leaves the first layer's to the study, which asks about it.
     """

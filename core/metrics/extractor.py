@@ -1,7 +1,7 @@
 """The rooms feature extractors: small CNNs that were trained to read a room's scene factors off its image.
 
 One sees 16 x 16 pixels, one 32 x 32. Their features take Inception's place in `fd_rooms`. The shipped weights were made
-by `core.metrics.train_extractor`; a network trained on anything else gives other numbers, hence
+by `tests.choices.extractor`; a network trained on anything else gives other numbers, hence
 `identity.extractor_sha256` is part of a config.
 """
 

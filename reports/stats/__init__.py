@@ -5,7 +5,7 @@ and stays. Effects are ratios, taken on the log scale, where a Frechet distance 
 helping by a factor and hurting by it are equally far from none.
 
 Intervals are Student's t on the paired log-ratios. The method was chosen by simulation among five (docs/intervals.md,
-`python -m reports.choose_interval`): with three to ten seeds no other covers as often as it says at a lesser width. A
+`python -m tests.choices.interval`): with three to ten seeds no other covers as often as it says at a lesser width. A
 percentile bootstrap of three values can never leave their range and covers three times in four at best. Where the
 log-ratios themselves are strongly skewed no method keeps its promise at these n; that page says by how much.
 """

@@ -119,8 +119,6 @@ FLEETING = {
     "core/data/prepare.py": "images that can be prepared again",
     "studies/completion.py": "a cache",
     "studies/runner/artifacts.py": "copies of what is in the folders of runs",
-    "studies/choose_cpu_profile.py": "a record that a maintainer commits",
-    "reports/choose_interval.py": "a record that a maintainer commits",
 }
 
 

@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from reports import screening_worlds as sw
 from reports import stats
-from reports.choose_interval import RECORD
+from tests.choices import screening as sw
+from tests.choices.interval import RECORD
 
 STUDIES = 2000
 MONTE_CARLO = 3 * np.sqrt(0.05 * 0.95 / STUDIES)

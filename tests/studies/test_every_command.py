@@ -22,11 +22,12 @@ from core.data.__main__ import main as data
 from core.errors import InputError
 from core.machine import this_machine
 from core.train import main as train
-from reports import choose_interval, publish, render
-from studies import choose_cpu_profile, costs, sync, ui
+from reports import publish, render
+from studies import costs, sync, ui
 from studies.runner import calibrate, estimate, sweep, worker
 from studies.runner.budget import parse_budget
 from studies.screen import Screen, screen
+from tests.choices import cpu_profile, interval
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,7 +65,7 @@ EMPTY: list[tuple[Main, list[str], str]] = [
     (render.main, ["--compare", "", "a"], "--compare"),
     (publish.main, ["--out", ""], "--out"),
     (estimate.main, ["--record", ""], "--record"),
-    (choose_cpu_profile.main, ["--runs", ""], "--runs"),
+    (cpu_profile.main, ["--runs", ""], "--runs"),
     (data, ["prepare", "", "--resolution", "16"], "prepare"),
     (data, ["prepare", "a", "--resolution", "16", "--name", ""], "--name"),
     (data, ["verify", ""], "verify"),
@@ -93,8 +94,8 @@ NUMBERS = ("inf", "nan", "-1", "0", "1e308", "1" + "0" * 30, "٣", " 3", "1_0", 
         *((studies.run.main, ["changes_overview", "--dry-run", option]) for option in ("--retune", "--trials")),
         (studies.run.main, ["changes_overview", "--dry-run", "--per-gpu"]),
         (ui.main, ["--port"]),
-        (choose_interval.main, ["--draws"]),
-        (choose_cpu_profile.main, ["--jobs"]),
+        (interval.main, ["--draws"]),
+        (cpu_profile.main, ["--jobs"]),
         (data, ["prepare", "a", "--resolution"]),
         (data, ["prepare", "a", "--resolution", "16", "--max-images"]),
         (data, ["prepare", "a", "--resolution", "16", "--workers"]),

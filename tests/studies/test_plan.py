@@ -21,7 +21,6 @@ from core.config import BatchNorm, CleanFid, Config, Emission, Factorized, Image
 from core.errors import InputError
 from core.step import is_regularised
 from studies import catalogue
-from studies.choose_cpu_profile import RECORD
 from studies.plan import (
     Look,
     Plan,
@@ -38,6 +37,7 @@ from studies.plan import (
 from studies.profiles import cpu
 from studies.runner.tasks import tasks_of
 from studies.selection import plan_of
+from tests.choices.cpu_profile import RECORD
 
 STUDY = catalogue.study("changes_overview")
 CPU = STUDY.profile("cpu")

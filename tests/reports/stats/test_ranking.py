@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from reports import simulate_ranking as simulated
 from reports import stats
+from tests.choices import ranking as simulated
 
 
 def measured(centres: list[float], se: float, df: float = 1e6) -> stats.Measured:

@@ -1,6 +1,6 @@
 """Chooses how an effect's interval is made, by simulation, and writes docs/intervals.md with every method's coverage.
 
-    python -m reports.choose_interval [--draws N]
+    python -m tests.choices.interval [--draws N]
 
 Draws studies of a few seeds whose true ratio is known, and counts how often each method's interval holds it. The
 further simulations that a report's promises rest on are tables of the same page.
@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from scipy.stats import bootstrap
 
 from core.files import write_whole
-from reports import screening_worlds, simulate_looks, simulate_ranking
 from reports.stats import standard_errors
 from studies.click_life import Command, Count
+from tests.choices import looks, ranking, screening
 
 Array = NDArray[np.float64]
 Ends = tuple[Array, Array]
-RECORD = Path(__file__).parent.parent / "docs" / "intervals.json"
+RECORD = Path(__file__).parents[2] / "docs" / "intervals.json"
 LEVEL = 0.95
 SEEDS = (3, 5, 10)
 LEAST, MOST = 0.92, 0.98
@@ -51,9 +51,9 @@ class Simulation(Protocol):
 
 SIMULATIONS: Mapping[str, Simulation] = MappingProxyType(
     {
-        "looks": simulate_looks,
-        "ranking": simulate_ranking,
-        "screening": screening_worlds,
+        "looks": looks,
+        "ranking": ranking,
+        "screening": screening,
     }
 )
 """What follows on the page, by its key in the record: a further module joins here."""
@@ -258,7 +258,7 @@ def page(found: Sequence[Coverage], draws: int, further: Mapping[str, list[dict[
     lines = [
         "# How intervals of effects were chosen",
         "",
-        f"By `python -m reports.choose_interval`: {draws:,} simulated studies in each cell, nominal {LEVEL:.0%}. An "
+        f"By `python -m tests.choices.interval`: {draws:,} simulated studies in each cell, nominal {LEVEL:.0%}. An "
         "effect is the mean of n paired log-ratios. A cell holds how often the interval held the true ratio, and the "
         f"median of its upper over its lower end. Bold: outside {LEAST:.0%} to {MOST:.0%}. The Monte-Carlo standard "
         f"error of a coverage near {LEVEL:.0%} is {error:.2%}. Bootstraps resample {RESAMPLES} times. Noise is on the "

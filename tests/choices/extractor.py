@@ -1,6 +1,6 @@
-"""Trains a rooms feature extractor and writes rooms16.safetensors and rooms16.json, or rooms32's, beside this file.
+"""Trains a rooms feature extractor and writes rooms16.safetensors and rooms16.json, or those of rooms32.
 
-    python -m core.metrics.train_extractor [--resolution 32] [--out FOLDER]
+    python -m tests.choices.extractor [--resolution 32] [--out FOLDER]
 
 Regression of the standardised scene factors from images of scenes that are in no training or held-out set, on the CPU
 with one thread: the same torch version on the same kind of machine gives the same bytes, others give another network,
@@ -66,7 +66,7 @@ def _scenes(indices: np.ndarray, resolution: int) -> tuple[Tensor, Tensor]:
 @torch.inference_mode()
 def r_squared(net: FactorNet, images: Tensor, targets: Tensor) -> Tensor:
     """Explained variance of each factor, [targets]."""
-    predicted = torch.cat([net(batch) for batch in images.split(1024)])
+    predicted = torch.cat([net(batch) for batch in torch.split(images, 1024)])
     return 1 - (predicted - targets).square().mean(0) / targets.var(0, unbiased=False)
 
 
@@ -102,7 +102,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str]) -> None:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="folder (default: beside this file)")
+    parser.add_argument(
+        "--out", type=Path, default=extractor_weights(16).parent, help="folder (default: where the shipped ones are)"
+    )
     parser.add_argument("--resolution", type=number(), choices=sorted(LENGTHS), default=16)
     given = given_to(parser, arguments)
     length = LENGTHS[given.resolution]

@@ -7,8 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from reports import choose_interval as ci
-from reports import simulate_looks, simulate_ranking, stats
+from reports import stats
+from tests.choices import interval as ci
+from tests.choices import looks, ranking
 
 DRAWS = 1000
 MUST = [scenario for scenario in ci.SCENARIOS if scenario.bar]
@@ -81,7 +82,7 @@ def test_the_page_is_made_of_its_record() -> None:
 
 def test_the_record_of_looks_is_of_this_code() -> None:
     record = json.loads(ci.RECORD.read_text())["looks"]
-    assert simulate_looks.simulate() == record
+    assert looks.simulate() == record
     last = record[-1]
     # One look keeps its promise at every n, looks at all of them do not.
     assert all(0.04 < row["claim"] < 0.06 and row["family"] < 0.055 for row in record)
@@ -90,9 +91,9 @@ def test_the_record_of_looks_is_of_this_code() -> None:
 
 def test_the_record_of_rankings_is_of_this_code() -> None:
     record = json.loads(ci.RECORD.read_text())["ranking"]
-    assert [(row["world"], row["n"]) for row in record] == [(w.name, w.n) for w in simulate_ranking.WORLDS]
-    for row, world in zip(record, simulate_ranking.WORLDS, strict=True):
-        again = simulate_ranking.before(world, studies=500)
+    assert [(row["world"], row["n"]) for row in record] == [(w.name, w.n) for w in ranking.WORLDS]
+    for row, world in zip(record, ranking.WORLDS, strict=True):
+        again = ranking.before(world, studies=500)
         assert abs(again["says"] - row["before"]["says"]) < 0.03
         assert abs(again["is"] - row["before"]["is"]) < 0.09
         if "says" in row["now"]:

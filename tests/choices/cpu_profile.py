@@ -1,6 +1,6 @@
 """Chooses the free numbers of the `cpu` profile by its rule, and writes docs/cpu_profile.md with every candidate.
 
-    python -m studies.choose_cpu_profile [--runs DIR] [--jobs N]
+    python -m tests.choices.cpu_profile [--runs DIR] [--jobs N]
 
 Trains `baseline` and `all` of changes_overview for every candidate on two seeds that no study uses. Interrupted, it
 goes on where it was: candidates are jobs like any other.
@@ -61,7 +61,7 @@ HISTORY = (
 )  # fmt: skip
 """What was changed with results in view: commit, change, choice, and the ratio of the ends that it led to."""
 T = TypeVar("T")
-RECORD = Path(__file__).parent.parent / "docs" / "cpu_profile.json"
+RECORD = Path(__file__).parents[2] / "docs" / "cpu_profile.json"
 
 
 class Candidate(Node):
@@ -194,7 +194,7 @@ def main(runs: Path, jobs: int) -> None:
     lines = [
         "# How the free numbers of the `cpu` profile were chosen",
         "",
-        f"By `python -m studies.choose_cpu_profile`: `baseline` and `all` of changes_overview, seeds {SEEDS[0]} and "
+        f"By `python -m tests.choices.cpu_profile`: `baseline` and `all` of changes_overview, seeds {SEEDS[0]} and "
         f"{SEEDS[1]}, rooms Frechet distance at iteration {iterations} (lower is better; a proxy, not an FID). Each "
         "cell: both seeds, and their geometric mean; bold are each end's own best in the first table, and what was "
         "chosen in the others. The rule is in `studies/profiles.py`.",
