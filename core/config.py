@@ -640,6 +640,16 @@ Metric = GanMetric | MeanAbsoluteError
 AnyConfig = Annotated[Config | Reconstruction, Field(discriminator="task")]
 
 
+def asks_inception(config: AnyConfig) -> bool:
+    """Whether anything that the config measures is measured by Inception."""
+    if isinstance(config, Reconstruction):
+        return False
+    upsampling = config.evaluation.upsampling
+    return isinstance(config.evaluation.metric, CleanFid) or (
+        upsampling is not None and isinstance(upsampling.metric, CleanFid)
+    )
+
+
 class Job(Node):
     """What one process trains: a config and a seed. The seed fixes data order, initial weights and latents alike.
 

@@ -77,6 +77,15 @@ def write_whole(file: Path, *content: bytes | memoryview, before: Path | None = 
         sync_folder(file.parent)
 
 
+def placed(path: Path) -> Path:
+    """The path as a name in a folder, so that there can be others beside it. Raises InputError where it is in none."""
+    # "." and ".." are in a folder, too, and have a name there.
+    there = path.resolve() if path.name in ("", "..") else path.absolute()
+    if not there.name:
+        raise InputError(f"{path} is the folder that all others are in, and nothing can be beside it: name another one")
+    return there
+
+
 def make_folder(folder: Path) -> None:
     """Makes a folder, and those above it that are missing, so that a power cut takes none of them away again."""
     missing = []

@@ -38,7 +38,8 @@ def _known(field: str) -> str:
 
 def _writable(folder: Path) -> bool:
     """Whether the folder, or the nearest one above it that is there, may be written into."""
-    there = next((each for each in (folder, *folder.parents) if each.exists()), None)
+    # Not `exists`, which raises where one may not look.
+    there = next((each for each in (folder, *folder.parents) if os.access(each, os.F_OK)), None)
     return there is not None and there.is_dir() and os.access(there, os.W_OK | os.X_OK)
 
 

@@ -161,19 +161,28 @@ def load_once(
         next(begin())
 
 
-def read_job(file: Path, seed: int) -> cfg.Job:
-    """The job in a JSON file: a whole job, or a config that gets `seed`. Raises InputError."""
+def read_job(file: Path, seed: int | None = None) -> cfg.Job:
+    """The job in a JSON file: a whole job, or a config that gets `seed`, 0 where that is None.
+
+    Raises InputError, as for a whole job of another seed.
+    """
     try:
         data = record_of(file, "give a job, or a config, as JSON")
-        whole = data if "config" in data else {"config": data, "seed": seed}
+        whole = data if "config" in data else {"config": data, "seed": seed or 0}
         if isinstance(whole["config"], dict):
             whole["config"] = {"task": "gan", **whole["config"]}
-        return cfg.Job.model_validate_json(json.dumps(whole))
+        job = cfg.Job.model_validate_json(json.dumps(whole))
     except OSError as error:
         raise InputError(f"cannot read {file}: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]
         raise InputError(f"{file}: {cfg.place_of(first['loc'])}: {first['msg']}") from None
+    if seed is not None and job.seed != seed:
+        raise InputError(
+            f"{file} holds a job of seed {job.seed} and seed {seed} is asked for: leave --seed out, or give the config "
+            "alone"
+        )
+    return job
 
 
 def _shown(job: cfg.Job, images: ImageSet) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from core.config import Node
+from core.errors import InputError
+from core.words import visible
 
 GPUS = Path("/proc/driver/nvidia/gpus")
 
@@ -55,6 +58,20 @@ def this_machine(device: Literal["cpu", "cuda"], threads: int) -> Machine:
         threads=threads,
         torch=_released(version("torch")),
     )
+
+
+def check_device(device: str, gpus: int, option: str = "--device") -> None:
+    """Raises InputError where nothing can be trained on the device of that name, the value of an option.
+
+    That is "cpu", "cuda" (the first GPU), or "cuda:N", the GPUs being counted from 0.
+    """
+    named = re.fullmatch(r"cpu|cuda(?::(0|[1-9][0-9]{0,3}))?", device)
+    if device == "cpu" or (named is not None and int(named[1] or 0) < gpus):
+        return
+    if named is not None and not gpus:
+        raise InputError(f"{option} {device}: there is no NVIDIA device here (or CUDA_VISIBLE_DEVICES hides it)")
+    there = ["cpu", *(["cuda"] if gpus else []), *(f"cuda:{index}" for index in range(gpus))]
+    raise InputError(f"{option} {visible(device)} is no device here: there is {', '.join(there)}")
 
 
 def cores() -> int:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 import json
 import math
@@ -22,10 +23,12 @@ from core import config as cfg
 from core.arguments import MOST_SEED, MOST_WORKERS
 from core.command_line import GOES_ON
 from core.diagnose import at_start, macs
+from core.errors import InputError
 from core.evaluate import Evaluator, Moment, fixed_latents
 from core.events import Built, Diverged, Event, Finished, Losses
 from core.imported import check_allowed
 from core.interleave import Pause, interleaved
+from core.machine import check_device
 from core.metrics.identity import INCEPTION_VARIABLE
 from core.parser import Parser, code_with, given_to, number
 from core.pixels import PICTURES
@@ -157,7 +160,11 @@ def _run(arguments: Sequence[str]) -> None:
     parser = Parser(prog="python -m core.train", description=main.__doc__)
     parser.add_argument("--config", type=Path, required=True, help="JSON: a config, or a job with config and seed")
     parser.add_argument("--out", type=Path, required=True, help="the job's folder is made below this one")
-    parser.add_argument("--seed", type=number(0, MOST_SEED - 1), default=0, help="where the file holds a config alone")
+    parser.add_argument(
+        "--seed",
+        type=number(0, MOST_SEED - 1),
+        help="of a file that holds a config alone (default: 0); a job has its own",
+    )
     parser.add_argument("--data", type=Path, help="folder or zip of images, where the config asks for images")
     parser.add_argument("--inception", type=Path, help=f"Inception's weights, a file (or {INCEPTION_VARIABLE})")
     parser.add_argument(
@@ -181,9 +188,14 @@ def _run(arguments: Sequence[str]) -> None:
     )
     parser.add_argument("--evaluation-device", help="of the process beside, as cpu or cuda:1 (default: DEVICE)")
     given = given_to(parser, arguments)
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    check_device(given.device, gpus)
+    if given.evaluation_device is not None:
+        check_device(given.evaluation_device, gpus, "--evaluation-device")
+    job = read_job(given.config, given.seed)
+    _check_used(given, job.config)
     if given.inception is not None:
         os.environ[INCEPTION_VARIABLE] = str(given.inception)
-    job = read_job(given.config, given.seed)
     check_allowed(job.config, given.allow_code, near=[given.config.parent, Path()])
     events = run_job(
         job,
@@ -198,6 +210,18 @@ def _run(arguments: Sequence[str]) -> None:
     for event in events:
         line = event.model_dump_json()
         print(line if takes(sys.stdout, line) else json.dumps(json.loads(line)), flush=True)
+
+
+def _check_used(given: argparse.Namespace, config: cfg.AnyConfig) -> None:
+    """Raises InputError for an option that a job of this config would take no notice of."""
+    if given.data is not None and not isinstance(config.data, cfg.Images):
+        raise InputError(f"--data {given.data}: the config's data are {config.data.kind}, which are made: leave it out")
+    if given.inception is not None and not cfg.asks_inception(config):
+        raise InputError(
+            f"--inception {given.inception}: nothing that the config measures asks Inception: leave it out"
+        )
+    if given.evaluation == "beside" and isinstance(config, cfg.Reconstruction):
+        raise InputError("--evaluation beside: a reconstruction's error is found as it is fitted: leave it out")
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import io
 import os
 import re
 import shlex
+import string
 import sys
 import unicodedata
 from collections.abc import Iterator
@@ -47,6 +48,9 @@ PLAIN = {
     "Σ": "sum",
 }
 """What our own signs become where a stream lacks them."""
+
+PLAIN_LINES = tuple(f"{string.printable[:95]}\n" for _ in range(2))
+"""What every encoding has in which a command can say anything."""
 
 ESCAPED = re.compile("[\udc80-\udcff]+")
 """Bytes that are no text in the locale's encoding."""
@@ -161,10 +165,26 @@ def degraded(text: str, stream: TextIO) -> str:
 
 
 def degrade_streams() -> None:
-    """Lets stdout and stderr take every sign: one that their encoding lacks is replaced by one or a few that it has."""
+    """Lets stdout and stderr take every sign: one that their encoding lacks is replaced by one or a few that it has.
+
+    An encoding that is none for lines of text, as PYTHONIOENCODING may name one, gives way to UTF-8.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=ERRORS)
+            if _writes_lines(stream.encoding):
+                stream.reconfigure(errors=ERRORS)
+            else:
+                stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def _writes_lines(encoding: str) -> bool:
+    """Whether lines of plain signs come back as they were: idna has no long ones, punycode adds signs of its own."""
+    try:
+        encoder, decoder = codecs.getincrementalencoder(encoding)(ERRORS), codecs.getincrementaldecoder(encoding)()
+        written = b"".join(encoder.encode(line) for line in PLAIN_LINES)
+        return decoder.decode(written) == "".join(PLAIN_LINES)
+    except (UnicodeError, LookupError):
+        return False
 
 
 def _plain(error: UnicodeError) -> tuple[str, int]:

@@ -16,6 +16,7 @@ from core.command_line import GOES_ON
 from core.config import Resampling
 from core.data.making import make
 from core.data.prepared import Index, read_index, verify
+from core.files import placed
 from core.machine import cores
 from core.parser import Parser, code_with, given_to, number
 from core.words import visible
@@ -70,8 +71,7 @@ def _say(line: str) -> None:
 
 
 def _prepare(given: argparse.Namespace) -> None:
-    source = given.source.resolve()
-    out = given.out or source.with_name(f"{source.stem}_{'_'.join(map(str, given.resolution))}")
+    out = given.out or _default(given.source, given.resolution)
     with _bar("preparing", "image") as progress:
         index = make(
             given.source,
@@ -85,6 +85,11 @@ def _prepare(given: argparse.Namespace) -> None:
             progress=progress,
         )
     _show(out, index)
+
+
+def _default(source: Path, resolutions: Sequence[int]) -> Path:
+    there = placed(source.resolve())
+    return there.with_name(f"{there.stem}_{'_'.join(map(str, resolutions))}")
 
 
 def _verify(given: argparse.Namespace) -> None:

@@ -30,7 +30,7 @@ from core.data.prepared import INDEX, SHA256, Enlarged, Index, Pixels, Progress,
 from core.data.sources import BLOCK, Source, fingerprint_of, opened, unreadable
 from core.errors import InputError
 from core.file_names import stored
-from core.files import append, changed, make_folder, own_folder, sync_folder, unwritable, write_whole
+from core.files import append, changed, make_folder, own_folder, placed, sync_folder, unwritable, write_whole
 from core.locks import FileLock, Timeout
 from core.machine import memory
 from core.reading import bytes_of
@@ -106,7 +106,7 @@ def make(
     is wrong with the images, the folder or the disk: with what to do, and nothing that was made is lost.
     """
     resolutions = sorted(set(resolutions))
-    folder = folder.absolute()
+    folder = placed(folder)
     if path.is_dir() and folder.resolve().is_relative_to(path.resolve()):
         raise InputError(f"{folder} lies in the folder of images {path}: give a folder elsewhere with --out")
     with _written_to(folder), opened(path) as source, _alone(folder):

@@ -295,6 +295,9 @@ def opened(path: Path, *, listed: bool = True) -> Iterator[Source]:
     """
     if not path.exists():
         raise InputError(f"{path} does not exist: give a folder, a zip or an LMDB of images")
+    # A pipe would be waited for, and a device read, without end.
+    if not path.is_dir() and not path.is_file():
+        raise InputError(f"{path} is no file or folder: give a folder, a zip or an LMDB of images")
     source: Source
     try:
         if is_lmdb(path):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from core.config import Node
 from core.errors import InputError
 from core.folder import check_apart
-from core.machine import Machine, cores, this_machine
+from core.machine import Machine, check_device, cores, this_machine
 from studies.plan import Plan
 from studies.runner.heartbeat import HANG_SECONDS
 from studies.runner.launchers.declared import Cluster
@@ -124,10 +124,10 @@ def place_of(
 
     `jobs` are all workers, `per_gpu` those of each GPU. With `jobs` alone they are spread over the GPUs.
     """
-    if device == "cuda" and not gpus:
-        if cluster is not None:
-            raise InputError(f"--device cuda: [{launcher}] asks for no GPU, add gpus = 1 to it")
-        raise InputError("--device cuda: there is no NVIDIA device here (or CUDA_VISIBLE_DEVICES hides it)")
+    if device == "cuda" and not gpus and cluster is not None:
+        raise InputError(f"--device cuda: [{launcher}] asks for no GPU, add gpus = 1 to it")
+    if device != "auto":
+        check_device(device, len(gpus))
     check_apart(runs, data_path)
     alone = 1 if launcher == "inline" else None
     accelerated = bool(gpus) and (device == "cuda" or (device == "auto" and profile != "cpu"))

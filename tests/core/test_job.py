@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from filelock import FileLock
+from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from core import config as cfg
@@ -21,9 +22,10 @@ from core import job as job_module
 from core.checkpoint import read_checkpoint
 from core.errors import InputError
 from core.events import Checkpointed, Evaluated, Event
-from core.folder import DeviceMemory, RunFolder
+from core.folder import DeviceMemory, Outcome, RunFolder
 from core.job import JobTaken, read_job, run_job
 from core.memory import OutOfMemory, is_out_of_memory
+from core.metrics.identity import INCEPTION_VARIABLE
 from core.train import main
 from tests.core.conftest import small_config
 from tests.core.test_train import payload
@@ -356,6 +358,69 @@ def test_the_command_runs_one_job_folder(tmp_path: Path, cache: Path, capsys: py
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert lines[0]["kind"] == "built" and lines[-1]["kind"] == "finished"
     assert RunFolder(tmp_path, JOB).outcome() is not None
+
+
+def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line with which `core.train` refuses its arguments."""
+    assert main(arguments) == 2
+    said = capsys.readouterr()
+    assert (said.out, said.err.count("\n")) == ("", 1)
+    return said.err
+
+
+def test_the_seed_of_a_whole_job_is_not_another(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "job.json"
+    file.write_text(JOB.model_dump_json())
+    assert read_job(file) == read_job(file, JOB.seed) == JOB
+    given = ["--config", str(file), "--out", str(tmp_path / "runs"), "--seed", "4"]
+    said = refused(given, capsys)
+    assert f"{file} holds a job of seed 3 and seed 4 is asked for" in said
+    assert not (tmp_path / "runs").exists()
+    file.write_text(JOB.config.model_dump_json())
+    assert [read_job(file).seed, read_job(file, 4).seed] == [0, 4]
+
+
+@pytest.mark.parametrize(
+    ("config", "options", "said"),
+    [
+        (JOB.config, ["--data", "x"], "--data x: the config's data are rooms"),
+        (JOB.config, ["--inception", "x"], "--inception x: nothing that the config measures asks Inception"),
+        (FITTING, ["--inception", "x"], "--inception x: nothing that the config measures asks Inception"),
+        (FITTING, ["--evaluation", "beside"], "--evaluation beside: a reconstruction's error is found as it is fitted"),
+        (JOB.config, ["--evaluation-device", "cpu"], "that of a process beside"),
+        (JOB.config, ["--evaluation", "beside", "--evaluation-device", "tpu"], "--evaluation-device tpu is no device"),
+        (JOB.config, ["--device", "mps"], "--device mps is no device here"),
+        (JOB.config, ["--device", "cuda:99"], "--device cuda:99"),
+    ],
+)
+def test_an_option_that_a_job_cannot_take_is_one_line(
+    config: cfg.AnyConfig, options: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "config.json"
+    file.write_text(config.model_dump_json())
+    arguments = ["--config", str(file), "--out", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache")]
+    assert said in refused([*arguments, *options], capsys)
+    assert not (tmp_path / "cache").exists() and INCEPTION_VARIABLE not in os.environ
+
+
+def test_a_device_that_is_not_there_is_refused_of_a_finished_folder_too(
+    tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finished(tmp_path, cache)
+    file = tmp_path / "job.json"
+    file.write_text(JOB.model_dump_json())
+    arguments = ["--config", str(file), "--out", str(tmp_path), "--cache", str(cache), "--device", "vulkan"]
+    assert "--device vulkan is no device here: there is cpu" in refused(arguments, capsys)
+
+
+def test_numbers_that_no_job_can_have_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({**JOB.config.model_dump(mode="json"), "iterations": 2**53 + 1}))
+    assert "config.iterations" in refused(["--config", str(file), "--out", str(tmp_path / "runs")], capsys)
+    for seconds in ("seconds", "evaluation_seconds", "job_seconds"):
+        fields = {"iteration": 1, "seconds": 1.0, "evaluation_seconds": 1.0, "job_seconds": 1.0, seconds: -5.0}
+        with pytest.raises(ValidationError, match=seconds):
+            Outcome(status="finished", **fields)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

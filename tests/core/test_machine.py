@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from core import machine
+from core.errors import InputError
 from core.job import provenance
-from core.machine import Machine, this_machine
+from core.machine import Machine, check_device, this_machine
 
 HERE = {"processor": "a processor", "cores": 2, "device": "cpu", "threads": 1, "torch": "2.15.0"}
 
@@ -49,3 +50,25 @@ def test_a_gpu_is_known_by_the_drivers_name_for_it(tmp_path: Path, monkeypatch: 
     assert named.ran(there) and unnamed.ran(there)
     assert not named.ran({**there, "device": "NVIDIA H200"})
     assert not unnamed.ran({**there, "device": "cpu"})
+
+
+@pytest.mark.parametrize(("device", "gpus"), [("cpu", 0), ("cpu", 2), ("cuda", 1), ("cuda:0", 1), ("cuda:1", 2)])
+def test_a_device_that_is_there_is_taken(device: str, gpus: int) -> None:
+    check_device(device, gpus)
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "said"),
+    [
+        ("cuda", 0, "--device cuda: there is no NVIDIA device here (or CUDA_VISIBLE_DEVICES hides it)"),
+        ("cuda:99", 0, "--device cuda:99: there is no NVIDIA device here (or CUDA_VISIBLE_DEVICES hides it)"),
+        ("cuda:2", 2, "--device cuda:2 is no device here: there is cpu, cuda, cuda:0, cuda:1"),
+        ("cuda:-1", 1, "--device cuda:-1 is no device here: there is cpu, cuda, cuda:0"),
+        *((name, 0, f"--device {name} is no device here: there is cpu") for name in ("gpu", "mps", "xpu", "meta")),
+        ("\x1b[2J", 0, "--device \\x1b[2J is no device here: there is cpu"),
+    ],
+)
+def test_a_device_that_is_not_there_is_one_line(device: str, gpus: int, said: str) -> None:
+    with pytest.raises(InputError) as caught:
+        check_device(device, gpus)
+    assert str(caught.value) == said

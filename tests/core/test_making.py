@@ -285,6 +285,23 @@ def test_the_command_prepares_shows_and_verifies(tmp_path: Path, capsys: pytest.
         assert capsys.readouterr().err.count("\n") == 1
 
 
+def test_a_place_without_a_name_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = foldered(tmp_path / "images", {"a.png": encoded(picture())})
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    nameless, there = "/ is the folder that all others are in", "exists and is no prepared set"
+    cases = [
+        ([str(path), "--out", "/"], nameless),
+        (["/"], nameless),
+        ([str(path), "--out", "."], f"{tmp_path / 'here'} {there}"),
+    ]
+    for arguments, said in cases:
+        assert main(["prepare", *arguments, "--resolution", "8"]) == 2
+        assert capsys.readouterr().err.startswith(f"error: {said}")
+
+
 @pytest.mark.parametrize("count", [400, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_images_as_lsun_ships_them_are_prepared_trained_on_and_evaluated(tmp_path: Path, count: int) -> None:
     from core.data import rooms

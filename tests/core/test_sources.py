@@ -1,14 +1,18 @@
 """Folders, zips and LMDBs of images: the same images in the same order, whatever holds them."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
 import zipfile
 from pathlib import Path
 
+import pytest
+
 from core.data.sources import BLOCK, fingerprint, opened
 from core.data.walk import damage
+from core.errors import InputError
 from tests.core.pictures import encoded, foldered, lsun, picture, shared, zipped
 
 FILES = {f"{name}.png": encoded(picture(i)) for i, name in enumerate(["b/2", "a/10", "c", "a/9"])}
@@ -121,3 +125,24 @@ def test_thirty_thousand_photographs_are_fingerprinted_at_once() -> None:
     assert time.process_time() - started < 2  # about 0.4 s on an idle core
     assert count == 30_000
     assert len(digest) == 64
+
+
+@pytest.mark.parametrize("what", ["zeros", "null", "pipe", "pipe.zip", "pipe.mdb", "socket"])
+def test_what_is_no_file_or_folder_is_neither_waited_for_nor_read(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # A socket's name has to be short.
+    path = tmp_path / what
+    with socket.socket(socket.AF_UNIX) as listening:
+        match what:
+            case "zeros":
+                path.symlink_to("/dev/zero")
+            case "null":
+                path = Path(os.devnull)
+            case "socket":
+                listening.bind(what)
+            case _:
+                os.mkfifo(path)
+        for listed in (True, False):
+            with pytest.raises(InputError, match="is no file or folder: give a folder, a zip or an LMDB"):
+                opened(path, listed=listed).__enter__()

@@ -11,8 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from core.home import settle
-from core.words import ERRORS, degraded, first_line, first_words, last_line, of_path, one_line, takes, visible
+from core.home import _writable, settle
+from core.words import (
+    ERRORS,
+    degrade_streams,
+    degraded,
+    first_line,
+    first_words,
+    last_line,
+    of_path,
+    one_line,
+    takes,
+    visible,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,6 +76,24 @@ def test_every_stream_takes_every_sign(encoding: str) -> None:
     assert stream.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
     assert takes(stream, "plain") and takes(stream, "台所") == (encoding == "utf-8")
     assert degraded("plain ×", stream) in ("plain ×", "plain x")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "there"),
+    [("idna", False), ("punycode", False), ("undefined", False), ("ascii", True), ("utf-16", True), ("cp037", True)],
+)
+def test_an_encoding_that_is_none_for_lines_gives_way_to_utf_8(
+    encoding: str, there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = f"error: {'a long name ' * 20}×\n"
+    for name in ("stdout", "stderr"):
+        monkeypatch.setattr(sys, name, io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    degrade_streams()
+    for stream in (sys.stdout, sys.stderr):
+        print(line, file=stream, end="", flush=True)
+        written = stream.buffer.getvalue()  # type: ignore[attr-defined]
+        assert written.decode(encoding if there else "utf-8") in (line, line.replace("×", "x"))
+        assert stream.encoding == (encoding if there else "utf-8")
 
 
 def test_every_text_file_and_child_has_its_encoding_named() -> None:
@@ -135,6 +164,14 @@ def test_a_home_that_cannot_be_written_has_matplotlib_elsewhere(
         monkeypatch.delenv(name, raising=False)
     settle()
     assert Path(os.environ["MPLCONFIGDIR"]).is_relative_to(tmp_path)
+
+
+def test_a_home_that_one_may_not_look_at_is_no_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> bool:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    assert _writable(tmp_path / "nowhere" / ".config")
 
 
 def test_nobody_elses_folder_is_a_refuge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
