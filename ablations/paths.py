@@ -89,7 +89,8 @@ class PathOf:
             where = ".".join(str(part) for part in first["loc"] if part not in (*self.members, "json"))
             if isinstance(value, dict) and where:
                 return f"{self.path}.{where}: {first['msg']}"
-            return f"it takes {self.expects}, not {json.dumps(value)}"
+            most = f" and of at most {MOST:,}" if isinstance(value, int) and value > MOST else ""
+            return f"it takes {self.expects}{most}, not {json.dumps(value)}"
         return None
 
 
