@@ -18,7 +18,7 @@ from ablations import patch
 from ablations.paths import places
 from ablations.search import Search
 from core.config import JOINED, AnyConfig, Node, Resampling, canonical, parse
-from core.names import Name
+from core.names import ModuleName, Name
 
 DesignName = Literal["ladder", "add_one_in", "leave_one_out", "screening", "shapley", "grid"]
 PILING: frozenset[DesignName] = frozenset({"ladder", "leave_one_out", "screening", "shapley"})
@@ -358,6 +358,9 @@ class Study(Node):
     `designs` are run unless others are asked for, `more_designs` make sense, too. `permutations` is the number of
     orders in which the design "shapley" adds the changes.
     `searches` seek numbers of the base; the config that each chooses is a further variant.
+    `report` names the module that has the body of its report: one of `reports.studies`, or one of somebody's own, found
+    beside the study's file or installed. None is "changes", or "alternatives" where the changes
+    have groups.
     """
 
     name: Name
@@ -373,6 +376,7 @@ class Study(Node):
     profiles: tuple[Profile, ...]
     claims: tuple[Claim, ...] = ()
     searches: tuple[Search, ...] = ()
+    report: ModuleName | None = None
 
     @model_validator(mode="after")
     def _changes_commute(self) -> Study:
@@ -439,9 +443,10 @@ class Study(Node):
     def extended(self, *changes: Change, name: str, title: str, question: str, **fields: Any) -> Study:
         """Another study: this one with these changes after its own.
 
-        The claims stay behind, for their variants have other changes there: what is called "all", above all.
+        The claims stay behind, for their variants have other changes there: what is called "all", above all. So does
+        the report, which speaks of the changes that it knows.
         """
-        own = {"name": name, "title": title, "question": question, "source": None, "claims": ()}
+        own = {"name": name, "title": title, "question": question, "source": None, "claims": (), "report": None}
         return Study(**{**dict(self), **own, "changes": (*self.changes, *changes), **fields})
 
     @property

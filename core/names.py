@@ -24,10 +24,13 @@ SERIES = r"^[a-z][a-z0-9_]*(/[a-z0-9_]+)*$"
 DIGEST = r"^[0-9a-f]{16}$"
 WORKER = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
 """As launchers call them: 1f2e3d4c-7, inline-1f2e3d4c, slurm-1234_0.2."""
+MODULE = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"
 FINGERPRINT = r"^([0-9a-f]{12})?$"
 
 Name = Annotated[str, Field(pattern=NAME, max_length=MOST)]
 """Of a study, a change, a profile, a search: what people declare."""
+ModuleName = Annotated[str, Field(pattern=MODULE, max_length=MOST_SERIES)]
+"""Of a module, with its packages."""
 VariantName = Annotated[str, Field(pattern=VARIANT, max_length=MOST_VARIANT)]
 SettingName = Annotated[str, Field(pattern=SETTING, max_length=MOST_SETTING)]
 SeriesName = Annotated[str, Field(pattern=SERIES, max_length=MOST_SERIES)]

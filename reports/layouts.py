@@ -1,40 +1,41 @@
-"""Which sections a study's report has, and what answers its question, where they are not those of piled-up changes."""
+"""What a study's report says, by the module that the study names: one of `reports.studies`, or of its author's own."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import importlib
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import MappingProxyType
+from pathlib import Path
 
-from reports import bases, layers, layers_gan, learning_rates
+from ablations.schema import Study
+from core.errors import InputError
+from core.words import first_words
+from reports import studies
 from reports.abstract import change_answers
-from reports.interpolations import interpolation_sections
 from reports.page import Block, Text
 from reports.report import Report
-from reports.sections import all_sections
-from reports.upsampling import upsampling_sections
 
 
 @dataclass(frozen=True)
 class Layout:
-    """`answers` are what an abstract says besides claims, the most important first."""
+    """`body` is the page from the question to the list of runs; `answers` are what an abstract says besides claims, the
+    most important first."""
 
-    sections: Callable[[Report], list[Block]] = all_sections
-    answers: Callable[[Report], list[Text]] = change_answers
-
-
-LAYOUTS: Mapping[str, Layout] = MappingProxyType(
-    {
-        "inr_layers": Layout(layers.layer_sections, layers.answers),
-        "inr_layers_gan": Layout(layers_gan.layer_gan_sections, layers_gan.answers),
-        "siren_vs_fourier": Layout(bases.basis_sections, bases.answers),
-        "learning_rates": Layout(learning_rates.learning_rate_sections, learning_rates.answers),
-        "upsampling": Layout(upsampling_sections),
-        "weight_clipping": Layout(interpolation_sections),
-    }
-)
+    body: Callable[[Report], list[Block]]
+    answers: Callable[[Report], list[Text]]
 
 
-def layout_of(study: str) -> Layout:
-    """How this study is reported."""
-    return LAYOUTS.get(study, Layout())
+def layout_of(study: Study) -> Layout:
+    """How this study is reported: by the `body` of the module that `Study.report` names, and its `answers` where it
+    has some. Raises InputError where there is no such module, or nothing in it."""
+    name = study.report or ("alternatives" if study.groups else "changes")
+    where = f"the study '{study.name}' names the report '{name}'"
+    ours = (Path(studies.__file__).parent / f"{name}.py").exists()
+    try:
+        module = importlib.import_module(f"{studies.__name__}.{name}" if ours else name)
+    except Exception as error:
+        raise InputError(f"{where}, which cannot be imported: {first_words(error)}") from error
+    body = getattr(module, "body", None)
+    if not callable(body):
+        raise InputError(f"{where}, which has no function body(report)")
+    return Layout(body, getattr(module, "answers", change_answers))

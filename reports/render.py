@@ -157,7 +157,7 @@ def _render(report: Report, formats: Sequence[str]) -> None:
 
 def _write_all(report: Report, formats: Sequence[str], *, ours: bool) -> None:
     results, folder = report.results, report.folder
-    answers = layout_of(results.study.name).answers(report)
+    answers = layout_of(results.study).answers(report)
     document = compose(report, answers, with_records="html" in formats)
     _save_figures(report, {block.path for block in document.blocks if isinstance(block, Figure | Animation)})
     write_whole(folder / compare.RECORD, compare.record(results).encode())
@@ -183,7 +183,7 @@ def compose(report: Report, answers: Sequence[Text], *, with_records: bool) -> D
     """The page, its figures drawn but not yet saved; `answers` are those of its layout. Records of runs, which
     read every run folder again, are for a page in one file."""
     results = report.results
-    sections = layout_of(results.study.name).sections
+    sections = layout_of(results.study).body
     return Document(
         title=results.study.title,
         subtitle=subtitle(results),

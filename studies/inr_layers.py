@@ -80,6 +80,7 @@ STUDY = Study(
     title="INR layers: size against quality",
     question="Which ways of emitting a layer can fit images, and does their order depend on the initial sizes?",
     source=Source(slide=SLIDE, quote="All of them ran in 3.6 iters/sec on 1080 Ti and used 10 GB GPU memory"),
+    report="inr_layers",
     base=Reconstruction(),
     base_title="Linear",
     changes=(*LAYERS, *OTHER_READINGS, UNIT_INIT, CODES),

@@ -13,6 +13,7 @@ STUDY = Study(
     title="INR layers as GANs",
     question="Does the order of the eight layers by reconstruction error predict their order by generated images?",
     source=Source(slide=SLIDE, quote="Type MAE (50 imgs) #params"),
+    report="inr_layers_gan",
     # All changes but the one that is asked about: FactorizedSE is then the variant `all` of changes_overview.
     base=changes_overview.STUDY.folded(
         change.name for change in changes_overview.STUDY.changes if change.name != "factorized_se"

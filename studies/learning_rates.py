@@ -71,6 +71,7 @@ STUDY = Study(
         slide=changes_overview.OVERALL.slide,
         quote="What LR should we use for G? Is it equivalent to the mapping network?",
     ),
+    report="learning_rates",
     base=changes_overview.EVERYTHING,
     base_title="all ten changes",
     profiles=(CPU, LSUN64),

@@ -46,6 +46,7 @@ STUDY = Study(
     title="SIREN or Fourier?",
     question="Which first layer serves INR-GAN better, at which scale, and why does SIREN's factor 30 matter?",
     source=said("Why? Do we suffer from small gradients when we use $\\sin(x)$?"),
+    report="siren_vs_fourier",
     # All changes but those of the basis and of the layer: with Linear layers every number of a SIREN is emitted.
     base=changes_overview.STUDY.folded(
         change.name for change in changes_overview.STUDY.changes if change.name not in ("fourier_inr", "factorized_se")

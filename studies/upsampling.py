@@ -84,6 +84,7 @@ STUDY = Study(
     title="Natural upsampling",
     question="Is rendering an INR on a denser grid better than enlarging its image, against true images of that size?",
     source=BETTER,
+    report="upsampling",
     base=edited(
         EVERYTHING,
         {

@@ -39,6 +39,7 @@ STUDY = Study(
     title="Clipping G's output",
     question="Does clipping the emitted weights leave the FID as it is, and does it spoil interpolations?",
     source=CLIP,
+    report="weight_clipping",
     base=edited(
         EVERYTHING,
         {

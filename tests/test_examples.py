@@ -21,8 +21,10 @@ from core.build import check_layer
 from core.events import Finished
 from core.job import run_job
 from studies import catalogue, outside
-from studies.plan import make_plan, overridden
+from studies.plan import make_plan, overridden, record_plan
 from studies.run import main
+from tests.reports.pages import page_of
+from tests.reports.synthetic import train_all
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "extending.md").read_text()
@@ -30,7 +32,13 @@ FILES: dict[str, str] = dict(re.findall(r"```python\n# (\S+)\n(.*?)```", PAGE, r
 COMMANDS = [
     line for block in re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines() if line.strip()
 ]
-MOST_LINES = {"mine/momentum.py": 10, "mine/r1_weight.py": 40, "mine/low_rank.py": 40, "mine/low_rank_layer.py": 40}
+MOST_LINES = {
+    "mine/momentum.py": 10,
+    "mine/r1_weight.py": 40,
+    "mine/low_rank.py": 40,
+    "mine/low_rank_layer.py": 40,
+    "mine/by_width.py": 20,
+}
 TINY = (
     "iterations=4",
     "evaluation.every=2",
@@ -204,3 +212,15 @@ def test_every_command_of_the_page_comes_to_a_report(here: Path) -> None:
         done("-m", "studies.sync", f"mine/{folder.parent.name}.py", "--setting", folder.name)
     one, other = (f"low_rank_layer:{folder.name}" for folder in reports if folder.parent.name == "low_rank_layer")
     done("-m", "reports.render", "--compare", one, other.replace("low_rank_layer", "mine/low_rank_layer.py", 1))
+
+
+def test_a_study_brings_the_report_of_the_page(here: Path) -> None:
+    file = here / "mine" / "widths.py"
+    file.write_text(
+        "from ablations.schema import Study\nfrom studies.changes_overview import STUDY as DECK\n"
+        'STUDY = Study(**{**dict(DECK), "name": "widths", "report": "by_width"})\n'
+    )
+    study = catalogue.find(str(file)).study
+    plan = make_plan(study, study.profile("cpu"), designs=["ladder"], seeds=[0], declared_in=str(file))
+    train_all(here / "runs", record_plan(here / "runs", plan))
+    assert "## Widths\n\nTrained: 8, 32." in page_of(str(file), runs=here / "runs")

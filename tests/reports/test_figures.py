@@ -269,7 +269,7 @@ def test_a_finding_says_whether_it_holds_over_all_designs(exploded: Results, tmp
 
 def lines_of(study: str, results: Results, folder: Path) -> list[str]:
     report = report_of(results, folder)
-    head = abstract(report, layout_of(study).answers(report))
+    head = abstract(report, layout_of(results.study).answers(report))
     assert isinstance(head, Abstract)
     return [spoken(line) for line in head.items]
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from pydantic import ValidationError
 
 from ablations.designs import DESIGNS, available, variant_name, variant_title
+from ablations.schema import Study
 from core.errors import InputError
 from reports import html, latex, markdown, pdf
 from reports.layouts import layout_of
@@ -251,10 +255,39 @@ def test_the_abstract_and_the_record_say_the_verdicts_of_the_report(full_report:
 
 
 def test_every_study_has_a_layout_with_an_answer() -> None:
-    assert {layout_of(name).answers.__module__ for name in catalogue.NAMES} == {
-        "reports.abstract",
-        "reports.bases",
-        "reports.layers",
-        "reports.layers_gan",
-        "reports.learning_rates",
+    assert {
+        layout_of(catalogue.study(name)).answers.__module__.removeprefix("reports.") for name in catalogue.NAMES
+    } == {
+        "abstract",
+        "studies.inr_layers",
+        "studies.inr_layers_gan",
+        "studies.learning_rates",
+        "studies.siren_vs_fourier",
     }
+
+
+OWN_REPORT = """
+from reports.page import Heading, Paragraph
+from reports.sections import all_sections
+
+def body(report):
+    return [Heading("My section"), Paragraph("Mine."), *all_sections(report)]
+"""
+
+
+def test_a_study_brings_its_own_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = catalogue.study("changes_overview")
+    monkeypatch.syspath_prepend(tmp_path)
+    own = Study(**{**dict(study), "report": "mine.of_it"})
+    with pytest.raises(InputError, match=r"'changes_overview' names the report 'mine\.of_it', which cannot be"):
+        layout_of(own)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "of_it.py").write_text("")
+    with pytest.raises(InputError, match=r"which has no function body\(report\)"):
+        layout_of(own)
+    monkeypatch.delitem(sys.modules, "mine.of_it")
+    importlib.invalidate_caches()
+    (tmp_path / "mine" / "of_it.py").write_text(OWN_REPORT)
+    assert layout_of(own).body.__module__ == "mine.of_it"
+    with pytest.raises(ValidationError, match="report"):
+        Study(**{**dict(study), "report": "../evil"})

@@ -70,7 +70,7 @@ def answers(report: Report) -> list[Text]:
     return [sentence(results, {sweep.search.variant: sweep for sweep in sweeps_of(results)}, noise_of(results))]
 
 
-def learning_rate_sections(report: Report) -> list[Block]:
+def body(report: Report) -> list[Block]:
     """The report from the question to the list of runs."""
     results = report.results
     sweeps = sweeps_of(results)

@@ -43,7 +43,7 @@ def errors(results: Results, row: Row, init: str = "", codes: bool = False) -> n
     return results.last(variant) if variant else np.full(len(results.plan.seeds), np.nan)
 
 
-def layer_sections(report: Report) -> list[Block]:
+def body(report: Report) -> list[Block]:
     """The report from the question to the list of runs."""
     parts = (
         sections.question,

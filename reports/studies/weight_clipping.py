@@ -32,7 +32,7 @@ STRIPS, SHOWN_STEPS = 3, 16
 ENLARGED, FRAME_MILLISECONDS = 6, 90
 
 
-def interpolation_sections(report: Report) -> list[Block]:
+def body(report: Report) -> list[Block]:
     """The report from the question to the list of runs."""
     return composed(report, (findings, smoothness, strips, learning_curves, samples, method))
 

@@ -30,7 +30,7 @@ OWN, AVERAGED, NEAREST = "upsampled/own", "upsampled/natural_averaged", "upsampl
 PICTURE_ROWS, PICTURE_COLUMNS = 6, ("nearest", "bilinear", "bicubic", "natural")
 
 
-def upsampling_sections(report: Report) -> list[Block]:
+def body(report: Report) -> list[Block]:
     """The report from the question to the list of runs."""
     parts = (
         question,

@@ -1,0 +1,101 @@
+"""The report of a study whose changes exclude each other: every combination of the alternatives, best first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from reports import pictures, sections, stats
+from reports.abstract import change_answers
+from reports.links import led
+from reports.numbers import MEAN_SPREAD, counted, fixed, interval, mean_spread
+from reports.page import Block, Column, Heading, Strong, Table, Text
+from reports.report import Report, best_variants, composed
+from reports.results import Results
+from reports.tables import metric_letters, metric_name
+from reports.verdicts import compare, side_of_one
+from studies.plan import PlannedVariant
+
+
+def body(report: Report) -> list[Block]:
+    """The report from the question to the list of runs."""
+    parts = (
+        sections.question,
+        sections.claims,
+        combinations,
+        sections.single_changes,
+        sections.spread,
+        sections.learning_curves,
+        pictures.samples,
+        pictures.between_latents,
+        sections.method,
+    )
+    return composed(report, parts)
+
+
+def answers(report: Report) -> list[Text]:
+    """The best combination against the base, and what each alternative does alone."""
+    results = report.results
+    ranked = best_variants(results)
+    if len(ranked) < 2:
+        return change_answers(report)
+    best = ranked[0]
+    said = f" “{best.title}” is the best of {len(ranked)} that ended in all seeds"
+    if best.name == "baseline":
+        said += ", and it is the base."
+    else:
+        ratio = compare(results, "baseline", best.name)
+        said += f"; over the base it has the ratio {interval(ratio)}" if ratio is not None else ""
+        resolved = ratio is not None and side_of_one(ratio) != "unresolved"
+        said += f", which {'is' if resolved else 'is not'} told from 1 before any correction." if ratio else "."
+    picked = " Exploratory: it was picked as the best on these seeds, so its advantage is overstated."
+    return [(Strong("Best combination:"), said + picked), *change_answers(report)]
+
+
+def combinations(report: Report) -> list[Block]:
+    """Every variant with what it has of each group, those that ended in all seeds by their mean, then the others."""
+    results = report.results
+    ranked = best_variants(results)
+    rest = [variant for variant in results.plan.variants if variant not in ranked]
+    if len(ranked) + len(rest) < 2:
+        return []
+    summaries = {variant.name: stats.log_summary(results.last(variant)) for variant in results.plan.variants}
+    write = fixed([summary.mean for summary in summaries.values()])
+    rows: list[tuple[Text, ...]] = [
+        (
+            *alternatives_of(results, variant),
+            led(results, variant.name, mean_spread(summaries[variant.name], write), strong=variant in ranked[:1]),
+            interval(compare(results, "baseline", variant.name)) if variant.name != "baseline" else "1",
+        )
+        for variant in [*ranked, *rest]
+    ]
+    groups = list(results.study.groups)
+    ended = np.sum([summary.n > 0 for summary in summaries.values()])
+    return [
+        Heading("Every combination"),
+        Table(
+            name="combinations",
+            columns=(
+                *(Column(group.replace("_", " "), share=1.2) for group in groups),
+                Column(metric_letters(results), "right", 1.2),
+                Column("over the base [95%]", "right", 1.2),
+            ),
+            rows=tuple(rows),
+            caption=f"{metric_name(results)} at the last iteration, {MEAN_SPREAD}, of "
+            f"{counted(int(ended), 'combination')} with runs that ended: those that ended in all seeds first, by their "
+            "mean, then unstable, diverged and unfinished ones. Ratios are paired by seed, with Student-t intervals on "
+            "the log scale that are not corrected for the number of rows: the order is a description, the verdicts "
+            "stand below. “–” is what the base has.",
+            size=7.8,
+        ),
+    ]
+
+
+def alternatives_of(results: Results, variant: PlannedVariant) -> Sequence[str]:
+    """The title of what a variant has of each group, in their order."""
+    titles = {change.name: change.title for change in results.study.changes}
+    return [
+        next((titles[name] for name in names if name in variant.changes), "–")
+        for names in results.study.groups.values()
+    ]
