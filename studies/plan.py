@@ -586,6 +586,14 @@ def plan_file(runs: Path, study: str, setting: str) -> Path:
     return plan_folder(runs, study) / f"{setting}.json"
 
 
+def settings_of(runs: Path, study: str) -> list[str]:
+    """The settings of a study that have a recorded plan. Raises NotADirectoryError where a file is in their place."""
+    try:
+        return sorted(file.stem for file in plan_folder(runs, study).iterdir() if file.suffix == ".json")
+    except FileNotFoundError:
+        return []
+
+
 VERDICTS = "verdicts.json"
 """In a report's folder: what it found, written when everything else is there."""
 
