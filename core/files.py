@@ -52,27 +52,30 @@ def write_whole(file: Path, *content: bytes | memoryview, before: Path | None = 
 
     When it returns, bytes and name are on the disk: a power cut takes neither, unless it is not `lasting`, which is
     for copies of what is elsewhere. What the file was is kept as `before`, where that is given: then there is an
-    instant in which only `before` is there. No link is followed: one in the place of `file` is replaced.
+    instant in which only `before` is there. No link is followed: one in the place of `file` is replaced. Raises
+    InputError where a folder is there.
     """
     # The name cannot be guessed: whoever may write into the folder cannot have put a link there.
     aside = file.with_name(f".{file.name[:100]}.{socket.gethostname()[:40]}.{os.getpid()}.{secrets.token_hex(6)}")
     try:
-        handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | OWN_FILE, 0o666)
-        with named(file), os.fdopen(handle, "wb") as stream:
-            for part in content:
-                stream.write(part)
-            stream.flush()
-            if lasting:
-                os.fsync(stream.fileno())
+        with _told_of(file, aside):
+            handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | OWN_FILE, 0o666)
+            with os.fdopen(handle, "wb") as stream:
+                for part in content:
+                    stream.write(part)
+                stream.flush()
+                if lasting:
+                    os.fsync(stream.fileno())
+            if before is not None:
+                with suppress(FileNotFoundError):
+                    file.replace(before)
+            aside.replace(file)
     except FileExistsError:
         raise
     except BaseException:
-        aside.unlink(missing_ok=True)  # On a full disk half a file is what keeps the next one from being written.
+        with suppress(OSError):  # On a full disk half a file is what keeps the next one from being written.
+            aside.unlink()
         raise
-    if before is not None:
-        with suppress(FileNotFoundError):
-            file.replace(before)
-    aside.replace(file)
     if lasting:
         sync_folder(file.parent)
 
@@ -86,8 +89,33 @@ def placed(path: Path) -> Path:
     return there
 
 
+@contextmanager
+def _told_of(file: Path, aside: Path) -> Iterator[None]:
+    """Errors of the system within it name the file that is written, not the one beside it that nobody knows."""
+    try:
+        yield
+    except IsADirectoryError:
+        raise InputError(f"{file} is a folder where a file is wanted: move it away") from None
+    except OSError as error:
+        if error.filename is None or str(error.filename) == str(aside):
+            error.filename, error.filename2 = str(file), None
+        raise
+
+
+def check_folder(folder: Path) -> None:
+    """Raises NotADirectoryError, which names it, where a file is in the place of a folder or of one above it."""
+    places = (folder, *folder.parents)
+    there = next((each for each in places if each.exists() or each.is_symlink()), None)
+    if there is not None and not there.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(there))
+
+
 def make_folder(folder: Path) -> None:
-    """Makes a folder, and those above it that are missing, so that a power cut takes none of them away again."""
+    """Makes a folder, and those above it that are missing, so that a power cut takes none of them away again.
+
+    Raises as `check_folder`.
+    """
+    check_folder(folder)
     missing = []
     for each in (folder, *folder.parents):
         if each.exists():
@@ -151,6 +179,12 @@ def handle_of(file: Path, flags: int) -> int:
         return handle
     os.close(handle)
     raise InputError(f"{file} is no file: remove it")
+
+
+def check_file(file: Path) -> None:
+    """Raises as `handle_of` for what is there and no file of ours. Makes nothing, and says not who may write it."""
+    with suppress(FileNotFoundError, PermissionError):
+        os.close(handle_of(file, os.O_RDONLY))
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -13,6 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from core.command_line import of_system
 from core.errors import InputError
 from core.words import first_words, visible
 
@@ -31,6 +33,20 @@ class Damaged(InputError):
         self.file = file
 
 
+class Unreadable(Damaged):
+    """A file that the system does not let this process read; the message names what is in the way.
+
+    Who goes on without a damaged file goes on without this one. Who removes what is damaged leaves it where it is.
+    """
+
+    def __init__(self, file: Path, error: OSError) -> None:
+        InputError.__init__(self, of_system(error))
+        self.file = file
+
+
+UNREADABLE = (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.ELOOP, errno.EIO)
+"""Errors that are of one file: others, as of too many open ones, are of the whole process."""
+
 MOST_BYTES = 256 * 2**20
 """Of a file that is read from its beginning to its end; no record of a run comes near."""
 
@@ -43,9 +59,15 @@ MOST_LINE = 2**20
 
 @contextmanager
 def opened(file: Path, remedy: str, most: int = MOST_BYTES) -> Iterator[BufferedReader]:
-    """A file to be read. Raises FileNotFoundError, and Damaged where it is no file, or too large to be one of ours."""
-    # A pipe would be waited for without end.
-    handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    """A file to be read. Raises FileNotFoundError, Unreadable, and Damaged where it is no file, or too large to be one
+    of ours."""
+    try:
+        # A pipe would be waited for without end.
+        handle = os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno in UNREADABLE:
+            raise Unreadable(file, error) from None
+        raise
     found = os.fstat(handle)
     if not stat.S_ISREG(found.st_mode) or found.st_size > most:
         os.close(handle)

@@ -35,6 +35,7 @@ from studies.plan import (
     plan_file,
     read_plan,
     searched_title,
+    settings_of,
 )
 
 TIDY_COLUMNS = (
@@ -330,11 +331,6 @@ def which_seeds(seeds: Sequence[int]) -> str:
     return f"{'seed' if len(seeds) == 1 else 'seeds'} {listed([str(seed) for seed in seeds])}"
 
 
-def settings(runs: Path, study: str) -> list[str]:
-    """The settings of a study that have a recorded plan."""
-    return sorted(file.stem for file in plan_file(runs, study, "x").parent.glob("*.json"))
-
-
 def load(study: str, runs: Path, setting: str | None = None) -> Results:
     """Reads one setting of a study. Raises InputError where there is nothing to read, and MixedProtocols for runs that
     measured the reported metric differently."""
@@ -343,7 +339,7 @@ def load(study: str, runs: Path, setting: str | None = None) -> Results:
     declared = found.study
     train = typed("python", "-m", "studies.run", study)
     study = declared.name
-    there = settings(runs, study)
+    there = settings_of(runs, study)
     if not there:
         raise InputError(f"nothing of '{study}' has been trained under {runs} yet: do so with '{train}'")
     if setting is None:

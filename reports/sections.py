@@ -45,7 +45,7 @@ from reports.pictures import between_latents, samples
 from reports.protocols import MixedProtocols, mixture
 from reports.quality import other_measures
 from reports.report import PAGE_INCHES, PILOT, Report, composed, design_title, highlighted, rung_label
-from reports.results import STATUSES, Results, load, settings, which_seeds
+from reports.results import STATUSES, Results, load, which_seeds
 from reports.seconds import why_left_out
 from reports.stats.arms import ROUNDING
 from reports.tables import metric_letters, metric_name
@@ -64,7 +64,7 @@ from reports.verdicts import (
     seconds_axis,
     work_axis,
 )
-from studies.plan import PlannedVariant, override
+from studies.plan import PlannedVariant, override, settings_of
 from studies.runner.experiment import experiment_name
 from studies.spreads import HOW, answer, design_words, outlying, spreads
 
@@ -420,7 +420,7 @@ def retuned(report: Report) -> list[Block]:
 def published_and_retuned(results: Results) -> tuple[Results, Results] | None:
     """This setting and its counterpart, None where there is none. Raises MixedProtocols where they are not alike."""
     setting, here = results.plan.setting, results.plan.retuned
-    names = settings(results.runs, results.study.name)
+    names = settings_of(results.runs, results.study.name)
     if here is not None:
         others = [name for name in names if name == setting.removesuffix(f"-retuned{here.trials}")]
     else:
@@ -750,7 +750,7 @@ def looks(report: Report) -> list[Block]:
         )
     others = [
         name
-        for name in settings(results.runs, results.study.name)
+        for name in settings_of(results.runs, results.study.name)
         if name != results.plan.setting and "-tuning" not in name
     ]
     if others and not report.published:

@@ -15,7 +15,7 @@ from core.files import make_folder, write_whole
 from core.locks import FileLock
 from core.machine import Machine
 from core.reading import MOST_JSON, Damaged, lines_of
-from studies.plan import plan_file
+from studies.plan import plan_file, plans_lock
 
 MOST_INVOCATIONS = 100_000
 """Lines of one setting."""
@@ -53,7 +53,7 @@ def add_invocation(runs: Path, study: str, setting: str, invocation: Invocation)
     """Adds one line."""
     file = costs_file(runs, study, setting)
     make_folder(file.parent)
-    with FileLock(runs / "plans" / ".lock"):
+    with FileLock(plans_lock(runs)):
         before = b"".join(line + b"\n" for line in _kept(file))
         write_whole(file, before + invocation.model_dump_json().encode() + b"\n")
 

@@ -13,7 +13,9 @@ from rich.text import Text
 
 from ablations.designs import DESIGNS, available, base_title, subset_named
 from ablations.schema import Study
+from core.command_line import of_system
 from core.errors import InputError
+from core.files import check_folder
 from core.words import visible
 from studies.tables import ruled_table
 
@@ -72,7 +74,11 @@ class Here:
     def of(cls, runs: Path, known: Collection[str]) -> Here:
         """Reads plans and outcomes, and runs no study's file. Raises InputError where a link leads out of `runs`."""
         # What no plan is there for needs no reader of plans, which loads for longer than a list should take.
-        if not (runs / "plans").is_dir():
+        try:
+            check_folder(runs / "plans")
+        except NotADirectoryError as error:
+            return cls(runs, {}, {}, (of_system(error),))
+        if not (runs / "plans").exists():
             return cls(runs, {}, {}, ())
         from core.errors import InputError
         from studies.plan import check_received, read_plan

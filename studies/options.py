@@ -39,6 +39,9 @@ FIRST_VARIANT = "baseline"
 """What `--show-config` shows where it names no variant."""
 
 
+LEAST_MINUTES = 0.01
+"""Above it a worker has the time to beat at all."""
+
 MOST_TRIALS, MOST_MINUTES = 100_000, 1_000_000
 """What nobody means to exceed: a machine would be asked for more than it has, or a clock for more than it counts."""
 
@@ -304,7 +307,7 @@ _option(
     WHERE,
     "--hang-minutes",
     metavar="MINUTES",
-    type=Amount(0, MOST_MINUTES),
+    type=Amount(LEAST_MINUTES, MOST_MINUTES),
     default=30,
     show_default=True,
     help="A worker whose loop stands still for so long, or five times as long as it ever did before, is ended and its "

@@ -581,9 +581,22 @@ def plan_folder(runs: Path, study: str) -> Path:
     return runs / "plans" / study
 
 
+def plans_lock(runs: Path) -> Path:
+    """What whoever writes plans, or what is kept beside them, holds locked."""
+    return runs / "plans" / ".lock"
+
+
 def plan_file(runs: Path, study: str, setting: str) -> Path:
     """Where the plan of a setting is kept."""
     return plan_folder(runs, study) / f"{setting}.json"
+
+
+def settings_of(runs: Path, study: str) -> list[str]:
+    """The settings of a study that have a recorded plan. Raises NotADirectoryError where a file is in their place."""
+    try:
+        return sorted(file.stem for file in plan_folder(runs, study).iterdir() if file.suffix == ".json")
+    except FileNotFoundError:
+        return []
 
 
 VERDICTS = "verdicts.json"
@@ -605,11 +618,19 @@ def read_plan(file: Path) -> Plan:
 
 
 def record_plan(runs: Path, plan: Plan) -> Plan:
-    """Joins `plan` to what its setting has, writes the whole, and returns it.
+    """Joins `plan` to what its setting has, writes the whole, and returns it. Raises as `joined`."""
+    file, whole = plan_file(runs, plan.study, plan.setting), joined(runs, plan)
+    make_folder(file.parent)
+    write_whole(file, (whole.model_dump_json(indent=1) + "\n").encode())
+    return whole
+
+
+def joined(runs: Path, plan: Plan) -> Plan:
+    """`plan` and what its setting has on record as one. Writes nothing.
 
     The declaration, the seeds and the designs that are registered stay those before the setting's first run; what is
-    asked for later is a further look. Raises InputError where a study in another file, which is still there, has the
-    name.
+    asked for later is a further look. Raises InputError where the plan on record cannot be read, or does not go
+    together with this one, and where a study in another file, which is still there, has the name.
     """
     file = plan_file(runs, plan.study, plan.setting)
     whole = plan
@@ -626,8 +647,6 @@ def record_plan(runs: Path, plan: Plan) -> Plan:
             whole = Plan(**{**dict(whole), "looks": (*old.looks, *_further(old.looks, plan, whole, seen))})
     else:
         whole = Plan(**{**dict(plan), "looks": (_look(plan, runs),)})
-    make_folder(file.parent)
-    write_whole(file, (whole.model_dump_json(indent=1) + "\n").encode())
     return whole
 
 
@@ -671,6 +690,11 @@ def _check_same_file(old: Plan, new: Plan) -> None:
 def jobs_root(runs: Path) -> Path:
     """Where the run folders of all studies are, each named by its digest."""
     return runs / "jobs"
+
+
+def journal_file(runs: Path, study: str, searched: str | None = None) -> Path:
+    """Where the queue of a study is kept that is in files, or the trials of its searches in a setting."""
+    return runs / "queue" / (f"{study}.journal" if searched is None else f"{study}.{searched}.search.journal")
 
 
 def check_queue_folder(runs: Path) -> Path:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from core.arguments import MOST_WORKERS, whole_number
-from core.command_line import DONE, say_error
+from core.command_line import BAD_INPUT, DONE, say_error
 from core.errors import InputError
 from core.metrics.identity import INCEPTION_VARIABLE
 from core.words import takes, visible
@@ -172,11 +172,14 @@ class _StudyCommand:
         asks = submission(outlook, place) if place.cluster is not None else None
         if asked.as_json:
             self.shown |= {**plan_document(outlook), "submission": asks}
+        else:
+            print_plan(outlook, console)
+            if asks is not None:
+                print_submission(asks, place, console)
+        if outlook.refusal is None:
             return DONE
-        print_plan(outlook, console)
-        if asks is not None:
-            print_submission(asks, place, console)
-        return DONE
+        say_error(outlook.refusal)
+        return BAD_INPUT
 
     def _searching(self, plan: Plan, place: Place) -> int:
         """The study's searches, then what they chose with the study's seeds."""
@@ -186,23 +189,26 @@ class _StudyCommand:
 
             found = with_choices(self.study, plan, place, self.console, asked.trials)
             return found if isinstance(found, int) else self._one(found, place, report=not asked.no_report)
-        from studies.runner.sweep import print_searches, search_documents
+        from studies.runner.sweep import check_recorded, print_searches, search_documents
 
-        self._one(plan, place, report=False)
+        check_recorded(self.study, plan, place.runs, asked.trials)
+        code = self._one(plan, place, report=False)
         seconds = self._estimated(plan, place)[0].expected_seconds
         if asked.as_json:
             self.shown["searches"] = search_documents(self.study, plan, seconds, place=place, trials=asked.trials)
         else:
             print_searches(self.study, plan, seconds, place=place, trials=asked.trials, console=self.console)
-        return DONE
+        return code
 
     def _retuning(self, plan: Plan, place: Place, trials: int) -> int:
         """Tries learning rates with every variant, then trains each at its best."""
+        from studies.plan import joined
         from studies.runner.retune import retuned_plan, tuning_plan
 
         code = self._one(tuning_plan(self.study, plan, trials), place, report=False)
         if self.asked.only_looks:
             later = len(plan.jobs())
+            joined(place.runs, retuned_plan(self.study, plan, trials, place.runs))
             if self.asked.as_json:
                 self.shown["retune"] = {"trials": trials, "runs_later": later}
             else:

@@ -76,9 +76,11 @@ def designs_of(text: str | None, study: Study) -> list[DesignName]:
     """The designs that `--design` names, the study's own where it is None. Raises InputError."""
     if text is None:
         return list(study.designs)
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
     if names == ["all"]:
         return available(study)
+    if "all" in names:
+        raise InputError(f"--design {text}: 'all' stands alone, for it is every design: leave out the others")
     for name in names:
         if name not in DESIGNS:
             raise nearest("design", name, [*DESIGNS, "all"])
@@ -86,7 +88,7 @@ def designs_of(text: str | None, study: Study) -> list[DesignName]:
             raise InputError(f"--design {name}: {study.name} has {', '.join(available(study))}")
     if not names:
         raise InputError("--design names no design")
-    return cast(list[DesignName], list(dict.fromkeys(names)))
+    return cast(list[DesignName], names)
 
 
 def _seeds(text: str | None, default: int) -> list[int]:

@@ -12,7 +12,7 @@ from core.reading import Damaged
 from core.words import one_line
 from studies import catalogue
 from studies.click_life import Command
-from studies.plan import check_received, of_found, plan_file, read_plan, report_folder
+from studies.plan import check_received, of_found, plan_file, read_plan, report_folder, settings_of
 from studies.runner.stores import DEFAULT_TRACKING, TRACKING_VARIABLE, address, first_line, use_stores
 from studies.runner.tracking import MlflowView
 
@@ -30,7 +30,7 @@ def main(study: str, runs: Path, setting: str | None, tracking: str | None) -> i
     check_received(runs)
     found = catalogue.find(study, runs)
     study = found.study.name
-    settings = sorted(file.stem for file in plan_file(runs, study, "any").parent.glob("*.json"))
+    settings = settings_of(runs, study)
     if setting is not None and setting not in settings:
         there = f": there are {', '.join(settings)}" if settings else ""
         raise InputError(f"{runs} has no plan of {study} in the setting '{setting}'{there}")

@@ -21,7 +21,7 @@ from core.processes import environment, python
 from core.words import typed
 from studies import catalogue
 from studies.click_life import Command, Count
-from studies.plan import check_received, plan_file, read_plan
+from studies.plan import check_received, plan_file, read_plan, settings_of
 from studies.runner.database import check_places
 from studies.runner.environment import NO_TELEMETRY
 from studies.runner.experiment import Experiment, server_url, without_user
@@ -89,7 +89,7 @@ def main(study: str | None, runs: Path, setting: str | None, tracking: str | Non
 def _experiment(study: str, runs: Path, setting: str | None) -> Experiment:
     check_received(runs)
     asked, study = study, catalogue.planned_name(study, runs)
-    there = sorted(file.stem for file in plan_file(runs, study, "any").parent.glob("*.json"))
+    there = settings_of(runs, study)
     chosen = setting or ("cpu" if "cpu" in there else there[0] if len(there) == 1 else None)
     if not there:
         raise InputError(f"{runs} has no plan of {study}: run it there first, or name its folder with --runs")

@@ -132,6 +132,8 @@ def read_index(folder: Path) -> Index:
     except FileNotFoundError as error:
         name = Path(error.filename).name
         raise Damaged(f"{folder} is no whole prepared set ({name} is missing): prepare it again") from None
+    except reading.Unreadable:
+        raise  # That proves no damage: what is damaged is removed from a cache.
     except reading.Damaged:
         raise Damaged(f"{folder} is no whole prepared set ({INDEX} is damaged): prepare it again") from None
     except OSError as error:

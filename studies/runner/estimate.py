@@ -128,15 +128,16 @@ def _share_done(folder: RunFolder, iterations: int) -> float:
         return 0.0  # No checkpoint is used behind damage.
 
 
-def recorded_times(plan: Plan) -> dict[str, Any]:
-    """What was recorded with the code for a plan: machine, torch, seconds by variant, and the spreads if known.
+def recorded_times(plan: Plan, file: Path | None = None) -> dict[str, Any]:
+    """What was recorded with the code, or in `file`, for a plan: machine, torch, seconds by variant, and the spreads if
+    known.
 
     Empty where nothing was; it holds for a profile's own numbers, not for overridden ones.
     """
     if plan.setting != plan.profile:
         return {}
     try:
-        found = record_of(REFERENCE_TIMES, "")[plan.study][plan.profile]
+        found = record_of(file or REFERENCE_TIMES, "")[plan.study][plan.profile]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
     return found if isinstance(found, dict) else {}
@@ -150,8 +151,15 @@ def record(study: str, setting: str, runs: Path, file: Path, calibration: Path |
     """Writes the mean seconds of each variant's finished runs to `file`; returns how many variants had any.
 
     Where the runs shared their machine with other work, their times are no reference: with `calibration`, another
-    folder of runs, what was calibrated there stands instead.
+    folder of runs, what was calibrated there stands instead. Variants that have no times here keep those that are on
+    record of the same machine. Raises InputError for a setting that is no profile, and where times would be lost.
     """
+    declared = catalogue.study(study, runs)
+    if setting not in (profiles := [profile.name for profile in declared.profiles]):
+        raise InputError(
+            f"--setting {setting} is no profile, and times are recorded of profiles without overrides: {study} has "
+            f"{', '.join(profiles)}"
+        )
     source = plan_file(runs, study, setting)
     if not source.exists():
         raise InputError(f"there is no plan of {study} in {runs}: run it there first")
@@ -170,13 +178,22 @@ def record(study: str, setting: str, runs: Path, file: Path, calibration: Path |
         times = {v.name: measured.seconds(v.config, machine, machine.cores) for v in plan.variants}
         seconds = defaultdict(list, {name: [known] for name, known in times.items() if known is not None})
     recorded = record_of(file, "restore it, or remove it") if file.exists() else {}
-    found = observed_spreads(catalogue.study(study, runs), plan, runs)
+    found = observed_spreads(declared, plan, runs)
     processor, cores = provenance.get("processor", "unknown processor"), provenance.get("cores", os.cpu_count())
+    here = f"{processor}, {cores} cores"
+    before = recorded_times(plan, file)
+    kept = {variant: known for variant, known in before.get("seconds", {}).items() if variant not in seconds}
+    if kept and before.get("machine") != here:
+        raise InputError(
+            f"{file.name} has times of {len(kept)} variants that have none here, and of another machine: train those "
+            f"as well, or remove {study} from it"
+        )
     recorded.setdefault(study, {})[plan.profile] = {
-        "machine": f"{processor}, {cores} cores",
+        **({"spreads": before["spreads"]} if "spreads" in before else {}),
+        "machine": here,
         "device": provenance.get("device"),
         "torch": provenance.get("torch"),
-        "seconds": {name: round(mean(values), 2) for name, values in seconds.items()},
+        "seconds": {**kept, **{name: round(mean(values), 2) for name, values in seconds.items()}},
         **({"spreads": [spread.as_record() for spread in found]} if found else {}),
     }
     write_whole(file, (json.dumps(recorded, indent=1) + "\n").encode())

@@ -21,11 +21,11 @@ from core.folder import RunFolder
 from core.locks import FileLock
 from core.machine import cores
 from core.words import typed, visible
-from studies.plan import Plan, check_received, jobs_root, record_plan, report_folder
+from studies.plan import Plan, check_received, jobs_root, plans_lock, record_plan
 from studies.runner.calibrate import calibrate, uncalibrated
 from studies.runner.launchers import WorkersLost, launcher
 from studies.runner.ledger import costs_kept
-from studies.runner.obstacles import check_trainable, notes
+from studies.runner.obstacles import check_start, check_trainable, files_of, folders_of, notes
 from studies.runner.place import Place
 from studies.runner.progress import span
 from studies.runner.stores import Unreachable, first_line, waiting_until
@@ -111,12 +111,15 @@ def run_plan(
     runs = place.runs
     pending = [task for task in tasks if to_train(_state(task, runs), retry_failed)]
     check_trainable(pending, data_path=place.data_path, device=place.device, elsewhere=place.cluster is not None)
-    check_writable(*_written(plan, pending, place))
+    check_start(plan, pending, place)
+    # Another user of the folder may have made it.
+    places = (*folders_of(plan, pending, place), *files_of(plan, pending, place))
+    check_writable(*places, runs / "plans", runs / "mlflow-synced.lock")
     for line in notes((task.job.config for task in pending), place.data_path):
         console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
     make_folder(runs / "plans")
     check_received(runs)
-    with FileLock(runs / "plans" / ".lock"):
+    with FileLock(plans_lock(runs)):
         whole = record_plan(runs, plan)
     check_received(runs, whole)
     view = MlflowView(study, whole, runs)
@@ -157,20 +160,6 @@ def run_plan(
         console.print(visible(said), soft_wrap=True)
     reported = _report(study, whole, view, console) if report else True
     return DONE if reported and states["finished"] + states["diverged"] == len(tasks) else FAILED
-
-
-def _written(plan: Plan, pending: Sequence[Task], place: Place) -> Iterator[Path]:
-    """What the command will write, to the report at its end: another user of the folder may have made it."""
-    runs = place.runs
-    jobs = [RunFolder(jobs_root(runs), task.digest) for task in pending]
-    queue, report = runs / "queue", report_folder(runs, plan.study, plan.setting)
-    shared = (runs, queue, queue / f"{plan.study}.workers", runs / "plans", runs / "plans" / plan.study)
-    yield from (*shared, jobs_root(runs), report, report / "figures", place.cache, place.cache / "images")
-    yield from (runs / "plans" / ".lock", runs / "mlflow-synced.lock", queue / "id.lock")
-    for kind in ("journal", "lock"):
-        yield from queue.glob(f"{plan.study}.*{kind}")
-    for job in jobs:
-        yield from (job.path, job.samples, job.lock_file, job.log_file)
 
 
 def _state(task: Task, runs: Path) -> State:

@@ -157,7 +157,10 @@ class Experiment:
     def _runs_in_file(self, record: dict[str, Any]) -> dict[str, str]:
         """The runs of this view that the database file has, by job, the report's by `REPORT_RUN`: the file may have
         been deleted, or its runs may have been."""
-        whose = known_id(self.runs / "queue")
+        try:
+            whose = known_id(self.runs / "queue")
+        except Damaged:
+            return {}  # Whoever is to write to the view says why.
         if self.database is None or whose is None or not self.database.is_file():
             return {}
         try:

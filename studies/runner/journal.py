@@ -35,10 +35,13 @@ NONSENSE = (
 """What Optuna raises of a line that says what cannot be done."""
 
 
-def journal_in(file: Path) -> JournalStorage:
-    """The journal in `file`, made where there is none. It and its calls raise Damaged for a line that is none."""
-    is_new = not file.exists()
-    backend = MendingBackend(file)
+def journal_in(file: Path, *, made: bool = True) -> JournalStorage:
+    """The journal in `file`, made where there is none. It and its calls raise Damaged for a line that is none.
+
+    One that is not to be `made` is not written either unless it is asked to; it raises FileNotFoundError.
+    """
+    is_new = made and not file.exists()
+    backend = MendingBackend(file, made=made)
     if is_new:
         sync_folder(file.parent)
     return MendingStorage(backend)
@@ -167,7 +170,7 @@ LINE: TypeAdapter[Any] = TypeAdapter(
 
 
 class MendingBackend(JournalFileBackend):  # type: ignore[misc]
-    """Optuna's file of lines, without what a full disk or a kill leaves of a write. Made where there is none.
+    """Optuna's file of lines, without what a full disk or a kill leaves of a write. `made` where there is none.
 
     Readers overlook a last line without its end, for it was never acted on, but refuse the whole journal once another
     line stands behind it. So whoever writes removes it first, and what is left of a write of its own that failed.
@@ -175,9 +178,9 @@ class MendingBackend(JournalFileBackend):  # type: ignore[misc]
     Optuna's own lock is a link that locks by being there: a kill leaves it behind, and it leads to an absolute path.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, *, made: bool = True) -> None:
         # Optuna would follow a link, and make what it leads to.
-        os.close(handle_of(file, os.O_RDONLY | os.O_CREAT))
+        os.close(handle_of(file, os.O_RDONLY | (os.O_CREAT if made else 0)))
         # Not FILE.lock, where an earlier version may have left its link.
         super().__init__(str(file), lock_obj=FileLock(file.with_name(f"{file.name}.flock")))
 

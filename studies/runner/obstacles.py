@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
@@ -26,12 +26,15 @@ from core.config import (
 )
 from core.data.listing import said
 from core.errors import InputError
+from core.files import check_file, check_folder
 from core.folder import RunFolder
 from core.imported import check_unedited
 from core.metrics.enough import cautions, check_evaluation, check_fitted, taken
 from core.metrics.identity import INCEPTION_VARIABLE, extractor_sha256, inception_file, inception_host, inception_place
 from core.needs import ANYWHERE, check_memory
-from studies.plan import jobs_root
+from studies.plan import Plan, jobs_root, joined, journal_file, plan_folder, plans_lock, report_folder
+from studies.runner.place import Place
+from studies.runner.stores import queue_url
 from studies.runner.tasks import State, Task
 
 NETWORK_SECONDS = 0.5
@@ -66,9 +69,8 @@ def check_trainable(
 ) -> None:
     """Raises InputError where one of these runs, which are about to be trained, cannot be."""
     reasons = [_of_config(task.job.config, data_path, device, elsewhere) for task in tasks]
-    blocked = [reason for reason in reasons if reason is not None]
-    if blocked:
-        raise InputError(f"{len(blocked)} of {len(tasks)} runs cannot be trained: {blocked[0]}")
+    if (refused := refusal(reasons)) is not None:
+        raise InputError(refused)
     inrs = [task.job.config.inr for task in tasks if isinstance(task.job.config.inr.layer, Imported)]
     if inrs:
         # Imports torch, which nothing else of this needs.
@@ -76,6 +78,54 @@ def check_trainable(
 
         for inr in {inr.model_dump_json(): inr for inr in inrs}.values():
             check_layer(inr)
+
+
+def refusal(reasons: Sequence[str | None]) -> str | None:
+    """What a command says that is to train runs of which these `reasons` keep some from being trained, None a run that
+    can be; None where all can be."""
+    blocked = [reason for reason in reasons if reason is not None]
+    return f"{len(blocked)} of {len(reasons)} runs cannot be trained: {blocked[0]}" if blocked else None
+
+
+def folders_of(plan: Plan, pending: Sequence[Task], place: Place) -> Iterator[Path]:
+    """The folders that a command writes into which trains these of a plan's runs, to that of its report."""
+    runs, report = place.runs, report_folder(place.runs, plan.study, plan.setting)
+    yield from (runs, runs / "queue", runs / "queue" / f"{plan.study}.workers", plan_folder(runs, plan.study))
+    yield from (jobs_root(runs), report, report / "figures", place.cache, place.cache / "images")
+    for task in pending:
+        folder = RunFolder(jobs_root(runs), task.digest)
+        yield from (folder.path, folder.samples)
+
+
+def files_of(plan: Plan, pending: Sequence[Task], place: Place) -> Iterator[Path]:
+    """The files that it opens and does not replace: locks, journals and logs."""
+    queue = place.runs / "queue"
+    yield from (plans_lock(place.runs), queue / "id.lock")
+    for kind in ("journal", "lock"):
+        # Versions before this one left links that were Optuna's locks: nobody opens them.
+        yield from (file for file in queue.glob(f"{plan.study}.*{kind}") if not file.name.endswith(".journal.lock"))
+    for task in pending:
+        folder = RunFolder(jobs_root(place.runs), task.digest)
+        yield from (folder.lock_file, folder.log_file)
+
+
+def check_start(plan: Plan, pending: Sequence[Task], place: Place) -> None:
+    """Raises InputError and NotADirectoryError where a command that trains these of a plan's runs cannot begin: a file
+    is in the place of a folder, or something else in that of a file; the plan or the queue on record is damaged, or the
+    two plans do not go together.
+
+    Asked by the command and by its dry run alike. Writes nothing.
+    """
+    for folder in folders_of(plan, pending, place):
+        check_folder(folder)
+    for file in files_of(plan, pending, place):
+        check_file(file)
+    joined(place.runs, plan)
+    if pending and queue_url() is None and (journal := journal_file(place.runs, plan.study)).exists():
+        # Loads optuna, for those alone who have a queue.
+        from studies.runner.storage import check_journal
+
+        check_journal(journal, plan.setting)
 
 
 def notes(configs: Iterable[AnyConfig], data_path: Path | None) -> list[str]:

@@ -13,7 +13,6 @@ from rich.console import Console
 from ablations import patch
 from ablations.protocols import PROTOCOLS
 from ablations.schema import Change, Profile, Study
-from core.errors import InputError
 from core.folder import RunFolder
 from core.words import visible
 from studies.numbers import changed_rows
@@ -29,7 +28,7 @@ from studies.plan import (
 from studies.runner import power
 from studies.runner.estimate import Prediction, predicted, recorded_times
 from studies.runner.launchers import on_cluster
-from studies.runner.obstacles import notes, obstacle
+from studies.runner.obstacles import check_start, notes, obstacle, refusal
 from studies.runner.place import Place
 from studies.runner.power import observed_spreads
 from studies.runner.progress import span
@@ -61,7 +60,7 @@ class Outlook:
 
     @classmethod
     def of(cls, study: Study, plan: Plan, tasks: Sequence[Task], *, place: Place, retry_failed: bool) -> Outlook:
-        """Reads the run folders; starts nothing and writes nothing."""
+        """Reads the run folders; starts nothing and writes nothing. Raises as `check_start`."""
         states = {task.digest: state_of(RunFolder(jobs_root(place.runs), task.digest)) for task in tasks}
         found = {
             task.digest: obstacle(
@@ -77,9 +76,15 @@ class Outlook:
         }
         blocked = {digest: reason for digest, reason in found.items() if reason is not None}
         pending = [task for task in tasks if to_train(states[task.digest], retry_failed)]
+        check_start(plan, pending, place)
         new = [task for task in pending if task.digest not in blocked]
         prediction = predicted(new, place.runs, machine=place.machine, workers=place.workers)
         return cls(study, plan, tasks, states, blocked, pending, new, prediction, place)
+
+    @property
+    def refusal(self) -> str | None:
+        """Why the command that trains would refuse to, None where it would not."""
+        return refusal([self.blocked.get(task.digest) for task in self.pending])
 
     @property
     def notes(self) -> list[str]:
@@ -291,12 +296,9 @@ def _power(study: Study, plan: Plan, runs: Path) -> list[str]:
 
 
 def _recorded(plan: Plan, runs: Path) -> Plan:
-    """All that the setting has; the plan itself where nothing was recorded, or for another schema."""
+    """All that the setting has; the plan itself where nothing was recorded."""
     file = plan_file(runs, plan.study, plan.setting)
-    try:
-        return read_plan(file) if file.exists() else plan
-    except InputError:
-        return plan
+    return read_plan(file) if file.exists() else plan
 
 
 def _print_scalings(study: Study, profile: Profile, plan: Plan, console: Console) -> None:

@@ -19,7 +19,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from core.folder import RunFolder
-from studies.plan import jobs_root
+from studies.plan import jobs_root, journal_file
 from studies.runner.deaths import LOST, note_death
 from studies.runner.heartbeat import HANG_SECONDS, Silence, forget
 from studies.runner.storage import queue_folder, store_of, study_in, trials_in, worker_lock_in
@@ -46,7 +46,7 @@ class Queue:
         self._jobs = jobs_root(runs)
         self._silence = Silence(hang_seconds)
         folder, self._workers = queue_folder(runs, study)
-        self._store = store_of(folder, f"{study}.journal", f"{study}.enqueue.lock")
+        self._store = store_of(folder, journal_file(runs, study).name, f"{study}.enqueue.lock")
         self._storage = self._store.storage
         self._study, self._study_id = study_in(self._store, setting)
         self._unsigned: dict[int, float] = {}

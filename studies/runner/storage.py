@@ -17,7 +17,7 @@ import threading
 import time
 import weakref
 import zlib
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -129,9 +129,25 @@ def study_in(store: Store, name: str, pruner: BasePruner | None = None) -> tuple
     study = optuna.create_study(
         storage=store.storage, study_name=name, direction="minimize", load_if_exists=True, pruner=pruner
     )
-    if study.directions != [StudyDirection.MINIMIZE]:
-        raise InputError(f"'{visible(name)}' does not seek the least of one value, as ours do, in {store.place}")
+    _check_sought(study.directions, name, store)
     return study, store.storage.get_study_id_from_name(name)
+
+
+def _check_sought(directions: Sequence[StudyDirection], name: str, store: Store) -> None:
+    if list(directions) != [StudyDirection.MINIMIZE]:
+        raise InputError(f"'{visible(name)}' does not seek the least of one value, as ours do, in {store.place}")
+
+
+def check_journal(file: Path, name: str, values: Collection[str] = ()) -> None:
+    """Raises InputError where whoever works with the study `name` in a journal would. Makes and writes nothing."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        store = Journal(file, file, made=False)
+        study_id = store.storage.get_study_id_from_name(name)
+    except (FileNotFoundError, KeyError):
+        return  # Whoever works with it makes it.
+    _check_sought(store.storage.get_study_directions(study_id), name, store)
+    trials_in(store, study_id, values=values)
 
 
 def trials_in(store: Store, study_id: int, *states: TrialState, values: Collection[str] = ()) -> list[FrozenTrial]:
@@ -167,8 +183,8 @@ def _is_number(value: object) -> bool:
 class Journal:
     """A file that every claimant appends to."""
 
-    def __init__(self, file: Path, lock: Path) -> None:
-        self.storage: BaseStorage = journal_in(file)
+    def __init__(self, file: Path, lock: Path, *, made: bool = True) -> None:
+        self.storage: BaseStorage = journal_in(file, made=made)
         self.place = f"{file}: move it away, {lost_with(file)}"
         self._lock = FileLock(lock)
 

@@ -131,6 +131,8 @@ def _checked(url: str, named: str, schemes: tuple[str, ...]) -> str:
         example = "postgresql://user@host:5432/database" if scheme in POSTGRESQL else "https://user@host"
         raise InputError(f"{named} cannot be read: it looks like {example}, other signs in a password percent-encoded")
     if scheme not in POSTGRESQL:
+        if not parts.hostname:
+            raise InputError(f"{named} names no host: it looks like {scheme}://host:5000")
         return url
     if importlib.util.find_spec("psycopg") is None:
         raise InputError(f"{named} is a PostgreSQL database, which needs psycopg: pip install 'psycopg[binary]>=3.2'")
@@ -153,10 +155,10 @@ def folder_id(folder: Path) -> str:
 
 
 def known_id(folder: Path) -> str | None:
-    """That name, None where none was given yet. Writes nothing."""
+    """That name, None where none was given yet. Writes nothing. Raises Damaged."""
     try:
         return text_of(folder / "id", "remove it, and the runs get a name anew").strip() or None
-    except (FileNotFoundError, NotADirectoryError):
+    except FileNotFoundError:
         return None
 
 

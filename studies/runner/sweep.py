@@ -23,11 +23,12 @@ from ablations.schema import Study
 from ablations.search import Search
 from core.config import AnyConfig
 from core.errors import InputError
+from core.files import check_folder
 from core.locks import FileLock
 from core.reading import model_of
 from core.words import visible
 from studies.click_life import Command
-from studies.plan import Plan, Searched, with_searched
+from studies.plan import Plan, Searched, journal_file, with_searched
 from studies.runner.heartbeat import Heart
 from studies.runner.launchers import launcher
 from studies.runner.launchers.declared import Cluster
@@ -170,6 +171,19 @@ def recorded(study: Study, plan: Plan, runs: Path) -> dict[str, Sweep]:
     return {name: sweep for name, (search, sweep) in found.items() if sweep and sweep.key == key_of(search, base)}
 
 
+def check_recorded(study: Study, plan: Plan, runs: Path, trials: int | None) -> None:
+    """Raises InputError where the trials of searches that are to go on cannot be gone on with. Writes nothing."""
+    check_folder(runs / "sweeps")
+    there = recorded(study, plan, runs)
+    going_on = [s for s in study.searches if s.name not in there or len(there[s.name].ended) < (trials or s.trials)]
+    if going_on and queue_url() is None and journal_file(runs, plan.study, plan.setting).exists():
+        # Loads optuna, for those alone who have trials.
+        from studies.runner.trials import check_trials
+
+        for search in going_on:
+            check_trials(runs, plan.study, plan.setting, search, baseline_of(plan).config)
+
+
 def searched(
     study: Study,
     plan: Plan,
@@ -185,6 +199,7 @@ def searched(
     A search that has its trials is not run again. `prepare` is called before one that is. Raises `SearchGaveUp`, and
     what launchers raise.
     """
+    check_recorded(study, plan, place.runs, trials)
     there = recorded(study, plan, place.runs)
     chosen: list[Searched] = []
     for search in study.searches:
@@ -213,7 +228,7 @@ def dashboard_command(plan: Plan, runs: Path) -> str | None:
     """
     if queue_url() is not None or importlib.util.find_spec("optuna_dashboard") is None:
         return None
-    return shlex.join(["optuna-dashboard", str(runs / "queue" / f"{plan.study}.{plan.setting}.search.journal")])
+    return shlex.join(["optuna-dashboard", str(journal_file(runs, plan.study, plan.setting))])
 
 
 def _searched(

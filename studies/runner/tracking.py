@@ -217,12 +217,12 @@ class MlflowView(Experiment):
         self.damaged = []
         for task in self.tasks:
             folder = RunFolder(jobs_root(self.runs), task.digest)
-            if not (folder.path / "job.json").exists():
-                continue
             try:
                 state = state_of(folder, running)
             except Damaged as error:
                 self.damaged.append(str(error))
+                continue
+            if not (folder.path / "job.json").exists():
                 continue
             size = folder.events_file.stat().st_size if folder.events_file.exists() else 0
             told = (task.variant, ",".join(task.designs), self._sampled(task), task.title)

@@ -27,11 +27,11 @@ from core.config import AnyConfig, Job
 from core.events import Evaluated
 from core.folder import RunFolder
 from studies import sweeps
-from studies.plan import jobs_root
+from studies.plan import jobs_root, journal_file
 from studies.runner.deaths import LOST, note_death
 from studies.runner.heartbeat import HANG_SECONDS, Silence, forget
 from studies.runner.queue import Claim
-from studies.runner.storage import queue_folder, store_of, study_in, trials_in, worker_lock_in
+from studies.runner.storage import check_journal, queue_folder, store_of, study_in, trials_in, worker_lock_in
 from studies.runner.tasks import final_value, has_result, is_held, mark_failed
 from studies.sweeps import Proposal, Sweep, become_of, key_of
 
@@ -66,13 +66,14 @@ class Trials:
         self._jobs = jobs_root(runs)
         self._silence = Silence(hang_seconds)
         folder, self._workers = queue_folder(runs, study)
-        self._store = store_of(folder, f"{study}.{setting}.search.journal", f"{study}.{setting}.search.lock")
+        journal = journal_file(runs, study, setting)
+        self._store = store_of(folder, journal.name, journal.with_suffix(".lock").name)
         self._storage = self._store.storage
         self._key = key_of(search, base)
         pruner = MedianPruner(
             n_startup_trials=COMPLETE_BEFORE_PRUNING, n_warmup_steps=math.ceil(search.prune_from * base.iterations)
         )
-        self._study, self._study_id = study_in(self._store, f"{search.name}-{self._key}", pruner)
+        self._study, self._study_id = study_in(self._store, recorded_as(search, base), pruner)
         self._ranges = {parameter.path: parameter.ends(base) for parameter in search.parameters}
 
     # --- what a worker does -------------------------------------------------------------------------------------------
@@ -355,6 +356,18 @@ class Trials:
         # Another runner may have taken this worker for dead; the first word counts.
         with suppress(UpdateFinishedTrialError):
             self._storage.set_trial_state_values(self._id(number), state, None if value is None else [value])
+
+
+def recorded_as(search: Search, base: AnyConfig) -> str:
+    """What Optuna calls a search over `base`."""
+    return f"{search.name}-{key_of(search, base)}"
+
+
+def check_trials(runs: Path, study: str, setting: str, search: Search, base: AnyConfig) -> None:
+    """Raises InputError where the trials of a search, which are kept in files, cannot be gone on with. Writes
+    nothing."""
+    values = [parameter.path for parameter in search.parameters]
+    check_journal(journal_file(runs, study, setting), recorded_as(search, base), values)
 
 
 def result_of(folder: RunFolder) -> float | None:

@@ -186,5 +186,5 @@ def test_what_cannot_be_used_is_one_line(tmp_path: Path) -> None:
         RealSet(images(), pixels, "five pixels", cache=tmp_path).features(3)
     (tmp_path / "statistics").unlink()
     (tmp_path / "statistics").write_text("in the way")
-    with pytest.raises(InputError, match=r"cache folder .* cannot be used \(File exists\): choose another"):
+    with pytest.raises(InputError, match=r"cache folder .* cannot be used \(Not a directory\): choose another"):
         RealSet(images(), pixels, "five pixels", cache=tmp_path).features(3)

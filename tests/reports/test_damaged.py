@@ -9,15 +9,18 @@ import shutil
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
-from core.files import write_whole
+from core.command_line import of_system
+from core.errors import InputError
+from core.files import check_folder, make_folder, write_whole
 from core.folder import Outcome, Recorded, RunFolder
 from core.reading import Damaged
 from reports import figures, pdf
-from reports.render import render
+from reports.render import main, render
 from reports.results import load
 from studies.plan import jobs_root
 from tests.reports.synthetic import planned, train_all
@@ -86,6 +89,68 @@ def test_a_report_of_damaged_runs_is_rendered_and_says_so(tmp_path: Path) -> Non
     garbled(folder.events_file)
     text = (render(STUDY, runs=tmp_path, formats=("md", "html")) / "report.md").read_text(encoding="utf-8")
     assert "1 damaged" in text and "events.jsonl is damaged (line 3" in text and "move the folder" in text
+
+
+def test_a_run_that_may_not_be_read_is_named_and_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, count = trained(tmp_path)
+    opened = os.open
+
+    def not_yours(file: str | Path, *arguments: Any, **named: Any) -> int:
+        if Path(file) == folder.events_file:  # Permissions do not bind root.
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
+        return opened(file, *arguments, **named)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "open", not_yours)
+        text = (render(STUDY, runs=tmp_path, formats=("md",)) / "report.md").read_text(encoding="utf-8")
+    assert "1 damaged" in text and f"{count - 1} finished" in text
+    assert "events.jsonl: Permission denied: " in text and "have its owner allow it" in text
+    shutil.rmtree(folder.path)
+    folder.path.touch()
+    results = load(STUDY, tmp_path)
+    assert (results.count("damaged"), results.count("finished")) == (1, count - 1)
+    assert results.damaged[folder.digest].startswith(f"{folder.path} is a file where a folder is wanted: move it away")
+
+
+def test_a_report_needs_no_queue_and_says_where_no_folder_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained(tmp_path)
+    (tmp_path / "queue" / "id").mkdir(parents=True)
+    (tmp_path / "mlflow-synced.json").write_text("{}")
+    arguments = [STUDY, "--runs", str(tmp_path), "--format", "md"]
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 0, capsys.readouterr().err
+    shutil.rmtree(tmp_path / "plans")
+    (tmp_path / "plans").touch()
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert f"{tmp_path}/plans is a file where a folder is wanted: move it away" in capsys.readouterr().err
+
+
+def test_a_folder_in_the_place_of_a_file_is_named_by_the_name_that_people_know(tmp_path: Path) -> None:
+    (tmp_path / "report.md").mkdir()
+    with pytest.raises(InputError, match=f"^{tmp_path}/report.md is a folder where a file is wanted: move it away$"):
+        write_whole(tmp_path / "report.md", b"text")
+    with pytest.raises(FileNotFoundError) as caught:
+        write_whole(tmp_path / "none" / "report.md", b"text")
+    assert caught.value.filename == str(tmp_path / "none" / "report.md")
+    assert [file.name for file in tmp_path.iterdir()] == ["report.md"]
+
+
+@pytest.mark.parametrize("name", ["queue", "queue/logs"])
+def test_a_file_in_the_place_of_a_folder_is_said_in_the_same_words_by_whoever_finds_it(
+    name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "queue").touch()
+    for find in (make_folder, check_folder, lambda place: (place / "file").open()):
+        with pytest.raises(NotADirectoryError) as caught:
+            find(tmp_path / name)
+        assert of_system(caught.value).startswith(f"{tmp_path}/queue is a file where a folder is wanted: move it away")
 
 
 def test_a_last_line_without_its_end_is_no_damage(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from core.errors import InputError
 from core.folder import RunFolder
-from reports.results import TIDY_COLUMNS, Results, load, settings
-from studies.plan import jobs_root
+from reports.results import TIDY_COLUMNS, Results, load
+from studies.plan import jobs_root, settings_of
 from tests.reports.synthetic import planned, train_all, write_run
 
 
@@ -78,7 +78,7 @@ def test_the_setting_is_cpu_or_the_only_one_or_asked_for(tmp_path: Path) -> None
     train_all(tmp_path, first)
     assert load("changes_overview", tmp_path).plan.setting == first.setting
     second = planned(tmp_path, only={"baseline"}, seeds=(0,), overrides={"iterations": 300})
-    assert settings(tmp_path, "changes_overview") == sorted([first.setting, second.setting])
+    assert settings_of(tmp_path, "changes_overview") == sorted([first.setting, second.setting])
     with pytest.raises(InputError, match=f"choose one with --setting: .*{second.setting}"):
         load("changes_overview", tmp_path)
     train_all(tmp_path, planned(tmp_path, only={"baseline"}, seeds=(0,)))

@@ -100,6 +100,34 @@ def test_recording_needs_a_plan(tmp_path: Path) -> None:
         estimate.record("changes_overview", "cpu", tmp_path, tmp_path / "times.json")
 
 
+def test_times_of_overridden_runs_are_not_recorded_and_no_variant_loses_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "times.json"
+    shorter = record_plan(tmp_path, planned(iterations=7))
+    with pytest.raises(
+        InputError, match=f"--setting {shorter.setting} is no profile, .*changes_overview has cpu, lsun64$"
+    ):
+        estimate.record("changes_overview", shorter.setting, tmp_path, file)
+    assert not file.exists()
+    tasks = tasks_of(record_plan(tmp_path, planned()))
+    finish(tmp_path, tasks[0], 10.0)
+    finish(tmp_path, tasks[3], 20.0)
+    assert estimate.record("changes_overview", "cpu", tmp_path, file) == 2
+
+    def seconds() -> dict[str, float]:
+        recorded: dict[str, float] = json.loads(file.read_text())["changes_overview"]["cpu"]["seconds"]
+        return recorded
+
+    both, later = seconds(), tmp_path / "later"
+    record_plan(later, planned())
+    finish(later, tasks[0], 12.0)
+    assert estimate.record("changes_overview", "cpu", later, file) == 1
+    assert seconds() == {**both, tasks[0].variant: 12.0}
+    finish(later, tasks[0], 1.0, processor="another")
+    with pytest.raises(InputError, match="times of 1 variants that have none here, and of another machine"):
+        estimate.record("changes_overview", "cpu", later, file)
+    assert seconds() == {**both, tasks[0].variant: 12.0}
+
+
 def calibrated(runs: Path, task: Task, *, workers: int = 2, seconds_per_iteration: float = 1.0) -> None:
     """Writes a calibration in which only iterations take time, and workers four seconds to start."""
     times = StepTimes(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,8 @@ from core.errors import InputError
 from core.files import check_writable
 from reports.render import render, render_comparison
 from studies import run, ui
-from studies.plan import jobs_root
+from studies.plan import jobs_root, journal_file
+from studies.runner.queue import Queue
 from studies.runner.tasks import is_held, tasks_of
 from tests.readonly import read_only
 from tests.reports.synthetic import planned, train_all
@@ -84,3 +88,97 @@ def test_what_is_not_ours_to_write_is_said_before_training(tmp_path: Path, monke
     with pytest.raises(SystemExit) as ended:
         run.main([STUDY, "--only", "all", "--seeds", "1", "--runs", str(tmp_path / "runs"), "iterations=20"])
     assert ended.value.code == 2 and not (tmp_path / "runs").exists()
+
+
+# --- a dry run refuses what the run would -----------------------------------------------------------------------------
+
+
+def refused(*arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line with which a command refuses; its dry run says the same, and neither writes anything."""
+    said = []
+    for looks in (("--dry-run",), ("--no-report",)):
+        with pytest.raises(SystemExit) as ended:
+            run.main([*arguments, *looks])
+        assert ended.value.code == 2
+        said.append(capsys.readouterr().err)
+    assert said[0] == said[1] and said[0].count("\n") == 1
+    return said[0]
+
+
+def a_file(place: Path) -> None:
+    if place.is_dir():
+        shutil.rmtree(place)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(b"")
+
+
+def a_folder(place: Path) -> None:
+    place.unlink(missing_ok=True)
+    place.mkdir(parents=True)
+
+
+IN_THE_WAY = [
+    (f"plans/{STUDY}/cpu.json", a_file, "cpu.json is damaged (it is empty)"),
+    ("plans", a_file, "runs/plans is a file where a folder is wanted: move it away"),
+    ("plans/.lock", a_folder, ".lock is no file: remove it"),
+    ("queue", a_file, "runs/queue is a file where a folder is wanted: move it away"),
+    (f"queue/{STUDY}.journal", a_folder, "journal is no file: remove it"),
+    (f"queue/{STUDY}.enqueue.lock", a_folder, "lock is no file: remove it"),
+    ("cache", a_file, "runs/cache is a file where a folder is wanted: move it away"),
+]
+
+
+@pytest.mark.parametrize(("name", "put", "said"), IN_THE_WAY, ids=[name for name, _, _ in IN_THE_WAY])
+def test_what_is_in_the_place_of_something_else_is_refused_by_the_dry_run_as_by_the_run(
+    name: str, put: Callable[[Path], None], said: str, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(runs / name)
+    before = sorted(runs.rglob("*"))
+    assert said in refused(STUDY, "--only", "baseline,all", "--seeds", "2", "--runs", str(runs), capsys=capsys)
+    assert sorted(runs.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "line", ['{"op_code": 99}', '{"op_code": 4, "worker_id": "w", "study_id": 0, "datetime_start": "x"}']
+)
+def test_a_damaged_line_of_the_queue_is_refused_by_the_dry_run_as_by_the_run(
+    line: str, runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Queue(runs, STUDY, "cpu")
+    (journal,) = (runs / "queue").glob("*.journal")
+    journal.write_text(f"{journal.read_text()}{line}\n")
+    before = files_of(runs)
+    said = refused(STUDY, "--only", "baseline,all", "--seeds", "2", "--runs", str(runs), capsys=capsys)
+    assert f"{journal.name} is damaged (line 2: " in said and files_of(runs) == before
+
+
+def test_a_damaged_line_of_a_search_is_refused_by_the_dry_run_as_by_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    journal = journal_file(tmp_path, "learning_rates", "cpu")
+    journal.parent.mkdir()
+    journal.write_text('{"op_code": 99}\n')
+    said = refused("learning_rates", "--trials", "2", "--runs", str(tmp_path), capsys=capsys)
+    assert f"{journal.name} is damaged (line 1: " in said and "its search begins anew" in said
+    assert files_of(tmp_path) == {journal: journal.read_bytes()}
+
+
+def test_a_queue_is_looked_at_where_nothing_may_be_written(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Queue(runs, STUDY, "cpu")
+    with read_only(runs), pytest.raises(SystemExit) as ended:
+        run.main([STUDY, "--dry-run", "--seeds", "2", "--runs", str(runs)])
+    assert ended.value.code == 0, capsys.readouterr().err
+
+
+def test_blocked_runs_end_a_dry_run_as_they_end_the_run(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = (STUDY, "--only", "baseline", "--seeds", "1", "--runs", str(runs), "precision=tf32")
+    assert "1 of 1 runs cannot be trained: precision is tf32" in refused(*arguments, capsys=capsys)
+    with pytest.raises(SystemExit) as ended:
+        run.main([*arguments, "--dry-run", "--json"])
+    shown = capsys.readouterr()
+    assert ended.value.code == 2 and json.loads(shown.out)["totals"]["blocked"] == 1
+
+
+def files_of(folder: Path) -> dict[Path, bytes]:
+    return {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}

@@ -107,6 +107,8 @@ def test_a_dry_run_says_what_changes_in_the_decks_numbers_and_here(tmp_path: Pat
         ([], "--list shows them"),
         (["changes_overview", "--profile", "cpus"], "changes_overview has cpu, lsun64"),
         (["changes_overview", "--design", "laddr"], "did you mean 'ladder'"),
+        (["changes_overview", "--design", "all,ladder"], "'all' stands alone"),
+        (["changes_overview", "--hang-minutes", "1e-300"], "no number above 0.01"),
         (["changes_overview", "--launcher", "inlin"], "did you mean 'inline'"),
         (["changes_overview", "--only", "al"], "did you mean 'all'"),
         (["changes_overview", "--design", "ladder", "--only", "all-r1"], "add --design leave_one_out"),

@@ -167,6 +167,8 @@ def test_what_is_wrong_is_the_option_where_one_was_given(monkeypatch: pytest.Mon
         ("INR_GAN_QUEUE", "postgresql://ann@db/inr?password=my@s3cr", "percent-encoded"),
         ("MLFLOW_TRACKING_URI", "https://ann:my s3cr@host", "looks like https://user@host, other signs"),
         ("MLFLOW_TRACKING_URI", "https://ann:12/s3cr@host", "percent-encoded"),
+        ("MLFLOW_TRACKING_URI", "http://", "names no host: it looks like http://host:5000"),
+        ("MLFLOW_TRACKING_URI", "https://:5000/x", "names no host"),
         ("MLFLOW_TRACKING_URI", "mlruns", "it begins with"),
     ],
 )

@@ -148,6 +148,16 @@ def test_a_damaged_run_is_named_and_left_out_and_the_others_are_shown(view: Mlfl
     assert [("outcome.json" in said, "line 1" in said) for said in view.damaged] == [(True, False), (False, True)]
 
 
+def test_a_run_whose_folder_is_none_is_named_and_the_others_are_shown(view: MlflowView, runs: Path, plan: Plan) -> None:
+    first, second, _, _ = tasks_of(plan)
+    write_folder(runs, first)
+    RunFolder(jobs_root(runs), second.digest).path.touch()
+    view.sync()
+    assert shown(view).keys() == {first.digest}
+    (said,) = view.damaged
+    assert said.startswith(f"{jobs_root(runs) / second.digest} is a file where a folder is wanted: move it away")
+
+
 ODD: dict[str, bytes] = {
     "a field is missing": b'{"kind":"losses","iteration":1,"images":1,"seconds":1}',
     "no images": b'{"kind":"evaluated","iteration":1,"seconds":1,"value":1,"metric":"fd_rooms"}',
