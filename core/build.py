@@ -10,9 +10,14 @@ from torch import Tensor
 from core import config as cfg
 from core import losses
 from core.adam import Adam
+from core.critics import Critic
+from core.grids import Grid, Pixels
+from core.models.bases import Basis
+from core.models.bases.fourier import Fourier
+from core.models.bases.siren import Siren
 from core.models.discriminator import ResNetDiscriminator, StridedDiscriminator
 from core.models.generator import Generator
-from core.models.inr import LayerFactory
+from core.models.inr import Inr, LayerFactory
 from core.models.layers.adain import AdaIN
 from core.models.layers.factorized import Factorized
 from core.models.layers.factorized_se import FactorizedSE
@@ -20,6 +25,11 @@ from core.models.layers.imported import check_imported, imported_class
 from core.models.layers.linear import Linear
 from core.models.layers.mfilm import MFiLM
 from core.models.layers.se_linear import SELinear
+from core.penalties import Penalty, R1Penalty, WganGp
+from core.signals import Picture, Signal
+from core.views import Whole
+
+CHANNELS_LAST = torch.channels_last
 
 
 def build_layer(layer: cfg.Layer) -> LayerFactory:
@@ -49,20 +59,76 @@ def check_layer(inr: cfg.Inr) -> None:
         check_imported(inr.layer, build_layer(inr.layer), inr.width)
 
 
+def build_basis(basis: cfg.Basis) -> Basis:
+    """What follows an INR's layers."""
+    match basis:
+        case cfg.Siren():
+            return Siren(basis)
+        case cfg.Fourier():
+            return Fourier(basis)
+        case _:
+            assert_never(basis)
+
+
+def build_signal(data: cfg.Data) -> Signal:
+    """What the values of these samples mean."""
+    match data:
+        case cfg.Rooms() | cfg.Images():
+            return Picture()
+        case _:
+            assert_never(data)
+
+
+def build_grid(data: cfg.Data, coordinates: cfg.Coordinates) -> Grid:
+    """Where the INR of a sample is evaluated to train it."""
+    match data:
+        case cfg.Rooms() | cfg.Images():
+            return Pixels(data.resolution, coordinates)
+        case _:
+            assert_never(data)
+
+
+def build_inr(config: cfg.Inr, grid: Grid, signal: Signal) -> Inr:
+    """The INR, what it shares between samples initialised from torch's global random state."""
+    basis, layer = build_basis(config.basis), build_layer(config.layer)
+    return Inr(config, basis, layer, inputs=grid.inputs, channels=signal.channels)
+
+
 def build_generator(config: cfg.Config) -> Generator:
     """The generator, initialised from torch's global random state."""
-    return Generator(config.inr, config.data.resolution, build_layer(config.inr.layer), config.hypernetwork)
+    grid, signal = build_grid(config.data, config.inr.coordinates), build_signal(config.data)
+    inr = build_inr(config.inr, grid, signal)
+    return Generator(inr, grid, config.hypernetwork, calibrated=config.inr.init == "unit")
 
 
 def build_discriminator(config: cfg.Config) -> torch.nn.Module:
     """The discriminator, initialised from torch's global random state."""
     match config.discriminator:
         case cfg.ResNetDiscriminator():
-            return ResNetDiscriminator(config.discriminator, config.data.resolution)
+            return ResNetDiscriminator(config.discriminator, config.data.resolution).to(memory_format=CHANNELS_LAST)
         case cfg.StridedDiscriminator():
-            return StridedDiscriminator(config.discriminator, config.data.resolution)
+            return StridedDiscriminator(config.discriminator, config.data.resolution).to(memory_format=CHANNELS_LAST)
         case _:
             assert_never(config.discriminator)
+
+
+def build_penalty(penalty: cfg.Penalty, mixtures: torch.Generator) -> Penalty:
+    """A critic's penalty; one that mixes real and generated samples draws from `mixtures`."""
+    match penalty:
+        case cfg.GradientPenalty(weight=weight):
+            return WganGp(weight, mixtures)
+        case cfg.R1(weight=weight, interval=interval):
+            return R1Penalty(weight, interval)
+        case _:
+            assert_never(penalty)
+
+
+def build_critics(config: cfg.Config, discriminator: torch.nn.Module, mixtures: torch.Generator) -> list[Critic]:
+    """The critics that train G, the discriminator's first."""
+    adams, rate = config.optimizers, config.optimizers.learning_rates.discriminator
+    optimizer = build_optimizer(adams.discriminator, rate, discriminator)
+    penalty = build_penalty(config.penalty, mixtures)
+    return [Critic(discriminator, optimizer, build_loss(config.loss), penalty, Whole())]
 
 
 def build_loss(loss: cfg.Loss) -> tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]:

@@ -9,12 +9,13 @@ import math
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, assert_never
+from typing import Any
 
-from core.config import R1, AnyConfig, GradientPenalty, Job, Node, Reconstruction, canonical, parse
+from core.config import AnyConfig, Job, Node, canonical, parse
 from core.events import Built, Evaluated, Fitted, Losses, Sampled
 from core.files import make_folder
 from core.folder import RunFolder
+from core.schedule import period
 
 LEAST_ITERATIONS = {"cpu": 20, "cuda": 100}
 """Timed iterations. More on a GPU, where steps are shorter and reports, more frequent here than in a long job, wait."""
@@ -62,19 +63,6 @@ def timed_alike(config: AnyConfig) -> dict[str, Any]:
     if data.get("ema"):
         data["ema"] = {key: value for key, value in data["ema"].items() if key not in ("decay", "warmup")}
     return data
-
-
-def period(config: AnyConfig) -> int:
-    """After so many iterations the loop does the same again: updates of G and lazy penalties have come round."""
-    if isinstance(config, Reconstruction):
-        return 1
-    match config.penalty:
-        case R1(interval=interval):
-            return math.lcm(config.d_per_g, interval)
-        case GradientPenalty():
-            return config.d_per_g
-        case _:
-            assert_never(config.penalty)
 
 
 def shortened(config: AnyConfig, stretch: int) -> AnyConfig:

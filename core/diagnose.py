@@ -30,8 +30,8 @@ def at_start(renderer: Renderer, emitted_BE: Tensor) -> tuple[LayerAtStart, ...]
     inr = renderer.inr
     layers = [inr.coordinate_layer, *inr.hidden_layers, inr.rgb_layer]
     emitted = emitted_BE[:IMAGES].detach().requires_grad_()
-    pixels = torch.randperm(len(renderer.coords_P2), generator=stream(0, "diagnosed pixels"))[:PIXELS]
-    coords = renderer.coords_P2[pixels.to(renderer.coords_P2.device)]
+    pixels = torch.randperm(len(renderer.coords_PI), generator=stream(0, "diagnosed pixels"))[:PIXELS]
+    coords = renderer.coords_PI[pixels.to(renderer.coords_PI.device)]
     outputs: list[float] = []
     hooks = [
         # Measured at once: activations overwrite their inputs.

@@ -64,7 +64,7 @@ class Fitted(_Event):
 
 
 class Losses(_Event):
-    """Means since the last such event."""
+    """Means since the last such event: of the first critic and of G, and of `further` critics behind their names."""
 
     kind: Literal["losses"] = "losses"
     d_loss: Size
@@ -72,6 +72,7 @@ class Losses(_Event):
     penalty: Size
     real_score: Size
     fake_score: Size
+    further: dict[SeriesName, Size] = Field(default_factory=dict, exclude_if=lambda further: not further)
 
 
 class Evaluated(_Event):

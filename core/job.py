@@ -26,7 +26,6 @@ from core import config as cfg
 from core import origin
 from core.beside import Beside, EvaluationDropped, Order
 from core.build import check_layer
-from core.calibrate import period
 from core.checkpoint import read_checkpoint, remove_checkpoints, write_checkpoint
 from core.data.load import ImageSet
 from core.data.prepare import told
@@ -46,6 +45,7 @@ from core.pixels import PICTURES
 from core.precision import check_precision
 from core.reading import record_of
 from core.reconstruct import drawn, reconstruct
+from core.schedule import period
 from core.train import train
 from core.words import first_words
 

@@ -1,6 +1,9 @@
-"""Gradient penalties on the discriminator, not yet weighted."""
+"""Gradient penalties on a critic: what its loss has added at some iterations."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -8,10 +11,51 @@ from torch import Tensor
 Scores = Callable[[Tensor], Tensor]
 
 
-def squared_gradient_norm(scores: Tensor, images: Tensor) -> Tensor:
-    """|d scores_i / d images_i|^2, [B], differentiable once more."""
-    (gradient,) = torch.autograd.grad(scores.sum(), images, create_graph=True)
-    return gradient.square().sum(dim=(1, 2, 3))
+class Penalty(Protocol):
+    """Weighted as it is added."""
+
+    period: int
+    """It is added at every iteration that this divides."""
+    needs_real_gradient: bool
+    """Whether real samples require a gradient, and are scored by a call of their own: of one call for both, the
+    gradient would go back through the fakes as well."""
+
+    def __call__(self, scores_of: Scores, real: Tensor, real_scores: Tensor, fake: Tensor) -> Tensor:
+        """Of real and generated samples [B, C, ...], of the scores [B] of the real ones, and of a critic."""
+        ...
+
+
+class R1Penalty:
+    """`weight` E |grad D(real)|^2, times `interval` where it is added at every so manieth iteration alone."""
+
+    needs_real_gradient = True
+
+    def __init__(self, weight: float, interval: int) -> None:
+        self.weight, self.period = weight, interval
+
+    def __call__(self, scores_of: Scores, real: Tensor, real_scores: Tensor, fake: Tensor) -> Tensor:
+        """See `Penalty`."""
+        return self.weight * self.period * r1(real_scores, real)
+
+
+class WganGp:
+    """`weight` E (|grad D(x)| - 1)^2 at mixtures x of real and generated samples, drawn from `mixtures`."""
+
+    period, needs_real_gradient = 1, False
+
+    def __init__(self, weight: float, mixtures: torch.Generator) -> None:
+        self.weight, self.mixtures = weight, mixtures
+
+    def __call__(self, scores_of: Scores, real: Tensor, real_scores: Tensor, fake: Tensor) -> Tensor:
+        """See `Penalty`."""
+        mix = torch.rand(len(real), generator=self.mixtures, device=real.device)
+        return self.weight * wgan_gp(scores_of, real, fake, mix)
+
+
+def squared_gradient_norm(scores: Tensor, samples: Tensor) -> Tensor:
+    """|d scores_i / d samples_i|^2, [B], differentiable once more."""
+    (gradient,) = torch.autograd.grad(scores.sum(), samples, create_graph=True)
+    return gradient.square().sum(dim=tuple(range(1, gradient.ndim)))
 
 
 def r1(real_scores: Tensor, real: Tensor) -> Tensor:
@@ -19,9 +63,9 @@ def r1(real_scores: Tensor, real: Tensor) -> Tensor:
     return squared_gradient_norm(real_scores, real).mean()
 
 
-def wgan_gp(discriminator: Scores, real: Tensor, fake: Tensor, mix_B: Tensor) -> Tensor:
+def wgan_gp(scores_of: Scores, real: Tensor, fake: Tensor, mix_B: Tensor) -> Tensor:
     """E (|grad D(x)| - 1)^2 at x = mix * real + (1 - mix) * fake (Gulrajani et al. 2017, eq. 3)."""
-    mixed = torch.lerp(fake, real, mix_B.view(-1, 1, 1, 1)).requires_grad_()
+    mixed = torch.lerp(fake, real, mix_B.view(-1, *[1] * (real.ndim - 1))).requires_grad_()
     # The square root has no gradient at zero, where a discriminator that ignores its input would be.
-    norm = (squared_gradient_norm(discriminator(mixed), mixed) + 1e-12).sqrt()
+    norm = (squared_gradient_norm(scores_of(mixed), mixed) + 1e-12).sqrt()
     return (norm - 1).square().mean()

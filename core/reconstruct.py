@@ -12,7 +12,7 @@ from torch import Tensor
 
 from core import config as cfg
 from core import precision
-from core.build import build_layer, build_optimizer
+from core.build import build_grid, build_inr, build_optimizer, build_signal
 from core.diagnose import at_start, macs
 from core.events import Built, Checkpointed, Diverged, Evaluated, Event, Finished, Fitted, Sampled
 from core.metrics import protocol
@@ -32,12 +32,14 @@ def drawn(images: Tensor, config: cfg.Reconstruction, seed: int) -> Tensor:
 
 def build_inrs(config: cfg.Reconstruction) -> FreeInrs | CodedInrs:
     """The INRs with what emits their parameters, initialised from torch's global random state."""
-    layer = build_layer(config.inr.layer)
+    grid = build_grid(config.data, config.inr.coordinates)
+    inr = build_inr(config.inr, grid, build_signal(config.data))
+    calibrated = config.inr.init == "unit"
     match config.emitter:
         case cfg.FreeParameters():
-            return FreeInrs(config.inr, config.data.resolution, layer, config.images)
+            return FreeInrs(inr, grid, config.images, calibrated=calibrated)
         case cfg.LatentCodes(hypernetwork=hypernetwork):
-            return CodedInrs(config.inr, config.data.resolution, layer, hypernetwork, config.images)
+            return CodedInrs(inr, grid, hypernetwork, config.images, calibrated=calibrated)
         case _:
             assert_never(config.emitter)
 

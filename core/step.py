@@ -1,27 +1,22 @@
-"""One iteration of an INR-GAN: an update of D and, where it is due, one of G. Nothing here waits for the device."""
+"""One iteration of an INR-GAN: an update of every critic and, where it is due, one of G. Nothing here waits for the
+device."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, assert_never
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from core import config as cfg
-from core import penalties, precision
-from core.build import (
-    build_discriminator,
-    build_generator,
-    build_generator_optimizer,
-    build_loss,
-    build_optimizer,
-)
+from core import precision
+from core.build import build_critics, build_discriminator, build_generator, build_generator_optimizer, build_signal
+from core.critics import Critic, Part
 from core.data.feed import feed
+from core.means import Means
 from core.models.ema import ExponentialAverage
 from core.models.generator import Generator
-from core.pixels import to_unit_range
 from core.streams import initialising, stream
 
 
@@ -32,15 +27,24 @@ class Networks:
         with initialising(seed, "generator"):
             self.generator = build_generator(config).to(device)
         with initialising(seed, "discriminator"):
-            self.discriminator = build_discriminator(config).to(device).to(memory_format=torch.channels_last)
+            discriminator = build_discriminator(config).to(device)
         ema = config.ema
         self.average = ExponentialAverage(self.generator, ema.decay, warmup=ema.warmup) if ema else None
-        adams, d_rate = config.optimizers, config.optimizers.learning_rates.discriminator
-        self.g_optimizer = build_generator_optimizer(adams, self.generator)
-        self.d_optimizer = build_optimizer(adams.discriminator, d_rate, self.discriminator)
+        self.g_optimizer = build_generator_optimizer(config.optimizers, self.generator)
         self.real = feed(images, seed, config.batch_size, flip=config.flip, device=device)
         self.latents = stream(seed, "latents", device)
         self.mixtures = stream(seed, "mixtures", device)
+        self.critics = build_critics(config, discriminator, self.mixtures)
+
+    @property
+    def discriminator(self) -> torch.nn.Module:
+        """That of the first critic."""
+        return self.critics[0].network
+
+    @property
+    def d_optimizer(self) -> torch.optim.Optimizer:
+        """That of the first critic."""
+        return self.critics[0].optimizer
 
     @property
     def evaluated(self) -> Generator:
@@ -48,11 +52,17 @@ class Networks:
         return self.average.network if self.average else self.generator  # type: ignore[return-value]
 
     def state_dict(self) -> dict[str, Any]:
+        """Checkpoints of versions with one critic have its parts by these names."""
         state: dict[str, Any] = {
             name: getattr(self, name).state_dict()
             for name in ("generator", "discriminator", "g_optimizer", "d_optimizer", "real")
         }
         state |= {name: getattr(self, name).get_state() for name in ("latents", "mixtures")}
+        first, *further = self.critics
+        if view := first.view.state_dict():
+            state["view"] = view
+        if further:
+            state["critics"] = {critic.name: critic.state_dict() for critic in further}
         if self.average:
             state |= {"average": self.average.network.state_dict(), "average_steps": self.average.steps}
         return state
@@ -62,41 +72,14 @@ class Networks:
             getattr(self, name).load_state_dict(state[name])
         for name in ("latents", "mixtures"):
             getattr(self, name).set_state(state[name])
+        first, *further = self.critics
+        if "view" in state:
+            first.view.load_state_dict(state["view"])
+        for critic in further:
+            critic.load_state_dict(state["critics"][critic.name])
         if self.average:
             self.average.network.load_state_dict(state["average"])
             self.average.steps = state["average_steps"]
-
-
-class Means:
-    """Means of scalars over a stretch of iterations, summed on the device so that nothing waits for them."""
-
-    NAMES = ("d_loss", "g_loss", "penalty", "real_score", "fake_score")
-
-    def __init__(self, device: torch.device) -> None:
-        self.sums = torch.zeros(len(self.NAMES), device=device)
-        self.counts = [0] * len(self.NAMES)
-
-    def add(self, name: str, value: Tensor) -> None:
-        index = self.NAMES.index(name)
-        self.sums[index] += value.detach()
-        self.counts[index] += 1
-
-    def take(self) -> dict[str, float]:
-        """The means, 0 for what did not occur, and starts anew. Waits for the device."""
-        pairs = zip(self.NAMES, self.sums.tolist(), self.counts, strict=True)
-        means = {name: total / max(count, 1) for name, total, count in pairs}
-        self.sums, self.counts = torch.zeros_like(self.sums), [0] * len(self.NAMES)
-        return means
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"sums": self.sums, "counts": self.counts}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.sums, self.counts = state["sums"].to(self.sums.device), list(state["counts"])
-
-
-Part = Callable[[str], AbstractContextManager[object]]
-"""Entered around each part of an iteration, by its name; tests/benchmarks/step.py times them so."""
 
 
 class Step:
@@ -106,56 +89,35 @@ class Step:
         self, config: cfg.Config, networks: Networks, means: Means, part: Part = lambda _: nullcontext()
     ) -> None:
         self.config, self.networks, self.means, self.part = config, networks, means, part
-        self.d_loss_of, self.g_loss_of = build_loss(config.loss)
+        self.signal = build_signal(config.data)
         self.g_params = list(networks.generator.parameters())
-        self.d_params = list(networks.discriminator.parameters())
         self.device = self.g_params[0].device
 
     def __call__(self, iteration: int) -> None:
+        due = [critic for critic in self.networks.critics if iteration % critic.period == 0]
         updates_g = iteration % self.config.d_per_g == 0
-        regularised = is_regularised(self.config.penalty, iteration)
+        grids = [critic.view.next(iteration) for critic in due]
         with precision.products(self.config.precision):
             # Where G's update follows, it reuses the fakes of D's: one pass through G less.
             with self.part("G forward"), torch.set_grad_enabled(updates_g), self.forward():
-                fake = self.networks.generator(self.latents())
-            self.update_d(fake.detach(), regularised)
+                emitted = self.networks.generator.hypernetwork(self.latents())
+                fakes = [self.networks.generator.render(emitted, grid) for grid in grids]
+            with self.part("real images"):
+                real = self.signal.to_network(self.networks.real.take())
+            for critic, grid, fake in zip(due, grids, fakes, strict=True):
+                shown = critic.view.of_real(real, grid)
+                critic.update(shown, fake.detach(), iteration, self.means, self.part, self.forward)
             if updates_g:
-                self.update_g(fake)
+                self.update_g(due, fakes)
 
-    def update_d(self, fake: Tensor, regularised: bool) -> None:
-        nets, penalty = self.networks, self.config.penalty
-        with self.part("real images"):
-            real = to_unit_range(nets.real.take()).contiguous(memory_format=torch.channels_last)
-            real.requires_grad_(regularised and isinstance(penalty, cfg.R1))
-        with self.part("D forward"), self.forward():
-            real_scores, fake_scores = self.scores(real, fake)
-        loss = adversarial = self.d_loss_of(real_scores, fake_scores)
-        if regularised:
-            with self.part("D penalty"):
-                added = self.penalty(real, real_scores, fake)
-            loss = adversarial + added
-            self.means.add("penalty", added)
-        with self.part("D backward"):
-            nets.d_optimizer.zero_grad(set_to_none=True)
-            # Of all leaves: no gradients of images, which a penalty's own gradient has gone through.
-            loss.backward(inputs=self.d_params)
-        with self.part("D Adam"):
-            nets.d_optimizer.step()
-        with self.part("means"):
-            self.means.add("d_loss", adversarial)
-            self.means.add("real_score", real_scores.mean())
-            self.means.add("fake_score", fake_scores.mean())
-
-    def update_g(self, fake: Tensor) -> None:
-        """`fake` [B, 3, R, R] leads back to G; D's own gradients are not needed for it."""
+    def update_g(self, critics: list[Critic], fakes: list[Tensor]) -> None:
+        """One step of G on what these critics say of `fakes` [B, C, ...], which lead back to G."""
         nets = self.networks
-        nets.discriminator.requires_grad_(False)
-        with self.part("G's D forward"), self.forward():
-            scores = nets.discriminator(fake)
-        loss = self.g_loss_of(scores)
+        with self.part("G's D forward"):
+            losses = [critic.g_loss(fake, self.forward) for critic, fake in zip(critics, fakes, strict=True)]
+            loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
         with self.part("G backward"):
             gradients = torch.autograd.grad(loss, self.g_params, allow_unused=True)
-        nets.discriminator.requires_grad_(True)
         for param, gradient in zip(self.g_params, gradients, strict=True):
             param.grad = gradient
         with self.part("G Adam"):
@@ -172,31 +134,3 @@ class Step:
     def latents(self) -> Tensor:
         shape = (self.config.batch_size, self.config.hypernetwork.latent_dim)
         return torch.randn(shape, generator=self.networks.latents, device=self.device)
-
-    def penalty(self, real: Tensor, real_scores: Tensor, fake: Tensor) -> Tensor:
-        match self.config.penalty:
-            case cfg.GradientPenalty(weight=weight):
-                mix = torch.rand(len(real), generator=self.networks.mixtures, device=self.device)
-                return weight * penalties.wgan_gp(self._mixed_scores, real, fake, mix)
-            case cfg.R1(weight=weight, interval=interval):
-                return weight * interval * penalties.r1(real_scores, real)
-            case _:
-                assert_never(self.config.penalty)
-
-    def scores(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-        discriminator = self.networks.discriminator
-        if real.requires_grad:
-            # Of one call for both, R1's gradient would go back through the fakes as well.
-            return discriminator(real), discriminator(fake)
-        both: tuple[Tensor, Tensor] = discriminator(torch.cat([real, fake]), minibatches=2).chunk(2)
-        return both
-
-    def _mixed_scores(self, mixed: Tensor) -> Tensor:
-        with self.forward():
-            scores: Tensor = self.networks.discriminator(mixed)
-        return scores
-
-
-def is_regularised(penalty: cfg.Penalty, iteration: int) -> bool:
-    """Whether this iteration's update of D has its penalty."""
-    return isinstance(penalty, cfg.GradientPenalty) or iteration % penalty.interval == 0

@@ -29,11 +29,12 @@ from core.events import Built, Diverged, Event, Finished, Losses
 from core.imported import check_allowed
 from core.interleave import Pause, interleaved
 from core.machine import check_device
+from core.means import Means
 from core.metrics.identity import INCEPTION_VARIABLE
 from core.parser import Parser, code_with, given_to, number
 from core.pixels import PICTURES
 from core.precision import check_precision
-from core.step import Means, Networks, Step
+from core.step import Networks, Step
 from core.words import takes
 
 
@@ -64,7 +65,7 @@ def _steps(
     check_precision(config.precision, device)
     nets = Networks(config, job.seed, images, device)
     iteration, spent = 0, 0.0
-    means = Means(device)
+    means = Means(device, (critic.name for critic in nets.critics[1:]))
     step = Step(config, nets, means)
     report_every = max(1, config.iterations // 50)
 
@@ -116,7 +117,8 @@ def _steps(
             if infinite:
                 yield Diverged(reason=f"{', '.join(infinite)} not finite at iteration {iteration}", **now())
                 return
-            yield Losses(**losses, **now())
+            own = {name: losses.pop(name) for name in means.NAMES}
+            yield Losses(**own, further=losses, **now())
 
     yield Finished(generator=nets.evaluated.state_dict(), **now())
 
@@ -141,7 +143,7 @@ def _built(nets: Networks, latents: Tensor) -> Built:
         emitted_parameters=nets.generator.inr.emitted,
         shared_parameters=shared,
         generator_parameters=sum(parameter.numel() for parameter in nets.generator.parameters()),
-        discriminator_parameters=sum(parameter.numel() for parameter in nets.discriminator.parameters()),
+        discriminator_parameters=sum(p.numel() for critic in nets.critics for p in critic.parameters),
         layer_parameters=nets.generator.inr.hidden_layers[0].emitted,
         macs=products,
         initial=initial,

@@ -22,14 +22,15 @@ def generated(
     """The images of these latents in batches, [B, 3, R, R] in 0..255, uint8 or with `quantised` off float32.
 
     NaN pixels raise FloatingPointError.
-    `position_S` are other columns and rows than the training images' pixels (`Renderer.render_at`); then `average` x
+    `position_S` are other columns and rows than the training images' pixels (`core.grids.Pixels`); then `average` x
     `average` neighbours among them make one pixel.
     """
     batch = SAMPLE_BATCH
     if position_S is not None:
-        batch = max(1, batch * generator.resolution**2 // len(position_S) ** 2)
+        batch = max(1, batch * generator.pixels.size**2 // len(position_S) ** 2)
+    grid = None if position_S is None else generator.pixels.at(position_S)
     for z in latents.split(batch):
-        images = generator(z) if position_S is None else generator.render_at(generator.hypernetwork(z), position_S)
+        images = generator(z) if grid is None else generator(z, grid)
         if not images.isfinite().all():
             raise FloatingPointError("the generator made a pixel that is not finite")
         images = F.avg_pool2d(images, average) if average > 1 else images

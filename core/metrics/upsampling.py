@@ -103,11 +103,11 @@ class Upsampled:
         yield Reading("upsampled/own", self.coarse(iter(coarse)))
 
         def natural(convention: Convention, average: int = 1) -> float:
-            at = positions(generator.resolution, self.factor * average, convention)
+            at = positions(generator.pixels.resolution, self.factor * average, convention)
             return self.fine(generated(generator, latents, at, average=average, quantised=quantised))
 
         def resampled(method: Method, convention: Convention) -> float:
-            at = positions(generator.resolution, self.factor, convention)
+            at = positions(generator.pixels.resolution, self.factor, convention)
             return self.fine(interpolated(images, at, method) for images in coarse)
 
         conventions: tuple[Convention, ...] = ("centres", "corners")
@@ -122,7 +122,7 @@ class Upsampled:
         # Real pixels are means over areas, natural ones are values at points: the mean of 2 x 2 lies between.
         yield Reading("upsampled/natural_averaged", natural("centres", average=2))
 
-        at = positions(generator.resolution, self.factor, "centres")
+        at = positions(generator.pixels.resolution, self.factor, "centres")
         first = rounded(coarse[0][:PICTURED])
         columns = [interpolated(first, at, method) for method in ("nearest", *methods)]
         columns.append(next(generated(generator, latents[:PICTURED], at)))

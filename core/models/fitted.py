@@ -6,15 +6,16 @@ import torch
 from torch import Tensor, nn
 
 from core import config as cfg
+from core.grids import Grid
 from core.models.generator import Generator, Renderer
-from core.models.inr import LayerFactory
+from core.models.inr import Inr
 
 
 class FreeInrs(Renderer):
     """The INR parameters of `images` images are parameters themselves: [N, E], standard normal at first."""
 
-    def __init__(self, config: cfg.Inr, resolution: int, hidden_layer: LayerFactory, images: int) -> None:
-        super().__init__(config, resolution, hidden_layer)
+    def __init__(self, inr: Inr, grid: Grid, images: int, *, calibrated: bool = False) -> None:
+        super().__init__(inr, grid, calibrated=calibrated)
         self.emitted_NE = nn.Parameter(torch.randn(images, self.inr.emitted))
 
     def parameters_of_all(self) -> Tensor:
@@ -30,14 +31,9 @@ class CodedInrs(Generator):
     """The same through one latent code per image, [N, Z], and a hypernetwork."""
 
     def __init__(
-        self,
-        config: cfg.Inr,
-        resolution: int,
-        hidden_layer: LayerFactory,
-        hypernetwork: cfg.Hypernetwork,
-        images: int,
+        self, inr: Inr, grid: Grid, hypernetwork: cfg.Hypernetwork, images: int, *, calibrated: bool = False
     ) -> None:
-        super().__init__(config, resolution, hidden_layer, hypernetwork)
+        super().__init__(inr, grid, hypernetwork, calibrated=calibrated)
         self.codes_NZ = nn.Parameter(torch.randn(images, hypernetwork.latent_dim))
 
     def parameters_of_all(self) -> Tensor:

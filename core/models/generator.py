@@ -1,56 +1,47 @@
-"""From INR parameters to images: one image is one INR, rendered at any resolution."""
+"""From INR parameters to samples: one image is one INR, rendered on any grid."""
 
 from torch import Tensor, nn
 
 from core import config as cfg
+from core.grids import Grid, Pixels
 from core.models.hypernetwork import Hypernetwork
-from core.models.inr import Inr, LayerFactory, coordinates_at, pixel_coordinates
+from core.models.inr import Inr
 
 
 class Renderer(nn.Module):
-    """INR parameters -> image. Renders at `resolution` unless told otherwise."""
+    """INR parameters -> sample, on `grid` unless told otherwise."""
 
-    coords_P2: Tensor
+    coords_PI: Tensor
 
-    def __init__(self, config: cfg.Inr, resolution: int, hidden_layer: LayerFactory) -> None:
+    def __init__(self, inr: Inr, grid: Grid, *, calibrated: bool = False) -> None:
         super().__init__()
-        self.coordinates = config.coordinates
-        self.resolution = resolution
-        self.inr = Inr(config, hidden_layer)
-        self.register_buffer("coords_P2", pixel_coordinates(resolution, self.coordinates), persistent=False)
-        if config.init == "unit":
-            self.inr.calibrate(self.coords_P2)
+        self.inr, self.grid = inr, grid
+        self.register_buffer("coords_PI", grid.coordinates(), persistent=False)
+        if calibrated:
+            self.inr.calibrate(self.coords_PI)
 
-    def render(self, emitted_BE: Tensor, resolution: int | None = None) -> Tensor:
-        """Images [B, 3, R, R] in (-1, 1) of emitted parameters."""
-        size = resolution or self.resolution
-        coords = self.coords_P2
-        if size != self.resolution:
-            coords = pixel_coordinates(size, self.coordinates).to(emitted_BE.device)
-        return self._images(emitted_BE, coords, size)
+    def render(self, emitted_BE: Tensor, grid: Grid | None = None) -> Tensor:
+        """Samples [B, C, ...] in (-1, 1) of emitted parameters; images [B, 3, R, R] on a grid of pixels."""
+        there, coords = self.grid, self.coords_PI
+        if grid is not None:
+            there, coords = grid, grid.coordinates().to(emitted_BE.device)
+        return there.arranged(self.inr(emitted_BE, coords))
 
-    def render_at(self, emitted_BE: Tensor, position_S: Tensor) -> Tensor:
-        """Images [B, 3, S, S] of emitted parameters at columns and rows `position_S`, in pixels of `resolution`.
-
-        Position i, whole, is pixel i of the image that `render` makes.
-        """
-        coords = coordinates_at(position_S, self.resolution, self.coordinates).to(emitted_BE.device)
-        return self._images(emitted_BE, coords, len(position_S))
-
-    def _images(self, emitted_BE: Tensor, coords_P2: Tensor, size: int) -> Tensor:
-        rgb_BP3: Tensor = self.inr(emitted_BE, coords_P2)
-        return rgb_BP3.transpose(1, 2).reshape(-1, 3, size, size)
+    @property
+    def pixels(self) -> Pixels:
+        """The grid of a generator of images. Raises TypeError for another."""
+        if not isinstance(self.grid, Pixels):
+            raise TypeError(f"a {type(self.grid).__name__} has no pixels")
+        return self.grid
 
 
 class Generator(Renderer):
     """The generator of INR-GAN: z -> INR parameters -> image."""
 
-    def __init__(
-        self, config: cfg.Inr, resolution: int, hidden_layer: LayerFactory, hypernetwork: cfg.Hypernetwork
-    ) -> None:
-        super().__init__(config, resolution, hidden_layer)
+    def __init__(self, inr: Inr, grid: Grid, hypernetwork: cfg.Hypernetwork, *, calibrated: bool = False) -> None:
+        super().__init__(inr, grid, calibrated=calibrated)
         self.hypernetwork = Hypernetwork(hypernetwork, self.inr.sizes)
 
-    def forward(self, z_BZ: Tensor, resolution: int | None = None) -> Tensor:
-        """Images [B, 3, R, R] in (-1, 1) of latents [B, latent_dim]."""
-        return self.render(self.hypernetwork(z_BZ), resolution)
+    def forward(self, z_BZ: Tensor, grid: Grid | None = None) -> Tensor:
+        """Samples [B, C, ...] in (-1, 1) of latents [B, latent_dim]."""
+        return self.render(self.hypernetwork(z_BZ), grid)

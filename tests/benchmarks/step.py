@@ -23,11 +23,12 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from ablations.designs import subset_named
-from core.calibrate import period
 from core.config import Config
 from core.machine import processor
+from core.means import Means
 from core.precision import check_precision
-from core.step import Means, Networks, Step
+from core.schedule import period
+from core.step import Networks, Step
 from studies.changes_overview import STUDY
 from studies.plan import overridden, parse_override
 from tests.benchmarks.counting import Parts, Work, counted, reached, synchronise

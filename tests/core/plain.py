@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from core import config as cfg
+from core.models.bases.fourier import Fourier
 from core.models.discriminator import ResNetDiscriminator, StridedDiscriminator
 from core.models.generator import Generator
 from core.models.layers.factorized_se import FactorizedSE
@@ -32,15 +33,15 @@ class PlainGenerator(nn.Module):
         emitted = self.generator.hypernetwork(z)
         inr = self.generator.inr
         layers = [inr.coordinate_layer, *inr.hidden_layers, inr.rgb_layer]
-        x = self.generator.coords_P2.expand(len(z), -1, -1)
+        x = self.generator.coords_PI.expand(len(z), -1, -1)
         for index, (layer, numbers) in enumerate(zip(layers, emitted.split(inr.sizes, dim=1), strict=True)):
             weight, bias = self.weight_and_bias(layer, numbers)
             x = torch.bmm(x, weight) + bias.unsqueeze(1)
             if index == 0:
-                x = torch.cat([torch.sin(x), torch.cos(x)], dim=-1) if inr.fourier else torch.sin(x)
+                x = torch.cat([torch.sin(x), torch.cos(x)], dim=-1) if isinstance(inr.basis, Fourier) else torch.sin(x)
             elif index < len(layers) - 1:
-                x = torch.relu(x) if inr.fourier else torch.sin(x)
-        size = self.generator.resolution
+                x = torch.relu(x) if isinstance(inr.basis, Fourier) else torch.sin(x)
+        size = self.generator.pixels.size
         return torch.tanh(x).permute(0, 2, 1).reshape(-1, 3, size, size)
 
     @staticmethod

@@ -10,8 +10,9 @@ import torch
 
 from core import arithmetic
 from core import config as cfg
+from core.means import Means
 from core.reconstruct import build_inrs
-from core.step import Means, Networks, Step
+from core.step import Networks, Step
 from tests.benchmarks.counting import Counter
 
 SMALL = cfg.Config(

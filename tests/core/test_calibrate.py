@@ -11,9 +11,10 @@ import pytest
 from core import calibrate
 from core import config as cfg
 from core import job as job_module
-from core.calibrate import StepTimes, Unmeasured, measure, period, timed_alike
+from core.calibrate import StepTimes, Unmeasured, measure, timed_alike
 from core.events import Built, Checkpointed, Evaluated, Event, Finished, Losses, Sampled
 from core.folder import Outcome, RunFolder
+from core.schedule import period
 from tests.core.conftest import small_config
 
 FIT = cfg.Reconstruction(data=cfg.Rooms(resolution=8, train=64, held_out=32), images=4, inr=cfg.Inr(width=8, depth=3))

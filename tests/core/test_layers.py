@@ -13,9 +13,11 @@ from torch import Tensor
 
 from ablations.layers import READINGS, ROWS, emitted_numbers
 from core import config as cfg
-from core.build import build_layer
+from core.build import build_inr, build_layer
+from core.grids import Pixels
 from core.models.generator import Renderer
 from core.models.layers.emitted import EmittedLayer, rms
+from core.signals import Picture
 
 LAYERS: dict[str, cfg.Layer] = {row.name: row.layer for row in (*ROWS, *READINGS)}
 BASES: dict[str, cfg.Basis] = {"siren": cfg.Siren(scale=2.0), "fourier": cfg.Fourier(scale=4.0)}
@@ -161,13 +163,18 @@ def test_both_forms_agree_in_float32(name: str) -> None:
 # --- sizes at the start -----------------------------------------------------------------------------------------------
 
 
+def renderer_of(config: cfg.Inr, resolution: int) -> Renderer:
+    grid = Pixels(resolution, config.coordinates)
+    return Renderer(build_inr(config, grid, Picture()), grid, calibrated=config.init == "unit")
+
+
 def outputs_at_start(name: str, basis: str, width: int, init: str, depth: int = 5) -> list[float]:
     """Root mean squares of hidden pre-activations and of the RGB layer's outputs, on other draws than calibration's."""
     torch.manual_seed(width)
     grid = cfg.Coordinates(low=-1.0, high=1.0, sampling="centres")
     layer = LAYERS[name]
     config = cfg.Inr(basis=BASES[basis], layer=layer, init=init, width=width, depth=depth, coordinates=grid)  # type: ignore[arg-type]
-    renderer = Renderer(config, 16, build_layer(layer))
+    renderer = renderer_of(config, 16)
     found: list[float] = []
     for module in (*renderer.inr.hidden_layers, renderer.inr.rgb_layer):
         module.register_forward_hook(lambda _module, _inputs, output: found.append(rms(output)))
@@ -197,7 +204,7 @@ def test_the_formulas_own_sizes_grow_where_the_deck_fails() -> None:
 def test_measured_constants_travel_with_the_weights(name: str) -> None:
     grid = cfg.Coordinates(low=-1.0, high=1.0, sampling="centres")
     config = cfg.Inr(layer=LAYERS[name], init="unit", width=8, depth=3, coordinates=grid)
-    one, other = (Renderer(config, 8, build_layer(LAYERS[name])) for _ in range(2))
+    one, other = (renderer_of(config, 8) for _ in range(2))
     other.load_state_dict(copy.deepcopy(one.state_dict()))
     emitted = torch.randn(3, one.inr.emitted)
     assert torch.equal(one.render(emitted), other.render(emitted))

@@ -9,10 +9,12 @@ import torch
 
 from core import config as cfg
 from core.build import build_discriminator, build_generator, build_layer
+from core.grids import Pixels
+from core.models.bases.fourier import Fourier
 from core.models.discriminator import minibatch_std
 from core.models.ema import ExponentialAverage
 from core.models.hypernetwork import Hypernetwork
-from core.models.inr import Inr, pixel_coordinates
+from core.models.inr import Inr
 from core.models.layers.linear import Linear
 from tests.core.conftest import small_config
 
@@ -53,16 +55,18 @@ def test_the_decks_sizes() -> None:
 
 
 def test_pixel_coordinates() -> None:
-    corners = pixel_coordinates(2, cfg.Coordinates())
+    corners = Pixels(2, cfg.Coordinates()).coordinates()
     assert corners.tolist() == [[0, 0], [0.5, 0], [0, 0.5], [0.5, 0.5]]
-    centres = pixel_coordinates(2, cfg.Coordinates(low=-1.0, high=1.0, sampling="centres"))
+    centres = Pixels(2, cfg.Coordinates(low=-1.0, high=1.0, sampling="centres")).coordinates()
     assert centres.tolist() == [[-0.5, -0.5], [0.5, -0.5], [-0.5, 0.5], [0.5, 0.5]]
 
 
 def test_a_denser_corner_grid_contains_the_original_pixels() -> None:
     generator = build_generator(small_config()).eval()
     emitted = generator.hypernetwork(torch.randn(2, 8))
-    torch.testing.assert_close(generator.render(emitted, 16)[:, :, ::2, ::2], generator.render(emitted))
+    torch.testing.assert_close(
+        generator.render(emitted, generator.pixels.of_size(16))[:, :, ::2, ::2], generator.render(emitted)
+    )
 
 
 @pytest.mark.parametrize("norm", [None, cfg.BatchNorm()])
@@ -199,7 +203,8 @@ def test_heads_emit_one_layer_each_with_the_emission_asked_for() -> None:
 def test_a_residual_layer_is_the_mean_square_preserving_sum_of_input_and_activation() -> None:
     config = cfg.Inr(basis=cfg.Fourier(scale=4.0), width=8, depth=3)
     torch.manual_seed(0)
-    plain, residual = Inr(config, Linear), Inr(cfg.Inr(**{**dict(config), "residual": True}), Linear)
+    basis = Fourier(cfg.Fourier(scale=4.0))
+    plain, residual = Inr(config, basis, Linear), Inr(cfg.Inr(**{**dict(config), "residual": True}), basis, Linear)
     coords = torch.rand(5, 2)
     emitted = torch.randn(2, plain.emitted)
     first, one, two, last = emitted.split(plain.sizes, dim=1)

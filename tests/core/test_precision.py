@@ -15,8 +15,9 @@ from core import config as cfg
 from core.errors import InputError
 from core.events import Evaluated
 from core.job import run_job
+from core.means import Means
 from core.precision import float32_products, forward
-from core.step import Means, Networks, Step
+from core.step import Networks, Step
 from studies.changes_overview import STUDY
 from studies.plan import overridden
 from tests.core.conftest import small_config
@@ -43,7 +44,8 @@ def test_an_iteration_of_float32_knows_no_tf32_and_leaves_no_setting(
     config = small_config(precision="float32")
     seen = []
     step = Step(config, Networks(config, 0, images, torch.device("cpu")), Means(torch.device("cpu")))
-    monkeypatch.setattr(step, "d_loss_of", lambda real, fake: seen.append(settings()) or real.mean() - fake.mean())
+    (critic,) = step.networks.critics
+    monkeypatch.setattr(critic, "d_loss_of", lambda real, fake: seen.append(settings()) or real.mean() - fake.mean())
     before = settings()
     step(1)
     assert seen == [["ieee", "ieee"]] and settings() == before

@@ -125,7 +125,7 @@ def test_gradients_at_the_start_against_finite_differences() -> None:
     emitted = torch.randn(2, inrs.inr.emitted, dtype=torch.float64)
     last = at_start(inrs, emitted)[-1].emitted_gradient
     noise = torch.randn(2, 64, 3, generator=stream(0, "diagnosis"))
-    coords = inrs.coords_P2[torch.randperm(64, generator=stream(0, "diagnosed pixels"))]
+    coords = inrs.coords_PI[torch.randperm(64, generator=stream(0, "diagnosed pixels"))]
 
     def probe(vector: Tensor) -> float:
         return float((inrs.inr(vector, coords) * noise).sum() / (2 * np.sqrt(64 * 3)))

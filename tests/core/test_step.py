@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from core import config as cfg
-from core.step import Means, Networks, Step
+from core.means import Means
+from core.step import Networks, Step
 from tests.core.conftest import EMISSION, small_config
 from tests.core.plain import PlainStep
 

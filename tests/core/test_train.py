@@ -161,9 +161,9 @@ def test_one_nan_in_any_loss_ends_the_job_as_diverged(
         return (poisoned(d_loss), g_loss) if name == "d_loss" else (d_loss, poisoned(g_loss))
 
     if name == "penalty":
-        monkeypatch.setattr("core.step.penalties.r1", poisoned(penalties.r1))
+        monkeypatch.setattr("core.penalties.r1", poisoned(penalties.r1))
     else:
-        monkeypatch.setattr("core.step.build_loss", losses)
+        monkeypatch.setattr("core.build.build_loss", losses)
     config = small_config(penalty=cfg.R1(weight=1.0, interval=1))
     *before, last = events_of(config, images)
     reached = 6 if name == "g_loss" else 3

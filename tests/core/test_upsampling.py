@@ -13,6 +13,7 @@ from torch import Tensor
 
 from core import config as cfg
 from core.build import build_generator
+from core.grids import Pixels
 from core.metrics.build import FrechetMeasure, build_metric
 from core.metrics.further import Reading, Strips
 from core.metrics.generated import generated
@@ -46,17 +47,12 @@ def generator(request: pytest.FixtureRequest) -> Generator:
 class Plane:
     """Stands for a generator whose images are linear in the coarse pixel index, of levels 10 x + 20 y + 11.3."""
 
-    resolution = RESOLUTION
+    pixels = Pixels(RESOLUTION, cfg.Coordinates())
 
-    def hypernetwork(self, latents: Tensor) -> Tensor:
-        return latents
-
-    def render_at(self, latents: Tensor, position_S: Tensor) -> Tensor:
-        levels = 10 * position_S[None, :] + 20 * position_S[:, None] + 11.3
+    def __call__(self, latents: Tensor, grid: Pixels | None = None) -> Tensor:
+        at = (grid or self.pixels).position_S
+        levels = 10 * at[None, :] + 20 * at[:, None] + 11.3
         return (levels / 127.5 - 1).expand(len(latents), 3, -1, -1)
-
-    def __call__(self, latents: Tensor) -> Tensor:
-        return self.render_at(latents, torch.arange(RESOLUTION, dtype=torch.float64))
 
 
 # --- where fine pixels lie --------------------------------------------------------------------------------------------
@@ -117,22 +113,24 @@ def test_a_dense_grid_holds_the_training_pixels(generator: Generator) -> None:
     latents = torch.randn(3, 8)
     emitted = generator.hypernetwork(latents)
     coarse = generator(latents)
-    torch.testing.assert_close(generator.render_at(emitted, torch.arange(RESOLUTION).double()), coarse)
-    fine = generator.render_at(emitted, positions(RESOLUTION, 2, "corners"))
+    torch.testing.assert_close(
+        generator.render(emitted, generator.pixels.at(torch.arange(RESOLUTION).double())), coarse
+    )
+    fine = generator.render(emitted, generator.pixels.at(positions(RESOLUTION, 2, "corners")))
     torch.testing.assert_close(fine[..., ::2, ::2], coarse)
     # Of centres that is so at an odd factor.
-    fine = generator.render_at(emitted, positions(RESOLUTION, 3, "centres"))
+    fine = generator.render(emitted, generator.pixels.at(positions(RESOLUTION, 3, "centres")))
     torch.testing.assert_close(fine[..., 1::3, 1::3], coarse)
 
 
 def test_the_convention_of_the_training_is_the_generators_own_dense_grid(generator: Generator) -> None:
     latents = torch.randn(3, 8)
     emitted = generator.hypernetwork(latents)
-    own = generator.render(emitted, 2 * RESOLUTION)
-    sampling = generator.coordinates.sampling
-    torch.testing.assert_close(generator.render_at(emitted, positions(RESOLUTION, 2, sampling)), own)
+    own = generator.render(emitted, generator.pixels.of_size(2 * RESOLUTION))
+    sampling = generator.pixels.config.sampling
+    torch.testing.assert_close(generator.render(emitted, generator.pixels.at(positions(RESOLUTION, 2, sampling))), own)
     other = "centres" if sampling == "corners" else "corners"
-    assert (generator.render_at(emitted, positions(RESOLUTION, 2, other)) - own).abs().max() > 1e-3
+    assert (generator.render(emitted, generator.pixels.at(positions(RESOLUTION, 2, other))) - own).abs().max() > 1e-3
 
 
 def test_batches_of_other_sizes_are_the_same_images(generator: Generator) -> None:
@@ -145,7 +143,9 @@ def test_batches_of_other_sizes_are_the_same_images(generator: Generator) -> Non
     assert fine.shape == (300, 3, 2 * RESOLUTION, 2 * RESOLUTION)
     assert (fine[..., ::2, ::2].int() - whole.int()).abs().max() <= 1
     averaged = torch.cat(list(generated(generator, latents[:5], positions(RESOLUTION, 4, "centres"), average=2)))
-    dense = generator.render_at(generator.hypernetwork(latents[:5]), positions(RESOLUTION, 4, "centres"))
+    dense = generator.render(
+        generator.hypernetwork(latents[:5]), generator.pixels.at(positions(RESOLUTION, 4, "centres"))
+    )
     assert torch.equal(averaged, to_uint8(F.avg_pool2d(dense, 2)))
 
 
@@ -225,8 +225,9 @@ def test_protocols_say_of_which_images_larger_ones_are_made() -> None:
 
 def test_a_pixel_that_is_not_finite_is_an_error() -> None:
     class Broken(Plane):
-        def render_at(self, latents: Tensor, position_S: Tensor) -> Tensor:
-            return super().render_at(latents, position_S) * torch.where(position_S % 1 > 0, torch.nan, 1.0)
+        def __call__(self, latents: Tensor, grid: Pixels | None = None) -> Tensor:
+            at = (grid or self.pixels).position_S
+            return super().__call__(latents, grid) * torch.where(at % 1 > 0, torch.nan, 1.0)
 
     measured = Upsampled(2, Collected(), Collected())(Broken(), torch.randn(12, 8))  # type: ignore[arg-type]
     assert next(measured).key == "upsampled/own"
