@@ -27,7 +27,7 @@ from core.models.layers.mfilm import MFiLM
 from core.models.layers.se_linear import SELinear
 from core.penalties import Penalty, R1Penalty, WganGp
 from core.signals import Picture, Signal
-from core.views import Whole
+from core.views import View, Whole
 
 CHANNELS_LAST = torch.channels_last
 
@@ -70,20 +70,11 @@ def build_basis(basis: cfg.Basis) -> Basis:
             assert_never(basis)
 
 
-def build_signal(data: cfg.Data) -> Signal:
-    """What the values of these samples mean."""
+def build_domain(data: cfg.Data, coordinates: cfg.Coordinates) -> tuple[Grid, Signal]:
+    """Where the INR of a sample is evaluated to train it, and what its values mean."""
     match data:
         case cfg.Rooms() | cfg.Images():
-            return Picture()
-        case _:
-            assert_never(data)
-
-
-def build_grid(data: cfg.Data, coordinates: cfg.Coordinates) -> Grid:
-    """Where the INR of a sample is evaluated to train it."""
-    match data:
-        case cfg.Rooms() | cfg.Images():
-            return Pixels(data.resolution, coordinates)
+            return Pixels(data.resolution, coordinates), Picture()
         case _:
             assert_never(data)
 
@@ -96,7 +87,7 @@ def build_inr(config: cfg.Inr, grid: Grid, signal: Signal) -> Inr:
 
 def build_generator(config: cfg.Config) -> Generator:
     """The generator, initialised from torch's global random state."""
-    grid, signal = build_grid(config.data, config.inr.coordinates), build_signal(config.data)
+    grid, signal = build_domain(config.data, config.inr.coordinates)
     inr = build_inr(config.inr, grid, signal)
     return Generator(inr, grid, config.hypernetwork, calibrated=config.inr.init == "unit")
 
@@ -123,12 +114,19 @@ def build_penalty(penalty: cfg.Penalty, mixtures: torch.Generator) -> Penalty:
             assert_never(penalty)
 
 
-def build_critics(config: cfg.Config, discriminator: torch.nn.Module, mixtures: torch.Generator) -> list[Critic]:
-    """The critics that train G, the discriminator's first."""
+def build_view(config: cfg.Config, grid: Grid, seed: int) -> View:
+    """What the discriminator's critic sees of samples on `grid`, drawn from a stream of its own where it is drawn."""
+    return Whole()
+
+
+def build_critics(
+    config: cfg.Config, discriminator: torch.nn.Module, view: View, mixtures: torch.Generator, seed: int
+) -> list[Critic]:
+    """The critics that train G, the discriminator's first; others draw from streams of their own."""
     adams, rate = config.optimizers, config.optimizers.learning_rates.discriminator
     optimizer = build_optimizer(adams.discriminator, rate, discriminator)
     penalty = build_penalty(config.penalty, mixtures)
-    return [Critic(discriminator, optimizer, build_loss(config.loss), penalty, Whole())]
+    return [Critic(discriminator, optimizer, build_loss(config.loss), penalty, view)]
 
 
 def build_loss(loss: cfg.Loss) -> tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]:

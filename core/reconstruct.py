@@ -12,7 +12,7 @@ from torch import Tensor
 
 from core import config as cfg
 from core import precision
-from core.build import build_grid, build_inr, build_optimizer, build_signal
+from core.build import build_domain, build_inr, build_optimizer
 from core.diagnose import at_start, macs
 from core.events import Built, Checkpointed, Diverged, Evaluated, Event, Finished, Fitted, Sampled
 from core.metrics import protocol
@@ -32,8 +32,8 @@ def drawn(images: Tensor, config: cfg.Reconstruction, seed: int) -> Tensor:
 
 def build_inrs(config: cfg.Reconstruction) -> FreeInrs | CodedInrs:
     """The INRs with what emits their parameters, initialised from torch's global random state."""
-    grid = build_grid(config.data, config.inr.coordinates)
-    inr = build_inr(config.inr, grid, build_signal(config.data))
+    grid, signal = build_domain(config.data, config.inr.coordinates)
+    inr = build_inr(config.inr, grid, signal)
     calibrated = config.inr.init == "unit"
     match config.emitter:
         case cfg.FreeParameters():

@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from core import build, precision
 from core import config as cfg
-from core import precision
-from core.build import build_critics, build_discriminator, build_generator, build_generator_optimizer, build_signal
 from core.critics import Critic, Part
 from core.data.feed import feed
 from core.means import Means
@@ -25,16 +24,17 @@ class Networks:
 
     def __init__(self, config: cfg.Config, seed: int, images: Tensor, device: torch.device) -> None:
         with initialising(seed, "generator"):
-            self.generator = build_generator(config).to(device)
+            self.generator = build.build_generator(config).to(device)
         with initialising(seed, "discriminator"):
-            discriminator = build_discriminator(config).to(device)
+            discriminator = build.build_discriminator(config).to(device)
         ema = config.ema
         self.average = ExponentialAverage(self.generator, ema.decay, warmup=ema.warmup) if ema else None
-        self.g_optimizer = build_generator_optimizer(config.optimizers, self.generator)
+        self.g_optimizer = build.build_generator_optimizer(config.optimizers, self.generator)
         self.real = feed(images, seed, config.batch_size, flip=config.flip, device=device)
         self.latents = stream(seed, "latents", device)
         self.mixtures = stream(seed, "mixtures", device)
-        self.critics = build_critics(config, discriminator, self.mixtures)
+        view = build.build_view(config, self.generator.grid, seed)
+        self.critics = build.build_critics(config, discriminator, view, self.mixtures, seed)
 
     @property
     def discriminator(self) -> torch.nn.Module:
@@ -89,7 +89,7 @@ class Step:
         self, config: cfg.Config, networks: Networks, means: Means, part: Part = lambda _: nullcontext()
     ) -> None:
         self.config, self.networks, self.means, self.part = config, networks, means, part
-        self.signal = build_signal(config.data)
+        _, self.signal = build.build_domain(config.data, config.inr.coordinates)
         self.g_params = list(networks.generator.parameters())
         self.device = self.g_params[0].device
 

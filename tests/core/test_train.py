@@ -190,7 +190,7 @@ def test_multipliers_of_one_train_as_a_single_group(
     def ungrouped(optimizers: cfg.Optimizers, generator: torch.nn.Module) -> torch.optim.Adam:
         return build_optimizer(optimizers.generator, optimizers.learning_rates.generator, generator)
 
-    monkeypatch.setattr("core.step.build_generator_optimizer", ungrouped)
+    monkeypatch.setattr("core.build.build_generator_optimizer", ungrouped)
     assert grouped == payload(events_of(small_config(**MEMBERS[member]), images))
 
 
