@@ -320,7 +320,7 @@ class Profile(Node):
         if missing:
             raise ValueError(f"profile {self.name} scales nothing at {', '.join(sorted(missing))}")
         kept = tuple(scaling for scaling in self.scalings if scaling.path not in paths)
-        return Profile(**{**dict(self), "scalings": (*kept, *scalings), **fields})
+        return self.replace(scalings=(*kept, *scalings), **fields)
 
     def scaled(self, config: AnyConfig) -> AnyConfig:
         """`config` at this scale. Raises ValueError when an integer would not come out whole."""
@@ -447,7 +447,7 @@ class Study(Node):
         the report, which speaks of the changes that it knows.
         """
         own = {"name": name, "title": title, "question": question, "source": None, "claims": (), "report": None}
-        return Study(**{**dict(self), **own, "changes": (*self.changes, *changes), **fields})
+        return self.replace(**{**own, "changes": (*self.changes, *changes), **fields})
 
     @property
     def groups(self) -> dict[str, tuple[str, ...]]:

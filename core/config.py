@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -37,6 +37,10 @@ class Node(BaseModel):
     """A frozen part of the config; unknown keys and values of the wrong type are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    def replace(self, **changes: Any) -> Self:
+        """This node with other values, validated as any other."""
+        return type(self)(**{**dict(self), **changes})
 
 
 JOINED = "joined"

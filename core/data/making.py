@@ -50,7 +50,7 @@ def listed(path: Path) -> tuple[str, tuple[LeftOut, ...]]:
 
 def with_left_out(folder: Path, index: Index, left_out: tuple[LeftOut, ...]) -> Index:
     """The set with what lies beside its images now."""
-    return _kept(folder, index, index.model_copy(update={"left_out": left_out}))
+    return _kept(folder, index, index.replace(left_out=left_out))
 
 
 class _How(Node):
@@ -115,7 +115,7 @@ def make(
         if folder.exists():
             there = _already(path, folder, source, names, how, skip_bad)
             now = {"name": name or there.name, "left_out": source.left_out}
-            return _kept(folder, there, there.model_copy(update=now))
+            return _kept(folder, there, there.replace(**now))
         aside = folder.with_name(f".{folder.name}.part")
         made = _begun(aside, how, source, names)
         _check_skipped(path, made.skipped, skip_bad)
@@ -168,7 +168,7 @@ class _Block:
             if min(found.size) < resolution:
                 before, (width, height) = self.enlarged[resolution], found.size
                 first = before if before.count else Enlarged(first=name, width=width, height=height)
-                self.enlarged[resolution] = first.model_copy(update={"count": before.count + 1})
+                self.enlarged[resolution] = first.replace(count=before.count + 1)
         self.sha256.append(found.sha256)
 
 

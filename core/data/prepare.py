@@ -211,7 +211,7 @@ def check_larger(path: Path, resolution: int) -> None:
     for name, (width, height) in sizes(path):
         if min(width, height) < resolution:
             small = small if small.count else Enlarged(first=name, width=width, height=height)
-            small = small.model_copy(update={"count": small.count + 1})
+            small = small.replace(count=small.count + 1)
     check_enlarged(path, small, resolution)
 
 

@@ -113,7 +113,7 @@ class Interpolated:
         )
         path = {"path": "spherical", "distance": "squared, of features", "epsilon": f"{self.config.epsilon:g}"}
         # Nothing that the metric's protocol says of its real images holds of paths.
-        length = Protocol(**{**dict(length), "details": path})
+        length = length.replace(details=path)
         pixels = {"path": "spherical", "distance": "root mean square, of pixels", "steps": f"{self.config.steps}"}
         others = ("path_length", "largest_step", "curvature")
         return (

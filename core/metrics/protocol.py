@@ -59,7 +59,7 @@ class Protocol(Node):
 
     def derived(self, series: str, *, details: Mapping[str, str] | None = None, **changed: Any) -> Protocol:
         """The protocol of another series that is measured as this one but for what is named."""
-        return Protocol(**{**dict(self), "series": series, "details": {**self.details, **(details or {})}, **changed})
+        return self.replace(series=series, details={**self.details, **(details or {})}, **changed)
 
     def fields(self) -> dict[str, str]:
         """Every field in words, details among them; nothing that has no meaning here."""

@@ -96,3 +96,10 @@ def test_the_fields_that_have_joined() -> None:
     assert off["evaluation"]["metric"]["quantised"] is False and off["evaluation"]["metric"]["real_taken"] == "first"
     record = canonical(Config(ema=cfg.Ema(), evaluation=cfg.Evaluation(metric=cfg.CleanFid())))
     assert parse(record) == Config(ema=cfg.Ema(), evaluation=cfg.Evaluation(metric=cfg.CleanFid()))
+
+
+def test_a_node_with_another_value_is_validated_as_any_other() -> None:
+    assert Inr(width=8).replace(width=16) == Inr(width=16)
+    for wrong in ({"width": "16"}, {"widths": 16}, {"width": -1}):
+        with pytest.raises(ValidationError):
+            Inr().replace(**wrong)
