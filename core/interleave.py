@@ -34,49 +34,52 @@ def interleaved(
     under way, at a pause where `checkpoint_due()`, so that all that happened before them has passed. An error of the
     loop is raised once what happened before it has passed.
     """
-    for event in _merged(steps, evaluator, checkpoint_due):
-        yield event
-        if isinstance(event, Diverged):
-            return
-
-
-def _merged(
-    steps: Iterator[Event | Pause], evaluator: Evaluator, checkpoint_due: Callable[[], bool]
-) -> Iterator[Event]:
-    under_way: Answer | None = None
-    behind: list[Event] = []
-    failure: Exception | None = None
-
-    def until_it_fails() -> Iterator[Event | Pause]:
-        nonlocal failure
+    line, failure, ended = _Line(evaluator, checkpoint_due), None, False
+    while not ended:
         try:
-            yield from steps
+            step = next(steps, None)
         except Exception as error:
-            failure = error
-
-    def caught_up() -> Iterator[Event]:
-        """The evaluation that is under way, waited for, and what stands behind it."""
-        nonlocal under_way
-        if under_way is not None:
-            answer, under_way = under_way, None
-            yield from answer
-        yield from behind
-        behind.clear()
-
-    for step in until_it_fails():
-        if isinstance(step, Pause):
-            if step.evaluates or (under_way is not None and under_way.ready):
-                yield from caught_up()
-            # Asked also where the answer cannot be acted on: who is asked learns that the loop goes on.
-            due = checkpoint_due()
-            if under_way is None and due:
-                yield Checkpointed(state=step.state(), **step.moment)
-            if step.evaluates:
-                under_way = evaluator.ask(step.generator, step.moment)
-        else:
-            behind.append(step)
-        if under_way is None or under_way.ready:
-            yield from caught_up()
-    yield from caught_up()
+            step, failure = None, error
+        ended = step is None
+        for event in line.waited_for() if step is None else line.after(step):
+            yield event
+            if isinstance(event, Diverged):
+                return
     if failure is not None:
         raise failure
+
+
+class _Line:
+    """An evaluation that is under way, and the events that stand behind it."""
+
+    def __init__(self, evaluator: Evaluator, checkpoint_due: Callable[[], bool]) -> None:
+        self.evaluator, self.checkpoint_due = evaluator, checkpoint_due
+        self.under_way: Answer | None = None
+        self.behind: list[Event] = []
+
+    def after(self, step: Event | Pause) -> Iterator[Event]:
+        """What may pass once the loop has made this step."""
+        if isinstance(step, Pause):
+            yield from self._at(step)
+        else:
+            self.behind.append(step)
+        if self.under_way is None or self.under_way.ready:
+            yield from self.waited_for()
+
+    def _at(self, pause: Pause) -> Iterator[Event]:
+        if pause.evaluates or (self.under_way is not None and self.under_way.ready):
+            yield from self.waited_for()
+        # Called at every pause, even if no checkpoint can be written now: the call tells that the loop goes on.
+        due = self.checkpoint_due()
+        if self.under_way is None and due:
+            yield Checkpointed(state=pause.state(), **pause.moment)
+        if pause.evaluates:
+            self.under_way = self.evaluator.ask(pause.generator, pause.moment)
+
+    def waited_for(self) -> Iterator[Event]:
+        """The events of the evaluation, and those behind it."""
+        if self.under_way is not None:
+            answer, self.under_way = self.under_way, None
+            yield from answer
+        yield from self.behind
+        self.behind.clear()

@@ -36,6 +36,7 @@ from core.files import append, check_tree, is_full, make_folder, sync_folder, un
 from core.folder import Outcome, Recorded, RunFolder, Status, check_apart
 from core.loaded import evaluation_of, images_of
 from core.locks import FileLock, Timeout
+from core.loop import train
 from core.machine import cores, processor
 from core.memory import OutOfMemory, PeakMemory, device_memory, free_at_start, is_out_of_memory
 from core.metrics import protocol as protocols
@@ -46,7 +47,6 @@ from core.precision import check_precision
 from core.reading import record_of
 from core.reconstruct import drawn, reconstruct
 from core.schedule import period
-from core.train import train
 from core.words import first_words
 
 CHECKPOINT_SECONDS = 10.0

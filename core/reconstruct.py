@@ -60,7 +60,7 @@ def reconstruct(
 ) -> Iterator[Event]:
     """Fits the job's images, of uint8 [N, 3, R, R], and yields its events, `Finished` or `Diverged` last.
 
-    `resume` and `checkpoint_due` are as in `core.train.train`. The error of an evaluation is that of its iteration's
+    `resume` and `checkpoint_due` are as in `core.loop.train`. The error of an evaluation is that of its iteration's
     updated parameters.
     """
     config, device = job.config, torch.device(device)

@@ -19,11 +19,11 @@ from core.evaluate import Evaluation, Inline
 from core.events import Diverged, Evaluated, Event, Pictured, Sampled
 from core.folder import RunFolder
 from core.job import run_job
+from core.loop import train
 from core.metrics.further import Reading, Resamples
 from core.metrics.interpolation import SHOWN_PATHS, SHOWN_STEPS
 from core.metrics.protocol import Protocol, from_json
 from core.models.generator import Generator
-from core.train import train
 from tests.core.conftest import MeanPixel, a_protocol, small_config
 from tests.core.test_train import payload
 

@@ -17,10 +17,10 @@ from core.evaluate import Evaluation, Inline
 from core.events import Checkpointed, Evaluated, Event
 from core.folder import RunFolder
 from core.job import run_job
+from core.loop import train
 from core.means import Means
 from core.memory import OutOfMemory
 from core.step import Networks, Step
-from core.train import train
 from tests.core.conftest import MeanPixel, small_config
 from tests.core.test_further import FURTHER
 from tests.core.test_train import MEMBERS, events_of, numbers

@@ -16,8 +16,8 @@ from core.critics import Critic
 from core.evaluate import Evaluation, Inline
 from core.events import Built, Checkpointed, Event, Finished, Losses, Sampled
 from core.grids import Grid, Pixels
+from core.loop import train
 from core.signals import Signal
-from core.train import train
 from core.views import View
 from tests.core.conftest import EMISSION, MeanPixel, small_config
 from tests.core.test_train import events_of, payload

@@ -16,10 +16,10 @@ from core.evaluate import Evaluation, Inline
 from core.events import Built, Checkpointed, Diverged, Evaluated, Event, Finished
 from core.folder import RunFolder
 from core.job import run_job
+from core.loop import train
 from core.memory import PeakMemory
 from core.reconstruct import build_inrs, drawn, psnr, reconstruct
 from core.streams import stream
-from core.train import train
 from tests.core.conftest import EMISSION, MeanPixel, small_config
 
 GRID = cfg.Coordinates(low=-1.0, high=1.0, sampling="centres")

@@ -18,7 +18,7 @@ from core import penalties
 from core.build import build_generator, build_generator_optimizer, build_loss, build_optimizer
 from core.evaluate import Evaluation, Inline
 from core.events import Checkpointed, Diverged, Evaluated, Event, Losses
-from core.train import train
+from core.loop import train
 from tests.core.conftest import EMISSION, MeanPixel, small_config
 
 RECORDED = Path(__file__).with_name("recorded_losses.json")
