@@ -23,9 +23,10 @@ from core.machine import cores
 from core.words import typed, visible
 from studies.plan import Plan, check_received, jobs_root, plans_lock, record_plan
 from studies.runner.calibrate import calibrate, uncalibrated
-from studies.runner.launchers import WorkersLost, launcher
+from studies.runner.launchers import launcher
 from studies.runner.ledger import costs_kept
 from studies.runner.obstacles import check_start, check_trainable, files_of, folders_of, notes
+from studies.runner.order import WorkersLost
 from studies.runner.place import Place
 from studies.runner.progress import span
 from studies.runner.stores import Unreachable, first_line, waiting_until

@@ -11,7 +11,6 @@ import math
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from core.folder import RunFolder
 from studies.plan import jobs_root, journal_file
 from studies.runner.deaths import LOST, note_death
 from studies.runner.heartbeat import HANG_SECONDS, Silence, forget
+from studies.runner.order import Claim
 from studies.runner.storage import queue_folder, store_of, study_in, trials_in, worker_lock_in
 from studies.runner.tasks import Task, final_value, has_result, is_held, mark_failed
 
@@ -29,14 +29,6 @@ UNSIGNED_CLAIM_SECONDS = 60
 """Seen for so long without its worker's name a claim is that of a worker killed in between."""
 WAITING_SECONDS = 2.0
 """For so long a list of what waits is good enough to claim from."""
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A job that this worker, and no other, is to train."""
-
-    number: int
-    digest: str
 
 
 class Queue:

@@ -47,7 +47,7 @@ from studies.sweeps import (
 )
 
 if TYPE_CHECKING:
-    from studies.runner.queue import Claim
+    from studies.runner.order import Claim
     from studies.runner.trials import Trials
 
 FAILURES = 3

@@ -24,7 +24,7 @@ from studies.runner.stores import asked_to_stop
 from studies.runner.tasks import mark_failed, outcome_mark
 
 if TYPE_CHECKING:
-    from studies.runner.queue import Claim
+    from studies.runner.order import Claim
 
 TAKEN_TRIES = 4
 TAKEN_PAUSE_SECONDS = 0.25
@@ -32,7 +32,7 @@ TAKEN_PAUSE_SECONDS = 0.25
 
 class TrainingOrder(Node):
     """Where and how the jobs of an order are trained. `trainer` is the module that offers `run_job`, `JobTaken` and
-    `OutOfMemory` as `core.job` does, `detached` and `most_workers` are explained by `studies.runner.launchers.Work`.
+    `OutOfMemory` as `core.job` does, `detached` and `most_workers` are explained by `studies.runner.order.Work`.
     `gpus` are those of this machine, `parts_of_gpus` says that a cluster puts several workers on one of its own.
     `folder_of_study` has modules that a study given by its file brings along."""
 

@@ -26,13 +26,14 @@ from core.locks import FileLock
 from core.reading import model_of
 from studies.click_life import Command
 from studies.runner.heartbeat import Heart
-from studies.runner.launchers import NO_ROOM, TOLD_TO_STOP, Work, starts_before
+from studies.runner.order import NO_ROOM, TOLD_TO_STOP, Work, starts_before
 from studies.runner.stores import Unreachable, redacted, waiting_until
 from studies.runner.tasks import Task
 from studies.runner.training import NoRoom, TrainingOrder, train_claim
 
 if TYPE_CHECKING:
-    from studies.runner.queue import Claim, Queue
+    from studies.runner.order import Claim
+    from studies.runner.queue import Queue
 
 AGAIN = "give the same command again"
 """What helps where an order is damaged, which every command writes anew."""

@@ -13,7 +13,9 @@ from core.events import Event
 from core.folder import RunFolder, Status
 from studies.plan import Plan, jobs_root
 from studies.runner import deaths
-from studies.runner.deaths import Death, DeathsOfPlace, End, note_claim, note_death, settle_death
+from studies.runner.deaths import Death, note_claim, note_death
+from studies.runner.launchers import crew
+from studies.runner.launchers.crew import DeathsOfPlace, End, settle_death
 from studies.runner.tasks import mark_failed
 from studies.runner.worker import Order
 from tests.studies import fake_job
@@ -228,7 +230,7 @@ def test_a_count_that_cannot_be_read_begins_anew(job: Job) -> None:
 
 
 @pytest.mark.parametrize(
-    ("killed", "limit"), [(False, deaths.EXITS_OF_A_PLACE), (True, deaths.KILLS_OF_A_PLACE)], ids=["exits", "kills"]
+    ("killed", "limit"), [(False, crew.EXITS_OF_A_PLACE), (True, crew.KILLS_OF_A_PLACE)], ids=["exits", "kills"]
 )
 def test_a_place_is_given_up_after_deaths_in_a_row_that_recorded_nothing(killed: bool, limit: int) -> None:
     place = DeathsOfPlace()

@@ -19,8 +19,9 @@ from core.errors import InputError
 from core.folder import RunFolder
 from studies.plan import Plan, jobs_root
 from studies.runner.deaths import ALIKE, FILE
-from studies.runner.launchers import WorkersLost, launcher
-from studies.runner.queue import Claim, Queue
+from studies.runner.launchers import launcher
+from studies.runner.order import Claim, WorkersLost
+from studies.runner.queue import Queue
 from studies.runner.stores import Unreachable
 from studies.runner.tasks import is_held, tasks_of
 from studies.runner.worker import Order

@@ -24,11 +24,13 @@ from core.folder import RunFolder
 from studies.plan import Plan, jobs_root
 from studies.run import main
 from studies.runner import deaths
-from studies.runner.deaths import ALIKE, EXITS_OF_A_PLACE, HANGS_ALIKE
+from studies.runner.deaths import ALIKE, HANGS_ALIKE
 from studies.runner.heartbeat import heartbeat_file
-from studies.runner.launchers import NO_ROOM, WorkersLost, find_launcher, launcher, on_cluster
+from studies.runner.launchers import find_launcher, launcher, on_cluster
 from studies.runner.launchers import ray as launched_by_ray
+from studies.runner.launchers.crew import EXITS_OF_A_PLACE
 from studies.runner.launchers.declared import RayCluster, SlurmCluster
+from studies.runner.order import NO_ROOM, WorkersLost
 from studies.runner.place import place_of
 from studies.runner.queue import Queue
 from studies.runner.stores import Unreachable

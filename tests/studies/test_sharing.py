@@ -16,7 +16,8 @@ from core.errors import InputError
 from core.folder import DeviceMemory, RunFolder
 from studies.plan import Plan, jobs_root
 from studies.runner import place as place_module
-from studies.runner.launchers import NO_ROOM, local
+from studies.runner.launchers import local
+from studies.runner.order import NO_ROOM
 from studies.runner.place import Place, accelerators, place_of
 from studies.runner.queue import Queue
 from studies.runner.sharing import Sharing

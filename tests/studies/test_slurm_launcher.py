@@ -23,9 +23,10 @@ from studies.plan import Plan, jobs_root
 from studies.run import command, main
 from studies.runner import deaths
 from studies.runner.heartbeat import heartbeat_file
-from studies.runner.launchers import TOLD_TO_STOP, Work, WorkersLost, find_launcher, launcher, slurm
+from studies.runner.launchers import crew, find_launcher, launcher, slurm
 from studies.runner.launchers.declared import SlurmCluster, limit_seconds
 from studies.runner.launchers.slurm import Submission, script
+from studies.runner.order import TOLD_TO_STOP, Work, WorkersLost
 from studies.runner.queue import Queue
 from studies.runner.stores import Unreachable
 from studies.runner.sweep import SearchOrder
@@ -610,7 +611,7 @@ def test_workers_that_end_since_no_job_is_left_for_them_are_no_deaths(
     while queue.claim(made.digests, "slurm-7_0.0"):
         pass
     played.become("7_0", "RUNNING")
-    for _ in range(deaths.EXITS_OF_A_PLACE + 1):
+    for _ in range(crew.EXITS_OF_A_PLACE + 1):
         played.end(made, "7_1", 0, "COMPLETED")
         fleet.ends_seen.clear()
         fleet.look()
@@ -693,7 +694,7 @@ def test_workers_that_are_always_told_to_stop_before_they_begin_are_given_up(
 
     with pytest.raises(WorkersLost, match="told to stop before they have begun"):
         launched(made, tick)
-    assert deaths.KILLS_OF_A_PLACE <= len(played.rows()) <= deaths.KILLS_OF_A_PLACE + QUICK.workers
+    assert crew.KILLS_OF_A_PLACE <= len(played.rows()) <= crew.KILLS_OF_A_PLACE + QUICK.workers
 
 
 def test_who_cancels_the_workers_is_obeyed(played: Played, detached: Callable[..., Order]) -> None:

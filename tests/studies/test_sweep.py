@@ -27,7 +27,7 @@ from studies.plan import Plan, Searched, jobs_root, make_plan, merged, with_sear
 from studies.runner.deaths import WITHOUT_CHECKPOINT
 from studies.runner.estimate import REFERENCE_TIMES
 from studies.runner.launchers import launcher
-from studies.runner.queue import Claim
+from studies.runner.order import Claim
 from studies.runner.stores import Unreachable
 from studies.runner.sweep import Place, SearchGaveUp, SearchOrder, _Watch, check_searches, recorded, searched
 from studies.runner.tasks import is_held, mark_failed

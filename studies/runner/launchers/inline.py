@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Callable
 
-from studies.runner.launchers import Work
+from studies.runner.order import Work
 
 WAIT_SECONDS = 1.0
 

@@ -35,18 +35,17 @@ from core.metrics.identity import INCEPTION_VARIABLE
 from core.processes import ROOT, SAFE_PATH, path_of, python
 from core.words import last_line, visible
 from studies.plan import jobs_root
-from studies.runner.deaths import End, settle_death
 from studies.runner.environment import forbid_telemetry, share_of_machine
 from studies.runner.heartbeat import Silence, forget
-from studies.runner.launchers import NO_ROOM, WorkersLost
-from studies.runner.launchers.slot import Slot
+from studies.runner.launchers.crew import End, Slot, settle_death
+from studies.runner.order import NO_ROOM, WorkersLost
 from studies.runner.stores import QUEUE_VARIABLE, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from studies.runner.launchers import Shared, Work
     from studies.runner.launchers.declared import RayCluster
+    from studies.runner.order import Shared, Work
 
 TICK_SECONDS = 0.2
 ORPHANS_SECONDS = 10.0
