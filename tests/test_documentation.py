@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import json
 import re
@@ -83,3 +84,16 @@ def test_the_readmes_headline_follows_from_what_is_published() -> None:
     assert f"Nine of them cut the distance to ×{interval(found)} (95% interval, {found.n} seeds)" in " ".join(
         README.split()
     )
+
+
+def test_every_word_lives_where_the_page_says() -> None:
+    page = (ROOT / "docs" / "words.md").read_text()
+    places = re.findall(r"`([\w./<>]+)`", page.split("|:--|", 1)[1])
+    named = [place for place in places if re.match(r"(core|ablations|studies|reports)[./]", place)]
+    assert len(named) > 30
+    for place in named:
+        if "/" in place:
+            assert (ROOT / place).exists(), place
+            continue
+        module, _, name = place.rpartition(".")
+        assert importlib.util.find_spec(module) and hasattr(importlib.import_module(module), name), place
