@@ -89,7 +89,7 @@ def build_generator(config: cfg.Config) -> Generator:
     """The generator, initialised from torch's global random state."""
     grid, signal = build_domain(config.data, config.inr.coordinates)
     inr = build_inr(config.inr, grid, signal)
-    return Generator(inr, grid, config.hypernetwork, calibrated=config.inr.init == "unit")
+    return Generator(inr, grid, signal, config.hypernetwork, calibrated=config.inr.init == "unit")
 
 
 def build_discriminator(config: cfg.Config) -> torch.nn.Module:

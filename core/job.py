@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import json
 import os
 import platform
@@ -17,7 +16,6 @@ from typing import Any, Literal, assert_never
 
 import numpy as np
 import torch
-from PIL import Image
 from pydantic import ValidationError
 from safetensors.torch import save as save_safetensors
 from torch import Tensor
@@ -25,7 +23,7 @@ from torch import Tensor
 from core import config as cfg
 from core import origin
 from core.beside import Beside, EvaluationDropped, Order
-from core.build import check_layer
+from core.build import build_domain, check_layer
 from core.checkpoint import read_checkpoint, remove_checkpoints, write_checkpoint
 from core.data.load import ImageSet
 from core.data.prepare import told
@@ -47,6 +45,7 @@ from core.precision import check_precision
 from core.reading import record_of
 from core.reconstruct import drawn, reconstruct
 from core.schedule import period
+from core.signals import Signal
 from core.words import first_words
 
 CHECKPOINT_SECONDS = 10.0
@@ -139,11 +138,12 @@ def run_job(
                 folder.write("data.json", json.dumps(described, indent=1) + "\n")
             ran_by = {**provenance(device, threads), "evaluation": f"beside on {order.device}" if beside else "inline"}
             folder.write("provenance.json", json.dumps(ran_by, indent=1) + "\n")
-            real_grid = folder.samples / "real.png"
-            if not real_grid.exists():
-                _write_grid(real_grid, _shown(job, images))
+            _, signal = build_domain(job.config.data, job.config.inr.coordinates)
+            real = folder.samples / f"real{signal.suffix}"
+            if not real.exists():
+                signal.write(real, _shown(job, images))
             attempt = before.attempts + 1 if before else 1
-            yield from _Recording(folder, job, attempt, started, memory, device, shared).of(begin, stop)
+            yield from _Recording(folder, job, signal, attempt, started, memory, device, shared).of(begin, stop)
 
 
 def load_once(
@@ -289,6 +289,7 @@ class _Recording:
         self,
         folder: RunFolder,
         job: cfg.Job,
+        signal: Signal,
         attempt: int,
         started: float,
         memory: PeakMemory,
@@ -296,10 +297,13 @@ class _Recording:
         shared: bool,
     ) -> None:
         self.folder, self.job, self.attempt, self.started, self.memory = folder, job, attempt, started, memory
-        self.device, self.shared = device, shared
+        self.signal, self.device, self.shared = signal, device, shared
         self.job_seconds = self.evaluation_seconds = self.seconds = 0.0
         self.iteration = self.begun_at = 0
         self.resumed = False
+
+    def _sample(self, name: str) -> Path:
+        return self.folder.samples / f"{name}{self.signal.suffix}"
 
     def of(self, begin: Begin, stop: Callable[[], bool]) -> Iterator[Event]:
         checkpoint = read_checkpoint(self.folder)
@@ -324,11 +328,11 @@ class _Recording:
                     self.record.flush()
                     match event:
                         case Sampled():
-                            _write_grid(self.folder.samples / f"{event.iteration:06d}.png", event.pictures)
+                            self.signal.write(self._sample(f"{event.iteration:06d}"), event.pictures)
                             self._note_memory()
                         case Pictured():
                             rows, steps = event.pictures, event.pictures.shape[1]
-                            _write_grid(self.folder.samples / f"{event.name}.png", rows.flatten(0, 1), columns=steps)
+                            self.signal.write(self._sample(event.name), rows.flatten(0, 1), columns=steps)
                         case Checkpointed():
                             began = time.perf_counter()
                             os.fsync(self.record.fileno())
@@ -430,19 +434,6 @@ def _described(data: cfg.Data, path: Path | None, cache: Path) -> dict[str, Any]
         return None
     index = told(data, data.resolution, path=path, cache=cache)
     return {"words": index.words, **index.model_dump(mode="json", exclude={"pixels", "stamps"})}
-
-
-def _write_grid(file: Path, pictures: Tensor, columns: int = 8) -> None:
-    """Pictures, uint8 [N, 3, R, R], as one PNG, row by row and without gaps."""
-    tiles = pictures.cpu().numpy()
-    count, _, size, _ = tiles.shape
-    rows = -(-count // columns)
-    padded = np.zeros((rows * columns, 3, size, size), np.uint8)
-    padded[:count] = tiles
-    grid = padded.reshape(rows, columns, 3, size, size).transpose(0, 3, 1, 4, 2).reshape(rows * size, columns * size, 3)
-    content = io.BytesIO()
-    Image.fromarray(grid).save(content, format="png")
-    write_whole(file, content.getvalue())
 
 
 @lru_cache(maxsize=1)

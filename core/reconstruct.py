@@ -18,7 +18,7 @@ from core.events import Built, Checkpointed, Diverged, Evaluated, Event, Finishe
 from core.metrics import protocol
 from core.models.fitted import CodedInrs, FreeInrs
 from core.numbers import measured
-from core.pixels import PICTURES, to_uint8, to_unit_range
+from core.pixels import PICTURES
 from core.streams import initialising, stream
 
 
@@ -37,9 +37,9 @@ def build_inrs(config: cfg.Reconstruction) -> FreeInrs | CodedInrs:
     calibrated = config.inr.init == "unit"
     match config.emitter:
         case cfg.FreeParameters():
-            return FreeInrs(inr, grid, config.images, calibrated=calibrated)
+            return FreeInrs(inr, grid, signal, config.images, calibrated=calibrated)
         case cfg.LatentCodes(hypernetwork=hypernetwork):
-            return CodedInrs(inr, grid, hypernetwork, config.images, calibrated=calibrated)
+            return CodedInrs(inr, grid, signal, hypernetwork, config.images, calibrated=calibrated)
         case _:
             assert_never(config.emitter)
 
@@ -67,9 +67,10 @@ def reconstruct(
     if not isinstance(config, cfg.Reconstruction):
         raise TypeError(f"a job of task '{config.task}' is not a reconstruction")
     precision.check_precision(config.precision, device)
-    targets = to_unit_range(drawn(images, config, job.seed).to(device))
     with initialising(job.seed, "generator"):
         inrs = build_inrs(config).to(device)
+    # In the order in which a grid arranges values, for the two are subtracted.
+    targets = inrs.signal.to_network(drawn(images, config, job.seed).to(device)).contiguous()
     optimizer = build_optimizer(config.optimizer, config.learning_rate, inrs)
     iteration, spent = 0, 0.0
     report_every = max(1, config.iterations // 50)
@@ -124,7 +125,7 @@ def reconstruct(
             seconds = time.perf_counter() - started
             yield Evaluated(metric="mae", value=error, protocol=of_error, evaluation_seconds=seconds, **moment)
             yield Evaluated(metric="psnr", value=noise_ratio, protocol=of_ratio, evaluation_seconds=0.0, **moment)
-            yield Sampled(pictures=to_uint8(shown[:PICTURES]).cpu(), **moment)
+            yield Sampled(pictures=inrs.signal.to_stored(shown[:PICTURES]).cpu(), **moment)
             spent, since = moment["seconds"], time.perf_counter()
 
         if not last and checkpoint_due():

@@ -89,7 +89,6 @@ class Step:
         self, config: cfg.Config, networks: Networks, means: Means, part: Part = lambda _: nullcontext()
     ) -> None:
         self.config, self.networks, self.means, self.part = config, networks, means, part
-        _, self.signal = build.build_domain(config.data, config.inr.coordinates)
         self.g_params = list(networks.generator.parameters())
         self.device = self.g_params[0].device
 
@@ -103,7 +102,7 @@ class Step:
                 emitted = self.networks.generator.hypernetwork(self.latents())
                 fakes = [self.networks.generator.render(emitted, grid) for grid in grids]
             with self.part("real images"):
-                real = self.signal.to_network(self.networks.real.take())
+                real = self.networks.generator.signal.to_network(self.networks.real.take())
             for critic, grid, fake in zip(due, grids, fakes, strict=True):
                 shown = critic.view.of_real(real, grid)
                 critic.update(shown, fake.detach(), iteration, self.means, self.part, self.forward)

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from core.models.generator import Generator
-from core.pixels import to_8_bit_range, to_uint8
+from core.pixels import to_8_bit_range
 
 SAMPLE_BATCH = 256
 """Images in a batch at the training resolution; of larger ones as many as have the same number of pixels."""
@@ -34,4 +34,4 @@ def generated(
         if not images.isfinite().all():
             raise FloatingPointError("the generator made a pixel that is not finite")
         images = F.avg_pool2d(images, average) if average > 1 else images
-        yield to_uint8(images) if quantised else to_8_bit_range(images)
+        yield generator.signal.to_stored(images) if quantised else to_8_bit_range(images)

@@ -9,13 +9,14 @@ from core import config as cfg
 from core.grids import Grid
 from core.models.generator import Generator, Renderer
 from core.models.inr import Inr
+from core.signals import Signal
 
 
 class FreeInrs(Renderer):
     """The INR parameters of `images` images are parameters themselves: [N, E], standard normal at first."""
 
-    def __init__(self, inr: Inr, grid: Grid, images: int, *, calibrated: bool = False) -> None:
-        super().__init__(inr, grid, calibrated=calibrated)
+    def __init__(self, inr: Inr, grid: Grid, signal: Signal, images: int, *, calibrated: bool = False) -> None:
+        super().__init__(inr, grid, signal, calibrated=calibrated)
         self.emitted_NE = nn.Parameter(torch.randn(images, self.inr.emitted))
 
     def parameters_of_all(self) -> Tensor:
@@ -31,9 +32,16 @@ class CodedInrs(Generator):
     """The same through one latent code per image, [N, Z], and a hypernetwork."""
 
     def __init__(
-        self, inr: Inr, grid: Grid, hypernetwork: cfg.Hypernetwork, images: int, *, calibrated: bool = False
+        self,
+        inr: Inr,
+        grid: Grid,
+        signal: Signal,
+        hypernetwork: cfg.Hypernetwork,
+        images: int,
+        *,
+        calibrated: bool = False,
     ) -> None:
-        super().__init__(inr, grid, hypernetwork, calibrated=calibrated)
+        super().__init__(inr, grid, signal, hypernetwork, calibrated=calibrated)
         self.codes_NZ = nn.Parameter(torch.randn(images, hypernetwork.latent_dim))
 
     def parameters_of_all(self) -> Tensor:

@@ -6,16 +6,17 @@ from core import config as cfg
 from core.grids import Grid, Pixels
 from core.models.hypernetwork import Hypernetwork
 from core.models.inr import Inr
+from core.signals import Signal
 
 
 class Renderer(nn.Module):
-    """INR parameters -> sample, on `grid` unless told otherwise."""
+    """INR parameters -> sample, on `grid` unless told otherwise; `signal` is what its values mean."""
 
     coords_PI: Tensor
 
-    def __init__(self, inr: Inr, grid: Grid, *, calibrated: bool = False) -> None:
+    def __init__(self, inr: Inr, grid: Grid, signal: Signal, *, calibrated: bool = False) -> None:
         super().__init__()
-        self.inr, self.grid = inr, grid
+        self.inr, self.grid, self.signal = inr, grid, signal
         self.register_buffer("coords_PI", grid.coordinates(), persistent=False)
         if calibrated:
             self.inr.calibrate(self.coords_PI)
@@ -38,8 +39,10 @@ class Renderer(nn.Module):
 class Generator(Renderer):
     """The generator of INR-GAN: z -> INR parameters -> image."""
 
-    def __init__(self, inr: Inr, grid: Grid, hypernetwork: cfg.Hypernetwork, *, calibrated: bool = False) -> None:
-        super().__init__(inr, grid, calibrated=calibrated)
+    def __init__(
+        self, inr: Inr, grid: Grid, signal: Signal, hypernetwork: cfg.Hypernetwork, *, calibrated: bool = False
+    ) -> None:
+        super().__init__(inr, grid, signal, calibrated=calibrated)
         self.hypernetwork = Hypernetwork(hypernetwork, self.inr.sizes)
 
     def forward(self, z_BZ: Tensor, grid: Grid | None = None) -> Tensor:

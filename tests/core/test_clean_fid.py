@@ -26,6 +26,7 @@ from core.metrics import real as real_set
 from core.metrics.build import build_metric
 from core.metrics.clean_fid import inception_features, inception_weights
 from core.metrics.generated import generated
+from core.signals import Picture
 
 
 class SmallInception(nn.Module):
@@ -194,6 +195,8 @@ def few_features(images: Tensor) -> Tensor:
 
 class Shown:
     """Stands for a generator: latents are the numbers of given images."""
+
+    signal = Picture()
 
     def __init__(self, images: Tensor) -> None:
         self.images = images

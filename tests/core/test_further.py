@@ -24,6 +24,7 @@ from core.metrics.further import Reading, Resamples
 from core.metrics.interpolation import SHOWN_PATHS, SHOWN_STEPS
 from core.metrics.protocol import Protocol, from_json
 from core.models.generator import Generator
+from core.signals import Picture
 from tests.core.conftest import MeanPixel, a_protocol, small_config
 from tests.core.test_train import payload
 
@@ -106,7 +107,7 @@ def test_resamples_are_independent_sets_and_the_same_for_every_generator() -> No
     seen: list[Tensor] = []
 
     class Latents:
-        resolution = 1
+        signal = Picture()
 
         def __call__(self, z: Tensor) -> Tensor:
             seen.append(z)

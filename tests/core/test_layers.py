@@ -165,7 +165,7 @@ def test_both_forms_agree_in_float32(name: str) -> None:
 
 def renderer_of(config: cfg.Inr, resolution: int) -> Renderer:
     grid = Pixels(resolution, config.coordinates)
-    return Renderer(build_inr(config, grid, Picture()), grid, calibrated=config.init == "unit")
+    return Renderer(build_inr(config, grid, Picture()), grid, Picture(), calibrated=config.init == "unit")
 
 
 def outputs_at_start(name: str, basis: str, width: int, init: str, depth: int = 5) -> list[float]:

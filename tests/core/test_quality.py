@@ -29,6 +29,7 @@ from core.metrics.frechet import Gaussian, frechet_distance
 from core.metrics.further import Reading, Resamples
 from core.metrics.quality import SHARES, Assessed, kernel_distance, nearest_neighbours, without_sample_bias
 from core.metrics.real import RealSet
+from core.signals import Picture
 from tests.core.conftest import a_protocol, small_config
 
 DIMENSIONS, GENERATED, REAL = 12, 400, 300
@@ -166,7 +167,7 @@ def test_the_line_takes_most_of_the_bias_of_few_samples_away() -> None:
 class Painter:
     """Stands for a generator: latents [N, 3] are the colours of one pixel."""
 
-    resolution = 1
+    signal = Picture()
 
     def __call__(self, z: Tensor) -> Tensor:
         return z[:, :, None, None]

@@ -20,6 +20,7 @@ from core.metrics.generated import generated
 from core.metrics.upsampling import SHOWN, Method, Upsampled, interpolated, positions
 from core.models.generator import Generator
 from core.pixels import to_uint8
+from core.signals import Picture
 from tests.core.conftest import small_config, smooth_images
 
 RESOLUTION = 8
@@ -47,7 +48,7 @@ def generator(request: pytest.FixtureRequest) -> Generator:
 class Plane:
     """Stands for a generator whose images are linear in the coarse pixel index, of levels 10 x + 20 y + 11.3."""
 
-    pixels = Pixels(RESOLUTION, cfg.Coordinates())
+    pixels, signal = Pixels(RESOLUTION, cfg.Coordinates()), Picture()
 
     def __call__(self, latents: Tensor, grid: Pixels | None = None) -> Tensor:
         at = (grid or self.pixels).position_S

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -55,7 +57,7 @@ class Line:
 class Tone:
     """An amplitude in 8 bits."""
 
-    channels = 1
+    channels, suffix = 1, ".npy"
 
     def to_network(self, stored: Tensor) -> Tensor:
         """See `core.signals.Signal`."""
@@ -64,6 +66,10 @@ class Tone:
     def to_stored(self, values: Tensor) -> Tensor:
         """See `core.signals.Signal`."""
         return to_uint8(values)
+
+    def write(self, file: Path, stored: Tensor, columns: int = 8) -> None:
+        """See `core.signals.Signal`."""
+        np.save(file, stored.cpu().numpy())
 
 
 class Discriminator(nn.Module):
