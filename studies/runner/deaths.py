@@ -17,8 +17,8 @@ from core.files import append
 from core.folder import RunFolder
 from core.reading import Damaged, model_of
 from studies.plan import jobs_root
+from studies.run_state import has_result, mark_failed, outcome_mark
 from studies.runner.heartbeat import forget
-from studies.runner.tasks import has_result, mark_failed, outcome_mark
 
 if TYPE_CHECKING:
     from studies.runner.launchers import Shared, Work

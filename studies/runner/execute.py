@@ -22,6 +22,7 @@ from core.locks import FileLock
 from core.machine import cores
 from core.words import typed, visible
 from studies.plan import Plan, check_received, jobs_root, plans_lock, record_plan
+from studies.run_state import State, state_of, to_train
 from studies.runner.calibrate import calibrate, uncalibrated
 from studies.runner.launchers import WorkersLost, launcher
 from studies.runner.ledger import costs_kept
@@ -30,7 +31,7 @@ from studies.runner.place import Place
 from studies.runner.progress import span
 from studies.runner.stores import Unreachable, first_line, waiting_until
 from studies.runner.sweep import SearchGaveUp, searched
-from studies.runner.tasks import State, Task, longest_first, state_of, tasks_of, to_train
+from studies.runner.tasks import Task, longest_first, tasks_of
 from studies.runner.tracking import BackgroundSync, MlflowView
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from ablations.schema import Study
 from core.folder import RunFolder
 from studies.plan import Plan, PlannedVariant, jobs_root
-from studies.runner.tasks import final_value
+from studies.run_state import final_value
 from studies.spreads import HOW, RecordedSpread, Spread, answer, design_words, spreads
 
 

@@ -25,6 +25,7 @@ from studies.plan import (
     plan_file,
     read_plan,
 )
+from studies.run_state import State, state_of, to_train
 from studies.runner import power
 from studies.runner.estimate import Prediction, predicted, recorded_times
 from studies.runner.launchers import on_cluster
@@ -32,7 +33,7 @@ from studies.runner.obstacles import check_start, notes, obstacle, refusal
 from studies.runner.place import Place
 from studies.runner.power import observed_spreads
 from studies.runner.progress import span
-from studies.runner.tasks import State, Task, TimesFrom, longest_first, state_of, to_train
+from studies.runner.tasks import Task, TimesFrom, longest_first
 from studies.spreads import RecordedSpread
 from studies.tables import ruled_table
 

@@ -37,6 +37,7 @@ from core.metrics.protocol import from_json
 from core.reading import Damaged, bytes_of
 from core.words import code_span, typed
 from studies.plan import VERDICTS, Plan, jobs_root, report_folder
+from studies.run_state import state_of
 from studies.runner import fitting
 from studies.runner.artifacts import FOLDER, Artifacts, Beside
 from studies.runner.database import check_file
@@ -44,7 +45,7 @@ from studies.runner.environment import forbid_telemetry
 from studies.runner.experiment import Experiment, artifact_page, report_content, report_digest, report_files, view_page
 from studies.runner.served import Served, check_own, is_local
 from studies.runner.stores import DRIVER, SQLITE, Unreachable, first_line, sqlite_url
-from studies.runner.tasks import Task, state_of, tasks_of
+from studies.runner.tasks import Task, tasks_of
 from studies.runner.views import (
     IMAGES,
     LEFT_OUT,

@@ -15,6 +15,7 @@ from core.files import append, emptied, make_folder
 from core.folder import RunFolder
 from core.processes import python
 from studies.plan import jobs_root
+from studies.run_state import mark_failed
 from studies.runner.deaths import End, settle_death
 from studies.runner.environment import share_of_machine
 from studies.runner.heartbeat import Silence, forget
@@ -22,7 +23,6 @@ from studies.runner.launchers import NO_ROOM, Shared, Work, WorkersLost
 from studies.runner.launchers.slot import Slot
 from studies.runner.sharing import Sharing
 from studies.runner.stores import Unreachable
-from studies.runner.tasks import mark_failed
 
 POLL_SECONDS = 0.2
 LOOK_SECONDS = 1.0
