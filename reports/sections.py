@@ -64,8 +64,8 @@ from reports.verdicts import (
     seconds_axis,
     work_axis,
 )
+from studies.experiment import experiment_name
 from studies.plan import PlannedVariant, override, settings_of
-from studies.runner.experiment import experiment_name
 from studies.spreads import HOW, answer, design_words, outlying, spreads
 
 

@@ -108,8 +108,8 @@ class _StudyCommand:
         from studies.plan import check_received
         from studies.runner.launchers import find_launcher
         from studies.runner.place import accelerators, place_of
-        from studies.runner.stores import use_stores
         from studies.selection import plan_of
+        from studies.stores import use_stores
 
         asked = self.asked
         if asked.as_json and not asked.only_looks:

@@ -35,8 +35,8 @@ from core.needs import ANYWHERE, check_memory
 from studies.plan import Plan, jobs_root, joined, journal_file, plan_folder, plans_lock, report_folder
 from studies.run_state import State
 from studies.runner.place import Place
-from studies.runner.stores import queue_url
 from studies.runner.tasks import Task
+from studies.stores import queue_url
 
 NETWORK_SECONDS = 0.5
 """So long a dry run waits for a host to answer."""

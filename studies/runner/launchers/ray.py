@@ -40,7 +40,8 @@ from studies.runner.environment import forbid_telemetry, share_of_machine
 from studies.runner.heartbeat import Silence, forget
 from studies.runner.launchers import NO_ROOM, WorkersLost
 from studies.runner.launchers.slot import Slot
-from studies.runner.stores import QUEUE_VARIABLE, Unreachable
+from studies.runner.stores import Unreachable
+from studies.stores import QUEUE_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

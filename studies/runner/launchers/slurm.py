@@ -37,7 +37,8 @@ from studies.runner.environment import NO_TELEMETRY
 from studies.runner.heartbeat import Silence
 from studies.runner.launchers import TOLD_TO_STOP, Shared, Work, WorkersLost
 from studies.runner.launchers.declared import SlurmCluster
-from studies.runner.stores import QUEUE_VARIABLE, Unreachable
+from studies.runner.stores import Unreachable
+from studies.stores import QUEUE_VARIABLE
 
 TICK_SECONDS = 0.2
 ORPHANS_SECONDS = 10.0
