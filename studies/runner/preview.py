@@ -26,15 +26,13 @@ from studies.plan import (
     read_plan,
 )
 from studies.run_state import State, state_of, to_train
-from studies.runner import power
 from studies.runner.estimate import Prediction, predicted, recorded_times
 from studies.runner.launchers import on_cluster
 from studies.runner.obstacles import check_start, notes, obstacle, refusal
 from studies.runner.place import Place
-from studies.runner.power import observed_spreads
 from studies.runner.progress import span
 from studies.runner.tasks import Task, TimesFrom, longest_first
-from studies.spreads import RecordedSpread
+from studies.spreads import RecordedSpread, answers, observed_spreads
 from studies.tables import ruled_table
 
 WIDE = 110
@@ -293,7 +291,7 @@ def _power(study: Study, plan: Plan, runs: Path) -> list[str]:
     found = found or [RecordedSpread.of(record) for record in recorded_times(plan).get("spreads", [])]
     if not found:
         return ["seeds needed to detect 5, 10 or 20%: unknown until the study has run"]
-    return power.lines(found, len(plan.seeds), {change.name: change.title for change in study.changes})
+    return answers(found, len(plan.seeds), {change.name: change.title for change in study.changes})
 
 
 def _recorded(plan: Plan, runs: Path) -> Plan:
