@@ -15,13 +15,11 @@ from ablations.protocols import PROTOCOLS
 from ablations.schema import Change, Profile, Study
 from core.folder import RunFolder
 from core.words import visible
-from studies.numbers import changed_rows
+from studies.numbers import changed_rows, trained_here
 from studies.plan import (
     Plan,
     PlannedVariant,
     jobs_root,
-    measured_by,
-    overridden,
     plan_file,
     read_plan,
 )
@@ -347,10 +345,7 @@ def _edits_of(study: Study, profile: Profile, plan: Plan, change: Change) -> lis
     """ "inr.width 64→256 (here 8→32)": the deck's numbers, and those of this profile where they differ."""
     needed = [name for name in (c.name for c in study.changes) if name in change.requires]
     here = [
-        measured_by(overridden(profile.scaled(study.folded(names)), plan.overrides), plan.protocol).model_dump(
-            mode="json"
-        )
-        for names in (needed, [*needed, change.name])
+        trained_here(study, profile, plan, names).model_dump(mode="json") for names in (needed, [*needed, change.name])
     ]
     lines = []
     for edit in change.edits:
