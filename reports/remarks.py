@@ -14,16 +14,16 @@ from reports import stats
 from reports.numbers import counted, interval, listed, short
 from reports.results import Results
 from reports.verdicts import ChangeEffect, one_family, seeds_words
-from studies.plan import overridden
+from studies.numbers import trained_here
 
 Effects = Mapping[DesignName, Sequence[ChangeEffect]]
 
 
 def configs_of(change: Change, results: Results) -> tuple[AnyConfig, AnyConfig]:
     """The base with what a change requires, and the same with the change, as this setting trains them."""
-    study, plan = results.study, results.plan
+    study = results.study
     subsets = in_order(study, set(change.requires)), in_order(study, {change.name, *change.requires})
-    without, with_it = (overridden(results.profile.scaled(study.folded(subset)), plan.overrides) for subset in subsets)
+    without, with_it = (trained_here(study, results.profile, results.plan, subset) for subset in subsets)
     return without, with_it
 
 

@@ -25,8 +25,8 @@ from reports.report import FIGURES, PUBLISHED, Report
 from reports.results import load
 from reports.sections import few_images, subtitle
 from studies.click_life import Command
+from studies.experiment import Experiment
 from studies.plan import VERDICTS, plan_file, read_plan, report_folder
-from studies.runner.experiment import Experiment
 
 TABLES = "tables"
 

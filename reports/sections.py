@@ -64,8 +64,8 @@ from reports.verdicts import (
     seconds_axis,
     work_axis,
 )
+from studies.experiment import experiment_name
 from studies.plan import PlannedVariant, override, settings_of
-from studies.runner.experiment import experiment_name
 from studies.spreads import HOW, answer, design_words, outlying, spreads
 
 
@@ -377,12 +377,10 @@ def power(report: Report) -> list[Block]:
     """How large an effect had to be to be seen, and how many seeds smaller ones would ask for, by design."""
     results = report.results
 
-    def logs(variant: PlannedVariant) -> dict[int, float]:
-        # As a dry run reads them: of runs that finished, with a value that has a logarithm.
-        values = zip(results.plan.seeds, results.last(variant), strict=True)
-        return {seed: float(np.log(value)) for seed, value in values if np.isfinite(value) and value > 0}
+    def values(variant: PlannedVariant) -> dict[int, float]:
+        return dict(zip(results.plan.seeds, results.last(variant).tolist(), strict=True))
 
-    found = [s for s in spreads(results.study, results.plan, logs) if s.design is not None]
+    found = [s for s in spreads(results.study, results.plan, values) if s.design is not None]
     if not found:
         return []
     titles = {change.name: change.title for change in results.study.changes}

@@ -639,11 +639,6 @@ def arm_summary(results: Results, name: str) -> stats.LogSummary:
 # --- the setting ------------------------------------------------------------------------------------------------------
 
 
-def deck_and_here(results: Results) -> list[numbers.Pair]:
-    """The base and each change alone on it: in the deck's numbers, and as this setting trains it."""
-    return numbers.deck_and_here(results.study, results.profile, results.plan)
-
-
 ALL_OTHERS = (
     "All other numbers of the base and of the slides' changes that train or make the metric are the deck's or, where "
     "its slides give none, those of its author's first public code."
@@ -683,7 +678,7 @@ def scalings_table(results: Results) -> Table | None:
 
 def changes_table(results: Results) -> Table:
     """The documented changes: the slide's words, the edits there and here, and how they were read."""
-    pairs = deck_and_here(results)
+    pairs = numbers.deck_and_here(results.study, results.profile, results.plan)
     base = pairs[0]
     rows: list[tuple[Text, ...]] = []
     for index, (change, changed) in enumerate(zip(results.study.changes, pairs[1:], strict=True), start=1):

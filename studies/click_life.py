@@ -89,7 +89,7 @@ def unread() -> Iterator[None]:
 def without_passwords(text: str) -> str:
     """The text as it may be shown."""
     # Help and completion have nothing to hide and should come at once.
-    from studies.runner.stores import redacted
+    from studies.stores import redacted
 
     return redacted(text)
 

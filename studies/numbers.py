@@ -11,6 +11,7 @@ from ablations import patch
 from ablations.designs import in_order
 from ablations.schema import Profile, Study, concerns
 from ablations.sources import Origin, Said, in_deck, matches, origin, slides_of, standing
+from core.config import AnyConfig
 from studies.plan import Plan, measured_by, metrics_of, overridden
 
 _HEX = re.compile(r"^[0-9a-f]{32,}$")
@@ -73,16 +74,20 @@ class Row:
 Pair = tuple[dict[str, Any], dict[str, Any]]
 
 
+def trained_here(study: Study, profile: Profile, plan: Plan, subset: Sequence[str]) -> AnyConfig:
+    """The base with these changes as the plan's setting trains it: scaled, with its data, overrides and protocol."""
+    here = profile.scaled(study.folded(subset))
+    if plan.variants:
+        here = overridden(here, {"data": plan.variants[0].config.data.model_dump(mode="json")})
+    return measured_by(overridden(here, plan.overrides), plan.protocol)
+
+
 def deck_and_here(study: Study, profile: Profile, plan: Plan | None = None) -> list[Pair]:
     """The base and each change alone on it, as plain data: before the profile, and as this setting trains it."""
     pairs: list[Pair] = []
     for subset in [(), *(in_order(study, {change.name, *change.requires}) for change in study.changes)]:
         deck = study.folded(subset)
-        here = profile.scaled(deck)
-        if plan is not None:
-            if plan.variants:
-                here = overridden(here, {"data": plan.variants[0].config.data.model_dump(mode="json")})
-            here = measured_by(overridden(here, plan.overrides), plan.protocol)
+        here = profile.scaled(deck) if plan is None else trained_here(study, profile, plan, subset)
         pairs.append((deck.model_dump(mode="json"), here.model_dump(mode="json")))
     return pairs
 

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from core.arguments import MOST_WORKERS, whole_number
-from core.command_line import BAD_INPUT, DONE, say_error
+from core.command_line import BAD_INPUT, DONE, FAILED, INTERRUPTED, say_error
 from core.errors import InputError
 from core.metrics.identity import INCEPTION_VARIABLE
-from core.words import takes, visible
+from core.words import takes, typed, visible
 from studies import catalogue, completion
 from studies.options import EPILOG, FIRST_VARIANT, Asked, SectionedCommand, with_options
 from studies.runner.environment import forbid_telemetry
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from studies.catalogue import Found
     from studies.plan import Plan
+    from studies.runner.execute import Ended
     from studies.runner.place import PerGpu, Place
     from studies.runner.tasks import Task
 
@@ -108,8 +109,8 @@ class _StudyCommand:
         from studies.plan import check_received
         from studies.runner.launchers import find_launcher
         from studies.runner.place import accelerators, place_of
-        from studies.runner.stores import use_stores
         from studies.selection import plan_of
+        from studies.stores import use_stores
 
         asked = self.asked
         if asked.as_json and not asked.only_looks:
@@ -165,7 +166,10 @@ class _StudyCommand:
         if not asked.only_looks:
             from studies.runner.execute import run_plan
 
-            return run_plan(self.study, plan, tasks, place, console, retry_failed=asked.retry_failed, report=report)
+            ended = run_plan(self.study, plan, tasks, place, console, retry_failed=asked.retry_failed)
+            if not report or ended.code == INTERRUPTED:
+                return ended.code
+            return ended.code if _report(ended, console) else FAILED
         from studies.runner.preview import Outlook, plan_document, print_plan, print_submission, submission
 
         outlook = Outlook.of(self.study, plan, tasks, place=place, retry_failed=asked.retry_failed)
@@ -272,6 +276,32 @@ def _console(asked: Asked) -> Console:
     from studies.screen import screen
 
     return screen(sys.stderr if asked.as_json else sys.stdout)
+
+
+def _report(ended: Ended, console: Console) -> bool:
+    """Renders the report and shows it in MLflow; False, and a line that says why, where the first did not work."""
+    from studies.runner.stores import first_line
+
+    plan, view = ended.plan, ended.view
+    try:
+        from reports.render import render
+
+        folder = render(plan.asked_as, runs=view.runs, setting=plan.setting)
+    except Exception as error:
+        say_error(f"report not rendered: {first_line(error)}", bare=True)
+        return False
+    for name in ("report.md", "report.pdf", "report.html"):
+        if (folder / name).exists():
+            console.print(visible(f"report: {folder / name}"), soft_wrap=True)
+    try:
+        view.show_report(folder)
+    except Exception as error:
+        say_error(
+            f"report not shown in MLflow ({first_line(error)}): "
+            f"{typed('python', '-m', 'studies.sync', plan.asked_as)} does it again",
+            bare=True,
+        )
+    return True
 
 
 def _print_json(document: dict[str, Any]) -> None:

@@ -9,12 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median, variance
 from typing import Any
 
 from ablations.designs import arms
 from ablations.schema import DesignName, Study
-from studies.plan import Plan, PlannedVariant
+from core.folder import RunFolder
+from studies.plan import Plan, PlannedVariant, jobs_root
+from studies.run_state import final_value
 
 EFFECTS = (0.05, 0.10, 0.20)
 LEVEL, POWER = 0.05, 0.8
@@ -31,8 +34,10 @@ DESIGNS: Mapping[DesignName, str] = {
 SET_ASIDE = 0.01
 """How often, at most, a design whose comparisons all scatter alike has one set aside."""
 
+Values = Callable[[PlannedVariant], Mapping[int, float]]
+"""A variant's last value of the metric by seed; those of runs that diverged or have none may be infinite or NaN."""
 Logs = Callable[[PlannedVariant], Mapping[int, float]]
-"""The natural log of a variant's last value by seed, of the runs that have one."""
+"""The natural log of that value, of the runs that have one."""
 Power = tuple[int | None, int | None]
 """Seeds for one comparison by itself, and after the correction; None beyond `MOST_SEEDS`."""
 Least = tuple[float | None, float | None]
@@ -132,12 +137,38 @@ class RecordedSpread(Spread):
 # --- from runs --------------------------------------------------------------------------------------------------------
 
 
-def spreads(study: Study, plan: Plan, logs: Logs) -> list[Spread]:
+def observed_spreads(study: Study, plan: Plan, runs: Path) -> list[Spread]:
+    """The spread of each of the plan's designs by its finished runs in the folder `runs`."""
+
+    def values(variant: PlannedVariant) -> dict[int, float]:
+        found = {}
+        for seed in plan.seeds_of(variant):
+            folder = RunFolder(jobs_root(runs), variant.job(seed))
+            outcome = folder.outcome()
+            value = final_value(folder) if outcome is not None and outcome.status == "finished" else None
+            if value is not None:
+                found[seed] = value
+        return found
+
+    return spreads(study, plan, values)
+
+
+def spreads(study: Study, plan: Plan, values: Values) -> list[Spread]:
     """The spread in each design that the plan asks for and that compares pairs, of pairs whose runs have a value.
+
+    Diverged runs and values that have no logarithm leave their pair. Empty where nothing counts.
 
     Where that tells nothing and no design estimates from all variants together, it is that of every variant with the
     plan's first one, each by itself: claims compare variants so.
     """
+    known: dict[str, dict[int, float]] = {}
+
+    def logs(variant: PlannedVariant) -> dict[int, float]:
+        if variant.name not in known:
+            ended = values(variant).items()
+            known[variant.name] = {seed: math.log(value) for seed, value in ended if 0 < value < math.inf}
+        return known[variant.name]
+
     asked = {design for variant in plan.variants for design in variant.designs}
     tried = [
         common_spread(design, pairs_of(study, plan, design, logs), family=len(study.changes))
@@ -252,6 +283,13 @@ def spread_words(spread: Spread, titles: Mapping[str, str]) -> str:
 def design_words(spread: Spread) -> str:
     """What the spread's comparisons are called together."""
     return "each with the first variant" if spread.design is None else DESIGNS[spread.design]
+
+
+def answers(found: Sequence[Spread], seeds: int, titles: Mapping[str, str]) -> list[str]:
+    """All designs' answers under a heading that says whether the spreads were recorded with the code."""
+    whose = "recorded" if isinstance(found[0], RecordedSpread) else "observed"
+    head = f"seeds needed at the {whose} spread ({HOW}):"
+    return [head, *(f"  {design_words(spread)}: {answer(spread, seeds, titles)}" for spread in found)]
 
 
 def answer(spread: Spread, seeds: int, titles: Mapping[str, str]) -> str:

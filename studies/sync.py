@@ -13,8 +13,9 @@ from core.words import one_line
 from studies import catalogue
 from studies.click_life import Command
 from studies.plan import check_received, of_found, plan_file, read_plan, report_folder, settings_of
-from studies.runner.stores import DEFAULT_TRACKING, TRACKING_VARIABLE, address, first_line, use_stores
+from studies.runner.stores import first_line
 from studies.runner.tracking import MlflowView
+from studies.stores import DEFAULT_TRACKING, TRACKING_VARIABLE, address, use_stores
 
 
 @click.command(cls=Command)

@@ -21,11 +21,11 @@ from core.processes import environment, python
 from core.words import typed
 from studies import catalogue
 from studies.click_life import Command, Count
+from studies.experiment import Experiment, server_url, without_user
 from studies.plan import check_received, plan_file, read_plan, settings_of
 from studies.runner.database import check_places
 from studies.runner.environment import NO_TELEMETRY
-from studies.runner.experiment import Experiment, server_url, without_user
-from studies.runner.stores import SQLITE, TRACKING_VARIABLE, sqlite_file, tracking_uri, use_stores
+from studies.stores import SQLITE, TRACKING_VARIABLE, sqlite_file, tracking_uri, use_stores
 
 HOST = "127.0.0.1"
 SERVER_OPTIONS = "MLFLOW_UVICORN_OPTS"

@@ -59,14 +59,12 @@ from reports.stats.ranking import (
 )
 from reports.stats.sign_flips import EXACT_UP_TO, seeds_for_sign_flip, sign_flip_p, signed_rank_p, smallest_sign_flip_p
 from reports.stats.stability import AWAY, SPREAD_TIMES, STEADY, largest_variation, outlying, unstable
-from studies.power import MOST_SEEDS, detectable_ratio, seeds_needed
 
 __all__ = [
     "AWAY",
     "EXACT_UP_TO",
     "LEAST_SEEDS",
     "LEAST_VARIANCE",
-    "MOST_SEEDS",
     "PERMUTED_UP_TO",
     "SPREAD_TIMES",
     "STEADY",
@@ -83,7 +81,6 @@ __all__ = [
     "TopK",
     "UnpairedEffect",
     "VarianceComponents",
-    "detectable_ratio",
     "diverged_as_worst",
     "divergence_rate",
     "effects_within",
@@ -105,7 +102,6 @@ __all__ = [
     "rank_correlation",
     "seed_bootstrap_rank_correlation",
     "seeds_for_sign_flip",
-    "seeds_needed",
     "shapley",
     "shrunk_draws",
     "sign_flip_p",

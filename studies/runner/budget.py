@@ -19,8 +19,9 @@ from core.errors import InputError
 from core.folder import RunFolder
 from core.machine import Machine
 from studies.plan import Plan, PlannedVariant, both_seeds, jobs_root
+from studies.run_state import state_of, to_train
 from studies.runner.estimate import makespan, start_seconds
-from studies.runner.tasks import Task, state_of, to_train
+from studies.runner.tasks import Task
 
 LEAST_SEEDS = 3
 MOST_SEEDS = 10

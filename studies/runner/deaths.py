@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from core.config import Node
 from core.folder import RunFolder
 from core.reading import Damaged, model_of
-from studies.runner.tasks import outcome_mark
+from studies.run_state import outcome_mark
 
 ALIKE = 3
 """Deaths in a row, in the same way after the same recorded event."""

@@ -28,8 +28,8 @@ from studies.click_life import Command
 from studies.costs import overheads
 from studies.plan import Plan, jobs_root, plan_file, read_plan
 from studies.runner.calibrate import machine_key, read_calibration
-from studies.runner.power import observed_spreads
 from studies.runner.tasks import Task, TimesFrom, tasks_of
+from studies.spreads import observed_spreads
 
 REFERENCE_TIMES = Path(__file__).parent.parent / "reference_times.json"
 

@@ -1,4 +1,4 @@
-"""Runs one plan: trains what has no result, keeps the MLflow view, and renders the report."""
+"""Runs one plan: trains what has no result and keeps the MLflow view. Whoever calls it renders the report."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import FrameType
@@ -22,6 +23,7 @@ from core.locks import FileLock
 from core.machine import cores
 from core.words import typed, visible
 from studies.plan import Plan, check_received, jobs_root, plans_lock, record_plan
+from studies.run_state import State, state_of, to_train
 from studies.runner.calibrate import calibrate, uncalibrated
 from studies.runner.launchers import launcher
 from studies.runner.ledger import costs_kept
@@ -31,7 +33,7 @@ from studies.runner.place import Place
 from studies.runner.progress import span
 from studies.runner.stores import Unreachable, first_line, waiting_until
 from studies.runner.sweep import SearchGaveUp, searched
-from studies.runner.tasks import State, Task, longest_first, state_of, tasks_of, to_train
+from studies.runner.tasks import Task, longest_first, tasks_of
 from studies.runner.tracking import BackgroundSync, MlflowView
 
 
@@ -95,6 +97,15 @@ def with_choices(study: Study, plan: Plan, place: Place, console: Console, trial
     return INTERRUPTED
 
 
+@dataclass(frozen=True)
+class Ended:
+    """How a plan's run ended: the command's exit code, the plan as recorded, and the view that shows it."""
+
+    code: int
+    plan: Plan
+    view: MlflowView
+
+
 def run_plan(
     study: Study,
     plan: Plan,
@@ -103,11 +114,10 @@ def run_plan(
     console: Console,
     *,
     retry_failed: bool,
-    report: bool,
-) -> int:
-    """Records the plan, trains what of these tasks has no result, shows it in MLflow and renders the report.
+) -> Ended:
+    """Records the plan, trains what of these tasks has no result, and shows it in MLflow.
 
-    Returns the exit code. Raises InputError, before anything is recorded, for runs that cannot be trained here.
+    Raises InputError, before anything is recorded, for runs that cannot be trained here.
     """
     runs = place.runs
     pending = [task for task in tasks if to_train(_state(task, runs), retry_failed)]
@@ -149,7 +159,7 @@ def run_plan(
         interrupts.requested = True
     if interrupts.requested:
         console.print(GOES_ON, highlight=False)
-        return INTERRUPTED
+        return Ended(INTERRUPTED, whole, view)
     states = Counter(_state(task, runs) for task in tasks)
     if lost:
         say_error(lost)
@@ -159,8 +169,7 @@ def run_plan(
     if without := states["new"] + states["interrupted"]:
         said = f"{without} of {len(tasks)} runs have no result yet: the same command goes on with them"
         console.print(visible(said), soft_wrap=True)
-    reported = _report(study, whole, view, console) if report else True
-    return DONE if reported and states["finished"] + states["diverged"] == len(tasks) else FAILED
+    return Ended(DONE if states["finished"] + states["diverged"] == len(tasks) else FAILED, whole, view)
 
 
 def _state(task: Task, runs: Path) -> State:
@@ -273,26 +282,3 @@ def _show(view: MlflowView, console: Console) -> None:
         say_error(f"not shown in MLflow: {damaged}", bare=True)
     if view.how is not None:
         console.print(visible(f"MLflow: {view.how}"), soft_wrap=True)
-
-
-def _report(study: Study, plan: Plan, view: MlflowView, console: Console) -> bool:
-    """Renders the report and shows it in MLflow; False, and a line that says why, where the first did not work."""
-    try:
-        from reports.render import render
-
-        folder = render(plan.asked_as, runs=view.runs, setting=plan.setting)
-    except Exception as error:
-        say_error(f"report not rendered: {first_line(error)}", bare=True)
-        return False
-    for name in ("report.md", "report.pdf", "report.html"):
-        if (folder / name).exists():
-            console.print(visible(f"report: {folder / name}"), soft_wrap=True)
-    try:
-        view.show_report(folder)
-    except Exception as error:
-        say_error(
-            f"report not shown in MLflow ({first_line(error)}): "
-            f"{typed('python', '-m', 'studies.sync', plan.asked_as)} does it again",
-            bare=True,
-        )
-    return True

@@ -18,7 +18,7 @@ from types import TracebackType
 
 from core.files import write_whole
 from core.reading import last_text
-from studies.runner.tasks import is_held
+from studies.run_state import is_held
 
 HANG_SECONDS = 1800.0
 """Loading data, or measuring the real images, may take long and beats not once."""

@@ -33,9 +33,10 @@ from core.metrics.enough import cautions, check_evaluation, check_fitted, taken
 from core.metrics.identity import INCEPTION_VARIABLE, extractor_sha256, inception_file, inception_host, inception_place
 from core.needs import ANYWHERE, check_memory
 from studies.plan import Plan, jobs_root, joined, journal_file, plan_folder, plans_lock, report_folder
+from studies.run_state import State
 from studies.runner.place import Place
-from studies.runner.stores import queue_url
-from studies.runner.tasks import State, Task
+from studies.runner.tasks import Task
+from studies.stores import queue_url
 
 NETWORK_SECONDS = 0.5
 """So long a dry run waits for a host to answer."""

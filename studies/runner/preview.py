@@ -15,25 +15,22 @@ from ablations.protocols import PROTOCOLS
 from ablations.schema import Change, Profile, Study
 from core.folder import RunFolder
 from core.words import visible
-from studies.numbers import changed_rows
+from studies.numbers import changed_rows, trained_here
 from studies.plan import (
     Plan,
     PlannedVariant,
     jobs_root,
-    measured_by,
-    overridden,
     plan_file,
     read_plan,
 )
-from studies.runner import power
+from studies.run_state import State, state_of, to_train
 from studies.runner.estimate import Prediction, predicted, recorded_times
 from studies.runner.launchers import on_cluster
 from studies.runner.obstacles import check_start, notes, obstacle, refusal
 from studies.runner.place import Place
-from studies.runner.power import observed_spreads
 from studies.runner.progress import span
-from studies.runner.tasks import State, Task, TimesFrom, longest_first, state_of, to_train
-from studies.spreads import RecordedSpread
+from studies.runner.tasks import Task, TimesFrom, longest_first
+from studies.spreads import RecordedSpread, answers, observed_spreads
 from studies.tables import ruled_table
 
 WIDE = 110
@@ -292,7 +289,7 @@ def _power(study: Study, plan: Plan, runs: Path) -> list[str]:
     found = found or [RecordedSpread.of(record) for record in recorded_times(plan).get("spreads", [])]
     if not found:
         return ["seeds needed to detect 5, 10 or 20%: unknown until the study has run"]
-    return power.lines(found, len(plan.seeds), {change.name: change.title for change in study.changes})
+    return answers(found, len(plan.seeds), {change.name: change.title for change in study.changes})
 
 
 def _recorded(plan: Plan, runs: Path) -> Plan:
@@ -348,10 +345,7 @@ def _edits_of(study: Study, profile: Profile, plan: Plan, change: Change) -> lis
     """ "inr.width 64→256 (here 8→32)": the deck's numbers, and those of this profile where they differ."""
     needed = [name for name in (c.name for c in study.changes) if name in change.requires]
     here = [
-        measured_by(overridden(profile.scaled(study.folded(names)), plan.overrides), plan.protocol).model_dump(
-            mode="json"
-        )
-        for names in (needed, [*needed, change.name])
+        trained_here(study, profile, plan, names).model_dump(mode="json") for names in (needed, [*needed, change.name])
     ]
     lines = []
     for edit in change.edits:

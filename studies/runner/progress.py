@@ -17,7 +17,8 @@ from core.events import Evaluated, Event, event_adapter
 from core.folder import RunFolder
 from core.words import visible
 from studies.plan import jobs_root
-from studies.runner.tasks import Task, log_tail, outcome_mark
+from studies.run_state import log_tail, outcome_mark
+from studies.runner.tasks import Task
 
 MOST_ADDED = 2**22
 """Bytes of a record that are taken in at one look; the rest at the next."""

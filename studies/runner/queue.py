@@ -19,11 +19,12 @@ from optuna.trial import FrozenTrial, TrialState
 
 from core.folder import RunFolder
 from studies.plan import jobs_root, journal_file
+from studies.run_state import final_value, has_result, is_held, mark_failed
 from studies.runner.deaths import LOST, note_death
 from studies.runner.heartbeat import HANG_SECONDS, Silence, forget
 from studies.runner.order import Claim
 from studies.runner.storage import queue_folder, store_of, study_in, trials_in, worker_lock_in
-from studies.runner.tasks import Task, final_value, has_result, is_held, mark_failed
+from studies.runner.tasks import Task
 
 UNSIGNED_CLAIM_SECONDS = 60
 """Seen for so long without its worker's name a claim is that of a worker killed in between."""

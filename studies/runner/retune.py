@@ -19,7 +19,7 @@ from core.errors import InputError
 from core.folder import RunFolder
 from core.metrics.protocol import differences, from_json
 from studies.plan import Plan, PlannedVariant, Retuned, distinct, jobs_root, overridden
-from studies.runner.tasks import final_value
+from studies.run_state import final_value
 
 SEED = 3000
 """Neither a study's nor the one that the cpu profile was chosen with."""

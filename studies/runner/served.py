@@ -1,4 +1,4 @@
-"""The files of a view's runs where a server keeps them, see `studies.runner.artifacts`. Its users load mlflow."""
+"""The files of a view's runs where a server keeps them, see `studies.artifacts`. Its users load mlflow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from core.errors import InputError
-from studies.runner.artifacts import sound_id
+from studies.artifacts import sound_id
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -36,7 +36,8 @@ from core.names import DIGEST, WORKER, fits
 from core.words import visible
 from studies.plan import check_queue_folder
 from studies.runner.journal import journal_in, lost_with
-from studies.runner.stores import QUEUE_VARIABLE, Unreachable, address, asked_to_stop, first_line, folder_id, queue_url
+from studies.runner.stores import Unreachable, asked_to_stop, first_line
+from studies.stores import QUEUE_VARIABLE, address, folder_id, queue_url
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine

@@ -33,8 +33,9 @@ from studies.runner.heartbeat import Heart
 from studies.runner.launchers import launcher
 from studies.runner.launchers.declared import Cluster
 from studies.runner.place import Place
-from studies.runner.stores import Unreachable, queue_url
+from studies.runner.stores import Unreachable
 from studies.runner.training import GivenUp, TrainingOrder, train_claim
+from studies.stores import queue_url
 from studies.sweeps import (
     ENDED,
     Sweep,

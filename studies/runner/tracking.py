@@ -4,7 +4,7 @@ The folders are the truth. A run of MLflow is found again by its tags `job` and 
 from: others may show the same job in the same place. Its tag `events` counts the events it has, so that what was
 written stays written once. Only settled events are shown: those before a checkpoint, or of a job
 that has ended, which a kill cannot bring about a second time with other times. Whether its files are there is asked of
-the place where they are (`studies.runner.artifacts`). Runs come first: what the page opens with is written after them.
+the place where they are (`studies.artifacts`). Runs come first: what the page opens with is written after them.
 """
 
 from __future__ import annotations
@@ -36,15 +36,16 @@ from core.locks import FileLock
 from core.metrics.protocol import from_json
 from core.reading import Damaged, bytes_of
 from core.words import code_span, typed
+from studies import fitting
+from studies.artifacts import FOLDER, Artifacts, Beside
+from studies.experiment import Experiment, artifact_page, report_content, report_digest, report_files, view_page
 from studies.plan import VERDICTS, Plan, jobs_root, report_folder
-from studies.runner import fitting
-from studies.runner.artifacts import FOLDER, Artifacts, Beside
+from studies.run_state import state_of
 from studies.runner.database import check_file
 from studies.runner.environment import forbid_telemetry
-from studies.runner.experiment import Experiment, artifact_page, report_content, report_digest, report_files, view_page
 from studies.runner.served import Served, check_own, is_local
-from studies.runner.stores import DRIVER, SQLITE, Unreachable, first_line, sqlite_url
-from studies.runner.tasks import Task, state_of, tasks_of
+from studies.runner.stores import Unreachable, first_line
+from studies.runner.tasks import Task, tasks_of
 from studies.runner.views import (
     IMAGES,
     LEFT_OUT,
@@ -57,6 +58,7 @@ from studies.runner.views import (
     sampled,
     saved_views,
 )
+from studies.stores import DRIVER, SQLITE, sqlite_url
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

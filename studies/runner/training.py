@@ -18,10 +18,10 @@ from core.folder import RunFolder
 from core.words import first_words
 from studies.outside import make_findable
 from studies.plan import jobs_root
+from studies.run_state import mark_failed, outcome_mark
 from studies.runner.deaths import note_claim
 from studies.runner.heartbeat import HANG_SECONDS
 from studies.runner.stores import asked_to_stop
-from studies.runner.tasks import mark_failed, outcome_mark
 
 if TYPE_CHECKING:
     from studies.runner.order import Claim

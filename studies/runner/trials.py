@@ -28,11 +28,11 @@ from core.events import Evaluated
 from core.folder import RunFolder
 from studies import sweeps
 from studies.plan import jobs_root, journal_file
+from studies.run_state import final_value, has_result, is_held, mark_failed
 from studies.runner.deaths import LOST, note_death
 from studies.runner.heartbeat import HANG_SECONDS, Silence, forget
 from studies.runner.order import Claim
 from studies.runner.storage import check_journal, queue_folder, store_of, study_in, trials_in, worker_lock_in
-from studies.runner.tasks import final_value, has_result, is_held, mark_failed
 from studies.sweeps import Proposal, Sweep, become_of, key_of
 
 COMPLETE_BEFORE_PRUNING = 4

@@ -14,13 +14,14 @@ from typing import Any
 
 from ablations.schema import Claim, Source, Study
 from core.words import code_span
+from studies.experiment import FIRST_VIEW
+from studies.fitting import EXPERIMENT_TAG, RUN_NAME, as_many, fitted
+from studies.fitting import TAG as RUN_TAG
 from studies.plan import Plan
-from studies.runner.fitting import EXPERIMENT_TAG, RUN_NAME, as_many, fitted
-from studies.runner.fitting import TAG as RUN_TAG
 from studies.runner.tasks import Task
 
 TAG = "mlflow.sharedViewState."
-FIRST_VIEW, CHANGES_VIEW, SAMPLES_VIEW = "variants", "changes", "samples"
+CHANGES_VIEW, SAMPLES_VIEW = "changes", "samples"
 TITLE, REPORT = "title", "report"
 """The tag by which runs are grouped: what a variant is called, which its name does not say (`baseline`), and the one
 of the run with the report."""

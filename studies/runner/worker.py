@@ -27,9 +27,10 @@ from core.reading import model_of
 from studies.click_life import Command
 from studies.runner.heartbeat import Heart
 from studies.runner.order import NO_ROOM, TOLD_TO_STOP, Work, starts_before
-from studies.runner.stores import Unreachable, redacted, waiting_until
+from studies.runner.stores import Unreachable, waiting_until
 from studies.runner.tasks import Task
 from studies.runner.training import NoRoom, TrainingOrder, train_claim
+from studies.stores import redacted
 
 if TYPE_CHECKING:
     from studies.runner.order import Claim

@@ -20,8 +20,8 @@ from click.testing import CliRunner
 from core.errors import InputError
 from reports import render
 from studies import catalogue, sync
+from studies.artifacts import Beside
 from studies.plan import Plan, plan_file, record_plan, report_folder
-from studies.runner.artifacts import Beside
 from studies.runner.database import check_places
 from studies.runner.served import check_own
 from studies.runner.tasks import tasks_of

@@ -29,7 +29,7 @@ from studies.runner.heartbeat import HANG_SECONDS
 from studies.runner.launchers import LAUNCHERS
 from studies.runner.launchers.declared import FILE_NAME
 from studies.runner.sharing import BUDGET
-from studies.runner.stores import DEFAULT_TRACKING, QUEUE_VARIABLE, TRACKING_VARIABLE
+from studies.stores import DEFAULT_TRACKING, QUEUE_VARIABLE, TRACKING_VARIABLE
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "command_line.md"

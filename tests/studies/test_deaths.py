@@ -12,11 +12,11 @@ import pytest
 from core.events import Event
 from core.folder import RunFolder, Status
 from studies.plan import Plan, jobs_root
+from studies.run_state import mark_failed
 from studies.runner import deaths
 from studies.runner.deaths import Death, note_claim, note_death
 from studies.runner.launchers import crew
 from studies.runner.launchers.crew import DeathsOfPlace, End, settle_death
-from studies.runner.tasks import mark_failed
 from studies.runner.worker import Order
 from tests.studies import fake_job
 

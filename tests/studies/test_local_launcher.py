@@ -18,12 +18,13 @@ import pytest
 from core.errors import InputError
 from core.folder import RunFolder
 from studies.plan import Plan, jobs_root
+from studies.run_state import is_held
 from studies.runner.deaths import ALIKE, FILE
 from studies.runner.launchers import launcher
 from studies.runner.order import Claim, WorkersLost
 from studies.runner.queue import Queue
 from studies.runner.stores import Unreachable
-from studies.runner.tasks import is_held, tasks_of
+from studies.runner.tasks import tasks_of
 from studies.runner.worker import Order
 from tests.studies import fake_job
 

@@ -31,9 +31,10 @@ from studies import catalogue
 from studies.catalogue import NAMES
 from studies.plan import jobs_root, make_plan
 from studies.profiles import CPU_QUALITY
+from studies.run_state import State
 from studies.runner import obstacles
 from studies.runner.obstacles import notes, obstacle
-from studies.runner.tasks import State, Task
+from studies.runner.tasks import Task
 from tests.core.pictures import encoded, foldered, picture
 
 ROOMS = Evaluation(metric=RoomsFrechet())

@@ -14,9 +14,11 @@ from core.folder import RunFolder
 from studies import catalogue
 from studies.plan import Plan, jobs_root, record_plan
 from studies.runner import execute
+from studies.runner.execute import Ended
 from studies.runner.launchers import launcher
 from studies.runner.place import Place, place_of
 from studies.runner.tasks import tasks_of
+from studies.runner.tracking import MlflowView
 from tests.studies import fake_job
 
 
@@ -42,12 +44,12 @@ def test_the_command_says_where_is_evaluated(
 ) -> None:
     places: list[Place] = []
 
-    def run_plan(declared: object, plan: Plan, tasks: object, place: Place, console: object, **_: object) -> int:
+    def run_plan(declared: object, plan: Plan, tasks: object, place: Place, console: object, **_: object) -> Ended:
         places.append(place)
-        return 0
+        return Ended(execute.DONE, plan, MlflowView(catalogue.study(plan.study), plan, place.runs))
 
     monkeypatch.setattr(execute, "run_plan", run_plan)
-    arguments = ["changes_overview", "--runs", str(tmp_path), "--only", "baseline", *asked]
+    arguments = ["changes_overview", "--runs", str(tmp_path), "--only", "baseline", "--no-report", *asked]
     assert studies.run.command.main(arguments, standalone_mode=False) == 0
     assert [place.evaluation for place in places] == [where]
 
@@ -82,6 +84,6 @@ def test_runs_that_a_command_leaves_without_a_result_are_said(
     monkeypatch.setattr(execute, "_show", lambda *_: None)
     study = catalogue.study(plan.study)
     console = Console(width=200)
-    ended = execute.run_plan(study, plan, tasks, here, console, retry_failed=False, report=False)
-    assert ended == execute.FAILED
+    ended = execute.run_plan(study, plan, tasks, here, console, retry_failed=False)
+    assert ended.code == execute.FAILED
     assert "2 of 3 runs have no result yet: the same command goes on with them" in capsys.readouterr().out

@@ -19,7 +19,6 @@ from reports.render import render
 from studies import catalogue
 from studies.plan import Plan, jobs_root, make_plan, record_plan
 from studies.power import detectable_ratio, seeds_needed
-from studies.runner.power import lines, observed_spreads
 from studies.runner.preview import _power
 from studies.spreads import (
     EFFECTS,
@@ -28,9 +27,11 @@ from studies.spreads import (
     RecordedSpread,
     Spread,
     answer,
+    answers,
     common_spread,
     design_words,
     needs_words,
+    observed_spreads,
     outlying,
     shows_words,
 )
@@ -167,8 +168,8 @@ def test_a_spread_survives_its_record() -> None:
     for seeds in (0, 1, 2, 3, MOST_RECORDED, MOST_RECORDED + 1):
         assert back.detectable(seeds) == spread.detectable(seeds)
     assert answer(back, 3, TITLES) == answer(spread, 3, TITLES)
-    assert "at the recorded spread" in lines([back], 3, TITLES)[0]
-    assert "at the observed spread" in lines([spread], 3, TITLES)[0]
+    assert "at the recorded spread" in answers([back], 3, TITLES)[0]
+    assert "at the observed spread" in answers([spread], 3, TITLES)[0]
 
 
 def test_a_dry_run_and_a_report_say_the_same_of_the_same_runs(tmp_path: Path) -> None:

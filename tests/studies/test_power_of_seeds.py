@@ -9,8 +9,7 @@ import pytest
 from scipy.stats import ttest_1samp
 from statsmodels.stats.power import TTestPower
 
-from reports import stats
-from studies.power import power_of_shift
+from studies.power import detectable_ratio, power_of_shift, seeds_needed
 
 
 @pytest.mark.parametrize(("n", "shift"), [(2, 1.0), (3, 2.0), (5, 1.0), (5, 0.0), (50, 0.3)])
@@ -27,7 +26,7 @@ def test_power_is_finite_where_that_of_statsmodels_is_not() -> None:
 @pytest.mark.parametrize("n", [3, 5, 10])
 def test_simulated_studies_find_the_detectable_ratio_as_often_as_predicted(n: int) -> None:
     log_sd, draws = 0.2, 2000
-    ratio = stats.detectable_ratio(log_sd, n)
+    ratio = detectable_ratio(log_sd, n)
     assert ratio is not None and ratio > 1
     logs = np.random.default_rng(n).normal(-math.log(ratio), log_sd, (draws, n))
     found = float(np.mean(ttest_1samp(logs, 0.0, axis=1).pvalue < 0.05))
@@ -37,27 +36,27 @@ def test_simulated_studies_find_the_detectable_ratio_as_often_as_predicted(n: in
 @pytest.mark.parametrize(("percent", "comparisons"), [(5, 1), (10, 1), (20, 1), (10, 10)])
 def test_seeds_needed_are_the_fewest_with_the_power(percent: int, comparisons: int) -> None:
     log_sd, ratio = 0.15, 1 + percent / 100
-    n = stats.seeds_needed(log_sd, ratio, comparisons=comparisons)
+    n = seeds_needed(log_sd, ratio, comparisons=comparisons)
     assert n is not None
     shift, level = math.log(ratio) / log_sd, 0.05 / comparisons
     assert power_of_shift(shift, n, level) >= 0.8 > power_of_shift(shift, n - 1, level)
-    assert stats.seeds_needed(log_sd, 1 / ratio, comparisons=comparisons) == n
+    assert seeds_needed(log_sd, 1 / ratio, comparisons=comparisons) == n
     logs = np.random.default_rng(n).normal(math.log(ratio), log_sd, (2000, n))
     found = float(np.mean(ttest_1samp(logs, 0.0, axis=1).pvalue < level))
     assert abs(found - power_of_shift(shift, n, level)) <= 0.04
 
 
 def test_the_two_answers_are_inverse() -> None:
-    ratio = stats.detectable_ratio(0.3, 7)
+    ratio = detectable_ratio(0.3, 7)
     assert ratio is not None
-    assert stats.seeds_needed(0.3, ratio * 1.0001) == 7
+    assert seeds_needed(0.3, ratio * 1.0001) == 7
 
 
 def test_there_may_be_no_answer() -> None:
-    assert stats.detectable_ratio(0.2, 1) is None
-    assert stats.seeds_needed(2.0, 1.05) is None
-    assert stats.seeds_needed(2.0, 1.05, most=20_000) is not None
+    assert detectable_ratio(0.2, 1) is None
+    assert seeds_needed(2.0, 1.05) is None
+    assert seeds_needed(2.0, 1.05, most=20_000) is not None
     with pytest.raises(ValueError, match="other than 1"):
-        stats.seeds_needed(0.2, 1.0)
+        seeds_needed(0.2, 1.0)
     with pytest.raises(ValueError, match="above 0"):
-        stats.detectable_ratio(0.0, 5)
+        detectable_ratio(0.0, 5)

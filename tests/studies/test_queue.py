@@ -17,11 +17,12 @@ from optuna.trial import TrialState
 from core.folder import Outcome, Recorded, RunFolder
 from core.reading import Damaged
 from studies.plan import Plan, jobs_root
+from studies.run_state import final_value, has_result, state_of, to_train
 from studies.runner import queue as queues
 from studies.runner.deaths import WITHOUT_CHECKPOINT
 from studies.runner.journal import MendingBackend
 from studies.runner.queue import UNSIGNED_CLAIM_SECONDS, Queue
-from studies.runner.tasks import Task, final_value, has_result, state_of, tasks_of, to_train
+from studies.runner.tasks import Task, tasks_of
 
 
 def claim_all(runs: Path, digests: list[str], name: str, into: Path) -> None:

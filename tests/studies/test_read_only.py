@@ -15,8 +15,9 @@ from core.files import check_writable
 from reports.render import render, render_comparison
 from studies import run, ui
 from studies.plan import jobs_root, journal_file
+from studies.run_state import is_held
 from studies.runner.queue import Queue
-from studies.runner.tasks import is_held, tasks_of
+from studies.runner.tasks import tasks_of
 from tests.readonly import read_only
 from tests.reports.synthetic import planned, train_all
 

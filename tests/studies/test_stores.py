@@ -20,15 +20,16 @@ import pytest
 from click.testing import CliRunner
 
 from core.errors import InputError
-from studies import catalogue, sync
+from studies import catalogue, experiment, stores, sync
+from studies.experiment import without_user
 from studies.plan import Plan, record_plan
-from studies.runner import experiment, storage, stores, tracking
-from studies.runner.experiment import without_user
+from studies.runner import storage, tracking
 from studies.runner.storage import Outages
-from studies.runner.stores import Unreachable, address, first_line, folder_id, redacted, use_stores, waiting_until
+from studies.runner.stores import Unreachable, first_line, waiting_until
 from studies.runner.tasks import tasks_of
 from studies.runner.tracking import BackgroundSync, MlflowView
 from studies.runner.worker import serve
+from studies.stores import address, folder_id, redacted, use_stores
 from tests.studies.test_tracking import history, shown, write_folder
 
 SECRET = "s3cr/t@pw"

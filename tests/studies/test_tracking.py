@@ -21,15 +21,15 @@ from core.events import event_adapter
 from core.folder import Outcome, RunFolder
 from core.metrics.protocol import as_json, of_metric
 from core.reading import Damaged
-from studies import catalogue, sync
+from studies import catalogue, fitting, sync
+from studies.experiment import report_digest
 from studies.plan import Plan, PlannedVariant, jobs_root, record_plan, report_folder
-from studies.runner import fitting, tracking
+from studies.runner import tracking
 from studies.runner.environment import NO_TELEMETRY, share_of_machine
-from studies.runner.experiment import report_digest
-from studies.runner.stores import tracking_uri
 from studies.runner.tasks import Task, tasks_of
 from studies.runner.tracking import MlflowView, _metrics
 from studies.runner.views import TAG
+from studies.stores import tracking_uri
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,10 +12,10 @@ from core.folder import RunFolder
 from core.reading import last_text
 from core.words import visible
 from studies.plan import jobs_root
+from studies.run_state import has_result, mark_failed
 from studies.runner.deaths import note_death
 from studies.runner.heartbeat import forget
 from studies.runner.order import Shared, Work
-from studies.runner.tasks import has_result, mark_failed
 
 EXITS_OF_A_PLACE = 3
 """Workers in a row that ended by themselves, with an error, before any of them recorded an event."""

@@ -15,13 +15,13 @@ from core.files import append, emptied, make_folder
 from core.folder import RunFolder
 from core.processes import python
 from studies.plan import jobs_root
+from studies.run_state import mark_failed
 from studies.runner.environment import share_of_machine
 from studies.runner.heartbeat import Silence, forget
 from studies.runner.launchers.crew import End, Slot, settle_death
 from studies.runner.order import NO_ROOM, Shared, Work, WorkersLost
 from studies.runner.sharing import Sharing
 from studies.runner.stores import Unreachable
-from studies.runner.tasks import mark_failed
 
 POLL_SECONDS = 0.2
 LOOK_SECONDS = 1.0

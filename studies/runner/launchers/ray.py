@@ -39,7 +39,8 @@ from studies.runner.environment import forbid_telemetry, share_of_machine
 from studies.runner.heartbeat import Silence, forget
 from studies.runner.launchers.crew import End, Slot, settle_death
 from studies.runner.order import NO_ROOM, WorkersLost
-from studies.runner.stores import QUEUE_VARIABLE, Unreachable
+from studies.runner.stores import Unreachable
+from studies.stores import QUEUE_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -31,13 +31,14 @@ from core.metrics.identity import INCEPTION_VARIABLE
 from core.processes import ROOT, SAFE_PATH, is_found_by, python
 from core.reading import last_text
 from core.words import last_line, visible
+from studies.run_state import is_held
 from studies.runner.environment import NO_TELEMETRY
 from studies.runner.heartbeat import Silence
 from studies.runner.launchers.crew import KILLS_OF_A_PLACE, DeathsOfPlace, End, settle_death
 from studies.runner.launchers.declared import SlurmCluster
 from studies.runner.order import TOLD_TO_STOP, Shared, Work, WorkersLost
-from studies.runner.stores import QUEUE_VARIABLE, Unreachable
-from studies.runner.tasks import is_held
+from studies.runner.stores import Unreachable
+from studies.stores import QUEUE_VARIABLE
 
 TICK_SECONDS = 0.2
 ORPHANS_SECONDS = 10.0

@@ -18,10 +18,10 @@ from core.files import check_inside, write_whole
 from core.locks import FileLock
 from core.reading import Damaged, bytes_of, json_of
 from core.words import typed
+from studies.artifacts import Beside
+from studies.fitting import EXPERIMENT_NAME, fitted
 from studies.plan import Plan
-from studies.runner.artifacts import Beside
-from studies.runner.fitting import EXPERIMENT_NAME, fitted
-from studies.runner.stores import (
+from studies.stores import (
     DEFAULT_TRACKING,
     DRIVER,
     SQLITE,
@@ -32,10 +32,11 @@ from studies.runner.stores import (
     sqlite_file,
     tracking_uri,
 )
-from studies.runner.views import FIRST_VIEW
 
 LOCAL_SERVER = "http://127.0.0.1:5000"
 """Where `mlflow ui` answers."""
+FIRST_VIEW = "variants"
+"""The key of the saved view that the experiment's page opens with."""
 REPORT_RUN = ""
 """In the place of a job: the run that has the report."""
 MOST_KEPT = 2**26
