@@ -278,16 +278,16 @@ def body(report):
 def test_a_study_brings_its_own_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     study = catalogue.study("changes_overview")
     monkeypatch.syspath_prepend(tmp_path)
-    own = Study(**{**dict(study), "report": "mine.of_it"})
-    with pytest.raises(InputError, match=r"'changes_overview' names the report 'mine\.of_it', which cannot be"):
+    own = Study(**{**dict(study), "report": "of_its_own.page"})
+    with pytest.raises(InputError, match=r"'changes_overview' names the report 'of_its_own\.page', which cannot be"):
         layout_of(own)
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "of_it.py").write_text("")
+    (tmp_path / "of_its_own").mkdir()
+    (tmp_path / "of_its_own" / "page.py").write_text("")
     with pytest.raises(InputError, match=r"which has no function body\(report\)"):
         layout_of(own)
-    monkeypatch.delitem(sys.modules, "mine.of_it")
+    monkeypatch.delitem(sys.modules, "of_its_own.page")
     importlib.invalidate_caches()
-    (tmp_path / "mine" / "of_it.py").write_text(OWN_REPORT)
-    assert layout_of(own).body.__module__ == "mine.of_it"
+    (tmp_path / "of_its_own" / "page.py").write_text(OWN_REPORT)
+    assert layout_of(own).body.__module__ == "of_its_own.page"
     with pytest.raises(ValidationError, match="report"):
         Study(**{**dict(study), "report": "../evil"})
