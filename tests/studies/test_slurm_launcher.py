@@ -866,10 +866,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     for parent in (folder, *folder.parents):
         if parent.is_relative_to(tmp_path_factory.getbasetemp().parent.parent) and parent.owner() == folder.owner():
             parent.chmod(parent.stat().st_mode | 0o011)
-    nodes("start", str(folder))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
-        yield folder
+    try:
+        nodes("start", str(folder))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
+            yield folder
+    finally:
         nodes("stop", str(folder))
 
 
@@ -957,6 +959,18 @@ def on_nodes() -> dict[str, str]:
     return {line.split()[0]: line.split()[1] for line in shown.stdout.splitlines()}
 
 
+def get_longer(array: str, minutes: int) -> bool:
+    """Gives the elements that are not over more time. Whether each has it, or has come to its end meanwhile.
+
+    One by one: SLURM answers for a whole array with an error once any of its elements has finished.
+    """
+    shown = subprocess.run(["squeue", "-h", "-r", "--me", "-o", "%i"], capture_output=True, text=True, check=True)
+    elements = [element for element in shown.stdout.split() if element.startswith(f"{array}_")]
+    longer = [["scontrol", "update", f"JobId={element}", f"TimeLimit={minutes}"] for element in elements]
+    refused = [subprocess.run(one, capture_output=True, check=False).returncode for one in longer]
+    return not any(refused)
+
+
 def counted_deaths(jobs: Path) -> list[tuple[int, int]]:
     """Of each job: deaths alike, and without a checkpoint."""
     counts = [json.loads(file.read_text()) for file in jobs.glob(f"*/{deaths.FILE}")]
@@ -1029,8 +1043,7 @@ def test_work_goes_on_without_the_command_and_beyond_the_time_limit(
     wait_for(lambda: len(list(ends.glob("*/*.0.ended"))) == 2, 120)
     (array,) = {file.name.removeprefix("slurm-").split("_")[0] for file in ends.glob("*/*.ended")}
     # A minute at a time it would end as well, some minutes later.
-    longer = ["scontrol", "update", f"JobId={array}", "TimeLimit=30"]
-    wait_for(lambda: subprocess.run(longer, capture_output=True, check=False).returncode == 0)
+    wait_for(lambda: get_longer(array, 30))
     wait_for(lambda: len(list(jobs.glob("*/outcome.json"))) == 2, 600)
     wait_for(lambda: not on_nodes(), 60)
     codes = Counter(file.read_text().strip() for file in ends.glob("*/*.ended"))
