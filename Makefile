@@ -16,7 +16,8 @@ CHECKED := --require-hashes --only-binary :all:
 COMPILE := .venv/bin/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --quiet
 
 .DEFAULT_GOAL := changes_overview
-.PHONY: changes_overview all_designs test test-slow gpu test-postgres test-slurm test-ray test-browser screenshots ui chaos lint lock clean
+.PHONY: changes_overview all_designs test test-slow gpu get-extras get-postgres test-postgres get-slurm test-slurm \
+  get-ray test-ray get-browser test-browser screenshots ui chaos lint lock clean
 
 .venv/synced: requirements.lock requirements-uv.lock pyproject.toml
 	@echo "setting up .venv (about 7 GB with torch's CUDA libraries; some minutes at first)"
@@ -51,28 +52,47 @@ gpu: .venv/synced
 	@.venv/bin/python -m tests.benchmarks.evaluation --profile lsun64 --device cuda
 	@.venv/bin/python -m tests.benchmarks.layers --device cuda
 
-# On a server of the tests' own: nothing has to run, nothing stays. INSTALL=1 gets Debian's package, as root.
-test-postgres: .venv/synced
-	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
-	  { test -n "$(INSTALL)" && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq postgresql >/dev/null; } || \
-	  { echo "error: PostgreSQL's initdb is needed: apt-get install postgresql, or make test-postgres INSTALL=1"; exit 2; }
-	@VIRTUAL_ENV=.venv .venv/bin/uv pip install --quiet $(CHECKED) -r requirements-extras.lock
-	@.venv/bin/python -m pytest -m postgres -n 0 tests/studies/test_postgres.py
+# The tests on real engines: get-X sees to what test-X needs, and gets Debian's packages where INSTALL=1 says so, as root;
+# ONLY=a test's name runs that test alone.
+DEBIAN := export DEBIAN_FRONTEND=noninteractive; apt-get update -qq && apt-get install -y -qq --no-install-recommends
+ONE := $(if $(ONLY),-k $(ONLY))
 
-# Needs root and Debian's packages, which INSTALL=1 gets: a SLURM of two nodes is started on this machine, and ended
-# again.
-test-slurm: .venv/synced
+get-extras: .venv/synced
+	@VIRTUAL_ENV=.venv .venv/bin/uv pip install --quiet $(CHECKED) -r requirements-extras.lock
+
+# On a server of the tests' own: nothing has to run, nothing stays.
+get-postgres: get-extras
+	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
+	  { test -n "$(INSTALL)" && { $(DEBIAN) postgresql; } >/dev/null; } || \
+	  { echo "error: PostgreSQL's initdb is needed: apt-get install postgresql, or make test-postgres INSTALL=1"; exit 2; }
+	@.venv/bin/python -c 'import psycopg, sqlalchemy'
+
+test-postgres: get-postgres
+	@.venv/bin/python -m pytest -m postgres -n 0 $(ONE) tests/studies/test_postgres.py
+
+# Needs root: a SLURM of two nodes is started on this machine, and ended again.
+get-slurm: .venv/synced
+	@test "$$(id -u)" = 0 || { echo "error: root is needed to start a SLURM"; exit 2; }
 	@tests/cluster/slurm.sh $(if $(INSTALL),install,look)
-	@.venv/bin/python -m pytest -m slurm -n 0 tests/studies/test_slurm_launcher.py
+
+test-slurm: get-slurm
+	@.venv/bin/python -m pytest -m slurm -n 0 $(ONE) tests/studies/test_slurm_launcher.py
 
 # A Ray of two nodes is started on this machine, and ended again.
-test-ray: .venv/synced
-	@VIRTUAL_ENV=.venv .venv/bin/uv pip install --quiet $(CHECKED) -r requirements-extras.lock
-	@.venv/bin/python -m pytest -m ray -n 0 tests/studies/test_ray_launcher.py
+get-ray: get-extras
+	@.venv/bin/python -c 'import ray'
+
+test-ray: get-ray
+	@.venv/bin/python -m pytest -m ray -n 0 $(ONE) tests/studies/test_ray_launcher.py
 
 # In Debian's Chromium, or the one that CHROMIUM names; `make screenshots` writes docs/screenshots from the runs here.
-test-browser: .venv/synced
-	@.venv/bin/python -m pytest -m browser -n 0 tests/browser
+get-browser: .venv/synced
+	@test -n "$$CHROMIUM" || command -v chromium >/dev/null || \
+	  { test -n "$(INSTALL)" && { $(DEBIAN) chromium; } >/dev/null; } || \
+	  { echo "error: a Chromium is needed: apt-get install chromium, or CHROMIUM=its path"; exit 2; }
+
+test-browser: get-browser
+	@.venv/bin/python -m pytest -m browser -n 0 $(ONE) tests/browser
 
 screenshots: .venv/synced
 	@.venv/bin/python -m tests.browser.screenshots changes_overview --out docs/screenshots

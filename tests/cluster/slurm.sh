@@ -7,14 +7,15 @@
 # `preemptible` gives way to `urgent`.
 set -euo pipefail
 
+# `command -v` would be content with one of them.
 look() {
-  command -v slurmctld slurmd munged sbatch >/dev/null && return
+  type -P slurmctld slurmd munged sbatch >/dev/null && return
   echo "error: a SLURM is needed: apt-get install slurm-wlm munge, or make test-slurm INSTALL=1" >&2
   exit 2
 }
 
 install() {
-  command -v slurmctld slurmd munged sbatch >/dev/null && return
+  type -P slurmctld slurmd munged sbatch >/dev/null && return
   apt-get update -qq
   # A container's policy may let packages start their services: these would be another cluster.
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends slurm-wlm munge >/dev/null
