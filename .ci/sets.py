@@ -41,6 +41,13 @@ class Set(NamedTuple):
 # What every engine is used by: the command, its workers and what they share, how all of it is installed and tested.
 ALL: tuple[str, ...] = (
     *("studies/run.py", "studies/options.py", "studies/plan.py", "studies/sweeps.py", "studies/runner/*.py"),
+    *(
+        "studies/stores.py",
+        "studies/experiment.py",
+        "studies/artifacts.py",
+        "studies/fitting.py",
+        "studies/run_state.py",
+    ),
     *("core/folder.py", "core/locks.py", "core/processes.py"),
     *(".ci/*", "Makefile", "pyproject.toml", "requirements*.lock"),
     *("tests/studies/conftest.py", "tests/studies/commands.py"),
@@ -78,7 +85,7 @@ SETS = (
         seconds=600,
         covers=(
             *CLUSTERS,
-            *("studies/runner/launchers/ray.py", "studies/runner/launchers/slot.py"),
+            *("studies/runner/launchers/ray.py", "studies/runner/launchers/crew.py"),
         ),
     ),
     Set(
@@ -217,7 +224,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seconds", type=float, default=2100, help="the time that all sets together have")
     until = time.monotonic() + parser.parse_args(arguments).seconds - PATIENCE
     since, changed = changed_paths()
-    everything = bool(os.environ.get("ENGINES")) or changed is None
+    everything = os.environ.get("ENGINES", "touched") != "touched" or changed is None
     why = f"{len(changed)} paths have changed since {since}" if changed is not None else "git tells no earlier commit"
     print(f"\nengines: {'every set whole, ' if everything else ''}{why}", flush=True)
     results = [run(one, everything or is_touched(one, changed or ()), until) for one in SETS]

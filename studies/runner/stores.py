@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from core.command_line import of_system
 from core.errors import InputError
 from core.words import first_words, one_line
-from studies.stores import queue_url as queue_url  # `tests/studies/test_postgres.py` asks it by this name.
 from studies.stores import redacted
 
 

@@ -21,9 +21,10 @@ from filelock import FileLock
 
 from core.errors import InputError
 from core.folder import RunFolder
+from studies import stores
 from studies.plan import Plan, jobs_root
 from studies.runner import queue as queues
-from studies.runner import storage, stores
+from studies.runner import storage
 from studies.runner.queue import Queue
 from studies.runner.tasks import Task, tasks_of
 from tests.studies.postgres import Postgres
