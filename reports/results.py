@@ -301,7 +301,7 @@ class Results:
         if not late:
             return self
         kept = tuple(seed for seed in self.plan.seeds if seed not in late)
-        plan = Plan(**{**dict(self.plan), "seeds": kept})
+        plan = self.plan.replace(seeds=kept)
         tidy, jobs = (frame[~frame["seed"].isin(late)] for frame in (self.tidy, self.jobs))
         return replace(self, plan=plan, tidy=tidy, jobs=jobs)
 

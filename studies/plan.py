@@ -264,7 +264,7 @@ def _shipped(metric: GanMetric) -> GanMetric:
     """With the sha256 of the shipped weights, so that a retrained network never shares a run's identity."""
     if not isinstance(metric, RoomsFrechet):
         return metric
-    return RoomsFrechet(**{**dict(metric), "extractor": extractor_sha256(metric.resolution)})
+    return metric.replace(extractor=extractor_sha256(metric.resolution))
 
 
 def measured_by(config: AnyConfig, protocol: str | None) -> AnyConfig:
@@ -470,7 +470,7 @@ def distinct(variants: Iterable[PlannedVariant]) -> tuple[PlannedVariant, ...]:
                 "designs": {**variant.designs, **twin.designs},
                 "seeds": both_seeds(twin.seeds, variant.seeds),
             }
-            found[key] = PlannedVariant(**{**dict(twin), **joined})
+            found[key] = twin.replace(**joined)
         else:
             found[key] = variant
     return tuple(found.values())
@@ -491,11 +491,11 @@ def with_searched(plan: Plan, study: Study, chosen: Sequence[Searched]) -> Plan:
         config = search.applied(baseline.config, choice.values)
         key = Job(config=config, seed=0).digest
         if (twin := variants.get(key)) is not None:
-            variants[key] = PlannedVariant(**{**dict(twin), "aliases": (*twin.aliases, choice.variant), "seeds": None})
+            variants[key] = twin.replace(aliases=(*twin.aliases, choice.variant), seeds=None)
         else:
             title = searched_title(choice, search)
             variants[key] = PlannedVariant(name=choice.variant, title=title, changes=(), config=config)
-    return Plan(**{**dict(plan), "variants": tuple(variants.values()), "searched": tuple(chosen)})
+    return plan.replace(variants=tuple(variants.values()), searched=tuple(chosen))
 
 
 def both_seeds(one: tuple[int, ...] | None, other: tuple[int, ...] | None) -> tuple[int, ...] | None:
@@ -515,12 +515,12 @@ def of_found(plan: Plan, study: Study, file: str | None) -> Plan:
     known = {change.name for change in study.changes}
     searched = {choice.variant for choice in plan.searched}
     variants = (
-        PlannedVariant(**{**dict(variant), "title": variant_title(study, variant.changes)})
+        variant.replace(title=variant_title(study, variant.changes))
         if variant.name not in searched and known.issuperset(variant.changes)
         else variant
         for variant in plan.variants
     )
-    return Plan(**{**dict(plan), "variants": tuple(variants), "declared_in": file})
+    return plan.replace(variants=tuple(variants), declared_in=file)
 
 
 def _both_retuned(old: Retuned | None, new: Retuned | None) -> Retuned | None:
@@ -531,7 +531,7 @@ def _both_retuned(old: Retuned | None, new: Retuned | None) -> Retuned | None:
         raise InputError(
             f"the recorded plan was tuned at other pairs of learning rates than these {new.trials}: move its file away"
         )
-    return Retuned(**{**dict(new), "rates": {**old.rates, **new.rates}})
+    return new.replace(rates={**old.rates, **new.rates})
 
 
 def merged(old: Plan, new: Plan) -> Plan:
@@ -549,7 +549,7 @@ def merged(old: Plan, new: Plan) -> Plan:
         for replaced in variants.values():
             seeds = both_seeds(replaced.seeds, seeds) if replaced.name in names else seeds
         variants = {
-            other: PlannedVariant(**{**dict(v), "aliases": tuple(a for a in v.aliases if a not in names)})
+            other: v.replace(aliases=tuple(a for a in v.aliases if a not in names))
             for other, v in variants.items()
             if other == key or v.name not in names
         }
@@ -642,11 +642,11 @@ def joined(runs: Path, plan: Plan) -> Plan:
         seen = len(begun(old, runs))
         if seen <= (first.begun if first else 0):
             # Nothing has been trained yet: what is declared now is still declared before the first run.
-            whole = Plan(**{**dict(whole), "registered": plan.registered, "looks": (_look(whole, runs),)})
+            whole = whole.replace(registered=plan.registered, looks=(_look(whole, runs),))
         elif first is not None:
-            whole = Plan(**{**dict(whole), "looks": (*old.looks, *_further(old.looks, plan, whole, seen))})
+            whole = whole.replace(looks=(*old.looks, *_further(old.looks, plan, whole, seen)))
     else:
-        whole = Plan(**{**dict(plan), "looks": (_look(plan, runs),)})
+        whole = plan.replace(looks=(_look(plan, runs),))
     return whole
 
 

@@ -138,4 +138,4 @@ def _restricted(study: Study, plan: Plan, only: Sequence[str]) -> Plan:
                     raise InputError(f"the variant '{name}' is one of another design: add --design {design}")
             raise nearest("variant", name, [v for planned in plan.variants for v in (planned.name, *planned.aliases)])
         kept.add(variant.name)
-    return Plan(**{**dict(plan), "variants": tuple(v for v in plan.variants if v.name in kept)})
+    return plan.replace(variants=tuple(v for v in plan.variants if v.name in kept))

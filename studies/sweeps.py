@@ -161,7 +161,7 @@ def _standing(trial: Trial, jobs: Path) -> Trial:
         state = become_of(RunFolder(jobs, trial.digest))
     except Damaged:
         return trial
-    return trial if state is None else Trial(**{**dict(trial), "state": state})
+    return trial if state is None else trial.replace(state=state)
 
 
 def read_sweep(runs: Path, study: str, setting: str, search: str) -> Sweep | None:
@@ -176,7 +176,7 @@ def read_sweep(runs: Path, study: str, setting: str, search: str) -> Sweep | Non
     if (sweep.study, sweep.setting, sweep.search.name) != (study, setting, search):
         raise InputError(f"{file} is the record of another search than its place says: move it away")
     jobs = jobs_root(runs)
-    return Sweep(**{**dict(sweep), "trials": tuple(_standing(trial, jobs) for trial in sweep.trials)})
+    return sweep.replace(trials=tuple(_standing(trial, jobs) for trial in sweep.trials))
 
 
 def baseline_of(plan: Plan) -> PlannedVariant:

@@ -18,7 +18,7 @@ from ablations.schema import DesignName, Study
 from core.errors import InputError
 from core.folder import RunFolder
 from core.machine import Machine
-from studies.plan import Plan, PlannedVariant, both_seeds, jobs_root
+from studies.plan import Plan, both_seeds, jobs_root
 from studies.run_state import state_of, to_train
 from studies.runner.estimate import makespan, start_seconds
 from studies.runner.tasks import Task
@@ -138,8 +138,8 @@ def part(study: Study, everything: Plan, designs: Collection[DesignName], seeds:
             own: tuple[int, ...] | None = ()
             for name in names:
                 own = both_seeds(own, asked[name])
-            variants.append(PlannedVariant(**{**dict(variant), "designs": places, "seeds": own}))
-    return Plan(**{**dict(everything), "variants": tuple(variants), "seeds": first})
+            variants.append(variant.replace(designs=places, seeds=own))
+    return everything.replace(variants=tuple(variants), seeds=first)
 
 
 def _counted(seeds: int) -> str:

@@ -60,9 +60,7 @@ def note_claim(folder: RunFolder) -> None:
     """Takes in what a job's record has before whoever has just claimed it adds to it."""
     before, event = _read(folder), _last_event(folder)
     if event != before.event:
-        folder.write(
-            FILE, Deaths(**{**dict(before), "outcome": outcome_mark(folder), "event": event}).model_dump_json()
-        )
+        folder.write(FILE, before.replace(outcome=outcome_mark(folder), event=event).model_dump_json())
 
 
 def note_death(folder: RunFolder, worker: str, how: str, *, hung: bool = False, lost: bool = False) -> Death:

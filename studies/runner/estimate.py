@@ -52,7 +52,7 @@ def with_estimates(tasks: Sequence[Task], plan: Plan, runs: Path, *, machine: Ma
         source, seconds = next(((name, known) for name, known in sources if known is not None), (None, None))
         if seconds is not None:
             seconds *= 1 - _share_done(RunFolder(jobs_root(runs), task.digest), config.iterations)
-        estimated.append(Task(**{**dict(task), "expected_seconds": seconds, "times_from": source}))
+        estimated.append(task.replace(expected_seconds=seconds, times_from=source))
     return estimated
 
 

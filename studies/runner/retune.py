@@ -92,7 +92,7 @@ def tuning_plan(study: Study, plan: Plan, trials: int) -> Plan:
         for variant in plan.variants
     ]
     setting = f"{plan.setting}-tuning{trials}"
-    return Plan(**{**dict(plan), "setting": setting, "seeds": (SEED,), "variants": distinct(variants)})
+    return plan.replace(setting=setting, seeds=(SEED,), variants=distinct(variants))
 
 
 def retuned_plan(study: Study, plan: Plan, trials: int, runs: Path) -> Plan:
@@ -109,10 +109,10 @@ def retuned_plan(study: Study, plan: Plan, trials: int, runs: Path) -> Plan:
         best = min(values)
         rates = ordered[values.index(best)] if math.isfinite(best) else own
         chosen |= dict.fromkeys((variant.name, *variant.aliases), rates)
-        variants.append(PlannedVariant(**{**dict(variant), "config": tried(variant.config, rates)}))
+        variants.append(variant.replace(config=tried(variant.config, rates)))
     retuned = Retuned(trials=trials, seed=SEED, pairs=tuple(pairs), rates=chosen)
     setting = f"{plan.setting}-retuned{trials}"
-    return Plan(**{**dict(plan), "setting": setting, "retuned": retuned, "variants": distinct(variants)})
+    return plan.replace(setting=setting, retuned=retuned, variants=distinct(variants))
 
 
 def check_alike(variant: str, configs: Sequence[AnyConfig], runs: Path) -> None:

@@ -259,7 +259,7 @@ def _searched(
     )
     trials = order.queue()
     trials.take_back_lost()
-    order = SearchOrder(**{**dict(order), "failures": FAILURES + trials.failed()})
+    order = order.replace(failures=FAILURES + trials.failed())
     watch = _Watch(order, console)
     try:
         launcher(place.launcher, place.cluster).run(order, stop=stop, tick=watch.look, say=watch.say)
@@ -270,7 +270,7 @@ def _searched(
         return sweep
     if len(sweep.ended) < budget:
         raise SearchGaveUp(f"search {search.name} gave up: {_how_they_ended(sweep)}; logs are in the run folders")
-    sweep = Sweep(**{**dict(sweep), "importances": importances(sweep)})
+    sweep = sweep.replace(importances=importances(sweep))
     write_sweep(place.runs, sweep)
     return sweep
 
