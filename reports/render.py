@@ -19,7 +19,7 @@ from core.errors import InputError
 from core.files import alone_in, check_inside, make_folder, write_whole
 from core.words import one_line, typed, visible
 from reports import abstract, compare, figures, fonts, html, latex, markdown, pdf, records, side_by_side
-from reports.layouts import layout_of
+from reports.layouts import Layout, layout_of
 from reports.page import Animation, Document, Figure, Table, Text, without_dead_links
 from reports.report import FIGURES, PUBLISHED, Report
 from reports.results import load
@@ -157,8 +157,9 @@ def _render(report: Report, formats: Sequence[str]) -> None:
 
 def _write_all(report: Report, formats: Sequence[str], *, ours: bool) -> None:
     results, folder = report.results, report.folder
-    answers = layout_of(results.study).answers(report)
-    document = compose(report, answers, with_records="html" in formats)
+    layout = layout_of(results.study)
+    answers = layout.answers(report)
+    document = compose(report, layout, answers, with_records="html" in formats)
     _save_figures(report, {block.path for block in document.blocks if isinstance(block, Figure | Animation)})
     write_whole(folder / compare.RECORD, compare.record(results).encode())
     write_whole(folder / "results.csv", results.tidy.to_csv(index=False, lineterminator="\n").encode())
@@ -179,16 +180,15 @@ def _save_figures(report: Report, shown: Collection[str]) -> None:
             (report.folder / "figures" / name).unlink(missing_ok=True)
 
 
-def compose(report: Report, answers: Sequence[Text], *, with_records: bool) -> Document:
-    """The page, its figures drawn but not yet saved; `answers` are those of its layout. Records of runs, which
+def compose(report: Report, layout: Layout, answers: Sequence[Text], *, with_records: bool) -> Document:
+    """The page, its figures drawn but not yet saved; `answers` are those of the `layout`. Records of runs, which
     read every run folder again, are for a page in one file."""
     results = report.results
-    sections = layout_of(results.study).body
     return Document(
         title=results.study.title,
         subtitle=subtitle(results),
         footer=f"{results.plan.study} · {results.plan.setting}",
-        blocks=without_dead_links([abstract.abstract(report, answers), *few_images(results), *sections(report)]),
+        blocks=without_dead_links([abstract.abstract(report, answers), *few_images(results), *layout.body(report)]),
         records=records.for_page(report) if with_records else (),
     )
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from reports import pictures, sections, stats
 from reports.abstract import change_answers
 from reports.links import led
@@ -71,7 +69,7 @@ def combinations(report: Report) -> list[Block]:
         for variant in [*ranked, *rest]
     ]
     groups = list(results.study.groups)
-    ended = np.sum([summary.n > 0 for summary in summaries.values()])
+    ended = sum(summary.n > 0 for summary in summaries.values())
     return [
         Heading("Every combination"),
         Table(
@@ -83,7 +81,7 @@ def combinations(report: Report) -> list[Block]:
             ),
             rows=tuple(rows),
             caption=f"{metric_name(results)} at the last iteration, {MEAN_SPREAD}, of "
-            f"{counted(int(ended), 'combination')} with runs that ended: those that ended in all seeds first, by their "
+            f"{counted(ended, 'combination')} with runs that ended: those that ended in all seeds first, by their "
             "mean, then unstable, diverged and unfinished ones. Ratios are paired by seed, with Student-t intervals on "
             "the log scale that are not corrected for the number of rows: the order is a description, the verdicts "
             "stand below. “–” is what the base has.",

@@ -102,7 +102,7 @@ def _is_beside(place: str, root: Path) -> bool:
     if INNER.fullmatch(place):
         return True
     # MLflow reads places in several ways: what they would not agree on is elsewhere.
-    if re.search(r"[?#\\]", place) or ".." in re.split("[/]", unquote(unquote(place))):
+    if re.search(r"[?#\\]", place) or ".." in unquote(unquote(place)).split("/"):
         return False
     parts = urlsplit(place)
     if parts.scheme == "mlflow-artifacts":

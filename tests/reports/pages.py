@@ -18,8 +18,8 @@ def page_of(study: str, *, runs: Path, setting: str | None = None) -> str:
     """The Markdown of a report as `render` would write it. Its figures are drawn, and nothing is saved."""
     results = load(study, runs, setting)
     report = Report.of(results, report_folder(runs, results.plan.study, results.plan.setting))
-    answers = layout_of(results.study).answers(report)
-    return markdown.render(compose(report, answers, with_records=False))
+    layout = layout_of(results.study)
+    return markdown.render(compose(report, layout, layout.answers(report), with_records=False))
 
 
 def assert_links_resolve(folder: Path, text: str) -> None:
