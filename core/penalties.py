@@ -26,12 +26,12 @@ class Penalty(Protocol):
 
 
 class R1Penalty:
-    """`weight` E |grad D(real)|^2, times `interval` where it is added at every so manieth iteration alone."""
+    """`weight` E |grad D(real)|^2, times `period`, for it is added once in so many iterations."""
 
     needs_real_gradient = True
 
-    def __init__(self, weight: float, interval: int) -> None:
-        self.weight, self.period = weight, interval
+    def __init__(self, weight: float, period: int) -> None:
+        self.weight, self.period = weight, period
 
     def __call__(self, scores_of: Scores, real: Tensor, real_scores: Tensor, fake: Tensor) -> Tensor:
         """See `Penalty`."""
@@ -41,10 +41,10 @@ class R1Penalty:
 class WganGp:
     """`weight` E (|grad D(x)| - 1)^2 at mixtures x of real and generated samples, drawn from `mixtures`."""
 
-    period, needs_real_gradient = 1, False
+    needs_real_gradient = False
 
-    def __init__(self, weight: float, mixtures: torch.Generator) -> None:
-        self.weight, self.mixtures = weight, mixtures
+    def __init__(self, weight: float, period: int, mixtures: torch.Generator) -> None:
+        self.weight, self.period, self.mixtures = weight, period, mixtures
 
     def __call__(self, scores_of: Scores, real: Tensor, real_scores: Tensor, fake: Tensor) -> Tensor:
         """See `Penalty`."""
