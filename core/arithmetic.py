@@ -191,7 +191,7 @@ def parts(config: cfg.Config) -> Iteration:
 def g_updates(config: cfg.AnyConfig, iterations: int | None = None) -> int:
     """How often G is updated in so many iterations, or in all; a fit has no D, and updates in each."""
     done = config.iterations if iterations is None else iterations
-    return done // config.d_per_g if isinstance(config, cfg.Config) else done
+    return done // config.d_per_g
 
 
 def training(config: cfg.AnyConfig, iterations: int | None = None) -> int:
@@ -200,8 +200,7 @@ def training(config: cfg.AnyConfig, iterations: int | None = None) -> int:
     match config:
         case cfg.Config():
             part = parts(config)
-            every = config.penalty.interval if isinstance(config.penalty, cfg.R1) else 1
-            return done * part.d + done // every * part.penalty + g_updates(config, done) * part.g
+            return done * part.d + done // config.penalty.interval * part.penalty + g_updates(config, done) * part.g
         case cfg.Reconstruction():
             work = rendering(config.inr, config.data.resolution, config.images)
             if isinstance(config.emitter, cfg.LatentCodes):

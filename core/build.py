@@ -26,7 +26,6 @@ from core.models.layers.linear import Linear
 from core.models.layers.mfilm import MFiLM
 from core.models.layers.se_linear import SELinear
 from core.penalties import Penalty, R1Penalty, WganGp
-from core.schedule import penalty_period
 from core.signals import Picture, Signal
 from core.views import View, Whole
 
@@ -108,9 +107,9 @@ def build_penalty(penalty: cfg.Penalty, mixtures: torch.Generator) -> Penalty:
     """A critic's penalty; one that mixes real and generated samples draws from `mixtures`."""
     match penalty:
         case cfg.GradientPenalty(weight=weight):
-            return WganGp(weight, penalty_period(penalty), mixtures)
+            return WganGp(weight, penalty.interval, mixtures)
         case cfg.R1(weight=weight):
-            return R1Penalty(weight, penalty_period(penalty))
+            return R1Penalty(weight, penalty.interval)
         case _:
             assert_never(penalty)
 

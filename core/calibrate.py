@@ -15,7 +15,6 @@ from core.config import AnyConfig, Job, Node, canonical, parse
 from core.events import Built, Evaluated, Fitted, Losses, Sampled
 from core.files import make_folder
 from core.folder import RunFolder
-from core.schedule import period
 
 LEAST_ITERATIONS = {"cpu": 20, "cuda": 100}
 """Timed iterations. More on a GPU, where steps are shorter and reports, more frequent here than in a long job, wait."""
@@ -89,7 +88,7 @@ def measure(
     """
     from core.job import run_job
 
-    whole = period(job.config)
+    whole = job.config.period
     stretch = whole * math.ceil(LEAST_ITERATIONS["cuda" if device.startswith("cuda") else "cpu"] / whole)
     short = Job(config=shortened(job.config, stretch), seed=job.seed)
     load(short, device=device, data_path=data_path, cache=cache, threads=threads)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from core.evaluate import Answer, Evaluator, Moment
+from core.evaluation import Answer, Evaluator, Moment
 from core.events import Checkpointed, Diverged, Event
 from core.models.generator import Generator
 

@@ -2,67 +2,43 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import platform
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, assert_never
+from typing import Any, Literal, NamedTuple, assert_never
 
-import numpy as np
 import torch
 from pydantic import ValidationError
-from safetensors.torch import save as save_safetensors
 from torch import Tensor
 
 from core import config as cfg
-from core import origin
-from core.beside import Beside, EvaluationDropped, Order
 from core.build import build_domain, check_layer
-from core.checkpoint import read_checkpoint, remove_checkpoints, write_checkpoint
 from core.data.load import ImageSet
 from core.data.prepare import told
 from core.errors import InputError
-from core.evaluate import Evaluator, Inline
-from core.events import Checkpointed, Diverged, Event, Finished, Pictured, Sampled
-from core.files import append, check_tree, is_full, make_folder, sync_folder, unwritable, write_whole
-from core.folder import Outcome, Recorded, RunFolder, Status, check_apart
-from core.loaded import evaluation_of, images_of
+from core.evaluation import Evaluator, Inline, evaluation_of, images_of
+from core.events import Event
+from core.files import append, check_tree, is_full, make_folder, unwritable
+from core.folder import RunFolder, check_apart
 from core.locks import FileLock, Timeout
 from core.loop import train
-from core.machine import cores, processor
-from core.memory import OutOfMemory, PeakMemory, device_memory, free_at_start, is_out_of_memory
+from core.memory import OutOfMemory, PeakMemory, free_at_start, is_out_of_memory
 from core.metrics import protocol as protocols
-from core.metrics.enough import check_fitted
+from core.metrics.enough import check_counts
 from core.needs import check_memory
 from core.pixels import PICTURES
 from core.precision import check_precision
+from core.provenance import provenance
 from core.reading import record_of
 from core.reconstruct import drawn, reconstruct
-from core.schedule import period
-from core.signals import Signal
-from core.words import first_words
-
-CHECKPOINT_SECONDS = 10.0
-"""Between checkpoints: what a kill may cost."""
-
-CHECKPOINT_COST_FACTOR = 20.0
-"""At least this many times what writing the last one took, so that checkpoints stay below 5% of the time."""
-
-
-Begin = Callable[..., Iterator[Event]]
+from core.recorder import Begin, JobTaken, Recorder, failure
+from core.side_evaluator import Order, SideEvaluator
 
 Where = Literal["inline", "beside"]
 """A GAN is evaluated in the process that trains it, or in one of its own beside it; the numbers are the same."""
-
-
-class JobTaken(RuntimeError):
-    """Another living process trains this job, perhaps since it took this one for dead."""
 
 
 def run_job(
@@ -125,25 +101,25 @@ def run_job(
         # Once per process, so not a part of what this job costs.
         images = images_of(job.config.data, data_path, cache)
         order = Order(job=job, data_path=data_path, cache=cache, device=evaluation_device or device, threads=threads)
-        beside = evaluation == "beside" and isinstance(job.config, cfg.Config)
         entered = time.perf_counter()
-        with _task(order, images, device, evaluation, asked_to_stop or stop) as (begin, measured_with):
-            _check_protocol(folder, measured_with)
+        with _task(order, images, device, evaluation, asked_to_stop or stop) as task:
+            _check_protocol(folder, task.protocols)
             memory = PeakMemory(device)
             # A process beside is this job's own; a metric inline is loaded once per process, as images are.
-            started = entered if beside else time.perf_counter()
+            started = entered if task.evaluates_beside else time.perf_counter()
             folder.write("job.json", job.model_dump_json(indent=1) + "\n")
-            folder.write("protocol.json", protocols.as_json(measured_with))
+            folder.write("protocol.json", protocols.as_json(task.protocols))
             if (described := _described(job.config.data, data_path, cache)) is not None:
                 folder.write("data.json", json.dumps(described, indent=1) + "\n")
-            ran_by = {**provenance(device, threads), "evaluation": f"beside on {order.device}" if beside else "inline"}
+            where = f"beside on {order.device}" if task.evaluates_beside else "inline"
+            ran_by = {**provenance(device, threads), "evaluation": where}
             folder.write("provenance.json", json.dumps(ran_by, indent=1) + "\n")
             _, signal = build_domain(job.config.data, job.config.inr.coordinates)
             real = folder.samples / f"real{signal.suffix}"
             if not real.exists():
-                signal.write(real, _shown(job, images))
+                signal.write(real, task.shown)
             attempt = before.attempts + 1 if before else 1
-            yield from _Recording(folder, job, signal, attempt, started, memory, device, shared).of(begin, stop)
+            yield from Recorder(folder, job, signal, attempt, started, memory, device, shared).record(task.begin, stop)
 
 
 def load_once(
@@ -156,9 +132,9 @@ def load_once(
     torch.set_num_threads(threads)
     provenance(device, threads)
     order = Order(job=job, data_path=data_path, cache=cache, device=device, threads=threads)
-    with _task(order, images_of(job.config.data, data_path, cache), device, "inline", lambda: False) as (begin, _):
+    with _task(order, images_of(job.config.data, data_path, cache), device, "inline", lambda: False) as task:
         # torch imports its compiler with the first optimiser, which takes seconds.
-        next(begin())
+        next(task.begin())
 
 
 def read_job(file: Path, seed: int | None = None) -> cfg.Job:
@@ -185,31 +161,36 @@ def read_job(file: Path, seed: int | None = None) -> cfg.Job:
     return job
 
 
-def _shown(job: cfg.Job, images: ImageSet) -> Tensor:
-    """Real images beside the generated ones: those that are fitted, or some of the metric's real set."""
-    if isinstance(job.config, cfg.Reconstruction):
-        return drawn(images.train, job.config, job.seed)[:PICTURES]
-    # Spread over the set: images from a folder come sorted, one class after the other.
-    return images.real[:: max(1, len(images.real) // PICTURES)][:PICTURES]
+class _Task(NamedTuple):
+    """What begins a job, the protocols of its series, the metric's first, and real images to show beside its own.
+
+    `evaluates_beside` says whether a process of the job's own evaluates it.
+    """
+
+    begin: Begin
+    protocols: tuple[protocols.Protocol, ...]
+    shown: Tensor
+    evaluates_beside: bool = False
 
 
 @contextmanager
 def _task(
     order: Order, images: ImageSet, device: str, evaluation: Where, asked_to_stop: Callable[[], bool]
-) -> Iterator[tuple[Begin, tuple[protocols.Protocol, ...]]]:
-    """What begins the job, given `resume` and `checkpoint_due`, and the protocols of its series, the metric's first.
-
-    All that can be refused is refused on entering.
-    """
+) -> Iterator[_Task]:
+    """The job of `order`. All that can be refused is refused on entering."""
     job, config = order.job, order.job.config
     check_layer(config.inr)
+    check_counts(config, len(images.train), len(images.real))
     match config:
         case cfg.Config():
+            # Spread over the set: images from a folder come sorted, one class after the other.
+            shown = images.real[:: max(1, len(images.real) // PICTURES)][:PICTURES]
             with _evaluator(order, config, evaluation, asked_to_stop) as evaluator:
-                yield partial(train, job, images.train, evaluator, device=device), evaluator.protocols
+                begin = partial(train, job, images.train, evaluator, device=device)
+                yield _Task(begin, evaluator.protocols, shown, evaluation == "beside")
         case cfg.Reconstruction():
-            check_fitted(config.images, len(images.train))
-            yield partial(reconstruct, job, images.train, device=device), protocols.of_fit(config)
+            begin = partial(reconstruct, job, images.train, device=device)
+            yield _Task(begin, protocols.of_fit(config), drawn(images.train, config, job.seed)[:PICTURES])
         case _:
             assert_never(config)
 
@@ -236,7 +217,7 @@ def _evaluator(
         case "inline":
             yield Inline(evaluation_of(config, data_path=order.data_path, cache=order.cache, device=order.device))
         case "beside":
-            with Beside(order, asked_to_stop) as beside:
+            with SideEvaluator(order, asked_to_stop) as beside:
                 yield beside
         case _:
             assert_never(evaluation)
@@ -261,171 +242,7 @@ def _memory_for(job: cfg.Job, shared: bool) -> Iterator[None]:
     except Exception as error:
         if not (shared and is_out_of_memory(error)):
             raise
-        raise OutOfMemory(_reason(error, job)) from error
-
-
-def _reason(error: Exception, job: cfg.Job) -> str:
-    """Why a job failed, in one line."""
-    first = first_words(error)
-    if not is_out_of_memory(error):
-        return first
-    match job.config:
-        case cfg.Config(batch_size=size):
-            less = f"batch_size={max(1, size // 2)} (it is {size})"
-        case cfg.Reconstruction(images=count):
-            less = f"images={max(1, count // 2)} (it is {count})"
-        case _:
-            assert_never(job.config)
-    return (
-        f"out of GPU memory: end what else runs on the device, or {less} for all variants, which is another config: "
-        f"{first}"
-    )
-
-
-class _Recording:
-    """Records a job's events into its folder while they pass through."""
-
-    def __init__(
-        self,
-        folder: RunFolder,
-        job: cfg.Job,
-        signal: Signal,
-        attempt: int,
-        started: float,
-        memory: PeakMemory,
-        device: str,
-        shared: bool,
-    ) -> None:
-        self.folder, self.job, self.attempt, self.started, self.memory = folder, job, attempt, started, memory
-        self.signal, self.device, self.shared = signal, device, shared
-        self.job_seconds = self.evaluation_seconds = self.seconds = 0.0
-        self.iteration = self.begun_at = 0
-        self.resumed = False
-
-    def _sample(self, name: str) -> Path:
-        return self.folder.samples / f"{name}{self.signal.suffix}"
-
-    def of(self, begin: Begin, stop: Callable[[], bool]) -> Iterator[Event]:
-        checkpoint = read_checkpoint(self.folder)
-        self.resumed = checkpoint is not None
-        if checkpoint:
-            self.job_seconds, self.evaluation_seconds = checkpoint.job_seconds, checkpoint.evaluation_seconds
-            self.begun_at = int(checkpoint.state["iteration"])
-        self._keep_events(checkpoint.events_size if checkpoint else 0)
-        saved, cost = time.perf_counter(), 0.0
-
-        def checkpoint_due() -> bool:
-            return stop() or time.perf_counter() - saved > max(CHECKPOINT_SECONDS, CHECKPOINT_COST_FACTOR * cost)
-
-        resume = checkpoint.state if checkpoint else None
-        events = begin(resume=resume, checkpoint_due=checkpoint_due)
-        with self.folder.events_file.open("a+b") as self.record:
-            try:
-                for event in events:
-                    self.iteration, self.seconds = event.iteration, event.seconds
-                    self.evaluation_seconds += getattr(event, "evaluation_seconds", 0.0)
-                    self.record.write(event.model_dump_json().encode() + b"\n")
-                    self.record.flush()
-                    match event:
-                        case Sampled():
-                            self.signal.write(self._sample(f"{event.iteration:06d}"), event.pictures)
-                            self._note_memory()
-                        case Pictured():
-                            rows, steps = event.pictures, event.pictures.shape[1]
-                            self.signal.write(self._sample(event.name), rows.flatten(0, 1), columns=steps)
-                        case Checkpointed():
-                            began = time.perf_counter()
-                            os.fsync(self.record.fileno())
-                            self._check_still_ours()
-                            write_checkpoint(
-                                self.folder,
-                                event.state,
-                                events=self._recorded(),
-                                job_seconds=self._total(),
-                                evaluation_seconds=self.evaluation_seconds,
-                            )
-                            saved = time.perf_counter()
-                            cost = saved - began
-                        case Finished():
-                            self._note_memory()
-                            self._end("finished", generator=event.generator)
-                        case Diverged():
-                            self._end("diverged", reason=event.reason)
-                    yield event
-                    if isinstance(event, Checkpointed) and stop():
-                        return
-            except EvaluationDropped:
-                return
-            except JobTaken:
-                raise
-            except Exception as error:
-                # GeneratorExit and KeyboardInterrupt are no Exceptions: an interrupted job keeps no outcome.
-                if (isinstance(error, OSError) and is_full(error)) or (self.shared and is_out_of_memory(error)):
-                    raise
-                self._check_still_ours()
-                append(self.folder.log_file, traceback.format_exc())
-                self._end("failed", reason=_reason(error, self.job))
-
-    def _recorded(self) -> bytes:
-        self.record.seek(0)
-        return self.record.read()
-
-    def _check_still_ours(self) -> None:
-        """Raises JobTaken where another process has gone on with the job: it has begun a new file of events.
-
-        Who hung, or lost its file system, for so long that it was taken for dead knows nothing of that when it wakes.
-        """
-        try:
-            if os.path.samestat(os.fstat(self.record.fileno()), self.folder.events_file.stat()):
-                return
-        except OSError as error:
-            # NFS forgets a file that was replaced from another host, though it is open here.
-            if error.errno not in (errno.ENOENT, errno.ESTALE):
-                raise
-        raise JobTaken(f"job {self.folder.digest} was taken over by another process")
-
-    def _note_memory(self) -> None:
-        """What the process takes of its GPU, once its loop has done all that it ever does: lazy penalties, too."""
-        if self.iteration - self.begun_at < period(self.job.config):
-            return
-        if (taken := device_memory(self.device, self.iteration)) is not None:
-            self.folder.write("memory.json", taken.model_dump_json() + "\n")
-
-    def _total(self) -> float:
-        return self.job_seconds + time.perf_counter() - self.started
-
-    def _keep_events(self, size: int) -> None:
-        """Drops events after the checkpoint: they are about to happen again."""
-        file = self.folder.events_file
-        if file.exists():
-            # A new file even where nothing is dropped: one who was taken for dead may still hold the old one open.
-            write_whole(file, file.read_bytes()[:size])
-
-    def _end(self, status: Status, *, reason: str | None = None, generator: dict[str, Tensor] | None = None) -> None:
-        self._check_still_ours()
-        os.fsync(self.record.fileno())
-        if generator is not None:
-            tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.items()}
-            write_whole(self.folder.generator_file, save_safetensors(tensors))
-        outcome = Outcome(
-            status=status,
-            iteration=self.iteration,
-            reason=reason,
-            seconds=self.seconds,
-            evaluation_seconds=self.evaluation_seconds,
-            job_seconds=self._total(),
-            peak_memory=self.memory.peak(),
-            attempts=self.attempt,
-            resumed=self.resumed,
-            recorded=None if status == "failed" else Recorded.of(self._recorded()),
-        )
-        # Only what is on the disk may be called done: a power cut keeps what came last as gladly as what came first.
-        sync_folder(self.folder.samples)
-        sync_folder(self.folder.path)
-        self._check_still_ours()
-        self.folder.write("outcome.json", outcome.model_dump_json(indent=1) + "\n")
-        if status != "failed":
-            remove_checkpoints(self.folder)
+        raise OutOfMemory(failure(error, job)) from error
 
 
 def _described(data: cfg.Data, path: Path | None, cache: Path) -> dict[str, Any] | None:
@@ -434,22 +251,3 @@ def _described(data: cfg.Data, path: Path | None, cache: Path) -> dict[str, Any]
         return None
     index = told(data, data.resolution, path=path, cache=cache)
     return {"words": index.words, **index.model_dump(mode="json", exclude={"pixels", "stamps"})}
-
-
-@lru_cache(maxsize=1)
-def provenance(device: str, threads: int) -> dict[str, Any]:
-    """What ran this: version and commit of the code, versions, device, threads."""
-    commit, dirty = origin.commit()
-    return {
-        "version": origin.version(),
-        "commit": commit,
-        "dirty": dirty,
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "device": torch.cuda.get_device_name() if device.startswith("cuda") else "cpu",
-        "processor": processor(),
-        "cores": cores(),
-        "threads": threads,
-        "platform": platform.platform(terse=True),
-    }

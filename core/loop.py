@@ -13,7 +13,7 @@ from torch import Tensor
 
 from core import config as cfg
 from core.diagnose import at_start, macs
-from core.evaluate import Evaluator, Moment, fixed_latents
+from core.evaluation import Evaluator, Moment, fixed_latents
 from core.events import Built, Diverged, Event, Finished, Losses
 from core.interleave import Pause, interleaved
 from core.means import Means
@@ -38,14 +38,8 @@ def train(
     of threads. `checkpoint_due` is asked after every iteration; while an evaluation is under way
     its answer waits for the next time.
     """
-    loop = Loop(_gan(job), job.seed, images, torch.device(device), resume)
+    loop = Loop(job.gan, job.seed, images, torch.device(device), resume)
     return interleaved(loop.events(), evaluator, checkpoint_due)
-
-
-def _gan(job: cfg.Job) -> cfg.Config:
-    if not isinstance(job.config, cfg.Config):
-        raise TypeError(f"a job of task '{job.config.task}' is no GAN")
-    return job.config
 
 
 class Loop:

@@ -92,7 +92,7 @@ def _check_used(given: argparse.Namespace, config: cfg.AnyConfig) -> None:
         raise InputError(
             f"--inception {given.inception}: nothing that the config measures asks Inception: leave it out"
         )
-    if given.evaluation == "beside" and isinstance(config, cfg.Reconstruction):
+    if given.evaluation == "beside" and config.task == "reconstruction":
         raise InputError("--evaluation beside: a reconstruction's error is found as it is fitted: leave it out")
 
 

@@ -94,7 +94,7 @@ def cell(values: np.ndarray, write: Callable[[float | None], str], *, logarithmi
 
 def quality_of(variant: PlannedVariant) -> Quality | None:
     """What the variant asks to be measured."""
-    return variant.config.evaluation.quality if isinstance(variant.config, Config) else None
+    return variant.config.evaluation.quality
 
 
 def values_of(results: Results, variant: PlannedVariant, series: tuple[Series, ...]) -> list[np.ndarray]:

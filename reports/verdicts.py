@@ -23,7 +23,7 @@ from ablations.designs import DESIGNS, arms, available, variant_name
 from ablations.protocols import DECK_2020
 from ablations.schema import Change, Claim, Comparison, DesignName, Measured, Study
 from core.arithmetic import training
-from core.config import PUBLIC_RESAMPLING, CleanFid, Config, Images, Metric
+from core.config import PUBLIC_RESAMPLING, CleanFid, Images, Metric
 from core.metrics.identity import STATE_DICT_SHA256
 from reports import stats
 from reports.attribution import NO_RATIO, Estimate, main_effects, shapley_values
@@ -475,7 +475,7 @@ def metric_differs(claim: Claim, results: Results) -> list[str]:
 def metric_of(number: Measured, variant: PlannedVariant) -> Metric:
     """What one of a claim's numbers is measured by."""
     config = variant.config
-    if isinstance(config, Config) and config.evaluation.upsampling and (number.series or "").startswith("upsampled/"):
+    if config.evaluation.upsampling and (number.series or "").startswith("upsampled/"):
         return config.evaluation.upsampling.metric
     return config.evaluation.metric
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from core.config import Config, GanMetric, Quality
+from typing import assert_never
+
+from core.config import AnyConfig, Config, GanMetric, Quality, Reconstruction
 from core.errors import InputError
 from core.needs import features_of
 
@@ -46,20 +48,20 @@ def check_quality(quality: Quality, samples: int, real: int) -> None:
         )
 
 
-def check_evaluation(config: Config, real: int) -> None:
-    """Raises InputError where so many real images are too few for what the config measures."""
-    evaluation = config.evaluation
-    check_metric(evaluation.metric, real)
-    if evaluation.quality is not None:
-        check_quality(evaluation.quality, evaluation.metric.samples, taken(evaluation.metric, real))
-    if evaluation.upsampling is not None:
-        check_metric(evaluation.upsampling.metric, real)
-
-
-def check_fitted(images: int, there: int) -> None:
-    """Raises InputError where more images are to be fitted than there are."""
-    if images > there:
-        raise InputError(f"{images} images are to be fitted and the data has {there}: lower images")
+def check_counts(config: AnyConfig, train: int, real: int) -> None:
+    """Raises InputError where so many images are too few to fit, or real ones too few for what the config measures."""
+    match config:
+        case Reconstruction(images=images):
+            if images > train:
+                raise InputError(f"{images} images are to be fitted and the data has {train}: lower images")
+        case Config(evaluation=evaluation):
+            check_metric(evaluation.metric, real)
+            if evaluation.quality is not None:
+                check_quality(evaluation.quality, evaluation.metric.samples, taken(evaluation.metric, real))
+            if evaluation.upsampling is not None:
+                check_metric(evaluation.upsampling.metric, real)
+        case _:
+            assert_never(config)
 
 
 def cautions(metric: GanMetric, samples: int, real: int) -> list[str]:

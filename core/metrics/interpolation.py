@@ -10,7 +10,7 @@ from torch import Tensor
 
 from core.config import Interpolation
 from core.metrics.features import Features
-from core.metrics.further import Reading, Strips
+from core.metrics.measure import Reading, Strips
 from core.metrics.protocol import Protocol
 from core.models.generator import Generator
 from core.pixels import to_uint8
@@ -72,7 +72,7 @@ def _along(generator: Generator, start_PZ: Tensor, end_PZ: Tensor, line_S: Tenso
 
 
 @dataclass(frozen=True)
-class Walked:
+class PathStrips:
     """Strips of the first paths that the default `Interpolation` would measure, to look at; no number is of them."""
 
     latents_seed: int
@@ -88,7 +88,7 @@ class Walked:
 
 
 @dataclass(frozen=True)
-class Interpolated:
+class PathMeasure:
     """The path numbers of `config` between latents drawn from `latents_seed`, the same for every generator.
 
     `features` takes images in 0..255 that are not quantised: at such small steps rounding would be most of a distance.

@@ -1,56 +1,178 @@
-"""What a metric is to those who use one."""
+"""The measures of generated images: a metric against its real set, and those of the last iteration."""
 
 from __future__ import annotations
 
 import typing
 from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, assert_never
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from core.metrics.features import Features
-from core.metrics.protocol import Protocol
-from core.metrics.real import RealSet
+from core.config import CleanFid, GanMetric, RoomsFrechet
+from core.errors import InputError
+from core.metrics.clean_fid import inception_features, inception_weights
+from core.metrics.enough import check_metric
+from core.metrics.extractor import load_extractor
+from core.metrics.features import Features, features_of, generated
+from core.metrics.frechet import Gaussian, frechet_distance
+from core.metrics.identity import extractor_sha256, inception_sha256
+from core.metrics.protocol import Protocol, of_metric
+from core.metrics.real import RealSet, Taken
+from core.models.generator import Generator
+from core.precision import float32_products
+from core.streams import stream
 
 
-class Measure(typing.Protocol):
-    """A metric with its real set behind it: the distance of generated images to that set."""
+@dataclass(frozen=True)
+class Measure:
+    """Frechet distance between the features of `samples` generated images and the Gaussian of the real ones.
+
+    Generated images are rounded to 8 bits, uint8, or with `quantised` off taken as they come, float32 in 0..255.
+    """
+
+    samples: int
+    features: Features
+    real: RealSet
+    protocol: Protocol
+    quantised: bool = True
 
     @property
     def key(self) -> str:
         """ "fd_rooms" or "clean_fid": the name of the series in events and tables."""
-        ...
-
-    @property
-    def protocol(self) -> Protocol:
-        """What a value is measured with."""
-        ...
-
-    @property
-    def samples(self) -> int:
-        """How many generated images a value is computed from."""
-        ...
-
-    @property
-    def quantised(self) -> bool:
-        """Whether it takes generated images rounded to 8 bits, uint8, or as they come, float32 in 0..255."""
-        ...
+        return self.protocol.series
 
     @property
     def dtype(self) -> torch.dtype:
         """Of the images that it takes."""
-        ...
-
-    @property
-    def features(self) -> Features:
-        """What a value is computed on."""
-        ...
-
-    @property
-    def real(self) -> RealSet:
-        """What generated images are compared with."""
-        ...
+        return torch.uint8 if self.quantised else torch.float32
 
     def __call__(self, images: Iterator[Tensor]) -> float:
-        """Batches of images [B, 3, R, R] on any device -> the distance, `inf` where a feature is not finite."""
+        """The distance of the first `samples` of these images, [B, 3, R, R] a batch; the batch that completes them is
+        the last one taken.
+
+        Returns `inf` where a feature is not finite. Raises ValueError as `features_of` does.
+        """
+        features = features_of(images, self.features, self.samples, self.dtype)
+        if not np.isfinite(features).all():
+            return float("inf")
+        return frechet_distance(Gaussian.fit(features), self.real.gaussian)
+
+
+def build_metric(
+    metric: GanMetric, real: Tensor, *, device: torch.device | str, cache: Path | None, latents_seed: int = 8192
+) -> Measure:
+    """The measure of `metric` against `real`, uint8 [M, 3, R, R], or as many of it as the metric takes.
+
+    `latents_seed` is what the measured images' latents are drawn from, which the measure's protocol says. The real
+    set's statistics are computed once per process and kept under `cache` (None: not on disk), see `core.metrics.real`.
+    Raises `InputError`, before training, for weights that are missing, damaged or not those the config names, and for
+    too few images.
+    """
+    check_metric(metric, len(real))
+    features: Features
+    real_taken: Taken = "spread"
+    quantised = True
+    match metric:
+        case RoomsFrechet(layer=layer, resolution=resolution):
+            weights = extractor_sha256(resolution)
+            if metric.extractor and metric.extractor != weights:
+                raise InputError(
+                    f"the config's rooms{resolution} extractor is {metric.extractor[:12]}, this version ships "
+                    f"{weights[:12]}: set the metric's extractor to it, or use the version the config was made with"
+                )
+            net = load_extractor(resolution, device)
+            identity = f"rooms{resolution} {layer} {weights}"
+
+            def features(images: Tensor) -> Tensor:
+                return net.features(images.to(device), layer)
+
+        case CleanFid(mode=mode, real_taken=real_taken, quantised=quantised):
+            weights = inception_sha256(mode)
+            identity = f"clean_fid {mode} {weights}"
+            features = inception_features(mode, inception_weights(mode), device)
+        case _:
+            assert_never(metric)
+    features = in_single_precision(features)
+    compared = RealSet(real, features, identity, metric.real, cache, real_taken)
+    # Now, not at the first evaluation: a process looks once, and its jobs share what it finds.
+    _ = compared.gaussian.root
+    protocol = of_metric(
+        metric,
+        weights=weights,
+        side=real.shape[-1],
+        real_samples=len(compared),
+        real_content=compared.content,
+        latents_seed=latents_seed,
+    )
+    return Measure(metric.samples, features, compared, protocol, quantised)
+
+
+def in_single_precision(features: Features) -> Features:
+    """The same features with convolutions in float32 on CUDA, too, where torch's default is the coarser TF32."""
+    exact: Features = float32_products("ieee")(features)
+    return exact
+
+
+# --- at the last iteration --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One number under the name of its series."""
+
+    key: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Strips:
+    """Rows of images that belong together, uint8 [rows, columns, 3, R, R] on the CPU (`core.events.Pictured`)."""
+
+    name: Literal["interpolations", "upsampled"]
+    pictures: Tensor
+
+
+class FinalMeasure(typing.Protocol):
+    """A measure of the trained generator, in evaluation mode, and of the fixed latents [N, latent_dim]."""
+
+    @property
+    def protocols(self) -> tuple[Protocol, ...]:
+        """What each series is measured with, in the order of the readings."""
         ...
+
+    def __call__(self, generator: Generator, latents: Tensor) -> Iterator[Reading | Strips]:
+        """Raises FloatingPointError where the generator makes a pixel that is not finite."""
+        ...
+
+
+@dataclass(frozen=True)
+class Resamples:
+    """The metric again on `count` sets of latents that are independent of the fixed ones and of each other.
+
+    Their spread is what a value of the metric owes to the draw of its latents, with the trained generator held.
+    """
+
+    measure: Measure
+    count: int
+    latents_seed: int
+
+    @property
+    def protocols(self) -> tuple[Protocol, ...]:
+        """The metric's, on latents of their own."""
+        metric = self.measure.protocol
+        return tuple(
+            metric.derived(f"{metric.series}/resample_{k}", latents=f"set {k}, seed {self.latents_seed}")
+            for k in range(1, self.count + 1)
+        )
+
+    def __call__(self, generator: Generator, latents: Tensor) -> Iterator[Reading]:
+        """`<metric>/resample_1` and so on: set k is drawn from the latents' seed and k."""
+        for k in range(1, self.count + 1):
+            shape = (self.measure.samples, latents.shape[1])
+            others = torch.randn(shape, generator=stream(self.latents_seed, f"evaluation {k}")).to(latents.device)
+            images = generated(generator, others, quantised=self.measure.quantised)
+            yield Reading(f"{self.measure.key}/resample_{k}", self.measure(images))

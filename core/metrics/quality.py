@@ -18,11 +18,9 @@ from torch import Tensor
 
 from core.config import Quality
 from core.metrics.enough import check_quality
-from core.metrics.features import FeatureArray, features_of
+from core.metrics.features import FeatureArray, features_of, generated
 from core.metrics.frechet import Gaussian, frechet_distance
-from core.metrics.further import Reading
-from core.metrics.generated import generated
-from core.metrics.measure import Measure
+from core.metrics.measure import Measure, Reading
 from core.metrics.protocol import Protocol
 from core.metrics.real import evenly
 from core.models.generator import Generator
@@ -83,7 +81,7 @@ def without_sample_bias(
 
 
 @dataclass(frozen=True)
-class Assessed:
+class QualityMeasure:
     """The measures of `config` between the images of the fixed latents and the real set of `measure`.
 
     Its images are generated and looked at once more than for `measure` itself, once for all six. Raises `InputError`

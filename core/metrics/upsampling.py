@@ -16,9 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from core.metrics.further import Reading, Strips
-from core.metrics.generated import generated
-from core.metrics.measure import Measure
+from core.metrics.features import generated
+from core.metrics.measure import Measure, Reading, Strips
 from core.metrics.protocol import Protocol
 from core.models.generator import Generator
 from core.pixels import rounded
@@ -60,7 +59,7 @@ def interpolated(images: Tensor, position_S: Tensor, method: Method) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Upsampled:
+class UpsamplingMeasure:
     """Distances of images at `factor` times the training resolution to real images of that size.
 
     `coarse` holds the real set at the training resolution, `fine` at `factor` times it, both behind one extractor.

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from core.config import Config
 from core.files import write_whole
 from reports import figures, stats
 from reports.links import led
@@ -64,7 +63,7 @@ def smoothness(report: Report) -> list[Block]:
                 )
             )
     config = variants[0].config
-    asked = config.evaluation.interpolation if isinstance(config, Config) else None
+    asked = config.evaluation.interpolation
     counts = f"{asked.paths} paths of {asked.steps} images, epsilon {asked.epsilon:g}" if asked else ""
     return [
         *blocks,
@@ -132,7 +131,7 @@ def strips(report: Report) -> list[Block]:
 def paths_of(results: Results, variant: PlannedVariant, seed: int) -> NDArray[np.uint8] | None:
     """The recorded paths of one run, uint8 [paths, steps, R, R, 3]; None where it kept none."""
     config = variant.config
-    if not isinstance(config, Config) or config.evaluation.interpolation is None:
+    if config.evaluation.interpolation is None:
         return None
     folder = results.folder_of(variant, seed)
     return figures.rows_of_tiles(folder.samples / "interpolations.png", config.data.resolution) if folder else None

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from ablations.schema import Study
 from core.command_line import DONE, FAILED, GOES_ON, INTERRUPTED, say_error
-from core.config import AnyConfig, Config, Data
+from core.config import AnyConfig, Data
 from core.files import check_writable, make_folder
 from core.folder import RunFolder
 from core.locks import FileLock
@@ -252,7 +252,7 @@ def _prepare(configs: Collection[AnyConfig], place: Place, console: Console) -> 
     larger = {
         (c.data, c.evaluation.upsampling.factor * c.data.resolution)
         for c in configs
-        if isinstance(c, Config) and c.evaluation.upsampling is not None
+        if c.evaluation.upsampling is not None
     }
     made += [(data, partial(prepare_real, resolution=resolution)) for data, resolution in larger]
     for data, make in made:

@@ -20,7 +20,6 @@ from core.config import (
     Imported,
     MeanAbsoluteError,
     Metric,
-    Reconstruction,
     Rooms,
     RoomsFrechet,
 )
@@ -29,7 +28,7 @@ from core.errors import InputError
 from core.files import check_file, check_folder
 from core.folder import RunFolder
 from core.imported import check_unedited
-from core.metrics.enough import cautions, check_evaluation, check_fitted, taken
+from core.metrics.enough import cautions, check_counts, taken
 from core.metrics.identity import INCEPTION_VARIABLE, extractor_sha256, inception_file, inception_host, inception_place
 from core.needs import ANYWHERE, check_memory
 from studies.plan import Plan, jobs_root, joined, journal_file, plan_folder, plans_lock, report_folder
@@ -141,7 +140,7 @@ def notes(configs: Iterable[AnyConfig], data_path: Path | None) -> list[str]:
             found[f"{data_path}: {line}"] = None
     for config in configs:
         if isinstance(config, Config):
-            metric, real = config.evaluation.metric, _real_images(config.data)
+            metric, real = config.evaluation.metric, _images(config.data)[1]
             lines = cautions(metric, metric.samples, taken(metric, real))
             found |= {f"caution, {metric.kind}: {line}": None for line in lines}
     return list(found)
@@ -155,22 +154,14 @@ def _of_config(
         return "precision is tf32, which CPUs do not have: set precision=float32, or --device cuda"
     if isinstance(config.inr.layer, Imported) and (reason := _of_layer(config.inr.layer)) is not None:
         return reason
-    metrics: list[Metric] = [config.evaluation.metric]
-    if isinstance(config, Config) and config.evaluation.upsampling is not None:
-        metrics.append(config.evaluation.upsampling.metric)
     # In the order in which a run finds them.
     found = (
         _refused(lambda: _check_size(config, device, elsewhere)),
         _of_data(config, data_path),
-        *map(_of_metric, metrics),
-        _refused(lambda: _check_counts(config)),
+        *map(_of_metric, config.evaluation.metrics),
+        _refused(lambda: check_counts(config, *_images(config.data))),
     )
     return next(filter(None, found), None)
-
-
-def _check_counts(config: AnyConfig) -> None:
-    if isinstance(config, Config):
-        check_evaluation(config, _real_images(config.data))
 
 
 def _refused(check: Callable[[], None]) -> str | None:
@@ -186,10 +177,13 @@ def _check_size(config: AnyConfig, device: Literal["cpu", "cuda"], elsewhere: bo
     check_memory(config, on_cpu=device == "cpu", there=ANYWHERE if elsewhere else None)
 
 
-def _real_images(data: Data) -> int:
+def _images(data: Data) -> tuple[int, int]:
+    """How many there are to train on, and to compare with."""
     match data:
-        case Rooms(held_out=count) | Images(count=count):
-            return count
+        case Rooms(train=train, held_out=held_out):
+            return train, held_out
+        case Images(count=count):
+            return count, count
         case _:
             assert_never(data)
 
@@ -197,7 +191,7 @@ def _real_images(data: Data) -> int:
 def _of_data(config: AnyConfig, path: Path | None) -> str | None:
     data = config.data
     match data:
-        case Rooms(train=count):
+        case Rooms():
             pass
         case Images(count=count):
             if path is None:
@@ -212,8 +206,6 @@ def _of_data(config: AnyConfig, path: Path | None) -> str | None:
                 return f"its images in {path} cannot be read ({error.strerror or error}): correct that or --data"
         case _:
             assert_never(data)
-    if isinstance(config, Reconstruction):
-        return _refused(lambda: check_fitted(config.images, count))
     return None
 
 
@@ -233,7 +225,7 @@ def _check_set(config: AnyConfig, data: Images, path: Path) -> None:
 
     if is_prepared(path):
         check_serves(path, read_index(path), data, config.data.resolution)
-    if isinstance(config, Config) and config.evaluation.upsampling is not None:
+    if config.evaluation.upsampling is not None:
         check_larger(path, config.evaluation.upsampling.factor * config.data.resolution)
 
 

@@ -27,7 +27,7 @@ PerGpu = int | Literal["auto"]
 class Place(Node):
     """So many workers, on these GPUs or on CPU threads, with run folders below `runs` (absolute, as `data_path` is).
 
-    With `evaluation` "beside" each of them has a second process that evaluates while it trains (`core.beside`).
+    With `evaluation` "beside" each of them has a second process that evaluates while it trains (`core.side_evaluator`).
 
     With `most_workers` there are `workers`, one per GPU, at first, and so many in the end as the GPUs' memory allows
     (`studies.runner.sharing`). Expected times are those of `workers`.

@@ -15,9 +15,8 @@ import torch
 
 from core.build import build_generator
 from core.metrics.extractor import load_extractor
-from core.metrics.features import features_of
+from core.metrics.features import features_of, generated
 from core.metrics.frechet import Gaussian, frechet_distance
-from core.metrics.generated import generated
 from tests.benchmarks.counting import synchronise
 from tests.benchmarks.step import config_of, spread
 

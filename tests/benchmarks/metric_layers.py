@@ -20,9 +20,9 @@ from core.build import build_generator
 from core.config import Config, RoomsFrechet
 from core.data import rooms
 from core.folder import RunFolder
-from core.metrics.build import FrechetMeasure, build_metric
+from core.metrics.features import generated
 from core.metrics.frechet import Gaussian, frechet_distance
-from core.metrics.generated import generated
+from core.metrics.measure import Measure, build_metric
 from core.metrics.real import BATCH
 from core.streams import stream
 from studies.plan import jobs_root
@@ -56,7 +56,7 @@ def batches(images: Tensor) -> Iterator[Tensor]:
     return iter(images.round().clamp(0, 255).to(torch.uint8).split(BATCH))
 
 
-def resampling_spread(measure: FrechetMeasure, shown: Tensor) -> float:
+def resampling_spread(measure: Measure, shown: Tensor) -> float:
     """Standard deviation over the mean of real against real, each time with other real scenes."""
     with torch.inference_mode():
         features = torch.cat([measure.features(batch) for batch in batches(shown)]).double().numpy()
@@ -83,7 +83,7 @@ def main(runs: Path | None) -> None:
     measures = {}
     for layer in ("pooled", "bottleneck"):
         measure = build_metric(RoomsFrechet(samples=SAMPLES, layer=layer), held_out, device="cpu", cache=None)
-        assert isinstance(measure, FrechetMeasure)
+        assert isinstance(measure, Measure)
         measures[layer] = measure
     floors = {layer: measure(batches(shown[:SAMPLES])) for layer, measure in measures.items()}
     print(f"{'':40s}" + "".join(f"{layer:>12s}" for layer in measures))

@@ -27,7 +27,6 @@ from core.config import Config
 from core.machine import processor
 from core.means import Means
 from core.precision import check_precision
-from core.schedule import period
 from core.step import Networks, Step
 from studies.changes_overview import STUDY
 from studies.plan import overridden, parse_override
@@ -51,7 +50,7 @@ class Measured:
 
     def __init__(self, config: Config, device: torch.device, *, plain: bool = True) -> None:
         self.config, self.device = config, device
-        self.period = period(config)
+        self.period = config.period
         self.means = Means(device)
         self.step = Step(config, self.networks(), self.means)
         self.plain = PlainStep(config, self.networks()) if plain else None

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from core import config as cfg
-from core import job as job_module
+from core import recorder
 from core.metrics.protocol import Protocol, of_metric
 
 EMISSION = cfg.Emission(gain=0.3, bias_std=1.0)
@@ -81,5 +81,5 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def every_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
     """A checkpoint after every iteration, however little time went by."""
-    monkeypatch.setattr(job_module, "CHECKPOINT_SECONDS", -1.0)
-    monkeypatch.setattr(job_module, "CHECKPOINT_COST_FACTOR", 0.0)
+    monkeypatch.setattr(recorder, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(recorder, "CHECKPOINT_COST_FACTOR", 0.0)

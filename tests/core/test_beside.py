@@ -15,16 +15,17 @@ from typing import Any
 import pytest
 from torch import nn
 
-from core import beside
 from core import config as cfg
 from core import job as job_module
-from core.beside import Beside, Order
+from core import recorder, side_evaluator, side_process
+from core.build import build_generator
 from core.errors import InputError
-from core.evaluate import Answer, Evaluation, Inline, Moment
+from core.evaluation import Answer, Evaluation, Inline, Moment
 from core.events import Checkpointed, Event
 from core.folder import RunFolder
 from core.job import run_job
-from tests.core.conftest import small_config
+from core.side_evaluator import Order, SideEvaluator
+from tests.core.conftest import MeanPixel, small_config
 from tests.core.test_further import FURTHER
 from tests.core.test_job import in_a_process_that_kills_itself
 from tests.core.test_train import payload
@@ -90,8 +91,8 @@ def test_a_metric_that_is_not_finite_ends_the_run_where_it_ends_inline(tmp_path:
 def test_a_killed_trainer_leaves_no_process_and_a_run_that_goes_on_to_the_same_end(
     tmp_path: Path, cache: Path, inline: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job_module, "CHECKPOINT_SECONDS", -1.0)
-    monkeypatch.setattr(job_module, "CHECKPOINT_COST_FACTOR", 0.0)
+    monkeypatch.setattr(recorder, "CHECKPOINT_SECONDS", -1.0)
+    monkeypatch.setattr(recorder, "CHECKPOINT_COST_FACTOR", 0.0)
     noted = tmp_path / "children"
 
     def kills_itself_at(event: Event) -> bool:
@@ -129,7 +130,7 @@ def test_a_process_beside_that_dies_is_replaced(
 ) -> None:
     killed: list[int] = []
 
-    class Mortal(Beside):
+    class Mortal(SideEvaluator):
         def ask(self, generator: nn.Module, moment: Moment) -> Answer:
             answer = super().ask(generator, moment)  # type: ignore[arg-type]
             if moment["iteration"] == 10:
@@ -137,7 +138,7 @@ def test_a_process_beside_that_dies_is_replaced(
                 os.kill(self._process.pid, signal.SIGKILL)
             return answer
 
-    monkeypatch.setattr(job_module, "Beside", Mortal)
+    monkeypatch.setattr(job_module, "SideEvaluator", Mortal)
     assert_same(finished(tmp_path, cache, evaluation="beside"), inline)
     assert len(killed) == 1
 
@@ -146,7 +147,7 @@ def test_a_process_beside_that_dies_is_replaced(
 def test_a_process_beside_is_not_replaced_by_one_that_measures_otherwise(
     tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Altered(Beside):
+    class Altered(SideEvaluator):
         def ask(self, generator: nn.Module, moment: Moment) -> Answer:
             answer = super().ask(generator, moment)  # type: ignore[arg-type]
             if moment["iteration"] == 10:
@@ -154,7 +155,7 @@ def test_a_process_beside_is_not_replaced_by_one_that_measures_otherwise(
                 os.kill(self._process.pid, signal.SIGKILL)
             return answer
 
-    monkeypatch.setattr(job_module, "Beside", Altered)
+    monkeypatch.setattr(job_module, "SideEvaluator", Altered)
     outcome = finished(tmp_path, cache, evaluation="beside").outcome()
     assert outcome is not None and outcome.status == "failed"
     assert outcome.reason is not None and outcome.reason.endswith("would measure by another protocol")
@@ -163,18 +164,19 @@ def test_a_process_beside_is_not_replaced_by_one_that_measures_otherwise(
 def says(monkeypatch: pytest.MonkeyPatch, then: str) -> None:
     """Another process in the place of the one that evaluates: ready at once, and then this."""
     program = f"""
-    import json, os, sys
+    import os, pickle, sys
     from multiprocessing.connection import Connection
+    from core.events import Evaluated
     connection = Connection(int(sys.argv[1]))
-    def say(**said): connection.send_bytes(json.dumps(said).encode())
+    def say(reply): connection.send_bytes(pickle.dumps(reply))
     connection.recv_bytes()
     {then}
     """
-    monkeypatch.setattr(beside, "_command", lambda: [sys.executable, "-c", textwrap.dedent(program)])
+    monkeypatch.setattr(side_evaluator, "_command", lambda: [sys.executable, "-c", textwrap.dedent(program)])
 
 
 AT = "iteration=5, images=30, seconds=0"
-EVENT = f"dict(kind='evaluated', metric='fd_rooms', value=1.0, evaluation_seconds=0.0, {AT})"
+EVENT = f"Evaluated(metric='fd_rooms', value=1.0, evaluation_seconds=0.0, {AT})"
 
 HALF = "os.write(connection.fileno(), (1000).to_bytes(4, 'big') + b'half a frame'); os._exit(3)"
 
@@ -183,20 +185,22 @@ HALF = "os.write(connection.fileno(), (1000).to_bytes(4, 'big') + b'half a frame
     ("then", "reason"),
     [
         (
-            f"say(ready=[]); connection.recv_bytes(); say(**{EVENT}); os.kill(os.getpid(), 9)",
+            f"say(()); connection.recv_bytes(); say({EVENT}); os.kill(os.getpid(), 9)",
             "EvaluationLost: the process that evaluates was killed by SIGKILL, perhaps for want of memory, "
             "at the evaluation of iteration 5, 2 times",
         ),
         (
-            f"say(ready=[]); connection.recv_bytes(); {HALF}",
+            f"say(()); connection.recv_bytes(); {HALF}",
             "EvaluationLost: the process that evaluates ended with code 3 at the evaluation of iteration 5, 2 times",
         ),
         (
-            "say(ready=[]); connection.recv_bytes(); say(failed='ValueError: no such image' + chr(10) + 'Traceback')",
+            "say(()); connection.recv_bytes(); from core.side_evaluator import EvaluationLost; "
+            "say(EvaluationLost('ValueError: no such image' + chr(10) + 'Traceback'))",
             "EvaluationLost: ValueError: no such image",
         ),
         (
-            "say(ready=[]); connection.recv_bytes(); say(out_of_memory='evaluating beside: CUDA out of memory.')",
+            "say(()); connection.recv_bytes(); import torch; "
+            "say(torch.OutOfMemoryError('evaluating beside: CUDA out of memory.'))",
             "out of GPU memory: end what else runs on the device, or batch_size=3 (it is 6) for all variants, which is "
             "another config: OutOfMemoryError: evaluating beside: CUDA out of memory.",
         ),
@@ -216,7 +220,7 @@ def test_what_cannot_be_evaluated_fails_the_job_in_one_line(
 
 @pytest.mark.parametrize(
     ("first", "patience"),
-    [("", 0.0), (f"say(**{EVENT});", 2.0)],
+    [("", 0.0), (f"say({EVENT});", 2.0)],
     ids=["nothing said, it trains", "half said, it waits"],
 )
 def test_asked_to_stop_an_evaluation_that_does_not_come_back_is_dropped_and_done_again(
@@ -224,12 +228,12 @@ def test_asked_to_stop_an_evaluation_that_does_not_come_back_is_dropped_and_done
 ) -> None:
     noted = tmp_path / "pid"
     with monkeypatch.context() as patch:
-        patch.setattr(job_module, "CHECKPOINT_SECONDS", -1.0)
-        patch.setattr(job_module, "CHECKPOINT_COST_FACTOR", 0.0)
-        patch.setattr(beside, "PATIENCE_SECONDS", patience)
+        patch.setattr(recorder, "CHECKPOINT_SECONDS", -1.0)
+        patch.setattr(recorder, "CHECKPOINT_COST_FACTOR", 0.0)
+        patch.setattr(side_evaluator, "PATIENCE_SECONDS", patience)
         says(
             patch,
-            f"open({str(noted)!r}, 'w').write(str(os.getpid())); say(ready=[]); connection.recv_bytes(); {first} "
+            f"open({str(noted)!r}, 'w').write(str(os.getpid())); say(()); connection.recv_bytes(); {first} "
             "import time; time.sleep(600)",
         )
         seen = list(
@@ -252,7 +256,7 @@ def test_a_process_that_is_never_ready_is_said_before_anything_trains(
     then: str, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     says(monkeypatch, then)
-    with pytest.raises(beside.EvaluationLost, match="that evaluates ended with code 3 before it was ready"):
+    with pytest.raises(side_evaluator.EvaluationLost, match="that evaluates ended with code 3 before it was ready"):
         finished(tmp_path, cache, evaluation="beside")
     assert RunFolder(tmp_path, JOB).events() == []
 
@@ -272,7 +276,7 @@ def test_input_that_cannot_be_used_is_refused_before_anything_trains(tmp_path: P
 
 def test_devices_that_are_not_there_or_have_no_process_are_refused(tmp_path: Path, cache: Path) -> None:
     with pytest.raises(InputError, match="the device nonsense cannot evaluate"):
-        beside._check_device("nonsense")
+        side_process._check_device("nonsense")
     with pytest.raises(InputError, match="the evaluation's device cpu is that of a process beside"):
         finished(tmp_path, cache, evaluation_device="cpu")
 
@@ -282,8 +286,8 @@ def test_a_reconstruction_finds_its_error_itself(tmp_path: Path, cache: Path) ->
         data=cfg.Rooms(resolution=8, train=64, held_out=32), images=4, inr=cfg.Inr(width=8, depth=3), iterations=4
     )
     job = cfg.Job(config=config, seed=0)
-    with pytest.raises(TypeError, match="'reconstruction' is evaluated in its own loop"):
-        Beside(Order(job=job, data_path=None, cache=cache, device="cpu", threads=1))
+    with pytest.raises(TypeError, match="'reconstruction' is no GAN"):
+        SideEvaluator(Order(job=job, data_path=None, cache=cache, device="cpu", threads=1))
     expected = finished(tmp_path / "inline", cache, job)
     assert_same(finished(tmp_path / "beside", cache, job, evaluation="beside"), expected)
 
@@ -354,9 +358,6 @@ def test_asked_to_stop_while_an_evaluation_is_under_way_it_goes_on_to_the_same_e
 
 def test_the_generator_trains_on_after_it_was_asked_about(images: Any) -> None:
     """An evaluation leaves the generator in training mode, also where it ends in a divergence."""
-    from core.build import build_generator
-    from tests.core.conftest import MeanPixel
-
     generator = build_generator(JOB.config)  # type: ignore[arg-type]
     evaluation = Evaluation(small_config(), MeanPixel())  # type: ignore[arg-type]
     moment: Moment = {"iteration": 1, "images": 6, "seconds": 0.0}

@@ -14,17 +14,16 @@ from core import job as job_module
 from core.calibrate import StepTimes, Unmeasured, measure, timed_alike
 from core.events import Built, Checkpointed, Evaluated, Event, Finished, Losses, Sampled
 from core.folder import Outcome, RunFolder
-from core.schedule import period
 from tests.core.conftest import small_config
 
 FIT = cfg.Reconstruction(data=cfg.Rooms(resolution=8, train=64, held_out=32), images=4, inr=cfg.Inr(width=8, depth=3))
 
 
 def test_a_period_is_whole_when_updates_of_g_and_lazy_penalties_have_come_round() -> None:
-    assert period(small_config(d_per_g=5)) == 5
-    assert period(small_config(d_per_g=5, penalty=cfg.R1(interval=4))) == 20
-    assert period(small_config(d_per_g=2, penalty=cfg.R1(interval=4))) == 4
-    assert period(FIT) == 1
+    assert small_config(d_per_g=5).period == 5
+    assert small_config(d_per_g=5, penalty=cfg.R1(interval=4)).period == 20
+    assert small_config(d_per_g=2, penalty=cfg.R1(interval=4)).period == 4
+    assert FIT.period == 1
 
 
 def test_what_costs_nothing_shares_its_times_and_nothing_else_does() -> None:

@@ -23,9 +23,9 @@ from core.config import PUBLIC_FID, CleanFid
 from core.errors import InputError
 from core.metrics import build, clean_fid, identity
 from core.metrics import real as real_set
-from core.metrics.build import build_metric
 from core.metrics.clean_fid import inception_features, inception_weights
-from core.metrics.generated import generated
+from core.metrics.features import generated
+from core.metrics.measure import build_metric
 from core.signals import Picture
 
 

@@ -15,13 +15,13 @@ from torch import Tensor
 
 from core import config as cfg
 from core.errors import InputError
-from core.evaluate import Evaluation, Inline
+from core.evaluation import Evaluation, Inline
 from core.events import Diverged, Evaluated, Event, Pictured, Sampled
 from core.folder import RunFolder
 from core.job import run_job
 from core.loop import train
-from core.metrics.further import Reading, Resamples
 from core.metrics.interpolation import SHOWN_PATHS, SHOWN_STEPS
+from core.metrics.measure import Reading, Resamples
 from core.metrics.protocol import Protocol, from_json
 from core.models.generator import Generator
 from core.signals import Picture

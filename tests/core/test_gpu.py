@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from core import config as cfg
-from core.evaluate import Evaluation, Inline
+from core.evaluation import Evaluation, Inline
 from core.events import Checkpointed, Evaluated, Event
 from core.folder import RunFolder
 from core.job import run_job

@@ -9,7 +9,7 @@ from itertools import product
 import pytest
 from torch import nn
 
-from core.evaluate import Answer, Moment
+from core.evaluation import Answer, Moment
 from core.events import Checkpointed, Diverged, Evaluated, Event, Losses, Sampled
 from core.interleave import Pause, interleaved
 

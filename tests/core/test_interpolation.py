@@ -12,8 +12,8 @@ from torch import Tensor
 from core.build import build_generator
 from core.config import Interpolation
 from core.metrics.extractor import load_extractor
-from core.metrics.further import Reading, Strips
-from core.metrics.interpolation import Interpolated, path_numbers, slerp
+from core.metrics.interpolation import PathMeasure, path_numbers, slerp
+from core.metrics.measure import Reading, Strips
 from core.pixels import to_uint8
 from core.streams import stream
 from tests.core.conftest import a_protocol, small_config
@@ -26,7 +26,7 @@ def measured(
     config: Interpolation = CONFIG,
     features: Callable[[Tensor], Tensor] | None = None,
 ) -> tuple[dict[str, float], Tensor]:
-    measure = Interpolated(config, features or (lambda images: images.flatten(1)), latents_seed=5, metric=a_protocol())
+    measure = PathMeasure(config, features or (lambda images: images.flatten(1)), latents_seed=5, metric=a_protocol())
     *readings, strips = measure(generator, torch.zeros(1, 8))  # type: ignore[arg-type]
     assert isinstance(strips, Strips) and all(isinstance(reading, Reading) for reading in readings)
     return {reading.key.removeprefix("interpolation/"): reading.value for reading in readings}, strips.pictures  # type: ignore[union-attr]

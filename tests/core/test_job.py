@@ -19,6 +19,7 @@ from safetensors.torch import load_file
 
 from core import config as cfg
 from core import job as job_module
+from core import recorder
 from core.checkpoint import read_checkpoint
 from core.errors import InputError
 from core.events import Checkpointed, Evaluated, Event
@@ -141,11 +142,11 @@ def test_who_wakes_after_another_has_gone_on_with_the_job_writes_neither_checkpo
     where: str, tmp_path: Path, cache: Path, undisturbed: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One host took the other's process for dead, and locks do not reach from the one to the other."""
-    monkeypatch.setattr(job_module, "CHECKPOINT_COST_FACTOR", 0.0)
+    monkeypatch.setattr(recorder, "CHECKPOINT_COST_FACTOR", 0.0)
     folder = RunFolder(tmp_path / "taken", JOB)
 
     def begun(*, checkpoints: bool) -> Iterator[Event]:
-        monkeypatch.setattr(job_module, "CHECKPOINT_SECONDS", -1.0 if checkpoints else 1e9)
+        monkeypatch.setattr(recorder, "CHECKPOINT_SECONDS", -1.0 if checkpoints else 1e9)
         folder.lock_file.unlink(missing_ok=True)
         return run_job(JOB, runs=tmp_path / "taken", cache=cache)
 
@@ -160,12 +161,12 @@ def test_who_wakes_after_another_has_gone_on_with_the_job_writes_neither_checkpo
 
     with monkeypatch.context() as patched:
         if where == "fsync":
-            patched.setattr(job_module.os, "fsync", goes_on)
+            patched.setattr(recorder.os, "fsync", goes_on)
         else:
             goes_on()
         if where == "an error":
-            patched.setattr(job_module, "CHECKPOINT_SECONDS", 1e9)
-            patched.setattr(job_module._Recording, "_note_memory", lambda _: 1 / 0)
+            patched.setattr(recorder, "CHECKPOINT_SECONDS", 1e9)
+            patched.setattr(recorder.Recorder, "_note_memory", lambda _: 1 / 0)
         before: dict[str, bytes] = {}
         if where != "fsync":
             before = {file.name: file.read_bytes() for file in folder.path.glob("*checkpoint*")}
@@ -294,7 +295,7 @@ def test_memory_is_noted_after_evaluations_that_follow_a_whole_turn_of_the_loop(
 
     job = cfg.Job(config=small_config(penalty=cfg.R1(weight=1.0, interval=6)), seed=3)
     assert finished(tmp_path / "on a CPU", cache, job).memory() is None
-    monkeypatch.setattr(job_module, "device_memory", device_memory)
+    monkeypatch.setattr(recorder, "device_memory", device_memory)
     found = finished(tmp_path / "all", cache, job).memory()
     assert found is not None and found.iteration == 12 and looks == [10, 12, 12]
     looks.clear()
@@ -314,13 +315,13 @@ def test_a_disk_that_fills_is_one_line_and_with_room_again_the_job_ends_as_an_un
     file = tmp_path / "job.json"
     file.write_text(JOB.model_dump_json())
     program = (
-        "import resource, sys\nfrom core import job, checkpoint\nfrom core.train import main\n"
-        "job.CHECKPOINT_SECONDS, job.CHECKPOINT_COST_FACTOR = -1.0, 0.0\n"
+        "import resource, sys\nfrom core import recorder, checkpoint\nfrom core.train import main\n"
+        "recorder.CHECKPOINT_SECONDS, recorder.CHECKPOINT_COST_FACTOR = -1.0, 0.0\n"
         "write = checkpoint.write_checkpoint\n"
         "def then_full(*given, **named):\n"
         "    write(*given, **named)\n"
         "    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, -1))\n"
-        "job.write_checkpoint = then_full\n"
+        "recorder.write_checkpoint = then_full\n"
         "sys.exit(main(sys.argv[1:]))"
     )
     given = ["--config", str(file), "--out", str(tmp_path / "full"), "--cache", str(cache), "--device", "cpu"]

@@ -8,8 +8,8 @@ import pytest
 
 from core import machine
 from core.errors import InputError
-from core.job import provenance
 from core.machine import Machine, check_device, this_machine
+from core.provenance import provenance
 
 HERE = {"processor": "a processor", "cores": 2, "device": "cpu", "threads": 1, "torch": "2.15.0"}
 

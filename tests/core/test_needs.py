@@ -14,7 +14,7 @@ from ablations.designs import available
 from core import config as cfg
 from core.errors import InputError
 from core.job import run_job
-from core.metrics.enough import cautions, check_evaluation
+from core.metrics.enough import cautions, check_counts
 from core.needs import LEAST, check_memory, needed_bytes
 from studies import catalogue
 from studies.plan import make_plan
@@ -67,7 +67,7 @@ def refusal(name: str, path: str, factor: int) -> str | None:
     try:
         config = changed(CONFIGS[name], path, factor)
         if isinstance(config, cfg.Config):
-            check_evaluation(config, 8192)
+            check_counts(config, 8192, 8192)
         check_memory(config, on_cpu=True, there=THERE)
     except ValidationError as error:
         return str(error.errors()[0]["msg"])

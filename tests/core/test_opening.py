@@ -13,7 +13,7 @@ from torch import Tensor
 from core import build
 from core import config as cfg
 from core.critics import Critic
-from core.evaluate import Evaluation, Inline
+from core.evaluation import Evaluation, Inline
 from core.events import Built, Checkpointed, Event, Finished, Losses, Sampled
 from core.grids import Grid, Pixels
 from core.loop import train

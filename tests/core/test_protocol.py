@@ -14,8 +14,8 @@ from core import config as cfg
 from core.errors import InputError
 from core.folder import RunFolder
 from core.job import run_job
-from core.metrics.build import build_metric, in_single_precision
 from core.metrics.identity import extractor_sha256
+from core.metrics.measure import build_metric, in_single_precision
 from core.metrics.protocol import Protocol, as_json, differences, from_json, of_fit, of_metric
 from tests.core.conftest import a_protocol, small_config
 

@@ -19,15 +19,14 @@ from torch_fidelity.metric_prc import prc_features_to_metric
 from core import config as cfg
 from core.build import build_generator
 from core.errors import InputError
-from core.evaluate import Evaluation, Moment
+from core.evaluation import Evaluation, Moment
 from core.events import Evaluated, Sampled
 from core.folder import RunFolder
 from core.job import run_job
-from core.metrics.build import FrechetMeasure
 from core.metrics.features import FeatureArray
 from core.metrics.frechet import Gaussian, frechet_distance
-from core.metrics.further import Reading, Resamples
-from core.metrics.quality import SHARES, Assessed, kernel_distance, nearest_neighbours, without_sample_bias
+from core.metrics.measure import Measure, Reading, Resamples
+from core.metrics.quality import SHARES, QualityMeasure, kernel_distance, nearest_neighbours, without_sample_bias
 from core.metrics.real import RealSet
 from core.signals import Picture
 from tests.core.conftest import a_protocol, small_config
@@ -177,9 +176,9 @@ def colours(images: Tensor) -> Tensor:
     return images[:, :, 0, 0].float()
 
 
-def measure(samples: int = 200, reals: int = 150) -> FrechetMeasure:
+def measure(samples: int = 200, reals: int = 150) -> Measure:
     images = torch.randint(0, 256, (reals, 3, 1, 1), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    return FrechetMeasure("colour", samples, colours, RealSet(images, colours, "the colour"), a_protocol("colour"))
+    return Measure(samples, colours, RealSet(images, colours, "the colour"), a_protocol("colour"))
 
 
 QUALITY = cfg.Quality(samples=120, neighbours=3, kernel_subsets=4, kernel_subset=60, points=4, smallest=50)
@@ -190,7 +189,7 @@ def latents(count: int = 256) -> Tensor:
 
 
 def test_readings_are_those_of_the_metrics_own_images() -> None:
-    asked = Assessed(QUALITY, measure(), latents_seed=9)
+    asked = QualityMeasure(QUALITY, measure(), latents_seed=9)
     found = list(asked(Painter(), latents()))  # type: ignore[arg-type]
     assert [reading.key for reading in found] == [f"colour/{name}" for name in NAMES]
     assert found == list(asked(Painter(), latents()))  # type: ignore[arg-type]
@@ -199,7 +198,7 @@ def test_readings_are_those_of_the_metrics_own_images() -> None:
     compared = asked.measure.real.images[:, :, 0, 0].numpy()[np.arange(120) * 150 // 120].astype(np.float32)
     expected = nearest_neighbours(shown[:120], compared, 3)
     assert {reading.key.split("/")[1]: reading.value for reading in found[1:5]} == expected
-    other = list(Assessed(QUALITY, measure(), latents_seed=10)(Painter(), latents()))  # type: ignore[arg-type]
+    other = list(QualityMeasure(QUALITY, measure(), latents_seed=10)(Painter(), latents()))  # type: ignore[arg-type]
     assert [a.value == b.value for a, b in zip(found, other, strict=True)] == [False, True, True, True, True, False]
 
 
@@ -211,10 +210,8 @@ def test_images_that_the_metric_takes_as_they_come_are_not_rounded_here() -> Non
         return colours(images)
 
     images = measure().real.images
-    as_floats = FrechetMeasure(
-        "colour", 200, watching, RealSet(images, colours, "the colour"), a_protocol("colour"), quantised=False
-    )
-    list(Assessed(QUALITY, as_floats, latents_seed=9)(Painter(), latents()))  # type: ignore[arg-type]
+    as_floats = Measure(200, watching, RealSet(images, colours, "the colour"), a_protocol("colour"), quantised=False)
+    list(QualityMeasure(QUALITY, as_floats, latents_seed=9)(Painter(), latents()))  # type: ignore[arg-type]
     torch.testing.assert_close(torch.cat(seen)[:, :, 0, 0], (latents()[:200] + 1) * 127.5)
     list(Resamples(as_floats, 1, 9)(Painter(), latents()))  # type: ignore[arg-type]
     assert {batch.dtype for batch in seen} == {torch.float32}
@@ -223,7 +220,7 @@ def test_images_that_the_metric_takes_as_they_come_are_not_rounded_here() -> Non
 
 
 def test_protocols_say_how_many_images_each_number_is_of() -> None:
-    asked = Assessed(QUALITY, measure(), latents_seed=9)
+    asked = QualityMeasure(QUALITY, measure(), latents_seed=9)
     protocols = {protocol.series.partition("/")[2]: protocol for protocol in asked.protocols}
     assert list(protocols) == list(NAMES)
     assert (protocols["recall"].samples, protocols["recall"].real_samples) == (120, 120)
@@ -238,7 +235,7 @@ def test_protocols_say_how_many_images_each_number_is_of() -> None:
 
 def test_features_that_are_not_finite_are_infinitely_far() -> None:
     broken = replace(measure(), features=lambda images: colours(images) * torch.inf)
-    found = list(Assessed(QUALITY, broken, latents_seed=9)(Painter(), latents()))  # type: ignore[arg-type]
+    found = list(QualityMeasure(QUALITY, broken, latents_seed=9)(Painter(), latents()))  # type: ignore[arg-type]
     assert found == [Reading(f"colour/{name}", float("inf")) for name in NAMES]
 
 
@@ -256,13 +253,13 @@ def test_features_that_are_not_finite_are_infinitely_far() -> None:
 )
 def test_numbers_of_images_that_cannot_be_had_are_refused(changed: dict[str, int], said: str) -> None:
     with pytest.raises(InputError) as caught:
-        Assessed(cfg.Quality(**{**QUALITY.model_dump(), **changed}), measure(), latents_seed=9)
+        QualityMeasure(cfg.Quality(**{**QUALITY.model_dump(), **changed}), measure(), latents_seed=9)
     assert said in str(caught.value) and "lower it" in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_the_most_that_is_allowed_can_be_measured() -> None:
     most = cfg.Quality(samples=1000, neighbours=148, kernel_subsets=2, kernel_subset=150, points=3, smallest=199)
-    found = list(Assessed(most, measure(), latents_seed=9)(Painter(), latents()))  # type: ignore[arg-type]
+    found = list(QualityMeasure(most, measure(), latents_seed=9)(Painter(), latents()))  # type: ignore[arg-type]
     assert np.isfinite([reading.value for reading in found]).all()
 
 
@@ -304,7 +301,7 @@ def test_an_evaluation_without_quantisation_still_shows_8_bit_pictures() -> None
 
     real = torch.randint(0, 256, (20, 3, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     behind = RealSet(real, of_real, "means")
-    measure = FrechetMeasure("means", 64, watching, behind, a_protocol("means"), quantised=False)
+    measure = Measure(64, watching, behind, a_protocol("means"), quantised=False)
     moment: Moment = {"iteration": 1, "images": 1, "seconds": 0.0}
     evaluated, sampled, *_ = Evaluation(config, measure)(generator, moment)
     assert isinstance(evaluated, Evaluated) and isinstance(sampled, Sampled)

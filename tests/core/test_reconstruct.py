@@ -12,7 +12,7 @@ from torch import Tensor
 
 from core import config as cfg
 from core.diagnose import at_start, macs
-from core.evaluate import Evaluation, Inline
+from core.evaluation import Evaluation, Inline
 from core.events import Built, Checkpointed, Diverged, Evaluated, Event, Finished
 from core.folder import RunFolder
 from core.job import run_job

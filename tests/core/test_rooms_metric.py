@@ -18,11 +18,10 @@ from core.data import rooms
 from core.errors import InputError
 from core.metrics import extractor, identity
 from core.metrics import real as real_set
-from core.metrics.build import FrechetMeasure, build_metric
 from core.metrics.extractor import load_extractor, resized
 from core.metrics.features import features_of
 from core.metrics.frechet import Gaussian, frechet_distance
-from core.metrics.measure import Measure
+from core.metrics.measure import Measure, build_metric
 from core.metrics.real import RealSet
 from core.metrics.upsampling import interpolated, positions
 from tests.core.conftest import a_protocol
@@ -101,7 +100,7 @@ def test_joined_halves_of_different_rooms_are_far(measure: Measure, shown: np.nd
 
 def test_values_are_steady_over_resampling(measure: Measure, shown: np.ndarray) -> None:
     """Eight halves of 4,096 scenes: their spread is 0.7 of that of independent sets, so 7% stands for 10%."""
-    assert isinstance(measure, FrechetMeasure)
+    assert isinstance(measure, Measure)
     features = features_of(batches(shown), measure.features, len(shown))
     rng = np.random.default_rng(0)
     values = [
@@ -167,7 +166,7 @@ def test_takes_exactly_its_samples_in_any_batches(measure: Measure, shown: np.nd
 def test_features_that_are_not_finite_are_infinitely_far() -> None:
     some = torch.randint(0, 256, (8, 3, 4, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     real = RealSet(some, lambda images: images[:, :2, 0, 0].float(), "two values of a corner")
-    broken = FrechetMeasure("fd_rooms", 4, lambda images: torch.full((len(images), 2), torch.nan), real, a_protocol())
+    broken = Measure(4, lambda images: torch.full((len(images), 2), torch.nan), real, a_protocol())
     assert broken(iter([torch.zeros(4, 3, 16, 16, dtype=torch.uint8)])) == float("inf")
 
 

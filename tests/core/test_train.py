@@ -16,7 +16,7 @@ from torch import Tensor
 from core import config as cfg
 from core import penalties
 from core.build import build_generator, build_generator_optimizer, build_loss, build_optimizer
-from core.evaluate import Evaluation, Inline
+from core.evaluation import Evaluation, Inline
 from core.events import Checkpointed, Diverged, Evaluated, Event, Losses
 from core.loop import train
 from tests.core.conftest import EMISSION, MeanPixel, small_config

@@ -14,10 +14,9 @@ from torch import Tensor
 from core import config as cfg
 from core.build import build_generator
 from core.grids import Pixels
-from core.metrics.build import FrechetMeasure, build_metric
-from core.metrics.further import Reading, Strips
-from core.metrics.generated import generated
-from core.metrics.upsampling import SHOWN, Method, Upsampled, interpolated, positions
+from core.metrics.features import generated
+from core.metrics.measure import Measure, Reading, Strips, build_metric
+from core.metrics.upsampling import SHOWN, Method, UpsamplingMeasure, interpolated, positions
 from core.models.generator import Generator
 from core.pixels import to_uint8
 from core.signals import Picture
@@ -155,7 +154,7 @@ def test_batches_of_other_sizes_are_the_same_images(generator: Generator) -> Non
 
 def test_every_method_is_measured_on_its_own_images() -> None:
     coarse, fine = Collected(), Collected()
-    *readings, strips = Upsampled(2, coarse, fine)(Plane(), torch.randn(12, 8))  # type: ignore[arg-type]
+    *readings, strips = UpsamplingMeasure(2, coarse, fine)(Plane(), torch.randn(12, 8))  # type: ignore[arg-type]
     names = [reading.key.removeprefix("upsampled/") for reading in readings if isinstance(reading, Reading)]
     assert names == [
         "own",
@@ -192,7 +191,7 @@ def test_every_method_is_measured_on_its_own_images() -> None:
 
 def test_without_quantisation_nothing_is_rounded_on_the_way() -> None:
     coarse, fine = (Collected(quantised=False) for _ in range(2))
-    asked = Upsampled(2, coarse, fine)  # type: ignore[arg-type]
+    asked = UpsamplingMeasure(2, coarse, fine)  # type: ignore[arg-type]
     *readings, strips = asked(Plane(), torch.randn(12, 8))  # type: ignore[arg-type]
     names = [reading.key.removeprefix("upsampled/") for reading in readings if isinstance(reading, Reading)]
     found = dict(zip(names[1:], fine.images, strict=True))
@@ -215,11 +214,11 @@ def test_protocols_say_of_which_images_larger_ones_are_made() -> None:
         build_metric(cfg.RoomsFrechet(samples=4), images, device="cpu", cache=None)
         for images in (real[..., ::2, ::2], real)
     )
-    told = {p.series: p.details["upsampling"] for p in Upsampled(2, coarse, fine).protocols[1:]}
+    told = {p.series: p.details["upsampling"] for p in UpsamplingMeasure(2, coarse, fine).protocols[1:]}
     assert told["upsampled/bicubic_corners"] == "bicubic a = -0.75, of 8-bit images"
-    assert isinstance(fine, FrechetMeasure)
+    assert isinstance(fine, Measure)
     floats = replace(fine, quantised=False)
-    told = {p.series: p.details["upsampling"] for p in Upsampled(2, coarse, floats).protocols[1:]}
+    told = {p.series: p.details["upsampling"] for p in UpsamplingMeasure(2, coarse, floats).protocols[1:]}
     assert told["upsampled/nearest"] == "nearest, of images that are not quantised"
     assert told["upsampled/natural_corners"] == "the INR at points"
 
@@ -230,7 +229,7 @@ def test_a_pixel_that_is_not_finite_is_an_error() -> None:
             at = (grid or self.pixels).position_S
             return super().__call__(latents, grid) * torch.where(at % 1 > 0, torch.nan, 1.0)
 
-    measured = Upsampled(2, Collected(), Collected())(Broken(), torch.randn(12, 8))  # type: ignore[arg-type]
+    measured = UpsamplingMeasure(2, Collected(), Collected())(Broken(), torch.randn(12, 8))  # type: ignore[arg-type]
     assert next(measured).key == "upsampled/own"
     with pytest.raises(FloatingPointError, match="not finite"):
         next(measured)

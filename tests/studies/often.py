@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from core import job
+from core import recorder
 from core.job import JobTaken, OutOfMemory, run_job
 
-job.CHECKPOINT_SECONDS = 0.5
+recorder.CHECKPOINT_SECONDS = 0.5
 
 __all__ = ["JobTaken", "OutOfMemory", "run_job"]

@@ -19,7 +19,6 @@ from ablations.protocols import PROTOCOLS
 from ablations.schema import DesignName, Profile, Put, Study
 from core.config import BatchNorm, CleanFid, Config, Emission, Factorized, Images, Interpolation
 from core.errors import InputError
-from core.schedule import penalty_period
 from studies import catalogue
 from studies.plan import (
     Look,
@@ -395,7 +394,7 @@ def test_the_cpu_profile_thins_neither_side_of_the_change_of_penalty() -> None:
     """Of two penalties that a change exchanges, each acts at every step of D, as in the deck."""
     for variant in planned().variants:
         assert isinstance(variant.config, Config)
-        assert penalty_period(variant.config.penalty) == 1, variant.name
+        assert variant.config.penalty.interval == 1, variant.name
 
 
 def test_the_average_of_g_acts_at_the_small_scale_in_the_decks_proportion() -> None:

@@ -1,0 +1,162 @@
+"""What is measured, of how many images, and how often."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
+
+from core.config.node import JOINED, Node, PositiveInt
+from core.numbers import Seed
+
+
+class RoomsFrechet(Node):
+    """Frechet distance over the shipped network that was trained on the rooms' own factors. Not an FID: a proxy.
+
+    `layer` is where features are read: the last convolution averaged over positions (80 features, as FID reads
+    Inception) or the linear bottleneck behind it (64, which keep where things are). `resolution` is the side of the
+    images that the network sees; others are resized to it, as FID's are to 299. `extractor` is the sha256 of the
+    shipped weights, so that a retrained network never shares numbers with this one. `real` is as in `CleanFid`.
+    """
+
+    kind: Literal["fd_rooms"] = "fd_rooms"
+    samples: PositiveInt = 2048
+    real: PositiveInt | None = 8192
+    resolution: Literal[16, 32] = 16
+    layer: Literal["pooled", "bottleneck"] = "pooled"
+    extractor: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+
+
+class CleanFid(Node):
+    """Inception FID by clean-fid: by default of 8,192 generated and 8,192 real images, resized bilinearly by torch.
+
+    `real` images are spread evenly over the real set in its order, or are its first ones (`real_taken`); a smaller set,
+    or None, is taken whole. Generated images are rounded to 8 bits as real ones are, or with `quantised` off go into
+    Inception as they come; "clean" is of 8-bit images by its definition (Parmar et al. 2022).
+    """
+
+    kind: Literal["clean_fid"] = "clean_fid"
+    samples: PositiveInt = 8192
+    real: PositiveInt | None = 8192
+    mode: Literal["clean", "legacy_tensorflow", "legacy_pytorch"] = "legacy_pytorch"
+    real_taken: Annotated[Literal["spread", "first"], JOINED] = "spread"
+    quantised: Annotated[bool, JOINED] = True
+
+    @model_validator(mode="after")
+    def _clean_is_of_8_bits(self) -> CleanFid:
+        if self.mode == "clean" and not self.quantised:
+            raise ValueError("clean_fid: mode clean is of 8-bit images: set quantised to true, or choose another mode")
+        return self
+
+
+PUBLIC_FID = CleanFid(real_taken="first", quantised=False)
+"""As the public code computes it: the first 8,192 real images, generated ones as floats."""
+
+
+GanMetric = Annotated[RoomsFrechet | CleanFid, Field(discriminator="kind")]
+
+
+class Upsampling(Node):
+    """Images at `factor` times the resolution that the generator was trained at, against real images of that size.
+
+    The generator's own dense grid ("natural") and interpolations of the images that it renders at the training
+    resolution (slide "INR natural upsampling vs bilinear upsampling"), each with the fine pixels where the coarse
+    pixels' areas put them ("centres") and half a fine pixel up and left of it, where a grid that contains the coarse
+    samples does ("corners", as the public code). `metric` measures them all, coarse images included: one extractor.
+    """
+
+    factor: int = Field(default=2, ge=2)
+    metric: GanMetric = PUBLIC_FID
+
+
+class Interpolation(Node):
+    """Spherical paths between `paths` pairs of fixed latents: how far, how evenly and how straight images move.
+
+    Perceptual path length (Karras et al. 2019, sec. 4.1) over the metric's own features takes steps of `epsilon`; the
+    default is small enough to stand for the limit (of one `cpu` generator 1e-2 gives 6% less, 1e-5 the same). The other
+    numbers, and the strips of the first `pictures` paths, are of `steps` images on each path, ends included.
+    """
+
+    paths: PositiveInt = 256
+    steps: int = Field(default=32, ge=3)
+    epsilon: PositiveFloat = 1e-3
+    pictures: PositiveInt = 8
+
+    @model_validator(mode="after")
+    def _pictures_are_of_paths(self) -> Interpolation:
+        if self.pictures > self.paths:
+            raise ValueError(f"interpolation.pictures is {self.pictures}: there are {self.paths} paths to show")
+        return self
+
+
+class Quality(Node):
+    """More measures of the metric's own features and images: what one distance does not tell apart.
+
+    Kernel distance (KID, Binkowski et al. 2018): the unbiased estimate, a mean over `kernel_subsets` draws of
+    `kernel_subset` images from either side. Precision and recall (Kynkaanniemi et al. 2019), density and coverage
+    (Naeem et al. 2020): of `neighbours` nearest neighbours among at most `samples` images of either side. The metric
+    without the bias of few samples (Chong and Forsyth 2020): a line in 1/N through the metric at `points` numbers of
+    images N from `smallest` on, read at 0.
+    """
+
+    samples: PositiveInt = 10_000
+    neighbours: PositiveInt = 5
+    kernel_subsets: PositiveInt = 100
+    kernel_subset: int = Field(default=1_000, ge=2)
+    points: int = Field(default=15, ge=3)
+    smallest: int = Field(default=5_000, ge=2)
+
+
+class Evaluation(Node):
+    """Every `every` iterations and at the last: `metric` on fixed latents, of the EMA generator if there is one.
+
+    At the last iteration also: `quality`, of the same images; the metric on `resamples` further sets of latents, which
+    tells how much of a difference is the draw of the evaluated images; `upsampling`; `interpolation`.
+    """
+
+    metric: GanMetric = PUBLIC_FID
+    every: PositiveInt = 2000
+    latents_seed: Seed = 8192
+    quality: Quality | None = None
+    resamples: NonNegativeInt = 0
+    upsampling: Upsampling | None = None
+    interpolation: Interpolation | None = None
+
+    @property
+    def metrics(self) -> tuple[GanMetric, ...]:
+        """All that images are measured by."""
+        return (self.metric, self.upsampling.metric) if self.upsampling else (self.metric,)
+
+    @model_validator(mode="after")
+    def _upsampling_has_its_latents(self) -> Evaluation:
+        if self.upsampling and self.upsampling.metric.samples > self.metric.samples:
+            raise ValueError(
+                f"upsampling.metric.samples is {self.upsampling.metric.samples} and the fixed latents are "
+                f"{self.metric.samples}: lower it to metric.samples"
+            )
+        return self
+
+
+class MeanAbsoluteError(Node):
+    """E|f - image| over images, pixels and channels in [-1, 1], of the images that are fitted. PSNR goes with it."""
+
+    kind: Literal["mae"] = "mae"
+
+
+class ErrorEvaluation(Node):
+    """Every `every` iterations and at the last: the error of what the iteration's parameters render."""
+
+    metric: MeanAbsoluteError = MeanAbsoluteError()
+    every: PositiveInt = 500
+
+    quality: ClassVar[None] = None
+    upsampling: ClassVar[None] = None
+    interpolation: ClassVar[None] = None
+
+    @property
+    def metrics(self) -> tuple[MeanAbsoluteError]:
+        """As those of `Evaluation`."""
+        return (self.metric,)
+
+
+Metric = GanMetric | MeanAbsoluteError
