@@ -4,6 +4,7 @@ imported, and fail or complain where there is none."""
 from __future__ import annotations
 
 import os
+import pwd
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -29,8 +30,6 @@ def settle() -> None:
 
 def _known(field: str) -> str:
     """What the system knows of this user, "" where it knows no such user."""
-    import pwd
-
     with suppress(KeyError):
         return str(getattr(pwd.getpwuid(os.getuid()), field))
     return ""

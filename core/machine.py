@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
+import resource
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
@@ -120,10 +121,6 @@ def _of_groups() -> list[int]:
 
 
 def _of_limit() -> list[int]:
-    try:
-        import resource
-    except ImportError:
-        return []
     limit, _ = resource.getrlimit(resource.RLIMIT_AS)
     return [] if limit == resource.RLIM_INFINITY else [limit]
 

@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
+import lmdb
 from PIL import Image
 
 from core.data.listing import LMDB_FILE, SUFFIXES, LeftOut, Listing, lies_in_own, of_folder, of_names, said
@@ -204,9 +205,6 @@ class _Lmdb:
     left_out: tuple[LeftOut, ...] = ()
 
     def __init__(self, path: Path, *, listed: bool) -> None:
-        # Only those who have an LMDB need the library.
-        import lmdb
-
         file = path / LMDB_FILE if path.is_dir() else path
         try:
             self._env = lmdb.open(
@@ -222,8 +220,6 @@ class _Lmdb:
         self.names = self._keys(path, file) if listed else []
 
     def _keys(self, path: Path, file: Path) -> list[str]:
-        import lmdb
-
         try:
             # Reading a page that the file no longer has would kill the process.
             needed = (self._env.info()["last_pgno"] + 1) * self._env.stat()["psize"]
@@ -250,8 +246,6 @@ class _Lmdb:
             raise InputError(f"{path} is a damaged LMDB ({error}): copy or download it again") from None
 
     def read(self, name: str) -> bytes:
-        import lmdb
-
         try:
             with self._env.begin(buffers=True) as transaction:
                 value: memoryview | None = transaction.get(_as_key(name))

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
+import lmdb
 import numpy as np
 
 from core.processes import environment, python
@@ -57,8 +58,6 @@ def damage(file: Path) -> str | None:
 
 def main() -> None:
     """Looks at every key and at where every value lies; the values' own pages, most of the file, are not read."""
-    import lmdb
-
     print(BEGUN, flush=True)
     file = Path(sys.argv[1])
     size = file.stat().st_size

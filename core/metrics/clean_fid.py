@@ -6,7 +6,7 @@ legacy_pytorch     torch's bilinear resizing, pytorch-fid's Inception from a sta
 
 clean-fid reads its weights only from fixed places, one of which everybody on the machine may write to, fetches them in
 place and without a checksum, and unpickles the state dict; here a file may be named, the sha256 of whatever is loaded
-is checked before torch sees it, and of the state dict only tensors are loaded.
+is checked before torch sees it, and of the state dict only tensors are loaded. Importing this module takes seconds.
 """
 
 from __future__ import annotations
@@ -26,6 +26,10 @@ from unittest import mock
 import numpy as np
 import torch
 import torch.nn.functional as F
+from cleanfid import inception_pytorch
+from cleanfid.downloads_helper import check_download_inception
+from cleanfid.inception_torchscript import InceptionV3W
+from cleanfid.resize import build_resizer
 from torch import Tensor, nn
 
 from core.errors import InputError
@@ -67,13 +71,9 @@ def inception_weights(mode: str) -> Path:
 
 def _fetch(mode: str, folder: Path) -> Path:
     if mode == "legacy_pytorch":
-        from cleanfid.inception_pytorch import FID_WEIGHTS_URL
-
-        path = folder / FID_WEIGHTS_URL.rsplit("/", 1)[-1]
-        torch.hub.download_url_to_file(FID_WEIGHTS_URL, str(path), progress=False)
+        path = folder / inception_pytorch.FID_WEIGHTS_URL.rsplit("/", 1)[-1]
+        torch.hub.download_url_to_file(inception_pytorch.FID_WEIGHTS_URL, str(path), progress=False)
         return path
-    from cleanfid.downloads_helper import check_download_inception
-
     return Path(check_download_inception(fpath=str(folder)))
 
 
@@ -98,8 +98,6 @@ def _network(mode: str, file: Path) -> nn.Module:
 
 
 def _from_state_dict(content: bytes) -> nn.Module:
-    from cleanfid import inception_pytorch
-
     state = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
 
     def loaded(*_: Any, **__: Any) -> Any:
@@ -112,8 +110,6 @@ def _from_state_dict(content: bytes) -> nn.Module:
 
 
 def _from_torchscript(mode: str, content: bytes) -> nn.Module:
-    from cleanfid.inception_torchscript import InceptionV3W
-
     read = torch.jit.load(io.BytesIO(content), map_location="cpu")
     # clean-fid's class takes a folder, in which it would read a file anew.
     with mock.patch.object(torch.jit, "load", return_value=read):
@@ -140,8 +136,6 @@ def inception_features(mode: str, file: Path, device: torch.device | str) -> Fea
                 return pooled
 
         case "clean":
-            from cleanfid.resize import build_resizer
-
             resize: Callable[[np.ndarray], np.ndarray] = build_resizer("clean")
             pool = ThreadPoolExecutor(min(8, os.cpu_count() or 1))
 

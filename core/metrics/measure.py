@@ -14,7 +14,6 @@ from torch import Tensor
 
 from core.config import CleanFid, GanMetric, RoomsFrechet
 from core.errors import InputError
-from core.metrics.clean_fid import inception_features, inception_weights
 from core.metrics.enough import check_metric
 from core.metrics.extractor import load_extractor
 from core.metrics.features import Features, features_of, generated
@@ -91,6 +90,9 @@ def build_metric(
                 return net.features(images.to(device), layer)
 
         case CleanFid(mode=mode, real_taken=real_taken, quantised=quantised):
+            # Its libraries take seconds to import.
+            from core.metrics.clean_fid import inception_features, inception_weights
+
             weights = inception_sha256(mode)
             identity = f"clean_fid {mode} {weights}"
             features = inception_features(mode, inception_weights(mode), device)

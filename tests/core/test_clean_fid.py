@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from core.config import PUBLIC_FID, CleanFid
 from core.errors import InputError
-from core.metrics import build, clean_fid, identity
+from core.metrics import clean_fid, identity
 from core.metrics import real as real_set
 from core.metrics.clean_fid import inception_features, inception_weights
 from core.metrics.features import generated
@@ -161,7 +161,7 @@ def test_the_public_codes_measurement(state_dict: Path, monkeypatch: pytest.Monk
     A small network in Inception's place: there is no public number to compare with.
     """
     monkeypatch.setenv(identity.INCEPTION_VARIABLE, str(state_dict))
-    monkeypatch.setattr(build, "inception_features", lambda *_: few_features)
+    monkeypatch.setattr(clean_fid, "inception_features", lambda *_: few_features)
     real = images(0, 70)
     torch.manual_seed(0)
     fake = torch.rand(40, 3, 16, 16) * 1.6 - 0.8
