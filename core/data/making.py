@@ -12,7 +12,6 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -75,18 +74,6 @@ class _Line(Node):
     blocks: dict[str, str]
 
 
-@dataclass
-class _Made:
-    """What the journal has so far: images looked at, rows written, and what is known of them."""
-
-    seen: int
-    rows: int
-    encoded: list[str]
-    skipped: list[Skipped]
-    enlarged: dict[int, Enlarged]
-    blocks: dict[int, list[str]]
-
-
 def make(
     path: Path,
     folder: Path,
@@ -114,134 +101,200 @@ def make(
         how = _How(resolutions=resolutions, resampling=resampling, decoder=DECODER, pillow=pillow_version)
         if folder.exists():
             there = _already(path, folder, source, names, how, skip_bad)
-            now = {"name": name or there.name, "left_out": source.left_out}
-            return _kept(folder, there, there.replace(**now))
-        aside = folder.with_name(f".{folder.name}.part")
-        made = _begun(aside, how, source, names)
-        _check_skipped(path, made.skipped, skip_bad)
-        _enough_memory(resolutions)
-        _enough_space(folder, len(names), resolutions, made.rows)
+            return _kept(folder, there, there.replace(name=name or there.name, left_out=source.left_out))
+        draft = _Draft(folder, how)
+        draft.resume(source, names)
+        _check_skipped(path, draft.skipped, skip_bad)
+        _check_memory(resolutions)
+        _check_space(folder, len(names) - draft.rows, resolutions)
         report = progress or (lambda done, total: None)
-        report(made.seen, len(names))
-        block = _Block(aside, made)
-        left = names[made.seen :]
-        with decoding(path, source, left, resolutions, resampling, workers) as results:
-            for image_name, found in zip(left, results, strict=True):
-                if isinstance(found, Skipped) and not skip_bad:
-                    raise unreadable(path, image_name, found.reason)
-                block.add(image_name, found)
+        report(draft.seen, len(names))
+        block = _Block(draft)
+        remaining = names[draft.seen :]
+        with decoding(path, source, remaining, resolutions, resampling, workers) as results:
+            for image_name, image in zip(remaining, results, strict=True):
+                if isinstance(image, Skipped) and not skip_bad:
+                    raise unreadable(path, image_name, image.reason)
+                block.add(image_name, image)
                 if block.rows == BLOCK or block.seen == len(names):
-                    _write(aside, block, made, _stamps(source, names[made.seen : block.seen]))
-                    report(made.seen, len(names))
-                    block = _Block(aside, made)
-        if not made.rows:
-            raise InputError(f"{path}: none of its {len(names)} images can be read ({made.skipped[0].reason})")
-        index = _index(path, source, names, made, resolutions, resampling, name)
-        _finish(aside, folder, index)
+                    draft.add(block.line(_stamps(source, names[draft.seen : block.seen])))
+                    report(draft.seen, len(names))
+                    block = _Block(draft)
+        if not draft.rows:
+            raise InputError(f"{path}: none of its {len(names)} images can be read ({draft.skipped[0].reason})")
+        index = draft.index(name or path.resolve().name, path, source, names)
+        draft.finish(folder, index)
         return index
 
 
-class _Block:
-    """Decoded images, each written behind the rows of `made` as it comes: in memory is only the last."""
+class _Draft:
+    """A set that is being made, in a folder aside: `lines` of its journal, and what they say together."""
 
-    def __init__(self, aside: Path, made: _Made) -> None:
-        self.aside, self.row, self.seen, self.enlarged = aside, made.rows, made.seen, dict(made.enlarged)
-        self.sha256: list[bytes] = []
-        self.skipped: list[Skipped] = []
-        self.pixels = {resolution: hashlib.sha256() for resolution in made.enlarged}
+    def __init__(self, folder: Path, how: _How) -> None:
+        self.folder, self.how = folder.with_name(f".{folder.name}.part"), how
+        self.lines: list[_Line] = []
+
+    @property
+    def seen(self) -> int:
+        """Images that were looked at."""
+        return self.lines[-1].seen if self.lines else 0
 
     @property
     def rows(self) -> int:
-        return len(self.sha256)
+        """Images that are written."""
+        return sum(line.rows for line in self.lines)
 
-    def add(self, name: str, found: Decoded | Skipped) -> None:
+    @property
+    def skipped(self) -> list[Skipped]:
+        """Images that cannot be read."""
+        return [skipped for line in self.lines for skipped in line.skipped]
+
+    @property
+    def enlarged(self) -> dict[str, Enlarged]:
+        """By resolution."""
+        return self.lines[-1].enlarged if self.lines else {str(side): Enlarged() for side in self.how.resolutions}
+
+    def array(self, side: int | str) -> Path:
+        """The file of a resolution's pixels."""
+        return self.folder / f"{side}.npy"
+
+    def resume(self, source: Source, names: Sequence[str]) -> None:
+        """Keeps what an interrupted making left that still holds, or begins with nothing."""
+        own_folder(self.folder)
+        for side in self.how.resolutions:
+            with suppress(FileExistsError), self.array(side).open("xb") as file:
+                file.write(bytes(HEADER))
+        journal = self.folder / JOURNAL
+        before, lines = _parsed(bytes_of(journal, "remove it") if journal.exists() else b"")
+        if before not in (None, self.how):
+            other = ", ".join(f"{key} {value}" for key, value in before if getattr(self.how, key) != value)
+            raise InputError(
+                f"{self.folder} holds what an interrupted command had prepared otherwise ({other}): go on with its "
+                "options, or remove it to begin anew"
+            )
+        self.lines = []
+        for line in lines:
+            if not self._holds(line, source, names):
+                break
+            self.lines.append(line)
+        write_whole(journal, "".join(map(_written, (self.how, *self.lines))).encode())
+
+    def _holds(self, line: _Line, source: Source, names: Sequence[str]) -> bool:
+        """Whether the next block is there as its line says, and of the images that are next now."""
+        if line.seen - self.seen != line.rows + len(line.skipped) or line.seen > len(names):
+            return False
+        # Images have been added behind what was the last block.
+        if line.rows < BLOCK and line.seen < len(names):
+            return False
+        if line.stamps != _stamps(source, names[self.seen : line.seen]):
+            return False
+        return set(line.blocks) == set(self.enlarged) and all(
+            _sha256(self.array(side), 3 * int(side) ** 2, self.rows, line.rows) == expected
+            for side, expected in line.blocks.items()
+        )
+
+    def add(self, line: _Line) -> None:
+        """Says in the journal that a block is there."""
+        append(self.folder / JOURNAL, _written(line))
+        self.lines.append(line)
+
+    def index(self, name: str, path: Path, source: Source, names: Sequence[str]) -> Index:
+        """What the set says of itself."""
+        lines = [line for line in self.lines if line.rows]
+        return Index(
+            name=stored(name),
+            source=stored(path.resolve().name),
+            kind=source.kind,
+            count=self.rows,
+            # As `Fingerprint` makes it, from the blocks' own.
+            fingerprint=hashlib.sha256(b"".join(bytes.fromhex(line.encoded) for line in lines)).hexdigest(),
+            stamps=_stamps(source, names),
+            resampling=self.how.resampling,
+            decoder=self.how.decoder,
+            pillow=self.how.pillow,
+            skipped=tuple(self.skipped),
+            left_out=source.left_out,
+            pixels={
+                side: Pixels(
+                    shape=(self.rows, 3, int(side), int(side)),
+                    blocks=tuple(line.blocks[side] for line in lines),
+                    enlarged=enlarged,
+                )
+                for side, enlarged in self.enlarged.items()
+            },
+        )
+
+    def finish(self, folder: Path, index: Index) -> None:
+        """Headers, contact sheets and the index, then the move into place."""
+        for side, pixels in index.pixels.items():
+            with changed(self.array(side)) as stream:
+                stream.write(header_of(pixels.shape))
+                stream.flush()
+                os.fsync(stream.fileno())
+            sheet = io.BytesIO()
+            contact_sheet(mapped_of(self.folder, pixels)).save(sheet, "PNG")
+            write_whole(self.folder / f"contact_{side}.png", sheet.getvalue())
+        _write_index(self.folder, index)
+        # The journal goes last: without it what took hours would be begun anew, where the move did not last.
+        self.folder.replace(folder)
+        sync_folder(folder.parent)
+        (folder / JOURNAL).unlink()
+
+
+class _Block:
+    """Decoded images, each written behind the rows of `draft` as it comes: in memory is only the last."""
+
+    def __init__(self, draft: _Draft) -> None:
+        self.draft, self.row, self.seen, self.enlarged = draft, draft.rows, draft.seen, dict(draft.enlarged)
+        self.encoded: list[bytes] = []
+        self.skipped: list[Skipped] = []
+        self.pixels = {side: hashlib.sha256() for side in self.enlarged}
+
+    @property
+    def rows(self) -> int:
+        return len(self.encoded)
+
+    def add(self, name: str, image: Decoded | Skipped) -> None:
         self.seen += 1
-        if isinstance(found, Skipped):
-            self.skipped.append(found)
+        if isinstance(image, Skipped):
+            self.skipped.append(image)
             return
-        for resolution, image in zip(self.pixels, found.pixels, strict=True):
-            content = image.tobytes()
-            self.pixels[resolution].update(content)
-            with changed(self.aside / f"{resolution}.npy") as file:
+        for side, pixels in zip(self.pixels, image.pixels, strict=True):
+            content = pixels.tobytes()
+            self.pixels[side].update(content)
+            with changed(self.draft.array(side)) as file:
                 file.seek(HEADER + (self.row + self.rows) * len(content))
                 file.write(content)
-            if min(found.size) < resolution:
-                before, (width, height) = self.enlarged[resolution], found.size
+            if min(image.size) < int(side):
+                before, (width, height) = self.enlarged[side], image.size
                 first = before if before.count else Enlarged(first=name, width=width, height=height)
-                self.enlarged[resolution] = first.replace(count=before.count + 1)
-        self.sha256.append(found.sha256)
+                self.enlarged[side] = first.replace(count=before.count + 1)
+        self.encoded.append(image.sha256)
 
-
-def _write(aside: Path, block: _Block, made: _Made, stamps: str) -> None:
-    """Ends a block, and then says in the journal that it is there."""
-    for resolution in block.pixels:
-        # What an interrupted command had written beyond it is no part of it.
-        with changed(aside / f"{resolution}.npy") as file:
-            file.truncate(HEADER + (made.rows + block.rows) * 3 * resolution**2)
-    line = _Line(
-        stamps=stamps,
-        seen=block.seen,
-        rows=block.rows,
-        encoded=hashlib.sha256(b"".join(block.sha256)).hexdigest(),
-        skipped=block.skipped,
-        enlarged={str(resolution): entry for resolution, entry in block.enlarged.items()},
-        blocks={str(resolution): found.hexdigest() for resolution, found in block.pixels.items()},
-    )
-    append(aside / JOURNAL, _written(line))
-    _account(made, line)
+    def line(self, stamps: str) -> _Line:
+        """Ends the block; the line of the journal that says that it is there."""
+        for side in self.pixels:
+            # What an interrupted command had written beyond it is no part of it.
+            with changed(self.draft.array(side)) as file:
+                file.truncate(HEADER + (self.row + self.rows) * 3 * int(side) ** 2)
+        return _Line(
+            stamps=stamps,
+            seen=self.seen,
+            rows=self.rows,
+            encoded=hashlib.sha256(b"".join(self.encoded)).hexdigest(),
+            skipped=self.skipped,
+            enlarged=self.enlarged,
+            blocks={side: pixels.hexdigest() for side, pixels in self.pixels.items()},
+        )
 
 
 def _written(line: Node) -> str:
     return json.dumps(line.model_dump()) + "\n"
 
 
-def _account(made: _Made, line: _Line) -> None:
-    made.seen = line.seen
-    made.rows += line.rows
-    made.encoded += [line.encoded] if line.rows else []
-    made.skipped += line.skipped
-    for resolution in made.blocks:
-        made.enlarged[resolution] = line.enlarged[str(resolution)]
-        if line.rows:
-            made.blocks[resolution].append(line.blocks[str(resolution)])
-
-
 def _stamps(source: Source, names: Sequence[str]) -> str:
     """Differs when one of these images was renamed or replaced."""
     return hashlib.sha256("\n".join(f"{name} {source.stamp(name)}" for name in names).encode()).hexdigest()
-
-
-def _begun(aside: Path, how: _How, source: Source, names: Sequence[str]) -> _Made:
-    """What an interrupted making left that still holds, in `aside`, or an empty beginning there."""
-    resolutions = how.resolutions
-    made = _Made(0, 0, [], [], dict.fromkeys(resolutions, Enlarged()), {resolution: [] for resolution in resolutions})
-    own_folder(aside)
-    for resolution in resolutions:
-        with suppress(FileExistsError), (aside / f"{resolution}.npy").open("xb") as file:
-            file.write(bytes(HEADER))
-    journal = aside / JOURNAL
-    before, lines = _parsed(bytes_of(journal, "remove it") if journal.exists() else b"")
-    if before not in (None, how):
-        other = ", ".join(f"{key} {value}" for key, value in before if getattr(how, key) != value)
-        raise InputError(
-            f"{aside} holds what an interrupted command had prepared otherwise ({other}): go on with its options, or "
-            "remove it to begin anew"
-        )
-    kept = _written(how)
-    for line in lines:
-        if line.seen - made.seen != line.rows + len(line.skipped) or set(line.blocks) != set(map(str, resolutions)):
-            break
-        if line.seen > len(names) or line.stamps != _stamps(source, names[made.seen : line.seen]):
-            break
-        # Images have been added behind what was the last block.
-        if line.rows < BLOCK and line.seen < len(names):
-            break
-        if not all(_is_there(aside / f"{side}.npy", side, made.rows, line) for side in resolutions):
-            break
-        _account(made, line)
-        kept += _written(line)
-    write_whole(journal, kept.encode())
-    return made
 
 
 def _parsed(journal: bytes) -> tuple[_How | None, list[_Line]]:
@@ -273,66 +326,14 @@ def _write_index(folder: Path, index: Index) -> None:
     write_whole(folder / INDEX, (index.model_dump_json(indent=1) + "\n").encode())
 
 
-def _is_there(file: Path, resolution: int, row: int, line: _Line) -> bool:
-    """Whether the block of a journal's line is in the array's file as it was written."""
-    size = 3 * resolution**2
+def _sha256(file: Path, size: int, row: int, rows: int) -> str:
+    """That of rows of so many bytes in an array's file."""
+    digest = hashlib.sha256()
     with file.open("rb") as stream:
         stream.seek(HEADER + row * size)
-        found = hashlib.sha256()
-        for _ in range(line.rows):
-            found.update(stream.read(size))
-    return found.hexdigest() == line.blocks[str(resolution)]
-
-
-def _index(
-    path: Path,
-    source: Source,
-    names: Sequence[str],
-    made: _Made,
-    resolutions: Sequence[int],
-    resampling: Resampling,
-    name: str | None,
-) -> Index:
-    return Index(
-        name=stored(name or path.resolve().name),
-        source=stored(path.resolve().name),
-        kind=source.kind,
-        count=made.rows,
-        # As `Fingerprint` makes it, from the blocks' own.
-        fingerprint=hashlib.sha256(b"".join(map(bytes.fromhex, made.encoded))).hexdigest(),
-        stamps=_stamps(source, names),
-        resampling=resampling,
-        decoder=DECODER,
-        pillow=pillow_version,
-        skipped=tuple(made.skipped),
-        left_out=source.left_out,
-        pixels={
-            str(resolution): Pixels(
-                shape=(made.rows, 3, resolution, resolution),
-                blocks=tuple(made.blocks[resolution]),
-                enlarged=made.enlarged[resolution],
-            )
-            for resolution in resolutions
-        },
-    )
-
-
-def _finish(aside: Path, folder: Path, index: Index) -> None:
-    """Headers, contact sheets and the index, then the move into place."""
-    for side, pixels in index.pixels.items():
-        file = aside / f"{side}.npy"
-        with changed(file) as stream:
-            stream.write(header_of(pixels.shape))
-            stream.flush()
-            os.fsync(stream.fileno())
-        sheet = io.BytesIO()
-        contact_sheet(mapped_of(aside, pixels)).save(sheet, "PNG")
-        write_whole(aside / f"contact_{side}.png", sheet.getvalue())
-    _write_index(aside, index)
-    # The journal goes last: without it what took hours would be begun anew, where the move did not last.
-    aside.replace(folder)
-    sync_folder(folder.parent)
-    (folder / JOURNAL).unlink()
+        for _ in range(rows):
+            digest.update(stream.read(size))
+    return digest.hexdigest()
 
 
 def contact_sheet(images: NDArray[np.uint8]) -> Image.Image:
@@ -355,9 +356,11 @@ def _already(path: Path, folder: Path, source: Source, names: Sequence[str], how
     index = read_index(folder)
     (folder / JOURNAL).unlink(missing_ok=True)  # Whoever made it was killed in between.
     missing = [side for side in how.resolutions if side not in index.resolutions]
-    same = (index.resampling, index.decoder) == (how.resampling, how.decoder) and (
-        index.stamps == _stamps(source, names) or _holds(index, path, source, names)
-    )
+    same = (index.resampling, index.decoder) == (how.resampling, how.decoder)
+    if same and index.stamps != _stamps(source, names):
+        unread = {entry.name for entry in index.skipped}
+        kept = [name for name in names if name not in unread]
+        same = index.count == len(kept) and index.fingerprint == fingerprint_of(path, source, kept)
     if missing or not same:
         what = f"has no {' and '.join(map(str, missing))}" if same else "holds other images, or prepared in another way"
         raise InputError(
@@ -367,14 +370,7 @@ def _already(path: Path, folder: Path, source: Source, names: Sequence[str], how
     return index
 
 
-def _holds(index: Index, path: Path, source: Source, names: Sequence[str]) -> bool:
-    """Whether a set is of these images, by reading them all."""
-    left_out = {entry.name for entry in index.skipped}
-    kept = [name for name in names if name not in left_out]
-    return index.count == len(kept) and index.fingerprint == fingerprint_of(path, source, kept)
-
-
-def _enough_memory(resolutions: Sequence[int]) -> None:
+def _check_memory(resolutions: Sequence[int]) -> None:
     """Raises InputError for images that are larger than this machine's memory, each of them."""
     # As an image, as an array, and as a row of the contact sheet.
     needed, there = SHEET[0] * 3 * max(resolutions) ** 2, memory()
@@ -385,8 +381,9 @@ def _enough_memory(resolutions: Sequence[int]) -> None:
         )
 
 
-def _enough_space(folder: Path, count: int, resolutions: Sequence[int], rows: int) -> None:
-    needed = (count - rows) * sum(3 * resolution**2 for resolution in resolutions)
+def _check_space(folder: Path, images: int, resolutions: Sequence[int]) -> None:
+    """Raises InputError where the disk has no room for so many more images."""
+    needed = images * sum(3 * resolution**2 for resolution in resolutions)
     free = shutil.disk_usage(folder.parent).free
     if needed > free:
         raise InputError(
