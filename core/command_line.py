@@ -9,7 +9,6 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
 
 from core.errors import InputError
 from core.files import is_full
@@ -33,34 +32,18 @@ REMEDIES = {
 NOT_YOURS = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
-def unhidden(text: str) -> str:
-    """The text as it is: most commands know no secrets."""
-    return text
-
-
-def live(
-    body: Callable[[], int | None],
-    *,
-    hidden: Callable[[str], str] = unhidden,
-    interrupted: str = "interrupted",
-    debug: bool = False,
-) -> NoReturn:
-    """Calls `body` and ends the process with the exit code that it returns, DONE for None, or with that of its error.
-
-    `hidden` takes secrets out of what is said, `interrupted` is the line after Ctrl-C. With `debug` errors show their
-    trace as well.
-    """
-    sys.exit(code_of(body, hidden=hidden, interrupted=interrupted, debug=debug))
-
-
 def code_of(
     body: Callable[[], int | None],
     *,
-    hidden: Callable[[str], str] = unhidden,
+    hidden: Callable[[str], str] = str,
     interrupted: str = "interrupted",
     debug: bool = False,
 ) -> int:
-    """As `live`, and returns the code: for the functions of commands, which other programs call as well."""
+    """Calls `body` and returns its exit code, DONE for None, or that of its error, of which one line goes to stderr.
+
+    `hidden` takes secrets out of that line, `interrupted` is the line after Ctrl-C. With `debug` errors show their
+    trace as well.
+    """
     open_streams()
     degrade_streams()
     try:

@@ -12,14 +12,13 @@ from pathlib import Path
 import torch
 
 from core import config as cfg
-from core.arguments import MOST_SEED, MOST_WORKERS
+from core.arguments import MOST_SEED, MOST_WORKERS, Parser, code_with, given_to, number
 from core.command_line import GOES_ON
 from core.errors import InputError
 from core.imported import check_allowed
 from core.job import read_job, run_job
 from core.machine import check_device
 from core.metrics.identity import INCEPTION_VARIABLE
-from core.parser import Parser, code_with, given_to, number
 from core.words import takes
 
 

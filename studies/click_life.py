@@ -11,13 +11,13 @@ from typing import Any
 import click
 
 from core.arguments import MOST, amount, check_given, whole_number
-from core.command_line import live
+from core.command_line import code_of
 from core.errors import InputError
 from core.words import degraded
 
 
 class Command(click.Command):
-    """A command whose process ends as `core.command_line.live` says, with what it returns as its exit code.
+    """A command whose process ends as `core.command_line.code_of` says, with what it returns as its exit code.
 
     It has `--debug`, which shows tracebacks, whether it declares that or not.
     """
@@ -73,7 +73,7 @@ class Command(click.Command):
             return code
 
         if standalone_mode:
-            live(body, hidden=without_passwords, interrupted=self.interrupted, debug="--debug" in given)
+            sys.exit(code_of(body, hidden=without_passwords, interrupted=self.interrupted, debug="--debug" in given))
         return body()
 
 

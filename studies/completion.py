@@ -147,7 +147,7 @@ def words_of(study: Study) -> Words:
 def _kept_file(study: str) -> Path:
     """Where a study's words are kept, named by the state of all files that they come from."""
     root = Path(__file__).parents[1]
-    sources = [*(root / "studies").glob("*.py"), *(root / "ablations").glob("*.py"), root / "core" / "config.py"]
+    sources = [file for room in ("studies", "ablations", "core/config") for file in (root / room).glob("*.py")]
     states = [f"{file} {file.stat().st_mtime_ns}" for file in sorted(sources)]
     state = hashlib.sha256("\n".join(states).encode()).hexdigest()[:16]
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ablations.sources import MECHANISMS
+from core.arguments import Parser, code_with, given_to
 from core.files import write_whole
-from core.parser import Parser, code_with, given_to
 from studies import catalogue
 from studies.numbers import Row, all_rows, changed_rows
 

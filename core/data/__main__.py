@@ -11,14 +11,13 @@ from typing import get_args
 
 from tqdm import tqdm
 
-from core.arguments import MOST_WORKERS
+from core.arguments import MOST_WORKERS, Parser, code_with, given_to, number
 from core.command_line import GOES_ON
 from core.config import Resampling
 from core.data.making import make
 from core.data.prepared import Index, read_index, verify
 from core.files import placed
 from core.machine import cores
-from core.parser import Parser, code_with, given_to, number
 from core.words import visible
 
 MOST_SIDE = 16_384

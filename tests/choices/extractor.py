@@ -30,11 +30,11 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from core.arguments import Parser, code_with, given_to, number
 from core.data import rooms
 from core.files import write_whole
 from core.metrics.extractor import BOTTLENECK, CHANNELS, FactorNet
 from core.metrics.identity import extractor_record, extractor_weights
-from core.parser import Parser, code_with, given_to, number
 
 SEED = 16
 VALIDATION = 4_096
