@@ -21,7 +21,7 @@ from filelock import FileLock
 from PIL import Image
 
 from core.config import Images
-from core.data import decoding, making
+from core.data import decoding, making, prepared
 from core.data.making import make
 from core.data.prepare import described, prepare, prepare_real
 from core.data.prepared import is_prepared, read_index, read_pixels
@@ -98,12 +98,7 @@ def _damaged_mdb(path: Path) -> Path:
     leaves = [at for at in range(8192, len(content), 4096) if content[at + 10] & 2]
     for at in leaves:
         content[at : at + 4096] = np.random.default_rng(at).bytes(4096)
-    return _mdb_written(file, bytes(content))
-
-
-def _mdb_written(file: Path, content: bytes) -> Path:
-    file.write_bytes(content)
-    return file.parent
+    return _written(file, bytes(content)).parent
 
 
 def _circular_mdb(path: Path, levels: int = 12, fan: int = 250) -> Path:
@@ -129,7 +124,7 @@ def _circular_mdb(path: Path, levels: int = 12, fan: int = 250) -> Path:
         values = (0, 0, levels + 1, levels, 1, 0, 10**6, 2, 2 + levels)
         struct.pack_into("<IHHQQQQQQ", content, meta + 88, *values)
         struct.pack_into("<Q", content, meta + 32, 2**20)
-    return _mdb_written(file, bytes(content))
+    return _written(file, bytes(content)).parent
 
 
 def _mdb_of_one_value(path: Path) -> Path:
@@ -152,7 +147,7 @@ def _mdb_of_one_value(path: Path) -> Path:
         if root < 2**63:
             kept = max(kept, root + 1)
         struct.pack_into("<Q", changed, meta + 88 + 48, kept - 1)
-    return _mdb_written(file, bytes(changed[: kept * 4096]))
+    return _written(file, bytes(changed[: kept * 4096])).parent
 
 
 def _overlapping_zip(path: Path) -> Path:
@@ -279,31 +274,7 @@ def _good(tmp_path: Path) -> Path:
     return zipped(tmp_path / "good.zip", FILES)
 
 
-def _unreadable(tmp_path: Path, _: MONKEY) -> None:
-    make(zipped(tmp_path / "bad.zip", {"a.png": b"x", "b.png": b"y"}), tmp_path / "set", [8], skip_bad=True)
-
-
-def _beyond_memory(tmp_path: Path, _: MONKEY) -> None:
-    make(_good(tmp_path), tmp_path / "set", [1_000_000])
-
-
-def _in_the_way(tmp_path: Path, _: MONKEY) -> None:
-    foldered(tmp_path / "set", {"thesis.tex": b"mine"})
-    make(_good(tmp_path), tmp_path / "set", [8])
-
-
-def _others(tmp_path: Path, _: MONKEY) -> None:
-    make(_good(tmp_path), tmp_path / "set", [8])
-    make(zipped(tmp_path / "others.zip", FILES | {"e.png": encoded(picture(9))}), tmp_path / "set", [8])
-
-
-def _more_resolutions(tmp_path: Path, _: MONKEY) -> None:
-    make(_good(tmp_path), tmp_path / "set", [8])
-    make(_good(tmp_path), tmp_path / "set", [8, 16])
-
-
-def _among_the_images(tmp_path: Path, _: MONKEY) -> None:
-    make(foldered(tmp_path / "images", FILES), tmp_path / "images" / "set", [8])
+Making = Callable[[Path, MONKEY], object]
 
 
 def _begun_otherwise(tmp_path: Path, _: MONKEY) -> None:
@@ -319,11 +290,6 @@ def _left_out(tmp_path: Path, _: MONKEY) -> None:
     path = zipped(tmp_path / "some.zip", FILES | {"b.png": b"no", "e.png": FILES["a.png"]})
     make(path, tmp_path / "set", [8], skip_bad=True)
     make(path, tmp_path / "set", [8])
-
-
-def _below_a_file(tmp_path: Path, _: MONKEY) -> None:
-    (tmp_path / "file").write_text("")
-    make(_good(tmp_path), tmp_path / "file" / "set", [8])
 
 
 def _no_space(tmp_path: Path, monkeypatch: MONKEY) -> None:
@@ -346,16 +312,34 @@ def _kill_this_process(_: object) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-WHILE_MADE: dict[str, Callable[[Path, MONKEY], None]] = {
-    "no image can be read, with --skip-bad": _unreadable,
-    "a resolution beyond this machine's memory": _beyond_memory,
-    "the output exists and is something else": _in_the_way,
-    "the output is a set of other images": _others,
-    "the output has other resolutions": _more_resolutions,
-    "the output lies among the images": _among_the_images,
+def _after(before: Callable[[Path], object], sides: tuple[int, ...] = (8,)) -> Making:
+    """The set of good images, once this has been done in its folder."""
+
+    def made(tmp_path: Path, _: MONKEY) -> None:
+        before(tmp_path)
+        make(_good(tmp_path), tmp_path / "set", sides)
+
+    return made
+
+
+NO_IMAGES = {"a.png": b"x", "b.png": b"y"}
+
+WHILE_MADE: dict[str, Making] = {
+    "no image can be read, with --skip-bad": lambda path, _: make(
+        zipped(path / "bad.zip", NO_IMAGES), path / "set", [8], skip_bad=True
+    ),
+    "a resolution beyond this machine's memory": lambda path, _: make(_good(path), path / "set", [1_000_000]),
+    "the output exists and is something else": _after(lambda path: foldered(path / "set", {"thesis.tex": b"mine"})),
+    "the output is a set of other images": _after(
+        lambda path: make(zipped(path / "others.zip", FILES | {"d.png": encoded(picture(9))}), path / "set", [8])
+    ),
+    "the output has other resolutions": _after(lambda path: make(_good(path), path / "set", [8]), (8, 16)),
+    "the output lies among the images": lambda path, _: make(
+        foldered(path / "images", FILES), path / "images" / "set", [8]
+    ),
     "the output was begun in another way": _begun_otherwise,
     "a set that left images out, without --skip-bad": _left_out,
-    "the output is below a file": _below_a_file,
+    "the output is below a file": lambda path, _: make(_good(path), _written(path / "file", b"") / "set", [8]),
     "not enough space for it": _no_space,
     "two commands at once": _meanwhile,
     "a decoding process is killed": _killed,
@@ -414,48 +398,19 @@ def _index_edited(folder: Path, **values: object) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | values))
 
 
-def _truncated_array(path: Path) -> None:
-    (path / "8.npy").write_bytes((path / "8.npy").read_bytes()[:-40])
-    _trained_on(path)
-
-
-def _flipped(path: Path) -> None:
-    _flip_a_bit(path / "8.npy")
-    _trained_on(path)
-
-
-def _no_index(path: Path) -> None:
-    (path / "prepared.json").unlink()
-    _trained_on(path)
-
-
-def _damaged_index(path: Path) -> None:
-    (path / "prepared.json").write_text("{")
-    _trained_on(path)
-
-
-def _later_version(path: Path) -> None:
-    _index_edited(path, format=2)
-    _trained_on(path)
-
-
 def _elsewhere(path: Path) -> None:
     index = json.loads((path / "prepared.json").read_text())
     _index_edited(path, pixels={"../8": index["pixels"]["8"]})
-    _trained_on(path)
 
 
-def _no_memory(path: Path) -> None:
+def _no_memory(*_: object, **__: object) -> None:
+    raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+
+def _not_mapped(path: Path) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            np, "memmap", lambda *_, **__: (_ for _ in ()).throw(OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)))
-        )
+        patch.setattr(np, "memmap", _no_memory)
         _trained_on(path)
-
-
-def _no_array(path: Path) -> None:
-    (path / "8.npy").unlink()
-    _trained_on(path)
 
 
 def _too_small(path: Path) -> None:
@@ -464,15 +419,23 @@ def _too_small(path: Path) -> None:
     prepare_real(described(path, 8), 64, path=path, cache=path.parent / "cache")
 
 
-OF_SETS: dict[str, Callable[[Path], None]] = {
-    "a truncated prepared set": _truncated_array,
-    "a prepared set with a flipped bit": _flipped,
-    "a prepared set without prepared.json": _no_index,
-    "a damaged prepared.json": _damaged_index,
-    "a set prepared by a later version": _later_version,
-    "a prepared set whose arrays have other names": _elsewhere,
-    "a missing array in a prepared set": _no_array,
-    "a set that cannot be read here": _no_memory,
+def _damaged(damage: Callable[[Path], object]) -> Callable[[Path], None]:
+    def trained_on(path: Path) -> None:
+        damage(path)
+        _trained_on(path)
+
+    return trained_on
+
+
+OF_SETS: dict[str, Callable[[Path], object]] = {
+    "a truncated prepared set": _damaged(lambda path: os.truncate(path / "8.npy", 300)),
+    "a prepared set with a flipped bit": _damaged(lambda path: _flip_a_bit(path / "8.npy")),
+    "a prepared set without prepared.json": _damaged(lambda path: (path / "prepared.json").unlink()),
+    "a damaged prepared.json": _damaged(lambda path: (path / "prepared.json").write_text("{")),
+    "a set prepared by a later version": _damaged(lambda path: _index_edited(path, format=2)),
+    "a prepared set whose arrays have other names": _damaged(_elsewhere),
+    "a missing array in a prepared set": _damaged(lambda path: (path / "8.npy").unlink()),
+    "a set that cannot be read here": _not_mapped,
     "a resolution that was not prepared": lambda path: _trained_on(path, 16),
     "a set of another filter than the config's": lambda path: _trained_on(path, resampling="lanczos"),
     "other images than the config's": lambda path: _trained_on(path, fingerprint="ab" * 32),
@@ -494,8 +457,6 @@ def test_the_document_lists_what_is_tested_here() -> None:
 
 
 def test_an_altered_array_of_any_size_is_found_by_verify(tmp_path: Path, monkeypatch: MONKEY) -> None:
-    from core.data import prepared
-
     path = lsun(tmp_path / "many", {f"{i:04d}": FILES["abcd"[i % 4] + ".png"] for i in range(4100)})
     make(path, tmp_path / "set", [8])
     assert prepared.verify(tmp_path / "set").count == 4100
@@ -516,11 +477,8 @@ def test_a_set_of_the_cache_that_cannot_be_read_here_is_kept(tmp_path: Path, mon
     (folder,) = (file for file in (tmp_path / "cache" / "images").iterdir() if file.is_dir())
     before = (folder / "8.npy").stat().st_mtime_ns
 
-    def no_memory(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
-
     with monkeypatch.context() as patch:
-        patch.setattr(np, "memmap", no_memory)
+        patch.setattr(np, "memmap", _no_memory)
         with pytest.raises(InputError, match="Cannot allocate memory"):
             prepare(data, path=path, cache=tmp_path / "cache")
     assert (folder / "8.npy").stat().st_mtime_ns == before

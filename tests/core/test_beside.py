@@ -17,7 +17,7 @@ from torch import nn
 
 from core import config as cfg
 from core import job as job_module
-from core import recorder, side_evaluator, side_process
+from core import side_evaluator, side_process
 from core.build import build_generator
 from core.errors import InputError
 from core.evaluation import Answer, Evaluation, Inline, Moment
@@ -31,11 +31,6 @@ from tests.core.test_job import in_a_process_that_kills_itself
 from tests.core.test_train import payload
 
 JOB = cfg.Job(config=small_config(evaluation=FURTHER, ema=cfg.Ema(decay=0.9)), seed=3)
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(scope="module")
@@ -88,11 +83,10 @@ def test_a_metric_that_is_not_finite_ends_the_run_where_it_ends_inline(tmp_path:
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.usefixtures("every_iteration")
 def test_a_killed_trainer_leaves_no_process_and_a_run_that_goes_on_to_the_same_end(
-    tmp_path: Path, cache: Path, inline: RunFolder, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, cache: Path, inline: RunFolder
 ) -> None:
-    monkeypatch.setattr(recorder, "CHECKPOINT_SECONDS", -1.0)
-    monkeypatch.setattr(recorder, "CHECKPOINT_COST_FACTOR", 0.0)
     noted = tmp_path / "children"
 
     def kills_itself_at(event: Event) -> bool:
@@ -218,6 +212,7 @@ def test_what_cannot_be_evaluated_fails_the_job_in_one_line(
     assert max(e.iteration for e in folder.events()) == 5
 
 
+@pytest.mark.usefixtures("every_iteration")
 @pytest.mark.parametrize(
     ("first", "patience"),
     [("", 0.0), (f"say({EVENT});", 2.0)],
@@ -228,8 +223,6 @@ def test_asked_to_stop_an_evaluation_that_does_not_come_back_is_dropped_and_done
 ) -> None:
     noted = tmp_path / "pid"
     with monkeypatch.context() as patch:
-        patch.setattr(recorder, "CHECKPOINT_SECONDS", -1.0)
-        patch.setattr(recorder, "CHECKPOINT_COST_FACTOR", 0.0)
         patch.setattr(side_evaluator, "PATIENCE_SECONDS", patience)
         says(
             patch,

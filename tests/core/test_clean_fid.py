@@ -32,25 +32,28 @@ from core.signals import Picture
 class SmallInception(nn.Module):
     """What clean-fid asks of its TorchScript file: `.layers` on images in [-1, 1], a forward that resizes by itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, *layers: nn.Module) -> None:
         super().__init__()
-        torch.manual_seed(0)
-        self.layers = nn.Sequential(
-            nn.Conv2d(3, 32, 16, stride=16), nn.ReLU(), nn.AdaptiveAvgPool2d(8), nn.Flatten(), nn.ReLU()
-        )
+        self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor, return_features: bool = True) -> Tensor:
         x = nn.functional.interpolate(x, size=[299, 299], mode="bilinear", align_corners=False)
         return self.layers((x - 128) / 128)
 
 
-@pytest.fixture(scope="module")
-def torchscript(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("weights") / "small.pt"
+def saved(path: Path, *layers: nn.Module) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch deprecates TorchScript, clean-fid's weights are made of it
-        torch.jit.script(SmallInception()).save(str(path))
+        torch.jit.script(SmallInception(*layers)).save(str(path))
     return path
+
+
+@pytest.fixture(scope="module")
+def torchscript(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    convolution = nn.Conv2d(3, 32, 16, stride=16)
+    path = tmp_path_factory.mktemp("weights") / "small.pt"
+    return saved(path, convolution, nn.ReLU(), nn.AdaptiveAvgPool2d(8), nn.Flatten(), nn.ReLU())
 
 
 @pytest.fixture(scope="module")
@@ -211,25 +214,6 @@ def test_what_is_defined_of_8_bit_images_refuses_others() -> None:
     assert not CleanFid(mode="legacy_tensorflow", quantised=False).quantised
 
 
-class FewChannels(nn.Module):
-    """The same with 24 features, and zeros up to Inception's 2,048."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(1)
-        self.layers = nn.Sequential(
-            nn.Conv2d(3, 24, 8, stride=8),
-            nn.ReLU(),
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-            nn.ConstantPad1d((0, 2024), 0.0),
-        )
-
-    def forward(self, x: Tensor, return_features: bool = True) -> Tensor:
-        x = nn.functional.interpolate(x, size=[299, 299], mode="bilinear", align_corners=False)
-        return self.layers((x - 128) / 128)
-
-
 class _Folder(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
@@ -237,11 +221,12 @@ class _Folder(SimpleHTTPRequestHandler):
 
 @pytest.fixture(scope="module")
 def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server on this machine that has a small network under the name of Inception's file."""
+    """A server on this machine that has a small network under the name of Inception's file: with 24 features, and zeros
+    up to Inception's 2,048."""
     folder = tmp_path_factory.mktemp("host")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.jit.script(FewChannels()).save(str(folder / identity.TORCHSCRIPT_INCEPTION))
+    torch.manual_seed(1)
+    layers = (nn.Conv2d(3, 24, 8, stride=8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    saved(folder / identity.TORCHSCRIPT_INCEPTION, *layers, nn.ConstantPad1d((0, 2024), 0.0))
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Folder, directory=str(folder))) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from core import config as cfg
+from core.data.sources import fingerprint
 from core.errors import InputError
 from core.evaluation import Evaluation, Inline
 from core.events import Diverged, Evaluated, Event, Pictured, Sampled
@@ -35,28 +36,16 @@ FURTHER = cfg.Evaluation(
     upsampling=cfg.Upsampling(metric=cfg.RoomsFrechet(samples=48, resolution=32)),
     interpolation=cfg.Interpolation(paths=6, steps=4, pictures=3),
 )
-UPSAMPLED = (
-    "own",
-    "natural_centres",
-    "natural_corners",
-    "bilinear_centres",
-    "bilinear_corners",
-    "bicubic_centres",
-    "bicubic_corners",
-    "nearest",
-    "natural_averaged",
-)
+OF_CONVENTIONS = [
+    f"{method}_{where}" for method in ("natural", "bilinear", "bicubic") for where in ("centres", "corners")
+]
+UPSAMPLED = ("own", *OF_CONVENTIONS, "nearest", "natural_averaged")
 KEYS = [
     "fd_rooms/resample_1",
     "fd_rooms/resample_2",
     *(f"upsampled/{name}" for name in UPSAMPLED),
     *(f"interpolation/{name}" for name in ("ppl", "path_length", "largest_step", "curvature")),
 ]
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
 
 
 def events_of(job: cfg.Job, runs: Path, cache: Path, **options: object) -> list[Event]:
@@ -143,8 +132,6 @@ def test_a_pixel_that_is_not_finite_in_a_further_measure_is_a_divergence(images:
 
 
 def test_photographs_are_upsampled_to_real_ones_or_refused_before_training(tmp_path: Path) -> None:
-    from core.data.sources import fingerprint
-
     folder = tmp_path / "photographs"
     folder.mkdir()
     for i in range(6):

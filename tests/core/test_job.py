@@ -351,7 +351,9 @@ def test_a_diverged_job_is_a_result(tmp_path: Path, cache: Path) -> None:
     assert list(run_job(job, runs=tmp_path, cache=cache)) == []
 
 
-def test_the_command_runs_one_job_folder(tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_runs_one_job_folder_and_refuses_what_it_cannot_run_of_a_finished_one_too(
+    tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "config.json"
     file.write_text(JOB.config.model_dump_json())
     arguments = ["--config", str(file), "--seed", "3", "--out", str(tmp_path), "--cache", str(cache), "--device", "cpu"]
@@ -359,6 +361,7 @@ def test_the_command_runs_one_job_folder(tmp_path: Path, cache: Path, capsys: py
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert lines[0]["kind"] == "built" and lines[-1]["kind"] == "finished"
     assert RunFolder(tmp_path, JOB).outcome() is not None
+    assert "--device vulkan is no device here: there is cpu" in refused([*arguments[:-1], "vulkan"], capsys)
 
 
 def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
@@ -402,16 +405,6 @@ def test_an_option_that_a_job_cannot_take_is_one_line(
     arguments = ["--config", str(file), "--out", str(tmp_path / "runs"), "--cache", str(tmp_path / "cache")]
     assert said in refused([*arguments, *options], capsys)
     assert not (tmp_path / "cache").exists() and INCEPTION_VARIABLE not in os.environ
-
-
-def test_a_device_that_is_not_there_is_refused_of_a_finished_folder_too(
-    tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    finished(tmp_path, cache)
-    file = tmp_path / "job.json"
-    file.write_text(JOB.model_dump_json())
-    arguments = ["--config", str(file), "--out", str(tmp_path), "--cache", str(cache), "--device", "vulkan"]
-    assert "--device vulkan is no device here: there is cpu" in refused(arguments, capsys)
 
 
 def test_numbers_that_no_job_can_have_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from itertools import product
 
 import pytest
 import torch
@@ -17,6 +16,7 @@ from core.build import build_inr, build_layer
 from core.grids import Pixels
 from core.models.generator import Renderer
 from core.models.layers.emitted import EmittedLayer, rms
+from core.reconstruct import build_inrs
 from core.signals import Picture
 
 LAYERS: dict[str, cfg.Layer] = {row.name: row.layer for row in (*ROWS, *READINGS)}
@@ -29,7 +29,7 @@ def built(name: str, inputs: int = IN, outputs: int = OUT) -> EmittedLayer:
     torch.manual_seed(0)
     layer = LAYERS[name]
     if isinstance(layer, cfg.Factorized | cfg.FactorizedSE) and inputs == IN:
-        layer = layer.model_copy(update={"rank": 2})
+        layer = layer.replace(rank=2)
     return build_layer(layer)(inputs, outputs, weight_std=S_W, bias_std=S_B)
 
 
@@ -48,43 +48,34 @@ def se_linear(layer: EmittedLayer, p: Tensor, s: float, t: float) -> tuple[Tenso
 def mfilm(layer: EmittedLayer, p: Tensor) -> tuple[Tensor, Tensor]:
     shared = layer.weight_IO.T
     unit = (shared - shared.mean(1, keepdim=True)) / shared.std(1, keepdim=True, unbiased=False)
-    gamma, beta, c = p[:OUT], p[OUT : 2 * OUT], p[2 * OUT :]
+    gamma, beta, c = p.split(OUT)
     return gamma[:, None] * unit + beta[:, None], layer.bias_O + c
 
 
 def mfilm_no_norm(layer: EmittedLayer, p: Tensor) -> tuple[Tensor, Tensor]:
-    gamma, beta, c = p[:OUT], p[OUT : 2 * OUT], p[2 * OUT :]
+    gamma, beta, c = p.split(OUT)
     return gamma[:, None] * (S_W * layer.weight_IO.T) + S_W * beta[:, None], S_B * (layer.bias_O + c)
 
 
 def mfilm_scale(layer: EmittedLayer, p: Tensor) -> tuple[Tensor, Tensor]:
-    gamma, beta, c = 1 + p[:OUT] / 10, S_W / 10 * p[OUT : 2 * OUT], S_B / 10 * p[2 * OUT :]
-    return gamma[:, None] * (S_W * layer.weight_IO.T) + beta[:, None], S_B * layer.bias_O + c
+    gamma, beta, c = p.split(OUT)
+    weight = (1 + gamma / 10)[:, None] * (S_W * layer.weight_IO.T) + S_W / 10 * beta[:, None]
+    return weight, S_B * layer.bias_O + S_B / 10 * c
 
 
-def product_of(p: Tensor) -> tuple[Tensor, Tensor]:
+def product_of(p: Tensor, root: float) -> tuple[Tensor, Tensor]:
     b, a = p[: 2 * IN].view(IN, 2), p[2 * IN : 2 * (IN + OUT)].view(2, OUT)
-    return (b @ a).T, S_B * p[2 * (IN + OUT) :]
+    return (b @ a).T / root, S_B * p[2 * (IN + OUT) :]
 
 
-def factorized(layer: EmittedLayer, p: Tensor) -> tuple[Tensor, Tensor]:
-    weight, bias = product_of(p)
+def factorized(p: Tensor, root: float = 1.0) -> tuple[Tensor, Tensor]:
+    weight, bias = product_of(p, root)
     return S_W * weight, bias
 
 
-def factorized_root(layer: EmittedLayer, p: Tensor) -> tuple[Tensor, Tensor]:
-    weight, bias = product_of(p)
-    return S_W * weight / math.sqrt(2), bias
-
-
-def factorized_se(layer: EmittedLayer, p: Tensor) -> tuple[Tensor, Tensor]:
-    weight, bias = product_of(p)
+def factorized_se(layer: EmittedLayer, p: Tensor, root: float = 1.0) -> tuple[Tensor, Tensor]:
+    weight, bias = product_of(p, root)
     return layer.weight_IO.T * 2 * sigmoid(weight), bias
-
-
-def factorized_se_root(layer: EmittedLayer, p: Tensor) -> tuple[Tensor, Tensor]:
-    weight, bias = product_of(p)
-    return layer.weight_IO.T * 2 * sigmoid(weight / math.sqrt(2)), bias
 
 
 def adain(layer: EmittedLayer, p: Tensor) -> tuple[Tensor, Tensor]:
@@ -99,10 +90,10 @@ FORMULAS: dict[str, Callable[[EmittedLayer, Tensor], tuple[Tensor, Tensor]]] = {
     "mfilm": mfilm,
     "mfilm_no_norm": mfilm_no_norm,
     "mfilm_scale": mfilm_scale,
-    "factorized": factorized,
-    "factorized_root": factorized_root,
+    "factorized": lambda layer, p: factorized(p),
+    "factorized_root": lambda layer, p: factorized(p, math.sqrt(2)),
     "factorized_se": factorized_se,
-    "factorized_se_root": factorized_se_root,
+    "factorized_se_root": lambda layer, p: factorized_se(layer, p, math.sqrt(2)),
     "adain": adain,
 }
 
@@ -183,11 +174,14 @@ def outputs_at_start(name: str, basis: str, width: int, init: str, depth: int = 
     return found
 
 
+LAYERS_AND_BASES = [*((name, "siren") for name in LAYERS), ("linear", "fourier")]
+"""A layer never sees the basis."""
+
 WIDER = [pytest.param(width, marks=pytest.mark.slow) for width in (128, 512)]
 
 
 @pytest.mark.parametrize("width", [32, *WIDER])
-@pytest.mark.parametrize(("name", "basis"), list(product(LAYERS, BASES)))
+@pytest.mark.parametrize(("name", "basis"), LAYERS_AND_BASES)
 def test_unit_init_holds_pre_activations_and_output_near_one(name: str, basis: str, width: int) -> None:
     """Within what other draws of a few heavy-tailed products may be off."""
     assert all(0.6 < size < 1.6 for size in outputs_at_start(name, basis, width, "unit"))
@@ -213,9 +207,15 @@ def test_measured_constants_travel_with_the_weights(name: str) -> None:
 # --- training ---------------------------------------------------------------------------------------------------------
 
 
-def fit(name: str, basis: str, width: int, precision: str, iterations: int) -> None:
-    from core.reconstruct import build_inrs
+LONG = [pytest.param(200, width, marks=pytest.mark.slow) for width in (32, 256)]
 
+
+@pytest.mark.parametrize(("iterations", "width"), [(5, 32), *LONG])
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize(("name", "basis"), LAYERS_AND_BASES)
+def test_every_layer_trains_with_finite_gradients(
+    name: str, basis: str, precision: str, iterations: int, width: int
+) -> None:
     torch.manual_seed(0)
     grid = cfg.Coordinates(low=-1.0, high=1.0, sampling="centres")
     config = cfg.Reconstruction(
@@ -236,16 +236,3 @@ def fit(name: str, basis: str, width: int, precision: str, iterations: int) -> N
             assert parameter.grad is not None and parameter.grad.isfinite().all()
         optimizer.step()
     assert all(parameter.isfinite().all() for parameter in inrs.parameters())
-
-
-@pytest.mark.parametrize(("name", "basis", "precision"), list(product(LAYERS, BASES, ("float32", "bfloat16"))))
-def test_every_layer_trains_a_little(name: str, basis: str, precision: str) -> None:
-    fit(name, basis, width=32, precision=precision, iterations=5)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "basis", "width", "precision"), list(product(LAYERS, BASES, (32, 256), ("float32", "bfloat16")))
-)
-def test_every_layer_trains_with_finite_gradients(name: str, basis: str, width: int, precision: str) -> None:
-    fit(name, basis, width, precision, iterations=200)

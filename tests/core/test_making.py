@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
@@ -14,7 +15,7 @@ import pytest
 from PIL import Image
 
 from core.config import Resampling
-from core.data import decoding, making
+from core.data import decoding, making, rooms
 from core.data.__main__ import main
 from core.data.making import make
 from core.data.prepare import described, named
@@ -23,6 +24,7 @@ from core.data.sources import fingerprint
 from core.errors import InputError
 from core.processes import environment
 from core.train import main as train_main
+from studies.changes_overview import STUDY
 from tests.core.pictures import encoded, foldered, lsun, picture, shared, zipped
 
 
@@ -138,22 +140,33 @@ def _alter(aside: Path) -> None:
         file.write(b"\xff\x00\xff")
 
 
-def _cut(aside: Path) -> None:
-    os.truncate(aside / "8.npy", 128 + 1500 * 192)
+def _zero_a_line(aside: Path) -> None:
+    lines = (aside / "journal.jsonl").read_bytes().split(b"\n")
+    lines[2] = bytes(len(lines[2]))
+    (aside / "journal.jsonl").write_bytes(b"\n".join(lines))
 
 
 def _tear_the_journal(aside: Path) -> None:
     os.truncate(aside / "journal.jsonl", (aside / "journal.jsonl").stat().st_size - 30)
 
 
-@pytest.mark.parametrize("damage", [_alter, _cut, _tear_the_journal])
-def test_what_was_damaged_meanwhile_is_made_again(tmp_path: Path, damage: object) -> None:
+MEANWHILE: dict[str, tuple[Callable[[Path], object], int]] = {
+    "altered": (_alter, 1024),
+    "cut": (lambda aside: os.truncate(aside / "8.npy", 128 + 1500 * 192), 1024),
+    "a torn line": (_tear_the_journal, 1024),
+    "a line of zeros": (_zero_a_line, 1024),
+    "an array is gone": (lambda aside: (aside / "8.npy").unlink(), 0),
+}
+
+
+@pytest.mark.parametrize("damage", MEANWHILE)
+def test_what_was_damaged_meanwhile_is_made_again(tmp_path: Path, damage: str) -> None:
     path = lsun(tmp_path / "lmdb", {f"{i:05d}": encoded(picture(i, (9, 8)), "BMP") for i in range(2500)})
-    aside = _interrupted(path, tmp_path / "set")
-    damage(aside)  # type: ignore[operator]
+    damaged, kept = MEANWHILE[damage]
+    damaged(_interrupted(path, tmp_path / "set"))
     seen: list[int] = []
     make(path, tmp_path / "set", [8], progress=lambda done, _: seen.append(done))
-    assert seen[0] == 1024
+    assert seen[0] == kept
     make(path, tmp_path / "whole", [8])
     assert content(tmp_path / "set") == content(tmp_path / "whole")
 
@@ -165,7 +178,7 @@ def test_a_replaced_image_is_noticed_on_going_on(tmp_path: Path) -> None:
     path = zipped(tmp_path / "x.zip", files)
     index = make(path, tmp_path / "set", [8])
     assert index.fingerprint == fingerprint(path)[0]
-    assert index == make(path, tmp_path / "whole", [8]).model_copy(update={"stamps": index.stamps})
+    assert index == make(path, tmp_path / "whole", [8]).replace(stamps=index.stamps)
 
 
 def test_the_same_command_again_makes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,23 +197,6 @@ def test_fewer_images_or_another_name_are_not_what_is_there(tmp_path: Path) -> N
         make(path, tmp_path / "set", [8], most=2)
     assert make(path, tmp_path / "set", [8], name="LSUN bedroom").name == named(tmp_path / "set") == "LSUN bedroom"
     assert make(path, tmp_path / "set", [8]).name == "LSUN bedroom"
-
-
-@pytest.mark.parametrize("damage", ["a line of zeros", "an array is gone"])
-def test_a_damaged_beginning_is_gone_on_with_as_far_as_it_holds(tmp_path: Path, damage: str) -> None:
-    path = lsun(tmp_path / "lmdb", {f"{i:05d}": encoded(picture(i, (9, 8)), "BMP") for i in range(2500)})
-    aside = _interrupted(path, tmp_path / "set")
-    if damage == "an array is gone":
-        (aside / "8.npy").unlink()
-    else:
-        lines = (aside / "journal.jsonl").read_bytes().split(b"\n")
-        lines[2] = bytes(len(lines[2]))
-        (aside / "journal.jsonl").write_bytes(b"\n".join(lines))
-    seen: list[int] = []
-    make(path, tmp_path / "set", [8], progress=lambda done, _: seen.append(done))
-    assert seen[0] == (0 if damage == "an array is gone" else 1024)
-    make(path, tmp_path / "whole", [8])
-    assert content(tmp_path / "set") == content(tmp_path / "whole")
 
 
 def test_killed_it_leaves_no_process_behind_and_goes_on(tmp_path: Path) -> None:
@@ -304,9 +300,6 @@ def test_a_place_without_a_name_is_one_line(
 
 @pytest.mark.parametrize("count", [400, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_images_as_lsun_ships_them_are_prepared_trained_on_and_evaluated(tmp_path: Path, count: int) -> None:
-    from core.data import rooms
-    from studies.changes_overview import STUDY
-
     scenes = rooms.render(rooms.train_indices(count // 4), 16, seed=5).transpose(0, 2, 3, 1)
     images = np.concatenate([scenes, scenes[:, :, ::-1], scenes[:, ::-1], scenes[:, ::-1, ::-1]])
     files = {
@@ -319,23 +312,12 @@ def test_images_as_lsun_ships_them_are_prepared_trained_on_and_evaluated(tmp_pat
     data = described(tmp_path / "set", 16)
     assert data.count == count
     everything = STUDY.profile("cpu").scaled(STUDY.folded([change.name for change in STUDY.changes]))
-    evaluation = everything.evaluation.model_copy(update={"quality": None, "resamples": 0})
-    config = everything.model_copy(update={"data": data, "iterations": 100, "evaluation": evaluation})
+    evaluation = everything.evaluation.replace(quality=None, resamples=0)
+    config = everything.replace(data=data, iterations=100, evaluation=evaluation)
     (tmp_path / "config.json").write_text(config.model_dump_json())
     out = tmp_path / "runs"
-    code = train_main(
-        [
-            "--config",
-            str(tmp_path / "config.json"),
-            "--out",
-            str(out),
-            "--data",
-            str(tmp_path / "set"),
-            "--device",
-            "cpu",
-        ]
-    )
-    assert code == 0
+    given = ["--config", str(tmp_path / "config.json"), "--out", str(out), "--data", str(tmp_path / "set")]
+    assert train_main([*given, "--device", "cpu"]) == 0
     (outcome,) = out.glob("*/outcome.json")
     assert json.loads(outcome.read_text())["status"] == "finished"
     told = json.loads((outcome.parent / "data.json").read_text())

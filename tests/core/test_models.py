@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 
 from core import config as cfg
-from core.build import build_discriminator, build_generator, build_layer
+from core.build import build_discriminator, build_generator
 from core.grids import Pixels
 from core.models.bases.fourier import Fourier
 from core.models.discriminator import minibatch_std
@@ -17,31 +15,6 @@ from core.models.hypernetwork import Hypernetwork
 from core.models.inr import Inr
 from core.models.layers.linear import Linear
 from tests.core.conftest import small_config
-
-
-def test_linear_is_the_affine_map_of_what_was_emitted() -> None:
-    layer = build_layer(cfg.Linear())(3, 4, weight_std=0.5, bias_std=0.1)
-    x, emitted = torch.randn(2, 5, 3), torch.randn(2, layer.emitted)
-    weight, bias = emitted[:, :12].view(2, 3, 4), emitted[:, 12:]
-    expected = torch.stack([x[b] @ (0.5 * weight[b]) + 0.1 * bias[b] for b in range(2)])
-    torch.testing.assert_close(layer(x, emitted), expected)
-
-
-@pytest.mark.parametrize("root_rank", [False, True])
-def test_factorized_se_modulates_the_shared_weight(root_rank: bool) -> None:
-    layer = build_layer(cfg.FactorizedSE(rank=2, root_rank=root_rank))(3, 4, weight_std=0.5, bias_std=0.1)
-    x, emitted = torch.randn(2, 5, 3), torch.randn(2, layer.emitted)
-    b, a = emitted[:, :6].view(2, 3, 2), emitted[:, 6:14].view(2, 2, 4)
-    gate = 2 * torch.sigmoid((b @ a) / (math.sqrt(2) if root_rank else 1))
-    expected = x @ (layer.weight_IO * gate) + 0.1 * emitted[:, None, 14:]
-    torch.testing.assert_close(layer(x, emitted), expected)
-
-
-@pytest.mark.parametrize("n", [8, 64])
-def test_parameter_counts_are_the_decks(n: int) -> None:
-    """Slide "Size/quality tradeoff": n^2 + n and 2nr + n."""
-    assert build_layer(cfg.Linear())(n, n, weight_std=1.0, bias_std=1.0).emitted == n**2 + n
-    assert build_layer(cfg.FactorizedSE(rank=10))(n, n, weight_std=1.0, bias_std=1.0).emitted == 2 * n * 10 + n
 
 
 def test_the_decks_sizes() -> None:

@@ -35,6 +35,26 @@ def copied(folder: Path) -> Path:
     return folder
 
 
+def committed(folder: Path, message: str = "ours") -> None:
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", message)
+
+
+def checkout(folder: Path) -> Path:
+    """Enough of the code in a repository of its own."""
+    git(copied(folder), "init", "-q", ".")
+    committed(folder)
+    return folder
+
+
+def installed(site: Path) -> Path:
+    """A folder of packages in which this one is version 7.8.9."""
+    info = site / "inr_gan_ablations-7.8.9.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: inr-gan-ablations\nVersion: 7.8.9\n")
+    return site
+
+
 def asked(folder: Path, **variables: str) -> list[object]:
     """Version, commit and whether it was changed, as the code in `folder` says it."""
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(folder), **variables}
@@ -57,22 +77,15 @@ def test_the_version_is_that_of_the_project() -> None:
 
 
 def test_a_repository_above_an_installed_package_is_not_the_codes(above: Path) -> None:
-    site = copied(above / ".venv" / "lib" / "site-packages")
-    info = site / "inr_gan_ablations-7.8.9.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: inr-gan-ablations\nVersion: 7.8.9\n")
+    site = installed(copied(above / ".venv" / "lib" / "site-packages"))
     assert asked(site) == ["7.8.9", None, None]
-    git(above, "add", "-A")
-    git(above, "commit", "-q", "-m", "all of it")
+    committed(above, "all of it")
     assert asked(site) == ["7.8.9", None, None]
 
 
 def test_another_installation_is_not_the_codes(tmp_path: Path) -> None:
-    info = tmp_path / "site" / "inr_gan_ablations-7.8.9.dist-info"
-    info.mkdir(parents=True)
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: inr-gan-ablations\nVersion: 7.8.9\n")
-    code = copied(tmp_path / "code")
-    assert asked(code, PYTHONPATH=os.pathsep.join(map(str, (code, info.parent)))) == [None, None, None]
+    site, code = installed(tmp_path / "site"), copied(tmp_path / "code")
+    assert asked(code, PYTHONPATH=os.pathsep.join(map(str, (code, site)))) == [None, None, None]
 
 
 def test_a_checkout_says_its_own_commit_wherever_it_is_asked_from(tmp_path: Path, above: Path) -> None:
@@ -80,8 +93,7 @@ def test_a_checkout_says_its_own_commit_wherever_it_is_asked_from(tmp_path: Path
     (code / "pyproject.toml").write_text('[project]\nname = "inr-gan-ablations"\nversion = "1.2.3"\n')
     git(code, "init", "-q", ".")
     assert asked(code) == ["1.2.3", None, None]  # Nothing is tracked.
-    git(code, "add", "-A")
-    git(code, "commit", "-q", "-m", "ours")
+    committed(code)
     mine = git(code, "rev-parse", "HEAD")
     elsewhere = {"GIT_DIR": str(above / ".git"), "GIT_WORK_TREE": str(above), "GIT_INDEX_FILE": str(above / "index")}
     assert asked(code, **elsewhere)[1] == mine != git(above, "rev-parse", "HEAD")
@@ -91,10 +103,7 @@ def test_a_checkout_says_its_own_commit_wherever_it_is_asked_from(tmp_path: Path
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
 def test_a_clone_of_another_user_is_read(tmp_path: Path) -> None:
-    code = copied(tmp_path / "code")
-    git(code, "init", "-q", ".")
-    git(code, "add", "-A")
-    git(code, "commit", "-q", "-m", "ours")
+    code = checkout(tmp_path / "code")
     for path in (code, *code.rglob("*")):
         os.chown(path, 12345, 12345)
     with pytest.raises(subprocess.CalledProcessError):
@@ -103,10 +112,7 @@ def test_a_clone_of_another_user_is_read(tmp_path: Path) -> None:
 
 
 def test_what_a_received_checkout_has_configured_is_not_run(tmp_path: Path) -> None:
-    code = copied(tmp_path / "code")
-    git(code, "init", "-q", ".")
-    git(code, "add", "-A")
-    git(code, "commit", "-q", "-m", "ours")
+    code = checkout(tmp_path / "code")
     hook = code / ".git" / "hooks" / "post-index-change"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/hooked\n")
@@ -160,10 +166,7 @@ def without_an_object(code: Path, missing: str) -> None:
     ids=lambda remote: remote["url"].split(":")[0] + "-".join(remote),
 )
 def test_what_a_received_checkout_lacks_is_not_fetched(remote: dict[str, str], missing: str, tmp_path: Path) -> None:
-    code = copied(tmp_path / "code")
-    git(code, "init", "-q", ".")
-    git(code, "add", "-A")
-    git(code, "commit", "-q", "-m", "ours")
+    code = checkout(tmp_path / "code")
     without_an_object(code, missing)
     helper = canary(tmp_path, "git-remote-canary")
     words = {"here": str(code), "canary": canary(tmp_path, "fetched")}
@@ -180,6 +183,18 @@ def test_what_a_received_checkout_lacks_is_not_fetched(remote: dict[str, str], m
     assert not (code / ".git" / "FETCH_HEAD").exists()
 
 
+PROGRAMS = """
+    alias.status core.editor core.fsmonitor core.pager core.sshCommand diff.external diff.x.command diff.x.textconv
+    filter.x.clean filter.x.process filter.x.smudge gpg.program gpg.ssh.program interactive.diffFilter merge.x.driver
+    pager.status sequence.editor uploadpack.packObjectsHook
+"""
+
+SETTINGS = """
+    filter.x.required=true log.showSignature=true status.submoduleSummary=true diff.submodule=diff
+    status.renames=copies gc.auto=1
+"""
+
+
 def test_no_program_that_a_received_checkout_names_is_run(tmp_path: Path) -> None:
     code = copied(tmp_path / "code")
     git(code, "init", "-q", ".")
@@ -187,43 +202,15 @@ def test_no_program_that_a_received_checkout_names_is_run(tmp_path: Path) -> Non
     git(code, "init", "-q", "inner")
     git(inner, "commit", "-q", "--allow-empty", "-m", "theirs")
     (code / ".gitattributes").write_text("*.py diff=x filter=x merge=x\n")
-    git(code, "add", "-A")
-    git(code, "commit", "-q", "-m", "ours")
+    committed(code)
     for folder in (code, inner):
         hooks = folder / ".git" / "hooks"
         for hook in ("post-index-change", "reference-transaction", "pre-auto-gc", "fsmonitor-watchman"):
             shutil.copy(canary(tmp_path, f"hook-{hook}"), hooks / hook)
-        for key in (
-            "alias.status",
-            "core.editor",
-            "core.fsmonitor",
-            "core.pager",
-            "core.sshCommand",
-            "diff.external",
-            "diff.x.command",
-            "diff.x.textconv",
-            "filter.x.clean",
-            "filter.x.process",
-            "filter.x.smudge",
-            "gpg.program",
-            "gpg.ssh.program",
-            "interactive.diffFilter",
-            "merge.x.driver",
-            "pager.status",
-            "sequence.editor",
-            "uploadpack.packObjectsHook",
-        ):
+        for key in PROGRAMS.split():
             git(folder, "config", key, canary(tmp_path, key))
-        for key, value in (
-            ("core.hooksPath", str(hooks)),
-            ("filter.x.required", "true"),
-            ("log.showSignature", "true"),
-            ("status.submoduleSummary", "true"),
-            ("diff.submodule", "diff"),
-            ("status.renames", "copies"),
-            ("gc.auto", "1"),
-        ):
-            git(folder, "config", key, value)
+        for setting in (f"core.hooksPath={hooks}", *SETTINGS.split()):
+            git(folder, "config", *setting.split("="))
     for file in ("core/origin.py", "core/home.py"):
         (code / file).write_text((code / file).read_text() + "# changed\n")
     (code / "core" / "home.py").rename(code / "core" / "house.py")
@@ -237,10 +224,7 @@ def test_no_program_that_a_received_checkout_names_is_run(tmp_path: Path) -> Non
 
 
 def test_a_filter_whose_name_is_no_utf8_is_not_run(tmp_path: Path) -> None:
-    code = copied(tmp_path / "code")
-    git(code, "init", "-q", ".")
-    git(code, "add", "-A")
-    git(code, "commit", "-q", "-m", "ours")
+    code = checkout(tmp_path / "code")
     with (code / ".git" / "config").open("ab") as stream:
         stream.write(b'[filter "\xff"]\n\tclean = ' + canary(tmp_path, "filter").encode() + b"\n")
     (code / ".gitattributes").write_bytes(b"*.py filter=\xff\n")

@@ -53,7 +53,7 @@ def held_out() -> Tensor:
 def measure(request: pytest.FixtureRequest, held_out: Tensor) -> Measure:
     """Against the 4,096 held-out scenes."""
     torch.set_num_threads(1)
-    config = CONFIG.model_copy(update={"layer": request.param})
+    config = CONFIG.replace(layer=request.param)
     return build_metric(config, held_out, device="cpu", cache=None)
 
 
@@ -100,7 +100,6 @@ def test_joined_halves_of_different_rooms_are_far(measure: Measure, shown: np.nd
 
 def test_values_are_steady_over_resampling(measure: Measure, shown: np.ndarray) -> None:
     """Eight halves of 4,096 scenes: their spread is 0.7 of that of independent sets, so 7% stands for 10%."""
-    assert isinstance(measure, Measure)
     features = features_of(batches(shown), measure.features, len(shown))
     rng = np.random.default_rng(0)
     values = [
@@ -180,11 +179,8 @@ def test_larger_images_are_averaged_and_smaller_ones_enlarged(shown: np.ndarray)
     assert not torch.equal(enlarged, enlarged.round())
     for resolution in (1, 8, 24, 40):
         for side in (16, 32):
-            assert resized(torch.zeros(2, 3, resolution, resolution, dtype=torch.uint8), side).shape[1:] == (
-                3,
-                side,
-                side,
-            )
+            images = torch.zeros(2, 3, resolution, resolution, dtype=torch.uint8)
+            assert resized(images, side).shape == (2, 3, side, side)
 
 
 def test_real_statistics_are_cached_and_remade_when_damaged(

@@ -15,12 +15,13 @@ from core import config as cfg
 from core.build import build_generator
 from core.grids import Pixels
 from core.metrics.features import generated
-from core.metrics.measure import Measure, Reading, Strips, build_metric
+from core.metrics.measure import Reading, Strips, build_metric
 from core.metrics.upsampling import SHOWN, Method, UpsamplingMeasure, interpolated, positions
 from core.models.generator import Generator
 from core.pixels import to_uint8
 from core.signals import Picture
 from tests.core.conftest import small_config, smooth_images
+from tests.core.test_further import UPSAMPLED
 
 RESOLUTION = 8
 
@@ -156,17 +157,7 @@ def test_every_method_is_measured_on_its_own_images() -> None:
     coarse, fine = Collected(), Collected()
     *readings, strips = UpsamplingMeasure(2, coarse, fine)(Plane(), torch.randn(12, 8))  # type: ignore[arg-type]
     names = [reading.key.removeprefix("upsampled/") for reading in readings if isinstance(reading, Reading)]
-    assert names == [
-        "own",
-        "natural_centres",
-        "natural_corners",
-        "bilinear_centres",
-        "bilinear_corners",
-        "bicubic_centres",
-        "bicubic_corners",
-        "nearest",
-        "natural_averaged",
-    ]
+    assert names == list(UPSAMPLED)
     assert [image.shape for image in coarse.images] == [(10, 3, 8, 8)]
     found = dict(zip(names[1:], fine.images, strict=True))
     assert {image.shape for image in fine.images} == {(10, 3, 16, 16)}
@@ -216,7 +207,6 @@ def test_protocols_say_of_which_images_larger_ones_are_made() -> None:
     )
     told = {p.series: p.details["upsampling"] for p in UpsamplingMeasure(2, coarse, fine).protocols[1:]}
     assert told["upsampled/bicubic_corners"] == "bicubic a = -0.75, of 8-bit images"
-    assert isinstance(fine, Measure)
     floats = replace(fine, quantised=False)
     told = {p.series: p.details["upsampling"] for p in UpsamplingMeasure(2, coarse, floats).protocols[1:]}
     assert told["upsampled/nearest"] == "nearest, of images that are not quantised"

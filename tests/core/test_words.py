@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ast
+import getpass
 import io
+import os
+import pwd
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from core.home import _writable, settle
+from core.home import _refuge, _writable, settle
 from core.words import (
     ERRORS,
     degrade_streams,
@@ -131,10 +135,6 @@ def _reads_by_the_locale(call: ast.Call) -> bool:
 
 
 def test_a_process_without_home_or_name_has_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import getpass
-    import pwd
-    import tempfile
-
     def unknown(uid: int) -> object:
         raise KeyError(uid)
 
@@ -152,9 +152,6 @@ def test_a_process_without_home_or_name_has_both(tmp_path: Path, monkeypatch: py
 def test_a_home_that_cannot_be_written_has_matplotlib_elsewhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import os
-    import tempfile
-
     file = tmp_path / "no-folder"
     file.touch()
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
@@ -175,11 +172,6 @@ def test_a_home_that_one_may_not_look_at_is_no_error(tmp_path: Path, monkeypatch
 
 
 def test_nobody_elses_folder_is_a_refuge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-    import tempfile
-
-    from core.home import _refuge
-
     monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     elsewhere = tmp_path / "elsewhere"

@@ -127,7 +127,9 @@ def test_every_command_ends_by_the_one_boundary() -> None:
     assert len(commands) > 12
     for file in commands:
         text = file.read_text(encoding="utf-8")
-        assert re.search(r"cls=(Sectioned)?Command|code_with\(", text) or file.name in ("side_process.py", "walk.py"), file
+        assert re.search(r"cls=(Sectioned)?Command|code_with\(", text) or file.name in ("side_process.py", "walk.py"), (
+            file
+        )
     for main in (calibrate.main, sweep.main, worker.main):
         assert code(main, []) == 2
 
