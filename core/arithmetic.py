@@ -101,14 +101,14 @@ def trunk(inputs: int, width: int, depth: int, *, from_data: bool) -> Work:
 
 def emission(net: cfg.Hypernetwork, sizes: list[tuple[int, int]], *, trained_latents: bool = False) -> Work:
     """The parameters of one image's INR from its latent."""
-    found = trunk(net.latent_dim, net.width, net.depth, from_data=not trained_latents)
+    work = trunk(net.latent_dim, net.width, net.depth, from_data=not trained_latents)
     if net.heads is None:
-        return found + product(net.width * sum(count * size for count, size in sizes))
+        return work + product(net.width * sum(count * size for count, size in sizes))
     for count, size in sizes:
         if size:
             head = trunk(net.width, net.heads.width, net.heads.depth, from_data=False)
-            found += (head + product(net.heads.width * size)) * count
-    return found
+            work += (head + product(net.heads.width * size)) * count
+    return work
 
 
 def generating(config: cfg.Config) -> Work:

@@ -95,7 +95,7 @@ def _loaded(stored: memoryview) -> Checkpoint:
     """What torch finds in these bytes, which are those that somebody wrote. Raises OSError and MemoryError as they are:
     they say nothing of the bytes."""
     try:
-        found = torch.load(io.BytesIO(stored), map_location="cpu", weights_only=True)
+        content = torch.load(io.BytesIO(stored), map_location="cpu", weights_only=True)
     except (OSError, MemoryError):
         raise
     except Exception as error:
@@ -104,12 +104,12 @@ def _loaded(stored: memoryview) -> Checkpoint:
             raise
         raise _Unusable(f"torch refuses it, {first_words(error)}") from None
     if (
-        not isinstance(found, dict)
-        or found.keys() != KINDS.keys()
-        or not all(isinstance(value, KINDS[name]) for name, value in found.items())
+        not isinstance(content, dict)
+        or content.keys() != KINDS.keys()
+        or not all(isinstance(value, KINDS[name]) for name, value in content.items())
     ):
         raise _Unusable("it has other things in it than a checkpoint")
-    return Checkpoint(**found)
+    return Checkpoint(**content)
 
 
 def _header(stored: memoryview) -> bytes:

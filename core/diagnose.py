@@ -48,17 +48,17 @@ def at_start(renderer: Renderer, emitted_BE: Tensor) -> tuple[LayerAtStart, ...]
     own = [list(layer.parameters()) for layer in layers]
     parameters = [parameter for group in own for parameter in group]
     by_emitted, *by_own = torch.autograd.grad(probe, [emitted, *parameters], allow_unused=True)
-    found: list[LayerAtStart] = []
+    states: list[LayerAtStart] = []
     for output, part, group in zip(outputs, by_emitted.split(inr.sizes, dim=1), own, strict=True):
         gradients, by_own = by_own[: len(group)], by_own[len(group) :]
-        found.append(
+        states.append(
             LayerAtStart(
                 pre_activation=output,
                 emitted_gradient=rms(part) if part.numel() else None,
                 own_gradient=_rms_of_all(gradients),
             )
         )
-    return tuple(found)
+    return tuple(states)
 
 
 def _rms_of_all(gradients: Iterable[Tensor | None]) -> float | None:

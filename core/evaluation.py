@@ -140,9 +140,12 @@ def _final(
         yield QualityMeasure(evaluation.quality, measure, seed)
     if evaluation.resamples:
         yield Resamples(measure, evaluation.resamples, seed)
-    if asked := evaluation.upsampling:
-        coarse, fine = against(asked.metric, resolution), against(asked.metric, asked.factor * resolution)
-        yield UpsamplingMeasure(asked.factor, coarse, fine)
+    if upsampling := evaluation.upsampling:
+        coarse, fine = (
+            against(upsampling.metric, resolution),
+            against(upsampling.metric, upsampling.factor * resolution),
+        )
+        yield UpsamplingMeasure(upsampling.factor, coarse, fine)
     if paths := evaluation.interpolation:
         yield PathMeasure(paths, measure.features, seed, measure.protocol)
     else:

@@ -29,7 +29,7 @@ def stored(name: str) -> str:
 
 def original(name: str) -> str:
     """The name that was `stored`, as the system's calls take it."""
-    whole = BYTE.sub(lambda found: bytes([int(found[1], 16)]).decode(errors="surrogateescape"), name)
+    whole = BYTE.sub(lambda match: bytes([int(match[1], 16)]).decode(errors="surrogateescape"), name)
     return os.fsdecode(whole.encode(errors="surrogateescape"))
 
 

@@ -201,10 +201,10 @@ def emptied(file: Path) -> BinaryIO:
     return os.fdopen(handle_of(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb")
 
 
-def write_all(stream: FileIO, left: memoryview) -> None:
+def write_all(stream: FileIO, content: memoryview) -> None:
     """Writes all of it: the system may take less at once."""
-    while left:
-        left = left[stream.write(left) :]
+    while content:
+        content = content[stream.write(content) :]
 
 
 @contextmanager
@@ -223,10 +223,10 @@ def own_folder(folder: Path) -> Path:
     with suppress(FileExistsError):
         folder.mkdir()
         return folder
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode):
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode):
         raise InputError(f"{folder} is no folder, or a link: remove it")
-    if found.st_uid != os.getuid():
+    if status.st_uid != os.getuid():
         raise InputError(f"{folder} belongs to another user: have them remove it, or name another folder with --out")
     with os.scandir(folder) as entries:
         for entry in entries:

@@ -35,7 +35,7 @@ from core.events import Event, event_adapter
 from core.files import make_folder, write_whole
 from core.names import DIGEST, fits
 from core.numbers import Count, Seconds, Whole
-from core.reading import MOST_JSON, MOST_LINE, Damaged, last_bytes, lines_of, model_of, opened, record_of, said_by
+from core.reading import MOST_JSON, MOST_LINE, Damaged, last_bytes, lines_of, model_of, opened, record_of, what_is_wrong
 from core.words import visible
 
 Status = Literal["finished", "diverged", "failed"]
@@ -194,15 +194,15 @@ class RunFolder:
         whether the folder is this job's.
         """
         try:
-            found = model_of(self.path / "outcome.json", Outcome, self.remedy, MOST_RECORD)
+            outcome = model_of(self.path / "outcome.json", Outcome, self.remedy, MOST_RECORD)
         except FileNotFoundError:
             return None
         if hashed:
             with suppress(FileNotFoundError):
                 self.job()
-        if found.status == "failed" or found.recorded is None:
-            return found
-        return found if found.recorded.is_in(self.events_file, self.remedy, hashed=hashed) else None
+        if outcome.status == "failed" or outcome.recorded is None:
+            return outcome
+        return outcome if outcome.recorded.is_in(self.events_file, self.remedy, hashed=hashed) else None
 
     def memory(self) -> DeviceMemory | None:
         """What the job was last seen to take of its GPU; None before its first evaluation, and on a CPU."""
@@ -226,7 +226,7 @@ class RunFolder:
                     try:
                         yield event_adapter.validate_json(line)
                     except ValidationError as error:
-                        raise Damaged(self.events_file, f"line {number}: {said_by(error)}", self.remedy) from None
+                        raise Damaged(self.events_file, f"line {number}: {what_is_wrong(error)}", self.remedy) from None
         except FileNotFoundError:
             return
 
@@ -242,15 +242,15 @@ class RunFolder:
         """`protocol.json`, `data.json` or `provenance.json` as plain data, empty where it is absent. Raises Damaged."""
         file = self.path / name
         try:
-            found = record_of(file, self.remedy, LARGER.get(name, MOST_RECORD))
+            record = record_of(file, self.remedy, LARGER.get(name, MOST_RECORD))
         except FileNotFoundError:
             return {}
-        if found and (shape := SHAPES.get(name)) is not None:
+        if record and (shape := SHAPES.get(name)) is not None:
             try:
-                shape.validate_python(found)
+                shape.validate_python(record)
             except ValidationError as error:
-                raise Damaged(file, said_by(error), self.remedy) from None
-        return found
+                raise Damaged(file, what_is_wrong(error), self.remedy) from None
+        return record
 
     def remove_half_written(self) -> None:
         """Removes what killed processes left of large files. Only for who holds the lock: nobody else writes these."""

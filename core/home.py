@@ -50,8 +50,8 @@ def _refuge() -> str:
         folder = Path(tempfile.gettempdir()) / f"inr-gan-{os.getuid()}"
         with suppress(FileExistsError):
             folder.mkdir(mode=0o700)
-        found = folder.lstat()
-        mine = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+        status = folder.lstat()
+        mine = stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not status.st_mode & 0o077
         # Somebody else may have been there first, under a name that can be guessed.
         return str(folder) if mine else tempfile.mkdtemp(prefix="inr-gan-")
     return ""

@@ -24,11 +24,11 @@ def imported(target: str, **arguments: bool | int | float | str | None) -> Impor
 def file_of(target: str) -> Path:
     """The file of the module in "module:Class". Raises InputError where nothing has the name."""
     module = target.partition(":")[0]
-    found, search = "", None
+    name, search = "", None
     for part in module.split("."):
-        found = f"{found}.{part}" if found else part
+        name = f"{name}.{part}" if name else part
         # Not importlib's find_spec, which would import the packages around the module.
-        specs = (finder.find_spec(found, search) for finder in sys.meta_path)
+        specs = (finder.find_spec(name, search) for finder in sys.meta_path)
         try:
             spec = next((spec for spec in specs if spec is not None), None)
         except KeyError:
@@ -38,7 +38,7 @@ def file_of(target: str) -> Path:
             ) from None
         if spec is None:
             raise InputError(
-                f"layer {target}: there is no module {found}: put {part}.py beside the study's file, or its folder "
+                f"layer {target}: there is no module {name}: put {part}.py beside the study's file, or its folder "
                 "into PYTHONPATH"
             )
         search = spec.submodule_search_locations

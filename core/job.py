@@ -17,7 +17,7 @@ from torch import Tensor
 from core import config as cfg
 from core.build import build_domain, check_layer
 from core.data.load import ImageSet
-from core.data.prepare import told
+from core.data.prepare import index_of
 from core.errors import InputError
 from core.evaluation import Evaluator, Inline, evaluation_of, images_of
 from core.events import Event
@@ -249,5 +249,5 @@ def _described(data: cfg.Data, path: Path | None, cache: Path) -> dict[str, Any]
     """What is known of somebody's images, None for other data."""
     if not isinstance(data, cfg.Images) or path is None:
         return None
-    index = told(data, data.resolution, path=path, cache=cache)
+    index = index_of(data, data.resolution, path=path, cache=cache)
     return {"words": index.words, **index.model_dump(mode="json", exclude={"pixels", "stamps"})}

@@ -86,8 +86,8 @@ def memory() -> int | None:
 
     Swap counts where nothing limits it. None where the system does not tell.
     """
-    found = [*_of_machine(), *_of_groups(), *_of_limit()]
-    return min(found) if found else None
+    limits = [*_of_machine(), *_of_groups(), *_of_limit()]
+    return min(limits) if limits else None
 
 
 def _of_machine() -> list[int]:
@@ -95,8 +95,8 @@ def _of_machine() -> list[int]:
         lines = MEMORY.read_text(encoding="utf-8").splitlines()
     except OSError:
         return [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")] if hasattr(os, "sysconf") else []
-    told = {line.partition(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith("kB")}
-    return [told["MemTotal"] + told.get("SwapTotal", 0)] if "MemTotal" in told else []
+    sizes = {line.partition(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith("kB")}
+    return [sizes["MemTotal"] + sizes.get("SwapTotal", 0)] if "MemTotal" in sizes else []
 
 
 def _of_groups() -> list[int]:
@@ -105,7 +105,7 @@ def _of_groups() -> list[int]:
         lines = GROUPS.read_text(encoding="utf-8").splitlines()
     except OSError:
         return []
-    found = []
+    limits = []
     for line in lines:
         _, controllers, inside = line.split(":", 2)
         root, name = (CONTROLS, "memory.max") if not controllers else (CONTROLS / "memory", "memory.limit_in_bytes")
@@ -116,8 +116,8 @@ def _of_groups() -> list[int]:
         for folder in dict.fromkeys([root, group, *group.parents]):
             if folder.is_relative_to(root):
                 with suppress(OSError, ValueError):
-                    found.append(int((folder / name).read_text(encoding="utf-8")))
-    return found
+                    limits.append(int((folder / name).read_text(encoding="utf-8")))
+    return limits
 
 
 def _of_limit() -> list[int]:

@@ -92,5 +92,5 @@ class PeakMemory:
 
 
 def _resident(name: str) -> int | None:
-    found = re.search(rf"^{name}:\s+(\d+) kB", STATUS.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
-    return int(found[1]) * 1024 if found else None
+    match = re.search(rf"^{name}:\s+(\d+) kB", STATUS.read_text(encoding="utf-8", errors="replace"), re.MULTILINE)
+    return int(match[1]) * 1024 if match else None

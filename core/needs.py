@@ -57,9 +57,9 @@ def needs(config: cfg.AnyConfig, *, on_cpu: bool) -> list[Need]:
 
 def needed_bytes(config: cfg.AnyConfig, *, on_cpu: bool = True) -> int:
     """Bytes that are needed at once: all that lasts, and the largest of what does not."""
-    found = needs(config, on_cpu=on_cpu)
-    passing = [need.bytes for need in found if not need.lasts]
-    return sum(need.bytes for need in found if need.lasts) + max(passing, default=0)
+    parts = needs(config, on_cpu=on_cpu)
+    passing = [need.bytes for need in parts if not need.lasts]
+    return sum(need.bytes for need in parts if need.lasts) + max(passing, default=0)
 
 
 def check_memory(config: cfg.AnyConfig, *, on_cpu: bool, there: int | None = None) -> None:
@@ -89,8 +89,10 @@ def _number(value: int) -> str:
 
 def _to_blame(config: cfg.AnyConfig, fields: tuple[str, ...]) -> tuple[str, int]:
     """The field that is furthest above its default, and its value."""
-    found = [(field, *_value_and_default(config, field)) for field in fields]
-    field, value, _ = max(found, key=lambda entry: entry[1] / max(entry[2], 1) if entry[1] < 10**300 else float("inf"))
+    entries = [(field, *_value_and_default(config, field)) for field in fields]
+    field, value, _ = max(
+        entries, key=lambda entry: entry[1] / max(entry[2], 1) if entry[1] < 10**300 else float("inf")
+    )
     return field, value
 
 
@@ -235,10 +237,10 @@ def _of_evaluation(config: cfg.Config) -> Iterator[Need]:
         kernel = min(quality.kernel_subset, metric.samples)
         yield Need("the kernels of a subset", (f"{at}.kernel_subset", samples), 8 * kernel**2, lasts=False)
         yield Need("the points of a line", (f"{at}.points",), 8 * quality.points, lasts=False)
-    if asked := evaluation.upsampling:
+    if upsampling := evaluation.upsampling:
         at = "evaluation.upsampling"
-        side = asked.factor * resolution
-        coarse = (1 if _quantised(asked.metric) else 4) * asked.metric.samples * 3 * resolution**2
+        side = upsampling.factor * resolution
+        coarse = (1 if _quantised(upsampling.metric) else 4) * upsampling.metric.samples * 3 * resolution**2
         yield Need("the samples", (f"{at}.metric.samples", "data.resolution"), coarse, lasts=False)
         fields = (f"{at}.factor", "data.resolution")
         # The mean of 2 x 2 points is rendered at twice the side.
@@ -246,7 +248,7 @@ def _of_evaluation(config: cfg.Config) -> Iterator[Need]:
         yield Need("an enlarged image", fields, enlarged, lasts=False)
         if isinstance(config.data, cfg.Rooms):
             yield Need("the rooms at that size", (*fields, "data.held_out"), config.data.held_out * 3 * side**2)
-        seen = 12 * asked.metric.samples * features_of(asked.metric)
+        seen = 12 * upsampling.metric.samples * features_of(upsampling.metric)
         yield Need("the samples' features", (f"{at}.metric.samples",), seen, lasts=False)
     if walk := evaluation.interpolation:
         at = "evaluation.interpolation"

@@ -68,10 +68,10 @@ def opened(file: Path, remedy: str, most: int = MOST_BYTES) -> Iterator[Buffered
         if error.errno in UNREADABLE:
             raise Unreadable(file, error) from None
         raise
-    found = os.fstat(handle)
-    if not stat.S_ISREG(found.st_mode) or found.st_size > most:
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode) or status.st_size > most:
         os.close(handle)
-        why = f"it is larger than {_in_words(most)}" if stat.S_ISREG(found.st_mode) else "it is no file"
+        why = f"it is larger than {_in_words(most)}" if stat.S_ISREG(status.st_mode) else "it is no file"
         raise Damaged(file, why, remedy)
     with os.fdopen(handle, "rb") as stream:
         yield stream
@@ -138,10 +138,10 @@ def json_of(file: Path, remedy: str, most: int = MOST_JSON) -> Any:
 
 def record_of(file: Path, remedy: str, most: int = MOST_JSON) -> dict[str, Any]:
     """The object in a JSON file. Raises FileNotFoundError, and Damaged where it holds something else."""
-    found = json_of(file, remedy, most)
-    if not isinstance(found, dict):
-        raise Damaged(file, f"it holds a {type(found).__name__}, no object", remedy)
-    return found
+    record = json_of(file, remedy, most)
+    if not isinstance(record, dict):
+        raise Damaged(file, f"it holds a {type(record).__name__}, no object", remedy)
+    return record
 
 
 def model_of(file: Path, model: type[Model], remedy: str, most: int = MOST_JSON) -> Model:
@@ -150,15 +150,15 @@ def model_of(file: Path, model: type[Model], remedy: str, most: int = MOST_JSON)
     try:
         return model.model_validate_json(text)
     except ValueError as error:
-        raise Damaged(file, "it is empty" if not text.strip() else said_by(error), remedy) from None
+        raise Damaged(file, "it is empty" if not text.strip() else what_is_wrong(error), remedy) from None
 
 
-def said_by(error: ValueError) -> str:
+def what_is_wrong(error: ValueError) -> str:
     """What is wrong with data, in a few words: the first place and its reason."""
     from pydantic import ValidationError
 
     if not isinstance(error, ValidationError):
         return first_words(error)
     first = error.errors()[0]
-    place, said = ".".join(str(part) for part in first["loc"]), first["msg"].removeprefix("Value error, ")
-    return visible(f"{place}: {said}" if place else said)
+    place, reason = ".".join(str(part) for part in first["loc"]), first["msg"].removeprefix("Value error, ")
+    return visible(f"{place}: {reason}" if place else reason)

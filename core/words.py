@@ -113,21 +113,21 @@ def code_span(text: str) -> str:
 
 def first_words(error: BaseException, most: int = 300) -> str:
     """The kind of an error and the first line of what it says that says something, `visible`."""
-    said = first_line(str(error))
-    return visible(f"{type(error).__name__}: {said}" if said else type(error).__name__)[:most]
+    line = first_line(str(error))
+    return visible(f"{type(error).__name__}: {line}" if line else type(error).__name__)[:most]
 
 
 def first_line(text: str) -> str:
     """The first line of a text that says something, "" where none does."""
-    return next(said_lines(text), "")
+    return next(full_lines(text), "")
 
 
 def last_line(text: str) -> str:
     """The last line of a text that says something, "" where none does."""
-    return ["", *said_lines(text)][-1]
+    return ["", *full_lines(text)][-1]
 
 
-def said_lines(text: str) -> Iterator[str]:
+def full_lines(text: str) -> Iterator[str]:
     """The lines of a text that say something."""
     return (line.strip() for line in text.splitlines() if line.strip())
 

@@ -19,10 +19,10 @@ from ablations.schema import PILING, Change, DesignName, Study
 from core import origin
 from core.arithmetic import g_updates, training
 from core.config import Config, MeanAbsoluteError
-from core.data.listing import LeftOut, said
+from core.data.listing import LeftOut, left_out_words
 from core.errors import InputError
 from core.metrics.enough import cautions
-from core.words import said_lines, visible
+from core.words import full_lines, visible
 from reports import figures, remarks, stats, tables
 from reports.abstract import ladder_names, resolved, sentence
 from reports.commands import planned_designs, reproduce_commands, train_command, ui_command
@@ -828,7 +828,7 @@ def the_images(results: Results) -> list[Block]:
             )
             blocks.append(Bullets((*left_out, *([f"and {more:,} more, see prepared.json"] if more else []))))
         if beside := [LeftOut.model_validate(entry, strict=False) for entry in told.get("left_out", ())]:
-            blocks.append(Paragraph(f"Beside them lay what is no part of the set; {said(beside)}."))
+            blocks.append(Paragraph(f"Beside them lay what is no part of the set; {left_out_words(beside)}."))
     return blocks
 
 
@@ -1009,7 +1009,7 @@ def divergence(results: Results) -> list[Block]:
 
 def first_line(text: str, most: int = 160) -> str:
     """The first line of a reason, cut where it goes on for long."""
-    line = visible(next(said_lines(text), "")).rstrip(".")
+    line = visible(next(full_lines(text), "")).rstrip(".")
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 

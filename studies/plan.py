@@ -42,7 +42,7 @@ from core.files import check_inside, check_tree, make_folder, write_whole
 from core.metrics.identity import extractor_sha256
 from core.names import Digest, Name, SettingName, VariantName
 from core.numbers import Seed
-from core.reading import model_of, said_by
+from core.reading import model_of, what_is_wrong
 
 MOST_SEEDS, MOST_VARIANTS, MOST_JOBS = 1_000, 5_000, 10_000
 """Of one plan: every command that looks at it asks after each of its jobs."""
@@ -456,7 +456,7 @@ def _sized(**fields: Any) -> Plan:
     try:
         return Plan(**fields)
     except ValidationError as error:
-        raise InputError(f"the plan is too large ({said_by(error)}): ask for fewer seeds or designs") from None
+        raise InputError(f"the plan is too large ({what_is_wrong(error)}): ask for fewer seeds or designs") from None
 
 
 def distinct(variants: Iterable[PlannedVariant]) -> tuple[PlannedVariant, ...]:

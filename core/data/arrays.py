@@ -53,11 +53,11 @@ def _pixels(file: Path, shape: tuple[int, ...]) -> Iterator[BinaryIO]:
     expected = HEADER + math.prod(shape)
     # A pipe would be waited for without end.
     with open(os.open(file, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as stream:  # noqa: PTH123
-        found = os.fstat(stream.fileno())
-        if not stat.S_ISREG(found.st_mode):
+        status = os.fstat(stream.fileno())
+        if not stat.S_ISREG(status.st_mode):
             raise Unfit("it is no file")
-        if found.st_size != expected:
-            raise Unfit(f"it has {found.st_size:,} of {expected:,} bytes")
+        if status.st_size != expected:
+            raise Unfit(f"it has {status.st_size:,} of {expected:,} bytes")
         if stream.read(HEADER) != header_of(shape):
             raise Unfit("it does not begin as an array of these images")
         yield stream

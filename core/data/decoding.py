@@ -60,7 +60,7 @@ class Decoded:
 def _decode(
     source: Source, names: Sequence[str], resolutions: Sequence[int], resampling: Resampling
 ) -> list[Decoded | Skipped]:
-    found: list[Decoded | Skipped] = []
+    images: list[Decoded | Skipped] = []
     with warnings.catch_warnings():
         # Odd metadata and large photographs are not the user's concern here; damage raises.
         warnings.simplefilter("ignore")
@@ -68,10 +68,10 @@ def _decode(
             try:
                 content = source.read(name)
                 pixels, size = decoded(content, resolutions, resampling)
-                found.append(Decoded(hashlib.sha256(content).digest(), pixels, size))
+                images.append(Decoded(hashlib.sha256(content).digest(), pixels, size))
             except DAMAGE as error:
-                found.append(Skipped(name=name, reason=reason_of(error)))
-    return found
+                images.append(Skipped(name=name, reason=reason_of(error)))
+    return images
 
 
 def sizes(path: Path) -> Iterator[tuple[str, tuple[int, int]]]:
@@ -106,7 +106,7 @@ def decoding(
     expected = (time.perf_counter() - started) / tried * len(names)
     chunks = [names[i : i + together] for i in range(tried, len(names), together)]
     if workers < 2 or expected < ALONE:
-        alone = (found for chunk in chunks for found in _decode(source, chunk, resolutions, resampling))
+        alone = (image for chunk in chunks for image in _decode(source, chunk, resolutions, resampling))
         yield chain(first, alone)
         return
     with pool(workers, _open_here, (path, tuple(resolutions), resampling)) as processes:

@@ -123,10 +123,10 @@ class Streamed:
         self.thread, self.end = thread, weakref.finalize(self, _end, over, thread)
 
     def take(self) -> Tensor:
-        found = self.ready.get()
-        if isinstance(found, BaseException):
-            raise found
-        batch, self.state = found
+        item = self.ready.get()
+        if isinstance(item, BaseException):
+            raise item
+        batch, self.state = item
         return batch.to(self.device, non_blocking=True)
 
     def state_dict(self) -> dict[str, Any]:

@@ -54,8 +54,8 @@ class LeftOut(Node):
         return visible(f"{self.count:,} {what} ({', '.join(self.first)}{more})")
 
 
-def said(left_out: Sequence[LeftOut]) -> str:
-    """One sentence, empty where nothing is left out."""
+def left_out_words(left_out: Sequence[LeftOut]) -> str:
+    """One left_out_words, empty where nothing is left out."""
     return f"left out: {'; '.join(each.words for each in left_out)}" if left_out else ""
 
 
@@ -86,13 +86,13 @@ def of_names(names: Iterable[str]) -> Listing:
             below.setdefault(inner, ([], {}))
             here = inner
         below[here][0].append(file)
-    found = _listing((here, files, list(folders)) for here, (files, folders) in below.items())
-    taken = set(found.names)
+    listing = _listing((here, files, list(folders)) for here, (files, folders) in below.items())
+    taken = set(listing.names)
     again = [name for name, count in seen.items() if count > 1 and stored(name) in taken]
     if again:
         count = sum(seen[name] - 1 for name in again)
-        found.left_out += (LeftOut(what=REPEATED, count=count, first=_first(again)),)
-    return found
+        listing.left_out += (LeftOut(what=REPEATED, count=count, first=_first(again)),)
+    return listing
 
 
 def lies_in_own(path: Path) -> bool:
@@ -138,7 +138,7 @@ def _walked(path: Path) -> Iterator[tuple[str, list[str], list[str]]]:
 def _listing(walk: _Walk, *, root_is_own: bool = False, is_file: Callable[[str], bool] = lambda name: True) -> Listing:
     names: list[str] = []
     lmdbs: list[str] = []
-    left: dict[str, list[str]] = {}
+    others: dict[str, list[str]] = {}
     # What lies in a folder of ours, by the outermost; "" where it is not ours.
     own: dict[str, str] = {"": "." if root_is_own else ""}
     pictures: Counter[str] = Counter()
@@ -159,14 +159,14 @@ def _listing(walk: _Walk, *, root_is_own: bool = False, is_file: Callable[[str],
                 pictures[mine] += picture
             elif hidden or file.startswith("."):
                 if picture:
-                    left.setdefault(HIDDEN, []).append(name)
+                    others.setdefault(HIDDEN, []).append(name)
             elif not is_file(name):
-                left.setdefault(NO_FILES, []).append(name)
+                others.setdefault(NO_FILES, []).append(name)
             elif picture:
                 names.append(name)
             else:
-                left.setdefault(f"files ending in {ending}" if ending else "files without an ending", []).append(name)
-    return Listing([stored(name) for name in sorted(names)], sorted(map(stored, lmdbs)), _left_out(left, pictures))
+                others.setdefault(f"files ending in {ending}" if ending else "files without an ending", []).append(name)
+    return Listing([stored(name) for name in sorted(names)], sorted(map(stored, lmdbs)), _left_out(others, pictures))
 
 
 def _is_hidden(folder: str) -> bool:
@@ -174,16 +174,18 @@ def _is_hidden(folder: str) -> bool:
     return any(part == "__MACOSX" or (part.startswith(".") and part != "..") for part in parts)
 
 
-def _left_out(left: dict[str, list[str]], own: Counter[str]) -> tuple[LeftOut, ...]:
-    found = []
+def _left_out(others: dict[str, list[str]], own: Counter[str]) -> tuple[LeftOut, ...]:
+    entries = []
     if count := own.total():
         places = [place for place in own if own[place]]
-        found.append(LeftOut(what=OWN, count=count, first=(*_first(places), *["…"][: len(places) > NAMED])))
-    kinds = sorted(left, key=lambda what: (-len(left[what]), what))
-    found += [LeftOut(what=stored(what), count=len(left[what]), first=_first(left[what])) for what in kinds[:KINDS]]
-    if rest := [name for what in kinds[KINDS:] for name in left[what]]:
-        found.append(LeftOut(what="files with other endings", count=len(rest), first=_first(rest)))
-    return tuple(found)
+        entries.append(LeftOut(what=OWN, count=count, first=(*_first(places), *["…"][: len(places) > NAMED])))
+    kinds = sorted(others, key=lambda what: (-len(others[what]), what))
+    entries += [
+        LeftOut(what=stored(what), count=len(others[what]), first=_first(others[what])) for what in kinds[:KINDS]
+    ]
+    if rest := [name for what in kinds[KINDS:] for name in others[what]]:
+        entries.append(LeftOut(what="files with other endings", count=len(rest), first=_first(rest)))
+    return tuple(entries)
 
 
 def _first(names: Iterable[str]) -> tuple[str, ...]:

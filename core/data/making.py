@@ -344,8 +344,8 @@ def contact_sheet(images: NDArray[np.uint8]) -> Image.Image:
     step = side + 1
     sheet = np.full((-(-shown // columns) * step - 1, columns * step - 1, 3), 255, np.uint8)
     for place in range(shown):
-        top, left = place // columns * step, place % columns * step
-        sheet[top : top + side, left : left + side] = images[place * len(images) // shown].transpose(1, 2, 0)
+        top, across = place // columns * step, place % columns * step
+        sheet[top : top + side, across : across + side] = images[place * len(images) // shown].transpose(1, 2, 0)
     return Image.fromarray(sheet)
 
 

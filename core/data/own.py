@@ -49,9 +49,9 @@ def is_own(name: str, files: Collection[str], folders: Collection[str]) -> bool:
 
 def own_folders(folders: Collection[str]) -> frozenset[str]:
     """Which of the folders that lie side by side are this program's, whatever is in them."""
-    found: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
     if RUNS.issubset(folders):
-        found |= OF_RUNS & frozenset(folders)
+        names |= OF_RUNS & frozenset(folders)
     if OF_PROGRAM.issubset(folders):
-        found |= (OF_PROGRAM | {"docs", "tests"}) & frozenset(folders)
-    return found
+        names |= (OF_PROGRAM | {"docs", "tests"}) & frozenset(folders)
+    return names

@@ -186,13 +186,13 @@ def prepared_set(
     with _writable(cache):
         _made_for(folder, cache)
         with FileLock(folder.with_name(f"{folder.name}.lock")):
-            found = _whole(folder, resolution)
+            cached = _whole(folder, resolution)
             stamps, beside = listed(path)
             # Reading all of a large source takes minutes: what was not touched since need not be read again.
-            if found is None or found.stamps != stamps:
+            if cached is None or cached.stamps != stamps:
                 check_same(path, data, *fingerprint(path))
-            if found is not None:
-                return folder, with_left_out(folder, found, beside)
+            if cached is not None:
+                return folder, with_left_out(folder, cached, beside)
             return folder, make(
                 path, folder, [resolution], resampling=data.resampling, workers=workers, progress=progress
             )
@@ -215,7 +215,7 @@ def check_larger(path: Path, resolution: int) -> None:
     check_enlarged(path, small, resolution)
 
 
-def told(data: Images, resolution: int, *, path: Path, cache: Path) -> Index:
+def index_of(data: Images, resolution: int, *, path: Path, cache: Path) -> Index:
     """What is known of the images at `path` once they have been prepared, there or in `cache`."""
     return read_index(path if is_prepared(path) else _folder_of(data, resolution, cache))
 
@@ -271,11 +271,11 @@ def _cached(
         whole = _read(folder, key)
         if whole is not None:
             return whole
-        for left in parent.glob(f".{name}.*"):  # By whoever was killed: what is left keeps room.
-            if left.is_dir() and not left.is_symlink():
-                shutil.rmtree(left, ignore_errors=True)
+        for rest in parent.glob(f".{name}.*"):  # By whoever was killed: what is left keeps room.
+            if rest.is_dir() and not rest.is_symlink():
+                shutil.rmtree(rest, ignore_errors=True)
             else:
-                left.unlink()
+                rest.unlink()
         # The name cannot be guessed: nobody has put anything there.
         aside = parent / f".{name}.{secrets.token_hex(6)}"
         aside.mkdir()

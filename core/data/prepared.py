@@ -127,8 +127,8 @@ def read_index(folder: Path) -> Index:
             raise InputError(f"{folder} was prepared by another version (format {index.format}): prepare it again")
         for side, pixels in index.pixels.items():
             expected = HEADER + math.prod(pixels.shape)
-            if (found := (folder / f"{side}.npy").stat().st_size) != expected:
-                raise Damaged(f"{folder}: {side}.npy has {found} of {expected} bytes: prepare it again")
+            if (size := (folder / f"{side}.npy").stat().st_size) != expected:
+                raise Damaged(f"{folder}: {side}.npy has {size} of {expected} bytes: prepare it again")
     except FileNotFoundError as error:
         name = Path(error.filename).name
         raise Damaged(f"{folder} is no whole prepared set ({name} is missing): prepare it again") from None
@@ -152,11 +152,11 @@ def check_serves(folder: Path, index: Index, data: Images, resolution: int) -> N
     index.at(folder, resolution)
 
 
-def check_same(path: Path, data: Images, found: str, count: int) -> None:
+def check_same(path: Path, data: Images, sha256: str, count: int) -> None:
     """Raises InputError where the images at `path`, `count` of that fingerprint, are others than `data` describes."""
-    if found != data.fingerprint or count != data.count:
+    if sha256 != data.fingerprint or count != data.count:
         raise InputError(
-            f"{path} holds {count} images with fingerprint {found[:12]}, the config names {data.count} with "
+            f"{path} holds {count} images with fingerprint {sha256[:12]}, the config names {data.count} with "
             f"{data.fingerprint[:12]}: give the same images, or make a config for these"
         )
 

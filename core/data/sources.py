@@ -27,7 +27,7 @@ from typing import Protocol
 import lmdb
 from PIL import Image
 
-from core.data.listing import LMDB_FILE, SUFFIXES, LeftOut, Listing, lies_in_own, of_folder, of_names, said
+from core.data.listing import LMDB_FILE, SUFFIXES, LeftOut, Listing, left_out_words, lies_in_own, of_folder, of_names
 from core.data.walk import NotWalked, damage
 from core.errors import InputError
 from core.file_names import original
@@ -229,8 +229,8 @@ class _Lmdb:
                     "download it again"
                 )
             # The library aborts the process at a damaged page: let it be another one.
-            if (found := damage(file)) is not None:
-                raise lmdb.Error(found)
+            if (reason := damage(file)) is not None:
+                raise lmdb.Error(reason)
             with self._env.begin() as transaction:
                 return [_as_name(key) for key in transaction.cursor().iternext(values=False)]
         except NotWalked as error:
@@ -312,7 +312,7 @@ def _without_images(path: Path, source: Source) -> str:
     if isinstance(source, _Lmdb):
         return f"{path} is an LMDB without a single key: copy or download it again"
     assert isinstance(source, _Folder | _Zip)
-    lmdbs, left_out = source.listing.lmdbs, said(source.left_out)
+    lmdbs, left_out = source.listing.lmdbs, left_out_words(source.left_out)
     if isinstance(source, _Zip) and lmdbs:
         return f"{path} holds an LMDB, as LSUN is downloaded: unzip it and give the folder with its {LMDB_FILE}"
     if lmdbs:
@@ -323,8 +323,8 @@ def _without_images(path: Path, source: Source) -> str:
         if any(path.glob("*.npy")):
             return f"{path} was a prepared set and has lost its prepared.json: prepare the images again"
         return f"{path} holds pictures that this program made, which are no data: give the images that it learnt from"
-    told = f" ({left_out})" if left_out else ""
-    return f"{path} holds no images{told}: files with one of the endings {' '.join(sorted(SUFFIXES))} are looked for"
+    also = f" ({left_out})" if left_out else ""
+    return f"{path} holds no images{also}: files with one of the endings {' '.join(sorted(SUFFIXES))} are looked for"
 
 
 def unreadable(path: Path, name: str, reason: str) -> InputError:
@@ -373,13 +373,13 @@ class Fingerprint:
 
 def fingerprint_of(path: Path, source: Source, names: Iterable[str]) -> str:
     """`Fingerprint` of the images under these names. Raises `InputError` for one that cannot be read."""
-    found = Fingerprint()
+    digest = Fingerprint()
     for name in names:
         try:
-            found.add(source.read(name))
+            digest.add(source.read(name))
         except DAMAGE as error:
             raise unreadable(path, name, reason_of(error)) from None
-    return found.hexdigest()
+    return digest.hexdigest()
 
 
 def fingerprint(path: Path) -> tuple[str, int]:

@@ -46,14 +46,14 @@ def damage(file: Path) -> str | None:
         raise NotWalked(f"Python cannot be started: {error.strerror or error}") from None
     if ended.returncode == 0:
         return None
-    said = [line.strip() for line in ended.stderr.splitlines() if line.strip()]
+    lines = [line.strip() for line in ended.stderr.splitlines() if line.strip()]
     if ended.stdout.startswith(BEGUN):
         if ended.returncode == DAMAGED:
-            return said[-1] if said else "its pages do not fit together"
+            return lines[-1] if lines else "its pages do not fit together"
         if ended.returncode in OF_DAMAGE:
             return "its pages do not fit together"
     how = f"killed by signal {-ended.returncode}" if ended.returncode < 0 else f"exit code {ended.returncode}"
-    raise NotWalked(f"{how}: {said[-1]}" if said else how)
+    raise NotWalked(f"{how}: {lines[-1]}" if lines else how)
 
 
 def main() -> None:

@@ -67,13 +67,13 @@ def check_counts(config: AnyConfig, train: int, real: int) -> None:
 def cautions(metric: GanMetric, samples: int, real: int) -> list[str]:
     """What must be said of a distance of so few images; empty where there are enough."""
     numbers = features_of(metric)
-    found = []
+    lines = []
     for count, what in ((real, "real images"), (samples, "samples")):
         if count <= numbers:
-            found.append(
+            lines.append(
                 f"{count:,} {what} are too few for the metric's {numbers:,} features: their covariance has rank "
                 f"{max(count - 1, 0):,} at most, and the distance is mostly the draw of them"
             )
         elif count < FEW:
-            found.append(f"{count:,} {what} are few (fewer than {FEW:,}): much of the distance is the draw of them")
-    return found
+            lines.append(f"{count:,} {what} are few (fewer than {FEW:,}): much of the distance is the draw of them")
+    return lines

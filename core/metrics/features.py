@@ -28,18 +28,18 @@ def features_of(
     Raises ValueError for fewer images and for other than [B, 3, R, R] of `dtype`. An image that is not finite is the
     caller's to notice.
     """
-    found: list[FeatureArray] = []
+    features: list[FeatureArray] = []
     count = 0
     while count < limit and (batch := next(images, None)) is not None:
         if batch.dtype != dtype or batch.ndim != 4 or batch.shape[1] != 3:
             wanted = str(dtype).removeprefix("torch.")
             raise ValueError(f"images must be {wanted} [B, 3, R, R], not {batch.dtype} {list(batch.shape)}")
         batch = batch[: limit - count]
-        found.append(extract(batch).float().cpu().numpy())
+        features.append(extract(batch).float().cpu().numpy())
         count += len(batch)
     if count < limit:
         raise ValueError(f"{limit} images are needed and {count} were given")
-    return np.concatenate(found)
+    return np.concatenate(features)
 
 
 SAMPLE_BATCH = 256

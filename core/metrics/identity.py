@@ -92,14 +92,14 @@ def inception_file(mode: str) -> Path | None:
         return None
 
 
-def check_weights(mode: str, file: Path, found: str) -> None:
+def check_weights(mode: str, file: Path, sha256: str) -> None:
     """Raises `InputError` for a file whose sha256 is not that of the mode's weights."""
     wanted = inception_sha256(mode)
-    if found == wanted:
+    if sha256 == wanted:
         return
     name = inception_place(mode).name
-    other = next((m for m in ("clean", "legacy_pytorch") if found == inception_sha256(m)), None)
-    what = f"is {inception_place(other).name}" if other else f"has the sha256 {found[:12]}"
+    other = next((m for m in ("clean", "legacy_pytorch") if sha256 == inception_sha256(m)), None)
+    what = f"is {inception_place(other).name}" if other else f"has the sha256 {sha256[:12]}"
     raise InputError(f"{file} {what}, and mode {mode} needs {name}, whose sha256 is {wanted[:12]}: give that file")
 
 

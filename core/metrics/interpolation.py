@@ -161,14 +161,14 @@ class PathMeasure:
         f are `features` where Karras et al. have LPIPS, and no path is left out where they drop the largest 1%.
         """
         epsilon = self.config.epsilon
-        found: list[Tensor] = []
+        lengths: list[Tensor] = []
         for a, b, t in zip(start.split(BATCH), end.split(BATCH), at.split(BATCH), strict=True):
             here, there = (
                 self.features((_finite(generator(slerp(a, b, moment))) + 1) * 127.5).double()
                 for moment in (t, t + epsilon)
             )
-            found.append((here - there).square().sum(dim=1) / epsilon**2)
-        return torch.cat(found)
+            lengths.append((here - there).square().sum(dim=1) / epsilon**2)
+        return torch.cat(lengths)
 
 
 def _finite(images: Tensor) -> Tensor:

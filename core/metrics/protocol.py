@@ -63,15 +63,15 @@ class Protocol(Node):
 
     def fields(self) -> dict[str, str]:
         """Every field in words, details among them; nothing that has no meaning here."""
-        told = {**self.model_dump(mode="json", exclude={"details"}), **self.details}
-        return {name: f"{value:,}" if isinstance(value, int) else value for name, value in told.items() if value}
+        values = {**self.model_dump(mode="json", exclude={"details"}), **self.details}
+        return {name: f"{value:,}" if isinstance(value, int) else value for name, value in values.items() if value}
 
 
 def differences(one: Protocol | None, other: Protocol | None) -> dict[str, tuple[str, str]]:
     """What two protocols do not share: the field, and what each says. None is a protocol that was not recorded."""
     if one is None or other is None:
-        said = tuple("not recorded" if protocol is None else protocol.fingerprint for protocol in (one, other))
-        return {} if one is other else {"protocol": (said[0], said[1])}
+        fingerprints = tuple("not recorded" if protocol is None else protocol.fingerprint for protocol in (one, other))
+        return {} if one is other else {"protocol": (fingerprints[0], fingerprints[1])}
     here, there = one.fields(), other.fields()
     return {
         name: (here.get(name, "none"), there.get(name, "none"))
@@ -141,19 +141,19 @@ def of_fit(config: Reconstruction) -> tuple[Protocol, ...]:
 
 def as_json(protocols: Iterable[Protocol]) -> str:
     """Every series with its fields and their fingerprint."""
-    told = {p.series: {**p.model_dump(mode="json"), "fingerprint": p.fingerprint} for p in protocols}
-    return json.dumps(told, indent=1) + "\n"
+    series = {p.series: {**p.model_dump(mode="json"), "fingerprint": p.fingerprint} for p in protocols}
+    return json.dumps(series, indent=1) + "\n"
 
 
 def from_json(recorded: Mapping[str, Any]) -> dict[str, Protocol]:
     """The protocols of a record by series; empty for one of an earlier version, which recorded none."""
-    found = {}
+    protocols = {}
     for series, fields in recorded.items():
         if not isinstance(fields, Mapping):
             return {}
         plain = json.dumps({name: value for name, value in fields.items() if name != "fingerprint"})
         try:
-            found[series] = Protocol.model_validate_json(plain)
+            protocols[series] = Protocol.model_validate_json(plain)
         except ValidationError:
             return {}
-    return found
+    return protocols

@@ -59,8 +59,8 @@ def nearest_neighbours(generated_ND: FeatureArray, real_MD: FeatureArray, neighb
     """
     # prdc prints the numbers of features.
     with mock.patch.object(prdc, "print", create=True):
-        found = prdc.compute_prdc(real_MD, generated_ND, neighbours)
-    return {name: float(found[name]) for name in SHARES}
+        shares = prdc.compute_prdc(real_MD, generated_ND, neighbours)
+    return {name: float(shares[name]) for name in SHARES}
 
 
 def without_sample_bias(

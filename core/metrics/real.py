@@ -92,8 +92,8 @@ class RealSet:
             fit = Gaussian.fit(self._extracted(self.places))
             return {"mean": fit.mean, "covariance": fit.covariance}
 
-        found = self._kept("statistics", {"mean": (None,), "covariance": (None, None)}, fitted)
-        return Gaussian(found["mean"].astype(np.float64), found["covariance"].astype(np.float64))
+        statistics = self._kept("statistics", {"mean": (None,), "covariance": (None, None)}, fitted)
+        return Gaussian(statistics["mean"].astype(np.float64), statistics["covariance"].astype(np.float64))
 
     def features(self, count: int) -> FeatureArray:
         """Features of `count` of the images that are looked at, float32 [N, D]; all where there are no more.
@@ -102,17 +102,17 @@ class RealSet:
         """
         places = self.places[evenly(len(self), count)]
         shapes = {"features": (len(places), None)}
-        found = self._kept(f"features of {len(places)}", shapes, lambda: {"features": self._extracted(places)})
-        return found["features"].astype(np.float32, copy=False)
+        kept = self._kept(f"features of {len(places)}", shapes, lambda: {"features": self._extracted(places)})
+        return kept["features"].astype(np.float32, copy=False)
 
     def _batches(self, places: Tensor) -> Iterator[Tensor]:
         return (self.images[part] for part in places.split(BATCH))
 
     def _extracted(self, places: Tensor) -> FeatureArray:
-        found = features_of(self._batches(places), self.extract, len(places))
-        if not np.isfinite(found).all():
+        features = features_of(self._batches(places), self.extract, len(places))
+        if not np.isfinite(features).all():
             raise InputError(f"the extractor ({self.extractor[:40]}) gives features that are not finite: replace it")
-        return found
+        return features
 
     def _kept(self, what: str, shapes: Shapes, make: Callable[[], Arrays]) -> Arrays:
         """What was made before from the same images and extractor, here or in another process; else made, and kept."""
@@ -126,18 +126,18 @@ class RealSet:
                 make_folder(folder)
             with FileLock(folder / f"{key[:32]}.lock") if folder else nullcontext():
                 file = folder / f"{key[:32]}.safetensors" if folder else None
-                found = _read(file, key, shapes) if file else None
-                if found is None:
-                    found = make()
+                arrays = _read(file, key, shapes) if file else None
+                if arrays is None:
+                    arrays = make()
                     if file:
-                        write_whole(file, save(found, metadata={"sha256": _checksum(key, found)}))
+                        write_whole(file, save(arrays, metadata={"sha256": _checksum(key, arrays)}))
         except OSError as error:
             if is_full(error):
                 raise unwritable(Path(error.filename or str(self.cache)), error) from error
             reason = error.strerror or error
             raise InputError(f"cache folder {self.cache} cannot be used ({reason}): choose another") from error
-        _known[key] = found
-        return found
+        _known[key] = arrays
+        return arrays
 
 
 _known: dict[str, Arrays] = {}
@@ -158,14 +158,14 @@ def _read(file: Path, key: str, shapes: Shapes) -> Arrays | None:
     rows = max(size or 0 for shape in shapes.values() for size in shape)
     try:
         content = bytes_of(file, "remove it", MOST_STATISTICS + rows * MOST_A_ROW)
-        found = load(content)
-        said = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+        arrays = load(content)
+        metadata = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
     except (SafetensorError, FileNotFoundError, ValueError, LookupError, TypeError):
         return None
-    fitting = found.keys() == shapes.keys() and all(
-        len(shape) == found[name].ndim and all(map(_fits, shape, found[name].shape)) for name, shape in shapes.items()
+    fitting = arrays.keys() == shapes.keys() and all(
+        len(shape) == arrays[name].ndim and all(map(_fits, shape, arrays[name].shape)) for name, shape in shapes.items()
     )
-    return found if fitting and said == {"sha256": _checksum(key, found)} else None
+    return arrays if fitting and metadata == {"sha256": _checksum(key, arrays)} else None
 
 
 def _fits(expected: int | None, there: int) -> bool:

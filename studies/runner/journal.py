@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from core.files import appended, handle_of, named, sync_folder, write_all
 from core.locks import FileLock
 from core.numbers import Whole
-from core.reading import Damaged, said_by
+from core.reading import Damaged, what_is_wrong
 from core.words import first_words
 
 TAIL_BYTES = 1 << 16
@@ -193,7 +193,7 @@ class MendingBackend(JournalFileBackend):  # type: ignore[misc]
                 number += 1
                 yield log
         except (ValueError, RecursionError) as error:
-            self.refuse(number + 1, said_by(error) if isinstance(error, ValueError) else first_words(error))
+            self.refuse(number + 1, what_is_wrong(error) if isinstance(error, ValueError) else first_words(error))
 
     def refuse(self, line: int, reason: str) -> NoReturn:
         """Raises Damaged for the line of this number, from 1."""

@@ -23,7 +23,7 @@ from core.config import (
     Rooms,
     RoomsFrechet,
 )
-from core.data.listing import said
+from core.data.listing import left_out_words
 from core.errors import InputError
 from core.files import check_file, check_folder
 from core.folder import RunFolder
@@ -136,7 +136,7 @@ def notes(configs: Iterable[AnyConfig], data_path: Path | None) -> list[str]:
         # Loads numpy, for those alone who give images.
         from core.data.prepare import left_out
 
-        if line := said(left_out(data_path)):
+        if line := left_out_words(left_out(data_path)):
             found[f"{data_path}: {line}"] = None
     for config in configs:
         if isinstance(config, Config):

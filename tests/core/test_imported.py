@@ -249,7 +249,7 @@ def test_a_layer_of_no_installed_package_is_not_run_unless_its_folder_is_allowed
 def test_a_module_in_the_folder_one_stands_in_takes_the_place_of_none(tmp_path: Path) -> None:
     for name in ("click", "numpy", "pandas", "filelock", "pydantic", "json"):
         (tmp_path / f"{name}.py").write_text(f"from pathlib import Path\nPath('PWNED').write_text({name!r})\n")
-    root = str(Path(cfg.__file__).parents[1])
+    root = str(Path(__file__).parents[2])
     for module in ("studies.run", "studies.sync"):
         command = [sys.executable, "-m", module, "--help"]
         done = subprocess.run(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.data.listing import SUFFIXES, said
+from core.data.listing import SUFFIXES, left_out_words
 from core.data.making import make
 from core.data.prepare import left_out
 from core.data.prepared import read_index
@@ -53,7 +53,7 @@ def test_own_pictures_are_no_data_and_are_counted(
     path = hold(tmp_path / "with" / "given", PHOTOS | OWN[what])
     assert fingerprint(path) == fingerprint(alone)
     mine = sum(name.endswith((".png", ".gif")) for name in OWN[what])
-    assert f"{mine} picture{'s' * (mine > 1)} that this program made (" in said(left_out(path))
+    assert f"{mine} picture{'s' * (mine > 1)} that this program made (" in left_out_words(left_out(path))
     with opened(path) as source:
         assert source.names == sorted(PHOTOS)
 
@@ -98,7 +98,7 @@ def test_whatever_is_left_out_is_counted_named_and_recorded(tmp_path: Path) -> N
     (path / "gone.png").symlink_to(path / "nowhere")
     os.mkfifo(path / "pipe.png")
     index = make(path, tmp_path / "set", [8])
-    assert said(index.left_out) == (
+    assert left_out_words(index.left_out) == (
         "left out: 2 files ending in .heic (a.heic, b.HEIC); 2 hidden pictures (.hidden.png, __MACOSX/._a.jpg); "
         "2 names without a file (gone.png, pipe.png); 1 file ending in .npy (c.npy); 1 file ending in .txt "
         "(labels.txt); 1 file without an ending (noending)"
@@ -127,7 +127,7 @@ def test_a_name_that_comes_twice_in_a_zip_is_counted(tmp_path: Path) -> None:
         archive.writestr("a.png", PNG)
     with opened(tmp_path / "x.zip") as source:
         assert source.names == ["a.png"]
-        assert said(source.left_out) == "left out: 1 picture under a name that comes again (a.png)"
+        assert left_out_words(source.left_out) == "left out: 1 picture under a name that comes again (a.png)"
 
 
 def test_endings_of_a_format_that_is_read_are_taken(tmp_path: Path) -> None:

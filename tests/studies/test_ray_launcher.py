@@ -110,7 +110,7 @@ def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
 
 
-def said_by(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> str:
+def what_is_wrong(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> str:
     with pytest.raises(SystemExit) as exit:
         main([*SMALL, *arguments])
     assert exit.value.code == code
@@ -124,7 +124,7 @@ def test_a_dry_run_needs_no_ray(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_launchers(tmp_path, 'kind = "ray"', 'address = "auto"', "gpus = 0.5", 'python = "/opt/python"')
-    said = said_by(capsys, 0, "--launcher", "mine", "--launcher-file", "launchers.toml", "--dry-run")
+    said = what_is_wrong(capsys, 0, "--launcher", "mine", "--launcher-file", "launchers.toml", "--dry-run")
     text = said[said.index("mine would be given this") :]
     assert "Ray auto\nactors: 2, each with num_cpus=1, num_gpus=0.5\n" in text
     # The profile trains on CPUs.
@@ -143,9 +143,9 @@ def test_ray_without_an_entry_says_what_to_declare(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert 'no entry [ray] with kind = "ray"' in said_by(capsys, 2, "--launcher", "ray")
+    assert 'no entry [ray] with kind = "ray"' in what_is_wrong(capsys, 2, "--launcher", "ray")
     (tmp_path / "launchers.toml").write_text('[ray]\nkind = "ray"\n')
-    assert "not read unasked" in said_by(capsys, 2, "--launcher", "ray")
+    assert "not read unasked" in what_is_wrong(capsys, 2, "--launcher", "ray")
     assert find_launcher("ray", Path("launchers.toml")) == RayCluster()
 
 

@@ -903,10 +903,10 @@ def started(cwd: Path, *arguments: str, minutes: int = 10, warn_seconds: int = 3
 
 def ended(cwd: Path, *arguments: str) -> str:
     """What the command said, which has to end well."""
-    return said_by(started(cwd, *arguments), cwd)
+    return what_is_wrong(started(cwd, *arguments), cwd)
 
 
-def said_by(command: subprocess.Popen[str], cwd: Path) -> str:
+def what_is_wrong(command: subprocess.Popen[str], cwd: Path) -> str:
     """The same, of one that was started."""
     code = command.wait(900)
     said = (cwd / "said.txt").read_text()
@@ -922,7 +922,7 @@ class Undisturbed:
         self.command = started(folder, *TRAINED, "--no-report")
 
     def jobs(self) -> Path:
-        said_by(self.command, self.folder)
+        what_is_wrong(self.command, self.folder)
         return jobs_root(self.folder / "runs")
 
 
@@ -1031,7 +1031,7 @@ def test_a_preempted_worker_and_one_lost_with_its_node_complete_with_the_same_nu
         nodes("lose", str(idle), "n2")
         wait_for(lambda: (cwd / "said.txt").read_text().count("was requeued") == 2, 180)
         nodes("return", str(idle), "n2")
-        said = said_by(command, cwd)
+        said = what_is_wrong(command, cwd)
     finally:
         command.kill()
         command.wait()

@@ -37,15 +37,15 @@ def imported_class(layer: Imported) -> Callable[..., EmittedLayer]:
         raise InputError(
             f"layer {layer.target} cannot be imported: {line.filename}:{line.lineno}: {first_words(error)}"
         ) from error
-    found = getattr(module, attribute, None)
-    if not (isinstance(found, type) and issubclass(found, EmittedLayer)):
+    layer_class = getattr(module, attribute, None)
+    if not (isinstance(layer_class, type) and issubclass(layer_class, EmittedLayer)):
         what = f"{file} has no such class"
-        if found is not None:
+        if layer_class is not None:
             what = f"it is no subclass of {EmittedLayer.__module__}.EmittedLayer"
         raise InputError(f"layer {layer.target}: {what}")
-    if found.weight_and_bias is EmittedLayer.weight_and_bias:
+    if layer_class.weight_and_bias is EmittedLayer.weight_and_bias:
         raise InputError(f"layer {layer.target} does not say what its weight_and_bias is")
-    return found
+    return layer_class
 
 
 def _module(name: str, file: Path, sha256: str) -> ModuleType:
