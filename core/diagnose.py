@@ -6,16 +6,36 @@ import math
 from collections.abc import Iterable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from core.events import LayerAtStart
+from core.events import Built, LayerAtStart
 from core.models.generator import Renderer
 from core.models.layers.emitted import rms
 from core.streams import stream
 
 IMAGES = 16
 PIXELS = 1024
+
+
+def built(renderer: Renderer, emitted_BE: Tensor, critics: Iterable[nn.Module] = ()) -> Built:
+    """The event of networks that stand, looked at with these emitted parameters."""
+    return Built(
+        iteration=0,
+        images=0,
+        seconds=0.0,
+        emitted_parameters=renderer.inr.emitted,
+        shared_parameters=_size(renderer.inr),
+        generator_parameters=_size(renderer),
+        discriminator_parameters=sum(map(_size, critics)),
+        layer_parameters=renderer.inr.hidden_layers[0].emitted,
+        macs=macs(renderer, emitted_BE),
+        initial=at_start(renderer, emitted_BE),
+    )
+
+
+def _size(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def macs(renderer: Renderer, emitted_BE: Tensor) -> int:

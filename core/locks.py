@@ -75,7 +75,7 @@ class FileLock:
         """The file, open and locked."""
         began, pause, silent = time.monotonic(), FIRST_PAUSE_SECONDS, True
         while True:
-            handle = self._open()
+            handle = handle_of(self._file, os.O_RDWR | os.O_CREAT)
             try:
                 if self._try(handle):
                     return handle
@@ -92,9 +92,6 @@ class FileLock:
                     print(f"waiting for {self._file}, which another process holds", file=sys.stderr, flush=True)
             time.sleep(min(pause, max(0.0, timeout - waited)))
             pause = min(2 * pause, MOST_PAUSE_SECONDS)
-
-    def _open(self) -> int:
-        return handle_of(self._file, os.O_RDWR | os.O_CREAT)
 
     def _try(self, handle: int) -> bool:
         try:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from core import config as cfg
-from core.diagnose import at_start, macs
+from core.diagnose import built
 from core.evaluation import Evaluator, Moment, fixed_latents
 from core.events import Built, Diverged, Event, Finished, Losses
 from core.interleave import Pause, interleaved
@@ -118,21 +118,8 @@ class Loop:
         }
 
     def _built(self) -> Built:
-        nets, latents = self.nets, fixed_latents(self.config, self.device)
         # Of a copy: looking must not move the running statistics of a batch norm.
-        generator = copy.deepcopy(nets.generator)
+        generator = copy.deepcopy(self.nets.generator)
         with torch.no_grad():
-            emitted = generator.hypernetwork(latents[:PICTURES])
-        initial, products = at_start(generator, emitted), macs(generator, emitted)
-        return Built(
-            iteration=0,
-            images=0,
-            seconds=0.0,
-            emitted_parameters=nets.generator.inr.emitted,
-            shared_parameters=sum(parameter.numel() for parameter in nets.generator.inr.parameters()),
-            generator_parameters=sum(parameter.numel() for parameter in nets.generator.parameters()),
-            discriminator_parameters=sum(p.numel() for critic in nets.critics for p in critic.parameters),
-            layer_parameters=nets.generator.inr.hidden_layers[0].emitted,
-            macs=products,
-            initial=initial,
-        )
+            emitted = generator.hypernetwork(fixed_latents(self.config, self.device)[:PICTURES])
+        return built(generator, emitted, (critic.network for critic in self.nets.critics))

@@ -210,16 +210,6 @@ def _of_fit(config: cfg.Reconstruction, on_cpu: bool) -> Iterator[Need]:
 
 # --- evaluation -------------------------------------------------------------------------------------------------------
 
-FEATURES: dict[str, int] = {"pooled": 80, "bottleneck": 64}
-"""Of the rooms' extractor, by its layer."""
-
-OF_INCEPTION = 2048
-
-
-def features_of(metric: cfg.GanMetric) -> int:
-    """How many numbers the metric sees of an image."""
-    return FEATURES[metric.layer] if isinstance(metric, cfg.RoomsFrechet) else OF_INCEPTION
-
 
 def _of_evaluation(config: cfg.Config) -> Iterator[Need]:
     evaluation, latent = config.evaluation, config.hypernetwork.latent_dim
@@ -228,7 +218,7 @@ def _of_evaluation(config: cfg.Config) -> Iterator[Need]:
     latents = 4 * max(metric.samples, PICTURES) * latent
     yield Need("the latents of the evaluation", (samples, "hypernetwork.latent_dim"), latents)
     # As they come, and in double precision.
-    yield Need("the samples' features", (samples,), 12 * metric.samples * features_of(metric), lasts=False)
+    yield Need("the samples' features", (samples,), 12 * metric.samples * metric.features, lasts=False)
     yield Need("the records of resamples", ("evaluation.resamples",), RECORD * evaluation.resamples)
     if quality := evaluation.quality:
         at = "evaluation.quality"
@@ -240,7 +230,7 @@ def _of_evaluation(config: cfg.Config) -> Iterator[Need]:
     if upsampling := evaluation.upsampling:
         at = "evaluation.upsampling"
         side = upsampling.factor * resolution
-        coarse = (1 if _quantised(upsampling.metric) else 4) * upsampling.metric.samples * 3 * resolution**2
+        coarse = (1 if upsampling.metric.quantised else 4) * upsampling.metric.samples * 3 * resolution**2
         yield Need("the samples", (f"{at}.metric.samples", "data.resolution"), coarse, lasts=False)
         fields = (f"{at}.factor", "data.resolution")
         # The mean of 2 x 2 points is rendered at twice the side.
@@ -248,7 +238,7 @@ def _of_evaluation(config: cfg.Config) -> Iterator[Need]:
         yield Need("an enlarged image", fields, enlarged, lasts=False)
         if isinstance(config.data, cfg.Rooms):
             yield Need("the rooms at that size", (*fields, "data.held_out"), config.data.held_out * 3 * side**2)
-        seen = 12 * upsampling.metric.samples * features_of(upsampling.metric)
+        seen = 12 * upsampling.metric.samples * upsampling.metric.features
         yield Need("the samples' features", (f"{at}.metric.samples",), seen, lasts=False)
     if walk := evaluation.interpolation:
         at = "evaluation.interpolation"
@@ -257,7 +247,3 @@ def _of_evaluation(config: cfg.Config) -> Iterator[Need]:
         yield Need("a path's images", (f"{at}.steps", "data.resolution"), 12 * walk.steps * image, lasts=False)
         shown = walk.pictures * walk.steps * image
         yield Need("the pictures of paths", (f"{at}.pictures", f"{at}.steps"), shown, lasts=False)
-
-
-def _quantised(metric: cfg.GanMetric) -> bool:
-    return metric.quantised if isinstance(metric, cfg.CleanFid) else True

@@ -13,8 +13,8 @@ from torch import Tensor
 from core import config as cfg
 from core import precision
 from core.build import build_domain, build_inr, build_optimizer
-from core.diagnose import at_start, macs
-from core.events import Built, Checkpointed, Diverged, Evaluated, Event, Finished, Fitted, Sampled
+from core.diagnose import built
+from core.events import Checkpointed, Diverged, Evaluated, Event, Finished, Fitted, Sampled
 from core.metrics import protocol
 from core.models.fitted import CodedInrs, FreeInrs
 from core.numbers import measured
@@ -86,7 +86,9 @@ def reconstruct(
         optimizer.load_state_dict(resume["optimizer"])
         iteration, spent = resume["iteration"], resume["seconds"]
     else:
-        yield _built(inrs)
+        with torch.no_grad():
+            emitted = inrs.parameters_of_all()
+        yield built(inrs, emitted)
     since = time.perf_counter()
 
     def now() -> dict[str, Any]:
@@ -140,19 +142,3 @@ def reconstruct(
             spent, since = moment["seconds"], time.perf_counter()
 
     yield Finished(generator=inrs.state_dict(), **now())
-
-
-def _built(inrs: FreeInrs | CodedInrs) -> Built:
-    with torch.no_grad():
-        emitted = inrs.parameters_of_all()
-    return Built(
-        iteration=0,
-        images=0,
-        seconds=0.0,
-        emitted_parameters=inrs.inr.emitted,
-        shared_parameters=sum(parameter.numel() for parameter in inrs.inr.parameters()),
-        generator_parameters=sum(parameter.numel() for parameter in inrs.parameters()),
-        layer_parameters=inrs.inr.hidden_layers[0].emitted,
-        macs=macs(inrs, emitted),
-        initial=at_start(inrs, emitted),
-    )

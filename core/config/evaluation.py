@@ -26,6 +26,14 @@ class RoomsFrechet(Node):
     layer: Literal["pooled", "bottleneck"] = "pooled"
     extractor: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
 
+    real_taken: ClassVar[Literal["spread"]] = "spread"
+    quantised: ClassVar[bool] = True
+
+    @property
+    def features(self) -> int:
+        """Numbers that it sees of an image."""
+        return {"pooled": 80, "bottleneck": 64}[self.layer]
+
 
 class CleanFid(Node):
     """Inception FID by clean-fid: by default of 8,192 generated and 8,192 real images, resized bilinearly by torch.
@@ -41,6 +49,8 @@ class CleanFid(Node):
     mode: Literal["clean", "legacy_tensorflow", "legacy_pytorch"] = "legacy_pytorch"
     real_taken: Annotated[Literal["spread", "first"], JOINED] = "spread"
     quantised: Annotated[bool, JOINED] = True
+
+    features: ClassVar[int] = 2048
 
     @model_validator(mode="after")
     def _clean_is_of_8_bits(self) -> CleanFid:

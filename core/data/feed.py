@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import weakref
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,18 +17,6 @@ RESIDENT = 0.5
 
 AHEAD = 4
 """Batches that are read before they are asked for."""
-
-
-class Feed(Protocol):
-    """What D sees next. `state_dict` is of what was taken, however much was read ahead."""
-
-    def take(self) -> Tensor:
-        """The next images, uint8 [batch, 3, R, R], on the training device."""
-        ...
-
-    def state_dict(self) -> dict[str, Any]: ...
-
-    def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
 class _Order:
@@ -89,6 +77,7 @@ class Resident:
         self.images, self.order, self.device = images.to(device), order, device
 
     def take(self) -> Tensor:
+        """The next images, uint8 [batch, 3, R, R], where D is."""
         indices, mirrored = self.order.next()
         if self.device.type == "cuda":
             # From pinned memory, or the copy of a few numbers would wait for the device.
@@ -104,7 +93,10 @@ class Resident:
 
 
 class Streamed:
-    """Images stay in the host's memory, or on its disk; a thread reads batches ahead, until this is no longer used."""
+    """Images stay in the host's memory, or on its disk; a thread reads batches ahead, until this is no longer used.
+
+    Its state is of what was taken, however much was read ahead.
+    """
 
     def __init__(self, images: Tensor, order: _Order, device: torch.device) -> None:
         self.images, self.order, self.device = images, order, device
@@ -123,6 +115,7 @@ class Streamed:
         self.thread, self.end = thread, weakref.finalize(self, _end, over, thread)
 
     def take(self) -> Tensor:
+        """As that of `Resident`."""
         item = self.ready.get()
         if isinstance(item, BaseException):
             raise item
@@ -168,7 +161,7 @@ def _read_ahead(images: Tensor, order: _Order, pinned: bool, ready: _Ready, over
 
 def feed(
     images: Tensor, seed: int, batch: int, *, flip: bool = False, device: torch.device, resident: bool | None = None
-) -> Feed:
+) -> Resident | Streamed:
     """Batches of `images`, uint8 [N, 3, R, R] on the CPU; the same ones wherever the images are kept.
 
     `resident` says whether they are kept where D is; None where there is room for them.

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from core.config import Data
-from core.data.prepare import Progress, prepare, prepare_real
+from core.data.prepare import prepare, prepare_real
+from core.data.prepared import Progress
 
 
 @dataclass(frozen=True)

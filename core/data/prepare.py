@@ -9,7 +9,7 @@ import hashlib
 import json
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -30,6 +30,7 @@ from core.data.prepared import (
     Damaged,
     Enlarged,
     Index,
+    Progress,
     check_enlarged,
     check_real,
     check_same,
@@ -44,8 +45,6 @@ from core.file_names import stored
 from core.files import check_tree, is_full, make_folder, sync_folder, unwritable, write_whole
 from core.locks import FileLock
 from core.reading import record_of
-
-Progress = Callable[[int, int], None]
 
 SETS = frozenset({"train", "held_out"})
 """Of rooms."""
@@ -129,41 +128,6 @@ def prepare_real(
             return images
         case _:
             assert_never(data)
-
-
-def _rendered(
-    data: Rooms,
-    resolution: int,
-    sets: dict[str, NDArray[np.uint64]],
-    cache: Path,
-    progress: Progress | None,
-    workers: int,
-) -> dict[str, NDArray[np.uint8]]:
-    if data.renderer != rooms.RENDERER:
-        raise InputError(f"the config asks for renderer {data.renderer} of the rooms, this is {rooms.RENDERER}")
-    supersample = rooms.default_supersample(resolution)
-    total = sum(map(len, sets.values()))
-
-    def make() -> Iterator[tuple[str, NDArray[np.uint8]]]:
-        done = 0
-        for name, indices in sets.items():
-            report = None if progress is None else _shifted(progress, done, total)
-            yield name, rooms.render(indices, resolution, supersample, data.seed, workers=workers, progress=report)
-            done += len(indices)
-
-    key: dict[str, str | int] = {
-        "kind": data.kind,
-        "renderer": data.renderer,
-        "seed": data.seed,
-        "supersample": supersample,
-        "resolution": resolution,
-    }
-    with _writable(cache):
-        return _cached(cache, key | {name: len(indices) for name, indices in sets.items()}, make)
-
-
-def _shifted(progress: Progress, before: int, total: int) -> Progress:
-    return lambda done, _: progress(before + done, total)
 
 
 def prepared_set(
@@ -252,51 +216,76 @@ def _writable(cache: Path) -> Iterator[None]:
         raise InputError(f"cache folder {cache} cannot be used ({error.strerror or error}): choose another") from error
 
 
-# --- the cache --------------------------------------------------------------------------------------------------------
+# --- rooms ------------------------------------------------------------------------------------------------------------
 
 
-def _cached(
-    cache: Path, key: dict[str, str | int], make: Callable[[], Iterator[tuple[str, NDArray[np.uint8]]]]
+def _rendered(
+    data: Rooms,
+    resolution: int,
+    sets: dict[str, NDArray[np.uint64]],
+    cache: Path,
+    progress: Progress | None,
+    workers: int,
 ) -> dict[str, NDArray[np.uint8]]:
-    """The arrays of `key`, from <cache>/images/<kind>-<hash of key>/ or from `make`.
+    """The scenes of these sets, from <cache>/images/rooms-<hash of what they are>/ or rendered.
 
     The folder holds one .npy a set and index.json (key, shapes, sha256 of the pixels), which is what makes it whole. A
     folder that is truncated or altered is made anew; a file lock keeps two processes from making the same one.
     """
-    name = f"{key['kind']}-{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]}"
-    parent = cache / "images"
-    folder = parent / name
-    _made_for(folder, cache)
-    with FileLock(parent / f"{name}.lock"):
-        whole = _read(folder, key)
-        if whole is not None:
-            return whole
-        for rest in parent.glob(f".{name}.*"):  # By whoever was killed: what is left keeps room.
-            if rest.is_dir() and not rest.is_symlink():
-                shutil.rmtree(rest, ignore_errors=True)
-            else:
-                rest.unlink()
-        # The name cannot be guessed: nobody has put anything there.
-        aside = parent / f".{name}.{secrets.token_hex(6)}"
-        aside.mkdir()
-        try:
-            arrays = dict(make())
-            sets = {}
-            for set_name, array in arrays.items():
-                _save(aside / f"{set_name}.npy", array)
-                sets[set_name] = {"shape": list(array.shape), "sha256": hashlib.sha256(array.data).hexdigest()}
-            write_whole(aside / "index.json", (json.dumps({"key": key, "sets": sets}, indent=1) + "\n").encode())
-            shutil.rmtree(folder, ignore_errors=True)
-            aside.replace(folder)
-            sync_folder(parent)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-        return arrays
+    if data.renderer != rooms.RENDERER:
+        raise InputError(f"the config asks for renderer {data.renderer} of the rooms, this is {rooms.RENDERER}")
+    supersample = rooms.default_supersample(resolution)
+    key: dict[str, str | int] = {
+        "kind": data.kind,
+        "renderer": data.renderer,
+        "seed": data.seed,
+        "supersample": supersample,
+        "resolution": resolution,
+        **{name: len(indices) for name, indices in sets.items()},
+    }
+    name = f"{data.kind}-{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]}"
+    folder = cache / "images" / name
+    with _writable(cache):
+        _made_for(folder, cache)
+        with FileLock(folder.with_name(f"{name}.lock")):
+            if (whole := _read(folder, key)) is not None:
+                return whole
+            for rest in folder.parent.glob(f".{name}.*"):  # By whoever was killed: what is left keeps room.
+                if rest.is_dir() and not rest.is_symlink():
+                    shutil.rmtree(rest, ignore_errors=True)
+                else:
+                    rest.unlink()
+            arrays: dict[str, NDArray[np.uint8]] = {}
+            for set_name, indices in sets.items():
+                before = sum(map(len, arrays.values()))
+                report = None if progress is None else _shifted(progress, before, sum(map(len, sets.values())))
+                arrays[set_name] = rooms.render(
+                    indices, resolution, supersample, data.seed, workers=workers, progress=report
+                )
+            _keep(folder, key, arrays)
+            return arrays
 
 
-def _save(file: Path, array: NDArray[np.uint8]) -> None:
-    """As `np.save`, of whose errors nobody can tell what is wrong."""
-    write_whole(file, header_of(array.shape), np.ascontiguousarray(array).reshape(-1).data)
+def _shifted(progress: Progress, before: int, total: int) -> Progress:
+    return lambda done, _: progress(before + done, total)
+
+
+def _keep(folder: Path, key: dict[str, str | int], arrays: dict[str, NDArray[np.uint8]]) -> None:
+    """Writes a folder of the cache aside, under a name that cannot be guessed, and moves it into place."""
+    aside = folder.with_name(f".{folder.name}.{secrets.token_hex(6)}")
+    aside.mkdir()
+    try:
+        sets = {}
+        for name, array in arrays.items():
+            # Not `np.save`, of whose errors nobody can tell what is wrong.
+            write_whole(aside / f"{name}.npy", header_of(array.shape), np.ascontiguousarray(array).reshape(-1).data)
+            sets[name] = {"shape": list(array.shape), "sha256": hashlib.sha256(array.data).hexdigest()}
+        write_whole(aside / "index.json", (json.dumps({"key": key, "sets": sets}, indent=1) + "\n").encode())
+        shutil.rmtree(folder, ignore_errors=True)
+        aside.replace(folder)
+        sync_folder(folder.parent)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _read(folder: Path, key: dict[str, str | int]) -> dict[str, NDArray[np.uint8]] | None:

@@ -6,7 +6,6 @@ from typing import assert_never
 
 from core.config import AnyConfig, Config, GanMetric, Quality, Reconstruction
 from core.errors import InputError
-from core.needs import features_of
 
 FEW = 1_000
 """Fewer images than these make a distance that is mostly the draw of them, whatever looks at them."""
@@ -66,7 +65,7 @@ def check_counts(config: AnyConfig, train: int, real: int) -> None:
 
 def cautions(metric: GanMetric, samples: int, real: int) -> list[str]:
     """What must be said of a distance of so few images; empty where there are enough."""
-    numbers = features_of(metric)
+    numbers = metric.features
     lines = []
     for count, what in ((real, "real images"), (samples, "samples")):
         if count <= numbers:

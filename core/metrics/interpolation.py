@@ -116,22 +116,8 @@ class PathMeasure:
         length = length.replace(details=path)
         pixels = {"path": "spherical", "distance": "root mean square, of pixels", "steps": f"{self.config.steps}"}
         others = ("path_length", "largest_step", "curvature")
-        return (
-            length,
-            *(
-                Protocol(
-                    **{
-                        **dict(length),
-                        "series": f"interpolation/{name}",
-                        "extractor": None,
-                        "weights": None,
-                        "resize": None,
-                        "details": pixels,
-                    }
-                )
-                for name in others
-            ),
-        )
+        of_pixels = length.replace(extractor=None, weights=None, resize=None, details=pixels)
+        return (length, *(of_pixels.replace(series=f"interpolation/{name}") for name in others))
 
     @torch.inference_mode()
     def __call__(self, generator: Generator, latents: Tensor) -> Iterator[Reading | Strips]:

@@ -20,7 +20,7 @@ from core.metrics.features import Features, features_of, generated
 from core.metrics.frechet import Gaussian, frechet_distance
 from core.metrics.identity import extractor_sha256, inception_sha256
 from core.metrics.protocol import Protocol, of_metric
-from core.metrics.real import RealSet, Taken
+from core.metrics.real import RealSet
 from core.models.generator import Generator
 from core.precision import float32_products
 from core.streams import stream
@@ -73,8 +73,6 @@ def build_metric(
     """
     check_metric(metric, len(real))
     features: Features
-    real_taken: Taken = "spread"
-    quantised = True
     match metric:
         case RoomsFrechet(layer=layer, resolution=resolution):
             weights = extractor_sha256(resolution)
@@ -89,7 +87,7 @@ def build_metric(
             def features(images: Tensor) -> Tensor:
                 return net.features(images.to(device), layer)
 
-        case CleanFid(mode=mode, real_taken=real_taken, quantised=quantised):
+        case CleanFid(mode=mode):
             # Its libraries take seconds to import.
             from core.metrics.clean_fid import inception_features, inception_weights
 
@@ -99,7 +97,7 @@ def build_metric(
         case _:
             assert_never(metric)
     features = in_single_precision(features)
-    compared = RealSet(real, features, identity, metric.real, cache, real_taken)
+    compared = RealSet(real, features, identity, metric.real, cache, metric.real_taken)
     # Now, not at the first evaluation: a process looks once, and its jobs share what it finds.
     _ = compared.gaussian.root
     protocol = of_metric(
@@ -110,7 +108,7 @@ def build_metric(
         real_content=compared.content,
         latents_seed=latents_seed,
     )
-    return Measure(metric.samples, features, compared, protocol, quantised)
+    return Measure(metric.samples, features, compared, protocol, metric.quantised)
 
 
 def in_single_precision(features: Features) -> Features:

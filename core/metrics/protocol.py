@@ -87,13 +87,12 @@ def of_metric(
 
     `weights` is the sha256 of the extractor that is used, the real set is the one that is used.
     """
-    quantised, taken = True, "spread"
     match metric:
         case RoomsFrechet(layer=layer, resolution=seen):
             extractor = f"rooms{seen}, {layer}"
             how = "means over areas" if side > seen else "bilinear"
             resize = f"none, {side}" if side == seen else f"{how}, {side} to {seen}"
-        case CleanFid(mode=mode, quantised=quantised, real_taken=taken):
+        case CleanFid(mode=mode):
             extractor = "Inception v3 of 2015-12-05, pool3"
             resize = f"{RESIZED[mode]}, {side} to 299"
         case _:
@@ -103,7 +102,9 @@ def of_metric(
         extractor=extractor,
         weights=weights,
         resize=resize,
-        quantisation="8 bits a channel" if quantised else "8 bits a channel of real images, none of generated ones",
+        quantisation="8 bits a channel"
+        if metric.quantised
+        else "8 bits a channel of real images, none of generated ones",
         samples=metric.samples,
         real_samples=real_samples,
         real_content=real_content,
@@ -111,7 +112,7 @@ def of_metric(
         truncation="none",
         generator="EMA where the run has one, else raw",
         precision="float32",
-        details={} if taken == "spread" else {REAL_TAKEN: "the first of the set"},
+        details={} if metric.real_taken == "spread" else {REAL_TAKEN: "the first of the set"},
     )
 
 

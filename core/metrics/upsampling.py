@@ -25,8 +25,30 @@ from core.pixels import rounded
 Convention = Literal["centres", "corners"]
 Method = Literal["nearest", "bilinear", "bicubic"]
 
-SHOWN = ("nearest", "bilinear", "bicubic", "natural")
+SHOWN: tuple[Method, Method, Method, Literal["natural"]] = ("nearest", "bilinear", "bicubic", "natural")
 """The columns of the pictures, all aligned to the areas of pixels."""
+
+LARGER: tuple[tuple[str, Method | Literal["natural", "averaged"], Convention], ...] = (
+    ("natural_centres", "natural", "centres"),
+    ("natural_corners", "natural", "corners"),
+    ("bilinear_centres", "bilinear", "centres"),
+    ("bilinear_corners", "bilinear", "corners"),
+    ("bicubic_centres", "bicubic", "centres"),
+    ("bicubic_corners", "bicubic", "corners"),
+    # Only one convention makes each pixel a block of equal ones.
+    ("nearest", "nearest", "centres"),
+    # Real pixels are means over areas, natural ones are values at points: the mean of 2 x 2 lies between.
+    ("natural_averaged", "averaged", "centres"),
+)
+"""The series in order: name, what makes an image larger, and where its pixels lie."""
+
+WORDS = {
+    "natural": "the INR at points",
+    "bilinear": "bilinear, of {images}",
+    "bicubic": "bicubic a = -0.75, of {images}",
+    "nearest": "nearest, of {images}",
+    "averaged": "the INR, mean of 2 x 2 points",
+}
 
 PICTURED = 8
 """Latents in the pictures."""
@@ -72,57 +94,38 @@ class UpsamplingMeasure:
     @property
     def protocols(self) -> tuple[Protocol, ...]:
         """Those of the two measures, with what makes an image larger and where its pixels lie."""
-        f = self.factor
-        grids = {"centres": f"(j + 1/2) / {f} - 1/2", "corners": f"j / {f}"}
-
-        def larger(name: str, convention: Convention, upsampling: str) -> Protocol:
-            details = {"upsampling": upsampling, "factor": f"{f}", "fine pixel j at": grids[convention]}
-            return self.fine.protocol.derived(f"upsampled/{name}", details=details)
-
-        conventions: tuple[Convention, ...] = ("centres", "corners")
-        what = "8-bit images" if self.fine.quantised else "images that are not quantised"
-        of_pixels = {"bilinear": f"bilinear, of {what}", "bicubic": f"bicubic a = -0.75, of {what}"}
-        return (
-            self.coarse.protocol.derived("upsampled/own"),
-            *(larger(f"natural_{convention}", convention, "the INR at points") for convention in conventions),
-            *(
-                larger(f"{method}_{convention}", convention, words)
-                for method, words in of_pixels.items()
-                for convention in conventions
-            ),
-            larger("nearest", "centres", f"nearest, of {what}"),
-            larger("natural_averaged", "centres", "the INR, mean of 2 x 2 points"),
+        grids = {"centres": f"(j + 1/2) / {self.factor} - 1/2", "corners": f"j / {self.factor}"}
+        images = "8-bit images" if self.fine.quantised else "images that are not quantised"
+        larger = (
+            self.fine.protocol.derived(
+                f"upsampled/{name}",
+                details={
+                    "upsampling": WORDS[method].format(images=images),
+                    "factor": f"{self.factor}",
+                    "fine pixel j at": grids[convention],
+                },
+            )
+            for name, method, convention in LARGER
         )
+        return (self.coarse.protocol.derived("upsampled/own"), *larger)
 
     def __call__(self, generator: Generator, latents: Tensor) -> Iterator[Reading | Strips]:
         """`upsampled/own`: the coarse images against the coarse real ones; all others against the fine real ones."""
         latents = latents[: self.fine.samples]
-        quantised = self.fine.quantised
+        resolution, quantised = generator.pixels.resolution, self.fine.quantised
         coarse = list(generated(generator, latents, quantised=quantised))
         yield Reading("upsampled/own", self.coarse(iter(coarse)))
+        for name, method, convention in LARGER:
+            average = 2 if method == "averaged" else 1
+            at = positions(resolution, self.factor * average, convention)
+            if method == "natural" or method == "averaged":
+                images = generated(generator, latents, at, average=average, quantised=quantised)
+            else:
+                images = (interpolated(batch, at, method) for batch in coarse)
+            yield Reading(f"upsampled/{name}", self.fine(images))
 
-        def natural(convention: Convention, average: int = 1) -> float:
-            at = positions(generator.pixels.resolution, self.factor * average, convention)
-            return self.fine(generated(generator, latents, at, average=average, quantised=quantised))
-
-        def resampled(method: Method, convention: Convention) -> float:
-            at = positions(generator.pixels.resolution, self.factor, convention)
-            return self.fine(interpolated(images, at, method) for images in coarse)
-
-        conventions: tuple[Convention, ...] = ("centres", "corners")
-        methods: tuple[Method, ...] = ("bilinear", "bicubic")
-        for convention in conventions:
-            yield Reading(f"upsampled/natural_{convention}", natural(convention))
-        for method in methods:
-            for convention in conventions:
-                yield Reading(f"upsampled/{method}_{convention}", resampled(method, convention))
-        # Only one convention makes each pixel a block of equal ones.
-        yield Reading("upsampled/nearest", resampled("nearest", "centres"))
-        # Real pixels are means over areas, natural ones are values at points: the mean of 2 x 2 lies between.
-        yield Reading("upsampled/natural_averaged", natural("centres", average=2))
-
-        at = positions(generator.pixels.resolution, self.factor, "centres")
+        at = positions(resolution, self.factor, "centres")
         first = rounded(coarse[0][:PICTURED])
-        columns = [interpolated(first, at, method) for method in ("nearest", *methods)]
+        columns = [interpolated(first, at, method) for method in SHOWN[:-1]]
         columns.append(next(generated(generator, latents[:PICTURED], at)))
         yield Strips("upsampled", torch.stack(columns, dim=1).cpu())

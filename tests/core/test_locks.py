@@ -64,7 +64,7 @@ def test_one_thread_holds_it_at_a_time_as_often_as_it_likes(tmp_path: Path) -> N
 
 def test_a_file_that_its_holder_removed_is_no_lock(tmp_path: Path) -> None:
     file = tmp_path / "lock"
-    waiting = FileLock(file)._open()
+    waiting = os.open(file, os.O_RDWR | os.O_CREAT)
     file.unlink()
     assert not FileLock(file)._try(waiting)
     os.close(waiting)
