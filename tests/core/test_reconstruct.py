@@ -68,7 +68,7 @@ def test_seeds_draw_images_and_layers_do_not(images: Tensor) -> None:
 def test_resumed_after_any_iteration_is_bit_identical(
     images: Tensor, emitter: cfg.Emitter, stop_at: int, tmp_path: Path
 ) -> None:
-    config = small(emitter=emitter, inr=small().inr.model_copy(update={"init": "unit"}))
+    config = small(emitter=emitter, inr=small().inr.replace(init="unit"))
     undisturbed = events_of(config, images)
     state = None
     before: list[Event] = []
@@ -107,7 +107,7 @@ def test_tasks_are_not_mixed_up(images: Tensor) -> None:
 
 
 def test_what_is_recorded_before_the_first_iteration(images: Tensor) -> None:
-    config = small(inr=small().inr.model_copy(update={"init": "unit"}))
+    config = small(inr=small().inr.replace(init="unit"))
     built = events_of(config, images)[0]
     assert isinstance(built, Built)
     assert built.layer_parameters == 16 * 16 + 16
