@@ -139,7 +139,7 @@ def test_every_python_is_started_in_the_one_way() -> None:
 
 
 def test_what_commands_ask_before_they_train_loads_no_torch() -> None:
-    names = "arithmetic data.making data.prepare data.sources folder imported machine needs".split()
+    names = ["arithmetic", "data.making", "data.prepare", "data.sources", "folder", "imported", "machine", "needs"]
     modules = ", ".join(f"core.{name}" for name in (*names, "metrics.identity", "metrics.protocol"))
     look = f"import sys, {modules}; core.metrics.identity.extractor_sha256(); print('torch' in sys.modules)"
     assert said(sys.executable, "-P", "-c", look) == "False\n"
