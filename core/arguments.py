@@ -75,12 +75,12 @@ class Parser(argparse.ArgumentParser):
         print(message, end="", file=file or sys.stderr)
 
     def error(self, message: str) -> NoReturn:
-        """What argparse says, with where the options are listed."""
+        """Argparse's message, with where the options are listed."""
         raise InputError(f"{message} ({self.prog} --help)")
 
 
 def given_to(parser: Parser, arguments: Sequence[str]) -> argparse.Namespace:
-    """What the arguments say. Raises InputError."""
+    """The parsed arguments. Raises InputError."""
     check_given(arguments)
     return parser.parse_args(arguments)
 

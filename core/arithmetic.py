@@ -1,4 +1,4 @@
-"""What training costs by arithmetic: multiply-accumulates counted from a config alone, without torch.
+"""The cost of training by arithmetic: multiply-accumulates counted from a config alone, without torch.
 
 Counted are the products that networks are made of (matrix products and convolutions), forwards and backwards: of G, of
 D on real and on generated images, and of the gradient penalty, whose second derivatives go through D once more. Not
@@ -166,7 +166,7 @@ class Iteration:
 
 
 def parts(config: cfg.Config) -> Iteration:
-    """What each part of an iteration costs."""
+    """The cost of each part of an iteration."""
     batch, fake = config.batch_size, generating(config)
     d = discriminating(config.discriminator, config.data.resolution)
     # Real and generated images through D and back to its weights; its first layer has nothing further to go back to.

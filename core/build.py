@@ -60,7 +60,7 @@ def check_layer(inr: cfg.Inr) -> None:
 
 
 def build_basis(basis: cfg.Basis) -> Basis:
-    """What follows an INR's layers."""
+    """The activations of an INR's layers."""
     match basis:
         case cfg.Siren():
             return Siren(basis)
@@ -115,7 +115,7 @@ def build_penalty(penalty: cfg.Penalty, mixtures: torch.Generator) -> Penalty:
 
 
 def build_view(config: cfg.Config, grid: Grid, seed: int) -> View:
-    """What the discriminator's critic sees of samples on `grid`, drawn from a stream of its own where it is drawn."""
+    """The view of the discriminator's critic of samples on `grid`, drawn from a stream of its own where it is drawn."""
     return Whole()
 
 

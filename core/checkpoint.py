@@ -92,8 +92,8 @@ def remove_checkpoints(folder: RunFolder) -> None:
 
 
 def _loaded(stored: memoryview) -> Checkpoint:
-    """What torch finds in these bytes, which are those that somebody wrote. Raises OSError and MemoryError as they are:
-    they say nothing of the bytes."""
+    """The checkpoint in bytes that are as they were written. OSError and MemoryError pass: they say nothing of the
+    bytes."""
     try:
         content = torch.load(io.BytesIO(stored), map_location="cpu", weights_only=True)
     except (OSError, MemoryError):

@@ -59,7 +59,7 @@ def code_of(
         say_error(interrupted, bare=True)
         code = INTERRUPTED
     except BrokenPipeError:
-        # Whoever read has what they wanted, as in `--list | head`.
+        # The reader has enough, as in `--list | head`.
         code = UNREAD
     except Exception as error:
         if debug:
@@ -88,7 +88,7 @@ def say_error(text: str, *, bare: bool = False) -> None:
 
 
 def end_of(error: Exception, *, debug: bool = False) -> tuple[str, int]:
-    """What is said of an error, and the exit code."""
+    """The line for an error, and the exit code."""
     match error:
         case InputError():
             return str(error), BAD_INPUT

@@ -1,4 +1,4 @@
-"""What an INR does before training: pre-activations, gradients and arithmetic, recorded in `core.events.Built`."""
+"""An INR before training: pre-activations, gradients and arithmetic, recorded in `core.events.Built`."""
 
 from __future__ import annotations
 

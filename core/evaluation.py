@@ -1,4 +1,4 @@
-"""What is measured of a GAN's generator and where: the metric on fixed latents, and more at the last iteration.
+"""The evaluation of a GAN's generator: the metric on fixed latents, and further measures at the last iteration.
 
 A process loads images, metrics and their real sets once, and all its jobs share them.
 """
@@ -90,7 +90,7 @@ class Evaluation:
             yield from self._at_the_end(generator, moment)
 
     def _at_the_end(self, generator: Generator, moment: Moment) -> Iterator[Event]:
-        """What the final measures find; each value's seconds are those since the one before."""
+        """The readings of the final measures; each value's seconds are those since the one before."""
         for measure in self.final:
             started = time.perf_counter()
             for result in measure(generator, self.latents):
@@ -131,7 +131,7 @@ def evaluation_of(config: cfg.Config, *, data_path: Path | None, cache: Path, de
 def _final(
     config: cfg.Config, measure: Measure, against: Callable[[cfg.GanMetric, int], Measure]
 ) -> Iterator[FinalMeasure]:
-    """What `config` measures at the last iteration; `against` is a metric's measure at a resolution of the real set."""
+    """The measures of the last iteration; `against` is a metric's measure at a resolution of the real set."""
     evaluation, resolution, seed = config.evaluation, config.data.resolution, config.evaluation.latents_seed
     if evaluation.quality:
         # Its libraries take seconds to import.
@@ -191,7 +191,7 @@ class Evaluator(typing.Protocol):
 
     @property
     def protocols(self) -> tuple[Protocol, ...]:
-        """What each series is measured with, the metric first."""
+        """The protocol of each series, the metric first."""
         ...
 
     def ask(self, generator: Generator, moment: Moment) -> Answer:

@@ -1,4 +1,4 @@
-"""What `core.loop.train` yields. The loop says nothing itself: the caller records, shows or forwards these.
+"""The events of `core.loop.train`. The loop says nothing itself: the caller records, shows or forwards these.
 
 Every event but its time fields (`seconds`, `evaluation_seconds`) is the same for the same job on the same machine, also
 when the job was killed and resumed. Payloads that are tensors or arrays are left out of the JSON.

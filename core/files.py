@@ -21,7 +21,7 @@ OWN_FILE = os.O_CLOEXEC | os.O_NOFOLLOW
 """A link where a file of ours should be is somebody's trap, or leads to what is not ours to write."""
 
 NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EBADF, errno.EACCES, errno.EPERM)
-"""What file systems answer that cannot sync a folder."""
+"""Answers of file systems that cannot sync a folder."""
 
 
 def is_full(error: OSError) -> bool:
@@ -55,7 +55,7 @@ def write_whole(file: Path, *content: bytes | memoryview, before: Path | None = 
     instant in which only `before` is there. No link is followed: one in the place of `file` is replaced. Raises
     InputError where a folder is there.
     """
-    # The name cannot be guessed: whoever may write into the folder cannot have put a link there.
+    # The name cannot be guessed: nobody with access to the folder can have put a link there.
     aside = file.with_name(f".{file.name[:100]}.{socket.gethostname()[:40]}.{os.getpid()}.{secrets.token_hex(6)}")
     try:
         with _told_of(file, aside):

@@ -110,7 +110,7 @@ class Outcome(Node):
 
 
 class DeviceMemory(Node):
-    """What the process that trains a job takes of its GPU, looked at after an evaluation, in bytes.
+    """The memory of a GPU and the share of the process that trains a job, after an evaluation, in bytes.
 
     `total` is the GPU's memory and `free` what nobody takes of it; `free_at_start` was free when `process` (its id) had
     made its context and nothing else. `reserved` is what its allocator holds, `peak` the most since the job began in
@@ -138,7 +138,7 @@ class _LeftOut(BaseModel):
 
 
 class _Images(BaseModel):
-    """What reports ask of a `data.json`; it may say more."""
+    """The part of a `data.json` that reports read."""
 
     fingerprint: str
     name: str
@@ -152,7 +152,7 @@ SHAPES: dict[str, TypeAdapter[Any]] = {
     "data.json": TypeAdapter(_Images),
     "provenance.json": TypeAdapter(dict[str, str | int | float | bool | None]),
 }
-"""What a file has to be, where those who read it as plain data count on that."""
+"""The shapes of files that are read as plain data."""
 
 LARGER = {"data.json": MOST_JSON}
 """Files with what may be a list of thousands of images."""
@@ -177,7 +177,7 @@ class RunFolder:
 
     @property
     def remedy(self) -> str:
-        """What to do where a file in it is damaged."""
+        """The advice where a file in it is damaged."""
         return f"move the folder {self.path} away, and the run is trained anew"
 
     def job(self) -> Job:
@@ -205,7 +205,7 @@ class RunFolder:
         return outcome if outcome.recorded.is_in(self.events_file, self.remedy, hashed=hashed) else None
 
     def memory(self) -> DeviceMemory | None:
-        """What the job was last seen to take of its GPU; None before its first evaluation, and on a CPU."""
+        """The job's last `DeviceMemory`; None before its first evaluation, and on a CPU."""
         try:
             return model_of(self.path / "memory.json", DeviceMemory, self.remedy, MOST_RECORD)
         except (OSError, Damaged):

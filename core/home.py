@@ -29,7 +29,7 @@ def settle() -> None:
 
 
 def _known(field: str) -> str:
-    """What the system knows of this user, "" where it knows no such user."""
+    """A field of the system's entry for this user, "" where it knows no such user."""
     with suppress(KeyError):
         return str(getattr(pwd.getpwuid(os.getuid()), field))
     return ""

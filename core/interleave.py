@@ -58,7 +58,7 @@ class _Line:
         self.behind: list[Event] = []
 
     def after(self, step: Event | Pause) -> Iterator[Event]:
-        """What may pass once the loop has made this step."""
+        """The events that may pass once the loop has made this step."""
         if isinstance(step, Pause):
             yield from self._at(step)
         else:

@@ -68,7 +68,7 @@ def run_job(
     (`RunFolder.outcome`): nothing is yielded. An error in training ends the job as
     `failed`, with the traceback in its log. When `stop()` turns true a checkpoint is written and the job ends without
     an outcome; an evaluation beside that is not back soon is dropped, and the job goes on from the checkpoint before
-    it. Who waits for one asks `asked_to_stop`, or `stop` where that is None: being asked `stop` may be taken for a sign
+    it. The wait for one asks `asked_to_stop`, or `stop` where that is None: being asked `stop` may be taken for a sign
     that the loop goes on. Raises InputError for data or a metric that cannot be used, and where the disk is full, which
     leaves the job without an outcome as well; JobTaken where the folder is locked, and where another process has gone
     on with the job meanwhile: this one then leaves neither checkpoint nor outcome.
@@ -162,7 +162,7 @@ def read_job(file: Path, seed: int | None = None) -> cfg.Job:
 
 
 class _Task(NamedTuple):
-    """What begins a job, the protocols of its series, the metric's first, and real images to show beside its own.
+    """A job that has not begun, the protocols of its series, the metric's first, and real images to show.
 
     `evaluates_beside` says whether a process of the job's own evaluates it.
     """
@@ -246,7 +246,7 @@ def _memory_for(job: cfg.Job, shared: bool) -> Iterator[None]:
 
 
 def _described(data: cfg.Data, path: Path | None, cache: Path) -> dict[str, Any] | None:
-    """What is known of somebody's images, None for other data."""
+    """The description of somebody's images, None for other data."""
     if not isinstance(data, cfg.Images) or path is None:
         return None
     index = index_of(data, data.resolution, path=path, cache=cache)

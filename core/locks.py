@@ -26,7 +26,7 @@ FIRST_PAUSE_SECONDS = 0.001
 MOST_PAUSE_SECONDS = 0.05
 
 SILENT_SECONDS = 20.0
-"""Who waits for longer says for what."""
+"""A longer wait is announced."""
 
 
 class Timeout(TimeoutError):
@@ -103,5 +103,5 @@ class FileLock:
                 f"{self._file.absolute().parent} is on a file system that cannot lock files ({error.strerror}): choose "
                 "a folder on another one, with --runs, or --out"
             ) from error
-        # Whoever held it before may have removed the file: then this is no lock that others would meet.
+        # The file may have been removed by its last holder: then this is no lock that others would meet.
         return os.fstat(handle).st_nlink > 0

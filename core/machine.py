@@ -1,4 +1,4 @@
-"""What a time was measured on. Needs no torch, so that a command can say at once which times hold here."""
+"""The machine of a measured time. Needs no torch, so that a command can say at once which times hold here."""
 
 from __future__ import annotations
 

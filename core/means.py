@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 OF_A_CRITIC = ("d_loss", "penalty", "real_score", "fake_score")
-"""What a further critic has as well, behind its name and a slash."""
+"""Scalars of a further critic, behind its name and a slash."""
 
 
 class Means:

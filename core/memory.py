@@ -43,7 +43,7 @@ def free_at_start(device: str) -> int:
 
 
 def device_memory(device: str, iteration: int) -> DeviceMemory | None:
-    """What this process takes of its GPU now, and has since `PeakMemory` was made; None on a CPU."""
+    """The share of its GPU that this process takes now, and its peak since `PeakMemory` was made; None on a CPU."""
     if not device.startswith("cuda"):
         return None
     free, total = torch.cuda.mem_get_info(device)

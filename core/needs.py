@@ -45,7 +45,7 @@ class Need:
 
 
 def needs(config: cfg.AnyConfig, *, on_cpu: bool) -> list[Need]:
-    """What a job of this config takes of the host's memory at least."""
+    """The least that a job of this config takes of the host's memory."""
     match config:
         case cfg.Config():
             return [*_of_data(config.data), *_of_networks(config, on_cpu), *_of_evaluation(config)]

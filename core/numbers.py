@@ -17,7 +17,7 @@ MOST_SECONDS = 1e10
 """Three hundred years."""
 
 Whole = Annotated[int, Field(ge=-(2**62), le=2**62)]
-"""What fits into a column of a table."""
+"""An integer that fits into a column of a table."""
 
 Count = Annotated[int, Field(ge=0, le=MOST)]
 """Of iterations, attempts and the like: two of them multiplied are still a `Whole`."""

@@ -68,7 +68,7 @@ def commit() -> tuple[str | None, bool | None]:
 
 
 def _git(*arguments: str, emptied: Sequence[str] = ()) -> str | None:
-    """What git answers of our checkout, with nothing in the place of some of its settings; None where it does not."""
+    """Git's answer about our checkout, some of its settings emptied; None where it gives none."""
     # GIT_DIR and the like, as in a hook, are those of another repository.
     own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     own |= NO_FETCH | {

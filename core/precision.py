@@ -1,4 +1,4 @@
-"""What float32 means on a GPU, where torch's own default is the coarser TF32 for convolutions and float32 for products.
+"""The precision of products on a GPU: torch's own default is the coarser TF32 for convolutions.
 
 On a CPU nothing here changes a number.
 """

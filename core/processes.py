@@ -23,7 +23,7 @@ def python(module: str, *arguments: str, executable: str = sys.executable) -> li
 
 
 def environment(executable: str = sys.executable) -> dict[str, str]:
-    """What such a process gets as environment variables; its own children inherit them."""
+    """The environment variables of such a process; its own children inherit them."""
     return {
         **os.environ,
         SAFE_PATH: "1",

@@ -1,4 +1,4 @@
-"""What ran a job: version and commit of the code, versions of libraries, device, threads."""
+"""The origin of a run: version and commit of the code, versions of libraries, device, threads."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from core.machine import cores, processor
 
 @lru_cache(maxsize=1)
 def provenance(device: str, threads: int) -> dict[str, Any]:
-    """What ran this: version and commit of the code, versions, device, threads."""
+    """The fields of a provenance.json but where the run was evaluated."""
     commit, dirty = origin.commit()
     return {
         "version": origin.version(),

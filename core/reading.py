@@ -19,7 +19,7 @@ from core.errors import InputError
 from core.words import first_words, visible
 
 if TYPE_CHECKING:
-    # Who reads no model, as for help and completion, need not wait for it.
+    # Help and completion read no model, and need not wait for it.
     from pydantic import BaseModel
 
 Model = TypeVar("Model", bound="BaseModel")
@@ -36,7 +36,7 @@ class Damaged(InputError):
 class Unreadable(Damaged):
     """A file that the system does not let this process read; the message names what is in the way.
 
-    Who goes on without a damaged file goes on without this one. Who removes what is damaged leaves it where it is.
+    Readers that go on without a damaged file go on without this one. It is never removed as damaged files are.
     """
 
     def __init__(self, file: Path, error: OSError) -> None:
@@ -82,7 +82,7 @@ def _in_words(size: int) -> str:
 
 
 def bytes_of(file: Path, remedy: str, most: int = MOST_BYTES) -> bytes:
-    """What is in a file. Raises as `opened`."""
+    """The content of a file. Raises as `opened`."""
     with opened(file, remedy, most) as stream:
         # One that grows meanwhile is read up to there.
         return stream.read(most)
@@ -128,7 +128,7 @@ def text_of(file: Path, remedy: str, most: int = MOST_JSON) -> str:
 
 
 def json_of(file: Path, remedy: str, most: int = MOST_JSON) -> Any:
-    """What is in a JSON file. Raises FileNotFoundError, and Damaged where it is not JSON."""
+    """The value in a JSON file. Raises FileNotFoundError, and Damaged where it is not JSON."""
     text = text_of(file, remedy, most)
     try:
         return json.loads(text)
@@ -154,7 +154,7 @@ def model_of(file: Path, model: type[Model], remedy: str, most: int = MOST_JSON)
 
 
 def what_is_wrong(error: ValueError) -> str:
-    """What is wrong with data, in a few words: the first place and its reason."""
+    """The first place where data are wrong and the reason, in a few words."""
     from pydantic import ValidationError
 
     if not isinstance(error, ValidationError):

@@ -151,7 +151,7 @@ class Recorder:
         raise JobTaken(f"job {self.folder.digest} was taken over by another process")
 
     def _note_memory(self) -> None:
-        """What the process takes of its GPU, once its loop has done all that it ever does: lazy penalties, too."""
+        """Writes the process's share of the GPU, after a whole turn of the loop, lazy penalties included."""
         if self.iteration - self.begun_at < self.job.config.period:
             return
         if (taken := device_memory(self.device, self.iteration)) is not None:

@@ -48,7 +48,7 @@ class EvaluationLost(RuntimeError):
 
 @dataclass(frozen=True)
 class Order:
-    """What the process evaluates and on what. `search_path` is where the process that trains finds modules."""
+    """The job that the process evaluates, and where. `search_path` is where the process that trains finds modules."""
 
     job: Job
     data_path: Path | None

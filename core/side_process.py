@@ -60,7 +60,7 @@ def _loaded(order: Order) -> tuple[Generator, Evaluation]:
 
 
 def _replies(messages: queue.SimpleQueue[Any]) -> Iterator[object]:
-    """What is sent to the trainer, message after message."""
+    """The messages to the trainer, in order."""
     order: Order = messages.get()
     sys.path += [place for place in order.search_path if place not in sys.path]
     torch.set_num_threads(order.threads)

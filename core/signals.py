@@ -1,4 +1,4 @@
-"""What the values of an INR mean. A signal alone knows its channels, and how values are stored."""
+"""The meaning of the values of an INR. A signal alone knows its channels, and how values are stored."""
 
 from __future__ import annotations
 

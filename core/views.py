@@ -17,7 +17,7 @@ class View(Protocol):
         ...
 
     def of_real(self, real: Tensor, grid: Grid | None) -> Tensor:
-        """What of real samples [B, C, ...] lies on that grid."""
+        """The part of real samples [B, C, ...] on that grid."""
         ...
 
     def state_dict(self) -> dict[str, Any]:

@@ -47,10 +47,10 @@ PLAIN = {
     "Δ": "delta",
     "Σ": "sum",
 }
-"""What our own signs become where a stream lacks them."""
+"""The replacements of our own signs where a stream lacks them."""
 
 PLAIN_LINES = tuple(f"{string.printable[:95]}\n" for _ in range(2))
-"""What every encoding has in which a command can say anything."""
+"""Signs of every encoding that lines of text can be written in."""
 
 ESCAPED = re.compile("[\udc80-\udcff]+")
 """Bytes that are no text in the locale's encoding."""

@@ -1,4 +1,4 @@
-"""What is measured, of how many images, and how often."""
+"""Evaluations: metrics, their numbers of images, and how often."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from core.numbers import Seed
 
 
 class Job(Node):
-    """What one process trains: a config and a seed. The seed fixes data order, initial weights and latents alike.
+    """The work of one process: a config and a seed. The seed fixes data order, initial weights and latents alike.
 
     `schema_version` is part of the identity: it is raised whenever the same config would train to other numbers.
     """

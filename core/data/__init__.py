@@ -1,1 +1,1 @@
-"""What the discriminator sees as real: embedded procedural rooms, or a folder or zip of images."""
+"""Real images, as the discriminator sees them: embedded procedural rooms, or a folder or zip of images."""

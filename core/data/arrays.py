@@ -23,7 +23,7 @@ class Unfit(Exception):
 
 
 def header_of(shape: tuple[int, ...]) -> bytes:
-    """What stands before uint8 of this shape, as `np.save` writes it."""
+    """The header of uint8 of this shape, as `np.save` writes it."""
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
     if header.tell() != HEADER:

@@ -29,7 +29,7 @@ from core.errors import InputError
 from core.pools import pool
 
 ALONE = 5.0
-"""What takes no more seconds is done before other processes have started."""
+"""Seconds in which other processes would hardly have started."""
 
 TRIED = 256
 """Images by which that is told."""

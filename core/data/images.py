@@ -21,7 +21,7 @@ DECODER = 2
 """Version of `decoded`: raised whenever the same file would decode to other pixels."""
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
-"""What endings of `core.data.listing.SUFFIXES` mean. PIL knows others, and starts programs for some."""
+"""The formats behind `core.data.listing.SUFFIXES`. PIL knows others, and starts programs for some."""
 
 MOST_PIXELS = 120_000_000
 """Of one image: a camera's 100 million pass. At that size a process takes 1.5 GB."""

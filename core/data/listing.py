@@ -69,12 +69,12 @@ class Listing:
 
 
 def of_folder(path: Path) -> Listing:
-    """What is in a folder and below it; links are followed, but for those to a folder above."""
+    """The contents of a folder and those below it; links are followed, but for those to a folder above."""
     return _listing(_walked(path), root_is_own=lies_in_own(path), is_file=lambda name: os.path.isfile(path / name))  # noqa: PTH113
 
 
 def of_names(names: Iterable[str]) -> Listing:
-    """What is in an archive, by the paths of its files. Of a name that comes twice the last is taken."""
+    """The contents of an archive, by the paths of its files. Of a name that comes twice the last is taken."""
     seen = Counter(names)
     below: dict[str, tuple[list[str], dict[str, None]]] = {"": ([], {})}
     for name in seen:

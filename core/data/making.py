@@ -41,8 +41,8 @@ SHEET = (12, 8)
 
 
 def listed(path: Path) -> tuple[str, tuple[LeftOut, ...]]:
-    """What `Index.stamps` and `Index.left_out` would be of what is at `path` now. Raises `InputError` where no images
-    are."""
+    """`Index.stamps` and `Index.left_out` as a set of the images at `path` would have them. Raises `InputError` where
+    there are none."""
     with opened(path) as source:
         return _stamps(source, source.names), source.left_out
 
@@ -199,7 +199,7 @@ class _Draft:
         self.lines.append(line)
 
     def index(self, name: str, path: Path, source: Source, names: Sequence[str]) -> Index:
-        """What the set says of itself."""
+        """The index of the whole set."""
         lines = [line for line in self.lines if line.rows]
         return Index(
             name=stored(name),
@@ -316,7 +316,7 @@ def _check_skipped(path: Path, skipped: Sequence[Skipped], skip_bad: bool) -> No
 
 
 def _kept(folder: Path, before: Index, now: Index) -> Index:
-    """What a set says of itself now."""
+    """The index of a set now, written where it has changed."""
     if now != before:
         _write_index(folder, now)
     return now
@@ -354,7 +354,7 @@ def _already(path: Path, folder: Path, source: Source, names: Sequence[str], how
     if not is_prepared(folder):
         raise InputError(f"{folder} exists and is no prepared set: give another folder with --out")
     index = read_index(folder)
-    (folder / JOURNAL).unlink(missing_ok=True)  # Whoever made it was killed in between.
+    (folder / JOURNAL).unlink(missing_ok=True)  # Its maker was killed in between.
     missing = [side for side in how.resolutions if side not in index.resolutions]
     same = (index.resampling, index.decoder) == (how.resampling, how.decoder)
     if same and index.stamps != _stamps(source, names):

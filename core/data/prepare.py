@@ -64,7 +64,7 @@ def described(path: Path, resolution: int, resampling: Resampling = "box") -> Im
 
 
 def named(path: Path) -> str:
-    """What people call the images at `path`: the name that a prepared set was given, else the file's or folder's."""
+    """The images' name for people: the one that a prepared set was given, else that of the file or folder."""
     return read_index(path).name if is_prepared(path) else stored(path.resolve().name)
 
 
@@ -81,7 +81,7 @@ def left_out(path: Path) -> tuple[LeftOut, ...]:
 def prepare(
     data: Data, *, path: Path | None = None, cache: Path, progress: Progress | None = None, workers: int = 1
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """What D is shown and the metric's real set, both [N, 3, R, R]: from `cache` where they are there whole, else made.
+    """Training images and the metric's real set, both [N, 3, R, R]: from `cache` if they are there whole, else made.
 
     `path` is what holds the `Images`, a prepared set or a folder, zip or LMDB, whose content must be the one that
     `data.fingerprint` names; `Rooms` need none. Images are memory-mapped. `workers` render or decode at once; the bytes
@@ -180,7 +180,7 @@ def check_larger(path: Path, resolution: int) -> None:
 
 
 def index_of(data: Images, resolution: int, *, path: Path, cache: Path) -> Index:
-    """What is known of the images at `path` once they have been prepared, there or in `cache`."""
+    """The index of the images at `path` once they have been prepared, there or in `cache`."""
     return read_index(path if is_prepared(path) else _folder_of(data, resolution, cache))
 
 
@@ -190,7 +190,7 @@ def _folder_of(data: Images, resolution: int, cache: Path) -> Path:
 
 
 def _whole(folder: Path, resolution: int) -> Index | None:
-    """What is in a folder of the cache; one that is proven to be damaged is removed, no other."""
+    """The index of a folder of the cache; one that is proven to be damaged is removed, no other."""
     try:
         index = read_index(folder)
         read_pixels(folder, index, resolution)

@@ -102,7 +102,7 @@ class Index(Node):
 
     @property
     def words(self) -> str:
-        """What the set is, in one sentence."""
+        """The set in one sentence."""
         sizes = " and ".join(f"{side} × {side}" for side in self.resolutions)
         return (
             f"{self.count:,} images of {visible(self.source)} ({self.kind}), centre-cropped to squares, "
@@ -120,7 +120,7 @@ def is_prepared(path: Path) -> bool:
 
 
 def read_index(folder: Path) -> Index:
-    """What the set says of itself, its files' sizes checked. Raises `InputError`, `Damaged` where it is not whole."""
+    """The index of a set, its files' sizes checked. Raises `InputError`, `Damaged` where it is not whole."""
     try:
         index = model_of(folder / INDEX, Index, "prepare it again")
         if index.format != FORMAT:

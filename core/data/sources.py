@@ -37,7 +37,7 @@ MOST_BYTES = 256 * 2**20
 """Of one encoded image; a photograph of 100 million pixels has fewer."""
 
 MOST_RATIO, SUSPECTED_FROM = 200, 16 * 2**20
-"""What a zip has packed to less than its 200th part is no photograph; small pictures of one colour are left alone."""
+"""A member of a zip that is packed to less than its 200th part is refused; small pictures of one colour are not."""
 
 DAMAGE = (
     OSError,
@@ -59,7 +59,7 @@ DAMAGE = (
     NotImplementedError,
     Image.DecompressionBombError,
 )
-"""What PIL and zipfile raise for damaged content."""
+"""Errors of PIL and zipfile for damaged content."""
 
 
 class Source(Protocol):
@@ -336,7 +336,7 @@ def unreadable(path: Path, name: str, reason: str) -> InputError:
 
 
 def reason_of(error: BaseException) -> str:
-    """What is wrong with an image, in a few words."""
+    """The reason of an error about an image, in a few words."""
     reason = " ".join(str(error).split()) or type(error).__name__
     # PIL names the in-memory file it was given, which says nothing to anybody.
     return "not an image" if "cannot identify image file" in reason else reason

@@ -32,7 +32,7 @@ class NotWalked(RuntimeError):
 
 
 def damage(file: Path) -> str | None:
-    """What is wrong with an LMDB's pages, None for a sound one. Raises NotWalked."""
+    """The damage of an LMDB's pages, None for a sound one. Raises NotWalked."""
     try:
         ended = subprocess.run(
             python("core.data.walk", str(file)),

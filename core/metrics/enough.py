@@ -64,7 +64,7 @@ def check_counts(config: AnyConfig, train: int, real: int) -> None:
 
 
 def cautions(metric: GanMetric, samples: int, real: int) -> list[str]:
-    """What must be said of a distance of so few images; empty where there are enough."""
+    """The warnings about a distance of so few images; none where there are enough."""
     numbers = metric.features
     lines = []
     for count, what in ((real, "real images"), (samples, "samples")):

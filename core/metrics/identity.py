@@ -30,7 +30,7 @@ def extractor_weights(resolution: int = 16) -> Path:
 
 
 def extractor_record(resolution: int = 16) -> Path:
-    """What the weights were trained on and what they explain: JSON, beside them."""
+    """The weights' record, JSON beside them: training data, and the variance that they explain."""
     return Path(__file__).with_name(f"rooms{resolution}.json")
 
 

@@ -141,7 +141,7 @@ class FinalMeasure(typing.Protocol):
 
     @property
     def protocols(self) -> tuple[Protocol, ...]:
-        """What each series is measured with, in the order of the readings."""
+        """The protocol of each series, in the order of the readings."""
         ...
 
     def __call__(self, generator: Generator, latents: Tensor) -> Iterator[Reading | Strips]:

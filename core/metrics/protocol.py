@@ -1,4 +1,4 @@
-"""What a number was measured with, readable without torch: numbers of two protocols stand in no table together.
+"""The protocol of a number, readable without torch: numbers of two protocols stand in no table together.
 
 The words of a protocol are part of its fingerprint. Reworded they part numbers that belong together, so they are short
 and stay as they are; `docs/protocols.md` explains them.
@@ -68,7 +68,7 @@ class Protocol(Node):
 
 
 def differences(one: Protocol | None, other: Protocol | None) -> dict[str, tuple[str, str]]:
-    """What two protocols do not share: the field, and what each says. None is a protocol that was not recorded."""
+    """The fields in which two protocols differ, with the values of both. None is a protocol that was not recorded."""
     if one is None or other is None:
         fingerprints = tuple("not recorded" if protocol is None else protocol.fingerprint for protocol in (one, other))
         return {} if one is other else {"protocol": (fingerprints[0], fingerprints[1])}

@@ -1,4 +1,4 @@
-"""What one Frechet distance does not tell apart, of the same features: kernel distance, fidelity, variety, sample bias.
+"""Measures beyond one Frechet distance, of the same features: kernel distance, fidelity, variety, sample bias.
 
 A kernel distance over Inception features is KID, a Frechet distance with unlimited samples over them FID-infinity; over
 other features they are neither, and are not called so (`docs/metrics.md`). Importing this module takes seconds.

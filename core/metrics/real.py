@@ -115,7 +115,7 @@ class RealSet:
         return features
 
     def _kept(self, what: str, shapes: Shapes, make: Callable[[], Arrays]) -> Arrays:
-        """What was made before from the same images and extractor, here or in another process; else made, and kept."""
+        """Arrays of the same images and extractor, kept by this or another process; else made, and kept."""
         key = hashlib.sha256(f"{what} | {self.extractor} | {self.content}".encode()).hexdigest()
         if key in _known:
             return _known[key]

@@ -1,4 +1,4 @@
-"""What an INR makes of its layers' pre-activations, one basis a file."""
+"""Activations of an INR's layers, one basis a file."""
 
 from __future__ import annotations
 

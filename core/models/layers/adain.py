@@ -19,7 +19,7 @@ class AdaIN(EmittedLayer):
         self.bias_O = nn.Parameter(torch.randn(outputs))
 
     def modulation(self, emitted_BE: Tensor) -> tuple[Tensor, Tensor]:
-        """What multiplies x W_sh, and the bias, [B, O] each, the gain included."""
+        """The scale of x W_sh and the bias, [B, O] each, the gain included."""
         s_BO, p_BO = emitted_BE.split(self.outputs, dim=1)
         scale_BO = (2 * self.gain) * torch.sigmoid(s_BO)
         return self.weight_std * scale_BO, (self.bias_std * self.bias_O) * scale_BO + self.gain * p_BO

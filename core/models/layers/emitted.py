@@ -1,4 +1,4 @@
-"""What all layers of an INR have in common: a weight and a bias per image, made from emitted numbers."""
+"""The base of all layers of an INR: a weight and a bias per image, made from emitted numbers."""
 
 from __future__ import annotations
 
