@@ -20,8 +20,7 @@ from ablations.designs import subset_named
 from core.config import Job
 from core.data.feed import feed
 from studies.changes_overview import STUDY
-from studies.plan import overridden
-from tests.benchmarks.step import seconds_per_iteration
+from tests.benchmarks.step import Measured
 
 
 def images_per_second(images: torch.Tensor, batch: int, *, resident: bool, device: torch.device, batches: int) -> float:
@@ -61,11 +60,9 @@ def main(profile: str, device_name: str, count: int, rounds: int, step: float | 
             size = batch or jobs["all"].config.batch_size
             needs["given"] = (size, size / (step / 1e3))
         else:
-            short = {"iterations": 60, "evaluation.every": 60, "evaluation.metric.samples": 64}
             for name, job in jobs.items():
-                small = Job(config=overridden(job.config, short), seed=0)
-                seconds = [seconds_per_iteration(small, images, device_name) for _ in range(rounds)]
-                needs[name] = (job.config.batch_size, job.config.batch_size / statistics.median(seconds))
+                milliseconds, _ = Measured(job.gan, device, plain=False).rounds(rounds, 60)
+                needs[name] = (job.config.batch_size, job.config.batch_size / statistics.median(milliseconds) * 1e3)
         print(f"{count} images of {resolution} x {resolution}, {images.nbytes / 1e6:.0f} MB, {device}")
         print(
             f"{'step':10s} {'batch':>5s} {'needs/s':>10s} {'resident/s':>12s} {'streamed/s':>12s} {'least ratio':>12s}"
