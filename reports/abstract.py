@@ -17,7 +17,7 @@ from reports.remarks import candidate, finding, rungs_words, unstable_words
 from reports.report import PILOT, Report, design_title
 from reports.tables import metric_name
 from reports.verdicts import ALONE, EXCLUDES, ChangeEffect, ClaimVerdict, claimed_values, excludes_no_change
-from studies.plan import override
+from studies.overrides import override
 
 NO_NUMBER = "no number"
 MOST_CLAIMS = 3

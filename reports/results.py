@@ -34,9 +34,9 @@ from studies.plan import (
     of_found,
     plan_file,
     read_plan,
-    searched_title,
     settings_of,
 )
+from studies.planning import searched_title
 
 TIDY_COLUMNS = (
     "study",

@@ -31,7 +31,8 @@ from reports.numbers import counted, short
 from reports.protocols import MixedProtocols
 from reports.results import Results
 from reports.stats.arms import ROUNDING
-from studies.plan import PlannedVariant, override
+from studies.overrides import override
+from studies.plan import PlannedVariant
 
 ClaimWord = Literal["reproduced", "contradicted", "inconclusive", "not comparable", "not tested"]
 Word = Literal["helps", "hurts", "inconclusive", "unstable", "not tested"]

@@ -14,6 +14,7 @@ from core.arguments import MOST, amount, check_given, whole_number
 from core.command_line import live
 from core.errors import InputError
 from core.words import degraded
+from studies.stores import redacted
 
 
 class Command(click.Command):
@@ -73,7 +74,7 @@ class Command(click.Command):
             return code
 
         if standalone_mode:
-            live(body, hidden=without_passwords, interrupted=self.interrupted, debug="--debug" in given)
+            live(body, hidden=redacted, interrupted=self.interrupted, debug="--debug" in given)
         return body()
 
 
@@ -84,14 +85,6 @@ def unread() -> Iterator[None]:
         yield
     except BrokenPipeError:
         raise BrokenPipeError from None
-
-
-def without_passwords(text: str) -> str:
-    """The text as it may be shown."""
-    # Help and completion have nothing to hide and should come at once.
-    from studies.stores import redacted
-
-    return redacted(text)
 
 
 def remedied(error: click.ClickException) -> str:

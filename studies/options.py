@@ -147,12 +147,11 @@ def _option(section: str, *names: str, **settings: Any) -> None:
 
 def with_options(function: Decorated) -> Decorated:
     """Gives a command its arguments and options."""
+    paths = completion.declared("overrides")
     decorated: Any = function
     for declare in reversed(_declared):
         decorated = declare(decorated)
-    decorated = click.argument("overrides", nargs=-1, metavar="[path=value ...]", shell_complete=completion.overrides)(
-        decorated
-    )
+    decorated = click.argument("overrides", nargs=-1, metavar="[path=value ...]", shell_complete=paths)(decorated)
     result: Decorated = click.argument("study", required=False, shell_complete=completion.studies)(decorated)
     return result
 
@@ -181,7 +180,7 @@ _option(
     TRAIN,
     "--profile",
     metavar="NAME",
-    shell_complete=completion.profiles,
+    shell_complete=completion.declared("profiles"),
     help="The scale: cpu, or lsun64 for the deck's. Default: cpu; lsun64 where there is an accelerator (an "
     "NVIDIA device file, or CUDA_VISIBLE_DEVICES) and --data is given.",
 )
@@ -190,7 +189,7 @@ _option(
     "--design",
     "designs",
     metavar="NAMES",
-    shell_complete=completion.designs,
+    shell_complete=completion.declared("designs"),
     help="Comma list of ladder, add_one_in, leave_one_out, screening, shapley, grid; 'all' for all that the study has.",
 )
 _option(
@@ -204,7 +203,7 @@ _option(
     "--only",
     metavar="VARIANT",
     multiple=True,
-    shell_complete=completion.variants,
+    shell_complete=completion.declared("variants"),
     help="Only this variant of any design (a comma list, or given repeatedly).",
 )
 _option(
@@ -293,7 +292,7 @@ _option(
     default="local",
     show_default=True,
     metavar="NAME",
-    shell_complete=completion.launchers,
+    shell_complete=completion.declared("launchers"),
     help="inline, local, or a cluster of yours that launchers.toml declares (docs/clusters.md).",
 )
 _option(
@@ -350,7 +349,7 @@ _option(
     "--show-config",
     "shown_config",
     metavar="[VARIANT]",
-    shell_complete=completion.variants,
+    shell_complete=completion.declared("variants"),
     help="A variant's whole config after profile, data and overrides, one path = value a line, beside the deck's. "
     "Default: baseline.",
 )

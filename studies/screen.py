@@ -1,16 +1,18 @@
-"""Where people are told: rich's console, on which nothing that anybody named something is markup or acts."""
+"""Where people read: rich's console, on which nothing that anybody named something is markup or acts; and documents
+for programs, on stdout."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import IO, Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-from core.words import visible
+from core.words import in_json, takes, visible
 
 PLAIN_WIDTH = 160
 """Columns where there is no terminal, and COLUMNS does not say otherwise."""
@@ -59,3 +61,15 @@ def screen(stream: IO[str] | None = None) -> Screen:
         width=_width(terminal),
         force_interactive=None if terminal else False,
     )
+
+
+JSON_VERSION = 1
+"""Of the documents that --json prints: raised when a key goes or changes its meaning, not when one is added."""
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """Prints a document and its version."""
+    whole = {"version": JSON_VERSION, **document}
+    text = in_json(json.dumps(whole, indent=1, ensure_ascii=False))
+    # What a stream lacks is not replaced within a document: a quotation mark would end its string.
+    print(text if takes(sys.stdout, text) else json.dumps(whole, indent=1))

@@ -13,7 +13,7 @@ from core.words import one_line
 from studies import catalogue
 from studies.click_life import Command
 from studies.plan import check_received, of_found, plan_file, read_plan, report_folder, settings_of
-from studies.runner.stores import first_line
+from studies.runner.stores import error_line
 from studies.runner.tracking import MlflowView
 from studies.stores import DEFAULT_TRACKING, TRACKING_VARIABLE, address, use_stores
 
@@ -51,7 +51,7 @@ def main(study: str, runs: Path, setting: str | None, tracking: str | None) -> i
             except Damaged as error:
                 view.damaged.append(str(error))
         except Exception as error:
-            say_error(f"{address(view.uri)}: MLflow view not written: {first_line(error)}")
+            say_error(f"{address(view.uri)}: MLflow view not written: {error_line(error)}")
             return FAILED
         for damaged in view.damaged:
             say_error(f"not shown: {damaged}", bare=True)

@@ -21,7 +21,9 @@ from core.build import check_layer
 from core.events import Finished
 from core.job import run_job
 from studies import catalogue, outside
-from studies.plan import make_plan, overridden, record_plan
+from studies.overrides import overridden
+from studies.plan import record_plan
+from studies.planning import make_plan
 from studies.run import main
 from tests.reports.pages import page_of
 from tests.reports.synthetic import train_all

@@ -18,7 +18,9 @@ from core.config import AnyConfig, Config, LearningRates
 from core.errors import InputError
 from core.folder import RunFolder
 from core.metrics.protocol import differences, from_json
-from studies.plan import Plan, PlannedVariant, Retuned, distinct, jobs_root, overridden
+from studies.overrides import overridden
+from studies.plan import Plan, PlannedVariant, Retuned, jobs_root
+from studies.planning import distinct
 from studies.run_state import final_value
 
 SEED = 3000

@@ -28,7 +28,9 @@ from core.locks import FileLock
 from core.reading import model_of
 from core.words import visible
 from studies.click_life import Command
-from studies.plan import Plan, Searched, journal_file, with_searched
+from studies.durations import clock, span
+from studies.plan import Plan, Searched, journal_file
+from studies.planning import with_searched
 from studies.runner.heartbeat import Heart
 from studies.runner.launchers import launcher
 from studies.runner.launchers.declared import Cluster
@@ -288,7 +290,7 @@ class _Watch:
         self.say(f"search {order.search.name}: {len(self.sweep.ended)} trials ended, {left} to go")
 
     def say(self, line: str) -> None:
-        _say(self.console, f"[{_clock(time.monotonic() - self.began)}] {line}")
+        _say(self.console, f"[{clock(time.monotonic() - self.began)}] {line}")
 
     def look(self, now: bool = False) -> None:
         """Takes in what happened, at most once a second unless `now`; while the trials are out of reach it is shown as
@@ -326,11 +328,6 @@ def _values(values: dict[str, float]) -> str:
 
 def _say(console: Console, line: str) -> None:
     console.print(Text(visible(line)), soft_wrap=True, highlight=False)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes:02d}:{rest:02d}"
 
 
 def search_documents(
@@ -371,8 +368,6 @@ def print_searches(
     study: Study, plan: Plan, seconds: float | None, *, place: Place, trials: int | None, console: Console
 ) -> None:
     """The same as lines for people."""
-    from studies.runner.progress import span
-
     for search in search_documents(study, plan, seconds, place=place, trials=trials):
         most = search["most_seconds"]
         time_left = "an unknown time" if most is None else f"at most about {span(most)}" if most else "no time"

@@ -20,7 +20,7 @@ from ablations.designs import subset_named
 from core.config import Job
 from core.data.feed import feed
 from studies.changes_overview import STUDY
-from studies.plan import overridden
+from studies.overrides import overridden
 from tests.benchmarks.step import seconds_per_iteration
 
 

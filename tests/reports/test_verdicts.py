@@ -27,7 +27,8 @@ from reports.verdicts import (
     seconds_axis,
     work_axis,
 )
-from studies.plan import Look, Plan, make_plan
+from studies.plan import Look, Plan
+from studies.planning import make_plan
 from tests.reports.synthetic import planned, train_all
 
 INF, NAN = np.inf, np.nan

@@ -18,17 +18,20 @@ from ablations.protocols import PROTOCOLS
 from core.config import Config, Job, Reconstruction
 from core.folder import Outcome, RunFolder
 from core.metrics.identity import INCEPTION_VARIABLE
-from studies import catalogue, completion, options
-from studies.completion import VARIABLE, words_of
-from studies.config_view import as_typed, flat
-from studies.options import Asked
-from studies.plan import Plan, jobs_root, make_plan, overridden, parse_override, record_plan
+from studies import catalogue, completion, names, offers, options
+from studies.commands.config import flat
+from studies.commands.listing import variants_of
+from studies.completion import VARIABLE
+from studies.overrides import as_typed, overridden, parse_override
+from studies.plan import Plan, jobs_root, record_plan
+from studies.planning import make_plan
 from studies.run import command, main
 from studies.runner.budget import MOST_SEEDS
 from studies.runner.heartbeat import HANG_SECONDS
 from studies.runner.launchers import LAUNCHERS
 from studies.runner.launchers.declared import FILE_NAME
 from studies.runner.sharing import BUDGET
+from studies.screen import screen
 from studies.stores import DEFAULT_TRACKING, QUEUE_VARIABLE, TRACKING_VARIABLE
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +42,6 @@ PAGE = ROOT / "docs" / "command_line.md"
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 def ended(*arguments: str) -> int:
@@ -73,8 +75,8 @@ def test_the_pages_help_is_the_commands() -> None:
 def test_the_help_names_what_there_is() -> None:
     """Its texts are written out, for importing what they name takes longer than a help may."""
     text = " ".join(help_text(100).split())
-    for names in (DESIGNS, PROTOCOLS, LAUNCHERS):
-        assert ", ".join(names) in text
+    for each in (DESIGNS, PROTOCOLS, LAUNCHERS):
+        assert ", ".join(each) in text
     assert f"fit into {BUDGET:.0%} of the memory" in text
     assert f"more seeds up to {MOST_SEEDS}." in text
     assert f"[default: {HANG_SECONDS / 60:g};" in text
@@ -82,8 +84,8 @@ def test_the_help_names_what_there_is() -> None:
         assert name in text
     (hang,) = (parameter for parameter in command.params if parameter.name == "hang_minutes")
     assert hang.default == HANG_SECONDS / 60
-    assert tuple(PROTOCOLS) == completion.PROTOCOLS
-    assert set(completion.LAUNCHERS) == set(LAUNCHERS)
+    assert tuple(PROTOCOLS) == names.PROTOCOLS
+    assert set(names.LAUNCHERS) == set(LAUNCHERS)
 
 
 def test_every_option_has_a_heading() -> None:
@@ -216,8 +218,6 @@ def test_the_list_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) ->
 
 @pytest.mark.parametrize("name", catalogue.NAMES)
 def test_as_many_variants_are_listed_as_would_be_trained(name: str) -> None:
-    from studies.listing import variants_of
-
     study = catalogue.study(name)
     plan = make_plan(study, study.profiles[0], designs=study.designs, seeds=[0])
     assert variants_of(study) == len(plan.variants)
@@ -316,26 +316,12 @@ def test_what_may_follow(capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     assert offered("no_such_study inr.") == []
 
 
-def test_what_is_kept_of_a_study_is_read_anew_once_a_declaration_changes(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    line = "inr-gan-study changes_overview --profile l"
-    assert completed(line, capsys, monkeypatch) == ["lsun64"]
-    (kept,) = (tmp_path / "cache" / "inr-gan-ablations").iterdir()
-    kept.write_text(json.dumps({**json.loads(kept.read_text()), "profiles": ["later"]}))
-    assert completed(line, capsys, monkeypatch) == ["later"], "it was not kept"
-    monkeypatch.setattr(completion, "_kept_file", lambda _: kept.with_name("of_another_state.json"))
-    assert completed(line, capsys, monkeypatch) == ["lsun64"]
-
-
 @pytest.mark.parametrize("name", catalogue.NAMES)
 def test_all_that_is_offered_is_accepted(name: str) -> None:
     study = catalogue.study(name)
-    words = words_of(study)
-    assert words["designs"] == [*available(study), "all"]
     plan = make_plan(study, study.profiles[0], designs=available(study)[:3], seeds=[0])
     config = next(variant.config for variant in plan.variants)
-    for path, values in words["paths"].items():
+    for path, values in offers.words_by_path(study).items():
         for value in values or ():
             typed = dict([parse_override(f"{path}={value}")])
             if path in flat(config.model_dump(mode="json")) and value not in ("images", "clean_fid"):
@@ -395,7 +381,4 @@ def test_a_file_has_colours_where_asked_for_and_nothing_that_moves(
         monkeypatch.setenv(name, value)
     assert ended("--list") == 0
     assert ("\x1b[1;36mchanges_overview" in capsys.readouterr().out) == coloured
-    from studies.run import _console
-
-    asked = Asked(**dict.fromkeys(Asked.__dataclass_fields__) | {"as_json": False})  # type: ignore[arg-type]
-    assert not _console(asked).is_interactive
+    assert not screen().is_interactive

@@ -16,7 +16,8 @@ from ablations.schema import Study
 from core.config import Job
 from core.errors import InputError
 from studies import catalogue, outside
-from studies.plan import Plan, make_plan, plan_file, record_plan
+from studies.plan import Plan, plan_file, record_plan
+from studies.planning import make_plan
 from studies.run import main
 from studies.runner.place import place_of
 from studies.runner.storage import store_of

@@ -21,19 +21,9 @@ from core.config import BatchNorm, CleanFid, Config, Emission, Factorized, Image
 from core.errors import InputError
 from core.schedule import penalty_period
 from studies import catalogue
-from studies.plan import (
-    Look,
-    Plan,
-    PlannedVariant,
-    Searched,
-    make_plan,
-    merged,
-    parse_override,
-    plan_file,
-    read_plan,
-    record_plan,
-    with_searched,
-)
+from studies.overrides import parse_override
+from studies.plan import Look, Plan, PlannedVariant, Searched, merged, plan_file, read_plan, record_plan
+from studies.planning import make_plan, with_searched
 from studies.profiles import cpu
 from studies.runner.tasks import tasks_of
 from studies.selection import plan_of

@@ -15,7 +15,8 @@ from core.errors import InputError
 from core.files import emptied
 from core.folder import RunFolder
 from studies import catalogue, sync, ui
-from studies.plan import Plan, PlannedVariant, make_plan, plan_file, read_plan, record_plan, report_folder
+from studies.plan import Plan, PlannedVariant, plan_file, read_plan, record_plan, report_folder
+from studies.planning import make_plan
 from studies.run import main
 from studies.runner.heartbeat import Heart, heartbeat_file
 from studies.runner.queue import Queue

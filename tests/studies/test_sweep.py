@@ -23,7 +23,8 @@ from core.config import Config
 from core.errors import InputError
 from core.folder import RunFolder
 from studies.catalogue import study as declared_study
-from studies.plan import Plan, Searched, jobs_root, make_plan, merged, with_searched
+from studies.plan import Plan, Searched, jobs_root, merged
+from studies.planning import make_plan, with_searched
 from studies.run_state import is_held, mark_failed
 from studies.runner.deaths import WITHOUT_CHECKPOINT
 from studies.runner.estimate import REFERENCE_TIMES

@@ -1,7 +1,8 @@
-"""What `--show-config` shows: every value of a variant's config by its path, beside that before the profile."""
+"""`--show-config`: every value of a variant's config by its path, beside that before the profile."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
@@ -10,7 +11,14 @@ from rich.text import Text
 from ablations import patch
 from ablations.schema import Study
 from ablations.sources import Standing, slides_of, standing
-from studies.plan import Plan, PlannedVariant, as_typed
+from core.command_line import DONE
+from core.errors import InputError
+from studies.options import FIRST_VARIANT, Asked
+from studies.overrides import as_typed
+from studies.plan import Plan, PlannedVariant
+from studies.runner.place import accelerators
+from studies.screen import print_json, screen
+from studies.selection import found_study, plan_of
 
 WHOSE: dict[Standing, str] = {"deck": "deck", "public": "public code", "ours": "before the profile"}
 """Who has the value that stands behind a #."""
@@ -34,6 +42,22 @@ def differing(study: Study, variant: PlannedVariant) -> dict[str, Any]:
     """The value of the same variant before any profile, where it is another or missing."""
     deck, here = (flat(config.model_dump(mode="json")) for config in (study.folded(variant.changes), variant.config))
     return {path: deck.get(path) for path, value in here.items() if path not in deck or deck[path] != value}
+
+
+def run(asked: Asked) -> int:
+    """Shows the config; returns the exit code. Raises InputError."""
+    found, name = found_study(asked), asked.shown_config or FIRST_VARIANT
+    if asked.only:
+        raise InputError(f"--show-config shows one variant, {name}: leave out --only")
+    # The studies that train one variant alone have no baseline by that name.
+    wanted = () if name == FIRST_VARIANT else (name,)
+    plan = plan_of(found.study, replace(asked, only=wanted), accelerators(), declared_in=found.file)
+    variant = plan.variant(name) or plan.variants[0]
+    if asked.as_json:
+        print_json(config_document(found.study, plan, variant))
+    else:
+        print_config(found.study, plan, variant, screen())
+    return DONE
 
 
 def print_config(study: Study, plan: Plan, variant: PlannedVariant, console: Console) -> None:

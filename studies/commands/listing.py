@@ -1,4 +1,4 @@
-"""What `--list` shows: the studies with their questions, the deck's claims, and which of their runs are here."""
+"""`--list`: the studies with their questions, the deck's claims, and which of their runs are here."""
 
 from __future__ import annotations
 
@@ -6,28 +6,42 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from ablations.designs import DESIGNS, available, base_title, subset_named
 from ablations.schema import Study
-from core.command_line import of_system
+from core.command_line import DONE, of_system, say_error
 from core.errors import InputError
 from core.files import check_folder
+from core.folder import RunFolder
 from core.words import visible
+from studies import catalogue
+from studies.options import Asked
+from studies.plan import Plan, check_received, jobs_root, read_plan
+from studies.screen import print_json, screen
 from studies.tables import ruled_table
-
-if TYPE_CHECKING:
-    from core.folder import RunFolder
-    from studies.plan import Plan
 
 WIDE = 110
 """From so many columns on claims stand beside the questions, below them on narrower terminals."""
 
 MOST_SETTINGS = 3
 """So many settings are shown of a study, the ones with most runs."""
+
+
+def run(asked: Asked) -> int:
+    """Lists them; returns the exit code. What cannot be read is a line each. Raises InputError."""
+    studies, refused = catalogue.everything()
+    here = Here.of(asked.runs, {study.name for study in studies})
+    if asked.as_json:
+        print_json({"studies": [listed(study, here) for study in studies], "only_planned": only_planned(here)})
+    else:
+        print_studies(studies, here, screen())
+    for line in (*refused, *here.refused):
+        say_error(line, bare=True)
+    return DONE
 
 
 @dataclass(frozen=True)
@@ -73,16 +87,12 @@ class Here:
     @classmethod
     def of(cls, runs: Path, known: Collection[str]) -> Here:
         """Reads plans and outcomes, and runs no study's file. Raises InputError where a link leads out of `runs`."""
-        # What no plan is there for needs no reader of plans, which loads for longer than a list should take.
         try:
             check_folder(runs / "plans")
         except NotADirectoryError as error:
             return cls(runs, {}, {}, (of_system(error),))
         if not (runs / "plans").exists():
             return cls(runs, {}, {}, ())
-        from core.errors import InputError
-        from studies.plan import check_received, read_plan
-
         check_received(runs)
         settings: dict[str, list[Present]] = {}
         others: dict[str, str | None] = {}
@@ -103,9 +113,6 @@ class Here:
 
 
 def _present(plan: Plan, runs: Path) -> Present:
-    from core.folder import RunFolder
-    from studies.plan import jobs_root
-
     digests = {variant.job(seed).digest for variant, seed in plan.jobs()}
     states = Counter(_status(RunFolder(jobs_root(runs), digest)) for digest in digests)
     return Present(plan.setting, len(digests), states["finished"], states["diverged"], states["failed"])
