@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ablations.claims import Claim
 from ablations.designs import ladder, variant_name
-from ablations.schema import Claim, Study
+from ablations.schema import Study
 from reports import stats
 from reports.commands import planned_designs
 from reports.numbers import counted, factor, fixed, interval, listed, mean_spread
