@@ -102,19 +102,6 @@ def test_a_dry_run_of_each_command_can_train_all_it_shows(
     assert sorted(path.name for path in here.iterdir()) == ["mine", "photos"]
 
 
-def test_a_dry_run_finds_the_layer_without_importing_it(here: Path) -> None:
-    program = (
-        "import sys; from studies.run import main\n"
-        "try: main(['mine/low_rank_layer.py', '--dry-run'])\n"
-        "finally: print({'torch', 'low_rank', 'mlflow', 'optuna'} & set(sys.modules), file=sys.stderr)"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    ended = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
-    )
-    assert (ended.returncode, ended.stderr) == (0, "set()\n")
-
-
 def test_wrong_arguments_of_a_layer_end_the_command_before_anything_is_recorded(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
