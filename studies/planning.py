@@ -12,7 +12,7 @@ from ablations.designs import DESIGNS, Subset, subset_named, variant_name, varia
 from ablations.protocols import PROTOCOLS
 from ablations.schema import DesignName, Profile, Study, edited
 from ablations.search import Search
-from core.config import AnyConfig, Config, Data, GanMetric, Job, RoomsFrechet, canonical
+from core.config import AnyConfig, Config, Data, GanMetric, RoomsFrechet, canonical
 from core.errors import InputError, unknown
 from core.metrics.identity import extractor_sha256
 from studies.overrides import check_overrides, overridden
@@ -145,19 +145,16 @@ def make_plan(
 
 def distinct(variants: Iterable[PlannedVariant]) -> tuple[PlannedVariant, ...]:
     """The variants with equal configs as one: the first one, with the others' names and places in designs."""
-    found: dict[str, PlannedVariant] = {}
+    by_digest: dict[str, PlannedVariant] = {}
     for variant in variants:
-        key = variant.job(0).digest
-        if (twin := found.get(key)) is not None:
-            joined = {
-                "aliases": (*twin.aliases, variant.name, *variant.aliases),
-                "designs": {**variant.designs, **twin.designs},
-                "seeds": both_seeds(twin.seeds, variant.seeds),
-            }
-            found[key] = twin.replace(**joined)
-        else:
-            found[key] = variant
-    return tuple(found.values())
+        twin = by_digest.setdefault(variant.job(0).digest, variant)
+        if twin is not variant:
+            by_digest[variant.job(0).digest] = twin.replace(
+                aliases=(*twin.aliases, variant.name, *variant.aliases),
+                designs={**variant.designs, **twin.designs},
+                seeds=both_seeds(twin.seeds, variant.seeds),
+            )
+    return tuple(by_digest.values())
 
 
 def with_searched(plan: Plan, study: Study, chosen: Sequence[Searched]) -> Plan:
@@ -168,18 +165,17 @@ def with_searched(plan: Plan, study: Study, chosen: Sequence[Searched]) -> Plan:
     baseline = plan.variant("baseline")
     if baseline is None:
         raise KeyError(f"the plan of {plan.study} has no baseline to search around")
-    variants = {variant.job(0).digest: variant for variant in plan.variants}
     searches = {search.name: search for search in study.searches}
-    for choice in chosen:
-        search = searches[choice.search]
-        config = search.applied(baseline.config, choice.values)
-        key = Job(config=config, seed=0).digest
-        if (twin := variants.get(key)) is not None:
-            variants[key] = twin.replace(aliases=(*twin.aliases, choice.variant), seeds=None)
-        else:
-            title = searched_title(choice, search)
-            variants[key] = PlannedVariant(name=choice.variant, title=title, changes=(), config=config)
-    return plan.replace(variants=tuple(variants.values()), searched=tuple(chosen))
+    variants = [
+        PlannedVariant(
+            name=choice.variant,
+            title=searched_title(choice, searches[choice.search]),
+            changes=(),
+            config=searches[choice.search].applied(baseline.config, choice.values),
+        )
+        for choice in chosen
+    ]
+    return plan.replace(variants=distinct([*plan.variants, *variants]), searched=tuple(chosen))
 
 
 def searched_title(choice: Searched, search: Search) -> str:

@@ -36,17 +36,17 @@ def command(**given: Any) -> int:
 
         return listing.run(asked)
     if asked.shown_config is not None:
-        from studies.commands import config
+        from studies.commands import show_config
 
-        return config.run(asked)
+        return show_config.run(asked)
     if asked.calibrated:
         from studies.commands import calibrate
 
         return calibrate.run(asked)
     if asked.dry_run:
-        from studies.commands import preview
+        from studies.commands import dry_run
 
-        return preview.run(asked)
+        return dry_run.run(asked)
     from studies.commands import train
 
     return train.run(asked)

@@ -9,8 +9,10 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import IO, Any
 
+from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.table import Table
 
 from core.words import in_json, takes, visible
 
@@ -61,6 +63,11 @@ def screen(stream: IO[str] | None = None) -> Screen:
         width=_width(terminal),
         force_interactive=None if terminal else False,
     )
+
+
+def ruled_table(*, spaced: bool = False) -> Table:
+    """An empty table with a ruled head and no frame; `spaced` is for rows that take several lines."""
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold", leading=int(spaced))
 
 
 JSON_VERSION = 1

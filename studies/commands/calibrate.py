@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from studies.commands import preview
+from studies.commands import dry_run
 from studies.commands.request import estimated
 from studies.options import Asked
 from studies.plan import Plan
@@ -13,10 +13,10 @@ from studies.runner.tasks import Task
 
 def run(asked: Asked) -> int:
     """Measures and shows; returns the exit code. Raises InputError."""
-    console = preview.console_of(asked)
+    console = dry_run.console_of(asked)
 
     def measured(plan: Plan, place: Place) -> list[Task]:
         calibrate_plan(plan, estimated(plan, place), place, console, retry_failed=asked.retry_failed)
         return estimated(plan, place)
 
-    return preview.run(asked, measured)
+    return dry_run.run(asked, measured)

@@ -21,8 +21,7 @@ from core.words import visible
 from studies import catalogue
 from studies.options import Asked
 from studies.plan import Plan, check_received, jobs_root, read_plan
-from studies.screen import print_json, screen
-from studies.tables import ruled_table
+from studies.screen import print_json, ruled_table, screen
 
 WIDE = 110
 """From so many columns on claims stand beside the questions, below them on narrower terminals."""

@@ -24,8 +24,8 @@ from studies.runner.launchers import on_cluster
 from studies.runner.obstacles import check_start, notes, obstacle, refusal
 from studies.runner.place import Place
 from studies.runner.tasks import Task, TimesFrom, longest_first
+from studies.screen import ruled_table
 from studies.spreads import RecordedSpread, answers, observed_spreads
-from studies.tables import ruled_table
 
 WIDE = 110
 """From so many columns on a scaling has its reason beside it, and designs have a column."""

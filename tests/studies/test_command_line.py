@@ -21,8 +21,8 @@ from core.config import Config, Job, Reconstruction
 from core.folder import Outcome, RunFolder
 from core.metrics.identity import INCEPTION_VARIABLE
 from studies import catalogue, completion, names, offers, options
-from studies.commands.config import flat
 from studies.commands.listing import variants_of
+from studies.commands.show_config import flat
 from studies.completion import VARIABLE
 from studies.overrides import as_typed, overridden, parse_override
 from studies.plan import jobs_root, record_plan
