@@ -251,9 +251,8 @@ class Study(Node):
                 if name not in names:
                     raise ValueError(f"change {change.name} names the unknown change {name}")
             for edit in change.edits:
-                if patch.lookup(base, edit.path) != edit.before:
-                    found = patch.lookup(base, edit.path)
-                    raise ValueError(f"change {change.name}: {edit.path} is {found} in the base, not {edit.before}")
+                if (there := patch.lookup(base, edit.path)) != edit.before:
+                    raise ValueError(f"change {change.name}: {edit.path} is {there} in the base, not {edit.before}")
                 for other in self.changes[index + 1 :]:
                     if change.group is not None and change.group == other.group:
                         continue
@@ -314,11 +313,11 @@ class Study(Node):
     @property
     def groups(self) -> dict[str, tuple[str, ...]]:
         """The names of the changes of each group, in order; empty where no change is another's alternative."""
-        found: dict[str, tuple[str, ...]] = {}
+        names: dict[str, tuple[str, ...]] = {}
         for change in self.changes:
             if change.group is not None:
-                found[change.group] = (*found.get(change.group, ()), change.name)
-        return found
+                names[change.group] = (*names.get(change.group, ()), change.name)
+        return names
 
     def declaration(self, profile: str) -> dict[str, str]:
         """What is promised before a run in that profile: question, base, scale, every change and every claim, as
@@ -353,14 +352,14 @@ class Study(Node):
         known = places(type(self.base)).get(part.path, ())
 
         def identity(value: Any) -> Any:
-            found = (place.identity(value) for place in known)
-            return next((made for made in found if made != value), value)
+            identities = (place.identity(value) for place in known)
+            return next((identity for identity in identities if identity != value), value)
 
-        told = part.model_dump(mode="json", exclude={"why"})
-        told |= {name: identity(told[name]) for name in ("before", "after", "value") if name in told}
-        if "pairs" in told:
-            told["pairs"] = [[identity(value) for value in pair] for pair in told["pairs"]]
-        return told
+        plain_part = part.model_dump(mode="json", exclude={"why"})
+        plain_part |= {name: identity(plain_part[name]) for name in ("before", "after", "value") if name in plain_part}
+        if "pairs" in plain_part:
+            plain_part["pairs"] = [[identity(value) for value in pair] for pair in plain_part["pairs"]]
+        return plain_part
 
     def change(self, name: str) -> Change:
         """The change of that name. Raises KeyError."""

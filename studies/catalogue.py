@@ -20,14 +20,14 @@ from studies.plan import Plan, plan_folder, read_plan
 
 
 @dataclass(frozen=True)
-class Found:
-    """A study, and the file that declares it where that was given: what commands name it by."""
+class Entry:
+    """A study, and the file that declares it where commands name it by that."""
 
     study: Study
     file: str | None = None
 
 
-def find(text: str, runs: Path | None = None) -> Found:
+def find(text: str, runs: Path | None = None) -> Entry:
     """The study that somebody typed: by its name, or by the path of the file that declares it, which is run.
 
     The plans in a folder of `runs` say which file to give for a name that nothing else has. Raises InputError: with
@@ -35,7 +35,7 @@ def find(text: str, runs: Path | None = None) -> Found:
     """
     if text not in NAMES and outside.is_file(text):
         return _from_file(Path(text))
-    return Found(named(text, runs))
+    return Entry(named(text, runs))
 
 
 def named(name: str, runs: Path | None = None) -> Study:
@@ -69,15 +69,15 @@ def planned_name(text: str, runs: Path) -> str:
 
 def everything() -> tuple[list[Study], list[str]]:
     """All studies with a name, those of installed packages last, and one line for each that cannot be used."""
-    found, refused = [_built_in(name) for name in NAMES], []
+    studies, refused = [_built_in(name) for name in NAMES], []
     for name, points in outside.offered().items():
         try:
             if name in NAMES:
                 raise InputError(f"the study '{name}' of an installed package is not shown: one here has that name")
-            found.append(outside.from_package(points))
+            studies.append(outside.from_package(points))
         except InputError as error:
             refused.append(str(error))
-    return found, refused
+    return studies, refused
 
 
 def _built_in(name: str) -> Study:
@@ -86,13 +86,13 @@ def _built_in(name: str) -> Study:
     return declared
 
 
-def _from_file(file: Path) -> Found:
+def _from_file(file: Path) -> Entry:
     if file.stem in NAMES and file.exists() and file.samefile(Path(__file__).with_name(file.name)):
-        return Found(_built_in(file.stem))
+        return Entry(_built_in(file.stem))
     declared = outside.from_file(file)
     if declared.name in NAMES:
         raise InputError(f"{file} declares the study '{declared.name}', which is one of the deck's here: rename it")
-    return Found(declared, str(_from_here(file)))
+    return Entry(declared, str(_from_here(file)))
 
 
 def _from_here(file: Path) -> Path:

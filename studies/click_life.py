@@ -89,8 +89,9 @@ def unread() -> Iterator[None]:
 
 def remedied(error: click.ClickException) -> str:
     """What click says, with where the options are listed."""
-    said = error.format_message().rstrip(".")
-    return said if "Did you mean" in said or "Possible options" in said else f"{said}: --help lists the options"
+    message = error.format_message().rstrip(".")
+    helps = "Did you mean" in message or "Possible options" in message
+    return message if helps else f"{message}: --help lists the options"
 
 
 class Count(click.IntRange):

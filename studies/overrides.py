@@ -70,8 +70,8 @@ def overridden(config: AnyConfig, overrides: Mapping[str, Any]) -> AnyConfig:
     except ValidationError as error:
         first = error.errors()[0]
         where = f"{place_of(first['loc'])}: " if len(first["loc"]) > 1 else ""
-        said = first["msg"].removeprefix("Value error, ")
-        raise InputError(f"override of {', '.join(overrides)} refused: {where}{said}") from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise InputError(f"override of {', '.join(overrides)} refused: {where}{message}") from None
 
 
 def _applied(data: dict[str, Any], overrides: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -50,7 +50,7 @@ class PlannedVariant(Node):
         return Job(config=self.config, seed=seed)
 
 
-class Retuned(Node):
+class TunedRates(Node):
     """Every variant has the best of the same `trials` pairs of learning rates, tried with `seed`; `rates` are by its
     name."""
 
@@ -60,7 +60,7 @@ class Retuned(Node):
     rates: dict[VariantName, LearningRates]
 
 
-class Searched(Node):
+class SearchChoice(Node):
     """What a search chose: the best of `trials` ended trials, its number among them, its values by config path."""
 
     search: Name
@@ -104,10 +104,10 @@ class Plan(Node):
     data_name: str
     seeds: Seeds
     variants: tuple[PlannedVariant, ...] = Field(max_length=MOST_VARIANTS)
-    retuned: Retuned | None = None
+    retuned: TunedRates | None = None
     registered: dict[str, str] = Field(default_factory=dict)
     looks: tuple[Look, ...] = ()
-    searched: tuple[Searched, ...] = ()
+    searched: tuple[SearchChoice, ...] = ()
 
     @model_validator(mode="after")
     def _check_jobs(self) -> Plan:
@@ -187,7 +187,7 @@ def of_found(plan: Plan, study: Study, file: str | None) -> Plan:
     return plan.replace(variants=tuple(variants), declared_in=file)
 
 
-def _both_retuned(old: Retuned | None, new: Retuned | None) -> Retuned | None:
+def _both_retuned(old: TunedRates | None, new: TunedRates | None) -> TunedRates | None:
     """The chosen rates of the variants of both; the names that both have go to the new one."""
     if old is None or new is None:
         return new

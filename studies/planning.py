@@ -16,7 +16,7 @@ from core.config import AnyConfig, Config, Data, GanMetric, RoomsFrechet, canoni
 from core.errors import InputError, unknown
 from core.metrics.identity import extractor_sha256
 from studies.overrides import check_overrides, overridden
-from studies.plan import MOST_SEEDS, Plan, PlannedVariant, Searched, both_seeds, sized
+from studies.plan import MOST_SEEDS, Plan, PlannedVariant, SearchChoice, both_seeds, sized
 
 
 def metrics_of(protocol: str | None, config: AnyConfig) -> dict[str, GanMetric]:
@@ -24,10 +24,10 @@ def metrics_of(protocol: str | None, config: AnyConfig) -> dict[str, GanMetric]:
     if protocol is None or not isinstance(config, Config):
         return {}
     named = PROTOCOLS[protocol]
-    found = {"evaluation.metric": _shipped(named.metric)}
+    metrics = {"evaluation.metric": _shipped(named.metric)}
     if config.evaluation.upsampling is not None:
-        found["evaluation.upsampling.metric"] = _shipped(named.upsampling)
-    return found
+        metrics["evaluation.upsampling.metric"] = _shipped(named.upsampling)
+    return metrics
 
 
 def _shipped(metric: GanMetric) -> GanMetric:
@@ -63,8 +63,8 @@ def setting_name(profile: Profile, overrides: Mapping[str, Any], data: Data | No
     begins = profile.name if protocol is None else f"{profile.name}-{protocol}"
     if not overrides and data is None:
         return begins
-    told = json.dumps([dict(overrides), canonical(data)], sort_keys=True)
-    return f"{begins}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+    content = json.dumps([dict(overrides), canonical(data)], sort_keys=True)
+    return f"{begins}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
 
 def make_plan(
@@ -157,7 +157,7 @@ def distinct(variants: Iterable[PlannedVariant]) -> tuple[PlannedVariant, ...]:
     return tuple(by_digest.values())
 
 
-def with_searched(plan: Plan, study: Study, chosen: Sequence[Searched]) -> Plan:
+def with_searched(plan: Plan, study: Study, chosen: Sequence[SearchChoice]) -> Plan:
     """`plan` with the configs that searches over its baseline chose, each a variant of its own, or a further name.
 
     Raises KeyError for a plan without the baseline.
@@ -178,6 +178,6 @@ def with_searched(plan: Plan, study: Study, chosen: Sequence[Searched]) -> Plan:
     return plan.replace(variants=distinct([*plan.variants, *variants]), searched=tuple(chosen))
 
 
-def searched_title(choice: Searched, search: Search) -> str:
+def searched_title(choice: SearchChoice, search: Search) -> str:
     """What the config that a search chose is called, for people."""
     return f"best of {choice.trials} trials, {search.title}"

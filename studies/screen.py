@@ -46,11 +46,11 @@ LEAST_WIDTH, MOST_WIDTH = 20, 1000
 
 def _width(terminal: bool) -> int | None:
     """What COLUMNS says where somebody means it, else a width for files, or None, as wide as the terminal is."""
-    asked = os.environ.get("COLUMNS")
-    if asked is None:
+    columns = os.environ.get("COLUMNS")
+    if columns is None:
         return None if terminal else PLAIN_WIDTH
-    meant = asked.isascii() and asked.isdigit() and int(asked[:9]) >= LEAST_WIDTH
-    return min(int(asked[:9]), MOST_WIDTH) if meant else PLAIN_WIDTH
+    meant = columns.isascii() and columns.isdigit() and int(columns[:9]) >= LEAST_WIDTH
+    return min(int(columns[:9]), MOST_WIDTH) if meant else PLAIN_WIDTH
 
 
 def screen(stream: IO[str] | None = None) -> Screen:

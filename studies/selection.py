@@ -12,7 +12,7 @@ from core.arguments import MOST_SEED
 from core.config import Images
 from core.errors import InputError, unknown
 from studies import catalogue
-from studies.catalogue import Found
+from studies.catalogue import Entry
 from studies.options import Asked
 from studies.overrides import overridden, parse_override
 from studies.plan import Plan
@@ -22,8 +22,8 @@ MOST_SEEDS = 10_000
 """More than anybody trains."""
 
 
-def found_study(asked: Asked) -> Found:
-    """The study that was asked for. Raises InputError."""
+def entry_of(asked: Asked) -> Entry:
+    """The study that a command is about. Raises InputError."""
     if asked.study is None:
         raise InputError("name a study: --list shows them, and --study FILE runs one of yours")
     return catalogue.find(asked.study, asked.runs)
@@ -75,12 +75,12 @@ def _profile(study: Study, asked: Asked, gpus: tuple[str, ...]) -> Profile:
 def _designs_with(study: Study, names: Sequence[str], seeds: Sequence[int]) -> list[DesignName]:
     """The first designs that together have these variants, or as many of them as any has."""
     chosen: list[DesignName] = []
-    left = set(names)
+    missing = set(names)
     for design in available(study):
-        mine = {variant_name(study, subset) for subset in DESIGNS[design](study, seeds)} if left else set()
-        if left & mine:
+        mine = {variant_name(study, subset) for subset in DESIGNS[design](study, seeds)} if missing else set()
+        if missing & mine:
             chosen.append(design)
-            left -= mine
+            missing -= mine
     return chosen or list(study.designs)
 
 

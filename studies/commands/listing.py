@@ -171,21 +171,21 @@ def print_studies(studies: Sequence[Study], here: Here, console: Console) -> Non
     for study in studies:
         quotes = [claim.source.words for claim in study.claims]
         quotes = quotes or ([study.source.words] if study.source else [])
-        said = "\n".join(f"“{quote}”" for quote in dict.fromkeys(quotes))
+        claims = "\n".join(f"“{quote}”" for quote in dict.fromkeys(quotes))
         name = Text.assemble((study.name, "bold cyan"), "\n", (by_default(study), "dim"))
         # The name of the first variant says nothing by itself: it is another model in another study.
         about = [Text(study.question), Text(f"{', '.join(available(study))}; baseline is: {base_title(study)}", "dim")]
         if (there := _words(here.settings.get(study.name, ()))) is not None:
             about.append(Text(there, "green"))
         if not wide:
-            about.insert(1, Text(said, "italic"))
-        cells = [name, Text("\n").join(about), *([Text(said, "italic")] if wide else [])]
+            about.insert(1, Text(claims, "italic"))
+        cells = [name, Text("\n").join(about), *([Text(claims, "italic")] if wide else [])]
         table.add_row(*cells)
     console.print(table)
     for own, file in here.declared_in.items():
         whose = f"a study of its own, declared in {file}: give that path" if file else "no plan says which file has it"
-        told = visible(f"  {_words(here.settings[own])}; {whose}")
-        console.print(Text.assemble("\n", (own, "bold cyan"), (told, "green")), soft_wrap=True)
+        about_runs = visible(f"  {_words(here.settings[own])}; {whose}")
+        console.print(Text.assemble("\n", (own, "bold cyan"), (about_runs, "green")), soft_wrap=True)
     runs = here.runs
     note = f"runs counted in {runs}; the first design is the default" if runs.exists() else f"no runs in {runs} yet"
     console.print(Text(f"\n{note}", "dim"), soft_wrap=True)

@@ -22,7 +22,7 @@ from studies.runner.launchers import find_launcher
 from studies.runner.place import PerGpu, Place, accelerators, place_of
 from studies.runner.sweep import check_searches
 from studies.runner.tasks import Task, tasks_of
-from studies.selection import designs_of, found_study, plan_of
+from studies.selection import designs_of, entry_of, plan_of
 from studies.stores import use_stores
 
 TRAINER = "core.job"
@@ -63,8 +63,8 @@ def estimated(plan: Plan, place: Place) -> list[Task]:
 
 def requested(asked: Asked, timed: Timed = estimated) -> Request:
     """What the options come to. Starts nothing and writes nothing, unless `timed` does. Raises InputError."""
-    found = found_study(asked)
-    study = found.study
+    entry = entry_of(asked)
+    study = entry.study
     if asked.as_json and not asked.only_looks:
         raise InputError("--json goes with --list, --dry-run, --calibrate or --show-config: add one of them")
     use_stores(queue=asked.queue, tracking=asked.tracking)
@@ -82,7 +82,7 @@ def requested(asked: Asked, timed: Timed = estimated) -> Request:
         # All that a budget may choose from.
         asked = replace(asked, designs=asked.designs or "all", seeds=asked.seeds or str(MOST_SEEDS))
     check_received(asked.runs)
-    plan = plan_of(study, asked, gpus, declared_in=found.file)
+    plan = plan_of(study, asked, gpus, declared_in=entry.file)
     check_received(asked.runs, plan)
     place = place_of(
         asked.device,

@@ -19,7 +19,7 @@ from core.errors import InputError
 from core.folder import RunFolder
 from core.metrics.protocol import differences, from_json
 from studies.overrides import overridden
-from studies.plan import Plan, PlannedVariant, Retuned, jobs_root
+from studies.plan import Plan, PlannedVariant, TunedRates, jobs_root
 from studies.planning import distinct
 from studies.run_state import final_value
 
@@ -112,7 +112,7 @@ def retuned_plan(study: Study, plan: Plan, trials: int, runs: Path) -> Plan:
         rates = ordered[values.index(best)] if math.isfinite(best) else own
         chosen |= dict.fromkeys((variant.name, *variant.aliases), rates)
         variants.append(variant.replace(config=tried(variant.config, rates)))
-    retuned = Retuned(trials=trials, seed=SEED, pairs=tuple(pairs), rates=chosen)
+    retuned = TunedRates(trials=trials, seed=SEED, pairs=tuple(pairs), rates=chosen)
     setting = f"{plan.setting}-retuned{trials}"
     return plan.replace(setting=setting, retuned=retuned, variants=distinct(variants))
 

@@ -29,7 +29,7 @@ from core.reading import model_of
 from core.words import visible
 from studies.click_life import Command
 from studies.durations import clock, span
-from studies.plan import Plan, Searched, journal_file
+from studies.plan import Plan, SearchChoice, journal_file
 from studies.planning import with_searched
 from studies.runner.heartbeat import Heart
 from studies.runner.launchers import launcher
@@ -204,7 +204,7 @@ def searched(
     """
     check_recorded(study, plan, place.runs, trials)
     there = recorded(study, plan, place.runs)
-    chosen: list[Searched] = []
+    chosen: list[SearchChoice] = []
     for search in study.searches:
         budget = trials or search.trials
         sweep = there.get(search.name)

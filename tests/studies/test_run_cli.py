@@ -61,14 +61,26 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, list[str], list[str
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working folder, in which commands of this process train fake jobs and show them nowhere."""
-    monkeypatch.chdir(tmp_path)
+def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands of this process train fake jobs and show them nowhere."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setattr(request, "TRAINER", "tests.studies.fake_job")
     monkeypatch.setattr(calibrate, "MEASURER", "tests.studies.fake_measure")
     monkeypatch.setattr(MlflowView, "sync", lambda *_: 0)
+
+
+@pytest.fixture
+def here(tmp_path: Path, fakes: None, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder, with the fakes."""
+    monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def goes_on(arguments: tuple[str, ...]) -> str:
+    """What the same command prints, in this process."""
+    trained = answer(*arguments)
+    assert (trained.code, trained.err) == (0, "")
+    return trained.out
 
 
 FEW = ("data.train=64", "data.held_out=64", "evaluation.quality=null")
@@ -255,7 +267,7 @@ def test_a_study_runs_once_and_the_second_time_loads_nothing(mlflow_folder: Path
     ("number", "environment"), [(signal.SIGINT, {}), (signal.SIGTERM, {"WITHOUT_VIEW": "1"})], ids=["SIGINT", "SIGTERM"]
 )
 def test_an_interrupted_study_says_how_to_go_on_and_does(
-    number: signal.Signals, environment: dict[str, str], mlflow_folder: Path
+    number: signal.Signals, environment: dict[str, str], mlflow_folder: Path, fakes: None
 ) -> None:
     runs = mlflow_folder / "runs"
     arguments = (*SMALL, "--seeds", f"{fake_job.SLOW},{fake_job.SLOW + 1}")
@@ -267,21 +279,19 @@ def test_an_interrupted_study_says_how_to_go_on_and_does(
     assert output.count("interrupted: the same command goes on from there") == 1
     assert "none" in statuses(runs)
     assert "WITHOUT_VIEW" in environment or set(in_view(mlflow_folder, "select status from runs")) == {"KILLED"}
-    code, _, errors, _ = ended(command(*arguments, cwd=mlflow_folder, WITHOUT_VIEW="1"))
-    assert (code, errors) == (0, [])
+    goes_on(arguments)
     assert set(statuses(runs)) == {"finished"}
     assert [losses_of(folder) for folder in folders(runs)] == [list(range(1, 11))] * 2
 
 
-def test_a_killed_commands_study_is_taken_over_at_once(tmp_path: Path) -> None:
+def test_a_killed_commands_study_is_taken_over_at_once(here: Path) -> None:
     """Its workers are still ending their iterations when the next command asks what there is to train."""
-    runs, arguments = tmp_path / "runs", (*SMALL, "--seeds", f"{fake_job.SLOW},{fake_job.SLOW + 1}")
-    process = command(*arguments, cwd=tmp_path, WITHOUT_VIEW="1")
+    runs, arguments = here / "runs", (*SMALL, "--seeds", f"{fake_job.SLOW},{fake_job.SLOW + 1}")
+    process = command(*arguments, cwd=here, WITHOUT_VIEW="1")
     wait_for(lambda: has_events(runs, 2))
     process.kill()
     process.communicate()
-    code, _, errors, _ = ended(command(*arguments, cwd=tmp_path, WITHOUT_VIEW="1"))
-    assert (code, errors) == (0, [])
+    goes_on(arguments)
     assert statuses(runs) == ["finished", "finished"]
     assert [losses_of(folder) for folder in folders(runs)] == [list(range(1, 11))] * 2
 
@@ -298,19 +308,18 @@ def test_two_commands_at_once_train_every_job_once_and_show_it_once(mlflow_folde
     assert set(in_view(mlflow_folder, "select status from runs")) == {"FINISHED"}
 
 
-def test_an_interrupted_search_goes_on_and_a_finished_one_loads_nothing(tmp_path: Path) -> None:
-    runs = tmp_path / "runs"
+def test_an_interrupted_search_goes_on_and_a_finished_one_loads_nothing(here: Path) -> None:
+    runs = here / "runs"
     arguments = ("learning_rates", "iterations=200", "evaluation.every=100", *FEW)
     arguments += ("--trials", "2", "--seeds", "1", "--launcher", "inline", "--no-report")
-    process = command(*arguments, cwd=tmp_path, WITHOUT_VIEW="1")
+    process = command(*arguments, cwd=here, WITHOUT_VIEW="1")
     wait_for(lambda: has_events(runs, 0))
     process.send_signal(signal.SIGINT)
     code, output, errors, _ = ended(process)
     assert (code, errors) == (130, [])
     assert output.count("interrupted: the same command goes on from there") == 1
     assert not (runs / "plans").exists()
-    code, output, errors, _ = ended(command(*arguments, cwd=tmp_path, WITHOUT_VIEW="1"))
-    assert (code, errors) == (0, [])
+    goes_on(arguments)
     (setting,) = (runs / "sweeps" / "learning_rates").iterdir()
     for name in ("one_rate", "separate"):
         trials = json.loads((setting / f"{name}.json").read_text())["trials"]
@@ -318,6 +327,6 @@ def test_an_interrupted_search_goes_on_and_a_finished_one_loads_nothing(tmp_path
         assert {trial["state"] for trial in trials} <= {"complete", "pruned", "diverged"}
     plan = json.loads((runs / "plans" / "learning_rates" / f"{setting.name}.json").read_text())
     assert {choice["variant"] for choice in plan["searched"]} == {"best_one_rate", "best_separate"}
-    code, output, errors, loaded = ended(command(*arguments, cwd=tmp_path, WITHOUT_VIEW="1"))
+    code, output, errors, loaded = ended(command(*arguments, cwd=here, WITHOUT_VIEW="1"))
     assert (code, errors, loaded) == (0, [], [])
     assert "nothing to train" in output
