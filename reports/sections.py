@@ -27,20 +27,7 @@ from reports import figures, remarks, stats, tables
 from reports.abstract import ladder_names, resolved, sentence
 from reports.commands import planned_designs, reproduce_commands, train_command, ui_command
 from reports.numbers import counted, factor, interval, listed
-from reports.page import (
-    Block,
-    Bullets,
-    Code,
-    Heading,
-    Listing,
-    Note,
-    Paragraph,
-    Piece,
-    Quote,
-    Strong,
-    Table,
-    Text,
-)
+from reports.page import Block, Bullets, Code, Heading, Listing, Note, Paragraph, Piece, Quote, Strong, Table, Text
 from reports.pictures import between_latents, samples
 from reports.protocols import MixedProtocols, mixture
 from reports.quality import other_measures

@@ -14,12 +14,7 @@ from pydantic import Field, NonNegativeInt, ValidationError, model_validator
 
 from ablations.designs import DESIGNS, variant_title
 from ablations.schema import DesignName, Study
-from core.config import (
-    AnyConfig,
-    Job,
-    LearningRates,
-    Node,
-)
+from core.config import AnyConfig, Job, LearningRates, Node
 from core.errors import InputError
 from core.files import check_inside, check_tree, make_folder, write_whole
 from core.names import Digest, Name, SettingName, VariantName
@@ -219,13 +214,10 @@ def merged(old: Plan, new: Plan) -> Plan:
         }
         primary = variant if variant.name == known.name else known
         aliases = dict.fromkeys((*known.aliases, variant.name, *variant.aliases))
-        variants[key] = PlannedVariant(
-            **{
-                **dict(primary),
-                "aliases": tuple(alias for alias in aliases if alias != primary.name),
-                "designs": {**known.designs, **variant.designs},
-                "seeds": seeds,
-            }
+        variants[key] = primary.replace(
+            aliases=tuple(alias for alias in aliases if alias != primary.name),
+            designs={**known.designs, **variant.designs},
+            seeds=seeds,
         )
     return sized(
         **{

@@ -68,11 +68,6 @@ def variants_of(study: Study) -> int:
     return len(subsets | {subset_named(study, name) for claim in study.claims for name in claim.variants})
 
 
-def by_default(study: Study) -> str:
-    """How many variants a command without --design trains."""
-    return f"{_counted(variants_of(study))}{' by default' if study.more_designs else ''}"
-
-
 @dataclass(frozen=True)
 class Here:
     """The plans in a folder of runs: by study the settings, those with most runs first; of the studies that nothing
@@ -172,7 +167,9 @@ def print_studies(studies: Sequence[Study], here: Here, console: Console) -> Non
         quotes = [claim.source.words for claim in study.claims]
         quotes = quotes or ([study.source.words] if study.source else [])
         claims = "\n".join(f"“{quote}”" for quote in dict.fromkeys(quotes))
-        name = Text.assemble((study.name, "bold cyan"), "\n", (by_default(study), "dim"))
+        variants = variants_of(study)
+        counted = f"{variants} variant{'s' * (variants != 1)}{' by default' if study.more_designs else ''}"
+        name = Text.assemble((study.name, "bold cyan"), "\n", (counted, "dim"))
         # The name of the first variant says nothing by itself: it is another model in another study.
         about = [Text(study.question), Text(f"{', '.join(available(study))}; baseline is: {base_title(study)}", "dim")]
         if (there := _words(here.settings.get(study.name, ()))) is not None:
@@ -197,7 +194,3 @@ def _words(settings: Sequence[Present]) -> str | None:
     shown = ", ".join(each.words for each in settings[:MOST_SETTINGS])
     more = len(settings) - MOST_SETTINGS
     return f"runs here: {shown}" + (f", and {more} settings more" if more > 0 else "")
-
-
-def _counted(variants: int) -> str:
-    return "1 variant" if variants == 1 else f"{variants} variants"

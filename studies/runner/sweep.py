@@ -38,16 +38,7 @@ from studies.runner.place import Place
 from studies.runner.stores import Unreachable
 from studies.runner.training import GivenUp, TrainingOrder, train_claim
 from studies.stores import queue_url
-from studies.sweeps import (
-    ENDED,
-    Sweep,
-    Trial,
-    baseline_of,
-    choice_of,
-    key_of,
-    read_sweep,
-    write_sweep,
-)
+from studies.sweeps import ENDED, Sweep, Trial, baseline_of, choice_of, key_of, read_sweep, write_sweep
 
 if TYPE_CHECKING:
     from studies.runner.order import Claim
