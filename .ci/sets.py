@@ -40,7 +40,8 @@ class Set(NamedTuple):
 
 # What every engine is used by: the command, its workers and what they share, how all of it is installed and tested.
 ALL: tuple[str, ...] = (
-    *("studies/run.py", "studies/options.py", "studies/plan.py", "studies/sweeps.py", "studies/runner/*.py"),
+    *("studies/run.py", "studies/commands/*.py", "studies/options.py", "studies/plan*.py"),
+    *("studies/sweeps.py", "studies/runner/*.py"),
     *(
         "studies/stores.py",
         "studies/experiment.py",

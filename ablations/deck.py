@@ -6,7 +6,8 @@ All numbers of the edits are the deck's own; profiles scale them, so titles have
 
 from __future__ import annotations
 
-from ablations.schema import Change, Edit, Source
+from ablations.claims import Source
+from ablations.schema import Change, Edit
 from core.config import (
     R1,
     BatchNorm,

@@ -98,12 +98,12 @@ def permutations(study: Study) -> list[Subset]:
     requires = {change.name: set(change.requires) for change in study.changes}
     orders: list[Subset] = []
     for _ in range(study.permutations):
-        left = list(requires)
-        drawn.shuffle(left)
+        names = list(requires)
+        drawn.shuffle(names)
         order: list[str] = []
-        while left:
-            ready = next(name for name in left if requires[name] <= set(order))
-            left.remove(ready)
+        while names:
+            ready = next(name for name in names if requires[name] <= set(order))
+            names.remove(ready)
             order.append(ready)
         orders.append(tuple(order))
     return orders
@@ -124,11 +124,11 @@ def drawn_by_seed(design: Callable[[Study, int], list[Subset]]) -> Design:
     """A design whose subsets are others in every seed: each is trained with the seeds that drew it."""
 
     def trained(study: Study, seeds: Sequence[int]) -> Trained:
-        found: dict[Subset, tuple[int, ...]] = {}
+        drawn: dict[Subset, tuple[int, ...]] = {}
         for seed in sorted(set(seeds)):
             for subset in design(study, seed):
-                found[subset] = (*found.get(subset, ()), seed)
-        return {**found}
+                drawn[subset] = (*drawn.get(subset, ()), seed)
+        return {**drawn}
 
     return trained
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from ablations.schema import Change, Edit, Source
+from ablations.claims import Source
+from ablations.schema import Change, Edit
 from core.config import AdaIN, DeckLayer, Factorized, FactorizedSE, Linear, MFiLM, Node, SELinear
 
 SLIDE = "Size/quality tradeoff for INR architecture"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Any
+
+from core.words import nearest
 
 Plain = Any
 """Plain JSON data: None, bool, int, float, str, list or dict."""
@@ -16,9 +17,9 @@ def lookup(data: Mapping[str, Any], path: str) -> Plain:
     walked: list[str] = []
     for key in path.split("."):
         if not isinstance(node, Mapping) or key not in node:
-            near = difflib.get_close_matches(key, list(node), n=1) if isinstance(node, Mapping) else []
+            near = nearest(key, list(node)) if isinstance(node, Mapping) else None
             place = ".".join(walked) or "the config"
-            hint = f"; did you mean '{'.'.join([*walked, near[0]])}'?" if near else ""
+            hint = f"; did you mean '{'.'.join([*walked, near])}'?" if near else ""
             raise KeyError(f"no '{key}' in {place}{hint}")
         node = node[key]
         walked.append(key)

@@ -6,51 +6,98 @@ from __future__ import annotations
 import difflib
 import json
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from functools import cache, cached_property
+from typing import Annotated, Any, Union, get_args, get_origin
 
-import annotated_types
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from core.arguments import MOST
 from core.config import Config, Node, Reconstruction, canonical
+from core.words import meant, nearest
 
 OFF = ("off", "none", "None", "False", "false", "no")
 """What people write for null."""
+
+BOUNDS = {
+    "exclusiveMinimum": "above",
+    "minimum": "of at least",
+    "exclusiveMaximum": "below",
+    "maximum": "of at most",
+}
+"""The limits of a number in JSON schema, and in words."""
 
 
 @dataclass(frozen=True)
 class PathOf:
     """One place in the schema. `within` says of which unions' members it is, as (path, kind); empty for all configs.
 
-    `annotation` is the type there, its limits included; `members` are the kinds of a union.
+    `annotation` is the type there, its limits included.
     """
 
     path: str
     annotation: Any
     within: tuple[tuple[str, str], ...]
-    members: tuple[str, ...]
-    options: tuple[str, ...]
-    optional: bool
-    expects: str
+
+    @cached_property
+    def _choices(self) -> list[dict[str, Any]]:
+        """The alternatives that may stand there, as JSON schema."""
+        schema = TypeAdapter(self.annotation).json_schema()
+        shared = schema.get("$defs", {})
+        parts = [each for part in schema.get("anyOf", [schema]) for each in part.get("oneOf", [part])]
+        return [shared[part["$ref"].rpartition("/")[2]] if "$ref" in part else part for part in parts]
 
     @property
-    def words(self) -> tuple[str, ...]:
+    def _nodes(self) -> list[dict[str, Any]]:
+        return [choice for choice in self._choices if "properties" in choice]
+
+    @property
+    def optional(self) -> bool:
+        """Whether null may stand there."""
+        return any(choice.get("type") == "null" for choice in self._choices)
+
+    @property
+    def members(self) -> list[str]:
+        """The kinds of a union, less those that need more than their name, as a layer of one's own does."""
+        return _kinds(node for node in self._nodes if "required" not in node)
+
+    @property
+    def options(self) -> list[str]:
+        """The words of which one has to stand there, as JSON; empty where others may."""
+        literal = [value for choice in self._choices for value in choice.get("enum", [choice.get("const")])]
+        words = [value if isinstance(value, str) else json.dumps(value) for value in literal if value is not None]
+        return words or ["true", "false"] * any(choice.get("type") == "boolean" for choice in self._choices)
+
+    @property
+    def words(self) -> list[str]:
         """What may be typed there word for word."""
-        return (*(self.members or self.options), *(("null",) if self.optional else ()))
+        return [*(self.members or self.options), *["null"] * self.optional]
 
     @property
     def takes_value(self) -> bool:
         """Whether one word or number can stand there."""
-        return bool(self.words) or not _nodes(self.annotation)
+        return bool(self.words) or not self._nodes
 
     @property
     def is_open(self) -> bool:
         """Whether an object of any keys stands there, as the arguments of a layer of one's own do."""
-        return get_origin(self.annotation) is dict or any(get_origin(part) is dict for part in _parts(self.annotation))
+        return any(choice.get("additionalProperties") for choice in self._choices)
+
+    @property
+    def expects(self) -> str:
+        """In words: "a whole number above 0, or null"."""
+        off = "" if not self.optional else ", or null for off" if self._nodes else ", or null"
+        if words := _kinds(self._nodes) or self.options:
+            return _either(words) + off
+        if self._nodes:
+            return f"a JSON object, {{}} for its defaults{off}"
+        choice = self._choices[0]
+        name = {"integer": "a whole number", "number": "a number"}.get(choice["type"], "a word")
+        # Nobody means more than MOST: that goes without saying.
+        limits = [f"{word} {choice[key]}" for key, word in BOUNDS.items() if choice.get(key, MOST) != MOST]
+        return f"{name} {' and '.join(limits)}".rstrip() + off
 
     def whole(self, value: Any) -> Any:
         """`value` with all its defaults, as plain data: of a member's word, or of a node's object; else as it is."""
@@ -77,9 +124,8 @@ class PathOf:
         if isinstance(value, str) and self.words and value not in self.words:
             if self.optional and value in OFF:
                 return f"write {self.path}=null for off"
-            near = difflib.get_close_matches(value, self.words, n=1)
-            hint = f"did you mean '{near[0]}'? " if near else ""
-            return f"there is no '{value}': {hint}{self.path} takes {self.expects}"
+            hint = f"{meant(value, self.words)} {self.path} takes {self.expects}".lstrip()
+            return f"there is no '{value}': {hint}"
         if isinstance(value, str) and self.members:
             return None
         try:
@@ -98,14 +144,10 @@ class PathOf:
 def places(root: type[Config] | type[Reconstruction]) -> dict[str, tuple[PathOf, ...]]:
     """All paths of a config of that task, in the schema's order; one that several members of a union have is there for
     each of them."""
-    found: dict[str, list[PathOf]] = {}
+    paths: dict[str, list[PathOf]] = {}
     for place in _below(root, "", ()):
-        found.setdefault(place.path, []).append(place)
-    return {path: tuple(there) for path, there in found.items()}
-
-
-def _needs_more(node: type[Node]) -> bool:
-    return any(field.is_required() for field in node.model_fields.values())
+        paths.setdefault(place.path, []).append(place)
+    return {path: tuple(there) for path, there in paths.items()}
 
 
 def _below(node: type[Node], prefix: str, within: tuple[tuple[str, str], ...]) -> Iterator[PathOf]:
@@ -114,21 +156,12 @@ def _below(node: type[Node], prefix: str, within: tuple[tuple[str, str], ...]) -
             continue
         path = f"{prefix}.{name}" if prefix else name
         annotation = _whole(field)
-        nodes = _nodes(annotation)
-        # A member that needs more than its name, as a layer of one's own does, is no word that could be typed.
-        kinds = tuple(kind for each in nodes if (kind := _kind(each)) is not None and not _needs_more(each))
-        yield PathOf(
-            path=path,
-            annotation=annotation,
-            within=within,
-            members=kinds,
-            options=_options(annotation),
-            optional=type(None) in _parts(annotation),
-            expects=_expects(annotation),
-        )
-        for each in nodes:
-            kind = _kind(each)
-            yield from _below(each, path, within if kind is None or len(nodes) == 1 else (*within, (path, kind)))
+        yield PathOf(path, annotation, within)
+        members = _members(annotation)
+        for member in members:
+            kind = member.model_fields.get("kind")
+            of = within if kind is None or len(members) == 1 else (*within, (path, kind.default))
+            yield from _below(member, path, of)
 
 
 def _whole(field: FieldInfo) -> Any:
@@ -139,76 +172,17 @@ def _whole(field: FieldInfo) -> Any:
     return Annotated[(field.annotation, *limits)] if limits else field.annotation
 
 
-def _parts(annotation: Any) -> tuple[Any, ...]:
-    """The alternatives of a type: of `int | None` both, of anything else itself."""
-    if get_origin(annotation) is Annotated:
-        return _parts(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, types.UnionType):
-        return tuple(part for each in get_args(annotation) for part in _parts(each))
-    return (annotation,)
-
-
-def _nodes(annotation: Any) -> tuple[type[Node], ...]:
-    return tuple(part for part in _parts(annotation) if isinstance(part, type) and issubclass(part, Node))
-
-
-def _kind(node: type[Node]) -> str | None:
-    field = node.model_fields.get("kind")
-    return None if field is None else str(get_args(field.annotation)[0])
-
-
-def _options(annotation: Any) -> tuple[str, ...]:
-    literal = tuple(
-        json.dumps(value) if not isinstance(value, str) else value
-        for part in _parts(annotation)
-        if get_origin(part) is Literal
-        for value in get_args(part)
-    )
-    return literal or (("true", "false") if bool in _parts(annotation) else ())
-
-
-def _limits(annotation: Any) -> list[Any]:
-    """The limits at any depth of a type, as pydantic's `PositiveInt | None` has them inside."""
-    if get_origin(annotation) is Annotated:
-        inner, *limits = get_args(annotation)
-        flat = [
-            limit
-            for each in limits
-            for limit in (each if isinstance(each, annotated_types.GroupedMetadata) else [each])
-        ]
-        return [*_limits(inner), *flat]
-    if get_origin(annotation) in (Union, types.UnionType):
-        return [limit for each in get_args(annotation) for limit in _limits(each)]
+def _members(annotation: Any) -> list[type[Node]]:
+    """The nodes among the alternatives of a type."""
+    if isinstance(annotation, type) and issubclass(annotation, Node):
+        return [annotation]
+    if get_origin(annotation) in (Annotated, Union, types.UnionType):
+        return [node for part in get_args(annotation) for node in _members(part)]
     return []
 
 
-def _expects(annotation: Any) -> str:
-    """In words: "a whole number above 0, or null for off"."""
-    parts = _parts(annotation)
-    nodes = _nodes(annotation)
-    off = "" if type(None) not in parts else ", or null for off" if nodes else ", or null"
-    kinds = [kind for node in nodes if (kind := _kind(node)) is not None]
-    if kinds:
-        return _either(kinds) + off
-    if nodes:
-        return f"a JSON object, {{}} for its defaults{off}"
-    if options := _options(annotation):
-        return _either(options) + off
-    name = "a whole number" if int in parts else "a number" if float in parts else "a word"
-    bounds = []
-    for limit in _limits(annotation):
-        match limit:
-            case annotated_types.Gt(gt):
-                bounds.append(f"above {gt}")
-            case annotated_types.Ge(ge):
-                bounds.append(f"of at least {ge}")
-            case annotated_types.Lt(lt):
-                bounds.append(f"below {lt}")
-            case annotated_types.Le(le) if le != MOST:  # Nobody means more: that goes without saying.
-                bounds.append(f"of at most {le}")
-            case _:
-                pass
-    return " ".join([name, " and ".join(bounds)]).rstrip() + off
+def _kinds(nodes: Iterable[dict[str, Any]]) -> list[str]:
+    return [node["properties"]["kind"]["const"] for node in nodes if "kind" in node["properties"]]
 
 
 def _either(words: Sequence[str]) -> str:
@@ -224,10 +198,9 @@ def suggestion(path: str, known: Sequence[str]) -> str:
     known = [name for name in known if not path.startswith(f"{name}.")]
     same = [name for name in known if name.rpartition(".")[2] == last]
     if not same:
-        near = difflib.get_close_matches(path, known, n=1, cutoff=0.75)
-        leaves = list(dict.fromkeys(name.rpartition(".")[2] for name in known))
-        leaf = difflib.get_close_matches(last, leaves, n=1, cutoff=0.75)
-        same = near or [name for name in known if leaf and name.rpartition(".")[2] == leaf[0]]
+        near = nearest(path, known, least=0.75)
+        leaf = nearest(last, list(dict.fromkeys(name.rpartition(".")[2] for name in known)), least=0.75)
+        same = [near] if near else [name for name in known if name.rpartition(".")[2] == leaf]
     if not same:
         return ""
     same = sorted(same, key=lambda name: -difflib.SequenceMatcher(None, path, name).ratio())[:3]

@@ -47,6 +47,6 @@ EMBEDDED = NamedProtocol(
     metric=RoomsFrechet(resolution=16),
     upsampling=RoomsFrechet(resolution=32),
 )
-"""Without the sha256 of the shipped weights, which `studies.plan` fills in: this file reads none."""
+"""Without the sha256 of the shipped weights, which `studies.planning` fills in: this file reads none."""
 
 PROTOCOLS = {protocol.name: protocol for protocol in (DECK_2020, CLEAN_50K, EMBEDDED)}

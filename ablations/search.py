@@ -96,8 +96,8 @@ class Search(Node):
                     self.applied(base, {parameter.path: end})
                 except ValidationError as error:
                     first = error.errors()[0]
-                    said = f"{place_of(first['loc'])}: {first['msg']}"
-                    raise ValueError(f"search {self.name}: {parameter.path} cannot be {end:g}: {said}") from None
+                    reason = f"{place_of(first['loc'])}: {first['msg']}"
+                    raise ValueError(f"search {self.name}: {parameter.path} cannot be {end:g}: {reason}") from None
 
     def applied(self, base: AnyConfig, values: Mapping[str, Any]) -> AnyConfig:
         """`base` with these values of parameters. Raises ValidationError for what the schema refuses."""

@@ -4,6 +4,7 @@ nothing to a terminal and that every stream can take."""
 from __future__ import annotations
 
 import codecs
+import difflib
 import io
 import os
 import re
@@ -11,7 +12,7 @@ import shlex
 import string
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 ERRORS = "inr_gan_plain"
@@ -130,6 +131,17 @@ def last_line(text: str) -> str:
 def full_lines(text: str) -> Iterator[str]:
     """The lines of a text that say something."""
     return (line.strip() for line in text.splitlines() if line.strip())
+
+
+def nearest(name: str, names: Sequence[str], least: float = 0.6) -> str | None:
+    """The one of `names` that was probably meant by a wrong one; None where all of them are less alike than `least`."""
+    return next(iter(difflib.get_close_matches(name, names, n=1, cutoff=least)), None)
+
+
+def meant(name: str, names: Sequence[str]) -> str:
+    """A question after the `nearest` of `names`: "did you mean 'width'?", the empty string where there is none."""
+    near = nearest(name, names)
+    return "" if near is None else f"did you mean '{near}'?"
 
 
 def open_streams() -> None:

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ablations.claims import Claim
 from ablations.designs import ladder, variant_name
-from ablations.schema import Claim, Study
+from ablations.schema import Study
 from reports import stats
 from reports.commands import planned_designs
 from reports.numbers import counted, factor, fixed, interval, listed, mean_spread
@@ -17,7 +18,7 @@ from reports.remarks import candidate, finding, rungs_words, unstable_words
 from reports.report import PILOT, Report, design_title
 from reports.tables import metric_name
 from reports.verdicts import ALONE, EXCLUDES, ChangeEffect, ClaimVerdict, claimed_values, excludes_no_change
-from studies.plan import override
+from studies.overrides import override
 
 NO_NUMBER = "no number"
 MOST_CLAIMS = 3

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from ablations.designs import DESIGNS, variant_name
 from ablations.schema import DesignName
 from reports.results import Results
-from studies.plan import PlannedVariant, override
+from studies.overrides import override
+from studies.plan import PlannedVariant
 
 
 def train_command(

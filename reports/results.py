@@ -26,17 +26,8 @@ from reports import stats
 from reports.numbers import counted, listed
 from reports.protocols import UNRECORDED, Known, MixedProtocols, by_protocol, mixture
 from studies import catalogue
-from studies.plan import (
-    Plan,
-    PlannedVariant,
-    check_received,
-    jobs_root,
-    of_found,
-    plan_file,
-    read_plan,
-    searched_title,
-    settings_of,
-)
+from studies.plan import Plan, PlannedVariant, check_received, jobs_root, of_found, plan_file, read_plan, settings_of
+from studies.planning import searched_title
 
 TIDY_COLUMNS = (
     "study",

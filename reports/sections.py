@@ -22,25 +22,12 @@ from core.config import Config, MeanAbsoluteError
 from core.data.listing import LeftOut, left_out_words
 from core.errors import InputError
 from core.metrics.enough import cautions
-from core.words import full_lines, visible
+from core.words import first_line, visible
 from reports import figures, remarks, stats, tables
 from reports.abstract import ladder_names, resolved, sentence
 from reports.commands import planned_designs, reproduce_commands, train_command, ui_command
 from reports.numbers import counted, factor, interval, listed
-from reports.page import (
-    Block,
-    Bullets,
-    Code,
-    Heading,
-    Listing,
-    Note,
-    Paragraph,
-    Piece,
-    Quote,
-    Strong,
-    Table,
-    Text,
-)
+from reports.page import Block, Bullets, Code, Heading, Listing, Note, Paragraph, Piece, Quote, Strong, Table, Text
 from reports.pictures import between_latents, samples
 from reports.protocols import MixedProtocols, mixture
 from reports.quality import other_measures
@@ -65,7 +52,8 @@ from reports.verdicts import (
     work_axis,
 )
 from studies.experiment import experiment_name
-from studies.plan import PlannedVariant, override, settings_of
+from studies.overrides import override
+from studies.plan import PlannedVariant, settings_of
 from studies.spreads import HOW, answer, design_words, outlying, spreads
 
 
@@ -972,7 +960,7 @@ def missing(report: Report) -> list[Block]:
         for _, row in rows.iterrows():
             reached = "" if pd.isna(row["iteration"]) else f" at iteration {int(row['iteration']):,}"
             # Of damage the remedy stands last, and may not be cut.
-            told = str(row["reason"] or "") if status == "damaged" else first_line(str(row["reason"] or ""))
+            told = str(row["reason"] or "") if status == "damaged" else shortened(str(row["reason"] or ""))
             reason = f": {told}" if isinstance(row["reason"], str) and told else ""
             tries = f", attempt {int(row['attempts'])}" if not pd.isna(row["attempts"]) and row["attempts"] > 1 else ""
             where = f", seed {row['seed']}{reached}{tries}{reason}."
@@ -1007,9 +995,9 @@ def divergence(results: Results) -> list[Block]:
     return [Paragraph(tuple(told))]
 
 
-def first_line(text: str, most: int = 160) -> str:
+def shortened(text: str, most: int = 160) -> str:
     """The first line of a reason, cut where it goes on for long."""
-    line = visible(next(full_lines(text), "")).rstrip(".")
+    line = visible(first_line(text)).rstrip(".")
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 

@@ -1,6 +1,6 @@
 """Judging claims and changes by rules that were fixed before the numbers were there.
 
-A claim says itself where the 95% interval of its ratio has to lie (`ablations.schema.Claim`). A change helps or hurts
+A claim says itself where the 95% interval of its ratio has to lie (`ablations.claims.Claim`). A change helps or hurts
 in a design when the effect, below or above 1, is significant at 5% after Holm's correction over the design's changes:
 the chance that a design calls any change so when none does anything is at most 5%. A diverged run leaves no interval
 and counts as the worst outcome in an exact signed-rank test. Where the seeds of one of a comparison's variants lie
@@ -19,9 +19,10 @@ from typing import Literal, assert_never
 import numpy as np
 import pandas as pd
 
+from ablations.claims import Claim, Comparison, Measured
 from ablations.designs import DESIGNS, arms, available, variant_name
 from ablations.protocols import DECK_2020
-from ablations.schema import Change, Claim, Comparison, DesignName, Measured, Study
+from ablations.schema import Change, DesignName, Study
 from core.arithmetic import training
 from core.config import PUBLIC_RESAMPLING, CleanFid, Images, Metric
 from core.metrics.identity import STATE_DICT_SHA256
@@ -31,7 +32,8 @@ from reports.numbers import counted, short
 from reports.protocols import MixedProtocols
 from reports.results import Results
 from reports.stats.arms import ROUNDING
-from studies.plan import PlannedVariant, override
+from studies.overrides import override
+from studies.plan import PlannedVariant
 
 ClaimWord = Literal["reproduced", "contradicted", "inconclusive", "not comparable", "not tested"]
 Word = Literal["helps", "hurts", "inconclusive", "unstable", "not tested"]

@@ -6,54 +6,36 @@ A file is run where its path was typed, never because a plan or another file nam
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from core.errors import InputError
+from ablations.schema import Study
+from core.errors import InputError, unknown
 from core.files import check_tree
-
-if TYPE_CHECKING:
-    from ablations.schema import Study
-    from studies.plan import Plan
-
-NAMES: tuple[str, ...] = (
-    "lsun_bedroom_64",
-    "siren_vs_fourier",
-    "inr_layers",
-    "inr_layers_gan",
-    "changes_overview",
-    "learning_rates",
-    "lsun_bedroom_128",
-    "model_size",
-    "upsampling",
-    "weight_clipping",
-)
-"""In the deck's order."""
+from core.names import NAME, fits
+from studies import outside
+from studies.names import NAMES as NAMES  # Where help and completion find them without loading what this does.
+from studies.plan import Plan, plan_folder, read_plan
 
 
 @dataclass(frozen=True)
-class Found:
-    """A study, and the file that declares it where that was given: what commands name it by."""
+class Entry:
+    """A study, and the file that declares it where commands name it by that."""
 
     study: Study
     file: str | None = None
 
 
-def find(text: str, runs: Path | None = None) -> Found:
+def find(text: str, runs: Path | None = None) -> Entry:
     """The study that somebody typed: by its name, or by the path of the file that declares it, which is run.
 
     The plans in a folder of `runs` say which file to give for a name that nothing else has. Raises InputError: with
     that file, with the nearest name, or with file and line of what is wrong with it.
     """
-    if text not in NAMES:
-        from studies import outside  # Reading schemas takes most of the time that help and completion may take.
-
-        if outside.is_file(text):
-            return _from_file(Path(text))
-    return Found(named(text, runs))
+    if text not in NAMES and outside.is_file(text):
+        return _from_file(Path(text))
+    return Entry(named(text, runs))
 
 
 def named(name: str, runs: Path | None = None) -> Study:
@@ -63,17 +45,13 @@ def named(name: str, runs: Path | None = None) -> Study:
     """
     if name in NAMES:
         return _built_in(name)
-    from studies import outside
-
     if points := outside.offered().get(name):
         return outside.from_package(points)
     if runs is not None and (file := declared_in(name, runs)) is not None:
         gone = "" if Path(file).is_file() else ", which is not there now"
         raise InputError(f"the study '{name}' was declared in {file}{gone}: give the path of that file")
-    names = [*NAMES, *outside.offered()]
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean '{near[0]}'?" if near else "--list shows the studies, and a path ending in .py names a file"
-    raise InputError(f"there is no study '{name}': {hint}")
+    otherwise = "--list shows the studies, and a path ending in .py names a file"
+    raise unknown("study", name, [*NAMES, *outside.offered()], otherwise)
 
 
 def study(text: str, runs: Path | None = None) -> Study:
@@ -86,24 +64,20 @@ def planned_name(text: str, runs: Path) -> str:
 
     Raises InputError as `find` does.
     """
-    if not _is_name(text) or not plans_of(text, runs):
-        return find(text, runs).study.name
-    return text
+    return text if plans_of(text, runs) else find(text, runs).study.name
 
 
 def everything() -> tuple[list[Study], list[str]]:
     """All studies with a name, those of installed packages last, and one line for each that cannot be used."""
-    from studies import outside
-
-    found, refused = [_built_in(name) for name in NAMES], []
+    studies, refused = [_built_in(name) for name in NAMES], []
     for name, points in outside.offered().items():
         try:
             if name in NAMES:
                 raise InputError(f"the study '{name}' of an installed package is not shown: one here has that name")
-            found.append(outside.from_package(points))
+            studies.append(outside.from_package(points))
         except InputError as error:
             refused.append(str(error))
-    return found, refused
+    return studies, refused
 
 
 def _built_in(name: str) -> Study:
@@ -112,15 +86,13 @@ def _built_in(name: str) -> Study:
     return declared
 
 
-def _from_file(file: Path) -> Found:
+def _from_file(file: Path) -> Entry:
     if file.stem in NAMES and file.exists() and file.samefile(Path(__file__).with_name(file.name)):
-        return Found(_built_in(file.stem))
-    from studies import outside
-
+        return Entry(_built_in(file.stem))
     declared = outside.from_file(file)
     if declared.name in NAMES:
         raise InputError(f"{file} declares the study '{declared.name}', which is one of the deck's here: rename it")
-    return Found(declared, str(_from_here(file)))
+    return Entry(declared, str(_from_here(file)))
 
 
 def _from_here(file: Path) -> Path:
@@ -129,17 +101,9 @@ def _from_here(file: Path) -> Path:
     return file.absolute().relative_to(here) if file.absolute().is_relative_to(here) else file.absolute()
 
 
-def _is_name(text: str) -> bool:
-    from core.names import NAME, fits
-
-    return fits(NAME, text)
-
-
 def plans_of(name: str, runs: Path) -> list[Plan]:
     """The plans of the study of that name in `runs`, the last written last. Raises InputError for one that is none."""
-    from studies.plan import plan_folder, read_plan
-
-    if not _is_name(name):
+    if not fits(NAME, name):
         return []
     folder = check_tree(runs, plan_folder(runs, name))
     return [read_plan(file) for file in sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime_ns)]

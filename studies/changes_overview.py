@@ -3,8 +3,9 @@
 The deck adds ten changes, reports one number before and one after, and says "I didn't test each change individually".
 """
 
+from ablations.claims import Claim, Measured
 from ablations.deck import CHANGES, said
-from ablations.schema import Claim, Measured, Study
+from ablations.schema import Study
 from core.config import AnyConfig, Config, Evaluation, Quality
 from studies.profiles import CPU, LSUN64
 

@@ -14,6 +14,7 @@ from core.arguments import MOST, amount, check_given, whole_number
 from core.command_line import code_of
 from core.errors import InputError
 from core.words import degraded
+from studies.stores import redacted
 
 
 class Command(click.Command):
@@ -73,7 +74,7 @@ class Command(click.Command):
             return code
 
         if standalone_mode:
-            sys.exit(code_of(body, hidden=without_passwords, interrupted=self.interrupted, debug="--debug" in given))
+            sys.exit(code_of(body, hidden=redacted, interrupted=self.interrupted, debug="--debug" in given))
         return body()
 
 
@@ -86,18 +87,11 @@ def unread() -> Iterator[None]:
         raise BrokenPipeError from None
 
 
-def without_passwords(text: str) -> str:
-    """The text as it may be shown."""
-    # Help and completion have nothing to hide and should come at once.
-    from studies.stores import redacted
-
-    return redacted(text)
-
-
 def remedied(error: click.ClickException) -> str:
     """What click says, with where the options are listed."""
-    said = error.format_message().rstrip(".")
-    return said if "Did you mean" in said or "Possible options" in said else f"{said}: --help lists the options"
+    message = error.format_message().rstrip(".")
+    helps = "Did you mean" in message or "Possible options" in message
+    return message if helps else f"{message}: --help lists the options"
 
 
 class Count(click.IntRange):

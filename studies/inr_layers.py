@@ -4,8 +4,9 @@ No GAN: INRs are fitted to 50 images, as the author's public `StaticINRs` does, 
 at corrected ones, with free parameters and through a hypernetwork.
 """
 
+from ablations.claims import Claim, Comparison, Measured, Source
 from ablations.layers import LAYERS, LINEAR_MAE, OTHER_READINGS, ROWS, SLIDE, UNIT_INIT
-from ablations.schema import Change, Claim, Comparison, Edit, Measured, Multiply, Profile, Put, Source, Study
+from ablations.schema import Change, Edit, Multiply, Profile, Put, Study
 from core.config import PUBLIC_RESAMPLING, Emission, ErrorEvaluation, FreeParameters, LatentCodes, Reconstruction, Rooms
 
 DECK128 = Profile(

@@ -3,8 +3,9 @@
 The deck chose by the first and used the second.
 """
 
+from ablations.claims import Source
 from ablations.layers import LAYERS, SLIDE, UNIT_INIT
-from ablations.schema import Source, Study
+from ablations.schema import Study
 from studies import changes_overview
 from studies.profiles import CPU, LSUN64, UNIT_EMISSION
 

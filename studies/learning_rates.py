@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ablations.schema import Source, Study
+from ablations.claims import Source
+from ablations.schema import Study
 from ablations.search import Parameter, Search
 from studies import changes_overview
 from studies.profiles import CPU, LSUN64

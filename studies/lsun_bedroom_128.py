@@ -1,6 +1,7 @@
 """The slide "Model samples for LSUN bedroom 128x128": FID 7.2 after 500,000 iterations."""
 
-from ablations.schema import Claim, Measured, Multiply, Put, Source, Study, edited
+from ablations.claims import Claim, Measured, Source
+from ablations.schema import Multiply, Put, Study, edited
 from core.config import Evaluation, Rooms, RoomsFrechet, StridedDiscriminator
 from core.metrics.identity import extractor_sha256
 from studies.changes_overview import EVERYTHING

@@ -1,6 +1,7 @@
 """The slide "Samples on LSUN bedroom 64x64 (FID: 12.75)": one model, one number."""
 
-from ablations.schema import Claim, Measured, Put, Source, Study, edited
+from ablations.claims import Claim, Measured, Source
+from ablations.schema import Put, Study, edited
 from studies.changes_overview import EVERYTHING
 from studies.profiles import CPU, LSUN64
 

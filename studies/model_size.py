@@ -1,6 +1,7 @@
 """The slide "Bluntly increasing the model size": three networks made larger one at a time, and what rescues depth."""
 
-from ablations.schema import Change, Claim, Edit, Measured, Multiply, Put, Source, Study, Translate, edited
+from ablations.claims import Claim, Measured, Source
+from ablations.schema import Change, Edit, Multiply, Put, Study, Translate, edited
 from core.config import Evaluation, Heads, LearningRates, ResNetDiscriminator, Rooms, RoomsFrechet, StridedDiscriminator
 from core.metrics.identity import extractor_sha256
 from studies import changes_overview

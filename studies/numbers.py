@@ -12,7 +12,9 @@ from ablations.designs import in_order
 from ablations.schema import Profile, Study, concerns
 from ablations.sources import Origin, Said, in_deck, matches, origin, slides_of, standing
 from core.config import AnyConfig
-from studies.plan import Plan, measured_by, metrics_of, overridden
+from studies.overrides import overridden
+from studies.plan import Plan
+from studies.planning import measured_by, metrics_of
 
 _HEX = re.compile(r"^[0-9a-f]{32,}$")
 

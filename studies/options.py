@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -46,62 +46,6 @@ MOST_TRIALS, MOST_MINUTES = 100_000, 1_000_000
 """What nobody means to exceed: a machine would be asked for more than it has, or a clock for more than it counts."""
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What the command was given, by option."""
-
-    study: str | None
-    overrides: tuple[str, ...]
-    study_given: str | None
-    profile: str | None
-    protocol: str | None
-    designs: str | None
-    seeds: str | None
-    only: tuple[str, ...]
-    data_path: Path | None
-    inception: Path | None
-    jobs: int | None
-    per_gpu: str | None
-    launcher_name: str
-    launcher_file: Path | None
-    device: str
-    evaluation: Literal["inline", "beside"]
-    hang_minutes: float
-    runs: Path
-    queue: str | None
-    tracking: str | None
-    retune: int | None
-    trials: int | None
-    retry_failed: bool
-    dry_run: bool
-    calibrated: bool
-    budget: str | None
-    list_studies: bool
-    shown_config: str | None
-    as_json: bool
-    no_report: bool
-    completion_of: Literal["bash", "zsh", "fish"] | None
-    debug: bool
-
-    @property
-    def named(self) -> Asked:
-        """The same with the study where it belongs: behind `--study` the first argument is an override."""
-        if self.study_given is None:
-            return self
-        overrides = self.overrides if self.study is None else (self.study, *self.overrides)
-        return replace(self, study=self.study_given, overrides=overrides, study_given=None)
-
-    @property
-    def only_looks(self) -> bool:
-        """Whether it shows something and trains nothing."""
-        return self.dry_run or self.calibrated
-
-    @property
-    def wanted(self) -> list[str]:
-        """The variants that it is limited to, from one or more comma lists."""
-        return [name for part in self.only for name in part.split(",") if name]
-
-
 class Sectioned(click.Option):
     """An option that `--help` lists under the heading `section`."""
 
@@ -137,24 +81,17 @@ class SectionedCommand(Command):
                 formatter.write_dl([record for option in options if (record := option.get_help_record(ctx))])
 
 
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
-_declared: list[Callable[[Any], Any]] = []
+TRAIN = "What to train"
+MEASURE = "How to measure"
+WHERE = "Where to train and what to keep"
+SHOW = "Show, and train nothing"
+HELP = "Help"
+"""The headings, in their order."""
 
 
-def _option(section: str, *names: str, **settings: Any) -> None:
-    _declared.append(click.option(*names, cls=Sectioned, section=section, **settings))
-
-
-def with_options(function: Decorated) -> Decorated:
-    """Gives a command its arguments and options."""
-    decorated: Any = function
-    for declare in reversed(_declared):
-        decorated = declare(decorated)
-    decorated = click.argument("overrides", nargs=-1, metavar="[path=value ...]", shell_complete=completion.overrides)(
-        decorated
-    )
-    result: Decorated = click.argument("study", required=False, shell_complete=completion.studies)(decorated)
-    return result
+def option(section: str, *flags: str, **settings: Any) -> Any:
+    """A field of `Asked` that this option of the command fills."""
+    return field(metadata={"flags": flags, "settings": {"cls": Sectioned, "section": section, **settings}})
 
 
 def _folder(**settings: Any) -> click.Path:
@@ -168,205 +105,229 @@ def _file() -> click.Path:
 # Names and numbers of other modules stand here as text, for loading those takes longer than the help may; a test holds
 # them to be the modules' own.
 
-TRAIN = "What to train"
-_option(
-    TRAIN,
-    "--study",
-    "study_given",
-    metavar="NAME|FILE",
-    shell_complete=completion.studies,
-    help="The same as STUDY: a name, or a Python file of yours that declares STUDY (docs/extending.md).",
-)
-_option(
-    TRAIN,
-    "--profile",
-    metavar="NAME",
-    shell_complete=completion.profiles,
-    help="The scale: cpu, or lsun64 for the deck's. Default: cpu; lsun64 where there is an accelerator (an "
-    "NVIDIA device file, or CUDA_VISIBLE_DEVICES) and --data is given.",
-)
-_option(
-    TRAIN,
-    "--design",
-    "designs",
-    metavar="NAMES",
-    shell_complete=completion.designs,
-    help="Comma list of ladder, add_one_in, leave_one_out, screening, shapley, grid; 'all' for all that the study has.",
-)
-_option(
-    TRAIN,
-    "--seeds",
-    metavar="N|LIST",
-    help="A number of seeds, or a comma list: 3 is 0,1,2 and '7,' is only 7.",
-)
-_option(
-    TRAIN,
-    "--only",
-    metavar="VARIANT",
-    multiple=True,
-    shell_complete=completion.variants,
-    help="Only this variant of any design (a comma list, or given repeatedly).",
-)
-_option(
-    TRAIN,
-    "--data",
-    "data_path",
-    type=click.Path(path_type=Path),
-    help="Real images: a set that `python -m core.data prepare` made, or a folder, a zip or an LMDB.",
-)
-_option(
-    TRAIN,
-    "--budget",
-    metavar="TIME",
-    help="Train what fits this wall time, as in 30m or 2h: the claims' variants, at least 3 seeds, then whole designs, "
-    "then more seeds up to 10. --design and --seeds limit the choice.",
-)
-_option(
-    TRAIN,
-    "--retune",
-    type=Count(2, MOST_TRIALS),
-    metavar="N",
-    help="Give every variant the best of the same N pairs of learning rates, beside the study as published.",
-)
-_option(
-    TRAIN,
-    "--trials",
-    metavar="N",
-    type=Count(1, MOST_TRIALS),
-    help="Trials of each search, where the study has searches.",
-)
-_option(TRAIN, "--retry-failed", is_flag=True, help="Train runs that failed before once more.")
 
-MEASURE = "How to measure"
-_option(
-    MEASURE,
-    "--protocol",
-    metavar="NAME",
-    shell_complete=completion.protocols,
-    help="Measure every variant by this protocol, not by the profile's metric: deck-2020, clean-50k, embedded.",
-)
-_option(
-    MEASURE,
-    "--inception",
-    type=_file(),
-    help="Inception's weights, a file, where they cannot be fetched; the variable INR_GAN_INCEPTION does the same.",
-)
-_option(
-    MEASURE,
-    "--evaluation",
-    type=click.Choice(["inline", "beside"]),
-    default="inline",
-    show_default=True,
-    help="beside: a second process per worker evaluates while it trains on, for GPUs and slow metrics; the numbers are "
-    "the same. Where the workers keep all cores busy it gains nothing. Expected times are those of inline.",
-)
-_option(MEASURE, "--no-report", is_flag=True, help="Train only.")
+@dataclass(frozen=True)
+class Asked:
+    """What the command was given: its two arguments, and each of its options, in the order of its help."""
 
-WHERE = "Where to train and what to keep"
-_option(
-    WHERE,
-    "--jobs",
-    "-j",
-    metavar="N",
-    type=Count(1, MOST_WORKERS),
-    help="Workers at a time; default one per core, or per GPU.",
-)
-_option(
-    WHERE,
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-    help="auto: the CPU for the profile cpu, an accelerator for others where there is one.",
-)
-_option(
-    WHERE,
-    "--per-gpu",
-    metavar="N|auto",
-    help="Workers that share each GPU, one by default. auto: one until it has measured what it takes, then as many as "
-    "fit into 90% of the memory, at most one per core and --jobs in all. The numbers are the same.",
-)
-_option(
-    WHERE,
-    "--launcher",
-    "launcher_name",
-    default="local",
-    show_default=True,
-    metavar="NAME",
-    shell_complete=completion.launchers,
-    help="inline, local, or a cluster of yours that launchers.toml declares (docs/clusters.md).",
-)
-_option(
-    WHERE,
-    "--launcher-file",
-    type=_file(),
-    help="Where your clusters are declared; default launchers.toml in your configuration folder. What it declares is "
-    "run, so one that lies here is not read unless it is named.",
-)
-_option(
-    WHERE,
-    "--hang-minutes",
-    metavar="MINUTES",
-    type=Amount(LEAST_MINUTES, MOST_MINUTES),
-    default=30,
-    show_default=True,
-    help="A worker whose loop stands still for so long, or five times as long as it ever did before, is ended and its "
-    "job resumed. Loading and the first evaluation have to be shorter.",
-)
-_option(
-    WHERE,
-    "--runs",
-    type=_folder(),
-    default=Path("runs"),
-    show_default=True,
-    help="Where run folders, plans, the queue and reports are.",
-)
-_option(
-    WHERE,
-    "--queue",
-    metavar="URL",
-    help="A PostgreSQL database for the queue, without its password, for workers on many machines; default: "
-    "INR_GAN_QUEUE, or files below --runs.",
-)
-_option(
-    WHERE,
-    "--tracking",
-    metavar="URL",
-    help="An MLflow server or a database for the view; default: MLFLOW_TRACKING_URI, or sqlite:///mlflow.db.",
-)
+    study: str | None
+    overrides: tuple[str, ...]
+    study_given: str | None = option(
+        TRAIN,
+        "--study",
+        metavar="NAME|FILE",
+        shell_complete=completion.studies,
+        help="The same as STUDY: a name, or a Python file of yours that declares STUDY (docs/extending.md).",
+    )
+    profile: str | None = option(
+        TRAIN,
+        "--profile",
+        metavar="NAME",
+        shell_complete=completion.declared("profiles"),
+        help="The scale: cpu, or lsun64 for the deck's. Default: cpu; lsun64 where there is an accelerator (an NVIDIA "
+        "device file, or CUDA_VISIBLE_DEVICES) and --data is given.",
+    )
+    designs: str | None = option(
+        TRAIN,
+        "--design",
+        metavar="NAMES",
+        shell_complete=completion.declared("designs"),
+        help="Comma list of ladder, add_one_in, leave_one_out, screening, shapley, grid; 'all' for all that the study "
+        "has.",
+    )
+    seeds: str | None = option(
+        TRAIN, "--seeds", metavar="N|LIST", help="A number of seeds, or a comma list: 3 is 0,1,2 and '7,' is only 7."
+    )
+    only: tuple[str, ...] = option(
+        TRAIN,
+        "--only",
+        metavar="VARIANT",
+        multiple=True,
+        shell_complete=completion.declared("variants"),
+        help="Only this variant of any design (a comma list, or given repeatedly).",
+    )
+    data_path: Path | None = option(
+        TRAIN,
+        "--data",
+        type=click.Path(path_type=Path),
+        help="Real images: a set that `python -m core.data prepare` made, or a folder, a zip or an LMDB.",
+    )
+    budget: str | None = option(
+        TRAIN,
+        "--budget",
+        metavar="TIME",
+        help="Train what fits this wall time, as in 30m or 2h: the claims' variants, at least 3 seeds, then whole "
+        "designs, then more seeds up to 10. --design and --seeds limit the choice.",
+    )
+    retune: int | None = option(
+        TRAIN,
+        "--retune",
+        type=Count(2, MOST_TRIALS),
+        metavar="N",
+        help="Give every variant the best of the same N pairs of learning rates, beside the study as published.",
+    )
+    trials: int | None = option(
+        TRAIN,
+        "--trials",
+        metavar="N",
+        type=Count(1, MOST_TRIALS),
+        help="Trials of each search, where the study has searches.",
+    )
+    retry_failed: bool = option(TRAIN, "--retry-failed", is_flag=True, help="Train runs that failed before once more.")
+    protocol: str | None = option(
+        MEASURE,
+        "--protocol",
+        metavar="NAME",
+        shell_complete=completion.protocols,
+        help="Measure every variant by this protocol, not by the profile's metric: deck-2020, clean-50k, embedded.",
+    )
+    inception: Path | None = option(
+        MEASURE,
+        "--inception",
+        type=_file(),
+        help="Inception's weights, a file, where they cannot be fetched; the variable INR_GAN_INCEPTION does the same.",
+    )
+    evaluation: Literal["inline", "beside"] = option(
+        MEASURE,
+        "--evaluation",
+        type=click.Choice(["inline", "beside"]),
+        default="inline",
+        show_default=True,
+        help="beside: a second process per worker evaluates while it trains on, for GPUs and slow metrics; the "
+        "numbers are the same. Where the workers keep all cores busy it gains nothing. Expected times are those of "
+        "inline.",
+    )
+    no_report: bool = option(MEASURE, "--no-report", is_flag=True, help="Train only.")
+    jobs: int | None = option(
+        WHERE,
+        "--jobs",
+        "-j",
+        metavar="N",
+        type=Count(1, MOST_WORKERS),
+        help="Workers at a time; default one per core, or per GPU.",
+    )
+    device: str = option(
+        WHERE,
+        "--device",
+        type=click.Choice(["auto", "cpu", "cuda"]),
+        default="auto",
+        show_default=True,
+        help="auto: the CPU for the profile cpu, an accelerator for others where there is one.",
+    )
+    per_gpu: str | None = option(
+        WHERE,
+        "--per-gpu",
+        metavar="N|auto",
+        help="Workers that share each GPU, one by default. auto: one until it has measured what it takes, then as "
+        "many as fit into 90% of the memory, at most one per core and --jobs in all. The numbers are the same.",
+    )
+    launcher_name: str = option(
+        WHERE,
+        "--launcher",
+        default="local",
+        show_default=True,
+        metavar="NAME",
+        shell_complete=completion.declared("launchers"),
+        help="inline, local, or a cluster of yours that launchers.toml declares (docs/clusters.md).",
+    )
+    launcher_file: Path | None = option(
+        WHERE,
+        "--launcher-file",
+        type=_file(),
+        help="Where your clusters are declared; default launchers.toml in your configuration folder. What it declares "
+        "is run, so one that lies here is not read unless it is named.",
+    )
+    hang_minutes: float = option(
+        WHERE,
+        "--hang-minutes",
+        metavar="MINUTES",
+        type=Amount(LEAST_MINUTES, MOST_MINUTES),
+        default=30,
+        show_default=True,
+        help="A worker whose loop stands still for so long, or five times as long as it ever did before, is ended and "
+        "its job resumed. Loading and the first evaluation have to be shorter.",
+    )
+    runs: Path = option(
+        WHERE,
+        "--runs",
+        type=_folder(),
+        default=Path("runs"),
+        show_default=True,
+        help="Where run folders, plans, the queue and reports are.",
+    )
+    queue: str | None = option(
+        WHERE,
+        "--queue",
+        metavar="URL",
+        help="A PostgreSQL database for the queue, without its password, for workers on many machines; default: "
+        "INR_GAN_QUEUE, or files below --runs.",
+    )
+    tracking: str | None = option(
+        WHERE,
+        "--tracking",
+        metavar="URL",
+        help="An MLflow server or a database for the view; default: MLFLOW_TRACKING_URI, or sqlite:///mlflow.db.",
+    )
+    list_studies: bool = option(
+        SHOW, "--list", is_flag=True, help="The studies, the deck's claims, and which runs are here."
+    )
+    dry_run: bool = option(SHOW, "--dry-run", is_flag=True, help="What would be trained, and for how long.")
+    calibrated: bool = option(
+        SHOW,
+        "--calibrate",
+        is_flag=True,
+        help="Measure what a job of each config takes here where no finished run says so, then do as --dry-run.",
+    )
+    shown_config: str | None = option(
+        SHOW,
+        "--show-config",
+        metavar="[VARIANT]",
+        shell_complete=completion.declared("variants"),
+        help="A variant's whole config after profile, data and overrides, one path = value a line, beside the deck's. "
+        "Default: baseline.",
+    )
+    as_json: bool = option(
+        SHOW,
+        "--json",
+        is_flag=True,
+        help="With one of these: as JSON on stdout (docs/command_line.md has the keys), and nothing else there.",
+    )
+    completion_of: Literal["bash", "zsh", "fish"] | None = option(
+        HELP,
+        "--completion",
+        type=click.Choice(["bash", "zsh", "fish"]),
+        help="A script for your shell that completes all of this: eval it (docs/command_line.md).",
+    )
+    debug: bool = option(HELP, "--debug", is_flag=True, help="Show tracebacks of errors.")
 
-SHOW = "Show, and train nothing"
-_option(SHOW, "--list", "list_studies", is_flag=True, help="The studies, the deck's claims, and which runs are here.")
-_option(SHOW, "--dry-run", is_flag=True, help="What would be trained, and for how long.")
-_option(
-    SHOW,
-    "--calibrate",
-    "calibrated",
-    is_flag=True,
-    help="Measure what a job of each config takes here where no finished run says so, then do as --dry-run.",
-)
-_option(
-    SHOW,
-    "--show-config",
-    "shown_config",
-    metavar="[VARIANT]",
-    shell_complete=completion.variants,
-    help="A variant's whole config after profile, data and overrides, one path = value a line, beside the deck's. "
-    "Default: baseline.",
-)
-_option(
-    SHOW,
-    "--json",
-    "as_json",
-    is_flag=True,
-    help="With one of these: as JSON on stdout (docs/command_line.md has the keys), and nothing else there.",
-)
-HELP = "Help"
-_option(
-    HELP,
-    "--completion",
-    "completion_of",
-    type=click.Choice(["bash", "zsh", "fish"]),
-    help="A script for your shell that completes all of this: eval it (docs/command_line.md).",
-)
-_option(HELP, "--debug", is_flag=True, help="Show tracebacks of errors.")
+    @property
+    def named(self) -> Asked:
+        """The same with the study where it belongs: behind `--study` the first argument is an override."""
+        if self.study_given is None:
+            return self
+        overrides = self.overrides if self.study is None else (self.study, *self.overrides)
+        return replace(self, study=self.study_given, overrides=overrides, study_given=None)
+
+    @property
+    def only_looks(self) -> bool:
+        """Whether it shows something and trains nothing."""
+        return self.dry_run or self.calibrated
+
+    @property
+    def wanted(self) -> list[str]:
+        """The variants that it is limited to, from one or more comma lists."""
+        return [name for part in self.only for name in part.split(",") if name]
+
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+def with_options(function: Decorated) -> Decorated:
+    """Gives a command the arguments and options of `Asked`."""
+    paths = completion.declared("overrides")
+    decorated: Any = function
+    for each in reversed([each for each in fields(Asked) if each.metadata]):
+        decorated = click.option(*each.metadata["flags"], each.name, **each.metadata["settings"])(decorated)
+    decorated = click.argument("overrides", nargs=-1, metavar="[path=value ...]", shell_complete=paths)(decorated)
+    result: Decorated = click.argument("study", required=False, shell_complete=completion.studies)(decorated)
+    return result

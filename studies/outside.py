@@ -63,16 +63,16 @@ def from_file(file: Path) -> Study:
 
 def offered() -> dict[str, tuple[EntryPoint, ...]]:
     """What installed packages offer, by name; nothing is imported. A name with several belongs to none of them."""
-    found: dict[str, tuple[EntryPoint, ...]] = {}
+    points: dict[str, tuple[EntryPoint, ...]] = {}
     for point in sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value)):
-        found[point.name] = (*found.get(point.name, ()), point)
-    return found
+        points[point.name] = (*points.get(point.name, ()), point)
+    return points
 
 
 def from_package(points: tuple[EntryPoint, ...]) -> Study:
     """The study that an entry point names. Raises InputError where several have the name, and where it has none."""
     point, *others = points
-    said = f"the study '{point.name}' of {_package(point)}"
+    name = f"the study '{point.name}' of {_package(point)}"
     if others:
         among = " and ".join(_package(each) for each in points)
         raise InputError(f"the study '{point.name}' is offered by {among}: uninstall one, or give its file")
@@ -80,11 +80,11 @@ def from_package(points: tuple[EntryPoint, ...]) -> Study:
         with redirect_stdout(sys.stderr):
             study = point.load()
     except (Exception, SystemExit) as error:
-        raise InputError(f"{said} cannot be loaded: {_where(error)}: {_words(error)}") from error
+        raise InputError(f"{name} cannot be loaded: {_where(error)}: {_words(error)}") from error
     if not isinstance(study, Study):
-        raise InputError(f"{said}: {point.value} is a {type(study).__name__}, no ablations.schema.Study")
+        raise InputError(f"{name}: {point.value} is a {type(study).__name__}, no ablations.schema.Study")
     if study.name != point.name:
-        raise InputError(f"{said}: {point.value} is called '{study.name}': its entry point needs that name")
+        raise InputError(f"{name}: {point.value} is called '{study.name}': its entry point needs that name")
     return study
 
 

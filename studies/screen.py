@@ -1,16 +1,20 @@
-"""Where people are told: rich's console, on which nothing that anybody named something is markup or acts."""
+"""Where people read: rich's console, on which nothing that anybody named something is markup or acts; and documents
+for programs, on stdout."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import IO, Any
 
+from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.table import Table
 
-from core.words import visible
+from core.words import in_json, takes, visible
 
 PLAIN_WIDTH = 160
 """Columns where there is no terminal, and COLUMNS does not say otherwise."""
@@ -42,11 +46,11 @@ LEAST_WIDTH, MOST_WIDTH = 20, 1000
 
 def _width(terminal: bool) -> int | None:
     """What COLUMNS says where somebody means it, else a width for files, or None, as wide as the terminal is."""
-    asked = os.environ.get("COLUMNS")
-    if asked is None:
+    columns = os.environ.get("COLUMNS")
+    if columns is None:
         return None if terminal else PLAIN_WIDTH
-    meant = asked.isascii() and asked.isdigit() and int(asked[:9]) >= LEAST_WIDTH
-    return min(int(asked[:9]), MOST_WIDTH) if meant else PLAIN_WIDTH
+    meant = columns.isascii() and columns.isdigit() and int(columns[:9]) >= LEAST_WIDTH
+    return min(int(columns[:9]), MOST_WIDTH) if meant else PLAIN_WIDTH
 
 
 def screen(stream: IO[str] | None = None) -> Screen:
@@ -59,3 +63,20 @@ def screen(stream: IO[str] | None = None) -> Screen:
         width=_width(terminal),
         force_interactive=None if terminal else False,
     )
+
+
+def ruled_table(*, spaced: bool = False) -> Table:
+    """An empty table with a ruled head and no frame; `spaced` is for rows that take several lines."""
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold", leading=int(spaced))
+
+
+JSON_VERSION = 1
+"""Of the documents that --json prints: raised when a key goes or changes its meaning, not when one is added."""
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """Prints a document and its version."""
+    whole = {"version": JSON_VERSION, **document}
+    text = in_json(json.dumps(whole, indent=1, ensure_ascii=False))
+    # What a stream lacks is not replaced within a document: a quotation mark would end its string.
+    print(text if takes(sys.stdout, text) else json.dumps(whole, indent=1))

@@ -10,12 +10,23 @@ from ablations.designs import DESIGNS, available, variant_name
 from ablations.schema import DesignName, Profile, Study
 from core.arguments import MOST_SEED
 from core.config import Images
-from core.errors import InputError
+from core.errors import InputError, unknown
+from studies import catalogue
+from studies.catalogue import Entry
 from studies.options import Asked
-from studies.plan import Plan, make_plan, nearest, overridden, parse_override
+from studies.overrides import overridden, parse_override
+from studies.plan import Plan
+from studies.planning import make_plan
 
 MOST_SEEDS = 10_000
 """More than anybody trains."""
+
+
+def entry_of(asked: Asked) -> Entry:
+    """The study that a command is about. Raises InputError."""
+    if asked.study is None:
+        raise InputError("name a study: --list shows them, and --study FILE runs one of yours")
+    return catalogue.find(asked.study, asked.runs)
 
 
 def plan_of(study: Study, asked: Asked, gpus: tuple[str, ...], *, declared_in: str | None = None) -> Plan:
@@ -28,14 +39,15 @@ def plan_of(study: Study, asked: Asked, gpus: tuple[str, ...], *, declared_in: s
     wanted = asked.wanted
     seeds = _seeds(asked.seeds, profile.seeds)
     by_name = bool(wanted) and asked.designs is None
+    data, data_name = _images(study, profile, overrides, asked.data_path) if asked.data_path else (None, None)
     plan = make_plan(
         study,
         profile,
         designs=_designs_with(study, wanted, seeds) if by_name else designs_of(asked.designs, study),
         seeds=seeds,
         overrides=overrides,
-        data=_images(study, profile, overrides, asked.data_path) if asked.data_path else None,
-        data_name=_data_name(asked.data_path) if asked.data_path else None,
+        data=data,
+        data_name=data_name,
         protocol=asked.protocol,
         declared_in=declared_in,
     )
@@ -63,12 +75,12 @@ def _profile(study: Study, asked: Asked, gpus: tuple[str, ...]) -> Profile:
 def _designs_with(study: Study, names: Sequence[str], seeds: Sequence[int]) -> list[DesignName]:
     """The first designs that together have these variants, or as many of them as any has."""
     chosen: list[DesignName] = []
-    left = set(names)
+    missing = set(names)
     for design in available(study):
-        mine = {variant_name(study, subset) for subset in DESIGNS[design](study, seeds)} if left else set()
-        if left & mine:
+        mine = {variant_name(study, subset) for subset in DESIGNS[design](study, seeds)} if missing else set()
+        if missing & mine:
             chosen.append(design)
-            left -= mine
+            missing -= mine
     return chosen or list(study.designs)
 
 
@@ -83,7 +95,7 @@ def designs_of(text: str | None, study: Study) -> list[DesignName]:
         raise InputError(f"--design {text}: 'all' stands alone, for it is every design: leave out the others")
     for name in names:
         if name not in DESIGNS:
-            raise nearest("design", name, [*DESIGNS, "all"])
+            raise unknown("design", name, [*DESIGNS, "all"])
         if name not in available(study):
             raise InputError(f"--design {name}: {study.name} has {', '.join(available(study))}")
     if not names:
@@ -107,21 +119,18 @@ def _seeds(text: str | None, default: int) -> list[int]:
     return list(range(int(text)))
 
 
-def _images(study: Study, profile: Profile, overrides: dict[str, Any], path: Path) -> Images:
-    """The images at `path`, at the resolution that the profile and the overrides give, by the profile's filter where
-    they are not prepared yet."""
+def _images(study: Study, profile: Profile, overrides: dict[str, Any], path: Path) -> tuple[Images, str]:
+    """The images at `path` and what they are called.
+
+    Their resolution is that of the profile and the overrides; images that are not prepared get the profile's filter.
+    """
     if not path.exists():
         raise InputError(f"--data {path}: there is no such file or folder")
-    from core.data.prepare import described
+    from core.data.prepare import described, named  # Loads numpy and Pillow.
 
     own = {"data.resolution": overrides["data.resolution"]} if "data.resolution" in overrides else {}
-    return described(path, overridden(profile.scaled(study.base), own).data.resolution, profile.resampling)
-
-
-def _data_name(path: Path) -> str:
-    from core.data.prepare import named
-
-    return named(path)
+    resolution = overridden(profile.scaled(study.base), own).data.resolution
+    return described(path, resolution, profile.resampling), named(path)
 
 
 def _restricted(study: Study, plan: Plan, only: Sequence[str]) -> Plan:
@@ -136,6 +145,6 @@ def _restricted(study: Study, plan: Plan, only: Sequence[str]) -> Plan:
             for design in available(study):
                 if name in (variant_name(study, subset) for subset in DESIGNS[design](study, plan.seeds)):
                     raise InputError(f"the variant '{name}' is one of another design: add --design {design}")
-            raise nearest("variant", name, [v for planned in plan.variants for v in (planned.name, *planned.aliases)])
+            raise unknown("variant", name, [v for planned in plan.variants for v in (planned.name, *planned.aliases)])
         kept.add(variant.name)
     return plan.replace(variants=tuple(v for v in plan.variants if v.name in kept))

@@ -1,6 +1,7 @@
 """The slide "Q: FourierINR vs SIREN": which one, and why does the factor 30 matter?"""
 
-from ablations.schema import Change, Edit, Source, Study
+from ablations.claims import Source
+from ablations.schema import Change, Edit, Study
 from core.config import Basis, Fourier, Siren
 from studies import changes_overview
 from studies.profiles import CPU_SCALES_FREE, LSUN64, UNIT_EMISSION

@@ -20,7 +20,7 @@ from core.folder import RunFolder
 from core.names import Digest, Name, SettingName
 from core.numbers import Count, Seconds, Value
 from core.reading import Damaged, model_of
-from studies.plan import Plan, PlannedVariant, Searched, jobs_root
+from studies.plan import Plan, PlannedVariant, SearchChoice, jobs_root
 from studies.run_state import state_of
 
 TrialState = Literal["running", "complete", "pruned", "diverged", "failed"]
@@ -187,12 +187,12 @@ def baseline_of(plan: Plan) -> PlannedVariant:
     return baseline
 
 
-def choice_of(sweep: Sweep) -> Searched | None:
+def choice_of(sweep: Sweep) -> SearchChoice | None:
     """What the search chose, as a plan records it; None while no trial is complete."""
     best = sweep.best
     if best is None:
         return None
-    return Searched(
+    return SearchChoice(
         search=sweep.search.name,
         variant=sweep.search.variant,
         trials=len(sweep.ended),

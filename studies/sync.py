@@ -13,7 +13,7 @@ from core.words import one_line
 from studies import catalogue
 from studies.click_life import Command
 from studies.plan import check_received, of_found, plan_file, read_plan, report_folder, settings_of
-from studies.runner.stores import first_line
+from studies.runner.stores import error_line
 from studies.runner.tracking import MlflowView
 from studies.stores import DEFAULT_TRACKING, TRACKING_VARIABLE, address, use_stores
 
@@ -29,8 +29,8 @@ def main(study: str, runs: Path, setting: str | None, tracking: str | None) -> i
     """Writes what run folders and report of STUDY, a name or its file, have, and MLflow has not, to it."""
     use_stores(tracking=tracking)
     check_received(runs)
-    found = catalogue.find(study, runs)
-    study = found.study.name
+    entry = catalogue.find(study, runs)
+    study = entry.study.name
     settings = settings_of(runs, study)
     if setting is not None and setting not in settings:
         there = f": there are {', '.join(settings)}" if settings else ""
@@ -38,9 +38,9 @@ def main(study: str, runs: Path, setting: str | None, tracking: str | None) -> i
     if not settings:
         raise InputError(f"{runs} has no plan of {study}: run it there first, or name its folder with --runs")
     for name in [setting] if setting else settings:
-        plan = of_found(read_plan(plan_file(runs, study, name)), found.study, found.file)
+        plan = of_found(read_plan(plan_file(runs, study, name)), entry.study, entry.file)
         check_received(runs, plan)
-        view = MlflowView(found.study, plan, runs)
+        view = MlflowView(entry.study, plan, runs)
         report = report_folder(runs, study, name)
         try:
             # An SQLite file is looked into anyway; what became of a server's runs only it can say.
@@ -51,13 +51,13 @@ def main(study: str, runs: Path, setting: str | None, tracking: str | None) -> i
             except Damaged as error:
                 view.damaged.append(str(error))
         except Exception as error:
-            say_error(f"{address(view.uri)}: MLflow view not written: {first_line(error)}")
+            say_error(f"{address(view.uri)}: MLflow view not written: {error_line(error)}")
             return FAILED
         for damaged in view.damaged:
             say_error(f"not shown: {damaged}", bare=True)
         wrote = " and ".join([f"{count} runs"] * bool(count) + ["the report"] * reported)
-        said = f"{view.experiment}: {f'wrote {wrote}' if wrote else 'was in sync'}; {view.link or 'no run yet'}"
-        print(one_line(said))
+        line = f"{view.experiment}: {f'wrote {wrote}' if wrote else 'was in sync'}; {view.link or 'no run yet'}"
+        print(one_line(line))
     return DONE
 
 

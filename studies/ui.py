@@ -57,17 +57,17 @@ def main(study: str | None, runs: Path, setting: str | None, tracking: str | Non
         check_places(database)
     _check_free(port)
     # The URL may have a password, which everybody could read in the arguments.
-    told = {**environment(), **NO_TELEMETRY}
-    told["MLFLOW_BACKEND_STORE_URI"] = server_url(database) if database else server
+    variables = {**environment(), **NO_TELEMETRY}
+    variables["MLFLOW_BACKEND_STORE_URI"] = server_url(database) if database else server
     # Its workers for language models would take a core at every start.
-    told.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
-    told.pop(TRACKING_VARIABLE, None)
+    variables.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+    variables.pop(TRACKING_VARIABLE, None)
     # Its server would look for modules in the working folder first, unless it is given another one.
-    told[SERVER_OPTIONS] = f"{os.environ.get(SERVER_OPTIONS, '')} --app-dir {os.devnull}".strip()
+    variables[SERVER_OPTIONS] = f"{os.environ.get(SERVER_OPTIONS, '')} --app-dir {os.devnull}".strip()
     process = subprocess.Popen(
         # Runs have their files beside the database: nothing is to be sent to a folder of the server's.
         python("mlflow", "ui", "--host", HOST, "--port", str(port), "--workers", "1", "--no-serve-artifacts"),
-        env=told,
+        env=variables,
         # The files of runs are beside the database.
         cwd=database.parent if database else None,
         # The server is a child of that process, and would outlive it.

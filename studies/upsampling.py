@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from ablations.schema import Change, Claim, Comparison, Edit, Measured, Multiply, Put, Source, Study, edited
+from ablations.claims import Claim, Comparison, Measured, Source
+from ablations.schema import Change, Edit, Multiply, Put, Study, edited
 from core.config import Evaluation, Rooms, RoomsFrechet, Upsampling
 from core.metrics.identity import extractor_sha256
 from studies.changes_overview import EVERYTHING, QUALITY

@@ -1,6 +1,7 @@
 """The slide "Clipping G output": does it leave the FID alone and spoil interpolations?"""
 
-from ablations.schema import Change, Claim, Comparison, Edit, Measured, Multiply, Put, Source, Study, edited
+from ablations.claims import Claim, Comparison, Measured, Source
+from ablations.schema import Change, Edit, Multiply, Put, Study, edited
 from core.config import Evaluation, Interpolation, Rooms, RoomsFrechet
 from core.metrics.identity import extractor_sha256
 from studies.changes_overview import EVERYTHING, QUALITY

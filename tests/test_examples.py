@@ -21,10 +21,12 @@ from core.build import check_layer
 from core.events import Finished
 from core.job import run_job
 from studies import catalogue, outside
-from studies.plan import make_plan, overridden, record_plan
-from studies.run import main
+from studies.overrides import overridden
+from studies.plan import record_plan
+from studies.planning import make_plan
 from tests.reports.pages import page_of
 from tests.reports.synthetic import train_all
+from tests.studies.commands import answer, refused
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "extending.md").read_text()
@@ -87,42 +89,19 @@ def test_the_page_has_the_examples_and_they_are_as_short_as_promised() -> None:
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if "studies.run" in command])
-def test_a_dry_run_of_each_command_can_train_all_it_shows(
-    command: str, here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_dry_run_of_each_command_can_train_all_it_shows(command: str, here: Path) -> None:
     _, given = arguments(command)
-    with pytest.raises(SystemExit) as exit:
-        main([*given, *TINY, "--seeds", "1", "--dry-run"])
-    said = capsys.readouterr()
-    assert (exit.value.code, said.err) == (0, "")
-    assert " 0 blocked" in said.out and "2 runs: 2 new" in said.out
-    assert "no difference" not in said.out
+    shown = answer(*given, *TINY, "--seeds", "1", "--dry-run")
+    assert (shown.code, shown.err) == (0, "")
+    assert " 0 blocked" in shown.out and "2 runs: 2 new" in shown.out
+    assert "no difference" not in shown.out
     assert sorted(path.name for path in here.iterdir()) == ["mine", "photos"]
 
 
-def test_a_dry_run_finds_the_layer_without_importing_it(here: Path) -> None:
-    program = (
-        "import sys; from studies.run import main\n"
-        "try: main(['mine/low_rank_layer.py', '--dry-run'])\n"
-        "finally: print({'torch', 'low_rank', 'mlflow', 'optuna'} & set(sys.modules), file=sys.stderr)"
-    )
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    ended = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
-    )
-    assert (ended.returncode, ended.stderr) == (0, "set()\n")
-
-
-def test_wrong_arguments_of_a_layer_end_the_command_before_anything_is_recorded(
-    here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_wrong_arguments_of_a_layer_end_the_command_before_anything_is_recorded(here: Path) -> None:
     file = here / "mine" / "low_rank_layer.py"
     file.write_text(file.read_text().replace("rank=4", "rnk=4"))
-    with pytest.raises(SystemExit) as exit:
-        main([str(file), *TINY, "--seeds", "1"])
-    said = capsys.readouterr().err
-    assert (exit.value.code, said.count("\n")) == (2, 1)
-    assert "low_rank:LowRank(rnk=4) cannot be used: TypeError" in said
+    assert "low_rank:LowRank(rnk=4) cannot be used: TypeError" in refused(str(file), *TINY, "--seeds", "1")
     assert sorted(path.name for path in here.iterdir()) == ["mine", "photos"]
 
 

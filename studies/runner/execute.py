@@ -22,6 +22,7 @@ from core.folder import RunFolder
 from core.locks import FileLock
 from core.machine import cores
 from core.words import typed, visible
+from studies.durations import span
 from studies.plan import Plan, check_received, jobs_root, plans_lock, record_plan
 from studies.run_state import State, state_of, to_train
 from studies.runner.calibrate import calibrate, uncalibrated
@@ -30,8 +31,7 @@ from studies.runner.ledger import costs_kept
 from studies.runner.obstacles import check_start, check_trainable, files_of, folders_of, notes
 from studies.runner.order import WorkersLost
 from studies.runner.place import Place
-from studies.runner.progress import span
-from studies.runner.stores import Unreachable, first_line, waiting_until
+from studies.runner.stores import Unreachable, error_line, waiting_until
 from studies.runner.sweep import SearchGaveUp, searched
 from studies.runner.tasks import Task, longest_first, tasks_of
 from studies.runner.tracking import BackgroundSync, MlflowView
@@ -273,7 +273,7 @@ def _show(view: MlflowView, console: Console) -> None:
         view.sync()
     except Exception as error:
         say_error(
-            f"MLflow view not written ({first_line(error)}): "
+            f"MLflow view not written ({error_line(error)}): "
             f"{typed('python', '-m', 'studies.sync', view.plan.asked_as)} rebuilds it",
             bare=True,
         )

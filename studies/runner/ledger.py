@@ -11,10 +11,10 @@ from pathlib import Path
 from core.folder import RunFolder
 from core.machine import Machine
 from studies.costs import Invocation, add_invocation
+from studies.durations import span
 from studies.plan import Plan, jobs_root
 from studies.run_state import outcome_mark, state_of
 from studies.runner.estimate import makespan, predicted
-from studies.runner.progress import span
 from studies.runner.tasks import Task
 
 

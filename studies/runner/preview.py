@@ -15,23 +15,17 @@ from ablations.protocols import PROTOCOLS
 from ablations.schema import Change, Profile, Study
 from core.folder import RunFolder
 from core.words import visible
+from studies.durations import span
 from studies.numbers import changed_rows, trained_here
-from studies.plan import (
-    Plan,
-    PlannedVariant,
-    jobs_root,
-    plan_file,
-    read_plan,
-)
+from studies.plan import Plan, PlannedVariant, jobs_root, plan_file, read_plan
 from studies.run_state import State, state_of, to_train
 from studies.runner.estimate import Prediction, predicted, recorded_times
 from studies.runner.launchers import on_cluster
 from studies.runner.obstacles import check_start, notes, obstacle, refusal
 from studies.runner.place import Place
-from studies.runner.progress import span
 from studies.runner.tasks import Task, TimesFrom, longest_first
+from studies.screen import ruled_table
 from studies.spreads import RecordedSpread, answers, observed_spreads
-from studies.tables import ruled_table
 
 WIDE = 110
 """From so many columns on a scaling has its reason beside it, and designs have a column."""

@@ -16,6 +16,7 @@ from rich.text import Text
 from core.events import Evaluated, Event, event_adapter
 from core.folder import RunFolder
 from core.words import visible
+from studies.durations import clock, span
 from studies.plan import jobs_root
 from studies.run_state import log_tail, outcome_mark
 from studies.runner.tasks import Task
@@ -140,7 +141,7 @@ class StudyProgress:
 
     def say(self, line: str, style: str = "") -> None:
         """A line for the record, above the live table where there is one."""
-        text = Text.assemble((f"[{_clock(time.monotonic() - self._began)}] ", "dim"), (visible(line), style))
+        text = Text.assemble((f"[{clock(time.monotonic() - self._began)}] ", "dim"), (visible(line), style))
         self._console.print(text, soft_wrap=True, highlight=False)
 
     def stopping(self) -> None:
@@ -306,18 +307,3 @@ class StudyProgress:
         bar = ProgressBar(total=len(self._tasks), completed=len(self.ended), width=16)
         foot.add_row(bar, Text(self.summary()))
         return foot
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
-
-
-def span(seconds: float) -> str:
-    """A duration as people say it: "40 s", "7 min", "2.5 h"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"

@@ -18,7 +18,9 @@ from core.config import AnyConfig, Config, LearningRates
 from core.errors import InputError
 from core.folder import RunFolder
 from core.metrics.protocol import differences, from_json
-from studies.plan import Plan, PlannedVariant, Retuned, distinct, jobs_root, overridden
+from studies.overrides import overridden
+from studies.plan import Plan, PlannedVariant, TunedRates, jobs_root
+from studies.planning import distinct
 from studies.run_state import final_value
 
 SEED = 3000
@@ -110,7 +112,7 @@ def retuned_plan(study: Study, plan: Plan, trials: int, runs: Path) -> Plan:
         rates = ordered[values.index(best)] if math.isfinite(best) else own
         chosen |= dict.fromkeys((variant.name, *variant.aliases), rates)
         variants.append(variant.replace(config=tried(variant.config, rates)))
-    retuned = Retuned(trials=trials, seed=SEED, pairs=tuple(pairs), rates=chosen)
+    retuned = TunedRates(trials=trials, seed=SEED, pairs=tuple(pairs), rates=chosen)
     setting = f"{plan.setting}-retuned{trials}"
     return plan.replace(setting=setting, retuned=retuned, variants=distinct(variants))
 

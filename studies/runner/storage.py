@@ -36,7 +36,7 @@ from core.names import DIGEST, WORKER, fits
 from core.words import visible
 from studies.plan import check_queue_folder
 from studies.runner.journal import journal_in, lost_with
-from studies.runner.stores import Unreachable, asked_to_stop, first_line
+from studies.runner.stores import Unreachable, asked_to_stop, error_line
 from studies.stores import QUEUE_VARIABLE, address, folder_id, queue_url
 
 if TYPE_CHECKING:
@@ -275,7 +275,7 @@ def check_queue() -> None:
         with engine.connect():
             pass
     except SQLAlchemyError as error:
-        raise InputError(f"{QUEUE_VARIABLE}: {address(url)} cannot be used: {first_line(error)}") from None
+        raise InputError(f"{QUEUE_VARIABLE}: {address(url)} cannot be used: {error_line(error)}") from None
     finally:
         engine.dispose()
 
@@ -351,7 +351,7 @@ def is_outage(error: BaseException | None) -> bool:
 def _cause(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
-    return first_line(error)
+    return error_line(error)
 
 
 def _said(line: str) -> float:

@@ -18,7 +18,7 @@ class Unreachable(RuntimeError):
     """A store that was not to be reached for as long as one was willing to wait; the message is one line."""
 
 
-def first_line(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
     """What went wrong, short enough for one line, without secrets: the database's own words where one is behind it."""
     if isinstance(error, InputError | Unreachable):
         said = str(error)

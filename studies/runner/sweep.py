@@ -28,7 +28,9 @@ from core.locks import FileLock
 from core.reading import model_of
 from core.words import visible
 from studies.click_life import Command
-from studies.plan import Plan, Searched, journal_file, with_searched
+from studies.durations import clock, span
+from studies.plan import Plan, SearchChoice, journal_file
+from studies.planning import with_searched
 from studies.runner.heartbeat import Heart
 from studies.runner.launchers import launcher
 from studies.runner.launchers.declared import Cluster
@@ -36,16 +38,7 @@ from studies.runner.place import Place
 from studies.runner.stores import Unreachable
 from studies.runner.training import GivenUp, TrainingOrder, train_claim
 from studies.stores import queue_url
-from studies.sweeps import (
-    ENDED,
-    Sweep,
-    Trial,
-    baseline_of,
-    choice_of,
-    key_of,
-    read_sweep,
-    write_sweep,
-)
+from studies.sweeps import ENDED, Sweep, Trial, baseline_of, choice_of, key_of, read_sweep, write_sweep
 
 if TYPE_CHECKING:
     from studies.runner.order import Claim
@@ -202,7 +195,7 @@ def searched(
     """
     check_recorded(study, plan, place.runs, trials)
     there = recorded(study, plan, place.runs)
-    chosen: list[Searched] = []
+    chosen: list[SearchChoice] = []
     for search in study.searches:
         budget = trials or search.trials
         sweep = there.get(search.name)
@@ -288,7 +281,7 @@ class _Watch:
         self.say(f"search {order.search.name}: {len(self.sweep.ended)} trials ended, {left} to go")
 
     def say(self, line: str) -> None:
-        _say(self.console, f"[{_clock(time.monotonic() - self.began)}] {line}")
+        _say(self.console, f"[{clock(time.monotonic() - self.began)}] {line}")
 
     def look(self, now: bool = False) -> None:
         """Takes in what happened, at most once a second unless `now`; while the trials are out of reach it is shown as
@@ -326,11 +319,6 @@ def _values(values: dict[str, float]) -> str:
 
 def _say(console: Console, line: str) -> None:
     console.print(Text(visible(line)), soft_wrap=True, highlight=False)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    return f"{minutes:02d}:{rest:02d}"
 
 
 def search_documents(
@@ -371,8 +359,6 @@ def print_searches(
     study: Study, plan: Plan, seconds: float | None, *, place: Place, trials: int | None, console: Console
 ) -> None:
     """The same as lines for people."""
-    from studies.runner.progress import span
-
     for search in search_documents(study, plan, seconds, place=place, trials=trials):
         most = search["most_seconds"]
         time_left = "an unknown time" if most is None else f"at most about {span(most)}" if most else "no time"

@@ -44,7 +44,7 @@ from studies.run_state import state_of
 from studies.runner.database import check_file
 from studies.runner.environment import forbid_telemetry
 from studies.runner.served import Served, check_own, is_local
-from studies.runner.stores import Unreachable, first_line
+from studies.runner.stores import Unreachable, error_line
 from studies.runner.tasks import Task, tasks_of
 from studies.runner.views import (
     IMAGES,
@@ -322,7 +322,7 @@ class MlflowView(Experiment):
             self._describe(client, experiment_id, dict(client.get_experiment(experiment_id).tags))
         except Exception as error:
             record.pop("described", None)
-            if (said := first_line(error)) != self._unadorned_for:
+            if (said := error_line(error)) != self._unadorned_for:
                 _say(f"MLflow has the runs of {self.experiment}, but not their description and charts: {said}")
             self._unadorned_for = said
         else:
@@ -839,7 +839,7 @@ class BackgroundSync:
                 self._view.sync(self._running())
             except Exception as error:
                 if self.error is None:
-                    _say(f"MLflow view not written, the jobs go on and it is tried again: {first_line(error)}")
+                    _say(f"MLflow view not written, the jobs go on and it is tried again: {error_line(error)}")
                 self.error = error
                 pause = min(2 * pause, MOST_PAUSE_SECONDS)
                 continue

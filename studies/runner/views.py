@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ablations.schema import Claim, Source, Study
+from ablations.claims import Claim, Source
+from ablations.schema import Study
 from core.words import code_span
 from studies.experiment import FIRST_VIEW
 from studies.fitting import EXPERIMENT_TAG, RUN_NAME, as_many, fitted

@@ -13,6 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from ablations import patch
+from ablations.claims import Claim, Measured, Source
 from ablations.deck import CHANGES
 from ablations.designs import (
     DESIGNS,
@@ -31,20 +32,7 @@ from ablations.designs import (
     variant_name,
     variant_title,
 )
-from ablations.schema import (
-    Change,
-    Claim,
-    Edit,
-    Measured,
-    Multiply,
-    Profile,
-    Put,
-    Source,
-    Study,
-    Translate,
-    edited,
-    plain,
-)
+from ablations.schema import Change, Edit, Multiply, Profile, Put, Study, Translate, edited, plain
 from core.config import (
     PUBLIC_FID,
     CleanFid,

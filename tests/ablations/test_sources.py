@@ -14,7 +14,7 @@ from ablations.sources import FIT_ORIGINS, MECHANISMS, ORIGINS, in_deck, matches
 from core.config import Adam, CleanFid, Config, Emission, Images, Node, Reconstruction, Siren
 from studies import catalogue, numbers, profile_table
 from studies.numbers import all_rows, changed_rows, leaves
-from studies.plan import make_plan
+from studies.planning import make_plan
 
 DECK = (Path(sources.__file__).with_name("meta_generation_2020-08-31.txt")).read_text()
 STUDIES = [catalogue.study(name) for name in catalogue.NAMES]

@@ -19,7 +19,7 @@ from core.config import Job
 from core.folder import Outcome, RunFolder
 from core.job import run_job
 from studies.changes_overview import STUDY
-from studies.plan import overridden
+from studies.overrides import overridden
 
 TIMES = {"seconds", "evaluation_seconds"}
 

@@ -31,7 +31,8 @@ from core.folder import RunFolder
 from core.job import run_job
 from core.machine import cores
 from studies.changes_overview import STUDY
-from studies.plan import jobs_root, overridden
+from studies.overrides import overridden
+from studies.plan import jobs_root
 from studies.runner.launchers import launcher
 from studies.runner.tasks import Task
 from studies.runner.worker import Order

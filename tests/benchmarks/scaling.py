@@ -16,7 +16,7 @@ import torch
 
 from core.config import Config
 from core.precision import check_precision
-from studies.plan import parse_override
+from studies.overrides import parse_override
 from tests.benchmarks.counting import counted
 from tests.benchmarks.step import Measured, config_of, spread
 

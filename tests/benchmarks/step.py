@@ -29,7 +29,7 @@ from core.means import Means
 from core.precision import check_precision
 from core.step import Networks, Step
 from studies.changes_overview import STUDY
-from studies.plan import overridden, parse_override
+from studies.overrides import overridden, parse_override
 from tests.benchmarks.counting import Parts, Work, counted, reached, synchronise
 from tests.core.plain import PlainStep
 

@@ -30,7 +30,8 @@ from core.folder import RunFolder
 from core.pools import pool
 from studies.changes_overview import STUDY
 from studies.click_life import Command, Count
-from studies.plan import jobs_root, overridden
+from studies.overrides import overridden
+from studies.plan import jobs_root
 from studies.profiles import cpu
 
 SEEDS = (1000, 1001)

@@ -16,7 +16,7 @@ from core.job import run_job
 from core.metrics.enough import cautions, check_counts
 from core.needs import LEAST, check_memory, needed_bytes
 from studies import catalogue
-from studies.plan import make_plan
+from studies.planning import make_plan
 from tests.core.conftest import small_config
 
 THERE = 16 * 2**30

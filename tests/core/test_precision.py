@@ -19,7 +19,7 @@ from core.means import Means
 from core.precision import float32_products, forward
 from core.step import Networks, Step
 from studies.changes_overview import STUDY
-from studies.plan import overridden
+from studies.overrides import overridden
 from tests.core.conftest import small_config
 from tests.core.test_train import MEMBERS, events_of, numbers
 

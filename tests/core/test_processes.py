@@ -136,10 +136,3 @@ def test_every_python_is_started_in_the_one_way() -> None:
         text, where = file.read_text(), file.relative_to(ROOT).as_posix()
         assert "sys.executable" not in text or where in known, where
         assert "get_context" not in text and "multiprocessing.P" not in text, where
-
-
-def test_what_commands_ask_before_they_train_loads_no_torch() -> None:
-    names = ["arithmetic", "data.making", "data.prepare", "data.sources", "folder", "imported", "machine", "needs"]
-    modules = ", ".join(f"core.{name}" for name in (*names, "metrics.identity", "metrics.protocol"))
-    look = f"import sys, {modules}; core.metrics.identity.extractor_sha256(); print('torch' in sys.modules)"
-    assert said(sys.executable, "-P", "-c", look) == "False\n"

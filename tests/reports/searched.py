@@ -9,7 +9,8 @@ import numpy as np
 
 from ablations.search import Search
 from studies import catalogue
-from studies.plan import Plan, make_plan, record_plan, with_searched
+from studies.plan import Plan, record_plan
+from studies.planning import make_plan, with_searched
 from studies.sweeps import Importance, Sweep, Trial, choice_of, key_of, write_sweep
 
 STUDY = catalogue.study("learning_rates")

@@ -16,7 +16,8 @@ from core.events import Built, Diverged, Evaluated, Event, Finished, LayerAtStar
 from core.folder import Outcome, RunFolder
 from core.metrics.protocol import Protocol, as_json, of_fit, of_metric
 from studies.catalogue import study as declared_study
-from studies.plan import Plan, PlannedVariant, jobs_root, make_plan, record_plan
+from studies.plan import Plan, PlannedVariant, jobs_root, record_plan
+from studies.planning import make_plan
 
 TRUE_FACTORS = {
     "fourier_inr": 1.10,

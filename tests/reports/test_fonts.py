@@ -15,7 +15,8 @@ from reports import figures, fonts, pdf
 from reports.page import Document, Paragraph
 from reports.render import render
 from studies import catalogue
-from studies.plan import Plan, make_plan, record_plan
+from studies.plan import Plan, record_plan
+from studies.planning import make_plan
 from tests.reports import synthetic
 
 TITLES = (

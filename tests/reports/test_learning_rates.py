@@ -14,7 +14,8 @@ from reports.protocols import MixedProtocols
 from reports.render import render
 from reports.results import load
 from reports.studies.learning_rates import Noise, check_alike, not_sought, pooled_noise, rate_words, ties
-from studies.plan import jobs_root, record_plan, with_searched
+from studies.plan import jobs_root, record_plan
+from studies.planning import with_searched
 from studies.sweeps import Sweep, Trial, choice_of, write_sweep
 from tests.reports.pages import page_of
 from tests.reports.searched import G_RATE, STUDY, a_plan, a_sweep, searched

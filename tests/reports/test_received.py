@@ -54,7 +54,8 @@ from reports.render import main, render, render_comparison
 from reports.report import FIGURES
 from reports.results import load
 from studies.experiment import Experiment
-from studies.plan import jobs_root, overridden, override, parse_override, plan_file, read_plan, report_folder
+from studies.overrides import overridden, override, parse_override
+from studies.plan import jobs_root, plan_file, read_plan, report_folder
 from studies.stores import sqlite_file
 from tests.reports.synthetic import planned, train_all
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -211,15 +209,6 @@ def test_wrong_input_is_one_line_and_exit_code_2(tmp_path: Path, words: list[str
     assert done.output.startswith("error: ")
     assert said in done.output
     assert done.output.count("\n") == 1
-
-
-def test_reports_load_neither_torch_nor_mlflow_nor_optuna() -> None:
-    look = (
-        "import sys, reports.render, studies.catalogue as c; c.study('changes_overview'); "
-        "print([name for name in ('torch', 'mlflow', 'optuna') if name in sys.modules])"
-    )
-    found = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True, timeout=60)
-    assert found.stdout.strip() == "[]"
 
 
 def test_images_that_were_skipped_are_listed(tmp_path: Path) -> None:

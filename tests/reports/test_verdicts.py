@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ablations.claims import Claim, Comparison, Measured
 from ablations.designs import arms
 from ablations.protocols import DECK_2020
-from ablations.schema import Claim, Comparison, DesignName, Measured, Study
+from ablations.schema import DesignName, Study
 from core.folder import Outcome
 from reports.results import Results, load
 from reports.verdicts import (
@@ -27,7 +28,8 @@ from reports.verdicts import (
     seconds_axis,
     work_axis,
 )
-from studies.plan import Look, Plan, make_plan
+from studies.plan import Look, Plan
+from studies.planning import make_plan
 from tests.reports.synthetic import planned, train_all
 
 INF, NAN = np.inf, np.nan

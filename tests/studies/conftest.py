@@ -12,7 +12,8 @@ import pytest
 from filelock import FileLock
 
 from studies import catalogue
-from studies.plan import Plan, make_plan, record_plan
+from studies.plan import Plan, record_plan
+from studies.planning import make_plan
 from studies.runner.tasks import Task, tasks_of
 from studies.runner.worker import Order
 

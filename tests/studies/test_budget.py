@@ -13,8 +13,10 @@ from ablations.schema import DesignName, Study
 from core.errors import InputError
 from core.machine import Machine
 from studies import catalogue
-from studies.plan import Plan, make_plan
-from studies.runner.budget import Choice, costing, duration, fitting, parse_budget, preference
+from studies.durations import duration
+from studies.plan import Plan
+from studies.planning import make_plan
+from studies.runner.budget import Choice, costing, fitting, parse_budget, preference
 from studies.runner.tasks import Task, tasks_of
 from tests.studies.test_estimate import finish
 

@@ -51,8 +51,8 @@ SETTINGS = (
 )
 PROGRAM = """
 import sys
-import studies.run, studies.runner.tracking
-studies.run.TRAINER = "tests.studies.often"
+import studies.commands.request, studies.run, studies.runner.tracking
+studies.commands.request.TRAINER = "tests.studies.often"
 studies.runner.tracking.SYNC_SECONDS = 3.0
 studies.run.main(sys.argv[1:])
 """

@@ -1,4 +1,4 @@
-"""The command as scripts and shells use it: exit codes, JSON, completion, what is loaded; and its page."""
+"""The command as scripts and shells use it: exit codes, JSON, completion; and its page."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -15,23 +16,27 @@ import pytest
 
 from ablations.designs import DESIGNS, available
 from ablations.protocols import PROTOCOLS
+from core import command_line
 from core.config import Config, Job, Reconstruction
 from core.folder import Outcome, RunFolder
 from core.metrics.identity import INCEPTION_VARIABLE
-from studies import catalogue, completion, options
-from studies.completion import VARIABLE, words_of
-from studies.config_view import as_typed, flat
-from studies.options import Asked
-from studies.plan import Plan, jobs_root, make_plan, overridden, parse_override, record_plan
-from studies.run import command, main
+from studies import catalogue, completion, names, offers, options
+from studies.commands.listing import variants_of
+from studies.commands.show_config import flat
+from studies.completion import VARIABLE
+from studies.overrides import as_typed, overridden, parse_override
+from studies.plan import jobs_root, record_plan
+from studies.planning import make_plan
+from studies.run import command
 from studies.runner.budget import MOST_SEEDS
 from studies.runner.heartbeat import HANG_SECONDS
 from studies.runner.launchers import LAUNCHERS
 from studies.runner.launchers.declared import FILE_NAME
 from studies.runner.sharing import BUDGET
+from studies.screen import screen
 from studies.stores import DEFAULT_TRACKING, QUEUE_VARIABLE, TRACKING_VARIABLE
+from tests.studies.commands import ROOT, answer, refused
 
-ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "command_line.md"
 
 
@@ -39,21 +44,12 @@ PAGE = ROOT / "docs" / "command_line.md"
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-def ended(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as exit:
-        main(arguments)
-    assert isinstance(exit.value.code, int)
-    return exit.value.code
-
-
-def document(capsys: pytest.CaptureFixture[str], *arguments: str) -> Any:
+def document(*arguments: str) -> Any:
     """What --json prints, which is all that is on stdout."""
-    assert ended(*arguments, "--json") == 0
-    printed = capsys.readouterr()
-    assert printed.err == ""
+    printed = answer(*arguments, "--json")
+    assert (printed.code, printed.err) == (0, "")
     return json.loads(printed.out)
 
 
@@ -73,8 +69,8 @@ def test_the_pages_help_is_the_commands() -> None:
 def test_the_help_names_what_there_is() -> None:
     """Its texts are written out, for importing what they name takes longer than a help may."""
     text = " ".join(help_text(100).split())
-    for names in (DESIGNS, PROTOCOLS, LAUNCHERS):
-        assert ", ".join(names) in text
+    for each in (DESIGNS, PROTOCOLS, LAUNCHERS):
+        assert ", ".join(each) in text
     assert f"fit into {BUDGET:.0%} of the memory" in text
     assert f"more seeds up to {MOST_SEEDS}." in text
     assert f"[default: {HANG_SECONDS / 60:g};" in text
@@ -82,8 +78,8 @@ def test_the_help_names_what_there_is() -> None:
         assert name in text
     (hang,) = (parameter for parameter in command.params if parameter.name == "hang_minutes")
     assert hang.default == HANG_SECONDS / 60
-    assert tuple(PROTOCOLS) == completion.PROTOCOLS
-    assert set(completion.LAUNCHERS) == set(LAUNCHERS)
+    assert tuple(PROTOCOLS) == names.PROTOCOLS
+    assert set(names.LAUNCHERS) == set(LAUNCHERS)
 
 
 def test_every_option_has_a_heading() -> None:
@@ -93,55 +89,21 @@ def test_every_option_has_a_heading() -> None:
     assert headings == [f"{name}:" for name in dict.fromkeys(sections)]
 
 
-SLOW = ("pydantic", "rich", "torch", "mlflow", "optuna", "numpy", "urllib.request", "sqlite3", "studies.runner.execute")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "environment", "loads"),
-    [
-        (["--help"], {}, set()),
-        (["--completion", "zsh"], {}, set()),
-        ([], {VARIABLE: "bash_complete", "COMP_WORDS": "inr-gan-study cha", "COMP_CWORD": "1"}, set()),
-        (["--list"], {}, {"pydantic", "rich"}),
-        (["changes_overview", "--dry-run"], {}, {"pydantic", "rich"}),
-        (["changes_overview", "--show-config"], {}, {"pydantic", "rich"}),
-    ],
-)
-def test_looking_loads_what_it_needs_alone(arguments: list[str], environment: dict[str, str], loads: set[str]) -> None:
-    program = (
-        "import sys\nfrom studies.run import main\ntry: main()\n"
-        f"finally: print(*set({SLOW!r}) & set(sys.modules), file=sys.stderr)"
-    )
-    inherited = {**os.environ, "PYTHONPATH": str(ROOT)}
-    shown = subprocess.run(
-        [sys.executable, "-c", program, *arguments],
-        env={**inherited, **environment},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert "changes_overview" in shown.stdout or "inr-gan-study" in shown.stdout
-    assert set(shown.stderr.split()) == loads
-
-
 # --- exit codes -------------------------------------------------------------------------------------------------------
 
 
-def test_an_error_of_the_program_is_one_line_and_code_70(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_error_of_the_program_is_one_line_and_code_70(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(name: str, runs: Path) -> None:
         raise KeyError(f"postgresql://ann:secret@db/{name}")
 
     monkeypatch.setattr(catalogue, "find", broken)
-    assert ended("changes_overview", "--dry-run") == 70
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert said.startswith("error: this is a bug in tests/studies/test_command_line.py:")
-    assert "--debug shows the trace" in said and "secret" not in said
-    assert ended("changes_overview", "--dry-run", "--debug") == 70
-    said = capsys.readouterr().err
-    assert "Traceback (most recent call last)" in said and "in broken" in said
+    bug = answer("changes_overview", "--dry-run")
+    assert (bug.code, bug.err.count("\n")) == (70, 1)
+    assert bug.err.startswith("error: this is a bug in tests/studies/test_command_line.py:")
+    assert "--debug shows the trace" in bug.err and "secret" not in bug.err
+    traced = answer("changes_overview", "--dry-run", "--debug")
+    assert traced.code == 70
+    assert "Traceback (most recent call last)" in traced.err and "in broken" in traced.err
 
 
 @pytest.mark.parametrize(
@@ -153,20 +115,16 @@ def test_what_may_happen_to_any_command(raised: BaseException, code: int, monkey
         raise raised
 
     monkeypatch.setattr(catalogue, "find", happens)
-    assert ended("changes_overview") == code
+    assert answer("changes_overview").code == code
 
 
-def test_debug_shows_the_trace_of_bad_input_and_of_bad_options(capsys: pytest.CaptureFixture[str]) -> None:
+def test_debug_shows_the_trace_of_bad_input_and_of_bad_options() -> None:
     for arguments in (["changes_overvew"], ["changes_overview", "--jobs", "many"]):
-        assert ended(*arguments) == 2
-        assert "Traceback" not in capsys.readouterr().err
-        assert ended(*arguments, "--debug") == 2
-        assert "Traceback" in capsys.readouterr().err
+        assert "Traceback" not in refused(*arguments)
+        assert "Traceback" in answer(*arguments, "--debug").err
 
 
 def test_the_page_has_every_exit_code() -> None:
-    from core import command_line
-
     codes = {command_line.DONE, command_line.FAILED, command_line.BAD_INPUT, command_line.BUG, command_line.INTERRUPTED}
     codes.add(command_line.UNREAD)
     listed = re.search(r"Exit codes\n(.*?)\n\n", help_text(100), flags=re.DOTALL)
@@ -192,65 +150,56 @@ def keys_in(data: Any, free: tuple[str, ...] = ()) -> set[str]:
     return {key for name, part in data.items() for key in (name, *(keys_in(part, free) if name not in free else ()))}
 
 
-def test_the_list_as_json(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_the_list_as_json(tmp_path: Path) -> None:
     study = catalogue.study("changes_overview")
     plan = make_plan(study, study.profile("cpu"), designs=["ladder"], seeds=[0, 1])
     record_plan(tmp_path / "runs", plan)
-    record_plan(tmp_path / "runs", Plan(**{**dict(plan), "study": "lovely", "declared_in": "mine/lovely.py"}))
+    record_plan(tmp_path / "runs", plan.replace(study="lovely", declared_in="mine/lovely.py"))
     for index, status in enumerate(("finished", "finished", "diverged", "failed")):
         folder = RunFolder(jobs_root(tmp_path / "runs"), plan.variants[index].job(0))
         folder.path.mkdir(parents=True)
         ended_so = Outcome(status=status, iteration=1, seconds=1.0, evaluation_seconds=0.0, job_seconds=1.0)
         folder.write("outcome.json", ended_so.model_dump_json())
-    listed = document(capsys, "--list")
+    listed = document("--list")
     assert [each["name"] for each in listed["studies"]] == list(catalogue.NAMES)
     assert keys_in(listed) == {"version"} | keys_of("`--list`")
     mine = next(each for each in listed["studies"] if each["name"] == study.name)
     assert mine["variants"] == len(plan.variants)
     assert mine["runs"] == [{"setting": "cpu", "planned": 24, "finished": 2, "diverged": 1, "failed": 1}]
-    assert ended("--list") == 0
-    shown = " ".join(capsys.readouterr().out.split())
+    shown = answer("--list").flat
     assert "runs here: cpu 3/24 (1 diverged, 1 failed)" in shown
     assert "baseline is: none of the ten changes" in shown and "baseline is: Linear" in shown
 
 
 @pytest.mark.parametrize("name", catalogue.NAMES)
 def test_as_many_variants_are_listed_as_would_be_trained(name: str) -> None:
-    from studies.listing import variants_of
-
     study = catalogue.study(name)
     plan = make_plan(study, study.profiles[0], designs=study.designs, seeds=[0])
     assert variants_of(study) == len(plan.variants)
 
 
-def test_a_dry_run_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_as_json() -> None:
     free = ("overrides", "designs", "differs", "config")
-    shown = document(capsys, "changes_overview", "--dry-run", "--seeds", "2", "--jobs", "2", "iterations=100")
+    shown = document("changes_overview", "--dry-run", "--seeds", "2", "--jobs", "2", "iterations=100")
     inner = {"runs", "calibration", "record"}  # The values of times_from, listed beside it.
     assert keys_in(shown, free) == {"version"} | (keys_of("`--dry-run`, `--calibrate`") - (inner - {"runs"}))
     assert (shown["setting"].startswith("cpu-"), shown["overrides"]) == (True, {"iterations": 100})
     runs = [run for variant in shown["variants"] for run in variant["runs"]]
     assert len(runs) == shown["totals"]["runs"] == shown["totals"]["new"] == 24
     assert len({run["digest"] for run in runs}) == 24
-    searching = document(capsys, "learning_rates", "--dry-run")
+    searching = document("learning_rates", "--dry-run")
     assert keys_in(searching["searches"]) | {"searches"} == keys_of("and with searches")
     assert [search["left"] for search in searching["searches"]] == [16, 16]
-    limited = document(capsys, "changes_overview", "--dry-run", "--budget", "1h", "--design", "ladder")
+    limited = document("changes_overview", "--dry-run", "--budget", "1h", "--design", "ladder")
     assert keys_in(limited["budget"]) | {"budget"} == keys_of("and with `--budget`")
     assert limited["budget"]["expected_seconds"] <= 3600
-
-
-def test_json_is_of_what_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    assert ended("changes_overview", "--json") == 2
-    printed = capsys.readouterr()
-    assert "add one of them" in printed.err and printed.out == ""
 
 
 # --- --show-config ----------------------------------------------------------------------------------------------------
 
 
-def test_a_config_as_json_is_what_would_be_trained(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = document(capsys, "changes_overview", "--show-config", "all", "iterations=100", "inr.init=deck")
+def test_a_config_as_json_is_what_would_be_trained() -> None:
+    shown = document("changes_overview", "--show-config", "all", "iterations=100", "inr.init=deck")
     free = ("overrides", "digests", "config", "differs")
     both = {"deck", "here"}
     assert keys_in(shown, free) == {"version"} | (keys_of("`--show-config`") - both)
@@ -262,16 +211,14 @@ def test_a_config_as_json_is_what_would_be_trained(capsys: pytest.CaptureFixture
     assert "d_per_g" not in shown["differs"]
 
 
-def test_the_baseline_is_shown_where_no_variant_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_baseline_is_shown_where_no_variant_is_named() -> None:
     for arguments in (["--show-config"], ["--show-config", "iterations=7"], ["iterations=7", "--show-config"]):
-        assert ended("changes_overview", *arguments) == 0
-        shown = capsys.readouterr().out.splitlines()
+        shown = answer("changes_overview", *arguments).out.splitlines()
         assert ", baseline: none of the ten changes" in shown[0]
         (line,) = (line for line in shown if line.startswith("iterations = "))
         assert line.split("#")[1].strip() == "deck: 20000"
         assert "loss = wasserstein" in shown
-    assert ended("changes_overview", "--show-config", "al") == 2
-    assert "did you mean 'all'" in capsys.readouterr().err
+    assert "did you mean 'all'" in refused("changes_overview", "--show-config", "al")
 
 
 @pytest.mark.parametrize("config", [Config(), Reconstruction()], ids=["gan", "reconstruction"])
@@ -285,19 +232,18 @@ def test_every_shown_value_can_be_typed_as_an_override(config: Config | Reconstr
 # --- completion -------------------------------------------------------------------------------------------------------
 
 
-def completed(line: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def completed(line: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What bash is offered at the end of this line."""
     words = line.split(" ")
     monkeypatch.setenv("COMP_WORDS", line)
     monkeypatch.setenv("COMP_CWORD", str(len(words) - 1))
     monkeypatch.setenv(VARIABLE, "bash_complete")
-    assert ended() == 0
-    return [offer.removeprefix("plain,") for offer in capsys.readouterr().out.split()]
+    return [offer.removeprefix("plain,") for offer in answer().out.split()]
 
 
-def test_what_may_follow(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_may_follow(monkeypatch: pytest.MonkeyPatch) -> None:
     def offered(line: str) -> list[str]:
-        return completed(f"inr-gan-study {line}", capsys, monkeypatch)
+        return completed(f"inr-gan-study {line}", monkeypatch)
 
     assert offered("") == list(catalogue.NAMES)
     assert offered("chan") == ["changes_overview"]
@@ -316,26 +262,12 @@ def test_what_may_follow(capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     assert offered("no_such_study inr.") == []
 
 
-def test_what_is_kept_of_a_study_is_read_anew_once_a_declaration_changes(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    line = "inr-gan-study changes_overview --profile l"
-    assert completed(line, capsys, monkeypatch) == ["lsun64"]
-    (kept,) = (tmp_path / "cache" / "inr-gan-ablations").iterdir()
-    kept.write_text(json.dumps({**json.loads(kept.read_text()), "profiles": ["later"]}))
-    assert completed(line, capsys, monkeypatch) == ["later"], "it was not kept"
-    monkeypatch.setattr(completion, "_kept_file", lambda _: kept.with_name("of_another_state.json"))
-    assert completed(line, capsys, monkeypatch) == ["lsun64"]
-
-
 @pytest.mark.parametrize("name", catalogue.NAMES)
 def test_all_that_is_offered_is_accepted(name: str) -> None:
     study = catalogue.study(name)
-    words = words_of(study)
-    assert words["designs"] == [*available(study), "all"]
     plan = make_plan(study, study.profiles[0], designs=available(study)[:3], seeds=[0])
     config = next(variant.config for variant in plan.variants)
-    for path, values in words["paths"].items():
+    for path, values in offers.words_by_path(study).items():
         for value in values or ():
             typed = dict([parse_override(f"{path}={value}")])
             if path in flat(config.model_dump(mode="json")) and value not in ("images", "clean_fid"):
@@ -368,8 +300,6 @@ def test_bash_runs_its_script() -> None:
 
 
 def test_the_console_scripts_are_functions_that_there_are() -> None:
-    import tomllib
-
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
     assert completion.PROGRAM in scripts
     for target in scripts.values():
@@ -383,19 +313,12 @@ def test_the_console_scripts_are_functions_that_there_are() -> None:
     [({}, False), ({"FORCE_COLOR": "1"}, True), ({"FORCE_COLOR": "1", "NO_COLOR": "1"}, False)],
 )
 def test_a_file_has_colours_where_asked_for_and_nothing_that_moves(
-    environment: dict[str, str],
-    coloured: bool,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str], coloured: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("TERM", "xterm-256color")
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert ended("--list") == 0
-    assert ("\x1b[1;36mchanges_overview" in capsys.readouterr().out) == coloured
-    from studies.run import _console
-
-    asked = Asked(**dict.fromkeys(Asked.__dataclass_fields__) | {"as_json": False})  # type: ignore[arg-type]
-    assert not _console(asked).is_interactive
+    assert ("\x1b[1;36mchanges_overview" in answer("--list").out) == coloured
+    assert not screen().is_interactive

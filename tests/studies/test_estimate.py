@@ -16,7 +16,8 @@ from core.folder import Outcome, RunFolder
 from core.machine import Machine
 from studies import catalogue
 from studies.costs import Invocation, add_invocation
-from studies.plan import Plan, jobs_root, make_plan, record_plan
+from studies.plan import Plan, jobs_root, record_plan
+from studies.planning import make_plan
 from studies.runner import estimate
 from studies.runner.calibrate import Calibrated, Calibration, WorkerStart, calibration_file, config_key, machine_key
 from studies.runner.tasks import Task, tasks_of

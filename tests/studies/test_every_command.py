@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.table import Table
@@ -28,8 +29,8 @@ from studies.runner import calibrate, estimate, sweep, worker
 from studies.runner.budget import parse_budget
 from studies.screen import Screen, screen
 from tests.choices import cpu_profile, interval
-
-ROOT = Path(__file__).parents[2]
+from tests.reports import synthetic
+from tests.studies.commands import ROOT, answer, refused
 
 Main = Callable[[Sequence[str]], object]
 
@@ -37,14 +38,6 @@ Main = Callable[[Sequence[str]], object]
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-def code(main: Main, arguments: Sequence[str]) -> object:
-    """The exit code, whether the function ends the process or not."""
-    try:
-        return main(list(arguments))
-    except SystemExit as end:
-        return end.code
 
 
 OPTIONS = """
@@ -75,18 +68,16 @@ EMPTY: list[tuple[Main, list[str], str]] = [
 
 @pytest.mark.parametrize(("main", "arguments", "named"), EMPTY)
 def test_a_value_of_an_unset_variable_is_refused_by_name(
-    main: Main, arguments: list[str], named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    main: Main, arguments: list[str], named: str, tmp_path: Path
 ) -> None:
-    assert code(main, arguments) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and said.startswith("error: ") and named in said and "empty" in said
+    line = refused(*arguments, main=main)
+    assert line.startswith("error: ") and named in line and "empty" in line
     assert not any(tmp_path.iterdir())
 
 
 NUMBERS = ("inf", "nan", "-1", "0", "1e308", "1" + "0" * 30, "٣", " 3", "1_0", "0x3")
 
 
-@pytest.mark.parametrize("number", NUMBERS)
 @pytest.mark.parametrize(
     ("main", "arguments"),
     [
@@ -102,12 +93,10 @@ NUMBERS = ("inf", "nan", "-1", "0", "1e308", "1" + "0" * 30, "٣", " 3", "1_0", 
         (train, ["--config", "c", "--out", "o", "--threads"]),
     ],
 )
-def test_a_number_that_nobody_means_is_refused_in_one_line(
-    main: Main, arguments: list[str], number: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert code(main, [*arguments, number]) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1 and arguments[-1] in said and "this is a bug" not in said
+def test_a_number_that_nobody_means_is_refused_in_one_line(main: Main, arguments: list[str]) -> None:
+    for number in NUMBERS:
+        line = refused(*arguments, number, main=main)
+        assert arguments[-1] in line and "this is a bug" not in line
 
 
 @pytest.mark.parametrize("budget", ["٣h", "infh", "nanm", "9" * 400 + "h", "-1h", "1e3h"])
@@ -131,27 +120,23 @@ def test_every_command_ends_by_the_one_boundary() -> None:
             file
         )
     for main in (calibrate.main, sweep.main, worker.main):
-        assert code(main, []) == 2
+        assert answer(main=main).code == 2
 
 
-def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from tests.reports import synthetic
-
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     plan = synthetic.planned(tmp_path / "runs", only=("baseline",), seeds=(0,))
     synthetic.train_all(tmp_path / "runs", plan)
     (tmp_path / "f").touch()
     for out in ("f", "/proc/report", "n" * 300):
-        assert code(render.main, ["changes_overview", "--runs", "runs", "--out", out]) == 2
-        said = capsys.readouterr().err
-        assert said.count("\n") == 1 and said.startswith("error: ") and "choose" in said
+        line = refused("changes_overview", "--runs", "runs", "--out", out, main=render.main)
+        assert line.startswith("error: ") and "choose" in line
 
 
 @pytest.mark.parametrize("main", [studies.run.main, sync.main, render.main, data, train, ui.main])
-def test_what_was_typed_does_nothing_to_the_terminal(main: Main, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_was_typed_does_nothing_to_the_terminal(main: Main) -> None:
     for typed in (["--\x1b[2J\nno"], ["\x1b]0;x\x07\nb"], ["changes_overview", "--setting", "\x1b[31m\n"]):
-        assert code(main, typed) == 2
-        printed = capsys.readouterr()
-        assert printed.err.count("\n") == 1 and "\x1b" not in printed.err + printed.out and "\x07" not in printed.err
+        line = refused(*typed, main=main)
+        assert "\x1b" not in line and "\x07" not in line
 
 
 def test_the_screen_shows_markup_and_escapes_as_they_are() -> None:
@@ -171,48 +156,48 @@ def test_the_screen_shows_markup_and_escapes_as_they_are() -> None:
 C_LOCALE = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 
 
-def printed(environment: dict[str, str], *words: str) -> subprocess.CompletedProcess[bytes]:
+def process(*words: str, stdout: Any = subprocess.PIPE, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """`python` with these words: streams of every kind are those of a process."""
     return subprocess.run(
-        [sys.executable, "-m", *words],
+        [sys.executable, *words],
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-        capture_output=True,
+        stdout=stdout,
+        stderr=subprocess.PIPE,
         check=False,
     )
 
 
 @pytest.mark.parametrize("environment", [C_LOCALE, {"PYTHONIOENCODING": "latin-1"}], ids=["ascii", "latin-1"])
 def test_a_terminal_without_our_signs_is_told_all_the_same(environment: dict[str, str]) -> None:
-    shown = printed(environment, "studies.run", "--list")
+    shown = process("-m", "studies.run", "--list", **environment)
     assert (shown.returncode, shown.stderr) == (0, b"") and b"changes_overview" in shown.stdout
 
 
 def test_a_document_is_whole_whatever_its_stream_lacks() -> None:
-    shown = printed(C_LOCALE, "studies.run", "--list", "--json")
+    shown = process("-m", "studies.run", "--list", "--json", **C_LOCALE)
     assert (shown.returncode, shown.stderr) == (0, b"") and shown.stdout.isascii()
     assert not json.dumps(json.loads(shown.stdout), ensure_ascii=False).isascii()
 
 
-def test_a_closed_stdout_is_no_error(tmp_path: Path) -> None:
+def test_a_closed_stdout_is_no_error() -> None:
     program = "import os, sys; os.close(1); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
-    ended = subprocess.run(
-        [sys.executable, "-c", program, "-m", "studies.run", "--list"],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-        check=False,
-    )
+    ended = process("-c", program, "-m", "studies.run", "--list", stdout=None)
     assert (ended.returncode, ended.stderr) == (0, b"")
 
 
 def test_a_full_disk_behind_stdout_is_one_line() -> None:
     with Path("/dev/full").open("w", encoding="utf-8") as full:
-        ended = subprocess.run(
-            [sys.executable, "-m", "core.data", "--help"],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=full,
-            stderr=subprocess.PIPE,
-            check=False,
-        )
+        ended = process("-m", "core.data", "--help", stdout=full)
     assert ended.returncode == 2 and ended.stderr.count(b"\n") == 1 and b"free space" in ended.stderr
+
+
+@pytest.mark.parametrize("words", ["studies.run --list", "studies.run --help", "core.data --help"])
+def test_a_command_that_nobody_reads_ends_as_one(words: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "wb") as gone:
+        ended = process("-m", *words.split(), stdout=gone)
+    assert (ended.returncode, ended.stderr) == (141, b"")
 
 
 @pytest.mark.parametrize("columns", ["0", "5", "-1", "abc", "99999999999"])
@@ -228,24 +213,6 @@ def test_a_reader_that_ends_is_no_failure_of_a_run() -> None:
         raise BrokenPipeError
 
     assert code_of(printed) == UNREAD == 141
-
-
-@pytest.mark.parametrize(
-    "words", ["studies.run --list", "studies.run changes_overview --dry-run", "studies.run --help", "core.data --help"]
-)
-def test_a_command_that_nobody_reads_ends_as_one(words: str, tmp_path: Path) -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    with os.fdopen(writer, "wb") as gone:
-        ended = subprocess.run(
-            [sys.executable, "-m", *words.split()],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=gone,
-            stderr=subprocess.PIPE,
-            check=False,
-        )
-    assert (ended.returncode, ended.stderr) == (141, b"")
 
 
 def test_what_is_in_the_way_is_named(tmp_path: Path) -> None:

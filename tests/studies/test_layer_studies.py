@@ -9,7 +9,8 @@ import pytest
 from ablations.layers import ROWS
 from core.config import Config, Fourier, Job, Reconstruction, Siren
 from studies.catalogue import study
-from studies.plan import Plan, make_plan
+from studies.plan import Plan
+from studies.planning import make_plan
 
 
 def plan_of(name: str, profile: str = "cpu") -> Plan:

@@ -24,8 +24,8 @@ from studies.plan import jobs_root
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys
-import studies.run, studies.runner.tracking
-studies.run.TRAINER = "tests.studies.often"
+import studies.commands.request, studies.run, studies.runner.tracking
+studies.commands.request.TRAINER = "tests.studies.often"
 studies.runner.tracking.SYNC_SECONDS = 1.0
 studies.runner.tracking.MOST_PAUSE_SECONDS = 2.0
 studies.runner.tracking.BATCH = 7

@@ -29,7 +29,8 @@ from core.job import run_job
 from core.metrics import identity
 from studies import catalogue
 from studies.catalogue import NAMES
-from studies.plan import jobs_root, make_plan
+from studies.plan import jobs_root
+from studies.planning import make_plan
 from studies.profiles import CPU_QUALITY
 from studies.run_state import State
 from studies.runner import obstacles

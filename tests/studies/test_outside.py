@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,12 +15,13 @@ from ablations.schema import Study
 from core.config import Job
 from core.errors import InputError
 from studies import catalogue, outside
-from studies.plan import Plan, make_plan, plan_file, record_plan
-from studies.run import main
+from studies.plan import Plan, plan_file, record_plan
+from studies.planning import make_plan
 from studies.runner.place import place_of
 from studies.runner.storage import store_of
 from studies.runner.tasks import tasks_of
 from studies.runner.worker import Order
+from tests.studies.commands import answer, refused
 
 STUDY = """\
 from ablations.schema import Change, Edit, Study
@@ -89,53 +89,36 @@ def test_the_file_of_a_study_of_the_deck_is_that_study() -> None:
         (STUDY.replace("()})", "()}"), 5, "SyntaxError: '(' was never closed"),
     ],
 )
-def test_what_is_wrong_with_a_file_is_one_line_with_its_place(
-    text: str, line: int, message: str, here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_what_is_wrong_with_a_file_is_one_line_with_its_place(text: str, line: int, message: str, here: Path) -> None:
     file = written(text)
-    with pytest.raises(SystemExit) as exit:
-        main([str(file), "--dry-run"])
-    said = capsys.readouterr().err
-    assert exit.value.code == 2
-    assert said.startswith(f"error: {file}:{line}: ") and message in said
-    assert said.count("\n") == 1
+    refusal = refused(str(file), "--dry-run")
+    assert refusal.startswith(f"error: {file}:{line}: ") and message in refusal
 
 
-def test_what_a_file_prints_is_not_on_stdout(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main([str(written(f"print('hello')\n{STUDY}")), "--dry-run", "--json"])
-    said = capsys.readouterr()
-    assert json.loads(said.out)["study"] == "skipping" and "hello" in said.err
+def test_what_a_file_prints_is_not_on_stdout(here: Path) -> None:
+    shown = answer(str(written(f"print('hello')\n{STUDY}")), "--dry-run", "--json")
+    assert json.loads(shown.out)["study"] == "skipping" and "hello" in shown.err
 
 
-def test_a_study_that_trains_nothing_is_refused(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as exit:
-        main([str(written(STUDY.replace('"claims": ()', '"claims": (), "designs": ()'))), "--show-config"])
-    assert exit.value.code == 2 and "trains nothing" in capsys.readouterr().err
-
-
-def test_with_the_option_the_first_argument_is_an_override(
-    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("mine", "theirs", "message"),
+    [
+        ('"claims": ()', '"claims": (), "designs": ()', "trains nothing"),
+        # No file could have that name.
+        ('"skipping"', f'"{"x" * 240}"', "name: String should have at most 80 characters"),
+    ],
+)
+def test_a_declaration_of_nothing_or_without_a_usable_name_is_refused(
+    mine: str, theirs: str, message: str, here: Path
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "160")
-    file = written(STUDY)
-    with pytest.raises(SystemExit) as exit:
-        main(["--study", str(file), "iterations=7", "evaluation.every=7", "--dry-run"])
-    said = capsys.readouterr()
-    assert (exit.value.code, said.err) == (0, "")
-    assert {"iterations", "evaluation.every"} <= {
-        line.split()[0] for line in said.out.splitlines() if "override" in line
-    }
+    assert message in refused(str(written(STUDY.replace(mine, theirs))), "--show-config")
 
 
-def test_a_name_that_no_file_could_have_is_refused_where_it_is_declared(
-    here: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with pytest.raises(SystemExit) as exit:
-        main([str(written(STUDY.replace('"skipping"', f'"{"x" * 240}"'))), "--dry-run"])
-    said = capsys.readouterr().err
-    assert exit.value.code == 2 and said.count("\n") == 1
-    assert "name: String should have at most 80 characters" in said
+def test_with_the_option_the_first_argument_is_an_override(here: Path) -> None:
+    shown = answer("--study", str(written(STUDY)), "iterations=7", "evaluation.every=7", "--dry-run")
+    assert (shown.code, shown.err) == (0, "")
+    overridden = {line.split()[0] for line in shown.out.splitlines() if "override" in line}
+    assert {"iterations", "evaluation.every"} <= overridden
 
 
 def test_the_longest_names_make_names_that_files_may_have(here: Path) -> None:
@@ -183,15 +166,11 @@ def test_a_plan_of_before_there_were_files_is_read(here: Path) -> None:
 def test_workers_are_told_where_modules_beside_the_study_are(here: Path) -> None:
     plan = planned(str(written(STUDY, "mine/skipping.py")), "mine/skipping.py")
     place = place_of("cpu", "cpu", 1, gpus=(), runs=Path("runs"), data_path=None, launcher="local", trainer="core.job")
-    file = place.order(plan, tasks_of(plan), 1).write("one")
-    program = (
-        "import sys; from pathlib import Path; from studies.runner.worker import Order\n"
-        f"Order.model_validate_json(Path({str(file)!r}).read_text()).make_findable(); print(sys.path[-1])"
-    )
-    root = Path(catalogue.__file__).parents[1]
-    done = subprocess.run([sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == str(here / "mine")
-    assert Order.model_validate_json(file.read_text()).tasks[0].job == Job(config=plan.variants[0].config, seed=0)
+    order = Order.model_validate_json(place.order(plan, tasks_of(plan), 1).write("one").read_text())
+    sys.path.remove(str(here / "mine"))
+    order.make_findable()
+    assert sys.path[-1] == str(here / "mine")
+    assert order.tasks[0].job == Job(config=plan.variants[0].config, seed=0)
 
 
 # --- installed packages -----------------------------------------------------------------------------------------------
@@ -221,16 +200,11 @@ def _forgotten() -> Iterator[None]:
         del sys.modules[name]
 
 
-def test_a_study_of_an_installed_package_has_a_name_like_the_decks(
-    site: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_study_of_an_installed_package_has_a_name_like_the_decks(site: Path) -> None:
     installed(site, "their-studies", "skipping = their_studies.skipping:STUDY")
     found = catalogue.find("skipping")
     assert isinstance(found.study, Study) and found.file is None
-    with pytest.raises(SystemExit) as exit:
-        main(["--list"])
-    assert exit.value.code == 0
-    assert "skipping" in capsys.readouterr().out
+    assert "skipping" in answer("--list").out
     with pytest.raises(InputError, match="did you mean 'skipping'"):
         catalogue.find("skiping")
 
@@ -243,22 +217,18 @@ def test_a_study_of_an_installed_package_has_a_name_like_the_decks(
         ("skipping = their_studies.skipping:SKIP", "is a Change, no ablations.schema.Study"),
     ],
 )
-def test_an_entry_point_that_leads_nowhere_is_one_line(
-    points: str, message: str, site: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_entry_point_that_leads_nowhere_is_one_line(points: str, message: str, site: Path) -> None:
     installed(site, "their-studies", points)
     with pytest.raises(InputError, match=r"the study 'skipping' of their-studies 1.0") as refused:
         catalogue.find("skipping")
     assert message in str(refused.value)
     # One package's mistake is not in the way of the others.
-    with pytest.raises(SystemExit) as exit:
-        main(["--list"])
-    said = capsys.readouterr()
-    assert (exit.value.code, said.err.count("\n")) == (0, 1)
-    assert "weight_clipping" in said.out and message in said.err
+    shown = answer("--list")
+    assert (shown.code, shown.err.count("\n")) == (0, 1)
+    assert "weight_clipping" in shown.out and message in shown.err
 
 
-def test_entry_points_that_clash_are_one_line(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_entry_points_that_clash_are_one_line(site: Path) -> None:
     installed(
         site, "their-studies", "skipping = their_studies.skipping:STUDY\ninr_layers = their_studies.skipping:STUDY"
     )
@@ -269,10 +239,8 @@ def test_entry_points_that_clash_are_one_line(site: Path, capsys: pytest.Capture
     with pytest.raises(InputError, match="is called 'skipping': its entry point needs that name"):
         catalogue.find("skipped")
     assert catalogue.find("inr_layers").study.claims
-    with pytest.raises(SystemExit):
-        main(["--list"])
-    said = capsys.readouterr().err
-    assert "the study 'inr_layers' of an installed package is not shown" in said and said.count("\n") == 3
+    refusals = answer("--list").err
+    assert "the study 'inr_layers' of an installed package is not shown" in refusals and refusals.count("\n") == 3
 
 
 def test_nothing_is_looked_for_where_the_name_is_the_decks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from rich.console import Console
 import studies.run
 from core.folder import RunFolder
 from studies import catalogue
+from studies.commands import train
 from studies.plan import Plan, jobs_root, record_plan
 from studies.runner import execute
 from studies.runner.execute import Ended
@@ -48,7 +49,7 @@ def test_the_command_says_where_is_evaluated(
         places.append(place)
         return Ended(execute.DONE, plan, MlflowView(catalogue.study(plan.study), plan, place.runs))
 
-    monkeypatch.setattr(execute, "run_plan", run_plan)
+    monkeypatch.setattr(train, "run_plan", run_plan)
     arguments = ["changes_overview", "--runs", str(tmp_path), "--only", "baseline", "--no-report", *asked]
     assert studies.run.command.main(arguments, standalone_mode=False) == 0
     assert [place.evaluation for place in places] == [where]

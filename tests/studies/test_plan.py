@@ -20,19 +20,9 @@ from ablations.schema import DesignName, Profile, Put, Study
 from core.config import BatchNorm, CleanFid, Config, Emission, Factorized, Images, Interpolation
 from core.errors import InputError
 from studies import catalogue
-from studies.plan import (
-    Look,
-    Plan,
-    PlannedVariant,
-    Searched,
-    make_plan,
-    merged,
-    parse_override,
-    plan_file,
-    read_plan,
-    record_plan,
-    with_searched,
-)
+from studies.overrides import parse_override
+from studies.plan import Look, Plan, PlannedVariant, SearchChoice, merged, plan_file, read_plan, record_plan
+from studies.planning import make_plan, with_searched
 from studies.profiles import cpu
 from studies.runner.tasks import tasks_of
 from studies.selection import plan_of
@@ -185,11 +175,6 @@ def test_digests_depend_on_config_and_seed_alone() -> None:
     longer = tasks_of(planned(seeds=[0, 1, 2, 3]))
     assert set(digests) < {task.digest for task in longer}
     assert Config() == Config.model_validate_json(Config().model_dump_json())
-
-
-def test_an_unknown_study_is_one_line() -> None:
-    with pytest.raises(InputError, match="did you mean 'changes_overview'"):
-        catalogue.study("change_overview")
 
 
 def test_the_cpu_profile_is_the_one_that_its_rule_chose() -> None:
@@ -377,7 +362,7 @@ def test_what_a_search_chooses_is_trained_with_all_seeds() -> None:
     assert baseline is not None
     search = study.searches[0]
     values = {p.path: p.ends(baseline.config)[0] for p in search.parameters}
-    choice = Searched(search=search.name, variant=search.variant, trials=1, trial=0, values=values)
+    choice = SearchChoice(search=search.name, variant=search.variant, trials=1, trial=0, values=values)
     found = with_searched(plan, study, [choice]).variant(search.variant)
     assert found is not None
     # As though a seed had drawn that very config before.

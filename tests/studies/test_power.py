@@ -17,7 +17,8 @@ from ablations.schema import DesignName
 from core.folder import Outcome, RunFolder
 from reports.render import render
 from studies import catalogue
-from studies.plan import Plan, jobs_root, make_plan, record_plan
+from studies.plan import Plan, jobs_root, record_plan
+from studies.planning import make_plan
 from studies.power import detectable_ratio, seeds_needed
 from studies.runner.preview import _power
 from studies.spreads import (

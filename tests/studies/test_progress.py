@@ -13,10 +13,11 @@ import pytest
 from rich.console import Console
 
 from core.folder import Outcome, RunFolder
+from studies.durations import span
 from studies.plan import Plan, jobs_root
 from studies.runner import progress as progresses
 from studies.runner.estimate import makespan
-from studies.runner.progress import EventTail, StudyProgress, span
+from studies.runner.progress import EventTail, StudyProgress
 from studies.runner.tasks import Task, longest_first, tasks_of
 
 

@@ -13,13 +13,14 @@ from filelock import FileLock
 from core.errors import InputError
 from core.files import check_writable
 from reports.render import render, render_comparison
-from studies import run, ui
+from studies import ui
 from studies.plan import jobs_root, journal_file
 from studies.run_state import is_held
 from studies.runner.queue import Queue
 from studies.runner.tasks import tasks_of
 from tests.readonly import read_only
 from tests.reports.synthetic import planned, train_all
+from tests.studies.commands import answer, refused
 
 STUDY = "changes_overview"
 
@@ -40,10 +41,10 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [("--list",), (STUDY, "--dry-run", "--seeds", "2"), (STUDY, "--show-config", "all")],
     ids=lambda arguments: arguments[-2] if len(arguments) > 1 else arguments[0],
 )
-def test_what_shows_writes_nothing(runs: Path, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
-    with read_only(runs), pytest.raises(SystemExit) as ended:
-        run.main([*arguments, "--runs", str(runs)])
-    assert ended.value.code == 0, capsys.readouterr().err
+def test_what_shows_writes_nothing(runs: Path, arguments: tuple[str, ...]) -> None:
+    with read_only(runs):
+        shown = answer(*arguments, "--runs", str(runs))
+    assert shown.code == 0, shown.err
     assert not (runs / "queue").exists()
 
 
@@ -60,16 +61,13 @@ def test_the_page_in_mlflow_is_looked_up_without_writing(runs: Path) -> None:
         ui._experiment(STUDY, runs, None)
 
 
-def test_a_damaged_outcome_is_one_line_and_the_list_goes_on(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_outcome_is_one_line_and_the_list_goes_on(runs: Path) -> None:
     damaged = next(jobs_root(runs).glob("*/outcome.json"))
     damaged.write_bytes(b"")
-    codes = []
-    for arguments in ((STUDY, "--dry-run", "--seeds", "2"), ("--list",)):
-        with pytest.raises(SystemExit) as ended:
-            run.main([*arguments, "--runs", str(runs)])
-        codes.append(ended.value.code)
-    (said,) = capsys.readouterr().err.splitlines()
-    assert codes == [2, 0] and f"{damaged} is damaged (it is empty): move the folder" in said
+    refusal = refused(STUDY, "--dry-run", "--seeds", "2", "--runs", str(runs))
+    assert f"{damaged} is damaged (it is empty): move the folder" in refusal
+    shown = answer("--list", "--runs", str(runs))
+    assert (shown.code, shown.err) == (0, "")
 
 
 def test_asking_for_a_lock_takes_it_from_nobody(tmp_path: Path) -> None:
@@ -86,24 +84,22 @@ def test_what_is_not_ours_to_write_is_said_before_training(tmp_path: Path, monke
     monkeypatch.setattr("os.access", lambda *_: False)  # Permissions do not bind root.
     with pytest.raises(InputError, match="umask 002"):
         check_writable(tmp_path / "made" / "later")
-    with pytest.raises(SystemExit) as ended:
-        run.main([STUDY, "--only", "all", "--seeds", "1", "--runs", str(tmp_path / "runs"), "iterations=20"])
-    assert ended.value.code == 2 and not (tmp_path / "runs").exists()
+    refused(STUDY, "--only", "all", "--seeds", "1", "--runs", str(tmp_path / "runs"), "iterations=20")
+    assert not (tmp_path / "runs").exists()
 
 
 # --- a dry run refuses what the run would -----------------------------------------------------------------------------
 
 
-def refused(*arguments: str, capsys: pytest.CaptureFixture[str]) -> str:
-    """The one line with which a command refuses; its dry run says the same, and neither writes anything."""
-    said = []
-    for looks in (("--dry-run",), ("--no-report",)):
-        with pytest.raises(SystemExit) as ended:
-            run.main([*arguments, *looks])
-        assert ended.value.code == 2
-        said.append(capsys.readouterr().err)
-    assert said[0] == said[1] and said[0].count("\n") == 1
-    return said[0]
+def refused_alike(*arguments: str) -> str:
+    """The one line with which a command refuses; its dry run says the same."""
+    lines = []
+    for looks in ("--dry-run", "--no-report"):
+        refusal = answer(*arguments, looks)
+        assert (refusal.code, refusal.err.count("\n")) == (2, 1), refusal
+        lines.append(refusal.err)
+    assert lines[0] == lines[1]
+    return lines[0]
 
 
 def a_file(place: Path) -> None:
@@ -131,54 +127,50 @@ IN_THE_WAY = [
 
 @pytest.mark.parametrize(("name", "put", "said"), IN_THE_WAY, ids=[name for name, _, _ in IN_THE_WAY])
 def test_what_is_in_the_place_of_something_else_is_refused_by_the_dry_run_as_by_the_run(
-    name: str, put: Callable[[Path], None], said: str, runs: Path, capsys: pytest.CaptureFixture[str]
+    name: str, put: Callable[[Path], None], said: str, runs: Path
 ) -> None:
     put(runs / name)
     before = sorted(runs.rglob("*"))
-    assert said in refused(STUDY, "--only", "baseline,all", "--seeds", "2", "--runs", str(runs), capsys=capsys)
+    assert said in refused_alike(STUDY, "--only", "baseline,all", "--seeds", "2", "--runs", str(runs))
     assert sorted(runs.rglob("*")) == before
 
 
 @pytest.mark.parametrize(
     "line", ['{"op_code": 99}', '{"op_code": 4, "worker_id": "w", "study_id": 0, "datetime_start": "x"}']
 )
-def test_a_damaged_line_of_the_queue_is_refused_by_the_dry_run_as_by_the_run(
-    line: str, runs: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_line_of_the_queue_is_refused_by_the_dry_run_as_by_the_run(line: str, runs: Path) -> None:
     Queue(runs, STUDY, "cpu")
     (journal,) = (runs / "queue").glob("*.journal")
     journal.write_text(f"{journal.read_text()}{line}\n")
     before = files_of(runs)
-    said = refused(STUDY, "--only", "baseline,all", "--seeds", "2", "--runs", str(runs), capsys=capsys)
+    said = refused_alike(STUDY, "--only", "baseline,all", "--seeds", "2", "--runs", str(runs))
     assert f"{journal.name} is damaged (line 2: " in said and files_of(runs) == before
 
 
 def test_a_damaged_line_of_a_search_is_refused_by_the_dry_run_as_by_the_run(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     journal = journal_file(tmp_path, "learning_rates", "cpu")
     journal.parent.mkdir()
     journal.write_text('{"op_code": 99}\n')
-    said = refused("learning_rates", "--trials", "2", "--runs", str(tmp_path), capsys=capsys)
+    said = refused_alike("learning_rates", "--trials", "2", "--runs", str(tmp_path))
     assert f"{journal.name} is damaged (line 1: " in said and "its search begins anew" in said
     assert files_of(tmp_path) == {journal: journal.read_bytes()}
 
 
-def test_a_queue_is_looked_at_where_nothing_may_be_written(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_queue_is_looked_at_where_nothing_may_be_written(runs: Path) -> None:
     Queue(runs, STUDY, "cpu")
-    with read_only(runs), pytest.raises(SystemExit) as ended:
-        run.main([STUDY, "--dry-run", "--seeds", "2", "--runs", str(runs)])
-    assert ended.value.code == 0, capsys.readouterr().err
+    with read_only(runs):
+        shown = answer(STUDY, "--dry-run", "--seeds", "2", "--runs", str(runs))
+    assert shown.code == 0, shown.err
 
 
-def test_blocked_runs_end_a_dry_run_as_they_end_the_run(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_blocked_runs_end_a_dry_run_as_they_end_the_run(runs: Path) -> None:
     arguments = (STUDY, "--only", "baseline", "--seeds", "1", "--runs", str(runs), "precision=tf32")
-    assert "1 of 1 runs cannot be trained: precision is tf32" in refused(*arguments, capsys=capsys)
-    with pytest.raises(SystemExit) as ended:
-        run.main([*arguments, "--dry-run", "--json"])
-    shown = capsys.readouterr()
-    assert ended.value.code == 2 and json.loads(shown.out)["totals"]["blocked"] == 1
+    assert "1 of 1 runs cannot be trained: precision is tf32" in refused_alike(*arguments)
+    shown = answer(*arguments, "--dry-run", "--json")
+    assert shown.code == 2 and json.loads(shown.out)["totals"]["blocked"] == 1
 
 
 def files_of(folder: Path) -> dict[Path, bytes]:

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 from core.errors import InputError
 from core.files import emptied
 from core.folder import RunFolder
 from studies import catalogue, sync, ui
-from studies.plan import Plan, PlannedVariant, make_plan, plan_file, read_plan, record_plan, report_folder
-from studies.run import main
+from studies.plan import Plan, plan_file, read_plan, record_plan, report_folder
+from studies.planning import make_plan
 from studies.runner.heartbeat import Heart, heartbeat_file
 from studies.runner.queue import Queue
 from studies.runner.tasks import tasks_of
 from studies.sweeps import read_sweep, sweep_file
+from tests.studies.commands import answer, refused
 
 TRAP = "from pathlib import Path\nPath({where!r}).write_text('ran')\nSTUDY = None\n"
 
@@ -28,7 +28,7 @@ TRAP = "from pathlib import Path\nPath({where!r}).write_text('ran')\nSTUDY = Non
 def plan_of(name: str = "changes_overview") -> Plan:
     study = catalogue.study("changes_overview")
     plan = make_plan(study, study.profile("cpu"), designs=["ladder"], seeds=[0])
-    return Plan(**{**dict(plan), "study": name})
+    return plan.replace(study=name)
 
 
 def written(runs: Path, content: dict[str, Any], study: str, setting: str = "cpu") -> Path:
@@ -50,56 +50,41 @@ def received(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return runs
 
 
-def ended(*arguments: str) -> int:
-    with pytest.raises(SystemExit) as exit:
-        main(list(arguments))
-    return int(exit.value.code or 0)
-
-
 @pytest.mark.parametrize("options", [("--dry-run",), ("--show-config",), ("--dry-run", "--json"), ()])
-def test_the_file_that_a_plan_names_is_named_and_not_run(
-    options: tuple[str, ...], received: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert ended("lovely", "--runs", str(received), *options) == 2
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert "the study 'lovely' was declared in runs/plans/lovely/study.py: give the path of that file" in said
+def test_the_file_that_a_plan_names_is_named_and_not_run(options: tuple[str, ...], received: Path) -> None:
+    line = "the study 'lovely' was declared in runs/plans/lovely/study.py: give the path of that file"
+    assert line in refused("lovely", "--runs", str(received), *options)
     assert not Path("PWNED").exists()
 
 
 def test_commands_beside_the_training_run_no_file_that_a_plan_names(received: Path) -> None:
     for command in (sync.main, ui.main):
-        done = CliRunner().invoke(command, ["lovely", "--runs", str(received)])
-        assert done.exit_code == 2 and done.output.count("\n") == 1
+        refused("lovely", "--runs", str(received), main=command)
     assert not Path("PWNED").exists()
 
 
 def test_a_plan_is_enough_for_a_command_that_needs_no_study(received: Path) -> None:
     assert catalogue.planned_name("lovely", received) == "lovely"
-    done = CliRunner().invoke(ui.main, ["lovely", "--runs", str(received), "--tracking", "http://127.0.0.1:1"])
-    assert "MLflow has no run of lovely yet" in done.output
-    assert "`python -m studies.sync lovely`" in done.output
+    line = refused("lovely", "--runs", str(received), "--tracking", "http://127.0.0.1:1", main=ui.main)
+    assert "MLflow has no run of lovely yet" in line and "`python -m studies.sync lovely`" in line
 
 
-def test_the_list_names_studies_that_only_plans_know(received: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ended("--list", "--runs", str(received)) == 0
-    said = capsys.readouterr()
-    shown = " ".join(said.out.split())
-    assert "lovely runs here: cpu 0/12; a study of its own, declared in runs/plans/lovely/study.py: give" in shown
-    assert (said.err, Path("PWNED").exists()) == ("", False)
-    assert ended("--list", "--json", "--runs", str(received)) == 0
-    (mine,) = json.loads(capsys.readouterr().out)["only_planned"]
+def test_the_list_names_studies_that_only_plans_know(received: Path) -> None:
+    shown = answer("--list", "--runs", str(received))
+    line = "lovely runs here: cpu 0/12; a study of its own, declared in runs/plans/lovely/study.py: give"
+    assert (shown.code, shown.err, line in shown.flat, Path("PWNED").exists()) == (0, "", True, False)
+    (mine,) = json.loads(answer("--list", "--json", "--runs", str(received)).out)["only_planned"]
     assert (mine["name"], mine["declared_in"]) == ("lovely", "runs/plans/lovely/study.py")
     assert mine["runs"] == [{"setting": "cpu", "planned": 12, "finished": 0, "diverged": 0, "failed": 0}]
 
 
-def test_what_the_list_cannot_read_is_a_line_each(received: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_the_list_cannot_read_is_a_line_each(received: Path) -> None:
     written(received, {"study": "x"}, "broken")
     written(received, plan_of("lovely").model_dump(mode="json") | {"setting": "\x1b[2J\x1b]0;LIST\x07"}, "lovely", "x")
-    assert ended("--list", "--runs", str(received)) == 0
-    said = capsys.readouterr()
-    assert said.err.count("\n") == 2 and "broken/cpu.json is damaged" in said.err and "lovely/x.json is" in said.err
-    assert "\x1b" not in said.err + said.out
+    shown = answer("--list", "--runs", str(received))
+    assert (shown.code, shown.err.count("\n")) == (0, 2)
+    assert "broken/cpu.json is damaged" in shown.err and "lovely/x.json is" in shown.err
+    assert "\x1b" not in shown.err + shown.out
 
 
 # --- names ------------------------------------------------------------------------------------------------------------
@@ -154,7 +139,7 @@ def test_a_plan_in_the_place_of_another_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["baseline", "all", "all-x_1", "baseline..x", "baseline+x+y", "all-x-y", "all-x@12"])
 def test_every_variant_of_today_has_a_name(name: str) -> None:
-    PlannedVariant(**{**dict(plan_of().variants[0]), "name": name})
+    plan_of().variants[0].replace(name=name)
 
 
 def test_a_searchs_record_is_of_its_own_place(tmp_path: Path) -> None:
@@ -205,7 +190,7 @@ def job(runs: Path) -> Path:
     ],
 )
 def test_what_leads_out_of_the_runs_is_one_line(
-    place: Callable[[Path], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    place: Callable[[Path], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     runs, outside = tmp_path / "runs", tmp_path / "outside"
@@ -214,35 +199,28 @@ def test_what_leads_out_of_the_runs_is_one_line(
     link = place(runs)
     link.parent.mkdir(parents=True, exist_ok=True)
     link.symlink_to(outside)
-    for options in (["--dry-run"], ["--no-report"]):
-        assert ended("changes_overview", "--runs", str(runs), "--design", "ladder", "--seeds", "1", *options) == 2
-        said = capsys.readouterr().err
-        assert said.count("\n") == 1 and f"{link} leads out of {runs}" in said
-    done = CliRunner().invoke(sync.main, ["changes_overview", "--runs", str(runs)])
-    assert done.exit_code == 2 and f"{link} leads out of {runs}" in done.output
+    arguments = ("changes_overview", "--runs", str(runs))
+    lines = [refused(*arguments, "--design", "ladder", "--seeds", "1", how) for how in ("--dry-run", "--no-report")]
+    lines.append(refused(*arguments, main=sync.main))
+    assert all(f"{link} leads out of {runs}" in line for line in lines)
     assert not [*outside.iterdir()]
 
 
-def test_the_runs_themselves_may_be_a_link(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_runs_themselves_may_be_a_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "runs").symlink_to("elsewhere")
     record_plan(Path("runs"), plan_of())
-    assert ended("changes_overview", "--dry-run") == 0
-    assert capsys.readouterr().err == ""
+    shown = answer("changes_overview", "--dry-run")
+    assert (shown.code, shown.err) == (0, "")
 
 
-def test_json_says_words_that_do_nothing_to_a_terminal(
-    received: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_json_says_words_that_do_nothing_to_a_terminal(received: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = "\x1b[2J\x9b2J\u202ex.py"
     content = json.loads(plan_file(received, "lovely", "cpu").read_text()) | {"declared_in": name}
     monkeypatch.setattr(catalogue, "NAMES", catalogue.NAMES[:1])
     written(received, content, "lovely")
-    assert ended("--list", "--json", "--runs", str(received)) == 0
-    said = capsys.readouterr().out
+    said = answer("--list", "--json", "--runs", str(received)).out
     assert not set(name) & set(said) - set("[2Jx.py")
     (mine,) = json.loads(said)["only_planned"]
     assert mine["declared_in"] == name

@@ -9,7 +9,8 @@ import pytest
 from core.errors import InputError
 from core.metrics.protocol import as_json
 from studies import catalogue
-from studies.plan import Plan, make_plan
+from studies.plan import Plan
+from studies.planning import make_plan
 from studies.runner import retune
 from studies.runner.retune import retuned_plan, tuning_plan
 from tests.reports.synthetic import protocols_of, write_run

@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from core.errors import InputError
 from core.folder import RunFolder
-from studies import completion
+from studies import offers
 from studies.plan import Plan, jobs_root
 from studies.run import command, main
 from studies.runner import deaths
@@ -303,7 +303,7 @@ def test_the_working_folders_file_is_read_only_where_it_is_named(
     with pytest.raises(InputError, match=r"^there is no launcher 'mine': launchers.toml in this folder is not read"):
         find_launcher("mine", None)
     context = click.Context(command, info_name="studies.run")
-    assert [item.value for item in completion.launchers(context, command, "m")] == []
+    assert list(offers.launchers(context, command, "m")) == ["local", "inline"]
     own = tmp_path / "config" / "inr-gan-ablations"
     own.mkdir(parents=True)
     write_launchers(own, 'kind = "slurm"', "workers = 3")

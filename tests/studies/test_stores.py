@@ -25,7 +25,7 @@ from studies.experiment import without_user
 from studies.plan import Plan, record_plan
 from studies.runner import storage, tracking
 from studies.runner.storage import Outages
-from studies.runner.stores import Unreachable, first_line, waiting_until
+from studies.runner.stores import Unreachable, error_line, waiting_until
 from studies.runner.tasks import tasks_of
 from studies.runner.tracking import BackgroundSync, MlflowView
 from studies.runner.worker import serve
@@ -74,7 +74,7 @@ def test_errors_are_shown_without_passwords_in_any_form(monkeypatch: pytest.Monk
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ann:other-pw@host")
     said = redacted(f"no user ann with '{SECRET}' ({ENCODED}) nor other-pw")
     assert said == "no user ann with '***' (***) nor ***"
-    assert first_line(ValueError(f"{SECRET}\nmore")) == "ValueError: ***"
+    assert error_line(ValueError(f"{SECRET}\nmore")) == "ValueError: ***"
 
 
 def test_what_a_worker_breaks_with_is_told_without_passwords(
@@ -379,8 +379,8 @@ def test_the_reason_is_the_databases_own() -> None:
     )
     wrapped = RuntimeError("(raised as a result of Query-invoked autoflush; consider)\nselect")
     wrapped.__cause__ = inner
-    assert first_line(inner) == first_line(wrapped) == "OSError: read-only"
-    assert first_line(InputError("f: is\nwrong")) == "f: is wrong" and first_line(ValueError()) == "ValueError"
+    assert error_line(inner) == error_line(wrapped) == "OSError: read-only"
+    assert error_line(InputError("f: is\nwrong")) == "f: is wrong" and error_line(ValueError()) == "ValueError"
 
 
 # --- the view ---------------------------------------------------------------------------------------------------------

@@ -23,7 +23,8 @@ from core.config import Config
 from core.errors import InputError
 from core.folder import RunFolder
 from studies.catalogue import study as declared_study
-from studies.plan import Plan, Searched, jobs_root, make_plan, merged, with_searched
+from studies.plan import Plan, SearchChoice, jobs_root, merged
+from studies.planning import make_plan, with_searched
 from studies.run_state import is_held, mark_failed
 from studies.runner.deaths import WITHOUT_CHECKPOINT
 from studies.runner.estimate import REFERENCE_TIMES
@@ -488,10 +489,10 @@ def test_a_choice_that_is_the_base_is_a_further_name_and_a_new_choice_replaces_t
     study = a_study()
     plan = a_plan(study)
     own = {"optimizers.learning_rates.generator": 0.0004, "optimizers.learning_rates.discriminator": 0.002}
-    choice = Searched(search="one_rate", variant="best_one_rate", trials=3, trial=0, values=own)
+    choice = SearchChoice(search="one_rate", variant="best_one_rate", trials=3, trial=0, values=own)
     same = with_searched(plan, study, [choice])
     assert [(v.name, v.aliases) for v in same.variants] == [("baseline", ("best_one_rate",))]
-    found = Searched(**{**dict(choice), "values": {**own, "optimizers.learning_rates.generator": 0.001}})
+    found = SearchChoice(**{**dict(choice), "values": {**own, "optimizers.learning_rates.generator": 0.001}})
     both = merged(same, with_searched(plan, study, [found]))
     assert [(v.name, v.aliases) for v in both.variants] == [("baseline", ()), ("best_one_rate", ())]
     assert both.searched == (found,)

@@ -6,14 +6,13 @@ file (`studies.runner.launchers.declared`).
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import assert_never
 
-from core.errors import InputError
+from core.errors import InputError, unknown
 from studies.runner.launchers.declared import (
     FILE_NAME,
     KINDS,
@@ -71,8 +70,8 @@ def find_launcher(name: str, file: Path | None) -> Cluster | None:
     if name in KINDS:
         missing = f'{found or FILE_NAME} has no entry [{name}] with kind = "{name}" (docs/clusters.md)'
         raise InputError(f"--launcher {name}: {beside or missing}")
+    if beside:
+        raise InputError(f"there is no launcher '{name}': {beside}")
     known = [*LAUNCHERS, *clusters]
-    near = difflib.get_close_matches(name, known, n=1)
     where = f"{found} declares" if found else f"a file {FILE_NAME} would declare"
-    hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}; {where} clusters"
-    raise InputError(f"there is no launcher '{name}': {beside or hint}")
+    raise unknown("launcher", name, known, f"there are {', '.join(known)}; {where} clusters")

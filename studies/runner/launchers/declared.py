@@ -39,9 +39,8 @@ from pydantic import (
 )
 
 from core.config import Node, place_of
-from core.errors import InputError
+from core.errors import InputError, unknown
 from core.reading import text_of
-from studies.plan import nearest
 
 FILE_NAME = "launchers.toml"
 
@@ -246,11 +245,11 @@ def _entry(where: str, name: str, entry: Any, reserved: Iterable[str]) -> Cluste
         raise InputError(f"{where}: kind is missing: {' or '.join(KINDS)}")
     try:
         if entry["kind"] not in KINDS:
-            raise nearest("kind", str(entry["kind"]), list(KINDS))
+            raise unknown("kind", str(entry["kind"]), list(KINDS))
         kind = KINDS[entry["kind"]]
         for key in entry:
             if key not in kind.model_fields:
-                raise nearest("key", key, list(kind.model_fields))
+                raise unknown("key", key, list(kind.model_fields))
         # TOML has arrays where the model has tuples.
         return kind.model_validate({k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()})
     except InputError as error:

@@ -1,4 +1,4 @@
-"""What `--list` shows: the studies with their questions, the deck's claims, and which of their runs are here."""
+"""`--list`: the studies with their questions, the deck's claims, and which of their runs are here."""
 
 from __future__ import annotations
 
@@ -6,28 +6,41 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
 from ablations.designs import DESIGNS, available, base_title, subset_named
 from ablations.schema import Study
-from core.command_line import of_system
+from core.command_line import DONE, of_system, say_error
 from core.errors import InputError
 from core.files import check_folder
+from core.folder import RunFolder
 from core.words import visible
-from studies.tables import ruled_table
-
-if TYPE_CHECKING:
-    from core.folder import RunFolder
-    from studies.plan import Plan
+from studies import catalogue
+from studies.options import Asked
+from studies.plan import Plan, check_received, jobs_root, read_plan
+from studies.screen import print_json, ruled_table, screen
 
 WIDE = 110
 """From so many columns on claims stand beside the questions, below them on narrower terminals."""
 
 MOST_SETTINGS = 3
 """So many settings are shown of a study, the ones with most runs."""
+
+
+def run(asked: Asked) -> int:
+    """Lists them; returns the exit code. What cannot be read is a line each. Raises InputError."""
+    studies, refused = catalogue.everything()
+    here = Here.of(asked.runs, {study.name for study in studies})
+    if asked.as_json:
+        print_json({"studies": [listed(study, here) for study in studies], "only_planned": only_planned(here)})
+    else:
+        print_studies(studies, here, screen())
+    for line in (*refused, *here.refused):
+        say_error(line, bare=True)
+    return DONE
 
 
 @dataclass(frozen=True)
@@ -55,11 +68,6 @@ def variants_of(study: Study) -> int:
     return len(subsets | {subset_named(study, name) for claim in study.claims for name in claim.variants})
 
 
-def by_default(study: Study) -> str:
-    """How many variants a command without --design trains."""
-    return f"{_counted(variants_of(study))}{' by default' if study.more_designs else ''}"
-
-
 @dataclass(frozen=True)
 class Here:
     """The plans in a folder of runs: by study the settings, those with most runs first; of the studies that nothing
@@ -73,16 +81,12 @@ class Here:
     @classmethod
     def of(cls, runs: Path, known: Collection[str]) -> Here:
         """Reads plans and outcomes, and runs no study's file. Raises InputError where a link leads out of `runs`."""
-        # What no plan is there for needs no reader of plans, which loads for longer than a list should take.
         try:
             check_folder(runs / "plans")
         except NotADirectoryError as error:
             return cls(runs, {}, {}, (of_system(error),))
         if not (runs / "plans").exists():
             return cls(runs, {}, {}, ())
-        from core.errors import InputError
-        from studies.plan import check_received, read_plan
-
         check_received(runs)
         settings: dict[str, list[Present]] = {}
         others: dict[str, str | None] = {}
@@ -103,9 +107,6 @@ class Here:
 
 
 def _present(plan: Plan, runs: Path) -> Present:
-    from core.folder import RunFolder
-    from studies.plan import jobs_root
-
     digests = {variant.job(seed).digest for variant, seed in plan.jobs()}
     states = Counter(_status(RunFolder(jobs_root(runs), digest)) for digest in digests)
     return Present(plan.setting, len(digests), states["finished"], states["diverged"], states["failed"])
@@ -165,21 +166,23 @@ def print_studies(studies: Sequence[Study], here: Here, console: Console) -> Non
     for study in studies:
         quotes = [claim.source.words for claim in study.claims]
         quotes = quotes or ([study.source.words] if study.source else [])
-        said = "\n".join(f"“{quote}”" for quote in dict.fromkeys(quotes))
-        name = Text.assemble((study.name, "bold cyan"), "\n", (by_default(study), "dim"))
+        claims = "\n".join(f"“{quote}”" for quote in dict.fromkeys(quotes))
+        variants = variants_of(study)
+        counted = f"{variants} variant{'s' * (variants != 1)}{' by default' if study.more_designs else ''}"
+        name = Text.assemble((study.name, "bold cyan"), "\n", (counted, "dim"))
         # The name of the first variant says nothing by itself: it is another model in another study.
         about = [Text(study.question), Text(f"{', '.join(available(study))}; baseline is: {base_title(study)}", "dim")]
         if (there := _words(here.settings.get(study.name, ()))) is not None:
             about.append(Text(there, "green"))
         if not wide:
-            about.insert(1, Text(said, "italic"))
-        cells = [name, Text("\n").join(about), *([Text(said, "italic")] if wide else [])]
+            about.insert(1, Text(claims, "italic"))
+        cells = [name, Text("\n").join(about), *([Text(claims, "italic")] if wide else [])]
         table.add_row(*cells)
     console.print(table)
     for own, file in here.declared_in.items():
         whose = f"a study of its own, declared in {file}: give that path" if file else "no plan says which file has it"
-        told = visible(f"  {_words(here.settings[own])}; {whose}")
-        console.print(Text.assemble("\n", (own, "bold cyan"), (told, "green")), soft_wrap=True)
+        about_runs = visible(f"  {_words(here.settings[own])}; {whose}")
+        console.print(Text.assemble("\n", (own, "bold cyan"), (about_runs, "green")), soft_wrap=True)
     runs = here.runs
     note = f"runs counted in {runs}; the first design is the default" if runs.exists() else f"no runs in {runs} yet"
     console.print(Text(f"\n{note}", "dim"), soft_wrap=True)
@@ -191,7 +194,3 @@ def _words(settings: Sequence[Present]) -> str | None:
     shown = ", ".join(each.words for each in settings[:MOST_SETTINGS])
     more = len(settings) - MOST_SETTINGS
     return f"runs here: {shown}" + (f", and {more} settings more" if more > 0 else "")
-
-
-def _counted(variants: int) -> str:
-    return "1 variant" if variants == 1 else f"{variants} variants"

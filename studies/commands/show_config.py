@@ -1,7 +1,8 @@
-"""What `--show-config` shows: every value of a variant's config by its path, beside that before the profile."""
+"""`--show-config`: every value of a variant's config by its path, beside that before the profile."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
@@ -10,7 +11,14 @@ from rich.text import Text
 from ablations import patch
 from ablations.schema import Study
 from ablations.sources import Standing, slides_of, standing
-from studies.plan import Plan, PlannedVariant, as_typed
+from core.command_line import DONE
+from core.errors import InputError
+from studies.options import FIRST_VARIANT, Asked
+from studies.overrides import as_typed
+from studies.plan import Plan, PlannedVariant
+from studies.runner.place import accelerators
+from studies.screen import print_json, screen
+from studies.selection import entry_of, plan_of
 
 WHOSE: dict[Standing, str] = {"deck": "deck", "public": "public code", "ours": "before the profile"}
 """Who has the value that stands behind a #."""
@@ -23,17 +31,33 @@ def flat(data: Any, path: str = "") -> dict[str, Any]:
     """
     if not isinstance(data, dict):
         return {path: data}
-    found = {path: data["kind"]} if "kind" in data else {}
+    values = {path: data["kind"]} if "kind" in data else {}
     for key, value in data.items():
         if key not in ("kind", "task"):
-            found |= flat(value, f"{path}.{key}" if path else key)
-    return found
+            values |= flat(value, f"{path}.{key}" if path else key)
+    return values
 
 
 def differing(study: Study, variant: PlannedVariant) -> dict[str, Any]:
     """The value of the same variant before any profile, where it is another or missing."""
     deck, here = (flat(config.model_dump(mode="json")) for config in (study.folded(variant.changes), variant.config))
     return {path: deck.get(path) for path, value in here.items() if path not in deck or deck[path] != value}
+
+
+def run(asked: Asked) -> int:
+    """Shows the config; returns the exit code. Raises InputError."""
+    entry, name = entry_of(asked), asked.shown_config or FIRST_VARIANT
+    if asked.only:
+        raise InputError(f"--show-config shows one variant, {name}: leave out --only")
+    # The studies that train one variant alone have no baseline by that name.
+    wanted = () if name == FIRST_VARIANT else (name,)
+    plan = plan_of(entry.study, replace(asked, only=wanted), accelerators(), declared_in=entry.file)
+    variant = plan.variant(name) or plan.variants[0]
+    if asked.as_json:
+        print_json(config_document(entry.study, plan, variant))
+    else:
+        print_config(entry.study, plan, variant, screen())
+    return DONE
 
 
 def print_config(study: Study, plan: Plan, variant: PlannedVariant, console: Console) -> None:
@@ -49,10 +73,10 @@ def print_config(study: Study, plan: Plan, variant: PlannedVariant, console: Con
         if path in others:
             text.stylize("bold", 0, len(path))
             text.append(" " * max(0, wide - len(text)))
-            said = as_typed(deck[path]) if path in deck else "none"
+            before = as_typed(deck[path]) if path in deck else "none"
             kind = f"{path}.kind" if patch.has(unscaled, f"{path}.kind") else path
             whose = standing(unscaled, kind, deck[path], slides) if path in deck else "ours"
-            text.append(f"  # {WHOSE[whose]}: {said}", "yellow")
+            text.append(f"  # {WHOSE[whose]}: {before}", "yellow")
         console.print(text, soft_wrap=True, highlight=False)
     console.print(
         Text(f"# {len(others)} of {len(lines)} values differ from this variant's before the profile", "dim"),

@@ -1,0 +1,22 @@
+"""`--calibrate`: measures what jobs take here where no finished run says so, then shows what `--dry-run` does."""
+
+from __future__ import annotations
+
+from studies.commands import dry_run
+from studies.commands.request import estimated
+from studies.options import Asked
+from studies.plan import Plan
+from studies.runner.execute import calibrate_plan
+from studies.runner.place import Place
+from studies.runner.tasks import Task
+
+
+def run(asked: Asked) -> int:
+    """Measures and shows; returns the exit code. Raises InputError."""
+    console = dry_run.console_of(asked)
+
+    def measured(plan: Plan, place: Place) -> list[Task]:
+        calibrate_plan(plan, estimated(plan, place), place, console, retry_failed=asked.retry_failed)
+        return estimated(plan, place)
+
+    return dry_run.run(asked, measured)

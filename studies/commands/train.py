@@ -1,0 +1,62 @@
+"""Trains what a study asks and has not been trained, after its searches where it has some, then renders the report."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from core.command_line import DONE, FAILED, INTERRUPTED, say_error
+from core.words import typed, visible
+from studies.commands.request import Request, estimated, requested
+from studies.options import Asked
+from studies.plan import Plan
+from studies.runner.execute import Ended, run_plan, with_choices
+from studies.runner.retune import retuned_plan, tuning_plan
+from studies.runner.stores import error_line
+from studies.screen import screen
+
+
+def run(asked: Asked) -> int:
+    """Trains and reports; returns the exit code. Raises InputError."""
+    request, console = requested(asked), screen()
+    request.print_budget(console)
+    study, plan, place = request.study, request.plan, request.place
+    if request.searches:
+        chosen = with_choices(study, plan, place, console, asked.trials)
+        if isinstance(chosen, int):
+            return chosen
+        plan = chosen
+    elif asked.retune is not None:
+        code = _trained(request, tuning_plan(study, plan, asked.retune), console).code
+        if code != DONE:
+            return code
+        plan = retuned_plan(study, plan, asked.retune, place.runs)
+    ended = _trained(request, plan, console)
+    if asked.no_report or ended.code == INTERRUPTED:
+        return ended.code
+    return ended.code if _report(ended, console) else FAILED
+
+
+def _trained(request: Request, plan: Plan, console: Console) -> Ended:
+    place, retry_failed = request.place, request.asked.retry_failed
+    return run_plan(request.study, plan, estimated(plan, place), place, console, retry_failed=retry_failed)
+
+
+def _report(ended: Ended, console: Console) -> bool:
+    """Renders the report and shows it in MLflow; False, and a line that says why, where the first did not work."""
+    plan, view = ended.plan, ended.view
+    try:
+        from reports.render import render  # Loads pandas and matplotlib, which training does without.
+
+        folder = render(plan.asked_as, runs=view.runs, setting=plan.setting)
+    except Exception as error:
+        say_error(f"report not rendered: {error_line(error)}", bare=True)
+        return False
+    for name in ("report.md", "report.pdf", "report.html"):
+        if (folder / name).exists():
+            console.print(visible(f"report: {folder / name}"), soft_wrap=True)
+    try:
+        view.show_report(folder)
+    except Exception as error:
+        again = typed("python", "-m", "studies.sync", plan.asked_as)
+        say_error(f"report not shown in MLflow ({error_line(error)}): {again} does it again", bare=True)
+    return True

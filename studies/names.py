@@ -1,0 +1,21 @@
+"""Names that help and completion say before anything is loaded that reads declarations."""
+
+from __future__ import annotations
+
+NAMES: tuple[str, ...] = (
+    "lsun_bedroom_64",
+    "siren_vs_fourier",
+    "inr_layers",
+    "inr_layers_gan",
+    "changes_overview",
+    "learning_rates",
+    "lsun_bedroom_128",
+    "model_size",
+    "upsampling",
+    "weight_clipping",
+)
+"""Those of the deck, in its order: each is a file here."""
+
+PROTOCOLS = ("deck-2020", "clean-50k", "embedded")
+LAUNCHERS = ("local", "inline")
+"""A test holds these two to be `ablations.protocols`' and `studies.runner.launchers`' own."""
