@@ -18,7 +18,7 @@ from core.command_line import say_error
 from core.errors import InputError
 from core.files import alone_in, check_inside, make_folder, write_whole
 from core.words import one_line, typed, visible
-from reports import abstract, compare, figures, fonts, html, latex, markdown, pdf, records, side_by_side
+from reports import abstract, compare, figures, fonts, html, kept, latex, markdown, pdf, records, side_by_side
 from reports.layouts import Layout, layout_of
 from reports.page import Animation, Document, Figure, Table, Text, without_dead_links
 from reports.report import FIGURES, PUBLISHED, Report
@@ -161,8 +161,8 @@ def _write_all(report: Report, formats: Sequence[str], *, ours: bool) -> None:
     answers = layout.answers(report)
     document = compose(report, layout, answers, with_records="html" in formats)
     _save_figures(report, {block.path for block in document.blocks if isinstance(block, Figure | Animation)})
-    write_whole(folder / compare.RECORD, compare.record(results).encode())
-    write_whole(folder / "results.csv", results.tidy.to_csv(index=False, lineterminator="\n").encode())
+    write_whole(folder / kept.RECORD, kept.record(results).encode())
+    write_whole(folder / kept.TABLE, results.tidy.to_csv(index=False, lineterminator="\n").encode())
     if report.published:
         write_whole(folder / PUBLISHED, records.as_lines(results).encode())
     write(document, folder, formats, ours=ours)

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from core.errors import InputError
 from reports import compare, side_by_side, stats
+from reports.kept import read_tidy
 from reports.render import main, render, render_comparison
 from reports.results import TIDY_COLUMNS
 from tests.reports.synthetic import planned, train_all
@@ -376,4 +377,4 @@ def test_a_number_that_cannot_be_is_one_line(tmp_path: Path, column: str, number
     frame.loc[0, column] = number
     frame.to_csv(tmp_path / "a" / "results.csv", index=False)
     with pytest.raises(InputError, match=rf"results\.csv has .* in its column '{column}', where that cannot be"):
-        compare.read_tidy(tmp_path / "a" / "results.csv")
+        read_tidy(tmp_path / "a" / "results.csv")

@@ -29,7 +29,7 @@ from core.folder import RunFolder
 from core.names import VARIANT, fits
 from core.pictures import read_grid
 from core.reading import Damaged
-from reports import compare, figures, html, latex, markdown, pdf
+from reports import figures, html, kept, latex, markdown, pdf
 from reports.commands import reproduce_commands, wrapped
 from reports.links import anchor
 from reports.page import (
@@ -229,7 +229,7 @@ def test_published_names_are_names_and_have_the_places_that_they_had() -> None:
     seen = set()
     for file in PUBLISHED.glob("*/results.csv"):
         text = (file.parent / "report.md").read_text()
-        for variant in compare.read_tidy(file)["variant"].unique():
+        for variant in kept.read_tidy(file)["variant"].unique():
             if f'<a id="{anchor(variant)}"></a>' in text:
                 seen.add(variant)
             assert fits(VARIANT, variant)
