@@ -159,6 +159,11 @@ class Results:
         rows = self._rows.get(variant.name, {})
         return np.array([rows[seed]["value"] if seed in rows else np.nan for seed in self.plan.seeds], dtype=float)
 
+    def ends(self, name: str) -> stats.LogSummary:
+        """The last values of the variant of that name or alias, a summary of none where it is not planned."""
+        variant = self.variant(name)
+        return stats.log_summary([] if variant is None else self.last(variant))
+
     @cached_property
     def unstable(self) -> frozenset[str]:
         """The variants whose seeds ended wildly apart, by the rule of `stats.unstable` over the study's variants."""
