@@ -41,6 +41,9 @@ RULES: tuple[Rule, ...] = ("changes", "config", "training")
 
 ABSENT = "–"
 
+Pair = tuple[str, stats.Effect, stats.Effect]
+"""A variant with its effect in A and in B."""
+
 MEASURED_BY = "evaluation"
 """The node of a config that changes what is measured, and nothing of what is trained."""
 
@@ -304,7 +307,7 @@ class Comparison:
             return BASELINE
         return next((ours for ours, (theirs, _) in self.matches.items() if theirs == BASELINE), None)
 
-    def effects(self) -> list[tuple[str, stats.Effect, stats.Effect]]:
+    def effects(self) -> list[Pair]:
         """Each matched variant's ratio to the reference, within its own side, where there is one."""
         if (against := self.reference) is None:
             return []
