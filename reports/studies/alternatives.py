@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 
-from reports import pictures, sections, stats
+from reports import pictures, sections
 from reports.abstract import change_answers
-from reports.links import led
-from reports.numbers import MEAN_SPREAD, counted, fixed, interval, mean_spread
-from reports.page import Block, Column, Heading, Strong, Table, Text
+from reports.numbers import MEAN_SPREAD, counted, interval
+from reports.page import Block, Heading, Strong, Text
 from reports.report import Report, best_variants, composed
 from reports.results import Results
+from reports.rows import Rows, last_values
 from reports.tables import metric_letters, metric_name
 from reports.verdicts import compare, side_of_one
 from studies.plan import PlannedVariant
@@ -58,42 +58,30 @@ def combinations(report: Report) -> list[Block]:
     rest = [variant for variant in results.plan.variants if variant not in ranked]
     if len(ranked) + len(rest) < 2:
         return []
-    summaries = {variant.name: stats.log_summary(results.last(variant)) for variant in results.plan.variants}
-    write = fixed([summary.mean for summary in summaries.values()])
-    rows: list[tuple[Text, ...]] = [
-        (
-            *alternatives_of(results, variant),
-            led(results, variant.name, mean_spread(summaries[variant.name], write), strong=variant in ranked[:1]),
-            interval(compare(results, "baseline", variant.name)) if variant.name != "baseline" else "1",
-        )
-        for variant in [*ranked, *rest]
-    ]
-    groups = list(results.study.groups)
-    ended = sum(summary.n > 0 for summary in summaries.values())
-    return [
-        Heading("Every combination"),
-        Table(
-            name="combinations",
-            columns=(
-                *(Column(group.replace("_", " "), share=1.2) for group in groups),
-                Column(metric_letters(results), "right", 1.2),
-                Column("over the base [95%]", "right", 1.2),
-            ),
-            rows=tuple(rows),
-            caption=f"{metric_name(results)} at the last iteration, {MEAN_SPREAD}, of "
-            f"{counted(ended, 'combination')} with runs that ended: those that ended in all seeds first, by their "
-            "mean, then unstable, diverged and unfinished ones. Ratios are paired by seed, with Student-t intervals on "
-            "the log scale that are not corrected for the number of rows: the order is a description, the verdicts "
-            "stand below. “–” is what the base has.",
-            size=7.8,
-        ),
-    ]
+    rows = Rows([*ranked, *rest])
+    for group in results.study.groups:
+        rows.words(group.replace("_", " "), partial(alternative_of, results, group), 1.2)
+    rows.numbers(
+        metric_letters(results),
+        lambda variant: last_values(results, variant.name, strong=variant in ranked[:1]),
+        1.2,
+    )
+    rows.numbers(
+        "over the base [95%]",
+        lambda variant: compare(results, "baseline", variant.name) if variant.name != "baseline" else "1",
+        1.2,
+    )
+    ended = sum(results.ends(variant.name).n > 0 for variant in results.plan.variants)
+    caption = (
+        f"{metric_name(results)} at the last iteration, {MEAN_SPREAD}, of {counted(ended, 'combination')} with runs "
+        "that ended: those that ended in all seeds first, by their mean, then unstable, diverged and unfinished ones. "
+        "Ratios are paired by seed, with Student-t intervals on the log scale that are not corrected for the number of "
+        "rows: the order is a description, the verdicts stand below. “–” is what the base has."
+    )
+    return [Heading("Every combination"), rows.table(caption, name="combinations", size=7.8)]
 
 
-def alternatives_of(results: Results, variant: PlannedVariant) -> Sequence[str]:
-    """The title of what a variant has of each group, in their order."""
+def alternative_of(results: Results, group: str, variant: PlannedVariant) -> str:
+    """The title of what a variant has of a group."""
     titles = {change.name: change.title for change in results.study.changes}
-    return [
-        next((titles[name] for name in names if name in variant.changes), "–")
-        for names in results.study.groups.values()
-    ]
+    return next((titles[name] for name in results.study.groups[group] if name in variant.changes), "–")

@@ -13,12 +13,12 @@ from PIL import Image
 from core.config import Config
 from core.files import write_whole
 from reports import figures, stats
-from reports.links import led
-from reports.numbers import MEAN_SPREAD, fixed, interval, mean_spread
-from reports.page import Animation, Block, Column, Heading, Paragraph, Strong, Table, Text
+from reports.numbers import MEAN_SPREAD, fixed, mean_spread
+from reports.page import Animation, Block, Heading, Paragraph, Strong
 from reports.pictures import samples
 from reports.report import Report, composed
 from reports.results import Results
+from reports.rows import Rows, to_runs
 from reports.sections import findings, learning_curves, method
 from studies.plan import PlannedVariant
 
@@ -42,49 +42,37 @@ def smoothness(report: Report) -> list[Block]:
     results = report.results
     blocks: list[Block] = [Heading("How smooth interpolations are")]
     variants = results.plan.listed
-    there = [key for key in MEASURES if any(np.isfinite(results.worst_where_diverged(v, key)).any() for v in variants)]
+    ends = {(key, v.name): results.worst_where_diverged(v, key) for key in MEASURES for v in variants}
+    there = [key for key in MEASURES if any(np.isfinite(ends[key, variant.name]).any() for variant in variants)]
     if not there:
         return [*blocks, Paragraph("No run has measured it yet.")]
+    summaries = {measure: stats.log_summary(values) for measure, values in ends.items()}
+    writers = {key: fixed(summaries[key, variant.name].mean for variant in variants) for key in there}
+    rows = Rows((key, variant.name) for key in there for variant in variants)
+    rows.words("measure", lambda row: Strong(MEASURES[row[0]]), 1.0, once=True)
+    rows.words("variant", lambda row: results.title(row[1]), 1.2)
+    rows.numbers(
+        "mean ×/÷ spread (n)", lambda row: to_runs(results, row[1], mean_spread(summaries[row], writers[row[0]]))
+    )
     baseline = results.variant("baseline")
-    rows: list[tuple[Text, ...]] = []
-    for key in there:
-        write = fixed(stats.log_summary(results.worst_where_diverged(v, key)).mean for v in variants)
-        for variant in variants:
-            found = results.worst_where_diverged(variant, key)
-            ratio = None
-            if baseline is not None and variant != baseline:
-                ratio = stats.paired_effect(results.worst_where_diverged(baseline, key), found)
-            first = variant == variants[0]
-            rows.append(
-                (
-                    Strong(MEASURES[key]) if first else "",
-                    variant.title,
-                    led(results, variant.name, mean_spread(stats.log_summary(found), write)),
-                    interval(ratio) if ratio else "",
-                )
-            )
+    rows.numbers(
+        f"over {results.title('baseline')} [95%]",
+        lambda row: (
+            ""
+            if baseline is None or row[1] == baseline.name
+            else stats.paired_effect(ends[row[0], baseline.name], ends[row])
+        ),
+    )
     config = variants[0].config
     asked = config.evaluation.interpolation if isinstance(config, Config) else None
     counts = f"{asked.paths} paths of {asked.steps} images, epsilon {asked.epsilon:g}" if asked else ""
-    return [
-        *blocks,
-        Table(
-            name="interpolations",
-            columns=(
-                Column("measure", share=1.0),
-                Column("variant", share=1.2),
-                Column("mean ×/÷ spread (n)", "right"),
-                Column(f"over {results.title('baseline')} [95%]", "right"),
-            ),
-            rows=tuple(rows),
-            caption="Spherical paths between the same pairs of latents in every variant and seed, at the last "
-            f"iteration ({counts}): {MEAN_SPREAD}. Perceptual path length is that of Karras et al. 2019, "
-            "eq. 2, over the metric's own feature network, not LPIPS. "
-            "The others are in pixels: 1 is a straight path of even steps, 0 one without "
-            "bends; more is less smooth.",
-            size=8.0,
-        ),
-    ]
+    caption = (
+        "Spherical paths between the same pairs of latents in every variant and seed, at the last iteration "
+        f"({counts}): {MEAN_SPREAD}. Perceptual path length is that of Karras et al. 2019, eq. 2, over the metric's "
+        "own feature network, not LPIPS. The others are in pixels: 1 is a straight path of even steps, 0 one without "
+        "bends; more is less smooth."
+    )
+    return [*blocks, rows.table(caption, name="interpolations")]
 
 
 def strips(report: Report) -> list[Block]:
