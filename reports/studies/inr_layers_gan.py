@@ -13,12 +13,12 @@ from ablations.layers import READINGS, ROWS, Row
 from core.errors import InputError
 from reports import figures, pictures, sections, stats
 from reports.layers import INITS, MARKS, errors, named
-from reports.links import led
 from reports.numbers import factor, fixed, listed, mean_spread
-from reports.page import Block, Bullets, Column, Heading, Listing, Note, Paragraph, Strong, Table, Text
+from reports.page import Block, Bullets, Heading, Listing, Note, Paragraph, Strong, Text
 from reports.protocols import MixedProtocols
 from reports.report import Report, composed
 from reports.results import Results, load
+from reports.rows import Cell, Rows, to_runs
 from reports.tables import metric_letters, metric_name, p_text
 from reports.verdicts import LEVEL
 
@@ -69,36 +69,24 @@ def fit_of(results: Results, row: Row, init: str) -> Row:
 def rankings(report: Report, fits: Results | None) -> list[Block]:
     """Both orders side by side, and their correlation."""
     results = report.results
-    blocks: list[Block] = [Heading("Two orders of the same layers")]
-    generated = [stats.log_summary(errors(results, row, init)) for row in ROWS for init, _ in INITS]
-    write = fixed([summary.mean for summary in generated])
-    rows: list[tuple[Text, ...]] = []
-    for row in ROWS:
-        cells: list[Text] = [row.title]
-        for init, _ in INITS:
-            cells.append(led(results, named(row, init), plain(stats.log_summary(errors(results, row, init)), write)))
-            cells.append(fitted(fits, fit_of(results, row, init), init, codes=False))
-            cells.append(fitted(fits, fit_of(results, row, init), init, codes=True))
-        rows.append(tuple(cells))
     letters = metric_letters(results)
-    blocks.append(
-        Table(
-            name="rankings",
-            columns=(
-                Column("layer", share=1.2),
-                *(
-                    Column(f"{what}, {'unit' if init else 'formulas’'} init", "right", 1.0)
-                    for init, _ in INITS
-                    for what in (letters, "MAE", "MAE by codes")
-                ),
-            ),
-            rows=tuple(rows),
-            caption=f"{metric_name(results)} of the GANs, geometric mean ×/÷ geometric standard deviation over at most "
-            f"{report.n} seeds, beside the mean absolute error, alike, of the same layers fitted to images "
-            f"(study {RECONSTRUCTION}): free parameters, and through latent codes.{divided(results)}",
-            size=7.4,
-        )
+    write = fixed(results.ends(named(row, init)).mean for row in ROWS for init, _ in INITS)
+    rows = Rows(ROWS)
+    rows.words("layer", lambda row: row.title, 1.2)
+    for init, _ in INITS:
+        at = f"{'unit' if init else 'formulas’'} init"
+        rows.numbers(f"{letters}, {at}", partial(generated, results, init, write), 1.0)
+        rows.numbers(f"MAE, {at}", partial(fitted, results, fits, init, False), 1.0)
+        rows.numbers(f"MAE by codes, {at}", partial(fitted, results, fits, init, True), 1.0)
+    caption = (
+        f"{metric_name(results)} of the GANs, geometric mean ×/÷ geometric standard deviation over at most {report.n} "
+        "seeds, beside the mean absolute error, alike, of the same layers fitted to images "
+        f"(study {RECONSTRUCTION}): free parameters, and through latent codes.{divided(results)}"
     )
+    blocks: list[Block] = [
+        Heading("Two orders of the same layers"),
+        rows.table(caption, name="rankings", size=7.4),
+    ]
     if fits is None:
         return [
             *blocks,
@@ -139,12 +127,17 @@ def rankings(report: Report, fits: Results | None) -> list[Block]:
     return blocks
 
 
-def fitted(fits: Results | None, row: Row, init: str, *, codes: bool) -> str:
+def generated(results: Results, init: str, write: Callable[[float | None], str], row: Row) -> Cell:
+    """The distance of a layer as a GAN, geometric mean and spread."""
+    name = named(row, init)
+    return to_runs(results, name, plain(results.ends(name), write))
+
+
+def fitted(results: Results, fits: Results | None, init: str, codes: bool, row: Row) -> Cell:
     """The reconstruction error of a layer, geometric mean and spread."""
     if fits is None:
-        return "–"
-    found = stats.log_summary(errors(fits, row, init, codes))
-    return plain(found, fixed([0.05]))
+        return None
+    return plain(fits.ends(named(fit_of(results, row, init), init, codes)), fixed([0.05]))
 
 
 def plain(summary: stats.LogSummary, write: Callable[[float | None], str]) -> str:
