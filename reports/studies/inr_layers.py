@@ -431,7 +431,7 @@ def limits(report: Report) -> list[Block]:
     """What these numbers do not say."""
     results = report.results
     items: list[Text] = [
-        results.profile.caveat or "",
+        *filter(None, [results.profile.caveat]),
         sections.marked(
             "An error on fitted images is about memory, not about generation: whether its order predicts the order as "
             "GANs is what `inr_layers_gan` asks."
@@ -447,4 +447,4 @@ def limits(report: Report) -> list[Block]:
             f"At width {width} a product of rank 10 is nearly a full matrix ({20 * width + width:,} numbers against "
             f"{width**2 + width:,}); at the deck's 256 it is a twelfth."
         )
-    return [Heading("What these numbers do not say"), Bullets(tuple(item for item in items if item))]
+    return [Heading("What these numbers do not say"), Bullets(tuple(items))]

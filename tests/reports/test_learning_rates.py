@@ -13,7 +13,8 @@ from core.metrics.protocol import as_json
 from reports.protocols import MixedProtocols
 from reports.render import render
 from reports.results import load
-from reports.studies.learning_rates import Noise, check_alike, not_sought, pooled_noise, rate_words, ties
+from reports.searches import Noise, pooled_noise, ties
+from reports.studies.learning_rates import check_alike, not_sought, rate_words
 from studies.plan import jobs_root, record_plan, with_searched
 from studies.sweeps import Sweep, Trial, choice_of, write_sweep
 from tests.reports.pages import page_of
