@@ -139,11 +139,11 @@ def read_side(text: str, runs: Path, other_metric: str | None = None) -> Side:
     """
     folder = Path(text)
     if is_folder(text):
-        for name in (kept.TABLE, kept.RECORD, PUBLISHED):
+        for name in (kept.TABLE, kept.PROTOCOLS, PUBLISHED):
             check_inside(folder, folder / name)
         tidy = kept.read_tidy(folder / kept.TABLE)
         metric = kept.metric_of(tidy, text, other_metric)
-        data, protocols = kept.read_record(folder / kept.RECORD)
+        data, protocols = kept.read_protocols(folder / kept.PROTOCOLS)
         if (reason := mixture(tidy, metric, protocols)) is not None:
             raise MixedProtocols(f"{text}: {reason}")
         titles = titles_of(str(tidy["study"].iloc[0]), list(tidy["variant"].unique()), runs)

@@ -1,13 +1,13 @@
-"""What a report's folder keeps: every measurement, the name of the data, the protocols, and a published one's configs.
+"""What a report keeps beside its pages: every measurement, its protocols, and, if published, the records of its runs.
 
-A folder may be of an earlier version, or from somebody else: nothing in it is taken for what it should be.
+A folder that is read may be of an earlier version, or from somebody else: nothing in it is taken for what it should be.
 """
 
 from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,16 @@ import pandas as pd
 from core.arguments import MOST, MOST_SEED
 from core.config import parse
 from core.errors import InputError
+from core.files import write_whole
 from core.metrics.protocol import from_json
 from core.names import FINGERPRINT, NAME, SERIES, VARIANT, fits
 from core.numbers import MOST_VALUE
 from core.reading import bytes_of, lines_of, record_of
 from core.words import first_words
 from reports.numbers import listed
+from reports.page import Record
 from reports.protocols import UNRECORDED, Known
+from reports.report import PUBLISHED, Report
 from reports.results import STATUSES, TIDY_COLUMNS, Results
 from reports.tables import METRICS
 from studies.numbers import leaves
@@ -31,10 +34,68 @@ from studies.plan import MOST_JOBS
 
 TABLE = "results.csv"
 
-RECORD = "protocols.json"
+PROTOCOLS = "protocols.json"
 """Beside a results.csv: the name of its data, and the fields of its protocols by fingerprint."""
 
 AGAIN = "render the report again"
+
+MEASURED = ["metric", "iteration", "images", "seconds", "value", "protocol"]
+"""What a run's record has of each measurement."""
+
+
+def write(report: Report) -> None:
+    """Writes what the report's folder keeps."""
+    results, folder = report.results, report.folder
+    protocols = {fingerprint: protocol.model_dump(mode="json") for fingerprint, protocol in results.protocols.items()}
+    record = json.dumps({"data": results.plan.data_name, "protocols": protocols}, indent=1) + "\n"
+    write_whole(folder / PROTOCOLS, record.encode())
+    write_whole(folder / TABLE, results.tidy.to_csv(index=False, lineterminator="\n").encode())
+    if report.published:
+        lines = [json.dumps(run, separators=(",", ":")) + "\n" for run in runs_of(results)]
+        write_whole(folder / PUBLISHED, "".join(lines).encode())
+
+
+def runs_of(results: Results) -> Iterator[dict[str, Any]]:
+    """What is on record of every planned run, in the order of the appendix: everything but images and weights."""
+    measured = {str(run): frame for run, frame in results.tidy[results.tidy["iteration"].notna()].groupby("run")}
+    for run, variant in zip(results.jobs["run"].astype(str), results.jobs["variant"].astype(str), strict=True):
+        rows = measured[run][MEASURED].itertuples(index=False) if run in measured else ()
+        table = {"columns": MEASURED, "rows": [in_json(row) for row in rows]}
+        yield {"run": run, "variant": variant, **files_of(results, run), "measured": table}
+
+
+def files_of(results: Results, run: str) -> dict[str, Any]:
+    """A run's config and seed, how and where it ended, and its data; nothing of a damaged one."""
+    if run in results.damaged:
+        return {"job": {}, "outcome": None, "provenance": {}, "data": {}}
+    folder = results.folder(run)
+    outcome = folder.outcome()
+    return {
+        "job": folder.read("job.json"),
+        # What a record's bytes were is of use beside them alone.
+        "outcome": None if outcome is None else outcome.model_dump(mode="json", exclude={"recorded"}),
+        "provenance": folder.read("provenance.json"),
+        "data": folder.read("data.json"),
+    }
+
+
+def in_json(row: Iterable[Any]) -> list[Any]:
+    """One measurement in JSON, which has no infinity: of a run that diverged the value is "inf"."""
+    cells = [cell.item() if isinstance(cell, np.generic) else cell for cell in row]
+    return ["inf" if isinstance(cell, float) and np.isinf(cell) else cell for cell in cells]
+
+
+def for_page(report: Report) -> tuple[Record, ...]:
+    """The runs that a page in one file has inside."""
+    records = []
+    for run in runs_of(report.results):
+        if (target := report.target(run["run"])) is not None:
+            rows = [" ".join(map(str, row)) for row in (MEASURED, *run.pop("measured")["rows"])]
+            records.append(Record(run["run"][:8], target, json.dumps(run, indent=1) + "\n\n" + "\n".join(rows)))
+    return tuple(records)
+
+
+# --- read back --------------------------------------------------------------------------------------------------------
 
 MOST_BYTES = 2**26
 """Of a results.csv: ten thousand runs with fifty measurements each."""
@@ -102,13 +163,7 @@ def metric_of(tidy: pd.DataFrame, where: str, wanted: str | None) -> str:
     raise InputError(f"{where} records several metrics ({listed(recorded)}) and does not say which it reports")
 
 
-def record(results: Results) -> str:
-    """The content of `RECORD`."""
-    protocols = {fingerprint: protocol.model_dump(mode="json") for fingerprint, protocol in results.protocols.items()}
-    return json.dumps({"data": results.plan.data_name, "protocols": protocols}, indent=1) + "\n"
-
-
-def read_record(file: Path) -> tuple[str | None, Known]:
+def read_protocols(file: Path) -> tuple[str | None, Known]:
     """The name of a report's data and its protocols: nothing where the report is of an earlier version."""
     try:
         content = record_of(file, AGAIN)

@@ -18,10 +18,10 @@ from core.command_line import say_error
 from core.errors import InputError
 from core.files import alone_in, check_inside, make_folder, write_whole
 from core.words import one_line, typed, visible
-from reports import abstract, compare, figures, fonts, html, kept, latex, markdown, pdf, records, side_by_side
+from reports import abstract, compare, figures, fonts, html, kept, latex, markdown, pdf, side_by_side
 from reports.layouts import Layout, layout_of
 from reports.page import Animation, Document, Figure, Table, Text, without_dead_links
-from reports.report import FIGURES, PUBLISHED, Report
+from reports.report import FIGURES, Report
 from reports.results import load
 from reports.sections import few_images, subtitle
 from studies.click_life import Command
@@ -161,10 +161,7 @@ def _write_all(report: Report, formats: Sequence[str], *, ours: bool) -> None:
     answers = layout.answers(report)
     document = compose(report, layout, answers, with_records="html" in formats)
     _save_figures(report, {block.path for block in document.blocks if isinstance(block, Figure | Animation)})
-    write_whole(folder / kept.RECORD, kept.record(results).encode())
-    write_whole(folder / kept.TABLE, results.tidy.to_csv(index=False, lineterminator="\n").encode())
-    if report.published:
-        write_whole(folder / PUBLISHED, records.as_lines(results).encode())
+    kept.write(report)
     write(document, folder, formats, ours=ours)
     write_whole(folder / VERDICTS, (json.dumps(abstract.record(report, answers), indent=1) + "\n").encode())
 
@@ -189,7 +186,7 @@ def compose(report: Report, layout: Layout, answers: Sequence[Text], *, with_rec
         subtitle=subtitle(results),
         footer=f"{results.plan.study} · {results.plan.setting}",
         blocks=without_dead_links([abstract.abstract(report, answers), *few_images(results), *layout.body(report)]),
-        records=records.for_page(report) if with_records else (),
+        records=kept.for_page(report) if with_records else (),
     )
 
 
