@@ -281,10 +281,6 @@ class Comparison:
         """The runs of each matched variant beside those of its counterpart (`by_seed`)."""
         return {ours: by_seed(self.a.variants[ours], self.b.variants[self.partner(ours)]) for ours in self.shared}
 
-    def seeds(self, variant: str) -> list[int]:
-        """Seeds that have ended in both."""
-        return [int(seed) for seed in self.pairs[variant].index]
-
     def same_runs(self, variant: str) -> int:
         """How many of the seeds that both have are one and the same run."""
         pairs = self.pairs[variant]

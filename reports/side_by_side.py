@@ -172,7 +172,7 @@ def values(comparison: Comparison) -> list[Block]:
 
 def ratio_words(comparison: Comparison, variant: str) -> str:
     """B / A with its interval; what keeps it from having one."""
-    if comparison.paired(variant) and comparison.same_runs(variant) == len(comparison.seeds(variant)):
+    if comparison.paired(variant) and comparison.same_runs(variant) == len(comparison.pairs[variant]):
         return "the same runs"
     return with_interval(comparison.ratio(variant))
 
