@@ -230,20 +230,6 @@ def test_a_published_report_is_matched_by_the_configs_it_kept(tmp_path: Path) ->
         compare.read(str(earlier), "lsun_bedroom_64", tmp_path)
 
 
-def test_settings_of_one_study_are_matched_by_changes_and_the_page_says_what_differs(tmp_path: Path) -> None:
-    names = {"baseline", "all"}
-    train_all(tmp_path, planned(tmp_path, only=names, seeds=(0, 1)))
-    longer = planned(tmp_path, only=names, seeds=(0, 1), overrides={"iterations": 400, "evaluation.every": 200})
-    train_all(tmp_path, longer)
-    sides = "changes_overview:cpu", f"changes_overview:{longer.setting}"
-    assert compare.read(*sides, tmp_path).matches == {name: (name, "changes") for name in ("baseline", "all")}
-    text = page(tmp_path, *sides)
-    assert "**By their changes (2):** both are of the study changes\\_overview" in text
-    assert "All configs differ in iterations." in text and "Same name, other config" not in text
-    assert "**The lengths of training differ.**" in text
-    assert row(text, "all", "Values")[-1] == "paired, n = 2"
-
-
 def test_names_are_no_rule_where_the_base_was_declared_anew(tmp_path: Path) -> None:
     a = compare.read_side(kept(tmp_path / "a", A), tmp_path)
     b = compare.read_side(kept(tmp_path / "b", B, tag="x"), tmp_path)
@@ -318,15 +304,20 @@ def test_wrong_input_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     kept(Path("a"), A)
     kept(Path("c"), {"linear": [1.0]})
-    for name in ("empty", "columns", "words", "unmeasured", "blank", "large", "wide"):
+    head = ",".join(TIDY_COLUMNS)
+    contents = {
+        "columns": "study,variant\ns,all\n",
+        "words": f"{head}\ns,all,0,1,1,1,fd_rooms,good,,,finished,r\n",
+        "unmeasured": f"{head}\ns,all,0,,,,,,,,failed,r\n",
+        "blank": "",
+        "large": "",
+        "wide": "," * 1000,
+    }
+    Path("empty").mkdir()
+    for name, content in contents.items():
         Path(name).mkdir()
-    Path("columns/results.csv").write_text("study,variant\ns,all\n")
-    Path("words/results.csv").write_text(",".join(TIDY_COLUMNS) + "\ns,all,0,1,1,1,fd_rooms,good,,,finished,r\n")
-    Path("unmeasured/results.csv").write_text(",".join(TIDY_COLUMNS) + "\ns,all,0,,,,,,,,failed,r\n")
-    Path("blank/results.csv").write_text("")
-    Path("large/results.csv").touch()
+        Path(name, "results.csv").write_text(content)
     os.truncate("large/results.csv", 2**40)
-    Path("wide/results.csv").write_text("," * 1000)
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 2
     assert done.output.startswith("error: ")
