@@ -11,7 +11,10 @@ from reports.page import Anchor, Code, Column, Grey, Link, Piece, Strong, Table,
 LONG_ROWS = 40
 """Tables of more rows than this may go over pages."""
 
-GREEK = dict(zip("αβγλμρστωΔ", "alpha beta gamma lambda mu rho sigma tau omega Delta".split(), strict=True))
+GREEK = {
+    **{"α": "alpha", "β": "beta", "γ": "gamma", "λ": "lambda", "μ": "mu", "ρ": "rho"},
+    **{"σ": "sigma", "τ": "tau", "ω": "omega", "Δ": "Delta"},
+}
 
 SIGNS = {
     "\\": r"\textbackslash{}",
