@@ -32,11 +32,11 @@ from core.numbers import MOST_VALUE
 from core.reading import bytes_of, lines_of, record_of
 from core.words import first_words
 from reports import stats
+from reports.comparability import UNRECORDED, Known, MixedProtocols, by_protocol, mixture, told_apart
+from reports.frames import STATUSES, TIDY_COLUMNS
 from reports.numbers import listed
-from reports.protocols import UNRECORDED, Known, MixedProtocols, by_protocol, mixture, told_apart
 from reports.report import PUBLISHED
-from reports.results import STATUSES, TIDY_COLUMNS, Results, load
-from reports.tables import METRICS
+from reports.results import METRICS, Results, load
 from studies import catalogue
 from studies.numbers import leaves
 from studies.plan import MOST_JOBS
@@ -149,7 +149,7 @@ def read_side(text: str, runs: Path, other_metric: str | None = None) -> Side:
     """`STUDY`, `STUDY:SETTING` or the path of a folder with a results.csv. Raises InputError where it is none of them.
 
     Of a results.csv that does not say which of its metrics was reported it is `other_metric` if recorded, else the one
-    known to `reports.tables.METRICS`. Raises MixedProtocols for one whose metric was measured differently in its runs.
+    known to `reports.results.METRICS`. Raises MixedProtocols for one whose metric was measured differently in its runs.
     """
     folder = Path(text)
     if (folder / "results.csv").is_file():

@@ -9,9 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from reports import figures, stats
-from reports.abstract import sentence
 from reports.compare import MEASURED_BY, Comparison, Rule, Side, measured_by
-from reports.numbers import MEAN_SPREAD, counted, factor, fixed, listed, mean_spread, times
+from reports.numbers import MEAN_SPREAD, counted, factor, fixed, listed, mean_spread, sentence, times
 from reports.page import Block, Bullets, Code, Column, Document, Figure, Heading, Note, Paragraph, Strong, Table, Text
 from reports.verdicts import side_of_one
 from studies.numbers import leaf

@@ -6,12 +6,11 @@ from collections.abc import Sequence
 
 from reports import pictures, sections, stats
 from reports.abstract import change_answers
-from reports.links import led
 from reports.numbers import MEAN_SPREAD, counted, fixed, interval, mean_spread
 from reports.page import Block, Column, Heading, Strong, Table, Text
 from reports.report import Report, best_variants, composed
-from reports.results import Results
-from reports.tables import metric_letters, metric_name
+from reports.results import Results, metric_letters, metric_name
+from reports.rows import led
 from reports.verdicts import compare, side_of_one
 from studies.plan import PlannedVariant
 

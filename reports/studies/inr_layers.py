@@ -10,13 +10,13 @@ from matplotlib.figure import Figure as Canvas
 from ablations.layers import LINEAR_MAE, READINGS, ROWS, Row, emitted_numbers
 from core.events import Built
 from reports import figures, pictures, sections, stats
-from reports.links import led
+from reports.deck import deck_number, grey_note
 from reports.numbers import MEAN_SPREAD, factor, fixed, interval, listed, mean_spread, short
 from reports.page import Block, Bullets, Column, Heading, Paragraph, Piece, Strong, Table, Text
 from reports.report import PAGE_INCHES, PILOT, Report, composed
 from reports.results import Results
-from reports.seconds import why_left_out
-from reports.tables import deck_number, grey_note, left_out
+from reports.rows import led
+from reports.seconds import left_out, why_left_out
 from reports.verdicts import compare
 from studies.plan import PlannedVariant
 

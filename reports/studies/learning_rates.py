@@ -26,13 +26,12 @@ from core.metrics.protocol import Protocol, from_json
 from core.reading import Damaged
 from core.words import typed
 from reports import figures, pictures, sections, stats
-from reports.links import led
+from reports.comparability import MixedProtocols, mixture, with_rows
 from reports.numbers import MEAN_SPREAD, counted, factor, fixed, interval, listed, mean_spread, short
 from reports.page import Block, Bullets, Code, Column, Heading, Listing, Paragraph, Strong, Table, Text
-from reports.protocols import MixedProtocols, mixture, with_rows
 from reports.report import PILOT, Report, composed
-from reports.results import Results
-from reports.tables import metric_letters, metric_name
+from reports.results import Results, metric_letters, metric_name
+from reports.rows import led
 from reports.verdicts import compare, side_of_one
 from studies.sweeps import Importance, Sweep, Trial, read_sweep
 

@@ -6,13 +6,12 @@ import numpy as np
 
 from core.config import Config
 from reports import pictures, sections, stats
-from reports.links import led
 from reports.numbers import MEAN_SPREAD, factor, fixed, interval, mean_spread, short
 from reports.page import Block, Bullets, Column, Heading, Paragraph, Strong, Table, Text
 from reports.report import PILOT, Report, composed
-from reports.results import Results
+from reports.results import Results, metric_letters, metric_name
+from reports.rows import led
 from reports.studies.inr_layers import first_built, magnitude
-from reports.tables import metric_letters, metric_name
 from reports.verdicts import compare, side_of_one
 from studies.plan import PlannedVariant
 

@@ -7,12 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from reports import figures, stats
-from reports.links import led
 from reports.numbers import MEAN_SPREAD, counted, fixed, interval, mean_spread
 from reports.page import Block, Column, Heading, Paragraph, Strong, Table, Text
 from reports.pictures import between_latents, samples
 from reports.report import Report, composed
 from reports.results import Results
+from reports.rows import led
 from reports.sections import claims, learning_curves, method, question, retuned, spread, which_changes
 from studies.plan import PlannedVariant
 

@@ -13,12 +13,12 @@ from PIL import Image
 from core.config import Config
 from core.files import write_whole
 from reports import figures, stats
-from reports.links import led
 from reports.numbers import MEAN_SPREAD, fixed, interval, mean_spread
 from reports.page import Animation, Block, Column, Heading, Paragraph, Strong, Table, Text
 from reports.pictures import samples
 from reports.report import Report, composed
 from reports.results import Results
+from reports.rows import led
 from reports.sections import findings, learning_curves, method
 from studies.plan import PlannedVariant
 

@@ -14,8 +14,8 @@ from click.testing import CliRunner
 
 from core.errors import InputError
 from reports import compare, side_by_side, stats
+from reports.frames import TIDY_COLUMNS
 from reports.render import main, render, render_comparison
-from reports.results import TIDY_COLUMNS
 from tests.reports.synthetic import planned, train_all
 
 INF = math.inf

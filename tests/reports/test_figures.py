@@ -24,8 +24,13 @@ from reports.page import Abstract, Link, Table
 from reports.report import Report, highlighted
 from reports.results import Results, load
 from reports.seconds import why_left_out
-from reports.sections import curve_axes, end_to_end_line, forest_groups, ladder_section, which_changes
-from reports.tables import changes_table, cost_table, ladder_table
+from reports.sections import which_changes
+from reports.sections.cost import cost_table
+from reports.sections.curves import curve_axes
+from reports.sections.designs import forest_groups
+from reports.sections.end_to_end import end_to_end_line
+from reports.sections.ladder import ladder_section, ladder_table
+from reports.sections.setting import changes_table
 from reports.verdicts import one_family
 from studies import catalogue
 from studies.plan import Plan, jobs_root

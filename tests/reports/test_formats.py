@@ -18,7 +18,6 @@ from ablations.schema import Study
 from core.errors import InputError
 from reports import html, latex, markdown, pdf
 from reports.layouts import layout_of
-from reports.links import anchor
 from reports.page import (
     Abstract,
     Anchor,
@@ -37,6 +36,7 @@ from reports.page import (
     without_dead_links,
 )
 from reports.render import FORMATS, formats_of, main, render
+from reports.rows import anchor
 from studies import catalogue
 from tests.reports.pages import assert_links_resolve
 from tests.reports.synthetic import planned, train_all

@@ -14,7 +14,7 @@ from reports import figures, markdown, pdf
 from reports.numbers import factor, fixed, interval, mean_spread, short
 from reports.page import Bullets, Code, Column, Document, Heading, Link, Listing, Note, Paragraph, Quote, Strong, Table
 from reports.stats import Effect, log_summary, paired_effect
-from reports.tables import node
+from studies.numbers import node
 
 NASTY = r"a_b *c* `d` #e $f$ <g> [h](i) | \ @j ~k~ 'l' \"m\""
 
