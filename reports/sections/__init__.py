@@ -10,19 +10,15 @@ from reports.pictures import between_latents, samples
 from reports.quality import other_measures
 from reports.report import Report, composed
 from reports.results import Results
-from reports.sections.changes import which_changes
+from reports.sections.changes import single_changes, which_changes
 from reports.sections.claims import claims, question
-from reports.sections.cost import cost
 from reports.sections.curves import learning_curves
-from reports.sections.designs import single_changes
 from reports.sections.end_to_end import end_to_end_line
 from reports.sections.ladder import ladder_section
-from reports.sections.precision import few_images, pilot_note, spread
-from reports.sections.provenance import provenance
+from reports.sections.limits import few_images, limits, pilot_note, spread
 from reports.sections.retuned import retuned
-from reports.sections.runs import missing, runs
-from reports.sections.setting import marked, the_setting
-from reports.sections.threats import limits
+from reports.sections.runs import cost, missing, runs
+from reports.sections.setting import marked, provenance, the_setting
 from studies.plan import override
 
 __all__ = [

@@ -16,7 +16,7 @@ from reports.page import Block, Grey, Heading, Listing, Paragraph, Piece, Quote,
 from reports.report import PILOT, Report
 from reports.results import Results, metric_name
 from reports.rows import Cell, Rows, to_runs
-from reports.sections.precision import pilot_note
+from reports.sections.limits import pilot_note
 
 
 def question(report: Report) -> list[Block]:

@@ -1,24 +1,103 @@
-"""What was run: scale, changes, images, and the protocol of the metric."""
+"""What was run, whether it was declared before, and how to run it again."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ablations import patch
 from ablations.protocols import PROTOCOLS
 from ablations.schema import Change
+from core import origin
 from core.data.listing import LeftOut, said
 from core.metrics.protocol import differences
-from reports.numbers import counted, sentence
-from reports.page import Block, Bullets, Code, Heading, Paragraph, Piece, Table, Text
+from reports.abstract import resolved
+from reports.commands import reproduce_commands, ui_command
+from reports.numbers import counted, interval, listed, sentence
+from reports.page import Block, Bullets, Code, Heading, Listing, Note, Paragraph, Piece, Strong, Table, Text
 from reports.remarks import g_updates_remark
-from reports.report import Report
-from reports.results import Results, metric_name
+from reports.report import Report, design_title
+from reports.results import Results, metric_name, which_seeds
 from reports.rows import Rows
-from reports.sections.registration import registration
 from studies import numbers
+from studies.experiment import experiment_name
 from studies.numbers import node
+from studies.plan import settings_of
+
+
+def registration(report: Report) -> list[Block]:
+    """Whether question, scale, changes and claims were declared before the first run."""
+    results = report.results
+    now = results.declaration
+    late = {reason for name in now if (reason := results.exploratory(name)) is not None}
+    late |= {f"{name} was taken out after the first run" for name in results.plan.registered if name not in now}
+    ours = [change.title for change in results.study.changes if change.source is None]
+    told: list[Piece] = []
+    if late:
+        told += [Strong("Exploratory"), f", as far as it rests on what follows: {'; '.join(sorted(late))}."]
+    else:
+        digest = hashlib.sha256(json.dumps(now, sort_keys=True).encode()).hexdigest()[:12]
+        told += [
+            Strong("Planned"),
+            ": question, base, scale, changes and claims are those declared before the first run of this setting "
+            f"(digest {digest}). They are judged by the rules of the version that wrote this report.",
+        ]
+    if ours:
+        told.append(f" Not the deck's, and exploratory in any case: {'; '.join(ours)}.")
+    return [Heading("Planned or exploratory"), Paragraph(tuple(told)), *looks(report)]
+
+
+def looks(report: Report) -> list[Block]:
+    """Which seeds and designs were registered, which were asked for later, and what the registered seeds alone say."""
+    results = report.results
+    if not results.plan.looks:
+        return [Paragraph(sentence(results.unplanned() or ""))]
+    told: list[Text] = []
+    for number, look in enumerate(results.plan.looks, start=1):
+        asked = [which_seeds(look.seeds)] if look.seeds else []
+        asked += [f"{counted(len(look.designs), 'design')} ({', '.join(look.designs)})"] if look.designs else []
+        when = f"when {look.begun:,} of {counted(look.runs, 'run')} had begun"
+        shared = ", which other studies share" if number == 1 and 0 < look.begun < look.runs else ""
+        told.append(
+            (
+                Strong(f"Look {number}{', registered' if number == 1 else ''}:"),
+                f" {' and '.join(asked)}, {when}{shared}.",
+            )
+        )
+    others = [
+        name
+        for name in settings_of(results.runs, results.study.name)
+        if name != results.plan.setting and "-tuning" not in name
+    ]
+    if others and not report.published:
+        told.append(
+            f"Other settings of this study have plans here ({listed(others)}): who picks one of several settings "
+            "after a "
+            "look tests more than one report says."
+        )
+    blocks: list[Block] = [Bullets(tuple(told))]
+    if not results.late_seeds:
+        return blocks
+    alone = Report.of(results.registered_seeds(), report.folder)
+    items: list[Text] = []
+    for verdict in alone.claims:
+        ratio = f", {interval(verdict.effect)}" if verdict.effect is not None and verdict.effect.ratio else ""
+        items.append(f"{verdict.claim.name}: {verdict.word}{ratio} ({verdict.why})")
+    for design, effects in alone.effects.items():
+        tested = [effect for effect in effects if effect.word != "not tested"]
+        if tested and design in results.plan.looks[0].designs:
+            items.append(f"{design_title(design, results.study)}: {resolved(tested, alone)}")
+    return [
+        *blocks,
+        Paragraph(
+            "Verdicts in this report are on all seeds, and exploratory: who adds seeds until something is significant "
+            "finds it too often. On the registered seeds alone, as planned:"
+        ),
+        Bullets(tuple(items)),
+    ]
 
 
 def the_setting(report: Report) -> list[Block]:
@@ -193,5 +272,69 @@ def protocol_table(results: Results) -> Table | None:
         f"The protocol{protocol_name} of {metric_name(results)}, as every run recorded it, and below what "
         "differs from it in other measures. Numbers of different fingerprints stand in no table together.",
         name="protocol",
+        size=8.2,
+    )
+
+
+def provenance(report: Report) -> list[Block]:
+    """Where the numbers come from, and how to get them again."""
+    results = report.results
+    recorded = [content for _, content in results.recorded("provenance.json")]
+    blocks: list[Block] = [
+        Heading("Provenance"),
+        record_table(recorded) if recorded else Paragraph("No run recorded its provenance (provenance.json)."),
+    ]
+    if any(content.get("dirty") for content in recorded):
+        blocks.append(
+            Note(
+                "Some runs were trained from a working tree with uncommitted changes: their commit does not say it all."
+            )
+        )
+    name = experiment_name(results.plan)
+    return [
+        *blocks,
+        Paragraph(from_what(recorded)),
+        Listing("\n".join(reproduce_commands(results))),
+        Paragraph(("In MLflow the runs and this report are the experiment ", Code(name), ", which opens with:")),
+        Listing(ui_command(results)),
+    ]
+
+
+def from_what(recorded: Sequence[Mapping[str, Any]]) -> str:
+    """What the commands are to be given with: the code as far as the runs recorded it."""
+    known = [bool(content.get("commit")) for content in recorded]
+    versions = sorted({str(content["version"]) for content in recorded if content.get("version")})
+    if known and all(known):
+        return "To reproduce, from the commit above:"
+    if any(known):
+        return "To reproduce, from the commit above, which some of the runs did not record:"
+    if versions:
+        return f"The commit is not known. To reproduce, with version {' or '.join(versions)} of {origin.NAME}:"
+    return "Neither the commit nor the version of the code is known. To reproduce, as far as it is the same:"
+
+
+def recorded_value(value: Any) -> str:
+    """One value of a record; None is what the run could not find out."""
+    if value is None:
+        return "not known"
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+def record_table(recorded: Sequence[Mapping[str, Any]]) -> Table:
+    """Every key of the runs' records with its value, or its values and how many runs have each."""
+
+    def value(key: str) -> str:
+        counts = Counter(recorded_value(content.get(key)) for content in recorded)
+        if len(counts) == 1:
+            return next(iter(counts))
+        return "; ".join(f"{found} ({counted(n, 'run')})" for found, n in counts.most_common())
+
+    rows = Rows(dict.fromkeys(key for content in recorded for key in content))
+    rows.words("what", lambda key: key.replace("_", " "), 1.0)
+    rows.words("value", value, 4.0)
+    return rows.table(
+        f"Code, versions and machine of the runs, as they recorded them. From {counted(len(recorded), 'run')}; "
+        "differing values with the number of runs that have them.",
+        name="provenance",
         size=8.2,
     )

@@ -25,11 +25,11 @@ from reports.report import Report, highlighted
 from reports.results import Results, load
 from reports.seconds import why_left_out
 from reports.sections import which_changes
-from reports.sections.cost import cost_table
+from reports.sections.changes import forest_groups
 from reports.sections.curves import curve_axes
-from reports.sections.designs import forest_groups
 from reports.sections.end_to_end import end_to_end_line
 from reports.sections.ladder import ladder_section, ladder_table
+from reports.sections.runs import cost_table
 from reports.sections.setting import changes_table
 from reports.verdicts import one_family
 from studies import catalogue

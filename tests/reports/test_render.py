@@ -19,8 +19,7 @@ from reports.frames import TIDY_COLUMNS
 from reports.page import Bullets, Code, Paragraph
 from reports.render import main, render
 from reports.results import load
-from reports.sections.provenance import from_what
-from reports.sections.setting import the_images
+from reports.sections.setting import from_what, the_images
 from tests.reports import recorded
 from tests.reports.pages import assert_links_resolve
 from tests.reports.synthetic import planned, train_all
