@@ -9,7 +9,7 @@ from matplotlib.figure import Figure as Canvas
 
 from ablations.designs import available
 from ablations.schema import PILING, Change, DesignName, Study
-from reports import figures, stats
+from reports import charts, figures, stats
 from reports.abstract import ladder_names
 from reports.attribution import Estimate
 from reports.commands import planned_designs, train_command
@@ -229,7 +229,7 @@ def single_changes(report: Report) -> list[Block]:
     drawn = [design for design in designs if tested[design] and design in planned_designs(results)]
     if any(e.effect is not None and e.effect.ratio is not None for design in drawn for e in effects[design]):
         rows = [
-            figures.ForestRow(
+            charts.ForestRow(
                 change.title,
                 tuple(effects[d][i].effect for d in drawn),
                 tuple(forest_word(effects[d][i]) for d in drawn),
@@ -241,7 +241,7 @@ def single_changes(report: Report) -> list[Block]:
             tall = 0.8 + 0.1 * len(drawn) + (len(rows) + len(groups)) * max(0.3, 0.11 * len(drawn))
             canvas = Canvas(figsize=(figures.WIDTH, min(PAGE_INCHES, tall)), layout="constrained")
             titles = [legend_title(d, results.study, grouped=bool(groups)) for d in drawn]
-            figures.forest(canvas.subplots(), rows, titles, groups)
+            charts.forest(canvas.subplots(), rows, titles, groups)
             blocks.append(
                 report.figure(
                     canvas,

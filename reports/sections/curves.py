@@ -8,7 +8,7 @@ from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
 
 from core.arithmetic import g_updates, training
-from reports import figures
+from reports import charts, figures
 from reports.numbers import WORK, counted, fixed_unit, listed
 from reports.page import Block, Heading, Paragraph
 from reports.report import Report, highlighted
@@ -40,7 +40,7 @@ def learning_curves(report: Report) -> list[Block]:
             name: tuple((f["iteration"].to_numpy(dtype=float), f["value"].to_numpy(dtype=float)) for f in found)
             for name, found in frames.items()
         }
-        means = [figures.mean_curve(runs) for runs in arms.values()]
+        means = [charts.mean_curve(runs) for runs in arms.values()]
         seen = [float(v) for mean in means if mean is not None for v in mean[1]]
         seen += [float(v) for name in colours for frame in frames[name] for v in frame["value"]]
         limits = figures.span(seen)
@@ -48,8 +48,8 @@ def learning_curves(report: Report) -> list[Block]:
             drawn = []
             for v in variants:
                 runs = tuple((along(v, f), f["value"].to_numpy(dtype=float)) for f in frames[v.name])
-                drawn.append(figures.Curve(v.title, runs, colours.get(v.name)))
-            figures.curves(ax, drawn, label, limits, names_at_ends=False)
+                drawn.append(charts.Curve(v.title, runs, colours.get(v.name)))
+            charts.curves(ax, drawn, label, limits)
         for ax in panels[:, 0]:
             ax.set_ylabel(f"{metric_name(results)}, log scale", fontsize=6.8)
         figures.shared_legend(canvas, list(panels.flat), columns=3)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure as Canvas
 
 from ablations.designs import ladder, variant_name
 from core.arithmetic import g_updates, training
-from reports import figures, stats
+from reports import charts, figures, stats
 from reports.abstract import ladder_names
 from reports.commands import train_command
 from reports.numbers import WORK, factor, fixed_unit, listed, short
@@ -47,10 +47,10 @@ def ladder_section(report: Report) -> list[Block]:
         word = report.effects["ladder"][rung - 1].word if rung else ""
         shown = "" if word == "not tested" else word
         apart = variant.name in results.unstable
-        rungs.append(figures.Rung(rung_label(there, rung, report), results.last(variant), shown, apart))
+        rungs.append(charts.Rung(rung_label(there, rung, report), results.last(variant), shown, apart))
     with figures.style():
         canvas = Canvas(figsize=(figures.WIDTH, 0.75 + 0.27 * len(rungs)), layout="constrained")
-        figures.ladder(canvas.subplots(), rungs, metric_name(results))
+        charts.ladder(canvas.subplots(), rungs, metric_name(results))
         drawn = report.figure(
             canvas,
             "ladder.svg",

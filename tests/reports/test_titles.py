@@ -11,7 +11,7 @@ import pytest
 from ablations.designs import all_title, base_title
 from ablations.schema import DesignName
 from core.files import write_whole
-from reports import figures
+from reports import charts, figures
 from reports.report import design_title
 from reports.results import load
 from studies.catalogue import study
@@ -26,7 +26,7 @@ Labels = list[str]
 def labels(monkeypatch: pytest.MonkeyPatch) -> Labels:
     """Every word that goes into a figure as the name of a row, a line or a design."""
     found: Labels = []
-    sheet, curves, ladder, forest = figures.sample_sheet, figures.curves, figures.ladder, figures.forest
+    sheet, curves, ladder, forest = figures.sample_sheet, charts.curves, charts.ladder, charts.forest
 
     def noted_sheet(rows: Any, *more: Any) -> Any:
         found.extend(label for label, _ in rows)
@@ -45,9 +45,9 @@ def labels(monkeypatch: pytest.MonkeyPatch) -> Labels:
         return forest(ax, rows, designs, groups)
 
     monkeypatch.setattr(figures, "sample_sheet", noted_sheet)
-    monkeypatch.setattr(figures, "curves", noted_curves)
-    monkeypatch.setattr(figures, "ladder", noted_ladder)
-    monkeypatch.setattr(figures, "forest", noted_forest)
+    monkeypatch.setattr(charts, "curves", noted_curves)
+    monkeypatch.setattr(charts, "ladder", noted_ladder)
+    monkeypatch.setattr(charts, "forest", noted_forest)
     return found
 
 
