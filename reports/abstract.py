@@ -9,14 +9,16 @@ from typing import Any
 from ablations.designs import ladder, variant_name
 from ablations.schema import Claim, Study
 from reports import stats
+from reports.claims import EXCLUDES, ClaimVerdict, excludes_no_change
 from reports.commands import planned_designs
-from reports.numbers import counted, factor, fixed, interval, listed, mean_spread
+from reports.comparability import MixedProtocols
+from reports.deck import claimed_values
+from reports.numbers import counted, factor, fixed, interval, listed, mean_spread, sentence
 from reports.page import Abstract, Anchor, Code, Grey, Link, Piece, Strong, Text, pieces
-from reports.protocols import MixedProtocols
 from reports.remarks import candidate, finding, rungs_words, unstable_words
 from reports.report import PILOT, Report, design_title
-from reports.tables import metric_name
-from reports.verdicts import ALONE, EXCLUDES, ChangeEffect, ClaimVerdict, claimed_values, excludes_no_change
+from reports.results import metric_name
+from reports.verdicts import ALONE, ChangeEffect
 from studies.plan import override
 
 NO_NUMBER = "no number"
@@ -159,11 +161,6 @@ def change_answers(report: Report) -> list[Text]:
             title = design_title(design, report.results.study)
             items.append((Strong(sentence(title)), f" {sentence(resolved(tested, report))}{but}"))
     return items
-
-
-def sentence(text: str) -> str:
-    """The text with a capital and a full stop."""
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 def resolved(tested: Sequence[ChangeEffect], report: Report) -> str:

@@ -22,11 +22,10 @@ from ablations.designs import title_of
 from core.errors import InputError
 from core.files import check_inside
 from reports import kept, stats
+from reports.comparability import UNRECORDED, Known, MixedProtocols, by_protocol, mixture, told_apart
 from reports.numbers import listed
-from reports.protocols import UNRECORDED, Known, MixedProtocols, by_protocol, mixture, told_apart
 from reports.report import PUBLISHED
-from reports.results import load
-from reports.tables import METRICS
+from reports.results import METRICS, load
 from studies import catalogue
 from studies.numbers import leaves
 
@@ -135,7 +134,7 @@ def read_side(text: str, runs: Path, other_metric: str | None = None) -> Side:
     """`STUDY`, `STUDY:SETTING` or the path of a folder with a results.csv. Raises InputError where it is none of them.
 
     Of a results.csv that does not say which of its metrics was reported it is `other_metric` if recorded, else the one
-    known to `reports.tables.METRICS`. Raises MixedProtocols for one whose metric was measured differently in its runs.
+    known to `reports.results.METRICS`. Raises MixedProtocols for one whose metric was measured differently in its runs.
     """
     folder = Path(text)
     if is_folder(text):

@@ -23,12 +23,12 @@ from core.names import FINGERPRINT, NAME, SERIES, VARIANT, fits
 from core.numbers import MOST_VALUE
 from core.reading import bytes_of, lines_of, record_of
 from core.words import first_words
+from reports.comparability import UNRECORDED, Known
+from reports.frames import STATUSES, TIDY_COLUMNS
 from reports.numbers import listed
 from reports.page import Record
-from reports.protocols import UNRECORDED, Known
 from reports.report import PUBLISHED, Report
-from reports.results import STATUSES, TIDY_COLUMNS, Results
-from reports.tables import METRICS
+from reports.results import METRICS, Results
 from studies.numbers import leaves
 from studies.plan import MOST_JOBS
 

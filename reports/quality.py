@@ -9,10 +9,10 @@ import numpy as np
 
 from core.config import CleanFid, Config, Quality
 from reports import stats
-from reports.links import led
 from reports.numbers import counted, factor, fixed, listed
 from reports.page import Block, Column, Heading, Paragraph, Table, Text
 from reports.results import Results
+from reports.rows import led
 from studies.plan import PlannedVariant
 
 

@@ -12,6 +12,7 @@ from core.arithmetic import g_updates
 from core.config import AnyConfig
 from reports import stats
 from reports.numbers import counted, interval, listed, short
+from reports.page import Strong, Text
 from reports.results import Results
 from reports.verdicts import ChangeEffect, one_family, seeds_words
 from studies.numbers import trained_here
@@ -153,3 +154,8 @@ def unstable_words(results: Results, told_already: Sequence[str] = ()) -> str:
     if not found:
         return ""
     return f"{counted(len(found), 'variant is', 'variants are')} unstable over seeds and no evidence: {listed(found)}"
+
+
+def verdict_text(effect: ChangeEffect) -> Text:
+    """The verdict of a row, bold where it is one."""
+    return Strong(effect.verdict) if effect.word in ("helps", "hurts") else effect.verdict

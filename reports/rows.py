@@ -6,12 +6,13 @@ with its interval, a count whole, a measure with the decimals of its scale, None
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import hashlib
+import re
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from reports import stats
-from reports.links import anchor
 from reports.numbers import fixed, interval, mean_spread
 from reports.page import Column, Link, Strong, Table, Text
 from reports.results import Results
@@ -20,6 +21,21 @@ Value = Text | int | float | stats.LogSummary | stats.Effect | None
 Write = Callable[[float | None], str]
 Row = TypeVar("Row")
 Key = TypeVar("Key")
+
+
+WORDS = (("..", "-to-"), ("+", "-with-"), (".", "-dot-"), ("@", "-at-"))
+
+
+def anchor(variant: str) -> str:
+    """The place of a variant's runs: letters, digits, hyphens and underscores. Different names have different ones."""
+    written = variant
+    for sign, word in WORDS:
+        written = written.replace(sign, word)
+    plain = re.sub(r"[^A-Za-z0-9_-]", "-", written)
+    if plain != written or any(word in variant for _, word in WORDS):
+        # Another name may come to the same.
+        plain += f"-{hashlib.sha256(variant.encode(errors='backslashreplace')).hexdigest()[:8]}"
+    return f"runs-{plain}"
 
 
 @dataclass(frozen=True)
@@ -40,6 +56,11 @@ def to_runs(
     """A number of the variant of that name or alias, as a link to its runs; plain where it is not planned."""
     variant = results.variant(name or "")
     return Led(value, None if variant is None else anchor(variant.name), strong)
+
+
+def led(results: Results, name: str, text: str, *, strong: bool = False) -> Text:
+    """`to_runs` as text, for tables that are made by hand."""
+    return written(to_runs(results, name, text, strong=strong), str)
 
 
 def last_values(results: Results, name: str | None, *, strong: bool = False) -> Led:
@@ -102,20 +123,32 @@ class Rows(Generic[Row]):
         size: float = 8.0,
         note: Text = "",
         measures: Iterable[float | None] | None = None,
+        alike: Callable[[Row], Hashable] | None = None,
     ) -> Table:
-        """The table. `measures` set the decimals where others than its cells are to."""
+        """The table. `measures` set the decimals where others than its cells are to; with `alike` only rows of one
+        answer share them."""
         cells = [[column.of(item) for column in self._columns] for item in self._items]
-        scales: dict[str, list[float | None]] = {column.scale: [] for column in self._columns}
-        for row in cells:
+        kinds = [alike(item) if alike else None for item in self._items]
+        scales: dict[Hashable, list[float | None]] = {}
+        for kind, row in zip(kinds, cells, strict=True):
             for column, cell in zip(self._columns, row, strict=True):
-                scales[column.scale] += _measure(cell)
+                scales.setdefault((kind, column.scale), []).extend(_measure(cell))
         if measures is not None:
-            scales[""] = list(measures)
-        writers = {scale: fixed(found) for scale, found in scales.items()}
+            scales[None, ""] = list(measures)
+        writers = {scale: fixed(values) for scale, values in scales.items()}
+        rows = []
+        above: list[Cell] = []
+        for kind, row in zip(kinds, cells, strict=True):
+            texts: list[Text] = []
+            for place, (column, cell) in enumerate(zip(self._columns, row, strict=True)):
+                repeated = column.once and above[place : place + 1] == [cell]
+                texts.append("" if repeated else written(cell, writers[kind, column.scale]))
+            rows.append(tuple(texts))
+            above = row
         return Table(
             name=name,
             columns=tuple(column.column for column in self._columns),
-            rows=tuple(self._written(row, above, writers) for row, above in zip(cells, [[], *cells], strict=False)),
+            rows=tuple(rows),
             caption=caption,
             size=size,
             note=note,
@@ -125,17 +158,11 @@ class Rows(Generic[Row]):
         place = len(self._columns)
 
         def cell(row: Row) -> Cell:
-            assert isinstance(row, tuple)
+            assert isinstance(row, tuple | list)
             taken: Cell = row[place]
             return taken
 
         return cell
-
-    def _written(self, row: list[Cell], above: list[Cell], writers: Mapping[str, Write]) -> tuple[Text, ...]:
-        return tuple(
-            "" if column.once and above and above[place] == cell else written(cell, writers[column.scale])
-            for place, (column, cell) in enumerate(zip(self._columns, row, strict=True))
-        )
 
 
 def _measure(cell: Cell) -> list[float | None]:

@@ -17,9 +17,8 @@ from reports import figures, stats
 from reports.numbers import counted
 from reports.page import Block, Code, Heading, Paragraph, Table
 from reports.report import Report
-from reports.results import Results
+from reports.results import Results, metric_letters, metric_name
 from reports.rows import Rows
-from reports.tables import metric_letters, metric_name
 from studies.sweeps import Importance, Sweep, Trial
 
 G_RATE, D_RATE = "optimizers.learning_rates.generator", "optimizers.learning_rates.discriminator"

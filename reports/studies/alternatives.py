@@ -9,9 +9,8 @@ from reports.abstract import change_answers
 from reports.numbers import MEAN_SPREAD, counted, interval
 from reports.page import Block, Heading, Strong, Text
 from reports.report import Report, best_variants, composed
-from reports.results import Results
+from reports.results import Results, metric_letters, metric_name
 from reports.rows import Rows, last_values
-from reports.tables import metric_letters, metric_name
 from reports.verdicts import compare, side_of_one
 from studies.plan import PlannedVariant
 

@@ -9,14 +9,14 @@ from matplotlib.figure import Figure as Canvas
 
 from ablations.layers import LINEAR_MAE, READINGS, ROWS, Row, emitted_numbers
 from reports import figures, pictures, sections, stats
+from reports.deck import deck_number, grey_note
 from reports.layers import INITS, MARKS, errors, first_built, magnitude, mean, named
 from reports.numbers import MEAN_SPREAD, factor, listed, short
 from reports.page import Block, Bullets, Heading, Paragraph, Piece, Strong, Text
 from reports.report import PAGE_INCHES, PILOT, Report, composed
 from reports.results import Results
 from reports.rows import Rows, last_values
-from reports.seconds import why_left_out
-from reports.tables import deck_number, grey_note, left_out
+from reports.seconds import left_out, why_left_out
 from reports.verdicts import compare
 
 DECK = tuple((row, row.mae) for row in ROWS if row.mae is not None)

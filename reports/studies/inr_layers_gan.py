@@ -12,14 +12,13 @@ from matplotlib.figure import Figure as Canvas
 from ablations.layers import READINGS, ROWS, Row
 from core.errors import InputError
 from reports import figures, pictures, sections, stats
+from reports.comparability import MixedProtocols
 from reports.layers import INITS, MARKS, errors, named
-from reports.numbers import factor, fixed, listed, mean_spread
+from reports.numbers import factor, fixed, listed, mean_spread, p_text
 from reports.page import Block, Bullets, Heading, Listing, Note, Paragraph, Strong, Text
-from reports.protocols import MixedProtocols
 from reports.report import Report, composed
-from reports.results import Results, load
+from reports.results import Results, load, metric_letters, metric_name
 from reports.rows import Cell, Rows, to_runs
-from reports.tables import metric_letters, metric_name, p_text
 from reports.verdicts import LEVEL
 
 RECONSTRUCTION = "inr_layers"

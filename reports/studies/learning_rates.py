@@ -17,14 +17,13 @@ from core.metrics.protocol import Protocol, from_json
 from core.reading import Damaged
 from core.words import typed
 from reports import pictures, sections, stats
+from reports.comparability import MixedProtocols, mixture, with_rows
 from reports.numbers import MEAN_SPREAD, counted, factor, fixed, interval, listed, short
 from reports.page import Block, Bullets, Code, Heading, Listing, Paragraph, Strong, Table, Text
-from reports.protocols import MixedProtocols, mixture, with_rows
 from reports.report import PILOT, Report, composed
-from reports.results import Results
+from reports.results import Results, metric_letters, metric_name
 from reports.rows import Rows, last_values
 from reports.searches import G_RATE, HEADS, MAPPING, Noise, among, number, pooled_noise, searches, ties, value_of
-from reports.tables import metric_letters, metric_name
 from reports.verdicts import compare, side_of_one
 from studies.sweeps import Sweep, read_sweep
 

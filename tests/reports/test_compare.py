@@ -14,9 +14,9 @@ from click.testing import CliRunner
 
 from core.errors import InputError
 from reports import compare, side_by_side, stats
+from reports.frames import TIDY_COLUMNS
 from reports.kept import read_tidy
 from reports.render import main, render, render_comparison
-from reports.results import TIDY_COLUMNS
 from tests.reports.pages import assert_links_resolve
 from tests.reports.synthetic import planned, train_all
 

@@ -12,11 +12,12 @@ from PIL import Image
 
 from ablations.schema import DesignName
 from reports import stats
+from reports.claims import judge_claim
 from reports.render import render
 from reports.report import Report
 from reports.results import load
-from reports.sections import rankable
-from reports.verdicts import judge_changes, judge_claim
+from reports.sections.changes import rankable
+from reports.verdicts import judge_changes
 from studies import catalogue
 from tests.reports.pages import assert_links_resolve, page_of
 from tests.reports.synthetic import TRUE_FACTORS, planned, train_all

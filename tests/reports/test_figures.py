@@ -17,15 +17,20 @@ from matplotlib.text import Text as Drawn
 from PIL import Image
 
 from core.folder import RunFolder
-from reports import figures, remarks, stats
+from reports import charts, figures, remarks, stats
 from reports.abstract import abstract, change_answers, spoken
 from reports.layouts import layout_of
 from reports.page import Abstract, Link, Table
 from reports.report import Report, highlighted
 from reports.results import Results, load
 from reports.seconds import why_left_out
-from reports.sections import curve_axes, end_to_end_line, forest_groups, ladder_section, which_changes
-from reports.tables import changes_table, cost_table, ladder_table
+from reports.sections import which_changes
+from reports.sections.changes import forest_groups
+from reports.sections.curves import curve_axes
+from reports.sections.end_to_end import end_to_end_line
+from reports.sections.ladder import ladder_section, ladder_table
+from reports.sections.runs import cost_table
+from reports.sections.setting import changes_table
 from reports.verdicts import one_family
 from studies import catalogue
 from studies.plan import Plan, jobs_root
@@ -82,17 +87,17 @@ def colours_of(artist: Artist) -> set[str]:
 
 
 def test_colours_of_verdicts_are_on_nothing_that_is_open() -> None:
-    effects = tuple(stats.Effect(3, 0.8, 0.6, 1.1) for _ in figures.DESIGN_MARKS)
+    effects = tuple(stats.Effect(3, 0.8, 0.6, 1.1) for _ in charts.DESIGN_MARKS)
     ax = Canvas().subplots()
-    figures.forest(ax, [figures.ForestRow("a", effects, ("inconclusive",) * 5)], [str(n) for n in range(5)])
+    charts.forest(ax, [charts.ForestRow("a", effects, ("inconclusive",) * 5)], [str(n) for n in range(5)])
     assert not colours_of(ax) & {figures.BLUE, figures.VERMILLION}
-    assert len(set(figures.DESIGN_MARKS)) == 5
+    assert len(set(charts.DESIGN_MARKS)) == 5
     ax = Canvas().subplots()
     words = ("helps", "hurts", "inconclusive", "unstable", "not run")
-    figures.forest(ax, [figures.ForestRow("a", (*effects[:4], None), words)], [str(n) for n in range(5)])
+    charts.forest(ax, [charts.ForestRow("a", (*effects[:4], None), words)], [str(n) for n in range(5)])
     assert {figures.BLUE, figures.VERMILLION} <= colours_of(ax)
     ax = Canvas().subplots()
-    figures.ladder(ax, [figures.Rung("a", np.array([1.0, 2.0]), "inconclusive")], "m")
+    charts.ladder(ax, [charts.Rung("a", np.array([1.0, 2.0]), "inconclusive")], "m")
     assert not colours_of(ax) & {figures.BLUE, figures.VERMILLION}
 
 
@@ -139,14 +144,14 @@ def test_a_study_without_such_a_rung_says_nothing_of_it(ladder_runs: Path, tmp_p
 
 
 def test_an_outlying_seed_is_named_at_the_edge_of_the_axis() -> None:
-    quiet = figures.Rung("a", np.array([0.4, 0.5, 0.45]))
+    quiet = charts.Rung("a", np.array([0.4, 0.5, 0.45]))
     ax = Canvas().subplots()
-    figures.ladder(ax, [quiet, figures.Rung("b", np.array([0.545, 1.53, 11.52]), "unstable", unstable=True)], "m")
+    charts.ladder(ax, [quiet, charts.Rung("b", np.array([0.545, 1.53, 11.52]), "unstable", unstable=True)], "m")
     assert ax.get_xlim()[1] < 3
     assert "one seed: 11.5 →" in [text.get_text() for text in ax.findobj(Drawn)]
     assert all(11.52 not in line.get_xdata() for line in ax.lines)
     ax = Canvas().subplots()
-    figures.ladder(ax, [quiet, figures.Rung("b", np.array([0.545, 1.53, 11.52]))], "m")
+    charts.ladder(ax, [quiet, charts.Rung("b", np.array([0.545, 1.53, 11.52]))], "m")
     assert ax.get_xlim()[1] > 11.52
 
 
@@ -155,7 +160,7 @@ def test_an_unstable_effect_does_not_stretch_the_forest() -> None:
     limits = []
     for word in ("unstable", "inconclusive"):
         ax = Canvas().subplots()
-        figures.forest(ax, [figures.ForestRow("a", (wild,), (word,)), figures.ForestRow("b", (tame,), ("open",))], "x")
+        charts.forest(ax, [charts.ForestRow("a", (wild,), (word,)), charts.ForestRow("b", (tame,), ("open",))], "x")
         limits.append(ax.get_xlim()[1])
     assert limits[0] < 2 < limits[1]
 
@@ -169,7 +174,7 @@ def test_tables_and_figures_of_one_quantity_print_the_same_number(exploded: Resu
     last = [column.title for column in table.columns].index("800")
     rungs = [v for name in names_of_rungs(exploded) if (v := exploded.variant(name)) is not None]
     ax = Canvas().subplots()
-    figures.ladder(ax, [figures.Rung(v.name, exploded.last(v)) for v in rungs], "m")
+    charts.ladder(ax, [charts.Rung(v.name, exploded.last(v)) for v in rungs], "m")
     drawn = [text.get_text().split()[0] for text in ax.texts]
     printed = [str(cell.text) for row in table.rows if isinstance(cell := row[last], Link)]
     assert len(printed) == len(drawn) == 11
@@ -178,7 +183,7 @@ def test_tables_and_figures_of_one_quantity_print_the_same_number(exploded: Resu
         assert float(other) == pytest.approx(np.exp(np.log(exploded.last(variant)).mean()), rel=0.006)
     variant = rungs[4]
     curves = [exploded.curve(variant, seed) for seed in exploded.plan.seeds]
-    mean = figures.mean_curve([(c["iteration"].to_numpy(float), c["value"].to_numpy(float)) for c in curves])
+    mean = charts.mean_curve([(c["iteration"].to_numpy(float), c["value"].to_numpy(float)) for c in curves])
     assert mean is not None and mean[1][-1] == pytest.approx(float(drawn[4]), rel=0.006)
 
 
@@ -326,7 +331,7 @@ def test_a_long_name_leaves_room_for_the_figure_and_for_the_other_names(name: st
     with figures.style():
         canvas = Canvas(figsize=(figures.WIDTH, 4.0), layout="constrained")
         ax = canvas.subplots()
-        figures.forest(ax, [figures.ForestRow(name, (None,), ("not run",)) for name in names], ["ladder"])
+        charts.forest(ax, [charts.ForestRow(name, (None,), ("not run",)) for name in names], ["ladder"])
         ax.plot([], [], label=name)
         figures.shared_legend(canvas, [ax])
         canvas.draw_without_rendering()
@@ -347,8 +352,8 @@ def test_changes_on_another_base_have_a_header(tmp_path: Path) -> None:
     assert forest_groups(study.changes) == ((0, "added to the base"), (3, "added to INR twice as deep"))
     assert forest_groups(catalogue.study("changes_overview").changes) == ()
     ax = Canvas().subplots()
-    rows = [figures.ForestRow(c.title, (stats.Effect(3, 0.9, 0.8, 1.1),), ("inconclusive",)) for c in study.changes]
-    figures.forest(ax, rows, ["add one in"], forest_groups(study.changes))
+    rows = [charts.ForestRow(c.title, (stats.Effect(3, 0.9, 0.8, 1.1),), ("inconclusive",)) for c in study.changes]
+    charts.forest(ax, rows, ["add one in"], forest_groups(study.changes))
     headers = [text.get_position()[1] for text in ax.texts]
     ticks = list(ax.get_yticks())
     assert headers == [0.0, 4.0] and ticks == [1.0, 2.0, 3.0, 5.0, 6.0, 7.0]

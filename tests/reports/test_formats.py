@@ -17,7 +17,6 @@ from ablations.schema import Study
 from core.errors import InputError
 from reports import html, latex, markdown, pdf
 from reports.layouts import layout_of
-from reports.links import anchor
 from reports.page import (
     Abstract,
     Anchor,
@@ -36,6 +35,7 @@ from reports.page import (
     without_dead_links,
 )
 from reports.render import FORMATS, formats_of, main, render
+from reports.rows import anchor
 from studies import catalogue
 from tests.hostile.pages import Elements
 from tests.reports.pages import assert_links_resolve

@@ -10,7 +10,7 @@ import pytest
 
 from core.folder import RunFolder
 from core.metrics.protocol import as_json
-from reports.protocols import MixedProtocols
+from reports.comparability import MixedProtocols
 from reports.render import render
 from reports.results import load
 from reports.searches import Noise, pooled_noise, ties

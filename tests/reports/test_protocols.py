@@ -14,11 +14,13 @@ from core.config import Images
 from core.errors import InputError
 from core.folder import RunFolder
 from reports import markdown, pdf
+from reports.claims import judge_claim
+from reports.comparability import MixedProtocols, shortened
+from reports.deck import dataset_name
 from reports.page import Column, Document, Grey, Table
-from reports.protocols import MixedProtocols, shortened
 from reports.render import main, render, render_comparison
 from reports.results import load
-from reports.verdicts import dataset_name, judge_claim, metric_differs
+from reports.verdicts import metric_differs
 from studies.plan import Plan, jobs_root
 from tests.reports.pages import page_of
 from tests.reports.synthetic import WEIGHTS, planned, protocols_of, train_all, write_run

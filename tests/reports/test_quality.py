@@ -10,11 +10,11 @@ import pytest
 
 from core.config import CleanFid, Config, Evaluation, Quality
 from core.events import Evaluated
-from reports.links import anchor
 from reports.page import Heading, Link, Paragraph, Table
 from reports.quality import caption, other_measures
 from reports.render import render
 from reports.results import Results, load
+from reports.rows import anchor
 from studies.plan import PlannedVariant
 from tests.reports.synthetic import planned, train_all
 

@@ -31,7 +31,6 @@ from core.pictures import read_grid
 from core.reading import Damaged
 from reports import figures, html, kept, latex, markdown, pdf
 from reports.commands import reproduce_commands, wrapped
-from reports.links import anchor
 from reports.page import (
     Abstract,
     Anchor,
@@ -53,6 +52,7 @@ from reports.page import (
 from reports.render import main, render, render_comparison
 from reports.report import FIGURES
 from reports.results import load
+from reports.rows import anchor
 from studies.experiment import Experiment
 from studies.plan import jobs_root, overridden, override, parse_override, plan_file, read_plan, report_folder
 from studies.stores import sqlite_file

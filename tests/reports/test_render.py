@@ -15,10 +15,11 @@ import pytest
 from click.testing import CliRunner
 
 from core.config import Images
+from reports.frames import TIDY_COLUMNS
 from reports.page import Bullets, Code, Paragraph
 from reports.render import main, render
-from reports.results import TIDY_COLUMNS, load
-from reports.sections import from_what, the_images
+from reports.results import load
+from reports.sections.setting import from_what, the_images
 from tests.reports import recorded
 from tests.reports.pages import assert_links_resolve
 from tests.reports.synthetic import planned, train_all

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from ablations.designs import all_title, base_title
 from ablations.schema import DesignName
 from core.files import write_whole
-from reports import figures
+from reports import charts, figures
 from reports.report import design_title
 from reports.results import load
 from studies.catalogue import study
@@ -28,19 +29,20 @@ def labels(monkeypatch: pytest.MonkeyPatch) -> Labels:
     """Every word that goes into a figure as the name of a row, a line or a design."""
     labels: Labels = []
 
-    def noted(name: str, labels_of: Callable[..., Iterable[str]]) -> None:
-        drawing = getattr(figures, name)
+    def noted(module: ModuleType, name: str, labels_of: Callable[..., Iterable[str]]) -> None:
+        drawing = getattr(module, name)
 
         def note(*arguments: Any, **keywords: Any) -> Any:
             labels.extend(labels_of(*arguments))
             return drawing(*arguments, **keywords)
 
-        monkeypatch.setattr(figures, name, note)
+        monkeypatch.setattr(module, name, note)
 
-    noted("sample_sheet", lambda rows, *_: [label for label, _ in rows])
-    noted("curves", lambda ax, lines, *_: [line.label for line in lines])
-    noted("ladder", lambda ax, rungs, *_: [rung.label for rung in rungs])
+    noted(figures, "sample_sheet", lambda rows, *_: [label for label, _ in rows])
+    noted(charts, "curves", lambda ax, lines, *_: [line.label for line in lines])
+    noted(charts, "ladder", lambda ax, rungs, *_: [rung.label for rung in rungs])
     noted(
+        charts,
         "forest",
         lambda ax, rows, designs, groups: [*designs, *(row.label for row in rows), *(header for _, header in groups)],
     )

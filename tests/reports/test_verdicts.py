@@ -15,18 +15,12 @@ from ablations.designs import arms
 from ablations.protocols import DECK_2020
 from ablations.schema import Claim, Comparison, DesignName, Measured, Study
 from core.folder import Outcome
+from reports.claims import judge_claim
+from reports.deck import claimed_values
 from reports.results import Results, load
-from reports.verdicts import (
-    claimed_values,
-    designs_with,
-    end_to_end,
-    end_to_end_at_equal,
-    judge_change,
-    judge_claim,
-    judge_design,
-    seconds_axis,
-    work_axis,
-)
+from reports.sections.claims import designs_with
+from reports.sections.end_to_end import end_to_end, end_to_end_at_equal, seconds_axis, work_axis
+from reports.verdicts import judge_change, judge_design
 from studies.plan import Look, Plan, make_plan
 from tests.reports.synthetic import planned, train_all
 
