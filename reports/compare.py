@@ -198,7 +198,7 @@ class Comparison:
 
     @cached_property
     def apart(self) -> tuple[str, ...]:
-        """What keeps the values of the two out of one table: the fields in which their protocols differ.
+        """The reasons that keep the values of the two out of one table: the fields in which their protocols differ.
 
         Where neither recorded its protocol, the metrics and the names of the data tell.
         """

@@ -92,12 +92,12 @@ def slug(text: str) -> str:
     return "section-" + re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
-def records(found: tuple[Record, ...]) -> str:
-    """What is on record of every run, each behind its name."""
+def records(of_runs: tuple[Record, ...]) -> str:
+    """The record of every run, each behind its name."""
     each = [
         f'<details id="run-{html.escape(record.name)}"><summary><code>{html.escape(record.name)}</code></summary>'
         f"<pre>{html.escape(record.text)}</pre></details>"
-        for record in found
+        for record in of_runs
     ]
     return "\n".join([f'<h2 id="{slug(RECORDS)}">{RECORDS}</h2>', *each, f"<script>{_SCRIPT}</script>"])
 
@@ -111,7 +111,7 @@ _SCRIPT = (
 
 
 def policy(scripts: Sequence[str]) -> str:
-    """What a browser lets the page do: show its own pictures and style, run these scripts, and reach nothing."""
+    """The rights of the page in a browser: show its own pictures and style, run these scripts, and reach nothing."""
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     allowed = " ".join(f"'sha256-{each}'" for each in hashes) or "'none'"
     return (
@@ -121,7 +121,7 @@ def policy(scripts: Sequence[str]) -> str:
 
 
 class _Writer:
-    """`known` says where links lead to something else here than on the other pages."""
+    """`known` has the targets of links that are other ones here than on the other pages."""
 
     def __init__(self, folder: Path, known: Mapping[str, str]) -> None:
         self.folder, self.known = folder, known

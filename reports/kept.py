@@ -1,4 +1,4 @@
-"""What a report keeps beside its pages: every measurement, its protocols, and, if published, the records of its runs.
+"""The data beside a report's pages: every measurement, its protocols, and, if published, the records of its runs.
 
 A folder that is read may be of an earlier version, or from somebody else: nothing in it is taken for what it should be.
 """
@@ -40,11 +40,11 @@ PROTOCOLS = "protocols.json"
 AGAIN = "render the report again"
 
 MEASURED = ["metric", "iteration", "images", "seconds", "value", "protocol"]
-"""What a run's record has of each measurement."""
+"""The columns of a run's record."""
 
 
 def write(report: Report) -> None:
-    """Writes what the report's folder keeps."""
+    """Writes the data of a report into its folder."""
     results, folder = report.results, report.folder
     protocols = {fingerprint: protocol.model_dump(mode="json") for fingerprint, protocol in results.protocols.items()}
     record = json.dumps({"data": results.plan.data_name, "protocols": protocols}, indent=1) + "\n"
@@ -56,7 +56,7 @@ def write(report: Report) -> None:
 
 
 def runs_of(results: Results) -> Iterator[dict[str, Any]]:
-    """What is on record of every planned run, in the order of the appendix: everything but images and weights."""
+    """The record of every planned run, in the order of the appendix: everything but images and weights."""
     measured = {str(run): frame for run, frame in results.tidy[results.tidy["iteration"].notna()].groupby("run")}
     for run, variant in zip(results.jobs["run"].astype(str), results.jobs["variant"].astype(str), strict=True):
         rows = measured[run][MEASURED].itertuples(index=False) if run in measured else ()

@@ -36,7 +36,7 @@ def magnitude(value: float) -> str:
 
 
 def first_built(results: Results, variant: PlannedVariant | None) -> Built | None:
-    """What the variant's first run recorded when its networks stood."""
+    """The record of the variant's first run of its networks as built."""
     if variant is None or not results.plan.seeds:
         return None
     run = str(results.job(variant, results.plan.seeds[0])["run"])

@@ -14,7 +14,7 @@ _SPECIAL = re.compile(r"([\\`*_<>$|~]|&(?=#?\w+;)|(?<=\w):(?=//)|(?<=www)\.)")
 """Of the longer ones: an entity, and what becomes a link by itself."""
 
 _OPENING = re.compile(r"^(\d{1,9}(?=[.)](\s|$))|(?=#{1,6}(\s|$)|[+-](\s|$)|[=-]+\s*$|\[.*\]:))")
-"""What begins another block than a paragraph: an item, a heading, the definition of a link."""
+"""The beginnings of other blocks than a paragraph: an item, a heading, the definition of a link."""
 _RULES = {"left": ":--", "right": "--:", "center": ":-:"}
 
 
@@ -85,7 +85,7 @@ def headed(text: str) -> str:
 
 
 def label(alt: str) -> str:
-    """What stands for a picture."""
+    """The words in a picture's place."""
     return escaped(alt).replace("[", r"\[").replace("]", r"\]")
 
 

@@ -41,7 +41,7 @@ def records(folder: Path) -> list[dict[str, Any]]:
 
 
 def verdicts(record: dict[str, Any]) -> Text:
-    """What became of a study's claims, or what answers its question where it has none."""
+    """The verdicts on a study's claims, or its first answer where it has none."""
     claims = record["claims"]
     if not claims:
         return str(record["answers"][0]) if record["answers"] else ""

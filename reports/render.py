@@ -31,7 +31,7 @@ from studies.plan import VERDICTS, plan_file, read_plan, report_folder
 TABLES = "tables"
 
 OF_RUNS = ("jobs", "plans", "queue", "cache", "sweeps")
-"""What lies in a folder of runs beside reports, and is not theirs to write into."""
+"""Folders of runs that no report may be written into."""
 
 
 def _markdown(document: Document, folder: Path) -> None:
@@ -64,13 +64,13 @@ PAGES = frozenset(name for kind, name in WRITTEN.items() if kind != "tex")
 
 def formats_of(text: str) -> tuple[str, ...]:
     """The formats of a comma list, in our order. Raises InputError."""
-    asked = [name.strip() for name in text.split(",") if name.strip()]
-    for name in asked:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
         if name not in FORMATS:
             raise InputError(f"--format {name}: there are {', '.join(FORMATS)}")
-    if not asked:
+    if not names:
         raise InputError(f"--format: name some of {', '.join(FORMATS)}")
-    return tuple(name for name in FORMATS if name in asked)
+    return tuple(name for name in FORMATS if name in names)
 
 
 def _begins(file: Path, content: bytes) -> bool:
@@ -255,19 +255,19 @@ def main(
 ) -> None:
     """Write the report of STUDY, a name or its file, from its run folders, with figures/, results.csv and
     verdicts.json."""
-    asked = formats_of(formats)
+    names = formats_of(formats)
     if sides and (study or setting):
         raise InputError("--compare takes its two sides, and no STUDY or --setting beside: write STUDY:SETTING")
     if sides:
-        folder = render_comparison(*sides, runs=runs, out=out, formats=asked)
+        folder = render_comparison(*sides, runs=runs, out=out, formats=names)
     elif study:
-        folder = render(study, runs=runs, setting=setting, out=out, formats=asked)
+        folder = render(study, runs=runs, setting=setting, out=out, formats=names)
     else:
         raise InputError("name a STUDY, or two reports with --compare A B")
-    for name in asked:
+    for name in names:
         print(visible(str(folder / WRITTEN[name])))
-    if study and out is None and (said := _in_mlflow(study, folder, runs)):
-        print(one_line(said))
+    if study and out is None and (line := _in_mlflow(study, folder, runs)):
+        print(one_line(line))
 
 
 if __name__ == "__main__":

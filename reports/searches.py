@@ -161,12 +161,12 @@ def trials_panel(ax: Axes, results: Results, sweep: Sweep, limits: tuple[float, 
     ended = [
         (t, last) for t in sweep.trials if t.state in ("pruned", "diverged") and (last := last_measured(t)) is not None
     ]
-    for found, mark, fill, name in ((complete, "o", figures.PALE, "trial"), (ended, "s", "none", "given up or lost")):
-        if found:
-            rates = [trial.values[G_RATE] for trial, _ in found]
+    for trials, mark, fill, name in ((complete, "o", figures.PALE, "trial"), (ended, "s", "none", "given up or lost")):
+        if trials:
+            rates = [trial.values[G_RATE] for trial, _ in trials]
             line = Line2D(
                 rates,
-                [value for _, value in found],
+                [value for _, value in trials],
                 ls="none",
                 marker=mark,
                 ms=4,
@@ -211,17 +211,19 @@ def what_mattered(report: Report, sweeps: Sequence[Sweep]) -> Block:
     for ax, sweep in zip(axes, sweeps, strict=True):
         importance_panel(ax, sweep)
     figures.shared_legend(canvas, list(axes))
-    told = [
+    counts = [
         f"{sweep.search.name}, {counted(trials, 'trial')} at iteration {iteration:,}"
         for sweep in sweeps
-        for iteration, trials in dict.fromkeys((found.iteration, found.trials) for found in sweep.importances)
+        for iteration, trials in dict.fromkeys(
+            (importance.iteration, importance.trials) for importance in sweep.importances
+        )
     ]
     return report.figure(
         canvas,
         "importance.svg",
         f"Which parameter mattered: its share of the parts of the variance of log {metric_letters(report.results)} "
         "that single parameters explain (fANOVA, Hutter et al. 2014), over the whole ranges: "
-        f"means over resampled trials, bars their 2.5% to 97.5% quantiles. Trials: {'; '.join(told)}. At the earlier "
+        f"means over resampled trials, bars their 2.5% to 97.5% quantiles. Trials: {'; '.join(counts)}. At the earlier "
         "iteration no trial is missing; at the last one those that were pruned are, and they are the worse ones. What "
         "interactions explain is left out.",
         "Importance of each parameter of each search.",
@@ -231,17 +233,19 @@ def what_mattered(report: Report, sweeps: Sequence[Sweep]) -> Block:
 def importance_panel(ax: Axes, sweep: Sweep) -> Axes:
     """One row per parameter, one mark per iteration."""
     paths = list(sweep.ranges)
-    moments = list(dict.fromkeys(found.iteration for found in sweep.importances))
+    moments = list(dict.fromkeys(importance.iteration for importance in sweep.importances))
     looks = tuple(zip(("o", "s"), figures.palette(2), strict=True))
-    by_place: dict[tuple[str, int], Importance] = {(found.path, found.iteration): found for found in sweep.importances}
+    by_place: dict[tuple[str, int], Importance] = {
+        (importance.path, importance.iteration): importance for importance in sweep.importances
+    }
     for row, path in enumerate(paths):
         for place, moment in enumerate(moments):
-            found = by_place[path, moment]
+            importance = by_place[path, moment]
             mark, colour = looks[place % 2]
             y = row + (place - (len(moments) - 1) / 2) * 0.28
-            ax.plot((found.low, found.high), (y, y), color=colour, lw=1.1, zorder=2)
+            ax.plot((importance.low, importance.high), (y, y), color=colour, lw=1.1, zorder=2)
             label = f"iteration {moment:,}" if row == 0 else None
-            ax.plot(found.share, y, mark, ms=4.5, color=colour, zorder=3, label=label)
+            ax.plot(importance.share, y, mark, ms=4.5, color=colour, zorder=3, label=label)
     ax.set_yticks(range(len(paths)), [HEADS.get(path, path) for path in paths])
     ax.tick_params(axis="y", length=0)
     ax.set_ylim(len(paths) - 0.5, -0.5)

@@ -373,7 +373,7 @@ def where_configs_differ(comparison: Comparison, name: str) -> str:
 
 
 def rest(comparison: Comparison) -> list[Block]:
-    """What only one of them has."""
+    """The variants that only one of them has."""
     partners = {theirs for theirs, _ in comparison.matches.values()}
     items = []
     for letter, side, matched in (("A", comparison.a, set(comparison.shared)), ("B", comparison.b, partners)):

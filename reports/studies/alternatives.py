@@ -38,16 +38,16 @@ def answers(report: Report) -> list[Text]:
     if len(ranked) < 2:
         return change_answers(report)
     best = ranked[0]
-    said = f" “{best.title}” is the best of {len(ranked)} that ended in all seeds"
+    text = f" “{best.title}” is the best of {len(ranked)} that ended in all seeds"
     if best.name == "baseline":
-        said += ", and it is the base."
+        text += ", and it is the base."
     else:
         ratio = compare(results, "baseline", best.name)
-        said += f"; over the base it has the ratio {interval(ratio)}" if ratio is not None else ""
+        text += f"; over the base it has the ratio {interval(ratio)}" if ratio is not None else ""
         resolved = ratio is not None and side_of_one(ratio) != "unresolved"
-        said += f", which {'is' if resolved else 'is not'} told from 1 before any correction." if ratio else "."
+        text += f", which {'is' if resolved else 'is not'} told from 1 before any correction." if ratio else "."
     picked = " Exploratory: it was picked as the best on these seeds, so its advantage is overstated."
-    return [(Strong("Best combination:"), said + picked), *change_answers(report)]
+    return [(Strong("Best combination:"), text + picked), *change_answers(report)]
 
 
 def combinations(report: Report) -> list[Block]:

@@ -146,22 +146,22 @@ FAILS = 5.0
 def failures(results: Results) -> Text:
     """Which of the slide's failing rows fail here too, at the formulas' init: an error above a constant colour's."""
     blank = constant_error(results)
-    told: list[str] = []
+    failing: list[str] = []
     for row, mae in DECK:
         ours = stats.geometric_mean(errors(results, row))
         if mae < FAILS * LINEAR_MAE or blank is None or ours is None:
             continue
         seen = "fails here too" if ours.centre > blank else "the slide's failure is not seen here"
-        told.append(
+        failing.append(
             f"{row.title} ({factor(mae / LINEAR_MAE)} times Linear's error there): {seen}, with "
             f"{short(ours.centre)} against the {short(blank)} of one constant colour an image"
         )
-    words = "; ".join(told) if told else "not known, for want of finished runs"
+    words = "; ".join(failing) if failing else "not known, for want of finished runs"
     return (Strong("Rows that fail on the slide."), f" {words}.")
 
 
 def what_differs(report: Report) -> tuple[str, ...]:
-    """What keeps the slide's errors from being compared with ours."""
+    """The fields that keep the slide's errors from being compared with ours."""
     return tuple(dict.fromkeys(what for verdict in report.claims for what in verdict.differs))
 
 
@@ -313,7 +313,7 @@ def why_rows_fail(report: Report) -> list[Block]:
 
 def explanation(results: Results) -> list[Piece]:
     """The layers that grow, in one sentence each, from the recorded numbers."""
-    told: list[Piece] = []
+    sentences: list[Piece] = []
     complete = 0
     for row in ROWS:
         built = first_built(results, results.variant(named(row)))
@@ -324,10 +324,10 @@ def explanation(results: Results) -> list[Piece]:
         last = built.initial[-1].pre_activation
         if last > 3 or error > 2 * unit:
             ends = f"ends at {short(error)}; at unit init, at {short(unit)}"
-            told += [Strong(row.title), f" starts with {magnitude(last)} before tanh and {ends}. "]
+            sentences += [Strong(row.title), f" starts with {magnitude(last)} before tanh and {ends}. "]
     if not complete:
         return ["Not said: no layer has finished runs at both inits."]
-    return told or ["No layer starts beyond tanh's range, and none gains a factor of two by unit init."]
+    return sentences or ["No layer starts beyond tanh's range, and none gains a factor of two by unit init."]
 
 
 def through_codes(report: Report) -> list[Block]:
@@ -428,7 +428,7 @@ def reconstructions(report: Report) -> list[Block]:
 
 
 def limits(report: Report) -> list[Block]:
-    """What these numbers do not say."""
+    """The limits of these numbers."""
     results = report.results
     items: list[Text] = [
         *filter(None, [results.profile.caveat]),

@@ -159,16 +159,18 @@ def answers(report: Report) -> list[Text]:
     fits = reconstruction(report)
     if fits is None:
         return ["The layers were not fitted to images under the same runs, so there is no order to compare with."]
-    found = rank_correlations(report.results, fits)
-    told = [f"{words} and {how} ρ = {one.rho:.2f}, p = {p_text(one.p)}" for words, how, one in found if one is not None]
-    if not told:
+    correlated = rank_correlations(report.results, fits)
+    items = [
+        f"{words} and {how} ρ = {one.rho:.2f}, p = {p_text(one.p)}" for words, how, one in correlated if one is not None
+    ]
+    if not items:
         return ["Fewer than three layers have two seeds or more of both numbers."]
-    corrected = stats.holm([None if one is None else one.p for *_, one in found])
+    corrected = stats.holm([None if one is None else one.p for *_, one in correlated])
     predicted = sum(p is not None and p <= LEVEL for p in corrected)
     return [
         (
             Strong("Order by fitted images against order by generated ones:"),
-            f" Spearman's rank correlations are, with {'; '.join(told)}. {predicted} of {len(told)} "
+            f" Spearman's rank correlations are, with {'; '.join(items)}. {predicted} of {len(items)} "
             f"{'is' if predicted == 1 else 'are'} significant at 5% after Holm's correction over them.",
         )
     ]
@@ -176,40 +178,40 @@ def answers(report: Report) -> list[Text]:
 
 def rank_correlations(results: Results, fits: Results) -> list[tuple[str, str, stats.RankCorrelation | None]]:
     """For each init and emitter, in words, how the two orders agree; None where too few layers have both numbers."""
-    found = []
+    agreements = []
     for init, words in INITS:
         ours = np.stack([errors(results, row, init) for row in ROWS])
         for codes, how in ((False, "free parameters"), (True, "latent codes")):
             theirs = np.stack([errors(fits, fit_of(results, row, init), init, codes) for row in ROWS])
-            found.append((words, how, stats.seed_bootstrap_rank_correlation(theirs, ours)))
-    return found
+            agreements.append((words, how, stats.seed_bootstrap_rank_correlation(theirs, ours)))
+    return agreements
 
 
 def correlations(results: Results, fits: Results) -> list[Text]:
     """One line for each init and emitter."""
     items: list[Text] = []
-    for words, how, found in rank_correlations(results, fits):
+    for words, how, order in rank_correlations(results, fits):
         label = Strong(f"{words.capitalize()}, {how}:")
-        if found is None:
+        if order is None:
             items.append((label, " fewer than three layers have two seeds or more of both numbers."))
             continue
-        left = len(ROWS) - found.items
-        lost = f" ({left} of {len(ROWS)} left out: a run diverged or is missing)" if left else ""
+        left_out = len(ROWS) - order.items
+        lost = f" ({left_out} of {len(ROWS)} left out: a run diverged or is missing)" if left_out else ""
         items.append(
             (
                 label,
-                f" Spearman's ρ = {found.rho:.2f} [{found.low:.2f}, {found.high:.2f}], p = {found.p:.3f} over "
-                f"{found.items} layers{lost}: {word(found)}.",
+                f" Spearman's ρ = {order.rho:.2f} [{order.low:.2f}, {order.high:.2f}], p = {order.p:.3f} over "
+                f"{order.items} layers{lost}: {word(order)}.",
             )
         )
     return items
 
 
-def word(found: stats.RankCorrelation) -> str:
-    """What a correlation says of prediction."""
-    if found.p >= LEVEL:
+def word(order: stats.RankCorrelation) -> str:
+    """Whether a correlation speaks for prediction."""
+    if order.p >= LEVEL:
         return "layers in random order would do as well often enough"
-    return f"the two orders are {'associated' if found.rho > 0 else 'opposed'}, before a correction over these lines"
+    return f"the two orders are {'associated' if order.rho > 0 else 'opposed'}, before a correction over these lines"
 
 
 def scatter(ax: Axes, results: Results, fits: Results, init: str) -> list[float]:
@@ -233,7 +235,7 @@ def scatter(ax: Axes, results: Results, fits: Results, init: str) -> list[float]
 
 
 def limits(report: Report, fits: Results | None) -> list[Block]:
-    """What these numbers do not say."""
+    """The limits of these numbers."""
     diverged = sorted({str(v) for v in report.results.jobs[report.results.jobs["status"] == "diverged"]["variant"]})
     results = report.results
     extra: list[Text] = [

@@ -97,7 +97,7 @@ def noise_of(results: Results) -> Noise | None:
 
 
 def answer(report: Report, sweeps: Sequence[Sweep]) -> list[Block]:
-    """What the re-trained choices say, with the numbers it rests on."""
+    """The answer by the re-trained choices, with the numbers it rests on."""
     results = report.results
     blocks: list[Block] = [Heading("The answer")]
     if not results.plan.searched:
@@ -128,7 +128,7 @@ def sentence(results: Results, sweeps: dict[str, Sweep], noise: Noise | None) ->
     effect = compare(results, ONE, SEPARATE)
     if effect is None or effect.ratio is None:
         return f"{first}; whether parts of G need rates of their own was not compared."
-    said = {
+    finding = {
         "below": "separate rates within G are better than one, so its parts are not equivalent",
         "above": "the separate rates that were found are worse than one, so nothing speaks for the trunk's own rate",
     }.get(
@@ -136,7 +136,7 @@ def sentence(results: Results, sweeps: dict[str, Sweep], noise: Noise | None) ->
         "no difference between separate rates within G and one rate is resolved, so nothing here shows that the trunk "
         "needs a rate of its own, as StyleGAN's mapping network has, and nothing rules it out: the interval is wide",
     )
-    return f"{first}; {said} (separate over one rate {interval(effect)}, n = {effect.n} seeds)."
+    return f"{first}; {finding} (separate over one rate {interval(effect)}, n = {effect.n} seeds)."
 
 
 def rate_words(results: Results, sweep: Sweep | None, noise: Noise | None) -> str:
@@ -148,30 +148,30 @@ def rate_words(results: Results, sweep: Sweep | None, noise: Noise | None) -> st
     if len(tied) > 1:
         low, high = among(tied, G_RATE)
         worse = sum(t not in tied and low <= t.values[G_RATE] <= high for t in sweep.ended)
-        said = (
+        text = (
             f"{len(tied)} of {len(sweep.ended)} trials cannot be told apart by one run each; their rates of G lie "
             f"between {number(low)} and {number(high)}, with other rates of D and betas"
         )
-        said += f", and {counted(worse, 'trial')} in that range did worse" if worse else ""
+        text += f", and {counted(worse, 'trial')} in that range did worse" if worse else ""
     else:
-        said = (
+        text = (
             f"The best of {len(sweep.ended)} trials, one run each, had G's rate at {number(sweep.best.values[G_RATE])}"
         )
-    return f"{said}; {against_the_profile(results)}"
+    return f"{text}; {against_the_profile(results)}"
 
 
 def against_the_profile(results: Results) -> str:
-    """What the best trial's rates did on other seeds, beside the profile's."""
+    """The best trial's rates on other seeds, beside the profile's."""
     if same_config(results, "baseline", ONE):
         return "the best trial's settings are the profile's own"
     effect = compare(results, "baseline", ONE)
     if effect is None or effect.ratio is None:
         return "the best trial's settings were not compared with the profile's on other seeds"
-    said = {
+    finding = {
         "below": "on other seeds the best trial's settings are better than the profile's",
         "above": "on other seeds the best trial's settings are worse than the profile's",
     }.get(side_of_one(effect), "the best trial's settings are not shown better than the profile's")
-    return f"{said} (×{interval(effect)}, n = {effect.n})"
+    return f"{finding} (×{interval(effect)}, n = {effect.n})"
 
 
 def same_config(results: Results, one: str, other: str) -> bool:
@@ -195,11 +195,11 @@ def which_rate(results: Results, sweep: Sweep | None, noise: Noise | None) -> li
     if sweep is None or sweep.best is None:
         return []
     best = sweep.best
-    told = [
+    choices = [
         f"{HEADS[path]} {number(value)} ({beside(sweep, path, value)}{edge(sweep, path)})"
         for path, value in best.values.items()
     ]
-    text = f" {listed(told)}, the best of {len(sweep.ended)} trials on seed {sweep.search.seed}."
+    text = f" {listed(choices)}, the best of {len(sweep.ended)} trials on seed {sweep.search.seed}."
     if noise is not None:
         tied = ties(sweep, noise)
         spans = [f"{HEADS[path]} {' to '.join(map(number, among(tied, path)))}" for path in best.values]
@@ -212,12 +212,12 @@ def which_rate(results: Results, sweep: Sweep | None, noise: Noise | None) -> li
 
 
 def mapping_network(results: Results, sweep: Sweep | None, noise: Noise | None) -> list[Text]:
-    """What a rate of their own brings to parts of G."""
+    """The gain of parts of G by rates of their own."""
     if sweep is None or sweep.best is None:
         return []
     best = sweep.best
-    told = [f"{HEADS[path]} {number(value)}{edge(sweep, path)}" for path, value in best.values.items()]
-    text = f" The separate search chose {listed(told)}."
+    choices = [f"{HEADS[path]} {number(value)}{edge(sweep, path)}" for path, value in best.values.items()]
+    text = f" The separate search chose {listed(choices)}."
     least = sweep.complete[0]
     if least.number != best.number:
         write = fixed([value_of(sweep, best)])
@@ -256,7 +256,7 @@ def edge(sweep: Sweep, path: str) -> str:
 
 
 def verdict(effect: stats.Effect | None) -> str:
-    """What a paired ratio of two choices says."""
+    """A paired ratio of two choices in words."""
     if effect is None or effect.n == 0:
         return "not compared"
     if effect.diverged:
@@ -316,7 +316,7 @@ def reruns(results: Results, sweeps: dict[str, Sweep]) -> Table:
 
 
 def seen_by_search(sweeps: dict[str, Sweep], name: str) -> float | None:
-    """What the trial of this variant measured: the chosen one, or one with the base's own values."""
+    """The value of this variant's trial: the chosen one, or one with the base's own values."""
     if name in sweeps:
         best = sweeps[name].best
         return None if best is None else value_of(sweeps[name], best)
@@ -355,13 +355,13 @@ def what_was_sought(report: Report, sweeps: Sequence[Sweep]) -> list[Block]:
 
 
 def not_sought(searches: Sequence[Search]) -> str:
-    """That Adam's betas are as they are there, where no search varies them."""
+    """A remark on Adam's betas where no search varies them."""
     varied = any("beta" in parameter.path for search in searches for parameter in search.parameters)
     return "" if varied else "; Adam's betas are not sought"
 
 
 def cost_of_searches(report: Report, sweeps: Sequence[Sweep]) -> list[Block]:
-    """What trials took."""
+    """The time that trials took."""
     if not sweeps:
         return []
     told = [f"{sweep.search.name} {short(sum(trial.seconds for trial in sweep.trials) / 60)}" for sweep in sweeps]
@@ -369,7 +369,7 @@ def cost_of_searches(report: Report, sweeps: Sequence[Sweep]) -> list[Block]:
 
 
 def limits(report: Report, sweeps: Sequence[Sweep]) -> list[Block]:
-    """What these numbers do not say."""
+    """The limits of these numbers."""
     items: list[Text] = [
         "A search chooses by one run of each config on one seed, so its choice is one of the good ones, not the "
         "optimum; another seed or budget chooses another.",
@@ -381,15 +381,15 @@ def limits(report: Report, sweeps: Sequence[Sweep]) -> list[Block]:
         "Pruning favours what learns fast: a rate that is behind at half of the training is given up.",
     ]
     edges = [
-        f"{HEADS[path]} of {sweep.search.name} ({found} end)"
+        f"{HEADS[path]} of {sweep.search.name} ({end} end)"
         for sweep in sweeps
         for path in sweep.ranges
-        if (found := sweep.at_edge(path)) is not None
+        if (end := sweep.at_edge(path)) is not None
     ]
     if edges:
         items.append(f"The best lies at the edge of its range for {listed(edges)}: the optimum may lie outside.")
     short_of = [sweep for sweep in sweeps if len(sweep.ended) < sweep.search.trials]
     if short_of:
-        told = [f"{sweep.search.name} has {len(sweep.ended)} of {sweep.search.trials}" for sweep in short_of]
-        items.append(f"Fewer trials than the study declares: {listed(told)}.")
+        counts = [f"{sweep.search.name} has {len(sweep.ended)} of {sweep.search.trials}" for sweep in short_of]
+        items.append(f"Fewer trials than the study declares: {listed(counts)}.")
     return [*sections.limits(report), Bullets(tuple(items))]

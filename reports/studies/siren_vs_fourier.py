@@ -217,13 +217,13 @@ def small_gradients(results: Results) -> list[Text]:
 
 
 def meaning(effect: stats.Effect) -> str:
-    """What the ratio of a factor says."""
+    """The ratio of a factor in words."""
     side = side_of_one(effect)
     return {"below": "the factor helps", "above": "the factor hurts"}.get(side, "not resolved")
 
 
 def limits(report: Report) -> list[Block]:
-    """What these numbers do not say."""
+    """The limits of these numbers."""
     extra: tuple[Text, ...] = (
         "All first layers train with the learning rates that were chosen at the ladder's ends, whose scales differ.",
         "Hidden layers are emitted (Linear), where the official SIREN's own factor 30 in hidden layers cancels: what "

@@ -149,9 +149,9 @@ def panel(ax: Axes, results: Results, variant: PlannedVariant, limits: tuple[flo
             if name == "nearest" and convention == "corners":
                 continue
             y = float(row) if name == "nearest" else row + offset
-            found = results.worst_where_diverged(variant, series_of(name, convention))
-            finite, (colour, mark) = found[np.isfinite(found)], looks[convention]
-            mean = stats.geometric_mean(found)
+            values = results.worst_where_diverged(variant, series_of(name, convention))
+            finite, (colour, mark) = values[np.isfinite(values)], looks[convention]
+            mean = stats.geometric_mean(values)
             if mean is not None:
                 if mean.low is not None and mean.high is not None:
                     figures.interval_bar(ax, mean.low, mean.high, y, colour, limits)

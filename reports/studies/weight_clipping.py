@@ -80,17 +80,17 @@ def strips(report: Report) -> list[Block]:
     results = report.results
     blocks: list[Block] = [Heading("Interpolations")]
     seed = results.plan.seeds[0] if results.plan.seeds else 0
-    found = [
+    recorded = [
         (variant, paths) for variant in results.plan.listed if (paths := paths_of(results, variant, seed)) is not None
     ]
-    if not found:
+    if not recorded:
         return [*blocks, Paragraph(f"No run of seed {seed} has kept interpolations.")]
-    steps = found[0][1].shape[1]
+    steps = recorded[0][1].shape[1]
     columns = np.linspace(0, steps - 1, min(SHOWN_STEPS, steps)).round().astype(int)
     rows = [
         (f"path {path + 1}: {variant.title}", paths[path, columns])
-        for path in range(min(STRIPS, *(len(paths) for _, paths in found)))
-        for variant, paths in found
+        for path in range(min(STRIPS, *(len(paths) for _, paths in recorded)))
+        for variant, paths in recorded
     ]
     with figures.style():
         sheet = figures.sample_sheet(rows)
@@ -104,14 +104,14 @@ def strips(report: Report) -> list[Block]:
                 "Strips of images on paths between two latents, one row for each variant.",
             )
         )
-    report.drawings["interpolation.gif"] = partial(write_animation, [paths for _, paths in found])
-    names = "; ".join(variant.title for variant, _ in found)
+    report.drawings["interpolation.gif"] = partial(write_animation, [paths for _, paths in recorded])
+    names = "; ".join(variant.title for variant, _ in recorded)
     return [
         *blocks,
         Animation(
             "figures/interpolation.gif",
-            f"The same paths, moving. From top to bottom: {names}; from left to right: {len(found[0][1])} paths; forth "
-            "and back.",
+            f"The same paths, moving. From top to bottom: {names}; from left to right: {len(recorded[0][1])} paths; "
+            "forth and back.",
             "The images of the strips one after the other.",
         ),
     ]
