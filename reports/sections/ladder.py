@@ -7,14 +7,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 
-from ablations.designs import ladder, variant_name
 from core.arithmetic import g_updates, training
 from reports import charts, figures, stats
-from reports.abstract import ladder_names
 from reports.commands import train_command
 from reports.numbers import WORK, factor, fixed_unit, listed, short
 from reports.page import Block, Heading, Listing, Paragraph, Strong, Table
-from reports.remarks import g_updates_note, peak_words, unstable_rungs_words, verdict_text
+from reports.remarks import g_updates_note, ladder_names, peak_words, unstable_rungs_words, verdict_text
 from reports.report import Report, rung_label
 from reports.results import Results, metric_letters, metric_name
 from reports.rows import Cell, Rows, to_runs
@@ -26,9 +24,7 @@ from studies.plan import PlannedVariant
 def ladder_section(report: Report) -> list[Block]:
     """The ladder as a figure and a table."""
     results = report.results
-    study = results.study
-    names = [variant_name(study, subset) for subset in ladder(study)]
-    there = [results.variant(name) for name in names]
+    there = [results.variant(name) for name in ladder_names(results.study)]
     blocks: list[Block] = [Heading("The ladder: one more change at a time")]
     if sum(variant is not None for variant in there) < 2:
         return [
@@ -36,9 +32,9 @@ def ladder_section(report: Report) -> list[Block]:
             Paragraph("Not run: fewer than two rungs are in the plan. To run it:"),
             Listing(train_command(results, ["ladder"])),
         ]
-    if unstable := unstable_rungs_words(results, names):
+    if unstable := unstable_rungs_words(results):
         blocks.append(Paragraph((Strong("Unstable."), f" {unstable} {UNSTABLE_RULE}")))
-    if peak := peak_words(results, names):
+    if peak := peak_words(results):
         blocks.append(Paragraph(peak))
     rungs = []
     for rung, variant in enumerate(there):

@@ -87,7 +87,7 @@ def looks(report: Report) -> list[Block]:
         ratio = f", {interval(verdict.effect)}" if verdict.effect is not None and verdict.effect.ratio else ""
         items.append(f"{verdict.claim.name}: {verdict.word}{ratio} ({verdict.why})")
     for design, effects in alone.effects.items():
-        tested = [effect for effect in effects if effect.word != "not tested"]
+        tested = [effect for effect in effects if effect.tested]
         if tested and design in results.plan.looks[0].designs:
             items.append(f"{design_title(design, results.study)}: {resolved(tested, alone)}")
     return [
