@@ -65,11 +65,10 @@ def ladder_section(report: Report) -> list[Block]:
 
 UNSTABLE_RULE = (
     "The rule, fixed after a first ladder had shown such a variant and before these runs: the logs of a variant's "
-    f"seeds spread by more than {stats.SPREAD_TIMES:g} times the "
-    f"median of the study's variants, and one seed at least is a factor of {stats.AWAY:g} or more from the variant's "
-    "median. The mean ratio of a step into such a variant or out of it says little; its seeds are told instead. "
-    "Where the "
-    "exact signed-rank test is significant after the correction a verdict stands all the same."
+    f"seeds spread by more than {stats.SPREAD_TIMES:g} times the median of the study's variants, and one seed at least "
+    f"is a factor of {stats.AWAY:g} or more from the variant's median. The mean ratio of a step into such a variant or "
+    "out of it says little; its seeds are told instead. Where the exact signed-rank test is significant after the "
+    "correction a verdict stands all the same."
 )
 
 
@@ -130,9 +129,8 @@ def ladder_table(results: Results, effects: Sequence[ChangeEffect]) -> Table:
     return rows.table(
         f"The ladder: geometric mean of {metric_letters(results)} over seeds at each evaluated iteration (its number "
         "heads the column; fewer where there are many), at the last with its geometric standard deviation (×/÷) and n; "
-        "ratio to the rung before, paired by seed; "
-        f"{'arithmetic' if unsteady else 'arithmetic and mean seconds'} of training per run; diverged runs (a mean "
-        f"with one is ∞). {WORK}{left_out(unsteady)}{g_updates_note(results)}",
+        f"ratio to the rung before, paired by seed; {'arithmetic' if unsteady else 'arithmetic and mean seconds'} of "
+        f"training per run; diverged runs (a mean with one is ∞). {WORK}{left_out(unsteady)}{g_updates_note(results)}",
         name="ladder",
         size=7.4,
         measures=[mean_at(results, name, i) for name in names for i in [*iterations, *results.iterations]],

@@ -74,9 +74,8 @@ def looks(report: Report) -> list[Block]:
     ]
     if others and not report.published:
         told.append(
-            f"Other settings of this study have plans here ({listed(others)}): who picks one of several settings "
-            "after a "
-            "look tests more than one report says."
+            f"Other settings of this study have plans here ({listed(others)}): who picks one of several settings after "
+            "a look tests more than one report says."
         )
     blocks: list[Block] = [Bullets(tuple(told))]
     if not results.late_seeds:
