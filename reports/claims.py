@@ -190,9 +190,8 @@ def judge_pair(
     if effect.diverged:
         return replace(
             found,
-            why=f"{quoted(pair.before.variant)} diverged in {effect.diverged_before} and "
-            f"{quoted(pair.after.variant)} in {effect.diverged_after} of {effect.n} seeds, so the ratio has no "
-            "interval",
+            why=f"{quoted(pair.before.variant)} diverged in {effect.diverged_before} and {quoted(pair.after.variant)} "
+            f"in {effect.diverged_after} of {effect.n} seeds, so the ratio has no interval",
         )
     if effect.low is None or effect.high is None:
         return replace(found, why=no_interval(effect))

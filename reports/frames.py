@@ -36,6 +36,8 @@ TIDY_COLUMNS = (
 row of value inf. `protocol` is the fingerprint of what a value was measured with, empty where the run recorded none;
 `reported` says of which metric the report is."""
 
+OF_NETWORKS = ("macs", "layer_parameters", "emitted_parameters", "generator_parameters", "discriminator_parameters")
+"""What a job row has of the networks as they were built."""
 
 JOB_COLUMNS = (
     "variant",
@@ -51,22 +53,15 @@ JOB_COLUMNS = (
     "attempts",
     "reason",
     "peak_memory",
-    "macs",
-    "layer_parameters",
-    "emitted_parameters",
-    "generator_parameters",
-    "discriminator_parameters",
+    *OF_NETWORKS,
 )
-
 
 STATUSES = ("finished", "diverged", "failed", "damaged", "unfinished", "not started")
 """`damaged`: a file in the folder cannot be read, so that nothing of the run counts. `unfinished`: the folder is there
 and no outcome in it, or one that its record does not fit, because the job runs or was interrupted."""
 
-
 ON_RECORD = ("job.json", "protocol.json", "provenance.json", "data.json")
 """What reports read of a run beside its outcome and its events."""
-
 
 WHOLE = ("seed", "iteration", "images", "attempts", "peak_memory", "macs")
 
@@ -151,11 +146,7 @@ def read_job(plan: Plan, variant: PlannedVariant, seed: int, runs: Path) -> tupl
         "attempts": outcome.attempts if outcome else None,
         "reason": outcome.reason if outcome else damage,
         "peak_memory": outcome.peak_memory if outcome else None,
-        "macs": built.macs if built else None,
-        "layer_parameters": built.layer_parameters if built else None,
-        "emitted_parameters": built.emitted_parameters if built else None,
-        "generator_parameters": built.generator_parameters if built else None,
-        "discriminator_parameters": built.discriminator_parameters if built else None,
+        **{name: getattr(built, name, None) for name in OF_NETWORKS},
     }
     if not rows:
         unmeasured = {

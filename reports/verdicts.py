@@ -108,9 +108,19 @@ class ChangeEffect:
     unstable: str = ""
 
     @property
+    def tested(self) -> bool:
+        """Whether seeds of both sides ended, so that there is a verdict."""
+        return self.word != "not tested"
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the change helps or hurts."""
+        return self.word in ("helps", "hurts")
+
+    @property
     def verdict(self) -> str:
         """The verdict as a table says it."""
-        word = f"{self.word} (exploratory)" if self.exploratory and self.word != "not tested" else self.word
+        word = f"{self.word} (exploratory)" if self.exploratory and self.tested else self.word
         return f"{word}: {self.why}" if self.why else word
 
 

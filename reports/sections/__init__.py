@@ -21,29 +21,6 @@ from reports.sections.runs import cost, missing, runs
 from reports.sections.setting import marked, provenance, the_setting
 from studies.plan import override
 
-__all__ = [
-    "all_sections",
-    "claims",
-    "cost",
-    "few_images",
-    "findings",
-    "learning_curves",
-    "limits",
-    "marked",
-    "method",
-    "missing",
-    "pilot_note",
-    "provenance",
-    "question",
-    "retuned",
-    "runs",
-    "single_changes",
-    "spread",
-    "subtitle",
-    "the_setting",
-    "which_changes",
-]
-
 
 def all_sections(report: Report) -> list[Block]:
     """The report from the question to the list of runs."""
@@ -84,6 +61,5 @@ def subtitle(results: Results) -> str:
     data = ", ".join([plan.data_name, *(f"{size}×{size}" for size in sorted(sizes))])
     return (
         f"{sentence(data)} Setting {plan.setting}: {results.profile.title}{but}. "
-        f"{counted(len(plan.variants), 'variant')}, {seeds}; "
-        f"{counted(len(results.jobs), 'run')}: {', '.join(counts)}."
+        f"{counted(len(plan.variants), 'variant')}, {seeds}; {counted(len(results.jobs), 'run')}: {', '.join(counts)}."
     )

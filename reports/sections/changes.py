@@ -8,9 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure as Canvas
 
 from ablations.designs import available
-from ablations.schema import PILING, Change, DesignName, Study
+from ablations.schema import PILING, Change, DesignName
 from reports import charts, figures, stats
-from reports.abstract import ladder_names
 from reports.attribution import Estimate
 from reports.commands import planned_designs, train_command
 from reports.numbers import MEAN_SPREAD, counted, factor, interval, listed, p_text, sentence, short
@@ -25,17 +24,12 @@ from reports.verdicts import ALONE, LEVEL, ChangeEffect
 from studies.spreads import outlying
 
 
-def by_word(effects: list[ChangeEffect], word: str) -> list[str]:
-    """The titles of the changes with this verdict."""
-    return [effect.change.title for effect in effects if effect.word == word]
-
-
 def which_changes(report: Report) -> list[Block]:
     """The answer in a few lines: what each design resolves, and the few changes that carry the gain."""
     items: list[Text] = []
     for design, effects in report.effects.items():
         name = Strong(sentence(design_title(design, report.results.study)))
-        tested = [effect for effect in effects if effect.word != "not tested"]
+        tested = [effect for effect in effects if effect.tested]
         if not tested:
             items.append((name, " Not run."))
             continue
@@ -43,15 +37,13 @@ def which_changes(report: Report) -> list[Block]:
         for word, phrase in (("helps", "help"), ("hurts", "hurt")):
             if found := [finding(e, report.results, report.effects) for e in effects if e.word == word]:
                 told.append(f"{len(found)} {phrase}: {'; '.join(found)}. ")
-        unresolved = len(by_word(effects, "inconclusive"))
-        told.append(f"{unresolved} of {counted(len(tested), 'tested change')} inconclusive.")
-        alone = [e for e in effects if e.word == "inconclusive" and e.why.endswith(ALONE)]
-        if alone:
-            candidates = "; ".join(candidate(e, report.results) for e in alone)
-            told.append(f" Significant, but not among {len(effects)} comparisons: {candidates}.")
-        if design == "ladder" and (rungs := rungs_words(report.results, ladder_names(report.results.study))):
+        unresolved = [e for e in effects if e.word == "inconclusive"]
+        told.append(f"{len(unresolved)} of {counted(len(tested), 'tested change')} inconclusive.")
+        if alone := [candidate(e, report.results) for e in unresolved if e.why.endswith(ALONE)]:
+            told.append(f" Significant, but not among {len(effects)} comparisons: {'; '.join(alone)}.")
+        if design == "ladder" and (rungs := rungs_words(report.results)):
             told.append(f" {rungs}")
-        if lost := by_word(effects, "unstable"):
+        if lost := [e.change.title for e in effects if e.word == "unstable"]:
             told.append(f" Unstable over seeds, so that nothing is said of them: {'; '.join(lost)}.")
         if same := [e.change.title for e in effects if e.before and e.why.startswith("both arms")]:
             told.append(f" Change nothing at this scale: {'; '.join(same)}.")
@@ -82,7 +74,7 @@ def carriers(report: Report, k: int = 3) -> list[Block]:
     for design in BEST_FOR_SHARES:
         effects = report.effects.get(design, [])
         measured = rankable(design, effects, report)
-        if measured is None or len(effects) <= k or sum(e.word in ("helps", "hurts") for e in effects) < k:
+        if measured is None or len(effects) <= k or sum(e.resolved for e in effects) < k:
             continue
         best = stats.top_k(measured, k)
         titles = "; ".join(effects[index].change.title for index in best.items)
@@ -113,28 +105,20 @@ def carriers(report: Report, k: int = 3) -> list[Block]:
 def rankable(design: DesignName, effects: list[ChangeEffect], report: Report) -> stats.Measured | None:
     """What a design says of its changes together; None where that is not enough to rank them."""
     results = report.results
-    if (
-        report.n < stats.LEAST_SEEDS
-        or not effects
-        or any(e.effect is None or e.effect.ratio is None or e.word == "unstable" for e in effects)
-    ):
+    ratios = [e.effect.ratio for e in effects if e.effect and e.effect.ratio is not None and e.word != "unstable"]
+    if report.n < stats.LEAST_SEEDS or not effects or len(ratios) < len(effects):
         return None
-    if all(e.estimate is not None for e in effects):
-        known = [
-            (float(np.log(e.effect.ratio)), e.estimate.se, e.estimate.df)
-            for e in effects
-            if e.estimate is not None and e.effect is not None and e.effect.ratio is not None
-        ]
-        if any(se is None or not se or df is None for _, se, df in known):
-            return None
-        return stats.measured_each(*(np.array(column, dtype=float) for column in zip(*known, strict=True)))
+    estimates = [e.estimate for e in effects if e.estimate is not None]
+    if len(estimates) == len(effects):
+        errors, dfs = [e.se for e in estimates if e.se], [e.df for e in estimates if e.df is not None]
+        whole = len(errors) == len(dfs) == len(effects)
+        return stats.measured_each(np.log(ratios), errors, dfs) if whole else None
     pairs = [(results.variant(e.before), results.variant(e.after)) for e in effects]
+    arms = [(results.last(before), results.last(after)) for before, after in pairs if before and after]
     with np.errstate(divide="ignore", invalid="ignore"):
-        logs = np.array(
-            [np.log(results.last(after)) - np.log(results.last(before)) for before, after in pairs if before and after]
-        )
+        logs = np.array([np.log(after) - np.log(before) for before, after in arms])
     logs = logs[:, np.isfinite(logs).all(axis=0)]
-    if logs.shape[0] < len(effects) or logs.shape[1] < stats.LEAST_SEEDS:
+    if len(arms) < len(effects) or logs.shape[1] < stats.LEAST_SEEDS:
         return None
     sds = {e.change.name: float(row.std(ddof=1)) for e, row in zip(effects, logs, strict=True)}
     if max(sds.values()) < ROUNDING or outlying(sds, dict.fromkeys(sds, logs.shape[1] - 1)):
@@ -152,7 +136,7 @@ def effects_table(results: Results, effects: Mapping[DesignName, Sequence[Change
         effect = row[shown.index(design)]
         text = interval(effect.effect) if effect.effect and effect.effect.ratio else effect.verdict
         text = f"{text} (unstable)" if effect.word == "unstable" else text
-        return to_runs(results, effect.after, text, strong=effect.word in ("helps", "hurts"))
+        return to_runs(results, effect.after, text, strong=effect.resolved)
 
     rows = Rows(list(zip(*(effects[design] for design in shown), strict=True)))
     rows.words("change", lambda row: row[0].change.title, 1.0)
@@ -223,10 +207,10 @@ def single_changes(report: Report) -> list[Block]:
     results = report.results
     blocks: list[Block] = [Heading("Each change by itself")]
     effects = report.effects
-    designs = list(effects)
-    tested = {design: [e for e in effects[design] if e.word != "not tested"] for design in designs}
+    tested = {design: [e for e in effects[design] if e.tested] for design in effects}
+    lacking = {design: "; ".join(dict.fromkeys(e.why for e in effects[design] if not e.tested)) for design in effects}
     # Designs that nobody asked for share a run or two with those that were.
-    drawn = [design for design in designs if tested[design] and design in planned_designs(results)]
+    drawn = [design for design in effects if tested[design] and design in planned_designs(results)]
     if any(e.effect is not None and e.effect.ratio is not None for design in drawn for e in effects[design]):
         rows = [
             charts.ForestRow(
@@ -240,7 +224,9 @@ def single_changes(report: Report) -> list[Block]:
         with figures.style():
             tall = 0.8 + 0.1 * len(drawn) + (len(rows) + len(groups)) * max(0.3, 0.11 * len(drawn))
             canvas = Canvas(figsize=(figures.WIDTH, min(PAGE_INCHES, tall)), layout="constrained")
-            titles = [legend_title(d, results.study, grouped=bool(groups)) for d in drawn]
+            # Headers say what each change stands on, so the legend need not.
+            heads = {"add_one_in": DESIGN_HEADS["add_one_in"]} if groups else {}
+            titles = [heads.get(design, design_title(design, results.study)) for design in drawn]
             charts.forest(canvas.subplots(), rows, titles, groups)
             blocks.append(
                 report.figure(
@@ -257,25 +243,20 @@ def single_changes(report: Report) -> list[Block]:
                 )
             )
     # What was not asked for at all is told with the answers above; here once more, with the one command for it.
-    absent = [design for design in designs if design != "ladder" and not tested[design]]
-    for design in designs:
+    absent = [design for design in effects if design != "ladder" and not tested[design]]
+    for design in effects:
         if design == "ladder" or design in absent:
             continue
-        if tested[design]:
-            table = design_table if design in ("add_one_in", "leave_one_out") else estimates_table
-            blocks.append(table(results, design, tested[design]))
+        table = design_table if design in ("add_one_in", "leave_one_out") else estimates_table
+        blocks.append(table(results, design, tested[design]))
         if len(tested[design]) < len(effects[design]):
-            lacking = f"{len(tested[design])} of {len(effects[design])} changes"
-            name = DESIGN_HEADS[design]
-            why = "; ".join(dict.fromkeys(e.why for e in effects[design] if e.word == "not tested"))
+            part = f"{DESIGN_HEADS[design].capitalize()}: {len(tested[design])} of {len(effects[design])} changes"
             blocks += [
-                Paragraph(f"{name.capitalize()}: {lacking} tested ({why}). To run the design whole:"),
+                Paragraph(f"{part} tested ({lacking[design]}). To run the design whole:"),
                 Listing(train_command(results, [design])),
             ]
     if absent:
-        told = [
-            f"{DESIGN_HEADS[design]} ({'; '.join(dict.fromkeys(e.why for e in effects[design]))})" for design in absent
-        ]
+        told = [f"{DESIGN_HEADS[design]} ({lacking[design]})" for design in absent]
         blocks += [
             Paragraph(f"No change tested: {listed(told)}. To run {'them' if len(absent) > 1 else 'it'} whole:"),
             Listing(train_command(results, absent)),
@@ -300,16 +281,11 @@ def forest_groups(changes: Sequence[Change]) -> tuple[tuple[int, str], ...]:
     )
 
 
-def legend_title(design: DesignName, study: Study, *, grouped: bool) -> str:
-    """A design as a figure's legend has it; where headers say what each change stands on, without the variant."""
-    return DESIGN_HEADS[design] if grouped and design == "add_one_in" else design_title(design, study)
-
-
 def forest_word(effect: ChangeEffect) -> str:
     """The word at the end of a line of the forest."""
     if effect.effect is not None and effect.effect.diverged:
         return "diverged"
-    if effect.word == "not tested":
+    if not effect.tested:
         return "not run" if effect.effect is None else "no pair"
     return effect.word
 
@@ -397,12 +373,12 @@ def lost_seeds(effects: Sequence[ChangeEffect]) -> str:
     screened = next((e.estimate.screened for e in effects if e.estimate and e.estimate.screened), None)
     if screened is None:
         return ""
-    told = ""
+    said = ""
     if screened.left_out:
-        told += f" {counted(screened.left_out, 'seed')} left out: too few of the runs ended to tell the changes apart."
+        said += f" {counted(screened.left_out, 'seed')} left out: too few of the runs ended to tell the changes apart."
     if screened.missing:
-        told += (
+        said += (
             f" {counted(screened.missing, 'run')} of the {screened.seeds} seeds missing: least squares on the others, "
             "in which interactions of two changes are no longer kept out."
         )
-    return told
+    return said

@@ -160,10 +160,9 @@ def claim_pairs_table(verdict: ClaimVerdict, results: Results) -> Table:
     asked = {"lower": "below 1", "higher": "above 1", "same": "about 1"}[claim.expects]
     margin = f" by the declared factor of {claim.margin:g}" if claim.margin is not None else ""
     return rows.table(
-        "One sentence of the deck, every pair that it speaks of, and every reading of it: "
-        f"{measured}, {plan.data_name}, at {length}, {MEAN_SPREAD}; the "
-        "geometric mean of the ratio paired by seed with its Student-t interval on the log scale, expected "
-        f"{asked}{margin}.",
+        f"One sentence of the deck, every pair that it speaks of, and every reading of it: {measured}, "
+        f"{plan.data_name}, at {length}, {MEAN_SPREAD}; the geometric mean of the ratio paired by seed with its "
+        f"Student-t interval on the log scale, expected {asked}{margin}.",
         name=f"claim_{claim.name}",
         size=7.8,
         note=grey_note(verdict.differs) if any(isinstance(deck(part), Grey) for part in verdict.parts) else "",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -84,17 +84,22 @@ def end_to_end_table(
 class EndToEnd:
     """The base over all changes, above 1 when the changes help.
 
-    `ratio` is the ratio of the geometric means, `least` the smallest ratio over every pairing of seeds; None where a
-    diverged or missing run leaves none. `paired` is the ratio by seed, with its interval. `reached` is where along
-    another axis both were read, None at equal iterations.
+    `least` is the smallest ratio over every pairing of seeds; None where a diverged or missing run leaves none.
+    `paired` is the ratio by seed, with its interval. `reached` is where along another axis both were read, None at
+    equal iterations.
     """
 
     before: stats.LogSummary
     after: stats.LogSummary
-    ratio: float | None
     least: float | None
-    reached: float | None
     paired: stats.Effect | None = None
+    reached: float | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """The ratio of the geometric means; None where a diverged or missing run leaves none."""
+        before, after = self.before.mean, self.after.mean
+        return before / after if before and after and np.isfinite([before, after]).all() else None
 
 
 Axis = Callable[[PlannedVariant, pd.DataFrame], np.ndarray]
@@ -113,12 +118,9 @@ def work_axis(variant: PlannedVariant, curve: pd.DataFrame) -> np.ndarray:
 
 def end_to_end(before: Sequence[float] | np.ndarray, after: Sequence[float] | np.ndarray) -> EndToEnd:
     """The comparison at equal iterations from the two arms' values."""
-    one, other = stats.log_summary(before), stats.log_summary(after)
-    ratio = None
-    if one.mean and other.mean and np.isfinite(one.mean) and np.isfinite(other.mean):
-        ratio = one.mean / other.mean
     paired = stats.paired_effect(after, before) if len(before) == len(after) else None
-    return EndToEnd(one, other, ratio, stats.smallest_pairing_ratio(before, after), None, paired)
+    least = stats.smallest_pairing_ratio(before, after)
+    return EndToEnd(stats.log_summary(before), stats.log_summary(after), least, paired)
 
 
 def end_to_end_at_equal(axis: Axis, results: Results, before: str, after: str) -> EndToEnd | None:
@@ -129,23 +131,17 @@ def end_to_end_at_equal(axis: Axis, results: Results, before: str, after: str) -
     one, other = results.variant(before), results.variant(after)
     if one is None or other is None or one == other:
         return None
-    curves, seeds = {}, []
+    curves: list[dict[int, tuple[np.ndarray, np.ndarray]]] = []
     for arm in (one, other):
-        ended = [s for s in results.plan.seeds_of(arm) if results.job(arm, s)["status"] in ("finished", "diverged")]
-        if not ended or any(results.job(arm, s)["status"] == "diverged" for s in ended):
+        states = {seed: results.job(arm, seed)["status"] for seed in results.plan.seeds_of(arm)}
+        measured = {seed: results.curve(arm, seed) for seed, state in states.items() if state == "finished"}
+        if not measured or "diverged" in states.values() or any(curve.empty for curve in measured.values()):
             return None
-        measured = [results.curve(arm, seed) for seed in ended]
-        if any(curve.empty for curve in measured):
-            return None
-        seeds.append(ended)
-        curves[arm.name] = [(axis(arm, curve), curve["value"].to_numpy(dtype=float)) for curve in measured]
-    reached = min(float(along[-1]) for arm_curves in curves.values() for along, _ in arm_curves)
-    values: dict[str, list[float]] = {}
-    for name, arm_curves in curves.items():
-        read = [stats.value_at(along, value, reached) for along, value in arm_curves]
-        if any(value is None for value in read):
-            return None
-        values[name] = [value for value in read if value is not None]
-    found = end_to_end(values[one.name], values[other.name])
-    paired = found.paired if seeds[0] == seeds[1] else None
-    return EndToEnd(found.before, found.after, found.ratio, found.least, reached, paired)
+        curves.append({s: (axis(arm, curve), curve["value"].to_numpy(dtype=float)) for s, curve in measured.items()})
+    reached = min(float(along[-1]) for arm in curves for along, _ in arm.values())
+    read = [[stats.value_at(along, values, reached) for along, values in arm.values()] for arm in curves]
+    known = [[value for value in arm if value is not None] for arm in read]
+    if known != read:
+        return None
+    found = end_to_end(*known)
+    return replace(found, reached=reached, paired=found.paired if list(curves[0]) == list(curves[1]) else None)

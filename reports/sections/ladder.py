@@ -7,14 +7,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from matplotlib.figure import Figure as Canvas
 
-from ablations.designs import ladder, variant_name
 from core.arithmetic import g_updates, training
 from reports import charts, figures, stats
-from reports.abstract import ladder_names
 from reports.commands import train_command
 from reports.numbers import WORK, factor, fixed_unit, listed, short
 from reports.page import Block, Heading, Listing, Paragraph, Strong, Table
-from reports.remarks import g_updates_note, peak_words, unstable_rungs_words, verdict_text
+from reports.remarks import g_updates_note, ladder_names, peak_words, unstable_rungs_words, verdict_text
 from reports.report import Report, rung_label
 from reports.results import Results, metric_letters, metric_name
 from reports.rows import Cell, Rows, to_runs
@@ -26,9 +24,7 @@ from studies.plan import PlannedVariant
 def ladder_section(report: Report) -> list[Block]:
     """The ladder as a figure and a table."""
     results = report.results
-    study = results.study
-    names = [variant_name(study, subset) for subset in ladder(study)]
-    there = [results.variant(name) for name in names]
+    there = [results.variant(name) for name in ladder_names(results.study)]
     blocks: list[Block] = [Heading("The ladder: one more change at a time")]
     if sum(variant is not None for variant in there) < 2:
         return [
@@ -36,9 +32,9 @@ def ladder_section(report: Report) -> list[Block]:
             Paragraph("Not run: fewer than two rungs are in the plan. To run it:"),
             Listing(train_command(results, ["ladder"])),
         ]
-    if unstable := unstable_rungs_words(results, names):
+    if unstable := unstable_rungs_words(results):
         blocks.append(Paragraph((Strong("Unstable."), f" {unstable} {UNSTABLE_RULE}")))
-    if peak := peak_words(results, names):
+    if peak := peak_words(results):
         blocks.append(Paragraph(peak))
     rungs = []
     for rung, variant in enumerate(there):
@@ -69,11 +65,10 @@ def ladder_section(report: Report) -> list[Block]:
 
 UNSTABLE_RULE = (
     "The rule, fixed after a first ladder had shown such a variant and before these runs: the logs of a variant's "
-    f"seeds spread by more than {stats.SPREAD_TIMES:g} times the "
-    f"median of the study's variants, and one seed at least is a factor of {stats.AWAY:g} or more from the variant's "
-    "median. The mean ratio of a step into such a variant or out of it says little; its seeds are told instead. "
-    "Where the "
-    "exact signed-rank test is significant after the correction a verdict stands all the same."
+    f"seeds spread by more than {stats.SPREAD_TIMES:g} times the median of the study's variants, and one seed at least "
+    f"is a factor of {stats.AWAY:g} or more from the variant's median. The mean ratio of a step into such a variant or "
+    "out of it says little; its seeds are told instead. Where the exact signed-rank test is significant after the "
+    "correction a verdict stands all the same."
 )
 
 
@@ -134,9 +129,8 @@ def ladder_table(results: Results, effects: Sequence[ChangeEffect]) -> Table:
     return rows.table(
         f"The ladder: geometric mean of {metric_letters(results)} over seeds at each evaluated iteration (its number "
         "heads the column; fewer where there are many), at the last with its geometric standard deviation (×/÷) and n; "
-        "ratio to the rung before, paired by seed; "
-        f"{'arithmetic' if unsteady else 'arithmetic and mean seconds'} of training per run; diverged runs (a mean "
-        f"with one is ∞). {WORK}{left_out(unsteady)}{g_updates_note(results)}",
+        f"ratio to the rung before, paired by seed; {'arithmetic' if unsteady else 'arithmetic and mean seconds'} of "
+        f"training per run; diverged runs (a mean with one is ∞). {WORK}{left_out(unsteady)}{g_updates_note(results)}",
         name="ladder",
         size=7.4,
         measures=[mean_at(results, name, i) for name in names for i in [*iterations, *results.iterations]],

@@ -88,9 +88,8 @@ def spread(report: Report) -> list[Block]:
         Paragraph(
             f"The last {metric_letters(results)} of every run was measured on "
             f"{counted(1 + len(keys), 'independent set')} of latents. Between evaluations of one model it scatters by "
-            f"{found.evaluation_cv:.1%} "
-            f"({found.evaluation_df} degrees of freedom), between training seeds by {found.training_cv:.1%} beyond "
-            f"that ({found.seed_df}), both pooled over variants. "
+            f"{found.evaluation_cv:.1%} ({found.evaluation_df} degrees of freedom), between training seeds by "
+            f"{found.training_cv:.1%} beyond that ({found.seed_df}), both pooled over variants. "
             + (
                 "Training seeds are what the intervals are made of; more samples per evaluation would change little."
                 if found.training_sd > 2 * found.evaluation_sd
@@ -126,8 +125,7 @@ def limits(report: Report) -> list[Block]:
     if len(report.claims) > 1:
         items.append(
             f"The study's {len(report.claims)} claims are judged one by one: each is wrongly reproduced, or "
-            "contradicted, "
-            "at most one time in forty, and nothing is corrected over them."
+            "contradicted, at most one time in forty, and nothing is corrected over them."
         )
     items += [
         "Pairing by seed shares the data order and the latents of the metric; how far it shares the course of "

@@ -74,9 +74,8 @@ def looks(report: Report) -> list[Block]:
     ]
     if others and not report.published:
         told.append(
-            f"Other settings of this study have plans here ({listed(others)}): who picks one of several settings "
-            "after a "
-            "look tests more than one report says."
+            f"Other settings of this study have plans here ({listed(others)}): who picks one of several settings after "
+            "a look tests more than one report says."
         )
     blocks: list[Block] = [Bullets(tuple(told))]
     if not results.late_seeds:
@@ -87,7 +86,7 @@ def looks(report: Report) -> list[Block]:
         ratio = f", {interval(verdict.effect)}" if verdict.effect is not None and verdict.effect.ratio else ""
         items.append(f"{verdict.claim.name}: {verdict.word}{ratio} ({verdict.why})")
     for design, effects in alone.effects.items():
-        tested = [effect for effect in effects if effect.word != "not tested"]
+        tested = [effect for effect in effects if effect.tested]
         if tested and design in results.plan.looks[0].designs:
             items.append(f"{design_title(design, results.study)}: {resolved(tested, alone)}")
     return [

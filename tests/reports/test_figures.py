@@ -188,7 +188,7 @@ def test_tables_and_figures_of_one_quantity_print_the_same_number(exploded: Resu
 
 
 def names_of_rungs(results: Results) -> list[str]:
-    from reports.abstract import ladder_names
+    from reports.remarks import ladder_names
 
     return ladder_names(results.study)
 

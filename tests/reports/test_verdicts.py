@@ -20,7 +20,7 @@ from reports.deck import claimed_values
 from reports.results import Results, load
 from reports.sections.claims import designs_with
 from reports.sections.end_to_end import end_to_end, end_to_end_at_equal, seconds_axis, work_axis
-from reports.verdicts import judge_change, judge_design
+from reports.verdicts import ChangeEffect, judge_design
 from studies.plan import Look, Plan, make_plan
 from tests.reports.synthetic import planned, train_all
 
@@ -38,6 +38,10 @@ def with_values(results: Results, values: Mapping[str, Sequence[float]]) -> Resu
     for name, arm in values.items():
         jobs.loc[jobs["variant"] == name, "value"] = list(arm)
     return dataclasses.replace(results, jobs=jobs)
+
+
+def judged(results: Results, name: str, design: DesignName) -> ChangeEffect:
+    return next(effect for effect in judge_design(design, results) if effect.change.name == name)
 
 
 def claim(results: Results, **changed: object) -> Claim:
@@ -179,16 +183,16 @@ def test_a_claim_about_an_unplanned_variant_is_not_tested(ladder_runs: Path) -> 
 )
 @pytest.mark.parametrize("design", ["ladder", "add_one_in", "leave_one_out"])
 def test_verdict_on_a_change_is_the_same_rule_in_every_design(
-    results: Results, design: str, without: list[float], with_it: list[float], word: str, alone: bool
+    results: Results, design: DesignName, without: list[float], with_it: list[float], word: str, alone: bool
 ) -> None:
     change = results.study.change("d1_g1")
-    before, after = arms(results.study, change, design)  # type: ignore[arg-type]
+    before, after = arms(results.study, change, design)
     # Nothing else does anything: the family's correction then multiplies the smallest p by its size.
     quiet = with_values(
         results, {v.name: with_it if change.name in v.changes else without for v in results.plan.variants}
     )
     assert {before, after} <= {v.name for v in results.plan.variants}
-    found = judge_change(change, design, quiet)  # type: ignore[arg-type]
+    found = judged(quiet, change.name, design)
     assert found.word == word
     assert (found.p is not None and found.p <= 0.05) == alone
     if INF in with_it:
@@ -208,7 +212,7 @@ def test_verdict_on_a_change_is_the_same_rule_in_every_design(
 )
 def test_what_cannot_be_tested_says_why(results: Results, without: list[float], with_it: list[float], why: str) -> None:
     quiet = with_values(results, {v.name: with_it if "d1_g1" in v.changes else without for v in results.plan.variants})
-    found = judge_change(results.study.change("d1_g1"), "add_one_in", quiet)
+    found = judged(quiet, "d1_g1", "add_one_in")
     assert (found.p, found.word, found.why) == (None, "inconclusive", why)
     claimed = judge_claim(claim(results), with_values(results, {"baseline": without, "all-ns_loss": with_it}))
     assert claimed.word == "inconclusive"
@@ -264,7 +268,7 @@ def test_a_change_that_diverges_in_every_one_of_many_runs_hurts(results: Results
     many.loc[many["variant"] == "baseline..d1_g1", "value"] = np.inf
     looks = (Look(seeds=ten, designs=("ladder",), runs=120),)
     plan = Plan(**{**dict(results.plan), "seeds": ten, "looks": looks})
-    found = judge_change(results.study.change("d1_g1"), "ladder", dataclasses.replace(results, jobs=many, plan=plan))
+    found = judged(dataclasses.replace(results, jobs=many, plan=plan), "d1_g1", "ladder")
     assert (found.word, found.verdict) == ("hurts", "hurts: diverged in 10 of 10 with")
 
 
@@ -280,7 +284,7 @@ def test_arms_that_are_one_config_are_called_so(results: Results) -> None:
     twin = type(baseline)(**{**dict(baseline), "aliases": ("baseline+r1",)})
     rest = tuple(v for v in plan.variants if v.name not in ("baseline", "baseline+r1"))
     merged = dataclasses.replace(results, plan=Plan(**{**dict(plan), "variants": (twin, *rest)}))
-    found = judge_change(results.study.change("r1"), "add_one_in", merged)
+    found = judged(merged, "r1", "add_one_in")
     assert (found.word, found.why) == ("not tested", "both arms are one config at this scale")
 
 
@@ -334,7 +338,7 @@ def test_diverged_runs_take_their_place_in_the_order_of_pairs(
     for variant in results.plan.variants:
         many.loc[many["variant"] == variant.name, "value"] = with_it if change.name in variant.changes else without
     plan = Plan(**{**dict(results.plan), "seeds": seeds})
-    assert judge_change(change, "ladder", dataclasses.replace(results, jobs=many, plan=plan)).word == word
+    assert judged(dataclasses.replace(results, jobs=many, plan=plan), change.name, "ladder").word == word
 
 
 def test_data_is_known_by_the_name_of_its_folder_or_file(results: Results) -> None:
@@ -345,7 +349,7 @@ def test_data_is_known_by_the_name_of_its_folder_or_file(results: Results) -> No
 def test_a_pair_is_judged_alike_whatever_else_was_run(ladder_runs: Path) -> None:
     ladder = load("changes_overview", ladder_runs)
     few = with_values(ladder, {"baseline": [20, 21, 22], "baseline+fourier_inr": [15, 17, 15.5]})
-    rung, alone = (judge_change(few.study.change("fourier_inr"), d, few) for d in ("ladder", "add_one_in"))  # type: ignore[arg-type]
+    rung, alone = (judged(few, "fourier_inr", design) for design in ("ladder", "add_one_in"))
     assert (rung.before, rung.after) == (alone.before, alone.after) == ("baseline", "baseline+fourier_inr")
     assert rung.p == alone.p
     assert alone.p_holm == pytest.approx(10 * alone.p)  # type: ignore[operator]
