@@ -50,9 +50,10 @@ def claim_blocks(verdict: ClaimVerdict, results: Results) -> list[Block]:
     claim = verdict.claim
     blocks: list[Block] = [Quote(claim.source.words, f"slide “{claim.source.slide}”")]
     table: Table | None = None
-    if any(results.variant(number.variant) is not None for number in claim.numbers):
+    several = len(claim.comparisons) > 1
+    # Of several pairs none is judged alone: where there is no verdict there is no table.
+    if any(map(results.variant, (number.variant for number in claim.numbers))) and (verdict.parts or not several):
         with suppress(MixedProtocols):  # The verdict says so.
-            several = len(verdict.parts) > 1
             table = (claim_pairs_table if several else claim_table)(verdict, results)
             blocks.append(table)
     noted = table is not None and bool(table.note)

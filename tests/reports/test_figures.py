@@ -66,10 +66,6 @@ def exploded(tmp_path_factory: pytest.TempPathFactory) -> Results:
     return load("changes_overview", runs)
 
 
-def report_of(results: Results, folder: Path) -> Report:
-    return Report.of(results, folder)
-
-
 def colours_of(artist: Artist) -> set[str]:
     """Every colour that anything below an artist is drawn in."""
     found = set()
@@ -105,7 +101,7 @@ def test_colours_of_anything_else_are_no_verdicts(exploded: Results, tmp_path: P
     verdicts = set(figures.VERDICT_COLOURS.values())
     assert set(figures.VERDICT_COLOURS) == VERDICTS
     assert not verdicts & set(figures.palette(10)) and not verdicts & set(figures.CATEGORIES)
-    assert not verdicts & set(highlighted(report_of(exploded, tmp_path)).values())
+    assert not verdicts & set(highlighted(Report.of(exploded, tmp_path)).values())
     for colour in figures.CATEGORIES:
         for verdict in verdicts:
             assert np.abs(np.subtract(mc.to_rgb(colour), mc.to_rgb(verdict))).sum() > 0.4, (colour, verdict)
@@ -120,7 +116,7 @@ def test_colours_of_anything_else_are_no_verdicts(exploded: Results, tmp_path: P
 
 def test_an_unstable_rung_and_the_way_out_of_it_are_nobodys_gain(exploded: Results, tmp_path: Path) -> None:
     assert exploded.unstable == {"baseline..d1_g1"}
-    report = report_of(exploded, tmp_path)
+    report = Report.of(exploded, tmp_path)
     words = {e.change.name: e.word for e in report.effects["ladder"]}
     assert [name for name, word in words.items() if word == "unstable"] == ["d1_g1", "batch_size"]
     assert not [e for d in ("add_one_in", "leave_one_out") for e in report.effects[d] if e.word == "unstable"]
@@ -138,7 +134,7 @@ def test_an_unstable_rung_and_the_way_out_of_it_are_nobodys_gain(exploded: Resul
 
 
 def test_a_study_without_such_a_rung_says_nothing_of_it(ladder_runs: Path, tmp_path: Path) -> None:
-    report = report_of(load("changes_overview", ladder_runs), tmp_path)
+    report = Report.of(load("changes_overview", ladder_runs), tmp_path)
     assert not any("nstable" in spoken(answer) for answer in change_answers(report))
     assert not any("nstable." in str(block) for block in ladder_section(report)[:-2])
 
@@ -169,10 +165,10 @@ def test_an_unstable_effect_does_not_stretch_the_forest() -> None:
 
 
 def test_tables_and_figures_of_one_quantity_print_the_same_number(exploded: Results, tmp_path: Path) -> None:
-    report = report_of(exploded, tmp_path)
+    report = Report.of(exploded, tmp_path)
     table = ladder_table(exploded, report.effects["ladder"])
     last = [column.title for column in table.columns].index("800")
-    rungs = [v for name in names_of_rungs(exploded) if (v := exploded.variant(name)) is not None]
+    rungs = [v for name in remarks.ladder_names(exploded.study) if (v := exploded.variant(name)) is not None]
     ax = Canvas().subplots()
     charts.ladder(ax, [charts.Rung(v.name, exploded.last(v)) for v in rungs], "m")
     drawn = [text.get_text().split()[0] for text in ax.texts]
@@ -185,12 +181,6 @@ def test_tables_and_figures_of_one_quantity_print_the_same_number(exploded: Resu
     curves = [exploded.curve(variant, seed) for seed in exploded.plan.seeds]
     mean = charts.mean_curve([(c["iteration"].to_numpy(float), c["value"].to_numpy(float)) for c in curves])
     assert mean is not None and mean[1][-1] == pytest.approx(float(drawn[4]), rel=0.006)
-
-
-def names_of_rungs(results: Results) -> list[str]:
-    from reports.remarks import ladder_names
-
-    return ladder_names(results.study)
 
 
 def test_no_page_has_an_arithmetic_mean_of_the_metric(full_report: Path) -> None:
@@ -212,7 +202,7 @@ def test_seconds_under_a_load_are_left_out_and_it_is_said_why(exploded: Results,
     assert why_left_out(dataclasses.replace(exploded, jobs=jobs)) == ""
     jobs.loc[jobs["variant"] == "baseline..generator_ema", "seconds"] = 31.0
     assert "variants of equal arithmetic differ by up to 55%" in why_left_out(dataclasses.replace(exploded, jobs=jobs))
-    report = report_of(exploded, tmp_path)
+    report = Report.of(exploded, tmp_path)
     for table in (cost_table(exploded), ladder_table(exploded, report.effects["ladder"])):
         heads = [column.title for column in table.columns]
         assert not [head for head in heads if re.search(r"\bs\b|s/", head)], heads
@@ -226,7 +216,7 @@ def test_seconds_under_a_load_are_left_out_and_it_is_said_why(exploded: Results,
 def test_seconds_of_a_calm_machine_are_shown(ladder_runs: Path, tmp_path: Path) -> None:
     results = load("changes_overview", ladder_runs)
     assert "train s" in [column.title for column in cost_table(results).columns]
-    (table,) = (b for b in end_to_end_line(report_of(results, tmp_path)) if isinstance(b, Table))
+    (table,) = (b for b in end_to_end_line(Report.of(results, tmp_path)) if isinstance(b, Table))
     assert str(table.rows[-1][0]).startswith("equal training seconds")
 
 
@@ -247,7 +237,7 @@ def test_curves_are_drawn_along_counted_cost(exploded: Results, ladder_runs: Pat
 
 
 def test_more_updates_of_g_are_told_wherever_the_effect_is(exploded: Results, tmp_path: Path) -> None:
-    report = report_of(exploded, tmp_path)
+    report = Report.of(exploded, tmp_path)
     said = "with it G also has 5 times as many updates: 800, not 160"
     found = [spoken(answer) for answer in change_answers(report) if f" helps: {TITLE}" in spoken(answer)]
     assert found and all(said in answer for answer in found)
@@ -260,7 +250,7 @@ def test_more_updates_of_g_are_told_wherever_the_effect_is(exploded: Results, tm
 
 
 def test_a_finding_says_whether_it_holds_over_all_designs(exploded: Results, tmp_path: Path) -> None:
-    report = report_of(exploded, tmp_path)
+    report = Report.of(exploded, tmp_path)
     family = one_family(report.effects)
     assert (family.comparisons, family.designs) == (28, 3)
     found = [e for effects in report.effects.values() for e in effects if e.word in VERDICTS]
@@ -273,7 +263,7 @@ def test_a_finding_says_whether_it_holds_over_all_designs(exploded: Results, tmp
 
 
 def lines_of(study: str, results: Results, folder: Path) -> list[str]:
-    report = report_of(results, folder)
+    report = Report.of(results, folder)
     head = abstract(report, layout_of(results.study).answers(report))
     assert isinstance(head, Abstract)
     return [spoken(line) for line in head.items]
@@ -367,8 +357,8 @@ def test_a_step_down_from_a_rung_worse_than_the_first_is_told_as_a_recovery(ladd
         jobs.loc[jobs["variant"] == name, "value"] = arm
     rest = ~jobs["variant"].isin(values)
     jobs.loc[rest, "value"] = jobs.loc[rest, "value"].clip(upper=0.3)
-    report = report_of(dataclasses.replace(results, jobs=jobs), tmp_path)
+    report = Report.of(dataclasses.replace(results, jobs=jobs), tmp_path)
     said = "Rung 4 (0.42, 0.86, 1.42) lies above rung 0 (0.37; ×2.16 ["
     assert any(said in str(block) for block in ladder_section(report))
     assert any(said in spoken(item) for block in which_changes(report) for item in getattr(block, "items", ()))
-    assert not any("Rung 4" in str(block) for block in ladder_section(report_of(results, tmp_path)))
+    assert not any("Rung 4" in str(block) for block in ladder_section(Report.of(results, tmp_path)))
