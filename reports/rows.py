@@ -58,11 +58,6 @@ def to_runs(
     return Led(value, None if variant is None else anchor(variant.name), strong)
 
 
-def led(results: Results, name: str, text: str, *, strong: bool = False) -> Text:
-    """`to_runs` as text, for tables that are made by hand."""
-    return written(to_runs(results, name, text, strong=strong), str)
-
-
 def last_values(results: Results, name: str | None, *, strong: bool = False) -> Led:
     """Mean and spread of the last values of the variant of that name or alias, as a link to its runs."""
     return to_runs(results, name, results.ends(name or ""), strong=strong)
