@@ -7,17 +7,17 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ablations.claims import Claim
-from ablations.designs import ladder, variant_name
-from ablations.schema import Study
 from reports import stats
+from reports.claims import EXCLUDES, ClaimVerdict, excludes_no_change
 from reports.commands import planned_designs
-from reports.numbers import counted, factor, fixed, interval, listed, mean_spread
+from reports.comparability import MixedProtocols
+from reports.deck import claimed_values
+from reports.numbers import counted, factor, fixed, interval, listed, mean_spread, sentence
 from reports.page import Abstract, Anchor, Code, Grey, Link, Piece, Strong, Text, pieces
-from reports.protocols import MixedProtocols
-from reports.remarks import candidate, finding, rungs_words, unstable_words
+from reports.remarks import candidate, finding, ladder_names, rungs_words, unstable_words
 from reports.report import PILOT, Report, design_title
-from reports.tables import metric_name
-from reports.verdicts import ALONE, EXCLUDES, ChangeEffect, ClaimVerdict, claimed_values, excludes_no_change
+from reports.results import metric_name
+from reports.verdicts import ALONE, ChangeEffect
 from studies.overrides import override
 
 NO_NUMBER = "no number"
@@ -96,7 +96,7 @@ def not_hidden(verdict: ClaimVerdict, report: Report) -> str:
     alike = verdict.iteration is None and not any(number.series for number in claim.numbers)
     for effects in report.effects.values():
         for effect in effects:
-            found = effect.word in ("helps", "hurts") or effect.why.endswith(ALONE)
+            found = effect.resolved or effect.why.endswith(ALONE)
             if alike and found and (effect.before, effect.after) == claim.variants and claim.expects == "same":
                 said.append(
                     f"as one of this study's {counted(len(effects), 'change')} the same comparison is {effect.verdict}"
@@ -153,18 +153,13 @@ def change_answers(report: Report) -> list[Text]:
     items: list[Text] = []
     asked = planned_designs(report.results)
     for design, effects in report.effects.items():
-        tested = [effect for effect in effects if effect.word != "not tested"]
+        tested = [effect for effect in effects if effect.tested]
         if tested and design in asked:
             late = report.results.unplanned(design)
             but = f" Exploratory: {late}." if late else ""
             title = design_title(design, report.results.study)
             items.append((Strong(sentence(title)), f" {sentence(resolved(tested, report))}{but}"))
     return items
-
-
-def sentence(text: str) -> str:
-    """The text with a capital and a full stop."""
-    return f"{text[:1].upper()}{text[1:]}."
 
 
 def resolved(tested: Sequence[ChangeEffect], report: Report) -> str:
@@ -181,14 +176,9 @@ def resolved(tested: Sequence[ChangeEffect], report: Report) -> str:
         said.append(f"the strongest, significant before the correction alone, is {candidate(nearest, report.results)}")
     lost = sum(effect.word == "unstable" for effect in tested)
     said += [f"{lost} of {len(tested)} unstable, which are no finding"] if lost else []
-    if tested[0].design == "ladder" and (rungs := rungs_words(report.results, ladder_names(report.results.study))):
+    if tested[0].design == "ladder" and (rungs := rungs_words(report.results)):
         said.append(rungs[0].lower() + rungs[1:].removesuffix("."))
     return "; ".join(said)
-
-
-def ladder_names(study: Study) -> list[str]:
-    """The names of a ladder's rungs."""
-    return [variant_name(study, subset) for subset in ladder(study)]
 
 
 def beware(report: Report) -> Text:
@@ -204,7 +194,7 @@ def beware(report: Report) -> Text:
     if unstable := unstable_words(results, on_ladder):
         told.append(unstable)
     judged = "grid" not in results.study.designs  # Grids print no verdicts on changes.
-    if judged and any(e.word in ("helps", "hurts") for effects in report.effects.values() for e in effects):
+    if judged and any(e.resolved for effects in report.effects.values() for e in effects):
         told.append("verdicts on changes are corrected within a design, not over all designs")
     if results.metric == "fd_rooms":
         told.append("the metric is a proxy and no FID")
@@ -269,7 +259,7 @@ def record(report: Report, answers: Sequence[Text]) -> dict[str, Any]:
             }
             for design, effects in report.effects.items()
             for effect in effects
-            if effect.word != "not tested"
+            if effect.tested
         ],
         "answers": [spoken(text) for text in answers],
     }

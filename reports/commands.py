@@ -42,9 +42,9 @@ def train_command(
         words += ["--data", f"<{plan.data_name}>"]
     words += [override(path, value) for path, value in plan.overrides.items()]
     budgets = {search.name: search.trials for search in results.study.searches}
-    asked = {choice.trials for choice in plan.searched if choice.trials != budgets.get(choice.search)}
-    if asked:
-        words += ["--trials", str(max(asked))]
+    trials = {choice.trials for choice in plan.searched if choice.trials != budgets.get(choice.search)}
+    if trials:
+        words += ["--trials", str(max(trials))]
     return wrapped(words)
 
 
@@ -70,13 +70,13 @@ def wrapped(words: Sequence[str]) -> str:
 
 def planned_designs(results: Results) -> list[DesignName]:
     """The designs that some planned variant was asked for by."""
-    asked = {design for variant in results.plan.variants for design in variant.designs}
-    return [design for design in DESIGNS if design in asked]
+    planned = {design for variant in results.plan.variants for design in variant.designs}
+    return [design for design in DESIGNS if design in planned]
 
 
 def reproduce_commands(results: Results) -> list[str]:
-    """What trains the whole plan and writes its report: designs that are complete, then those that are with some seeds,
-    then single variants of others."""
+    """The commands that train the whole plan and write its report: designs that are complete, then those that are with
+    some seeds, then single variants of others."""
     study, plan = results.study, results.plan
     complete = {design: results.seeds_with(design) for design in planned_designs(results)}
     whole = [design for design, seeds in complete.items() if seeds == plan.seeds]

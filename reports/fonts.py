@@ -32,7 +32,7 @@ TYPST_MORE = (
     (0x0591, 0x05C7), (0x05D0, 0x05EA), (0x0900, 0x097F), (0x2460, 0x24FF), (0x27F8, 0x2986), (0x2A01, 0x2A2E),
     (0x1D400, 0x1D454),
 )  # fmt: skip
-"""What others that typst is bundled with have: Hebrew, Devanagari, enclosed and mathematical signs."""
+"""The signs of other fonts that typst is bundled with: Hebrew, Devanagari, enclosed and mathematical signs."""
 
 UNSEEN = ("Cf", "Mn", "Me", "Cc")
 """Kinds of signs that only act on their neighbours: one that no font has is left out."""
@@ -40,7 +40,7 @@ UNSEEN = ("Cf", "Mn", "Me", "Cc")
 
 @dataclass
 class Lacking:
-    """What no font here had, collected while a report is made."""
+    """The signs that no font here has, collected while a report is made."""
 
     signs: set[str] = field(default_factory=set)
 
@@ -110,14 +110,14 @@ def _others() -> tuple[str, ...]:
 def fallback(missing: frozenset[str]) -> tuple[tuple[str, ...], frozenset[str]]:
     """Files of fonts that together have these signs, as many of them as any has, and the signs that none has."""
     chosen = []
-    left = set(missing)
-    while left:
-        best = max(_others(), key=lambda file: len(left & _has(file)), default=None)
-        if best is None or not left & _has(best):
+    lacking = set(missing)
+    while lacking:
+        best = max(_others(), key=lambda file: len(lacking & _has(file)), default=None)
+        if best is None or not lacking & _has(best):
             break
         chosen.append(best)
-        left -= _has(best)
-    return tuple(chosen), frozenset(left)
+        lacking -= _has(best)
+    return tuple(chosen), frozenset(lacking)
 
 
 def beyond(text: Iterable[str], font: str) -> frozenset[str]:
@@ -186,8 +186,8 @@ def for_page(source: str) -> tuple[tuple[str, ...], str]:
     """Files of the fonts that a page of typst needs beside those it is bundled with, and its source, in which what none
     has is written as code points."""
     missing = frozenset(sign for sign in beyond(source, TYPST) if not _in_typst(sign))
-    files, left = fallback(missing)
-    return files, legible(source, left)
+    files, lacking = fallback(missing)
+    return files, legible(source, lacking)
 
 
 def _in_typst(sign: str) -> bool:

@@ -11,30 +11,8 @@ from pathlib import Path
 from typing import assert_never
 
 from core.reading import bytes_of
-from reports.page import (
-    Abstract,
-    Anchor,
-    Animation,
-    Block,
-    Bullets,
-    Code,
-    Document,
-    Figure,
-    Grey,
-    Heading,
-    Link,
-    Listing,
-    Note,
-    Paragraph,
-    Piece,
-    Quote,
-    Record,
-    Strong,
-    Table,
-    Text,
-    pieces,
-    shown,
-)
+from reports import page
+from reports.page import Block, Document, Piece, Record, Table, Text, pieces, shown
 from reports.pdf import typographic
 
 RECORDS = "Records of the runs"
@@ -83,7 +61,7 @@ def render(document: Document, folder: Path) -> str:
     document = shown(document)
     known = {record.target: f"#run-{record.name}" for record in document.records}
     writer = _Writer(folder, known)
-    headings = [part for part in document.blocks if isinstance(part, Heading) and part.level == 1]
+    headings = [part for part in document.blocks if isinstance(part, page.Heading) and part.level == 1]
     behaviour = [_SCRIPT] if document.records else []
     named = [*(part.text for part in headings), *([RECORDS] if document.records else [])]
     contents = "".join(f'<a href="#{slug(text)}">{plain(text)}</a>' for text in named)
@@ -95,9 +73,9 @@ def render(document: Document, folder: Path) -> str:
         f"<title>{html.escape(document.title)}</title>",
         f"<style>\n{_STYLE}</style></head><body>",
         f'<h1>{html.escape(document.title)}</h1>\n<p class="subtitle">{writer.inline(document.subtitle)}</p>',
-        *(writer.block(part) for part in document.blocks if isinstance(part, Abstract)),
+        *(writer.block(part) for part in document.blocks if isinstance(part, page.Abstract)),
         f"<nav>{contents}</nav>",
-        *(writer.block(part) for part in document.blocks if not isinstance(part, Abstract)),
+        *(writer.block(part) for part in document.blocks if not isinstance(part, page.Abstract)),
         *([records(document.records)] if document.records else []),
         f'<p class="foot">{html.escape(document.footer)}</p>\n</body></html>',
     ]
@@ -114,12 +92,12 @@ def slug(text: str) -> str:
     return "section-" + re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
-def records(found: tuple[Record, ...]) -> str:
-    """What is on record of every run, each behind its name."""
+def records(of_runs: tuple[Record, ...]) -> str:
+    """The record of every run, each behind its name."""
     each = [
         f'<details id="run-{html.escape(record.name)}"><summary><code>{html.escape(record.name)}</code></summary>'
         f"<pre>{html.escape(record.text)}</pre></details>"
-        for record in found
+        for record in of_runs
     ]
     return "\n".join([f'<h2 id="{slug(RECORDS)}">{RECORDS}</h2>', *each, f"<script>{_SCRIPT}</script>"])
 
@@ -133,7 +111,7 @@ _SCRIPT = (
 
 
 def policy(scripts: Sequence[str]) -> str:
-    """What a browser lets the page do: show its own pictures and style, run these scripts, and reach nothing."""
+    """The rights of the page in a browser: show its own pictures and style, run these scripts, and reach nothing."""
     hashes = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
     allowed = " ".join(f"'sha256-{each}'" for each in hashes) or "'none'"
     return (
@@ -143,7 +121,7 @@ def policy(scripts: Sequence[str]) -> str:
 
 
 class _Writer:
-    """`known` says where links lead to something else here than on the other pages."""
+    """`known` has the targets of links that are other ones here than on the other pages."""
 
     def __init__(self, folder: Path, known: Mapping[str, str]) -> None:
         self.folder, self.known = folder, known
@@ -157,17 +135,17 @@ class _Writer:
         match part:
             case str():
                 return plain(part)
-            case Code(text):
+            case page.Code(text):
                 return f"<code>{html.escape(text, quote=False)}</code>"
-            case Strong(text):
+            case page.Strong(text):
                 return f"<strong>{plain(text)}</strong>"
-            case Grey(text):
+            case page.Grey(text):
                 return f'<span class="grey">{plain(text)}</span>'
-            case Link(text, target, code, strong):
-                words = self.piece(Code(text) if code else Strong(text) if strong else text)
+            case page.Link(text, target, code, strong):
+                words = self.piece(page.Code(text) if code else page.Strong(text) if strong else text)
                 inner = ' class="inner"' if target.startswith("#") else ""
                 return f'<a{inner} href="{html.escape(self.known.get(target, target))}">{words}</a>'
-            case Anchor(name):
+            case page.Anchor(name):
                 return f'<span id="{html.escape(name)}"></span>'
             case _:
                 assert_never(part)
@@ -185,24 +163,24 @@ class _Writer:
     def block(self, part: Block) -> str:
         """One block."""
         match part:
-            case Abstract(items):
+            case page.Abstract(items):
                 return f'<div class="abstract"><p><strong>In short</strong></p>{self.listed(items)}</div>'
-            case Heading(text, level):
+            case page.Heading(text, level):
                 return f'<h{level + 1} id="{slug(text)}">{plain(text)}</h{level + 1}>'
-            case Paragraph(text):
+            case page.Paragraph(text):
                 return f"<p>{self.inline(text)}</p>"
-            case Note(text):
+            case page.Note(text):
                 return f'<div class="note">{self.inline(text)}</div>'
-            case Quote(text, source):
+            case page.Quote(text, source):
                 return f"<blockquote><p>“{plain(text)}”</p><footer>— {plain(source)}</footer></blockquote>"
-            case Bullets(items):
+            case page.Bullets(items):
                 return self.listed(items)
-            case Listing(text):
+            case page.Listing(text):
                 return f"<pre><code>{html.escape(text, quote=False)}</code></pre>"
-            case Figure(path, caption, alt, width):
+            case page.Figure(path, caption, alt, width):
                 picture = self.picture(path, alt)
                 return f'<figure style="max-width: {width:g}%">{picture}{self.numbered("Figure", caption)}</figure>'
-            case Animation(path, caption, alt):
+            case page.Animation(path, caption, alt):
                 return f"<figure>{self.picture(path, alt)}<figcaption>{self.inline(caption)}</figcaption></figure>"
             case Table():
                 return self.table(part)

@@ -11,6 +11,11 @@ from reports.page import Anchor, Code, Column, Grey, Link, Piece, Strong, Table,
 LONG_ROWS = 40
 """Tables of more rows than this may go over pages."""
 
+GREEK = {
+    **{"α": "alpha", "β": "beta", "γ": "gamma", "λ": "lambda", "μ": "mu", "ρ": "rho"},
+    **{"σ": "sigma", "τ": "tau", "ω": "omega", "Δ": "Delta"},
+}
+
 SIGNS = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -50,16 +55,7 @@ SIGNS = {
     "³": "$^3$",
     "₁": "$_1$",
     "₂": "$_2$",
-    "α": r"$\alpha$",
-    "β": r"$\beta$",
-    "γ": r"$\gamma$",
-    "λ": r"$\lambda$",
-    "μ": r"$\mu$",
-    "ρ": r"$\rho$",
-    "σ": r"$\sigma$",
-    "τ": r"$\tau$",
-    "ω": r"$\omega$",
-    "Δ": r"$\Delta$",
+    **{sign: rf"$\{name}$" for sign, name in GREEK.items()},
     "ß": r"\ss{}",
     "ø": r"\o{}",
     "Ø": r"\O{}",
@@ -73,7 +69,6 @@ SIGNS = {
     "\u202f": "~",
     "\u200b": "",
 }
-
 
 ACCENTS = {"\u0300": "`", "\u0301": "'", "\u0302": "^", "\u0303": "~", "\u0308": '"', "\u030c": "v", "\u0327": "c"}
 

@@ -1,4 +1,4 @@
-"""What a study's report says, by the module that the study names: one of `reports.studies`, or of its author's own."""
+"""The layout of a study's report, by the module that the study names: one of `reports.studies`, or its author's own."""
 
 from __future__ import annotations
 

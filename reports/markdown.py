@@ -7,36 +7,14 @@ import re
 from typing import assert_never
 
 from core.words import code_span
-from reports.page import (
-    Abstract,
-    Anchor,
-    Animation,
-    Block,
-    Bullets,
-    Code,
-    Document,
-    Figure,
-    Grey,
-    Heading,
-    Link,
-    Listing,
-    Note,
-    Paragraph,
-    Piece,
-    Quote,
-    Strong,
-    Table,
-    Text,
-    pieces,
-    shown,
-    target,
-)
+from reports import page
+from reports.page import Block, Document, Piece, Text, pieces, shown, target
 
 _SPECIAL = re.compile(r"([\\`*_<>$|~]|&(?=#?\w+;)|(?<=\w):(?=//)|(?<=www)\.)")
 """Of the longer ones: an entity, and what becomes a link by itself."""
 
 _OPENING = re.compile(r"^(\d{1,9}(?=[.)](\s|$))|(?=#{1,6}(\s|$)|[+-](\s|$)|[=-]+\s*$|\[.*\]:))")
-"""What begins another block than a paragraph: an item, a heading, the definition of a link."""
+"""The beginnings of other blocks than a paragraph: an item, a heading, the definition of a link."""
 _RULES = {"left": ":--", "right": "--:", "center": ":-:"}
 
 
@@ -64,16 +42,16 @@ def piece(part: Piece) -> str:
     match part:
         case str():
             return escaped(part)
-        case Code(text):
+        case page.Code(text):
             return code_span(text)
-        case Strong(text):
+        case page.Strong(text):
             return f"**{escaped(text)}**"
-        case Grey(text):
+        case page.Grey(text):
             return f"<sub>{escaped(text)}</sub>"
-        case Link(text, target, code, strong):
+        case page.Link(text, target, code, strong):
             words = code_span(text) if code else f"**{bracketed(text)}**" if strong else bracketed(text)
             return f"[{words}]({target})"
-        case Anchor(name):
+        case page.Anchor(name):
             return f'<a id="{html.escape(name)}"></a>'
         case _:
             assert_never(part)
@@ -81,7 +59,7 @@ def piece(part: Piece) -> str:
 
 def cell(text: Text) -> str:
     """A text within a table, where a bar would end the cell even in code."""
-    coded = (isinstance(p, Code) or (isinstance(p, Link) and p.code) for p in pieces(text))
+    coded = (isinstance(p, page.Code) or (isinstance(p, page.Link) and p.code) for p in pieces(text))
     written = (piece(p) for p in pieces(text))
     return "".join(p.replace("|", r"\|") if is_code else p for p, is_code in zip(written, coded, strict=True))
 
@@ -107,34 +85,34 @@ def headed(text: str) -> str:
 
 
 def label(alt: str) -> str:
-    """What stands for a picture."""
+    """The words in a picture's place."""
     return escaped(alt).replace("[", r"\[").replace("]", r"\]")
 
 
 def block(part: Block, numbers: dict[str, int]) -> str:
     """One block, without the empty lines around it. Counts tables and figures in `numbers`, as the PDF does."""
     match part:
-        case Abstract(items):
+        case page.Abstract(items):
             return "**In short**\n\n" + "\n".join(f"- {opened(item)}" for item in items)
-        case Heading(text, level):
+        case page.Heading(text, level):
             return f"{'#' * (level + 1)} {headed(text)}"
-        case Paragraph(text):
+        case page.Paragraph(text):
             return opened(text)
-        case Note(text):
+        case page.Note(text):
             return f"> [!NOTE]\n> {opened(text)}"
-        case Quote(text, source):
+        case page.Quote(text, source):
             return f"> “{escaped(text)}”\n>\n> — {escaped(source)}"
-        case Bullets(items):
+        case page.Bullets(items):
             return "\n".join(f"- {opened(item)}" for item in items)
-        case Listing(text):
+        case page.Listing(text):
             fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
             return f"{fence}sh\n{text}\n{fence}"
-        case Figure(path, caption, alt):
+        case page.Figure(path, caption, alt):
             numbers["Figure"] += 1
             return f"![{label(alt)}]({target(path)})\n\n*Figure {numbers['Figure']}.* {inline(caption)}"
-        case Animation(path, caption, alt):
+        case page.Animation(path, caption, alt):
             return f"![{label(alt)}]({target(path)})\n\n*Animation.* {inline(caption)}"
-        case Table():
+        case page.Table():
             numbers["Table"] += 1
             head = "| " + " | ".join(escaped(column.title) for column in part.columns) + " |"
             rule = "|" + "|".join(_RULES[column.align] for column in part.columns) + "|"

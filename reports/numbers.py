@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -86,3 +87,52 @@ def counted(n: int, noun: str, plural: str | None = None) -> str:
 def listed(words: Sequence[str]) -> str:
     """a, b and c."""
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""
+
+
+def sentence(text: str) -> str:
+    """The text with a capital and a full stop."""
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+WORK = (
+    "Arithmetic: multiply-accumulates of the products in G, D and the penalty, forwards and backwards, counted from "
+    "the config; no load of a machine is in them."
+)
+
+
+@dataclass(frozen=True)
+class WorkUnit:
+    """A unit of multiply-accumulates in which a column or an axis of them is short."""
+
+    size: float
+    name: str
+    words: str
+
+    def write(self, macs: float) -> str:
+        """So many multiply-accumulates in this unit, without its name."""
+        return short(macs / self.size)
+
+
+def fixed_unit(counts: Sequence[float]) -> WorkUnit:
+    """The unit for all of these."""
+    largest = max(counts, default=0.0)
+    if largest >= 1e15:
+        return WorkUnit(1e15, "PMAC", "peta-multiply-accumulates")
+    if largest >= 1e12:
+        return WorkUnit(1e12, "TMAC", "tera-multiply-accumulates")
+    return WorkUnit(1e9, "GMAC", "giga-multiply-accumulates")
+
+
+def work_text(macs: float | None) -> str:
+    """Multiply-accumulates with the unit that keeps them short."""
+    if macs is None:
+        return "–"
+    unit = fixed_unit([macs])
+    return f"{unit.write(macs)} {unit.name}"
+
+
+def p_text(p: float | None) -> str:
+    """A p-value: two digits, never 0."""
+    if p is None:
+        return "–"
+    return "< .0001" if p < 1e-4 else f"{p:.2g}".removeprefix("0") if p < 1 else "1"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any, Literal, TypeVar, assert_never
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
 from core.words import visible
@@ -174,48 +174,30 @@ Block = Abstract | Heading | Paragraph | Note | Quote | Bullets | Listing | Tabl
 
 def without_dead_links(blocks: Sequence[Block]) -> tuple[Block, ...]:
     """The blocks with links to anchors that none of them has turned into their words: a section may be left out."""
-    anchors = {f"#{part.name}" for text in _texts(blocks) for part in pieces(text) if isinstance(part, Anchor)}
+    anchors: set[str] = set()
 
-    def piece(part: Piece) -> Piece:
+    def noted(part: Any) -> Any:
+        if isinstance(part, Anchor):
+            anchors.add(f"#{part.name}")
+        return part
+
+    def alive(part: Any) -> Any:
         if not isinstance(part, Link) or not part.target.startswith("#") or part.target in anchors:
             return part
         return Code(part.text) if part.code else Strong(part.text) if part.strong else part.text
 
-    def text(whole: Text) -> Text:
-        return tuple(piece(part) for part in whole) if isinstance(whole, tuple) else piece(whole)
-
-    return tuple(_mapped(block, text) for block in blocks)
-
-
-def _texts(blocks: Sequence[Block]) -> list[Text]:
-    """Every text of the blocks."""
-    found: list[Text] = []
-
-    def keep(text: Text) -> Text:
-        found.append(text)
-        return text
-
-    for block in blocks:
-        _mapped(block, keep)
-    return found
+    _changed(tuple(blocks), noted)
+    kept: tuple[Block, ...] = _changed(tuple(blocks), alive)
+    return kept
 
 
-def _mapped(block: Block, change: Callable[[Text], Text]) -> Block:
-    """The block with its texts changed."""
-    match block:
-        case Paragraph(text) | Note(text):
-            return replace(block, text=change(text))
-        case Abstract(items) | Bullets(items):
-            return replace(block, items=tuple(change(item) for item in items))
-        case Figure() | Animation():
-            return replace(block, caption=change(block.caption))
-        case Table():
-            rows = tuple(tuple(change(cell) for cell in row) for row in block.rows)
-            return replace(block, caption=change(block.caption), rows=rows, note=change(block.note))
-        case Heading() | Quote() | Listing():
-            return block
-        case _:
-            assert_never(block)
+def _changed(part: Any, change: Callable[[Any], Any]) -> Any:
+    """A part of a page with all that is in it changed, the innermost first."""
+    if isinstance(part, tuple):
+        return tuple(_changed(each, change) for each in part)
+    if is_dataclass(part) and not isinstance(part, type):
+        part = replace(part, **{each.name: _changed(getattr(part, each.name), change) for each in fields(part)})
+    return change(part)
 
 
 @dataclass(frozen=True)

@@ -12,30 +12,8 @@ from typing import Any, assert_never
 import typst
 
 from core.files import write_whole
-from reports import fonts
-from reports.page import (
-    Abstract,
-    Anchor,
-    Animation,
-    Block,
-    Bullets,
-    Code,
-    Document,
-    Figure,
-    Grey,
-    Heading,
-    Link,
-    Listing,
-    Note,
-    Paragraph,
-    Piece,
-    Quote,
-    Strong,
-    Table,
-    Text,
-    pieces,
-    shown,
-)
+from reports import fonts, page
+from reports.page import Block, Document, Piece, Table, Text, pieces, shown
 
 UNBROKEN_ROWS = 12
 """Tables of no more rows than this stay on one page."""
@@ -77,12 +55,12 @@ _PREAMBLE = """\
 def write(document: Document, file: Path) -> None:
     """Sets the page as `file`. Paths in it are relative to the file's folder."""
     files, text = fonts.for_page(source(document))
-    page: Any = text.encode(errors="backslashreplace")
+    content: Any = text.encode(errors="backslashreplace")
     with TemporaryDirectory() as folder:
         for number, font in enumerate(files):
             (Path(folder) / f"{number}{Path(font).suffix}").symlink_to(Path(font).absolute())
         made = typst.compile(
-            page,
+            content,
             root=str(file.parent.resolve()),
             font_paths=[folder] if files else [],
             ignore_system_fonts=True,
@@ -138,19 +116,19 @@ def piece(part: Piece, breaks: bool) -> str:
     match part:
         case str():
             return plain(part)
-        case Code(text):
+        case page.Code(text):
             return code(text, breaks)
-        case Strong(text):
+        case page.Strong(text):
             return f"#strong[{plain(text)}];"
-        case Grey(text):
+        case page.Grey(text):
             return f"#text(fill: luma(58%))[{plain(text)}];"
-        case Link(text, target, is_code, strong):
+        case page.Link(text, target, is_code, strong):
             words = code(text, breaks) if is_code else f"#strong[{plain(text)}];" if strong else plain(text)
             if target.startswith("#"):
                 # Numbers that lead to their runs would turn whole tables blue.
                 return f"#link(label({quoted(target[1:])}))[#text(fill: ink)[{words}]];"
             return f"#link({quoted(target)})[{words}];"
-        case Anchor(name):
+        case page.Anchor(name):
             return f"#metadata(none)#label({quoted(name)});"
         case _:
             assert_never(part)
@@ -159,39 +137,39 @@ def piece(part: Piece, breaks: bool) -> str:
 def block(part: Block) -> str:
     """One block."""
     match part:
-        case Abstract(items):
+        case page.Abstract(items):
             return (
                 "#block(width: 100%, inset: (x: 14pt, y: 8pt), stroke: (y: 0.5pt + luma(60%)))"
                 f"[#text(size: 9.2pt)[#strong[In short] #list(spacing: 0.7em, {listed(items)})]]"
             )
-        case Heading(text, level, numbered):
+        case page.Heading(text, level, numbered):
             return f"#heading(level: {level}{'' if numbered else ', numbering: none'})[{plain(text)}]"
-        case Paragraph(text):
+        case page.Paragraph(text):
             return inline(text)
-        case Note(text):
+        case page.Note(text):
             return (
                 '#block(width: 100%, inset: (left: 8pt, y: 5pt, right: 5pt), fill: rgb("#f4f1e8"), '
                 f'stroke: (left: 2pt + rgb("#c08a00")))[{inline(text)}]'
             )
-        case Quote(text, said_by):
+        case page.Quote(text, said_by):
             return (
                 "#block(width: 100%, inset: (left: 10pt, y: 2pt), stroke: (left: 1.5pt + luma(75%)))"
                 f"[{plain(f'“{text}”')}\\ #text(size: 8.8pt, fill: luma(35%))[{plain(f'— {said_by}')}]]"
             )
-        case Bullets(items):
+        case page.Bullets(items):
             return f"#list(spacing: 0.75em, {listed(items)})"
-        case Listing(text):
+        case page.Listing(text):
             return (
                 "#block(width: 100%, inset: 6pt, fill: luma(95%), radius: 2pt)"
                 f'[#text(size: 7.8pt, raw({quoted(text)}, lang: "sh"))]'
             )
-        case Figure(path, caption, alt, width, floats):
+        case page.Figure(path, caption, alt, width, floats):
             where = "placement: auto, " if floats else ""
             return (
                 f"#figure(image({quoted(path)}, width: {width:g}%, alt: {quoted(alt)}), kind: image, {where}"
                 f"caption: [{inline(caption)}])"
             )
-        case Animation(path, caption, _):
+        case page.Animation(path, caption, _):
             return f"{inline(caption)} #link({quoted(path)})[{code(path, False)}]"
         case Table():
             made = table(part)

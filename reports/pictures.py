@@ -14,8 +14,7 @@ from reports import figures
 from reports.numbers import short
 from reports.page import Block, Heading, Note, Paragraph, Strong
 from reports.report import PAGE_INCHES, Report, highlighted, rung_label
-from reports.results import Results
-from reports.tables import metric_letters
+from reports.results import Results, metric_letters
 from studies.plan import PlannedVariant
 
 TILES = 12

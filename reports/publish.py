@@ -17,9 +17,10 @@ from core.words import code_span, visible
 from reports import markdown
 from reports.abstract import MOST_CLAIMS, NO_NUMBER, counted_words
 from reports.commands import reproduce_commands
-from reports.page import Column, Link, Listing, Piece, Strong, Table, Text, shown
+from reports.page import Link, Listing, Piece, Strong, Text, shown
 from reports.render import render
 from reports.results import load
+from reports.rows import Rows
 from studies import catalogue
 from studies.click_life import Command
 
@@ -30,52 +31,46 @@ FORMATS = ("md", "pdf", "tex")
 
 def records(folder: Path) -> list[dict[str, Any]]:
     """The verdicts of every report published in `folder`, in the deck's order, others behind."""
-    found = {}
+    published = {}
     for file in sorted(folder.glob("*/verdicts.json")):
         made_by = file.with_name(MADE_BY)
         if made_by.exists():
             remedy = "publish that report again"
-            found[file.parent.name] = {**record_of(file, remedy), "made_by": record_of(made_by, remedy)}
-    return [
-        found[name] for name in (*catalogue.NAMES, *(n for n in found if n not in catalogue.NAMES)) if name in found
-    ]
+            published[file.parent.name] = {**record_of(file, remedy), "made_by": record_of(made_by, remedy)}
+    return [published[name] for name in dict.fromkeys((*catalogue.NAMES, *published)) if name in published]
 
 
 def verdicts(record: dict[str, Any]) -> Text:
-    """What became of a study's claims, or what answers its question where it has none."""
+    """The verdicts on a study's claims, or its first answer where it has none."""
     claims = record["claims"]
     if not claims:
         return str(record["answers"][0]) if record["answers"] else ""
     if len(claims) > MOST_CLAIMS:
         return f"{len(claims)} claims: {counted_words(claim['verdict'] for claim in claims)}"
-    told: list[Piece] = []
+    words: list[Piece] = []
     for claim in claims:
         deck = "the deck gives no number" if claim["deck"] == NO_NUMBER else f"the deck's {claim['deck']}"
         which = f"{claim['claim']}: " if len(claims) > 1 else ""
-        told += [
-            "; " if told else "",
+        exploratory = ", exploratory" if claim.get("exploratory") else ""
+        words += [
+            "; " if words else "",
             which,
             Strong(claim["verdict"]),
-            ", exploratory" if claim.get("exploratory") else "",
+            exploratory,
             f" (ours {claim['ours']}; {deck})",
         ]
-    return tuple(piece for piece in told if piece)
+    return tuple(piece for piece in words if piece)
 
 
 def table(folder: Path, to: str) -> str:
     """The studies with their questions and verdicts as a Markdown table; links begin with `to`."""
-    rows = tuple(
-        (
-            Link(str(record["study"]), f"{to}{record['study']}/report.md", code=True),
-            str(record["question"]),
-            verdicts(record),
-            str(record["setting"]),
-            f"{record['variants']} × {record['seeds']}",
-        )
-        for record in records(folder)
-    )
-    columns = (Column("study"), Column("asks"), Column("found"), Column("setting"), Column("variants × seeds", "right"))
-    made = markdown.block(shown(Table(columns, rows, "Studies.")), {"Figure": 0, "Table": 0})
+    rows = Rows(records(folder))
+    rows.words("study", lambda record: Link(record["study"], f"{to}{record['study']}/report.md", code=True))
+    rows.words("asks", lambda record: record["question"])
+    rows.words("found", verdicts)
+    rows.words("setting", lambda record: record["setting"])
+    rows.numbers("variants × seeds", lambda record: f"{record['variants']} × {record['seeds']}")
+    made = markdown.block(shown(rows.table("Studies.")), {"Figure": 0, "Table": 0})
     return made.partition("\n\n")[2].strip() + "\n"
 
 
@@ -84,11 +79,6 @@ def provenance(study: str, runs: Path) -> dict[str, Any]:
     results = load(study, runs)
     commits = Counter(content.get("commit") or "" for _, content in results.recorded("provenance.json"))
     return {"commits": dict(commits), "commands": reproduce_commands(results)}
-
-
-def said_of(commit: str, count: int) -> str:
-    """A commit that runs recorded, and how many."""
-    return f"`{commit[:12]}` ({count} runs)" if commit else f"not known ({count} runs)"
 
 
 def page(folder: Path) -> str:
@@ -107,7 +97,10 @@ def page(folder: Path) -> str:
     ]
     for record in records(folder):
         made = record["made_by"]
-        commits = ", ".join(said_of(commit, count) for commit, count in made["commits"].items())
+        commits = ", ".join(
+            f"{f'`{commit[:12]}`' if commit else 'not known'} ({count} runs)"
+            for commit, count in made["commits"].items()
+        )
         commands = markdown.block(shown(Listing("\n".join(made["commands"]))), {})
         lines += [f"{code_span(record['study'])}, at commit {commits}:", "", commands, ""]
     lines += ["Written by `python -m reports.publish`."]

@@ -9,10 +9,10 @@ import numpy as np
 
 from core.config import CleanFid, Config, Quality
 from reports import stats
-from reports.links import led
 from reports.numbers import counted, factor, fixed, listed
-from reports.page import Block, Column, Heading, Paragraph, Table, Text
+from reports.page import Block, Heading, Paragraph
 from reports.results import Results
+from reports.rows import Rows, to_runs
 from studies.plan import PlannedVariant
 
 
@@ -49,37 +49,25 @@ def other_measures(results: Results) -> list[Block]:
         part.distance and not any((values <= 0).any() for values in column)
         for part, column in zip(series, columns, strict=True)
     ]
-    rows: list[tuple[Text, ...]] = []
-    for variant, _ in asked:
-        found = there[variant.name]
-        n = max(stats.summary(values).n for values in found)
-        lost = int(np.isinf(results.last(variant)).sum())
-        cells: list[Text] = [
-            "–" if lost else cell(values, write, logarithmic=of_logs)
-            for values, write, of_logs in zip(found, writers, logarithmic, strict=True)
-        ]
-        ended = f"{lost} of {n + lost} diverged" if lost else str(n)
-        rows.append((led(results, variant.name, variant.title, strong=not variant.changes), *cells, ended))
-    return [
-        heading,
-        Table(
-            name="other_measures",
-            columns=(
-                Column("variant", share=1.6),
-                *(Column(part.head, "right", share=1.0) for part in series),
-                Column("n", "right"),
-            ),
-            rows=tuple(rows),
-            caption=caption(
-                asked[0][0],
-                asked[0][1],
-                inception=inception,
-                logarithmic=[part.head for part, of_logs in zip(series, logarithmic, strict=True) if of_logs],
-            )
-            + (f" Left out: {results.plan.drawn_words}, trained with few seeds each." if results.plan.drawn else ""),
-            size=7.2,
-        ),
-    ]
+    lost = {variant.name: int(np.isinf(results.last(variant)).sum()) for variant, _ in asked}
+
+    def spread(variant: PlannedVariant, column: int) -> str | None:
+        values = there[variant.name][column]
+        return None if lost[variant.name] else cell(values, writers[column], logarithmic=logarithmic[column])
+
+    def ended(variant: PlannedVariant) -> str:
+        n = max(stats.summary(values).n for values in there[variant.name])
+        gone = lost[variant.name]
+        return f"{gone} of {n + gone} diverged" if gone else str(n)
+
+    rows = Rows(variant for variant, _ in asked)
+    rows.words("variant", lambda v: to_runs(results, v.name, v.title, strong=not v.changes), 1.6)
+    rows.each(range(len(series)), lambda column: series[column].head, spread, 1.0)
+    rows.numbers("n", ended)
+    heads = [part.head for part, of_logs in zip(series, logarithmic, strict=True) if of_logs]
+    drawn = f" Left out: {results.plan.drawn_words}, trained with few seeds each." if results.plan.drawn else ""
+    told = caption(*asked[0], inception=inception, logarithmic=heads)
+    return [heading, rows.table(told + drawn, name="other_measures", size=7.2)]
 
 
 def cell(values: np.ndarray, write: Callable[[float | None], str], *, logarithmic: bool) -> str:

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from ablations.designs import in_order
-from ablations.schema import Change, DesignName
+from ablations.designs import in_order, ladder, variant_name
+from ablations.schema import Change, DesignName, Study
 from core.arithmetic import g_updates
 from core.config import AnyConfig
-from reports import stats
 from reports.numbers import counted, interval, listed, short
+from reports.page import Strong, Text
 from reports.results import Results
-from reports.verdicts import ChangeEffect, one_family, seeds_words
+from reports.verdicts import ChangeEffect, compare, one_family, seeds_words
 from studies.numbers import trained_here
 
 Effects = Mapping[DesignName, Sequence[ChangeEffect]]
@@ -59,77 +59,65 @@ def family_remark(effect: ChangeEffect, effects: Effects) -> str:
 
 def finding(effect: ChangeEffect, results: Results, effects: Effects) -> str:
     """A change that helps or hurts, with its factor and everything that has to stand in the same sentence."""
-    known = effect.effect is not None and effect.effect.ratio is not None
-    parts = [
-        interval(effect.effect) if known else "",
-        g_updates_remark(effect.change, results),
-        family_remark(effect, effects),
-    ]
-    said = "; ".join(part for part in parts if part)
+    return remarked(effect, g_updates_remark(effect.change, results), family_remark(effect, effects))
+
+
+def candidate(effect: ChangeEffect, results: Results) -> str:
+    """A change that is significant before the correction only, with all that has to stand in the same sentence."""
+    corrected = "" if effect.p_holm is None else f"p = {effect.p_holm:.2g} after the correction"
+    return remarked(effect, corrected, g_updates_remark(effect.change, results))
+
+
+def remarked(effect: ChangeEffect, *remarks: str) -> str:
+    """A change with its ratio and remarks, as far as there are any."""
+    ratio = interval(effect.effect) if effect.effect is not None and effect.effect.ratio is not None else ""
+    said = "; ".join(part for part in (ratio, *remarks) if part)
     return f"{effect.change.title} ({said})" if said else effect.change.title
 
 
 # --- instability ------------------------------------------------------------------------------------------------------
 
 
-def unstable_rungs(results: Results, names: Sequence[str]) -> list[int]:
-    """Which rungs of a ladder, by the names of their variants, are unstable."""
-    variants = [results.variant(name) for name in names]
-    return [rung for rung, variant in enumerate(variants) if variant is not None and variant.name in results.unstable]
+def ladder_names(study: Study) -> list[str]:
+    """The names of a ladder's rungs."""
+    return [variant_name(study, subset) for subset in ladder(study)]
 
 
-def candidate(effect: ChangeEffect, results: Results) -> str:
-    """A change that is significant before the correction only, with all that has to stand in the same sentence."""
-    parts = [
-        interval(effect.effect),
-        "" if effect.p_holm is None else f"p = {effect.p_holm:.2g} after the correction",
-        g_updates_remark(effect.change, results),
-    ]
-    return f"{effect.change.title} ({'; '.join(part for part in parts if part)})"
-
-
-def rungs_words(results: Results, names: Sequence[str]) -> str:
+def rungs_words(results: Results) -> str:
     """What keeps a ladder's steps from being read one by one: unstable rungs, and a rung worse than the first one."""
-    return " ".join(part for part in (unstable_rungs_words(results, names), peak_words(results, names)) if part)
+    return " ".join(part for part in (unstable_rungs_words(results), peak_words(results)) if part)
 
 
-def peak_words(results: Results, names: Sequence[str]) -> str:
+def peak_words(results: Results) -> str:
     """That the worst rung, where it is worse than the first one and not the last, is what the next step comes from."""
-    arms = {
-        rung: arm
-        for rung, name in enumerate(names)
-        if (variant := results.variant(name)) is not None
-        and (arm := stats.log_summary(results.last(variant))).mean is not None
-        and np.isfinite(arm.mean)
-    }
-    if 0 not in arms or len(arms) < len(names):
+    names = ladder_names(results.study)
+    means = [results.ends(name).mean for name in names]
+    known = [mean for mean in means if mean is not None and np.isfinite(mean)]
+    if len(known) < len(names):
         return ""
-    peak = max(arms, key=lambda rung: arms[rung].mean or 0.0)
+    peak = known.index(max(known))
     if not 0 < peak < len(names) - 1 or names[peak] in results.unstable:
         return ""
-    one, after, worst = (results.variant(names[rung]) for rung in (peak - 1, peak + 1, peak))
-    assert one is not None and after is not None and worst is not None
-    first = results.variant(names[0])
-    assert first is not None
-    across = stats.paired_effect(results.last(one), results.last(after))
-    above = stats.paired_effect(results.last(first), results.last(worst))
-    if across.ratio is None or above.ratio is None:
+    across, above = compare(results, names[peak - 1], names[peak + 1]), compare(results, names[0], names[peak])
+    worst = results.variant(names[peak])
+    if across is None or above is None or worst is None or across.ratio is None or above.ratio is None:
         return ""
     resolved = "" if above.low is not None and above.low > 1 else ", not resolved"
     return (
-        f"Rung {peak} ({seeds_words(results.last(worst))}) lies above rung 0 ({short(arms[0].mean)}; ×{interval(above)}"
+        f"Rung {peak} ({seeds_words(results.last(worst))}) lies above rung 0 ({short(known[0])}; ×{interval(above)}"
         f"{resolved}), so a part of step {peak + 1} may be the recovery from it: "
         f"rung {peak + 1} over rung {peak - 1} is ×{interval(across)}."
     )
 
 
-def unstable_rungs_words(results: Results, names: Sequence[str]) -> str:
+def unstable_rungs_words(results: Results) -> str:
     """The unstable rungs with their seeds, and which steps cannot be read; nothing where all rungs are stable."""
-    rungs = unstable_rungs(results, names)
+    names = ladder_names(results.study)
+    variants = enumerate(map(results.variant, names))
+    rungs = {rung: variant for rung, variant in variants if variant is not None and variant.name in results.unstable}
     if not rungs:
         return ""
-    seeds = {rung: results.variant(names[rung]) for rung in rungs}
-    told_of = [f"{rung} ({seeds_words(results.last(variant))})" for rung, variant in seeds.items() if variant]
+    told_of = [f"{rung} ({seeds_words(results.last(variant))})" for rung, variant in rungs.items()]
     # A rung's own step leads into it, the next one's out of it again; rung 0 is nobody's step.
     steps = sorted({step for rung in rungs for step in (rung, rung + 1) if 0 < step < len(names)})
     many = len(rungs) > 1
@@ -153,3 +141,8 @@ def unstable_words(results: Results, told_already: Sequence[str] = ()) -> str:
     if not found:
         return ""
     return f"{counted(len(found), 'variant is', 'variants are')} unstable over seeds and no evidence: {listed(found)}"
+
+
+def verdict_text(effect: ChangeEffect) -> Text:
+    """The verdict of a row, bold where it is one."""
+    return Strong(effect.verdict) if effect.resolved else effect.verdict

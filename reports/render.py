@@ -18,10 +18,10 @@ from core.command_line import say_error
 from core.errors import InputError
 from core.files import alone_in, check_inside, make_folder, write_whole
 from core.words import one_line, typed, visible
-from reports import abstract, compare, figures, fonts, html, latex, markdown, pdf, records, side_by_side
+from reports import abstract, compare, figures, fonts, html, kept, latex, markdown, pdf, side_by_side
 from reports.layouts import Layout, layout_of
 from reports.page import Animation, Document, Figure, Table, Text, without_dead_links
-from reports.report import FIGURES, PUBLISHED, Report
+from reports.report import FIGURES, Report
 from reports.results import load
 from reports.sections import few_images, subtitle
 from studies.click_life import Command
@@ -31,7 +31,7 @@ from studies.plan import VERDICTS, plan_file, read_plan, report_folder
 TABLES = "tables"
 
 OF_RUNS = ("jobs", "plans", "queue", "cache", "sweeps")
-"""What lies in a folder of runs beside reports, and is not theirs to write into."""
+"""Folders of runs that no report may be written into."""
 
 
 def _markdown(document: Document, folder: Path) -> None:
@@ -64,13 +64,13 @@ PAGES = frozenset(name for kind, name in WRITTEN.items() if kind != "tex")
 
 def formats_of(text: str) -> tuple[str, ...]:
     """The formats of a comma list, in our order. Raises InputError."""
-    asked = [name.strip() for name in text.split(",") if name.strip()]
-    for name in asked:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
         if name not in FORMATS:
             raise InputError(f"--format {name}: there are {', '.join(FORMATS)}")
-    if not asked:
+    if not names:
         raise InputError(f"--format: name some of {', '.join(FORMATS)}")
-    return tuple(name for name in FORMATS if name in asked)
+    return tuple(name for name in FORMATS if name in names)
 
 
 def _begins(file: Path, content: bytes) -> bool:
@@ -161,10 +161,7 @@ def _write_all(report: Report, formats: Sequence[str], *, ours: bool) -> None:
     answers = layout.answers(report)
     document = compose(report, layout, answers, with_records="html" in formats)
     _save_figures(report, {block.path for block in document.blocks if isinstance(block, Figure | Animation)})
-    write_whole(folder / compare.RECORD, compare.record(results).encode())
-    write_whole(folder / "results.csv", results.tidy.to_csv(index=False, lineterminator="\n").encode())
-    if report.published:
-        write_whole(folder / PUBLISHED, records.as_lines(results).encode())
+    kept.write(report)
     write(document, folder, formats, ours=ours)
     write_whole(folder / VERDICTS, (json.dumps(abstract.record(report, answers), indent=1) + "\n").encode())
 
@@ -189,7 +186,7 @@ def compose(report: Report, layout: Layout, answers: Sequence[Text], *, with_rec
         subtitle=subtitle(results),
         footer=f"{results.plan.study} · {results.plan.setting}",
         blocks=without_dead_links([abstract.abstract(report, answers), *few_images(results), *layout.body(report)]),
-        records=records.for_page(report) if with_records else (),
+        records=kept.for_page(report) if with_records else (),
     )
 
 
@@ -258,19 +255,19 @@ def main(
 ) -> None:
     """Write the report of STUDY, a name or its file, from its run folders, with figures/, results.csv and
     verdicts.json."""
-    asked = formats_of(formats)
+    names = formats_of(formats)
     if sides and (study or setting):
         raise InputError("--compare takes its two sides, and no STUDY or --setting beside: write STUDY:SETTING")
     if sides:
-        folder = render_comparison(*sides, runs=runs, out=out, formats=asked)
+        folder = render_comparison(*sides, runs=runs, out=out, formats=names)
     elif study:
-        folder = render(study, runs=runs, setting=setting, out=out, formats=asked)
+        folder = render(study, runs=runs, setting=setting, out=out, formats=names)
     else:
         raise InputError("name a STUDY, or two reports with --compare A B")
-    for name in asked:
+    for name in names:
         print(visible(str(folder / WRITTEN[name])))
-    if study and out is None and (said := _in_mlflow(study, folder, runs)):
-        print(one_line(said))
+    if study and out is None and (line := _in_mlflow(study, folder, runs)):
+        print(one_line(line))
 
 
 if __name__ == "__main__":

@@ -16,10 +16,11 @@ from ablations.designs import base_title
 from ablations.schema import DesignName, Study
 from core.reading import Damaged
 from reports import figures, stats
+from reports.claims import ClaimVerdict, judge_claim
+from reports.comparability import MixedProtocols
 from reports.page import Block, Figure, Note, Strong, Text
-from reports.protocols import MixedProtocols
 from reports.results import Results
-from reports.verdicts import ChangeEffect, ClaimVerdict, judge_changes, judge_claim
+from reports.verdicts import ChangeEffect, judge_changes
 from studies.plan import PlannedVariant
 
 FIGURES = (
@@ -46,6 +47,14 @@ DESIGN_TITLES: dict[DesignName, str] = {
     "leave_one_out": "leave one out: on all others",
     "screening": "screening: on average over the others on and off",
     "shapley": "Shapley value: on average over orders",
+}
+
+DESIGN_HEADS: dict[DesignName, str] = {
+    "ladder": "ladder",
+    "add_one_in": "add one in",
+    "leave_one_out": "leave one out",
+    "screening": "screening",
+    "shapley": "Shapley value",
 }
 
 

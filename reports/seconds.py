@@ -46,3 +46,8 @@ def why_left_out(results: Results) -> str:
             "they measure the machine's load"
         )
     return ""
+
+
+def left_out(unsteady: str) -> str:
+    """The sentence that says why seconds are not in a table or a figure; nothing where they are."""
+    return f" Seconds are left out: {unsteady}." if unsteady else ""

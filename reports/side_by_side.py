@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
 from reports import figures, stats
-from reports.abstract import sentence
-from reports.compare import MEASURED_BY, Comparison, Rule, Side, measured_by
-from reports.numbers import MEAN_SPREAD, counted, factor, fixed, listed, mean_spread, times
-from reports.page import Block, Bullets, Code, Column, Document, Figure, Heading, Note, Paragraph, Strong, Table, Text
+from reports.compare import MEASURED_BY, RULES, Comparison, Pair, Rule, Side, measured_by
+from reports.numbers import MEAN_SPREAD, counted, factor, listed, sentence, times
+from reports.page import Block, Bullets, Code, Document, Figure, Heading, Note, Paragraph, Strong, Text
+from reports.rows import Rows
 from reports.verdicts import side_of_one
 from studies.numbers import leaf
 
@@ -38,108 +40,75 @@ def compose(comparison: Comparison, folder: Path) -> Document:
 
 def what_is_compared(comparison: Comparison) -> list[Block]:
     """Provenance of both, and what keeps their values from being divided by each other."""
-    rows: list[tuple[Text, ...]] = []
-    for letter, side in (("A", comparison.a), ("B", comparison.b)):
-        counts = side.runs["status"].value_counts()
-        rows.append(
-            (
-                Strong(letter),
-                Code(side.name),
-                side.metric_title,
-                Code(side.fingerprint) if side.fingerprint else "not recorded",
-                side.data or "not recorded",
-                listed([f"{i:,}" for i in side.iterations]) or "–",
-                ", ".join(map(str, sorted(side.runs["seed"].unique()))),
-                ", ".join(f"{count} {status}" for status, count in sorted(counts.items())),
-            )
-        )
+    one, other = comparison.a, comparison.b
+    sides = Rows((("A", one), ("B", other)))
+    sides.words("", lambda row: Strong(row[0]))
+    sides.words("report", lambda row: Code(row[1].name), 1.6)
+    sides.words("metric", lambda row: row[1].metric_title, 1.5)
+    sides.words("protocol", lambda row: Code(row[1].fingerprint) if row[1].fingerprint else "not recorded", 1.2)
+    sides.words("data", lambda row: row[1].data or "not recorded", 1.0)
+    sides.words("iterations", lambda row: listed([f"{i:,}" for i in row[1].iterations]) or "–", 0.9)
+    sides.words("seeds", lambda row: ", ".join(map(str, sorted(row[1].runs["seed"].unique()))), 0.9)
+    sides.words("runs", lambda row: how_runs_ended(row[1]), 1.2)
+    counterparts = counted(len(comparison.shared), "variant")
     blocks: list[Block] = [
         Heading("What is compared"),
-        Table(
-            name="compared",
-            columns=(
-                Column(""),
-                Column("report", share=1.6),
-                Column("metric", share=1.5),
-                Column("protocol", share=1.2),
-                Column("data", share=1.0),
-                Column("iterations", share=0.9),
-                Column("seeds", share=0.9),
-                Column("runs", share=1.2),
-            ),
-            rows=tuple(rows),
-            caption=f"Provenance. {counted(len(comparison.shared), 'variant')} of A with a counterpart in B.",
-        ),
+        sides.table(f"Provenance. {counterparts} of A with a counterpart in B.", name="compared"),
         Bullets(tuple(rule_items(comparison))),
     ]
-    one, other = comparison.a, comparison.b
     if comparison.apart:
-        blocks.append(
-            Note(
-                (
-                    Strong("Measured differently."),
-                    f" {'; '.join(comparison.apart)}. Values of the two stand in tables of their own, and none is "
-                    "divided by one of the other.",
-                )
-            )
+        why = (
+            f" {'; '.join(comparison.apart)}. Values of the two stand in tables of their own, and none is divided by "
+            "one of the other."
         )
+        blocks.append(Note((Strong("Measured differently."), why)))
     elif one.iterations != other.iterations:
-        blocks.append(
-            Note(
-                (
-                    Strong("The lengths of training differ."),
-                    " A ratio B / A is then the effect of length and of whatever else differs.",
-                )
-            )
-        )
+        why = " A ratio B / A is then the effect of length and of whatever else differs."
+        blocks.append(Note((Strong("The lengths of training differ."), why)))
     return blocks
+
+
+def how_runs_ended(side: Side) -> str:
+    """2 finished, 1 unfinished."""
+    counts = side.runs["status"].value_counts()
+    return ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
 
 
 def rule_items(comparison: Comparison) -> list[Text]:
     """By which rule variants were matched, and what keeps their configs apart."""
-    matched: dict[Rule, list[str]] = {}
+    matched: dict[Rule, list[str]] = {rule: [] for rule in RULES}
     for name, (_, rule) in comparison.matches.items():
-        matched.setdefault(rule, []).append(name)
-    items: list[Text] = []
-    if names := matched.get("changes"):
-        study = comparison.a.study
-        items.append(
-            (
-                Strong(f"By their changes ({len(names)}):"),
-                f" both are of the study {study}, where a name stands for the same changes on the same base. "
-                f"{settings_words(comparison, names)}",
-            )
-        )
-    if names := matched.get("config"):
-        items.append(
-            (
-                Strong(f"By their config ({len(names)}):"),
-                " it is one and the same, whatever the two call it; names decide nothing.",
-            )
-        )
-    if names := matched.get("training"):
-        paths = dict.fromkeys(
-            path for name in names for path in comparison.differences(name, comparison.partner(name)) or {}
-        )
-        items.append(
-            (
-                Strong(f"By their training ({len(names)}):"),
-                f" one config but for how it is measured ({listed(list(paths))}), which trains the same model.",
-            )
-        )
-    return items
+        matched[rule].append(name)
+
+    def why(rule: Rule, names: list[str]) -> str:
+        match rule:
+            case "changes":
+                return (
+                    f"both are of the study {comparison.a.study}, where a name stands for the same changes on the same "
+                    f"base. {settings_words(comparison, names)}"
+                )
+            case "config":
+                return "it is one and the same, whatever the two call it; names decide nothing."
+            case "training":
+                pairs = [comparison.differences(name, comparison.partner(name)) or {} for name in names]
+                paths = listed(list(dict.fromkeys(path for paths in pairs for path in paths)))
+                return f"one config but for how it is measured ({paths}), which trains the same model."
+
+    return [
+        (Strong(f"By their {rule} ({len(names)}):"), f" {why(rule, names)}") for rule, names in matched.items() if names
+    ]
 
 
 def settings_words(comparison: Comparison, names: list[str]) -> str:
-    """In which paths the configs of variants of the same changes differ, told once for all."""
-    told = [comparison.differences(name, comparison.partner(name)) for name in names]
-    known = [found for found in told if found is not None]
+    """In which paths the configs of variants of the same changes differ, said once for all."""
+    pairs = [comparison.differences(name, comparison.partner(name)) for name in names]
+    known = [paths for paths in pairs if paths is not None]
     if not known:
         return "Whether their configs are equal beyond that is not on record in both."
-    paths = list(dict.fromkeys(path for found in known for path in found))
+    paths = list(dict.fromkeys(path for each in known for path in each))
     if not paths:
-        return "Their configs are equal." if len(known) == len(told) else "Configs on record are equal."
-    everywhere = [path for path in paths if all(path in found for found in known)]
+        return "Their configs are equal." if len(known) == len(pairs) else "Configs on record are equal."
+    everywhere = [path for path in paths if all(path in each for each in known)]
     some = [path for path in paths if path not in everywhere]
     parts = [f"all configs differ in {few(everywhere)}"] if everywhere else []
     parts += [f"{'some also' if everywhere else 'some configs differ'} in {few(some)}"] if some else []
@@ -157,7 +126,7 @@ def few(paths: list[str]) -> str:
 
 
 def called(comparison: Comparison, name: str) -> Text:
-    """A matched variant: what it is, and what commands call it in A, and in B where that differs."""
+    """A matched variant: its title, and the name that commands take in A, and in B where that differs."""
     other = comparison.partner(name)
     names: tuple[str | Code, ...] = (Code(name),) if other == name else (Code(name), " in A, ", Code(other), " in B")
     title = comparison.a.title(name)
@@ -166,149 +135,130 @@ def called(comparison: Comparison, name: str) -> Text:
 
 def values(comparison: Comparison) -> list[Block]:
     """Last values of every shared variant: side by side with their ratios, or each side's in a table of its own."""
-    sides = (("A", comparison.a), ("B", comparison.b))
-    found = [
-        {name: stats.log_summary(comparison.a.values(name)) for name in comparison.shared},
-        {name: stats.log_summary(comparison.b.values(comparison.partner(name))) for name in comparison.shared},
-    ]
-    writes = [fixed([summary.mean for summary in ends.values()]) for ends in found]
-    cells = [
-        {name: mean_spread(summary, write) for name, summary in ends.items()}
-        for ends, write in zip(found, writes, strict=True)
-    ]
+    ends = {
+        "A": {name: stats.log_summary(comparison.a.values(name)) for name in comparison.shared},
+        "B": {name: stats.log_summary(comparison.b.values(comparison.partner(name))) for name in comparison.shared},
+    }
+
+    def variants(*letters: str) -> Rows[str]:
+        rows = Rows(comparison.shared)
+        rows.words("variant", lambda name: called(comparison, name), 1.6)
+        for letter in letters:
+            rows.numbers(letter, ends[letter].__getitem__, 1.2, scale=letter)
+        return rows
+
     last = f"Last values, {MEAN_SPREAD}."
     if comparison.apart:
-        apart = [
-            Table(
+        tables = [
+            variants(letter).table(
+                f"{last} {side.metric_title}, protocol {side.fingerprint or 'not recorded'}.",
                 name=f"values_{letter.lower()}",
-                columns=(Column("variant", share=1.6), Column(letter, "right", 1.2)),
-                rows=tuple((called(comparison, name), said[name]) for name in comparison.shared),
-                caption=f"{last} {side.metric_title}, protocol {side.fingerprint or 'not recorded'}.",
             )
-            for (letter, side), said in zip(sides, cells, strict=True)
+            for letter, side in (("A", comparison.a), ("B", comparison.b))
         ]
-        return [Heading("Values"), *apart, order_line(comparison)]
-    rows: tuple[tuple[Text, ...], ...] = tuple(
-        (
-            called(comparison, name),
-            *(said[name] for said in cells),
-            ratio_words(comparison, name),
-            pairing_words(comparison, name),
-        )
-        for name in comparison.shared
-    )
-    columns = (
-        Column("variant", share=1.6),
-        Column("A", "right", 1.2),
-        Column("B", "right", 1.2),
-        Column("B / A [95%]", "right", 1.2),
-        Column("how", share=0.9),
-    )
+        return [Heading("Values"), *tables, order_line(comparison)]
+    rows = variants("A", "B")
+    rows.numbers("B / A [95%]", lambda name: ratio_words(comparison, name), 1.2)
+    rows.words("how", lambda name: pairing_words(comparison, name), 0.9)
     protocol = comparison.a.fingerprint or "not recorded by either"
     caption = (
         f"{last} B / A is the ratio of geometric means: paired by seed, Student's t on the log-ratios, where two seeds "
         "or more ended in both; else Welch's t on the logs. A pair that is one and the same run says nothing about "
         f"noise. The intervals are not adjusted for there being several. Protocol: {protocol}."
     )
-    return [
-        Heading("Values"),
-        Table(columns=columns, rows=rows, caption=caption, name="values"),
-        order_line(comparison),
-    ]
+    return [Heading("Values"), rows.table(caption, name="values"), order_line(comparison)]
 
 
 def ratio_words(comparison: Comparison, variant: str) -> str:
     """B / A with its interval; what keeps it from having one."""
-    if comparison.paired(variant) and comparison.same_runs(variant) == len(comparison.seeds(variant)):
+    if comparison.paired(variant) and comparison.same_runs(variant) == len(comparison.pairs[variant]):
         return "the same runs"
     return with_interval(comparison.ratio(variant))
 
 
-def with_interval(found: stats.Effect | stats.UnpairedEffect) -> str:
+def with_interval(effect: stats.Effect | stats.UnpairedEffect) -> str:
     """A ratio with the ends of its interval, and diverged runs in words."""
-    if found.ratio is not None:
-        ends = f" [{factor(found.low)}, {factor(found.high)}]" if found.low is not None else ""
-        return f"{factor(found.ratio)}{ends}"
-    lost = found.diverged_before, found.diverged_after
+    if effect.ratio is not None:
+        ends = f" [{factor(effect.low)}, {factor(effect.high)}]" if effect.low is not None else ""
+        return f"{factor(effect.ratio)}{ends}"
+    lost = effect.diverged_before, effect.diverged_after
     if not any(lost):
         return "–"
-    totals = (found.n, found.n) if isinstance(found, stats.Effect) else (found.n_before, found.n_after)
+    totals = (effect.n, effect.n) if isinstance(effect, stats.Effect) else (effect.n_before, effect.n_after)
     return "diverged: " + ", ".join(f"{k} of {n}" for k, n in zip(lost, totals, strict=True))
 
 
 def pairing_words(comparison: Comparison, variant: str) -> str:
     """How the two were set against each other."""
-    found = comparison.ratio(variant)
-    if isinstance(found, stats.UnpairedEffect):
-        return f"unpaired, n = {found.n_before} and {found.n_after}"
+    ratio = comparison.ratio(variant)
+    if isinstance(ratio, stats.UnpairedEffect):
+        return f"unpaired, n = {ratio.n_before} and {ratio.n_after}"
     same = comparison.same_runs(variant)
-    return f"paired, n = {found.n}" + (f" ({same} the same run)" if 0 < same < found.n else "")
+    return f"paired, n = {ratio.n}" + (f" ({same} the same run)" if 0 < same < ratio.n else "")
 
 
 def order_line(comparison: Comparison) -> Block:
     """Whether the two rank the variants alike."""
-    found = comparison.order()
-    if found is None:
+    order = comparison.order()
+    if order is None:
         return Paragraph("Order of the variants: fewer than three have two seeds or more, all ended, in both.")
-    left = len(comparison.shared) - found.items
-    lost = f"; {counted(left, 'variant')} left out, with a diverged or missing run" if left else ""
+    left_out = len(comparison.shared) - order.items
+    lost = f"; {counted(left_out, 'variant')} left out, with a diverged or missing run" if left_out else ""
+    p = f"p = {order.p:.3f}" if order.p >= 0.0005 else "p < 0.001"
     return Paragraph(
         (
             Strong("Order of the variants:"),
-            f" Spearman's ρ = {found.rho:.2f} [{found.low:.2f}, {found.high:.2f}], {p_words(found.p)} over "
-            f"{found.items} variants{lost}. The interval resamples the seeds there are and is too narrow where they "
+            f" Spearman's ρ = {order.rho:.2f} [{order.low:.2f}, {order.high:.2f}], {p} over "
+            f"{order.items} variants{lost}. The interval resamples the seeds there are and is too narrow where they "
             "are three; p asks how often variants in random order would agree as strongly.",
         )
     )
 
 
-def p_words(p: float) -> str:
-    """A p-value; one too small for three decimals as a bound."""
-    return f"p = {p:.3f}" if p >= 0.0005 else "p < 0.001"
-
-
 def effects(comparison: Comparison, folder: Path) -> list[Block]:
     """Each variant's ratio to one that both sides have, as a table and a scatter."""
-    found = comparison.effects()
+    pairs = comparison.effects()
     against = comparison.reference
     blocks: list[Block] = [Heading("Effects within each side")]
-    if against is None or not found:
+    if against is None or not pairs:
         why = "no variant but this one is in both" if against else "the base of neither is a variant of the other"
         return [*blocks, Paragraph(f"Not available: {why}.")]
     base = comparison.a.title(against)
+
+    in_a: Callable[[Pair], stats.Effect] = itemgetter(1)
+    in_b: Callable[[Pair], stats.Effect] = itemgetter(2)
+
+    def variants(**sides: Callable[[Pair], stats.Effect]) -> Rows[Pair]:
+        rows = Rows(pairs)
+        rows.words("variant", lambda pair: called(comparison, pair[0]), 1.6)
+        for letter, of in sides.items():
+            add_effects(rows, letter, of)
+        return rows
+
     if comparison.apart:
-        return [*blocks, *effects_apart(comparison, found, base)]
-    rows = tuple(
-        (
-            called(comparison, name),
-            with_interval(one),
-            str(one.n),
-            with_interval(other),
-            str(other.n),
-            agreement(one, other),
-        )
-        for name, one, other in found
+        for letter, side, of in (("A", comparison.a, in_a), ("B", comparison.b, in_b)):
+            caption = (
+                f"{side.metric_title}: variant over “{base}”, paired by seed, below 1 is better; Student's t on the "
+                "log-ratios."
+            )
+            blocks.append(variants(**{letter: of}).table(caption, name=f"effects_{letter.lower()}"))
+        rows = variants()
+        rows.words("A", lambda pair: side_of_one(in_a(pair)))
+        rows.words("B", lambda pair: side_of_one(in_b(pair)))
+        rows.words("together", lambda pair: agreement(*pair[1:]), 1.0)
+        caption = "On which side of 1 the whole interval lies in each. Directions may compare where sizes do not."
+        return [*blocks, rows.table(caption, name="directions")]
+    rows = variants(A=in_a, B=in_b)
+    rows.words("together", lambda pair: agreement(*pair[1:]), 1.0)
+    caption = (
+        f"Variant over “{base}” of the same side, paired by seed, below 1 is better; Student's t on the log-ratios. "
+        "Effects may compare where levels do not: ratios have no unit. That they have one size under two metrics or "
+        "scales is an assumption all the same."
     )
-    blocks.append(
-        Table(
-            name="effects",
-            columns=(
-                Column("variant", share=1.6),
-                Column("A: ratio [95%]", "right", 1.3),
-                Column("n", "right"),
-                Column("B: ratio [95%]", "right", 1.3),
-                Column("n", "right"),
-                Column("together", share=1.0),
-            ),
-            rows=rows,
-            caption=f"Variant over “{base}” of the same side, paired by seed, below 1 is better; Student's t on the "
-            "log-ratios. Effects may compare where levels do not: ratios have no unit. That they have one size under "
-            "two metrics or scales is an assumption all the same.",
-        )
-    )
+    blocks.append(rows.table(caption, name="effects"))
     drawn = [
         (comparison.a.title(name), one, other)
-        for name, one, other in found
+        for name, one, other in pairs
         if one.ratio is not None and other.ratio is not None
     ]
     if drawn:
@@ -328,41 +278,10 @@ def effects(comparison: Comparison, folder: Path) -> list[Block]:
     return blocks
 
 
-def effects_apart(
-    comparison: Comparison, found: list[tuple[str, stats.Effect, stats.Effect]], base: str
-) -> list[Block]:
-    """The same of sides that are measured differently: ratios in tables of their own, directions in words together."""
-    blocks: list[Block] = []
-    for index, (letter, side) in enumerate((("A", comparison.a), ("B", comparison.b))):
-        of_side = [(name, pair[index]) for name, *pair in found]
-        blocks.append(
-            Table(
-                name=f"effects_{letter.lower()}",
-                columns=(
-                    Column("variant", share=1.6),
-                    Column(f"{letter}: ratio [95%]", "right", 1.3),
-                    Column("n", "right"),
-                ),
-                rows=tuple(
-                    (called(comparison, name), with_interval(effect), str(effect.n)) for name, effect in of_side
-                ),
-                caption=f"{side.metric_title}: variant over “{base}”, paired by seed, below 1 is better; Student's t "
-                "on the log-ratios.",
-            )
-        )
-    words = tuple(
-        (called(comparison, name), side_of_one(one), side_of_one(other), agreement(one, other))
-        for name, one, other in found
-    )
-    return [
-        *blocks,
-        Table(
-            name="directions",
-            columns=(Column("variant", share=1.6), Column("A"), Column("B"), Column("together", share=1.0)),
-            rows=words,
-            caption="On which side of 1 the whole interval lies in each. Directions may compare where sizes do not.",
-        ),
-    ]
+def add_effects(rows: Rows[Pair], letter: str, of: Callable[[Pair], stats.Effect]) -> None:
+    """The columns of one side: ratios with their intervals, and the seeds that they are over."""
+    rows.numbers(f"{letter}: ratio [95%]", lambda pair: with_interval(of(pair)), 1.3)
+    rows.numbers("n", lambda pair: of(pair).n)
 
 
 def agreement(one: stats.Effect, other: stats.Effect) -> str:
@@ -380,7 +299,7 @@ def verdict_colour(one: stats.Effect, other: stats.Effect) -> str:
     return figures.VERDICT_COLOURS.get(words.pop(), figures.INK) if len(words) == 1 else figures.INK
 
 
-def scatter(ax: Axes, effects: list[tuple[str, stats.Effect, stats.Effect]], base: str) -> Axes:
+def scatter(ax: Axes, effects: list[Pair], base: str) -> Axes:
     """One mark per variant with both intervals, named at the right; intervals may go on beyond the axes."""
     ratios = [ratio for _, *pair in effects for effect in pair if (ratio := effect.ratio) is not None]
     low, high = figures.span([*ratios, 1.0], 1.25)
@@ -429,53 +348,46 @@ def namesakes(comparison: Comparison) -> list[Block]:
     """Variants that share a name and nothing else, with what they are: no ratio, no order."""
     if not comparison.namesakes:
         return []
-    rows: list[tuple[Text, ...]] = []
-    for name in comparison.namesakes:
-        found = comparison.differences(name, name)
-        if found is None:
-            said = "not known: not both configs are on record"
-        else:
-            trained = {path: both for path, both in found.items() if not measured_by(path)}
-            paths = [f"{path}: {leaf(one)} in A, {leaf(other)} in B" for path, (one, other) in trained.items()]
-            paths += [MEASURED_BY] if len(trained) < len(found) else []
-            more = len(paths) - MOST_PATHS
-            said = "; ".join(paths[:MOST_PATHS]) + (f"; and {more} more" if more > 0 else "")
-        rows.append((Code(name), comparison.a.title(name), comparison.b.title(name), said))
-    return [
-        Heading("Same name, other config"),
-        Table(
-            name="namesakes",
-            columns=(
-                Column("name"),
-                Column("in A", share=1.0),
-                Column("in B", share=1.0),
-                Column("where the configs differ", share=2.6),
-            ),
-            rows=tuple(rows),
-            caption="What the two call alike and what is not the same: a name says which changes were made on a "
-            "study's own base. Nothing is divided and nothing ordered over these pairs.",
-            size=7.8,
-        ),
-    ]
+    rows = Rows(comparison.namesakes)
+    rows.words("name", Code)
+    rows.words("in A", comparison.a.title, 1.0)
+    rows.words("in B", comparison.b.title, 1.0)
+    rows.words("where the configs differ", lambda name: where_configs_differ(comparison, name), 2.6)
+    caption = (
+        "What the two call alike and what is not the same: a name says which changes were made on a study's own base. "
+        "Nothing is divided and nothing ordered over these pairs."
+    )
+    return [Heading("Same name, other config"), rows.table(caption, name="namesakes", size=7.8)]
+
+
+def where_configs_differ(comparison: Comparison, name: str) -> str:
+    """The paths of what is trained with both values, and whether the two are measured differently."""
+    differences = comparison.differences(name, name)
+    if differences is None:
+        return "not known: not both configs are on record"
+    trained = {path: both for path, both in differences.items() if not measured_by(path)}
+    paths = [f"{path}: {leaf(one)} in A, {leaf(other)} in B" for path, (one, other) in trained.items()]
+    paths += [MEASURED_BY] if len(trained) < len(differences) else []
+    more = len(paths) - MOST_PATHS
+    return "; ".join(paths[:MOST_PATHS]) + (f"; and {more} more" if more > 0 else "")
 
 
 def rest(comparison: Comparison) -> list[Block]:
-    """What only one of them has."""
-    items: list[Text] = []
-    for letter, side in (("A", comparison.a), ("B", comparison.b)):
-        matched = {ours if letter == "A" else theirs for ours, (theirs, _) in comparison.matches.items()}
+    """The variants that only one of them has."""
+    partners = {theirs for theirs, _ in comparison.matches.values()}
+    items = []
+    for letter, side, matched in (("A", comparison.a, set(comparison.shared)), ("B", comparison.b, partners)):
         names = [name for name in side.variants if name not in {*matched, *comparison.namesakes}]
         if names:
-            items.append((Strong(f"Only in {letter}:"), " ", *spaced(side, names), "."))
-    if not items:
-        return [Heading("In one of them only"), Paragraph("Nothing: every variant of each is above.")]
-    return [Heading("In one of them only"), Bullets(tuple(items))]
+            items.append((Strong(f"Only in {letter}:"), " ", *named(side, names), "."))
+    block = Bullets(tuple(items)) if items else Paragraph("Nothing: every variant of each is above.")
+    return [Heading("In one of them only"), block]
 
 
-def spaced(side: Side, names: list[str]) -> list[str | Code]:
-    """Names with what they are, and commas between."""
-    found: list[str | Code] = []
+def named(side: Side, names: list[str]) -> list[str | Code]:
+    """Variants by name and title, with semicolons between."""
+    words: list[str | Code] = []
     for name in names:
         title = side.title(name)
-        found += ["; " if found else "", Code(name), "" if title == name else f" ({title})"]
-    return [part for part in found if part]
+        words += ["; " if words else "", Code(name), "" if title == name else f" ({title})"]
+    return [part for part in words if part]

@@ -85,10 +85,12 @@ def geometric_mean(values: ArrayLike, level: float = 0.95) -> Interval | None:
         return None
     logs = np.log(x)
     centre = float(logs.mean())
-    half = half_width(logs, level)
-    if half is None:
-        return Interval(x.size, float(np.exp(centre)), None, None)
-    return Interval(x.size, float(np.exp(centre)), float(np.exp(centre - half)), float(np.exp(centre + half)))
+    return Interval(x.size, float(np.exp(centre)), *ends_of(centre, half_width(logs, level)))
+
+
+def ends_of(centre: float, half: float | None) -> tuple[float, float] | tuple[None, None]:
+    """The ends of the interval of a ratio, from its log and half the width there; None where that is."""
+    return (None, None) if half is None else (float(np.exp(centre - half)), float(np.exp(centre + half)))
 
 
 def half_width(logs: NDArray[np.float64], level: float) -> float | None:
@@ -113,19 +115,15 @@ class Rate:
     high: float
 
 
-def wilson(k: int, n: int, level: float = 0.95) -> Rate | None:
-    """Wilson's score interval of a share of `n` runs; None without runs."""
-    if n == 0:
-        return None
-    low, high = proportion_confint(k, n, alpha=1 - level, method="wilson")
-    return Rate(k, n, float(low), float(high))
-
-
 def divergence_rate(values: ArrayLike, level: float = 0.95) -> Rate | None:
     """How many of the runs that ended diverged; None where none has ended."""
     x = np.asarray(values, dtype=float)
     x = x[~np.isnan(x)]
-    return wilson(int(np.isinf(x).sum()), int(x.size), level)
+    if x.size == 0:
+        return None
+    diverged = int(np.isinf(x).sum())
+    low, high = proportion_confint(diverged, x.size, alpha=1 - level, method="wilson")
+    return Rate(diverged, x.size, float(low), float(high))
 
 
 def diverged_as_worst(log_values: ArrayLike) -> tuple[NDArray[np.float64], int]:

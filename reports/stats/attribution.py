@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 
-from reports.stats.arms import ROUNDING
+from reports.stats.arms import ROUNDING, ends_of
 
 
 @dataclass(frozen=True)
@@ -85,10 +85,11 @@ def _value(x: NDArray[np.float64], level: float, every_order: bool, share: float
     half = None
     if variance is not None and df and np.sqrt(variance * (df + 1)) >= ROUNDING:
         half = float(student.ppf((1 + level) / 2, df) * np.sqrt(variance))
+    low, high = ends_of(centre, half)
     return ShapleyValue(
         ratio=float(np.exp(centre)),
-        low=None if half is None else float(np.exp(centre - half)),
-        high=None if half is None else float(np.exp(centre + half)),
+        low=low,
+        high=high,
         monte_carlo_se=None if order_square is None else float(np.sqrt(order_square)),
         seed_se=None if seed_square is None else float(np.sqrt(seed_square)),
         df=df,

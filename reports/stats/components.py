@@ -34,10 +34,6 @@ class VarianceComponents:
         """Coefficient of variation between evaluations of a log-normal metric."""
         return float(np.sqrt(np.expm1(self.evaluation_sd**2)))
 
-    def sd_of_mean(self, seeds: int, resamples: int = 1) -> float:
-        """The standard error of a mean log over so many seeds with so many evaluations each."""
-        return float(np.sqrt((self.training_sd**2 + self.evaluation_sd**2 / resamples) / seeds))
-
 
 def variance_components(tables: Sequence[ArrayLike]) -> VarianceComponents | None:
     """One-way random effects, pooled over variants.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import isotonic_regression
 
 
 def value_at(along: ArrayLike, values: ArrayLike, at: float) -> float | None:
@@ -23,15 +24,8 @@ def spread_apart(positions: ArrayLike, gap: float) -> NDArray[np.float64]:
     """The positions moved as little as needed to lie `gap` apart, in the order they had."""
     x = np.asarray(positions, dtype=float)
     order = np.argsort(x, kind="stable")
-    # Isotonic regression of x - rank * gap (pool adjacent violators) is exactly the least-squares answer.
-    pools: list[tuple[float, int]] = []
-    for rank, value in enumerate(x[order]):
-        total, count = float(value - rank * gap), 1
-        while pools and pools[-1][0] / pools[-1][1] > total / count:
-            last = pools.pop()
-            total, count = total + last[0], count + last[1]
-        pools.append((total, count))
-    flat = np.concatenate([np.full(count, total / count) for total, count in pools]) if pools else np.zeros(0)
+    places = gap * np.arange(x.size)
     moved = np.empty_like(x)
-    moved[order] = flat + gap * np.arange(x.size)
+    # Isotonic regression of what is left of the gaps is exactly the least-squares answer.
+    moved[order] = isotonic_regression(x[order] - places).x + places if x.size else x
     return moved

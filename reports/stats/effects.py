@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 from scipy.stats import ttest_ind
 
-from reports.stats.arms import ROUNDING, Rate, half_width, wilson
+from reports.stats.arms import ROUNDING, ends_of, half_width
 from reports.stats.sign_flips import sign_flip_p, signed_rank_p, smallest_sign_flip_p
 
 
@@ -54,16 +54,6 @@ class Effect:
         """Diverged runs in both arms."""
         return self.diverged_before + self.diverged_after
 
-    @property
-    def rate_before(self) -> Rate | None:
-        """How often the arm without the change diverged, Wilson's 95% interval; None without pairs."""
-        return wilson(self.diverged_before, self.n)
-
-    @property
-    def rate_after(self) -> Rate | None:
-        """How often the arm with the change diverged, Wilson's 95% interval; None without pairs."""
-        return wilson(self.diverged_after, self.n)
-
 
 def paired_effect(before: ArrayLike, after: ArrayLike, level: float = 0.95) -> Effect:
     """The effect of going from `before` to `after`, paired by position."""
@@ -80,20 +70,15 @@ def paired_effect(before: ArrayLike, after: ArrayLike, level: float = 0.95) -> E
     logs = log_ratios(b, a)
     median, rank_p = median_of_logs(logs), signed_rank_p(logs)
     if gone_before or gone_after:
-        return Effect(
-            n,
-            diverged_before=gone_before,
-            diverged_after=gone_after,
-            median_ratio=median,
-            rank_p=rank_p,
-        )
-    centre, half = float(logs.mean()), half_width(logs, level)
+        return Effect(n, diverged_before=gone_before, diverged_after=gone_after, median_ratio=median, rank_p=rank_p)
+    centre = float(logs.mean())
+    low, high = ends_of(centre, half_width(logs, level))
     log_sd = float(logs.std(ddof=1)) if n > 1 else None
     return Effect(
         n=n,
         ratio=float(np.exp(centre)),
-        low=None if half is None else float(np.exp(centre - half)),
-        high=None if half is None else float(np.exp(centre + half)),
+        low=low,
+        high=high,
         p=sign_flip_p(logs),
         p_floor=smallest_sign_flip_p(n),
         log_sd=0.0 if log_sd is not None and log_sd < ROUNDING else log_sd,

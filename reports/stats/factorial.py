@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 
-from reports.stats.arms import ROUNDING, diverged_as_worst
+from reports.stats.arms import ROUNDING, diverged_as_worst, ends_of
 from reports.stats.effects import two_sided_p
 
 LEAST_VARIANCE = 0.08
@@ -76,12 +76,12 @@ def main_effects(
     found = []
     for mean, error in zip(means, errors, strict=True):
         spread = bool(error * np.sqrt(n) >= ROUNDING)  # Not where it is NaN, for one seed.
-        half = float(student.ppf((1 + level) / 2, n - 1) * error) if spread else None
+        low, high = ends_of(float(mean), float(student.ppf((1 + level) / 2, n - 1) * error) if spread else None)
         found.append(
             FactorEffect(
                 ratio=float(np.exp(mean)),
-                low=None if half is None else float(np.exp(mean - half)),
-                high=None if half is None else float(np.exp(mean + half)),
+                low=low,
+                high=high,
                 p=two_sided_p(float(mean), float(error), n - 1) if spread else None,
                 se=float(error) if spread else None,
                 df=n - 1 if n > 1 else None,

@@ -1,1 +1,1 @@
-"""What the report of a study says: one module each, which `Study.report` names, and `reports.layouts` finds."""
+"""The bodies of reports: a module each, which `Study.report` names and `reports.layouts` imports."""

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import partial
 
-from reports import pictures, sections, stats
+from reports import pictures, sections
 from reports.abstract import change_answers
-from reports.links import led
-from reports.numbers import MEAN_SPREAD, counted, fixed, interval, mean_spread
-from reports.page import Block, Column, Heading, Strong, Table, Text
+from reports.numbers import MEAN_SPREAD, counted, interval
+from reports.page import Block, Heading, Strong, Text
 from reports.report import Report, best_variants, composed
-from reports.results import Results
-from reports.tables import metric_letters, metric_name
+from reports.results import Results, metric_letters, metric_name
+from reports.rows import Rows, last_values
 from reports.verdicts import compare, side_of_one
 from studies.plan import PlannedVariant
 
@@ -39,16 +38,16 @@ def answers(report: Report) -> list[Text]:
     if len(ranked) < 2:
         return change_answers(report)
     best = ranked[0]
-    said = f" “{best.title}” is the best of {len(ranked)} that ended in all seeds"
+    text = f" “{best.title}” is the best of {len(ranked)} that ended in all seeds"
     if best.name == "baseline":
-        said += ", and it is the base."
+        text += ", and it is the base."
     else:
         ratio = compare(results, "baseline", best.name)
-        said += f"; over the base it has the ratio {interval(ratio)}" if ratio is not None else ""
+        text += f"; over the base it has the ratio {interval(ratio)}" if ratio is not None else ""
         resolved = ratio is not None and side_of_one(ratio) != "unresolved"
-        said += f", which {'is' if resolved else 'is not'} told from 1 before any correction." if ratio else "."
+        text += f", which {'is' if resolved else 'is not'} told from 1 before any correction." if ratio else "."
     picked = " Exploratory: it was picked as the best on these seeds, so its advantage is overstated."
-    return [(Strong("Best combination:"), said + picked), *change_answers(report)]
+    return [(Strong("Best combination:"), text + picked), *change_answers(report)]
 
 
 def combinations(report: Report) -> list[Block]:
@@ -58,42 +57,30 @@ def combinations(report: Report) -> list[Block]:
     rest = [variant for variant in results.plan.variants if variant not in ranked]
     if len(ranked) + len(rest) < 2:
         return []
-    summaries = {variant.name: stats.log_summary(results.last(variant)) for variant in results.plan.variants}
-    write = fixed([summary.mean for summary in summaries.values()])
-    rows: list[tuple[Text, ...]] = [
-        (
-            *alternatives_of(results, variant),
-            led(results, variant.name, mean_spread(summaries[variant.name], write), strong=variant in ranked[:1]),
-            interval(compare(results, "baseline", variant.name)) if variant.name != "baseline" else "1",
-        )
-        for variant in [*ranked, *rest]
-    ]
-    groups = list(results.study.groups)
-    ended = sum(summary.n > 0 for summary in summaries.values())
-    return [
-        Heading("Every combination"),
-        Table(
-            name="combinations",
-            columns=(
-                *(Column(group.replace("_", " "), share=1.2) for group in groups),
-                Column(metric_letters(results), "right", 1.2),
-                Column("over the base [95%]", "right", 1.2),
-            ),
-            rows=tuple(rows),
-            caption=f"{metric_name(results)} at the last iteration, {MEAN_SPREAD}, of "
-            f"{counted(ended, 'combination')} with runs that ended: those that ended in all seeds first, by their "
-            "mean, then unstable, diverged and unfinished ones. Ratios are paired by seed, with Student-t intervals on "
-            "the log scale that are not corrected for the number of rows: the order is a description, the verdicts "
-            "stand below. “–” is what the base has.",
-            size=7.8,
-        ),
-    ]
+    rows = Rows([*ranked, *rest])
+    for group in results.study.groups:
+        rows.words(group.replace("_", " "), partial(alternative_of, results, group), 1.2)
+    rows.numbers(
+        metric_letters(results),
+        lambda variant: last_values(results, variant.name, strong=variant in ranked[:1]),
+        1.2,
+    )
+    rows.numbers(
+        "over the base [95%]",
+        lambda variant: compare(results, "baseline", variant.name) if variant.name != "baseline" else "1",
+        1.2,
+    )
+    ended = sum(results.ends(variant.name).n > 0 for variant in results.plan.variants)
+    caption = (
+        f"{metric_name(results)} at the last iteration, {MEAN_SPREAD}, of {counted(ended, 'combination')} with runs "
+        "that ended: those that ended in all seeds first, by their mean, then unstable, diverged and unfinished ones. "
+        "Ratios are paired by seed, with Student-t intervals on the log scale that are not corrected for the number of "
+        "rows: the order is a description, the verdicts stand below. “–” is what the base has."
+    )
+    return [Heading("Every combination"), rows.table(caption, name="combinations", size=7.8)]
 
 
-def alternatives_of(results: Results, variant: PlannedVariant) -> Sequence[str]:
-    """The title of what a variant has of each group, in their order."""
+def alternative_of(results: Results, group: str, variant: PlannedVariant) -> str:
+    """The title of what a variant has of a group."""
     titles = {change.name: change.title for change in results.study.changes}
-    return [
-        next((titles[name] for name in names if name in variant.changes), "–")
-        for names in results.study.groups.values()
-    ]
+    return next((titles[name] for name in results.study.groups[group] if name in variant.changes), "–")

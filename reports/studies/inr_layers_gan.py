@@ -12,14 +12,13 @@ from matplotlib.figure import Figure as Canvas
 from ablations.layers import READINGS, ROWS, Row
 from core.errors import InputError
 from reports import figures, pictures, sections, stats
-from reports.links import led
-from reports.numbers import factor, fixed, listed, mean_spread
-from reports.page import Block, Bullets, Column, Heading, Listing, Note, Paragraph, Strong, Table, Text
-from reports.protocols import MixedProtocols
+from reports.comparability import MixedProtocols
+from reports.layers import INITS, MARKS, errors, named
+from reports.numbers import factor, fixed, listed, mean_spread, p_text
+from reports.page import Block, Bullets, Heading, Listing, Note, Paragraph, Strong, Text
 from reports.report import Report, composed
-from reports.results import Results, load
-from reports.studies.inr_layers import INITS, MARKS, errors, named
-from reports.tables import metric_letters, metric_name, p_text
+from reports.results import Results, load, metric_letters, metric_name
+from reports.rows import Cell, Rows, to_runs
 from reports.verdicts import LEVEL
 
 RECONSTRUCTION = "inr_layers"
@@ -69,36 +68,24 @@ def fit_of(results: Results, row: Row, init: str) -> Row:
 def rankings(report: Report, fits: Results | None) -> list[Block]:
     """Both orders side by side, and their correlation."""
     results = report.results
-    blocks: list[Block] = [Heading("Two orders of the same layers")]
-    generated = [stats.log_summary(errors(results, row, init)) for row in ROWS for init, _ in INITS]
-    write = fixed([summary.mean for summary in generated])
-    rows: list[tuple[Text, ...]] = []
-    for row in ROWS:
-        cells: list[Text] = [row.title]
-        for init, _ in INITS:
-            cells.append(led(results, named(row, init), plain(stats.log_summary(errors(results, row, init)), write)))
-            cells.append(fitted(fits, fit_of(results, row, init), init, codes=False))
-            cells.append(fitted(fits, fit_of(results, row, init), init, codes=True))
-        rows.append(tuple(cells))
     letters = metric_letters(results)
-    blocks.append(
-        Table(
-            name="rankings",
-            columns=(
-                Column("layer", share=1.2),
-                *(
-                    Column(f"{what}, {'unit' if init else 'formulas’'} init", "right", 1.0)
-                    for init, _ in INITS
-                    for what in (letters, "MAE", "MAE by codes")
-                ),
-            ),
-            rows=tuple(rows),
-            caption=f"{metric_name(results)} of the GANs, geometric mean ×/÷ geometric standard deviation over at most "
-            f"{report.n} seeds, beside the mean absolute error, alike, of the same layers fitted to images "
-            f"(study {RECONSTRUCTION}): free parameters, and through latent codes.{divided(results)}",
-            size=7.4,
-        )
+    write = fixed(results.ends(named(row, init)).mean for row in ROWS for init, _ in INITS)
+    rows = Rows(ROWS)
+    rows.words("layer", lambda row: row.title, 1.2)
+    for init, _ in INITS:
+        at = f"{'unit' if init else 'formulas’'} init"
+        rows.numbers(f"{letters}, {at}", partial(generated, results, init, write), 1.0)
+        rows.numbers(f"MAE, {at}", partial(fitted, results, fits, init, False), 1.0)
+        rows.numbers(f"MAE by codes, {at}", partial(fitted, results, fits, init, True), 1.0)
+    caption = (
+        f"{metric_name(results)} of the GANs, geometric mean ×/÷ geometric standard deviation over at most {report.n} "
+        "seeds, beside the mean absolute error, alike, of the same layers fitted to images "
+        f"(study {RECONSTRUCTION}): free parameters, and through latent codes.{divided(results)}"
     )
+    blocks: list[Block] = [
+        Heading("Two orders of the same layers"),
+        rows.table(caption, name="rankings", size=7.4),
+    ]
     if fits is None:
         return [
             *blocks,
@@ -139,12 +126,17 @@ def rankings(report: Report, fits: Results | None) -> list[Block]:
     return blocks
 
 
-def fitted(fits: Results | None, row: Row, init: str, *, codes: bool) -> str:
+def generated(results: Results, init: str, write: Callable[[float | None], str], row: Row) -> Cell:
+    """The distance of a layer as a GAN, geometric mean and spread."""
+    name = named(row, init)
+    return to_runs(results, name, plain(results.ends(name), write))
+
+
+def fitted(results: Results, fits: Results | None, init: str, codes: bool, row: Row) -> Cell:
     """The reconstruction error of a layer, geometric mean and spread."""
     if fits is None:
-        return "–"
-    found = stats.log_summary(errors(fits, row, init, codes))
-    return plain(found, fixed([0.05]))
+        return None
+    return plain(fits.ends(named(fit_of(results, row, init), init, codes)), fixed([0.05]))
 
 
 def plain(summary: stats.LogSummary, write: Callable[[float | None], str]) -> str:
@@ -167,16 +159,18 @@ def answers(report: Report) -> list[Text]:
     fits = reconstruction(report)
     if fits is None:
         return ["The layers were not fitted to images under the same runs, so there is no order to compare with."]
-    found = rank_correlations(report.results, fits)
-    told = [f"{words} and {how} ρ = {one.rho:.2f}, p = {p_text(one.p)}" for words, how, one in found if one is not None]
-    if not told:
+    correlated = rank_correlations(report.results, fits)
+    items = [
+        f"{words} and {how} ρ = {one.rho:.2f}, p = {p_text(one.p)}" for words, how, one in correlated if one is not None
+    ]
+    if not items:
         return ["Fewer than three layers have two seeds or more of both numbers."]
-    corrected = stats.holm([None if one is None else one.p for *_, one in found])
+    corrected = stats.holm([None if one is None else one.p for *_, one in correlated])
     predicted = sum(p is not None and p <= LEVEL for p in corrected)
     return [
         (
             Strong("Order by fitted images against order by generated ones:"),
-            f" Spearman's rank correlations are, with {'; '.join(told)}. {predicted} of {len(told)} "
+            f" Spearman's rank correlations are, with {'; '.join(items)}. {predicted} of {len(items)} "
             f"{'is' if predicted == 1 else 'are'} significant at 5% after Holm's correction over them.",
         )
     ]
@@ -184,40 +178,40 @@ def answers(report: Report) -> list[Text]:
 
 def rank_correlations(results: Results, fits: Results) -> list[tuple[str, str, stats.RankCorrelation | None]]:
     """For each init and emitter, in words, how the two orders agree; None where too few layers have both numbers."""
-    found = []
+    agreements = []
     for init, words in INITS:
         ours = np.stack([errors(results, row, init) for row in ROWS])
         for codes, how in ((False, "free parameters"), (True, "latent codes")):
             theirs = np.stack([errors(fits, fit_of(results, row, init), init, codes) for row in ROWS])
-            found.append((words, how, stats.seed_bootstrap_rank_correlation(theirs, ours)))
-    return found
+            agreements.append((words, how, stats.seed_bootstrap_rank_correlation(theirs, ours)))
+    return agreements
 
 
 def correlations(results: Results, fits: Results) -> list[Text]:
     """One line for each init and emitter."""
     items: list[Text] = []
-    for words, how, found in rank_correlations(results, fits):
+    for words, how, order in rank_correlations(results, fits):
         label = Strong(f"{words.capitalize()}, {how}:")
-        if found is None:
+        if order is None:
             items.append((label, " fewer than three layers have two seeds or more of both numbers."))
             continue
-        left = len(ROWS) - found.items
-        lost = f" ({left} of {len(ROWS)} left out: a run diverged or is missing)" if left else ""
+        left_out = len(ROWS) - order.items
+        lost = f" ({left_out} of {len(ROWS)} left out: a run diverged or is missing)" if left_out else ""
         items.append(
             (
                 label,
-                f" Spearman's ρ = {found.rho:.2f} [{found.low:.2f}, {found.high:.2f}], p = {found.p:.3f} over "
-                f"{found.items} layers{lost}: {word(found)}.",
+                f" Spearman's ρ = {order.rho:.2f} [{order.low:.2f}, {order.high:.2f}], p = {order.p:.3f} over "
+                f"{order.items} layers{lost}: {word(order)}.",
             )
         )
     return items
 
 
-def word(found: stats.RankCorrelation) -> str:
-    """What a correlation says of prediction."""
-    if found.p >= LEVEL:
+def word(order: stats.RankCorrelation) -> str:
+    """Whether a correlation speaks for prediction."""
+    if order.p >= LEVEL:
         return "layers in random order would do as well often enough"
-    return f"the two orders are {'associated' if found.rho > 0 else 'opposed'}, before a correction over these lines"
+    return f"the two orders are {'associated' if order.rho > 0 else 'opposed'}, before a correction over these lines"
 
 
 def scatter(ax: Axes, results: Results, fits: Results, init: str) -> list[float]:
@@ -241,7 +235,7 @@ def scatter(ax: Axes, results: Results, fits: Results, init: str) -> list[float]
 
 
 def limits(report: Report, fits: Results | None) -> list[Block]:
-    """What these numbers do not say."""
+    """The limits of these numbers."""
     diverged = sorted({str(v) for v in report.results.jobs[report.results.jobs["status"] == "diverged"]["variant"]})
     results = report.results
     extra: list[Text] = [

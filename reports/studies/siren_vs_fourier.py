@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from core.config import Config
+from core.events import LayerAtStart
 from reports import pictures, sections, stats
-from reports.links import led
-from reports.numbers import MEAN_SPREAD, factor, fixed, interval, mean_spread, short
-from reports.page import Block, Bullets, Column, Heading, Paragraph, Strong, Table, Text
+from reports.layers import first_built, magnitude
+from reports.numbers import MEAN_SPREAD, factor, interval, short
+from reports.page import Block, Bullets, Heading, Paragraph, Strong, Text
 from reports.report import PILOT, Report, composed
-from reports.results import Results
-from reports.studies.inr_layers import first_built, magnitude
-from reports.tables import metric_letters, metric_name
+from reports.results import Results, metric_letters, metric_name
+from reports.rows import Rows, last_values
 from reports.verdicts import compare, side_of_one
 from studies.plan import PlannedVariant
 
@@ -53,77 +55,51 @@ def frequency(variant: PlannedVariant) -> tuple[str, str]:
     return short(basis.scale), f"{basis.scale / highest:.2f}"
 
 
-def summaries_of(results: Results) -> dict[str, stats.LogSummary]:
-    """The last values of every first layer with either owner, by variant."""
-    return {
-        name + owner: stats.log_summary(results.last(variant))
-        for name, _ in bases(results)
-        for owner, _ in OWNERS
-        if (variant := results.variant(name + owner)) is not None
-    }
-
-
 def which_one(report: Report) -> list[Block]:
     """The distances of all first layers."""
     results = report.results
-    summaries = summaries_of(results)
-    write = fixed([summary.mean for summary in summaries.values()])
-    rows: list[tuple[Text, ...]] = []
-    for name, title in bases(results):
-        variant = results.variant(name)
-        if variant is None:
-            continue
-        cells: list[Text] = [title, *frequency(variant)]
-        for owner, _ in OWNERS:
-            summary = summaries.get(name + owner)
-            cells.append(led(results, name + owner, mean_spread(summary, write)) if summary else "–")
-            effect = compare(results, f"baseline{owner}", name + owner) if name != "baseline" else None
-            cells.append(interval(effect))
-        rows.append(tuple(cells))
-    letters = metric_letters(results)
-    blocks: list[Block] = [Heading("Which one")]
-    if report.n <= PILOT:
-        blocks.append(sections.pilot_note(report))
-    blocks.append(
-        Table(
-            name="first_layers",
-            columns=(
-                Column("first layer", share=1.6),
-                Column("std", "right"),
-                Column("of Nyquist", "right"),
-                *(
-                    Column(text, "right", 1.3)
-                    for _, owner in OWNERS
-                    for text in (f"{letters}, {owner}", f"to the deck's SIREN, {owner}")
-                ),
-            ),
-            rows=tuple(rows),
-            caption=f"{metric_name(results)} at the last iteration, {MEAN_SPREAD}, with the coordinate "
-            "layer generated per image or shared by all; ratios paired by seed to the deck's SIREN with the same "
-            "owner, with Student-t intervals on the log scale. std: of the first layer's weights at the start; "
-            "Nyquist: the angular frequency that alternates from pixel to pixel. Above 1 most features alias: "
-            "neighbouring pixels look unrelated to the layers above.",
-            size=7.8,
-        )
+    rows = Rows(
+        (name, title, variant) for name, title in bases(results) if (variant := results.variant(name)) is not None
     )
-    return blocks
+    rows.words("first layer", lambda row: row[1], 1.6)
+    rows.numbers("std", lambda row: frequency(row[2])[0])
+    rows.numbers("of Nyquist", lambda row: frequency(row[2])[1])
+    letters = metric_letters(results)
+    rows.each(
+        [(*owner, ratio) for owner in OWNERS for ratio in (False, True)],
+        lambda at: f"to the deck's SIREN, {at[1]}" if at[2] else f"{letters}, {at[1]}",
+        lambda row, at: to_siren(results, row[0], at[0]) if at[2] else last_values(results, row[0] + at[0]),
+        1.3,
+    )
+    caption = (
+        f"{metric_name(results)} at the last iteration, {MEAN_SPREAD}, with the coordinate layer generated per image "
+        "or shared by all; ratios paired by seed to the deck's SIREN with the same owner, with Student-t intervals on "
+        "the log scale. std: of the first layer's weights at the start; Nyquist: the angular frequency that alternates "
+        "from pixel to pixel. Above 1 most features alias: neighbouring pixels look unrelated to the layers above."
+    )
+    pilot = [sections.pilot_note(report)] if report.n <= PILOT else []
+    return [Heading("Which one"), *pilot, rows.table(caption, name="first_layers", size=7.8)]
+
+
+def to_siren(results: Results, name: str, owner: str) -> stats.Effect | None:
+    """The ratio of a first layer to the deck's SIREN with the same owner."""
+    return None if name == "baseline" else compare(results, f"baseline{owner}", name + owner)
 
 
 def answers(report: Report) -> list[Text]:
     """The best of each kind, and whether the difference is resolved."""
     results = report.results
-    summaries = summaries_of(results)
     items: list[Text] = []
     for owner, words in OWNERS:
         kinds: dict[str, list[tuple[float, str, str]]] = {"siren": [], "fourier": []}
         planned = 0
         for name, title in bases(results):
-            variant, summary = results.variant(name + owner), summaries.get(name + owner)
+            variant, mean = results.variant(name + owner), results.ends(name + owner).mean
             planned += variant is not None
-            if variant is None or summary is None or summary.mean is None or not np.isfinite(summary.mean):
+            if variant is None or mean is None or not np.isfinite(mean):
                 continue
             assert isinstance(variant.config, Config)
-            kinds[variant.config.inr.basis.kind].append((summary.mean, name, title))
+            kinds[variant.config.inr.basis.kind].append((mean, name, title))
         if not all(kinds.values()):
             continue
         siren, fourier = min(kinds["siren"]), min(kinds["fourier"])
@@ -151,50 +127,36 @@ def answers(report: Report) -> list[Text]:
 def why_thirty(report: Report) -> list[Block]:
     """Gradients before the first iteration."""
     results = report.results
-    rows: list[tuple[Text, ...]] = []
-    for owner, words in OWNERS:
-        for name, title in bases(results):
-            built = first_built(results, results.variant(name + owner))
-            if built is None or not built.initial:
-                continue
-            first, *hidden, last = built.initial
-            by_hidden = [layer.emitted_gradient for layer in hidden if layer.emitted_gradient is not None]
-            rows.append(
-                (
-                    title,
-                    words,
-                    magnitude(first.pre_activation),
-                    scientific(first.emitted_gradient),
-                    scientific(first.own_gradient),
-                    scientific(float(np.mean(by_hidden)) if by_hidden else None),
-                    scientific(last.emitted_gradient),
-                )
-            )
-    blocks: list[Block] = [Heading("Why does the factor 30 matter?")]
-    if not rows:
-        return [*blocks, Paragraph("No run recorded its gradients at the start.")]
-    blocks.append(Bullets(tuple(factor_findings(results))))
-    blocks.append(
-        Table(
-            name="gradients",
-            columns=(
-                Column("first layer", share=1.6),
-                Column("owner", share=0.8),
-                Column("first layer, rms", "right"),
-                Column("grad, emitted", "right"),
-                Column("grad, own weights", "right"),
-                Column("grad, hidden", "right"),
-                Column("grad, RGB", "right"),
-            ),
-            rows=tuple(rows),
-            caption="Before the first iteration (first seed): the root mean square of the coordinate layer's outputs, "
-            "and of gradients of a fixed random projection of the image, per entry: by the numbers emitted for the "
-            "first layer, by its own stored weights where it is shared, by the numbers emitted for hidden layers "
-            "(mean) and for the RGB layer.",
-            size=7.8,
-        )
+    layers = [
+        (title, words, built.initial)
+        for owner, words in OWNERS
+        for name, title in bases(results)
+        if (built := first_built(results, results.variant(name + owner))) is not None and built.initial
+    ]
+    heading = Heading("Why does the factor 30 matter?")
+    if not layers:
+        return [heading, Paragraph("No run recorded its gradients at the start.")]
+    rows = Rows(layers)
+    rows.words("first layer", share=1.6)
+    rows.words("owner", share=0.8)
+    rows.numbers("first layer, rms", lambda row: magnitude(row[2][0].pre_activation))
+    rows.numbers("grad, emitted", lambda row: scientific(row[2][0].emitted_gradient))
+    rows.numbers("grad, own weights", lambda row: scientific(row[2][0].own_gradient))
+    rows.numbers("grad, hidden", lambda row: scientific(hidden_gradient(row[2])))
+    rows.numbers("grad, RGB", lambda row: scientific(row[2][-1].emitted_gradient))
+    caption = (
+        "Before the first iteration (first seed): the root mean square of the coordinate layer's outputs, and of "
+        "gradients of a fixed random projection of the image, per entry: by the numbers emitted for the first layer, "
+        "by its own stored weights where it is shared, by the numbers emitted for hidden layers (mean) and for the RGB "
+        "layer."
     )
-    return blocks
+    return [heading, Bullets(tuple(factor_findings(results))), rows.table(caption, name="gradients", size=7.8)]
+
+
+def hidden_gradient(layers: Sequence[LayerAtStart]) -> float | None:
+    """The mean gradient by the numbers emitted for hidden layers, as far as they are emitted."""
+    gradients = [layer.emitted_gradient for layer in layers[1:-1] if layer.emitted_gradient is not None]
+    return float(np.mean(gradients)) if gradients else None
 
 
 def scientific(value: float | None) -> str:
@@ -222,50 +184,46 @@ def factor_findings(results: Results) -> list[Text]:
             gradients = (
                 f" At the start its weights' gradients are {ratio} times as large, and the weights 30 times smaller."
             )
-        if effect.ratio is None:
-            return [*items, (Strong("Coordinate layer shared:"), " not run yet."), *small_gradients(results)]
-        items.append(
-            (
-                Strong("Coordinate layer shared:"),
+        finding = " not run yet."
+        if effect.ratio is not None:
+            finding = (
                 f" it is a learning rate.{gradients} Adam's step does not grow with the gradient, so relative to the "
                 f"weights the layer moves 30 times as fast. With over without it, {metric_letters(results)} has the "
-                f"ratio {interval(effect)}: {meaning(effect)}.",
+                f"ratio {interval(effect)}: {meaning(effect)}."
             )
-        )
-    items += small_gradients(results)
-    return items
+        items.append((Strong("Coordinate layer shared:"), finding))
+    return [*items, *small_gradients(results)]
 
 
 def small_gradients(results: Results) -> list[Text]:
     """The slide's second question, from what was recorded at the start."""
-    found = []
+    ratios = []
     for name, title in bases(results):
         built = first_built(results, results.variant(name))
         if built is None or not built.initial:
             continue
-        first, *hidden, _ = built.initial
-        others = [layer.emitted_gradient for layer in hidden if layer.emitted_gradient]
-        if first.emitted_gradient and others:
-            found.append(f"{title}: {factor(first.emitted_gradient / float(np.mean(others)))}")
-    if not found:
+        first, hidden = built.initial[0].emitted_gradient, hidden_gradient(built.initial)
+        if first and hidden:
+            ratios.append(f"{title}: {factor(first / hidden)}")
+    if not ratios:
         return []
     return [
         (
             Strong("“Do we suffer from small gradients?”"),
             " The first layer's gradient over the hidden layers' (per emitted number, at the start, coordinates "
-            f"generated): {'; '.join(found)}.",
+            f"generated): {'; '.join(ratios)}.",
         )
     ]
 
 
 def meaning(effect: stats.Effect) -> str:
-    """What the ratio of a factor says."""
+    """The ratio of a factor in words."""
     side = side_of_one(effect)
     return {"below": "the factor helps", "above": "the factor hurts"}.get(side, "not resolved")
 
 
 def limits(report: Report) -> list[Block]:
-    """What these numbers do not say."""
+    """The limits of these numbers."""
     extra: tuple[Text, ...] = (
         "All first layers train with the learning rates that were chosen at the ladder's ends, whose scales differ.",
         "Hidden layers are emitted (Linear), where the official SIREN's own factor 30 in hidden layers cancels: what "

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
+from numpy.typing import NDArray
 
 from reports import figures, stats
-from reports.links import led
-from reports.numbers import MEAN_SPREAD, counted, fixed, interval, mean_spread
-from reports.page import Block, Column, Heading, Paragraph, Strong, Table, Text
+from reports.numbers import MEAN_SPREAD, counted
+from reports.page import Block, Heading, Paragraph, Strong
 from reports.pictures import between_latents, samples
 from reports.report import Report, composed
 from reports.results import Results
+from reports.rows import Cell, Rows, to_runs
 from reports.sections import claims, learning_curves, method, question, retuned, spread, which_changes
 from studies.plan import PlannedVariant
 
@@ -83,60 +86,22 @@ def enlarged(report: Report) -> list[Block]:
                 "Dot plot of the distance for each method of upsampling; the numbers are in the table below.",
             )
         )
-    write = fixed(stats.log_summary(results.worst_where_diverged(v, s)).mean for v in there for s in all_series())
-    rows: list[tuple[Text, ...]] = []
-    for variant in there:
-        own = results.worst_where_diverged(variant, OWN)
-        at_own_size = led(results, variant.name, mean_spread(stats.log_summary(own), write), strong=True)
-        rows.append((Strong(label(variant)), "own size", "", at_own_size, "", ""))
-        for name, title in METHODS:
-            for convention in CONVENTIONS if name != "nearest" else ("centres",):
-                found = results.worst_where_diverged(variant, series_of(name, convention))
-                natural = results.worst_where_diverged(variant, series_of("natural", convention))
-                ratio = stats.paired_effect(natural, found) if name != "natural" else None
-                rows.append(
-                    (
-                        "",
-                        title.partition(":")[0].partition(",")[0],
-                        convention if name != "nearest" else "either",
-                        led(results, variant.name, mean_spread(stats.log_summary(found), write)),
-                        interval(ratio) if ratio else "1",
-                        interval(stats.paired_effect(own, found)),
-                    )
-                )
-        found = results.worst_where_diverged(variant, AVERAGED)
-        if np.isfinite(found).any():
-            ratio = stats.paired_effect(results.worst_where_diverged(variant, series_of("natural", "centres")), found)
-            rows.append(
-                (
-                    "",
-                    "natural, mean of 2×2 points",
-                    "centres",
-                    led(results, variant.name, mean_spread(stats.log_summary(found), write)),
-                    interval(ratio),
-                    interval(stats.paired_effect(own, found)),
-                )
-            )
-    seeds = counted(report.n, "seed")
+    rows = Rows(row for variant in there for row in rows_of(results, variant))
+    rows.words("model", share=1.2)
+    rows.words("method", share=1.2)
+    rows.words("convention")
+    rows.numbers("distance")
+    rows.numbers("over natural [95%]")
+    rows.numbers("over own size [95%]")
+    caption = (
+        "Fréchet distance through the feature network of the larger size (a proxy where it is not Inception's) at the "
+        f"last iteration, {MEAN_SPREAD}; ratios paired by seed over {counted(report.n, 'seed')}, to natural upsampling "
+        "under the same convention and to the model at its own size."
+    )
+    measures = [stats.log_summary(results.worst_where_diverged(v, s)).mean for v in there for s in all_series()]
     return [
         *blocks,
-        Table(
-            name="upsampling",
-            columns=(
-                Column("model", share=1.2),
-                Column("method", share=1.2),
-                Column("convention"),
-                Column("distance", "right"),
-                Column("over natural [95%]", "right"),
-                Column("over own size [95%]", "right"),
-            ),
-            rows=tuple(rows),
-            caption="Fréchet distance through the feature network of the larger size (a proxy where it is not "
-            f"Inception's) at the last iteration, {MEAN_SPREAD}; ratios paired by seed over "
-            f"{seeds}, to natural upsampling under "
-            "the same convention and to the model at its own size.",
-            size=7.8,
-        ),
+        rows.table(caption, name="upsampling", size=7.8, measures=measures),
         Paragraph(
             "Two conventions of where the fine pixels lie. Aligned: a coarse pixel's area is divided, as image "
             "libraries do. Corners: every second fine sample is a coarse one, the deck's grid arange(0, n) / n made "
@@ -144,6 +109,30 @@ def enlarged(report: Report) -> list[Block]:
             "coarse samples as they are. A method may win by the convention alone, so ratios are within one."
         ),
     ]
+
+
+def rows_of(results: Results, variant: PlannedVariant) -> Iterator[tuple[Cell, ...]]:
+    """One model's rows of the table: its own size, then every method under every convention."""
+
+    def distances(series: str) -> NDArray[np.float64]:
+        return results.worst_where_diverged(variant, series)
+
+    def row(name: str, convention: str, series: str, over: str | None) -> tuple[Cell, ...]:
+        mine = distances(series)
+        ratio = "1" if over is None else stats.paired_effect(distances(over), mine)
+        distance = to_runs(results, variant.name, stats.log_summary(mine))
+        return "", name, convention, distance, ratio, stats.paired_effect(distances(OWN), mine)
+
+    own_size = to_runs(results, variant.name, stats.log_summary(distances(OWN)), strong=True)
+    yield Strong(label(variant)), "own size", "", own_size, "", ""
+    for name, _ in METHODS:
+        for convention in CONVENTIONS if name != "nearest" else ("either",):
+            natural = (
+                None if name == "natural" else series_of("natural", "centres" if name == "nearest" else convention)
+            )
+            yield row(name, convention, series_of(name, convention), natural)
+    if np.isfinite(distances(AVERAGED)).any():
+        yield row("natural, mean of 2×2 points", "centres", AVERAGED, series_of("natural", "centres"))
 
 
 def all_series() -> list[str]:
@@ -160,9 +149,9 @@ def panel(ax: Axes, results: Results, variant: PlannedVariant, limits: tuple[flo
             if name == "nearest" and convention == "corners":
                 continue
             y = float(row) if name == "nearest" else row + offset
-            found = results.worst_where_diverged(variant, series_of(name, convention))
-            finite, (colour, mark) = found[np.isfinite(found)], looks[convention]
-            mean = stats.geometric_mean(found)
+            values = results.worst_where_diverged(variant, series_of(name, convention))
+            finite, (colour, mark) = values[np.isfinite(values)], looks[convention]
+            mean = stats.geometric_mean(values)
             if mean is not None:
                 if mean.low is not None and mean.high is not None:
                     figures.interval_bar(ax, mean.low, mean.high, y, colour, limits)

@@ -12,12 +12,12 @@ from PIL import Image
 
 from core.files import write_whole
 from reports import figures, stats
-from reports.links import led
-from reports.numbers import MEAN_SPREAD, fixed, interval, mean_spread
-from reports.page import Animation, Block, Column, Heading, Paragraph, Strong, Table, Text
+from reports.numbers import MEAN_SPREAD, fixed, mean_spread
+from reports.page import Animation, Block, Heading, Paragraph, Strong
 from reports.pictures import samples
 from reports.report import Report, composed
 from reports.results import Results
+from reports.rows import Rows, to_runs
 from reports.sections import findings, learning_curves, method
 from studies.plan import PlannedVariant
 
@@ -41,49 +41,37 @@ def smoothness(report: Report) -> list[Block]:
     results = report.results
     blocks: list[Block] = [Heading("How smooth interpolations are")]
     variants = results.plan.listed
-    there = [key for key in MEASURES if any(np.isfinite(results.worst_where_diverged(v, key)).any() for v in variants)]
+    ends = {(key, v.name): results.worst_where_diverged(v, key) for key in MEASURES for v in variants}
+    there = [key for key in MEASURES if any(np.isfinite(ends[key, variant.name]).any() for variant in variants)]
     if not there:
         return [*blocks, Paragraph("No run has measured it yet.")]
+    summaries = {measure: stats.log_summary(values) for measure, values in ends.items()}
+    writers = {key: fixed(summaries[key, variant.name].mean for variant in variants) for key in there}
+    rows = Rows((key, variant.name) for key in there for variant in variants)
+    rows.words("measure", lambda row: Strong(MEASURES[row[0]]), 1.0, once=True)
+    rows.words("variant", lambda row: results.title(row[1]), 1.2)
+    rows.numbers(
+        "mean ×/÷ spread (n)", lambda row: to_runs(results, row[1], mean_spread(summaries[row], writers[row[0]]))
+    )
     baseline = results.variant("baseline")
-    rows: list[tuple[Text, ...]] = []
-    for key in there:
-        write = fixed(stats.log_summary(results.worst_where_diverged(v, key)).mean for v in variants)
-        for variant in variants:
-            found = results.worst_where_diverged(variant, key)
-            ratio = None
-            if baseline is not None and variant != baseline:
-                ratio = stats.paired_effect(results.worst_where_diverged(baseline, key), found)
-            first = variant == variants[0]
-            rows.append(
-                (
-                    Strong(MEASURES[key]) if first else "",
-                    variant.title,
-                    led(results, variant.name, mean_spread(stats.log_summary(found), write)),
-                    interval(ratio) if ratio else "",
-                )
-            )
+    rows.numbers(
+        f"over {results.title('baseline')} [95%]",
+        lambda row: (
+            ""
+            if baseline is None or row[1] == baseline.name
+            else stats.paired_effect(ends[row[0], baseline.name], ends[row])
+        ),
+    )
     config = variants[0].config
     asked = config.evaluation.interpolation
     counts = f"{asked.paths} paths of {asked.steps} images, epsilon {asked.epsilon:g}" if asked else ""
-    return [
-        *blocks,
-        Table(
-            name="interpolations",
-            columns=(
-                Column("measure", share=1.0),
-                Column("variant", share=1.2),
-                Column("mean ×/÷ spread (n)", "right"),
-                Column(f"over {results.title('baseline')} [95%]", "right"),
-            ),
-            rows=tuple(rows),
-            caption="Spherical paths between the same pairs of latents in every variant and seed, at the last "
-            f"iteration ({counts}): {MEAN_SPREAD}. Perceptual path length is that of Karras et al. 2019, "
-            "eq. 2, over the metric's own feature network, not LPIPS. "
-            "The others are in pixels: 1 is a straight path of even steps, 0 one without "
-            "bends; more is less smooth.",
-            size=8.0,
-        ),
-    ]
+    caption = (
+        "Spherical paths between the same pairs of latents in every variant and seed, at the last iteration "
+        f"({counts}): {MEAN_SPREAD}. Perceptual path length is that of Karras et al. 2019, eq. 2, over the metric's "
+        "own feature network, not LPIPS. The others are in pixels: 1 is a straight path of even steps, 0 one without "
+        "bends; more is less smooth."
+    )
+    return [*blocks, rows.table(caption, name="interpolations")]
 
 
 def strips(report: Report) -> list[Block]:
@@ -91,17 +79,17 @@ def strips(report: Report) -> list[Block]:
     results = report.results
     blocks: list[Block] = [Heading("Interpolations")]
     seed = results.plan.seeds[0] if results.plan.seeds else 0
-    found = [
+    recorded = [
         (variant, paths) for variant in results.plan.listed if (paths := paths_of(results, variant, seed)) is not None
     ]
-    if not found:
+    if not recorded:
         return [*blocks, Paragraph(f"No run of seed {seed} has kept interpolations.")]
-    steps = found[0][1].shape[1]
+    steps = recorded[0][1].shape[1]
     columns = np.linspace(0, steps - 1, min(SHOWN_STEPS, steps)).round().astype(int)
     rows = [
         (f"path {path + 1}: {variant.title}", paths[path, columns])
-        for path in range(min(STRIPS, *(len(paths) for _, paths in found)))
-        for variant, paths in found
+        for path in range(min(STRIPS, *(len(paths) for _, paths in recorded)))
+        for variant, paths in recorded
     ]
     with figures.style():
         sheet = figures.sample_sheet(rows)
@@ -115,14 +103,14 @@ def strips(report: Report) -> list[Block]:
                 "Strips of images on paths between two latents, one row for each variant.",
             )
         )
-    report.drawings["interpolation.gif"] = partial(write_animation, [paths for _, paths in found])
-    names = "; ".join(variant.title for variant, _ in found)
+    report.drawings["interpolation.gif"] = partial(write_animation, [paths for _, paths in recorded])
+    names = "; ".join(variant.title for variant, _ in recorded)
     return [
         *blocks,
         Animation(
             "figures/interpolation.gif",
-            f"The same paths, moving. From top to bottom: {names}; from left to right: {len(found[0][1])} paths; forth "
-            "and back.",
+            f"The same paths, moving. From top to bottom: {names}; from left to right: {len(recorded[0][1])} paths; "
+            "forth and back.",
             "The images of the strips one after the other.",
         ),
     ]

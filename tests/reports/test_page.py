@@ -10,11 +10,11 @@ import pytest
 from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
-from reports import figures, markdown, pdf
+from reports import charts, figures, markdown, pdf
 from reports.numbers import factor, fixed, interval, mean_spread, short
 from reports.page import Bullets, Code, Column, Document, Heading, Link, Listing, Note, Paragraph, Quote, Strong, Table
 from reports.stats import Effect, log_summary, paired_effect
-from reports.tables import node
+from studies.numbers import node
 
 NASTY = r"a_b *c* `d` #e $f$ <g> [h](i) | \ @j ~k~ 'l' \"m\""
 
@@ -107,15 +107,15 @@ def test_log_ticks_are_few_and_round() -> None:
 def test_drawing_functions_return_their_ax() -> None:
     ax = Canvas().subplots()
     assert (
-        figures.ladder(ax, [figures.Rung("one", np.array([1.0, np.inf])), figures.Rung("two", np.array([np.nan]))], "m")
+        charts.ladder(ax, [charts.Rung("one", np.array([1.0, np.inf])), charts.Rung("two", np.array([np.nan]))], "m")
         is ax
     )
     ax = Canvas().subplots()
-    rows = [figures.ForestRow("one", (Effect(2, 0.9, 0.001, 500.0), None), ("inconclusive", "not run"))]
-    assert figures.forest(ax, rows, ["a", "b"]) is ax
+    rows = [charts.ForestRow("one", (Effect(2, 0.9, 0.001, 500.0), None), ("inconclusive", "not run"))]
+    assert charts.forest(ax, rows, ["a", "b"]) is ax
     ax = Canvas().subplots()
-    lines = [figures.Curve("a", ((np.array([1.0, 2.0]), np.array([3.0, np.inf])),), "#000000"), figures.Curve("b", ())]
-    assert figures.curves(ax, lines, "x", (1.0, 10.0)) is ax
+    lines = [charts.Curve("a", ((np.array([1.0, 2.0]), np.array([3.0, np.inf])),), "#000000"), charts.Curve("b", ())]
+    assert charts.curves(ax, lines, "x", (1.0, 10.0)) is ax
 
 
 def test_tiles_are_cut_row_by_row_and_enlarged_by_whole_pixels(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from core.machine import Machine
 from reports.results import load
-from reports.tables import predicted_table
+from reports.sections.runs import predicted_table
 from studies.costs import Invocation, add_invocation
 from tests.reports.synthetic import planned, train_all
 

@@ -14,11 +14,12 @@ from core.config import Images
 from core.errors import InputError
 from core.folder import RunFolder
 from reports import markdown, pdf
+from reports.claims import judge_claim
+from reports.comparability import MixedProtocols, shortened
+from reports.deck import dataset_name, metric_differs
 from reports.page import Column, Document, Grey, Table
-from reports.protocols import MixedProtocols, shortened
 from reports.render import main, render, render_comparison
 from reports.results import load
-from reports.verdicts import dataset_name, judge_claim, metric_differs
 from studies.plan import Plan, jobs_root
 from tests.reports.pages import page_of
 from tests.reports.synthetic import WEIGHTS, planned, protocols_of, train_all, write_run
@@ -244,15 +245,6 @@ def test_upsampled_images_are_held_to_the_decks_protocol_by_their_own_metric(tmp
     ]
 
 
-def test_the_layers_errors_are_grey_beside_ours(tmp_path: Path) -> None:
-    plan = planned(tmp_path, "inr_layers", designs=("grid",), seeds=(0,))
-    train_all(tmp_path, plan)
-    text = page_of("inr_layers", runs=tmp_path)
-    row = next(line for line in text.splitlines() if line.startswith("| Linear |"))
-    assert "<sub>" in row and "†" in row
-    assert "† Grey, because what follows differs. Scale: profile cpu" in text
-
-
 @pytest.mark.parametrize(
     ("name", "same"),
     [
@@ -297,7 +289,7 @@ def test_two_reports_that_measure_differently_never_share_a_table(tmp_path: Path
         plan = planned(tmp_path / name, only=THREE, seeds=(0, 1))
         everywhere = {(variant.name, seed): fields for variant in plan.variants for seed in plan.seeds}
         train_all(tmp_path / name, plan, otherwise=everywhere)
-        render("changes_overview", runs=tmp_path / name, out=tmp_path / f"kept_{name}")
+        render("changes_overview", runs=tmp_path / name, out=tmp_path / f"kept_{name}", formats=("md",))
     folder = render_comparison(str(tmp_path / "kept_a"), str(tmp_path / "kept_b"), runs=tmp_path, out=tmp_path / "out")
     text = (folder / "report.md").read_text()
     assert f"**Measured differently.** real content: {'cd' * 6}… in A, {'12' * 6}… in B." in text
@@ -318,7 +310,7 @@ def test_two_reports_that_measure_differently_never_share_a_table(tmp_path: Path
 def test_a_kept_report_says_which_metric_it_reports_and_is_refused_where_it_mixes(tmp_path: Path) -> None:
     plan = planned(tmp_path, only=THREE, seeds=(0, 1))
     train_all(tmp_path, plan)
-    kept = render("changes_overview", runs=tmp_path, out=tmp_path / "kept")
+    kept = render("changes_overview", runs=tmp_path, out=tmp_path / "kept", formats=("md",))
     lines = (kept / "results.csv").read_text().splitlines()
     assert lines[0].split(",")[-4:] == ["protocol", "reported", "status", "run"]
     reported = {line.split(",")[6] for line in lines[1:] if line.split(",")[-3] == "True"}

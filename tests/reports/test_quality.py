@@ -10,11 +10,10 @@ import pytest
 
 from core.config import CleanFid, Config, Evaluation, Quality
 from core.events import Evaluated
-from reports.links import anchor
 from reports.page import Heading, Link, Paragraph, Table
 from reports.quality import caption, other_measures
-from reports.render import render
 from reports.results import Results, load
+from reports.rows import anchor
 from studies.plan import PlannedVariant
 from tests.reports.synthetic import planned, train_all
 
@@ -112,9 +111,3 @@ def test_thirty_variants_are_on_the_page(full_report: Path) -> None:
     assert len(rows) >= 28 and rows[0].count("|") == 9
     assert "1 of 3 diverged" in section and "nan" not in section
     assert text.index("## Other measures") < text.index("## What was run")
-
-
-def test_the_page_of_weights_that_are_clipped_has_it_too(tmp_path: Path) -> None:
-    train_all(tmp_path, planned(tmp_path, "weight_clipping", designs=("add_one_in",)))
-    folder = render("weight_clipping", runs=tmp_path)
-    assert "## Other measures" in (folder / "report.md").read_text()

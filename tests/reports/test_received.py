@@ -29,9 +29,8 @@ from core.folder import RunFolder
 from core.names import VARIANT, fits
 from core.pictures import read_grid
 from core.reading import Damaged
-from reports import compare, figures, html, latex, markdown, pdf
+from reports import figures, html, kept, latex, markdown, pdf
 from reports.commands import reproduce_commands, wrapped
-from reports.links import anchor
 from reports.page import (
     Abstract,
     Anchor,
@@ -53,6 +52,7 @@ from reports.page import (
 from reports.render import main, render, render_comparison
 from reports.report import FIGURES
 from reports.results import load
+from reports.rows import anchor
 from studies.experiment import Experiment
 from studies.overrides import overridden, override, parse_override
 from studies.plan import jobs_root, plan_file, read_plan, report_folder
@@ -230,7 +230,7 @@ def test_published_names_are_names_and_have_the_places_that_they_had() -> None:
     seen = set()
     for file in PUBLISHED.glob("*/results.csv"):
         text = (file.parent / "report.md").read_text()
-        for variant in compare.read_tidy(file)["variant"].unique():
+        for variant in kept.read_tidy(file)["variant"].unique():
             if f'<a id="{anchor(variant)}"></a>' in text:
                 seen.add(variant)
             assert fits(VARIANT, variant)
@@ -386,29 +386,11 @@ def test_what_a_csv_says_that_is_no_number_begins_as_no_formula(runs: Path) -> N
 
 # --- commands and overrides -------------------------------------------------------------------------------------------
 
-NESTED = {"kind": "factorized", "rank": 4}
-VALUES = [
-    None,
-    True,
-    False,
-    0.001,
-    7,
-    1e-9,
-    float("inf"),
-    "unit",
-    "null",
-    "None",
-    "12",
-    "1e3",
-    ".5",
-    "a b",
-    "$(x)",
-    "é",
-    NESTED,
-]
+VALUES = [None, True, False, 0.001, 7, 1e-9, float("inf"), [1, 2], {}, {"kind": "factorized", "rank": 4}]
+WORDS = ["unit", "null", "None", "12", "1e3", ".5", "a b", "$(x)", "é", "", "=", "'", '"', "<x>"]
 
 
-@pytest.mark.parametrize("value", [*VALUES, NESTED, [1, 2], {}, "", "=", "'", '"', "<x>"])
+@pytest.mark.parametrize("value", [*VALUES, *WORDS])
 def test_an_override_is_taken_back_as_it_is_printed(value: Any) -> None:
     (word,) = shlex.split(shlex.quote(override("a.b", value)))
     assert parse_override(word) == ("a.b", value)
@@ -446,8 +428,6 @@ def test_the_report_says_overrides_as_the_command_takes_them(tmp_path: Path) -> 
 def test_every_word_of_a_printed_command_is_one_word(
     runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from reports.results import load
-
     words = ["python", "<x; rm -rf ~>", "a b", "'", "$(x)", "=x", ""]
     assert shlex.split(wrapped(words).replace("\\\n", " ")) == words
     monkeypatch.chdir(tmp_path)

@@ -9,7 +9,8 @@ import pytest
 
 from core.errors import InputError
 from core.folder import RunFolder
-from reports.results import TIDY_COLUMNS, Results, load
+from reports.frames import TIDY_COLUMNS
+from reports.results import Results, load
 from studies.plan import jobs_root, settings_of
 from tests.reports.synthetic import planned, train_all, write_run
 

@@ -17,7 +17,7 @@ from reports.attribution import main_effects
 from reports.commands import reproduce_commands
 from reports.render import render
 from reports.results import Results, load
-from reports.tables import estimates_table
+from reports.sections.changes import estimates_table
 from reports.verdicts import judge_design
 from studies.plan import Plan
 from studies.runner.tasks import tasks_of

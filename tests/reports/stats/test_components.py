@@ -26,7 +26,6 @@ def test_by_hand() -> None:
     assert (found.seed_df, found.evaluation_df) == (1, 2)
     assert found.training_df == pytest.approx(14**2 / (16**2 / 1 + 2**2 / 2))
     assert found.training_cv == pytest.approx(math.sqrt(math.expm1(7)))
-    assert found.sd_of_mean(2, 2) == pytest.approx(math.sqrt((7 + 2 / 2) / 2))
 
 
 def test_known_components_come_back_from_unlike_tables() -> None:

@@ -34,12 +34,3 @@ def test_the_largest_variation_of_seconds() -> None:
     assert stats.largest_variation([[10.0, 10.0], [9.0, 11.0]]) == pytest.approx(np.sqrt(2) / 10)
     assert stats.largest_variation([[10.0, 10.0], [9.0]]) is None
     assert stats.largest_variation([]) is None
-
-
-def test_the_geometric_summary() -> None:
-    found = stats.log_summary([1.0, 4.0, np.nan])
-    assert (found.n, found.mean, found.diverged) == (2, pytest.approx(2.0), 0)
-    assert found.factor == pytest.approx(np.exp(np.log(4) / np.sqrt(2)))
-    assert stats.log_summary([1.0, np.inf]).mean == np.inf and stats.log_summary([1.0, np.inf]).factor is None
-    assert stats.log_summary([0.0, 1.0]).mean is None and stats.log_summary([]).n == 0
-    assert stats.log_summary([3.0]).factor is None
