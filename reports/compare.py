@@ -1,6 +1,6 @@
 """Two studies, two settings of one, or one at two dates: what they have in common, and by how much they differ.
 
-Values are read from tidy frames (`reports.results.TIDY_COLUMNS`), so that a report folder kept from an earlier date
+Values are read from tidy frames (`reports.frames.TIDY_COLUMNS`), so that a report folder kept from an earlier date
 compares with today's runs. Which variants of two sides belong together is a matter of rules (`Comparison.matches`):
 names say which changes were made on a study's base, and bases differ between studies.
 """

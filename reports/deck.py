@@ -58,10 +58,8 @@ def what_differs(claim: Claim, results: Results) -> tuple[str, ...]:
         differs.append(f"scale: profile {plan.profile} here, {claim.comparable_profile} there")
     if dataset_name(plan.data_name) != dataset_name(claim.dataset):
         differs.append(f"dataset: {plan.data_name} here, {claim.dataset} there")
-    here = sorted(
-        {claim_iteration(claim, number, results) or variant.config.iterations
-         for number in claim.numbers if (variant := results.variant(number.variant)) is not None}
-    )  # fmt: skip
+    planned = [(number, variant) for number in claim.numbers if (variant := results.variant(number.variant))]
+    here = sorted({claim_iteration(claim, n, results) or variant.config.iterations for n, variant in planned})
     if claim.iterations is not None and here and here != [claim.iterations]:
         differs.append(f"iterations: {', '.join(f'{i:,}' for i in here)} here, {claim.iterations:,} there")
     differs += metric_differs(claim, results)
@@ -87,29 +85,29 @@ def metric_differs(claim: Claim, results: Results) -> list[str]:
         return []
     deck = DECK_2020.metric
     assert isinstance(deck, CleanFid)
-    said: list[str] = []
+    reasons: list[str] = []
     for metric, series in dict.fromkeys((metric_of(n, variant), n.series or results.metric) for n, variant in numbers):
         assert isinstance(metric, CleanFid)
         protocol = results.protocol(series)
         used = (metric.samples, metric.real) if protocol is None else (protocol.samples, protocol.real_samples)
         if protocol is None and (results.tidy["metric"] == series).any():
-            said.append(f"what {series} was measured with is not recorded here")
+            reasons.append(f"what {series} was measured with is not recorded here")
         weights = None if protocol is None else protocol.weights
         if weights and metric.mode == deck.mode and not weights.startswith(STATE_DICT_SHA256[:8]):
-            said.append(f"weights {weights[:8]} here, {STATE_DICT_SHA256[:8]} there")
-        said += [f"mode {metric.mode} here, {deck.mode} there"] if metric.mode != deck.mode else []
-        said += [
+            reasons.append(f"weights {weights[:8]} here, {STATE_DICT_SHA256[:8]} there")
+        reasons += [f"mode {metric.mode} here, {deck.mode} there"] if metric.mode != deck.mode else []
+        reasons += [
             f"{'all' if here is None else f'{here:,}'} {what} images here, {there:,} there"
             for what, here, there in zip(("generated", "real"), used, (deck.samples, deck.real), strict=True)
             if here != there
         ]
         if metric.quantised != deck.quantised:
-            said.append("generated images rounded to 8 bits here, not rounded there")
+            reasons.append("generated images rounded to 8 bits here, not rounded there")
         if metric.real_taken != deck.real_taken:
-            said.append("real images spread over the set here, its first ones there")
+            reasons.append("real images spread over the set here, its first ones there")
     filters = {v.config.data.resampling for _, v in numbers if isinstance(v.config.data, Images)} - {PUBLIC_RESAMPLING}
-    said += [f"images made smaller by the filter {each} here, {PUBLIC_RESAMPLING} there" for each in sorted(filters)]
-    return [f"protocol: {', '.join(dict.fromkeys(said))}"] if said else []
+    reasons += [f"images made smaller by the filter {each} here, {PUBLIC_RESAMPLING} there" for each in sorted(filters)]
+    return [f"protocol: {', '.join(dict.fromkeys(reasons))}"] if reasons else []
 
 
 def metric_of(number: Measured, variant: PlannedVariant) -> Metric:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import pandas as pd
 
 from core.config import Job
 from core.events import Built, Diverged, Evaluated
-from core.folder import RunFolder
+from core.folder import Outcome, RunFolder
 from core.metrics.protocol import from_json
 from core.reading import Damaged
 from reports.comparability import UNRECORDED
@@ -110,7 +110,7 @@ def read_job(plan: Plan, variant: PlannedVariant, seed: int, runs: Path) -> tupl
     common = {"study": plan.study, "variant": variant.name, "seed": seed, "status": status, "run": folder.digest}
     # A job that was killed and resumed may have measured an iteration twice: its weights went on from the later line.
     measured = {(event.metric, event.iteration): event for event in events if isinstance(event, Evaluated)}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             **common,
             "iteration": event.iteration,
@@ -122,17 +122,15 @@ def read_job(plan: Plan, variant: PlannedVariant, seed: int, runs: Path) -> tupl
         }
         for event in sorted(measured.values(), key=lambda event: (event.metric, event.iteration))
     ]
+    metric = reported_key(job.config.evaluation.metric.kind, [row["metric"] for row in rows])
+    values = {row["iteration"]: row["value"] for row in rows if row["metric"] == metric}
+    value = values.get(job.config.iterations, np.nan) if status == "finished" else np.nan
     if status == "diverged" and outcome is not None:
-        began_with = from_json(folder.read("protocol.json"))
-        fingerprints = {series: protocol.fingerprint for series, protocol in began_with.items()}
-        rows += end_of_divergence(common, job, outcome.iteration, outcome.seconds, rows, events, fingerprints)
-    reported: object = job.config.evaluation.metric.kind
-    if rows and reported not in {row["metric"] for row in rows}:
-        reported = rows[0]["metric"]
-    final = next(
-        (r["value"] for r in rows if r["metric"] == reported and r["iteration"] == job.config.iterations), None
-    )
-    value = np.inf if status == "diverged" else final if status == "finished" and final is not None else np.nan
+        value = np.inf
+        # Of what it measured besides nothing is said: infinity is not the worst of every measure.
+        if np.inf not in values.values():
+            rows.append({**common, **end_of_divergence(job, outcome, events), "metric": metric, "value": np.inf})
+            rows[-1]["protocol"] = protocol_of(folder, metric)
     built = next((event for event in reversed(events) if isinstance(event, Built)), None)
     reached = outcome.iteration if outcome else last.iteration if last else None
     job_row: dict[str, Any] = {
@@ -161,39 +159,22 @@ def read_job(plan: Plan, variant: PlannedVariant, seed: int, runs: Path) -> tupl
     return rows, job_row
 
 
-def end_of_divergence(
-    common: dict[str, Any],
-    job: Job,
-    iteration: int,
-    seconds: float,
-    rows: list[dict[str, Any]],
-    events: Sequence[object],
-    fingerprints: Mapping[str, str],
-) -> list[dict[str, Any]]:
-    """The row of value inf with which a diverged job ends, unless its last measurement says so by itself.
+def reported_key(configured: str, recorded: Sequence[str]) -> str:
+    """The configured metric; where the runs recorded it under another key, the key they used first."""
+    return configured if configured in recorded or not recorded else recorded[0]
 
-    It counts under the protocol that the job began with, `fingerprints` by series.
 
-    Of what it measured besides nothing is said: infinity is not the worst of every measure.
-    """
-    said = next((event for event in reversed(events) if isinstance(event, Diverged)), None)
-    recorded = list(dict.fromkeys(row["metric"] for row in rows))
-    configured = job.config.evaluation.metric.kind
-    metrics = [configured if configured in recorded or not recorded else recorded[0]]
-    ended = {row["metric"] for row in rows if np.isinf(row["value"])}
-    return [
-        {
-            **common,
-            "iteration": iteration,
-            "images": said.images if said else iteration * job.config.batch_size,
-            "seconds": said.seconds if said else seconds,
-            "metric": metric,
-            "value": np.inf,
-            "protocol": fingerprints.get(metric, UNRECORDED),
-        }
-        for metric in metrics
-        if metric not in ended
-    ]
+def end_of_divergence(job: Job, outcome: Outcome, events: Sequence[object]) -> dict[str, Any]:
+    """Where a diverged job ended, as its events say, or by its outcome where they do not."""
+    end = next((event for event in reversed(events) if isinstance(event, Diverged)), None)
+    images = end.images if end else outcome.iteration * job.config.batch_size
+    return {"iteration": outcome.iteration, "images": images, "seconds": end.seconds if end else outcome.seconds}
+
+
+def protocol_of(folder: RunFolder, series: str) -> str:
+    """The fingerprint under which a job began to measure a series."""
+    protocol = from_json(folder.read("protocol.json")).get(series)
+    return UNRECORDED if protocol is None else protocol.fingerprint
 
 
 def readable(jobs: pd.DataFrame) -> list[str]:

@@ -34,13 +34,13 @@ OF_A_PROXY = (Series("kid", "kernel distance × 10³", 1e3), *SHARES, Series("in
 
 def other_measures(results: Results) -> list[Block]:
     """The section; none where no variant of the study asks for these measures."""
-    asked = [(variant, quality) for variant in results.plan.listed if (quality := quality_of(variant))]
-    if not asked:
+    measured = [(variant, quality) for variant in results.plan.listed if (quality := quality_of(variant))]
+    if not measured:
         return []
     heading = Heading("Other measures")
-    inception = isinstance(asked[0][0].config.evaluation.metric, CleanFid)
+    inception = isinstance(measured[0][0].config.evaluation.metric, CleanFid)
     series = OF_INCEPTION if inception else OF_A_PROXY
-    there = {variant.name: values_of(results, variant, series) for variant, _ in asked}
+    there = {variant.name: values_of(results, variant, series) for variant, _ in measured}
     if not any(np.isfinite(found).any() for values in there.values() for found in values):
         return [heading, Paragraph("No run has measured them yet.")]
     columns = [[values[column] for values in there.values()] for column, _ in enumerate(series)]
@@ -49,7 +49,7 @@ def other_measures(results: Results) -> list[Block]:
         part.distance and not any((values <= 0).any() for values in column)
         for part, column in zip(series, columns, strict=True)
     ]
-    lost = {variant.name: int(np.isinf(results.last(variant)).sum()) for variant, _ in asked}
+    lost = {variant.name: int(np.isinf(results.last(variant)).sum()) for variant, _ in measured}
 
     def spread(variant: PlannedVariant, column: int) -> str | None:
         values = there[variant.name][column]
@@ -60,14 +60,14 @@ def other_measures(results: Results) -> list[Block]:
         gone = lost[variant.name]
         return f"{gone} of {n + gone} diverged" if gone else str(n)
 
-    rows = Rows(variant for variant, _ in asked)
+    rows = Rows(variant for variant, _ in measured)
     rows.words("variant", lambda v: to_runs(results, v.name, v.title, strong=not v.changes), 1.6)
     rows.each(range(len(series)), lambda column: series[column].head, spread, 1.0)
     rows.numbers("n", ended)
     heads = [part.head for part, of_logs in zip(series, logarithmic, strict=True) if of_logs]
     drawn = f" Left out: {results.plan.drawn_words}, trained with few seeds each." if results.plan.drawn else ""
-    told = caption(*asked[0], inception=inception, logarithmic=heads)
-    return [heading, rows.table(told + drawn, name="other_measures", size=7.2)]
+    text = caption(*measured[0], inception=inception, logarithmic=heads)
+    return [heading, rows.table(text + drawn, name="other_measures", size=7.2)]
 
 
 def cell(values: np.ndarray, write: Callable[[float | None], str], *, logarithmic: bool) -> str:

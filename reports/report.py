@@ -15,7 +15,7 @@ from matplotlib.figure import Figure as Canvas
 from ablations.designs import base_title
 from ablations.schema import DesignName, Study
 from core.reading import Damaged
-from reports import figures, stats
+from reports import figures
 from reports.claims import ClaimVerdict, judge_claim
 from reports.comparability import MixedProtocols
 from reports.page import Block, Figure, Note, Strong, Text
@@ -166,7 +166,6 @@ def highlighted(report: Report) -> dict[str, str]:
 
 def best_variants(results: Results) -> list[PlannedVariant]:
     """The variants whose runs all finished, the least geometric mean first; unstable ones have no rank."""
-    means = {variant.name: stats.log_summary(results.last(variant)).mean for variant in results.plan.variants}
-    stable = [v for v in results.plan.variants if v.name not in results.unstable]
-    there = [v for v in stable if (mean := means[v.name]) is not None and np.isfinite(mean)]
-    return sorted(there, key=lambda variant: means[variant.name] or 0.0)
+    stable = [(results.ends(v.name).mean, v) for v in results.plan.variants if v.name not in results.unstable]
+    known = [(mean, variant) for mean, variant in stable if mean is not None and np.isfinite(mean)]
+    return [variant for _, variant in sorted(known, key=lambda pair: pair[0])]

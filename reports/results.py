@@ -1,4 +1,4 @@
-"""Run folders and the recorded plan into two pandas frames: every measurement, and how every planned job ended."""
+"""Everything that one report is made from: the plan as it was recorded, and what became of it, with the values."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from core.metrics.protocol import Protocol, from_json
 from core.words import typed
 from reports import stats
 from reports.comparability import Known, MixedProtocols, by_protocol, mixture
-from reports.frames import read_jobs, readable
+from reports.frames import read_jobs, readable, reported_key
 from reports.numbers import counted, listed
 from studies import catalogue
 from studies.plan import Plan, PlannedVariant, check_received, jobs_root, of_found, plan_file, read_plan, settings_of
@@ -301,7 +301,8 @@ def load(study: str, runs: Path, setting: str | None = None) -> Results:
     tidy, jobs = read_jobs(plan, runs)
     if (jobs["status"] == "not started").all():
         raise InputError(f"nothing of '{study}' ({setting}) has been trained yet, only planned: do so with '{train}'")
-    metric = reported_metric(plan, tidy)
+    configured = plan.variants[0].config.evaluation.metric.kind if plan.variants else ""
+    metric = reported_key(configured, [str(key) for key in tidy["metric"].dropna().unique()])
     tidy["reported"] = tidy["metric"] == metric
     protocols = read_protocols(jobs, runs)
     if (reason := mixture(tidy, metric, protocols)) is not None:
@@ -316,13 +317,6 @@ def read_protocols(jobs: pd.DataFrame, runs: Path) -> dict[str, Protocol]:
         recorded = from_json(RunFolder(jobs_root(runs), run).read("protocol.json"))
         found |= {protocol.fingerprint: protocol for protocol in recorded.values()}
     return found
-
-
-def reported_metric(plan: Plan, tidy: pd.DataFrame) -> str:
-    """The configured metric; where the runs recorded it under another key, the key they used first."""
-    configured = plan.variants[0].config.evaluation.metric.kind if plan.variants else ""
-    recorded = [str(key) for key in tidy["metric"].dropna().unique()]
-    return configured if configured in recorded or not recorded else recorded[0]
 
 
 METRICS = {

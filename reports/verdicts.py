@@ -1,11 +1,10 @@
-"""Judging claims and changes by rules that were fixed before the numbers were there.
+"""Judging changes by a rule that was fixed before the numbers were there; claims have theirs in `reports.claims`.
 
-A claim says itself where the 95% interval of its ratio has to lie (`ablations.schema.Claim`). A change helps or hurts
-in a design when the effect, below or above 1, is significant at 5% after Holm's correction over the design's changes:
-the chance that a design calls any change so when none does anything is at most 5%. A diverged run leaves no interval
-and counts as the worst outcome in an exact signed-rank test. Where the seeds of one of a comparison's variants lie
-wildly apart (`stats.unstable`) the change is called unstable instead: going into such a variant and coming out of it
-again are neither loss nor gain of a change.
+A change helps or hurts in a design when the effect, below or above 1, is significant at 5% after Holm's correction over
+the design's changes: the chance that a design calls any change so when none does anything is at most 5%. A diverged run
+leaves no interval and counts as the worst outcome in an exact signed-rank test. Where the seeds of one of a
+comparison's variants lie wildly apart (`stats.unstable`) the change is called unstable instead: going into such a
+variant and coming out of it again are neither loss nor gain of a change.
 """
 
 from __future__ import annotations
@@ -26,15 +25,11 @@ from reports.stats.arms import ROUNDING
 
 Word = Literal["helps", "hurts", "inconclusive", "unstable", "not tested"]
 
-
 LEVEL = 0.05
 """The family-wise error rate of verdicts on changes."""
 
 ALONE = "before the correction"
 """How a remark ends on what is significant before the correction only."""
-
-
-# --- claims -----------------------------------------------------------------------------------------------------------
 
 
 def compare(results: Results, before: str, after: str) -> stats.Effect | None:
@@ -79,9 +74,6 @@ def interim(ended: int, results: Results) -> str | None:
     if ended >= registered:
         return None
     return f"an interim look: {ended} of the {counted(registered, 'seed')} that were registered"
-
-
-# --- changes ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -259,6 +251,3 @@ def one_family(effects: Mapping[DesignName, Sequence[ChangeEffect]]) -> OneFamil
         len({e.design for e in tested}),
         {place: p for place, p in corrected.items() if p is not None},
     )
-
-
-# --- end to end -------------------------------------------------------------------------------------------------------

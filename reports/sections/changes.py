@@ -33,27 +33,27 @@ def which_changes(report: Report) -> list[Block]:
         if not tested:
             items.append((name, " Not run."))
             continue
-        told: list[Piece] = [name, " "]
+        pieces: list[Piece] = [name, " "]
         for word, phrase in (("helps", "help"), ("hurts", "hurt")):
-            if found := [finding(e, report.results, report.effects) for e in effects if e.word == word]:
-                told.append(f"{len(found)} {phrase}: {'; '.join(found)}. ")
+            if findings := [finding(e, report.results, report.effects) for e in effects if e.word == word]:
+                pieces.append(f"{len(findings)} {phrase}: {'; '.join(findings)}. ")
         unresolved = [e for e in effects if e.word == "inconclusive"]
-        told.append(f"{len(unresolved)} of {counted(len(tested), 'tested change')} inconclusive.")
+        pieces.append(f"{len(unresolved)} of {counted(len(tested), 'tested change')} inconclusive.")
         if alone := [candidate(e, report.results) for e in unresolved if e.why.endswith(ALONE)]:
-            told.append(f" Significant, but not among {len(effects)} comparisons: {'; '.join(alone)}.")
+            pieces.append(f" Significant, but not among {len(effects)} comparisons: {'; '.join(alone)}.")
         if design == "ladder" and (rungs := rungs_words(report.results)):
-            told.append(f" {rungs}")
+            pieces.append(f" {rungs}")
         if lost := [e.change.title for e in effects if e.word == "unstable"]:
-            told.append(f" Unstable over seeds, so that nothing is said of them: {'; '.join(lost)}.")
+            pieces.append(f" Unstable over seeds, so that nothing is said of them: {'; '.join(lost)}.")
         if same := [e.change.title for e in effects if e.before and e.why.startswith("both arms")]:
-            told.append(f" Change nothing at this scale: {'; '.join(same)}.")
-        if left := len(effects) - len(tested):
-            told.append(f" {left} not tested.")
-        items.append(tuple(told))
+            pieces.append(f" Change nothing at this scale: {'; '.join(same)}.")
+        if untested := len(effects) - len(tested):
+            pieces.append(f" {untested} not tested.")
+        items.append(tuple(pieces))
     title = "Which changes are resolved" if len(report.effects) > 1 else "What each change does"
     blocks: list[Block] = [Heading(title), Bullets(tuple(items)), *carriers(report)]
-    asked = {d: effects for d, effects in report.effects.items() if d in planned_designs(report.results)}
-    drawn = [table(report.results, asked) for table in (effects_table, company_table)]
+    planned = {d: effects for d, effects in report.effects.items() if d in planned_designs(report.results)}
+    drawn = [table(report.results, planned) for table in (effects_table, company_table)]
     blocks += [table for table in drawn if table is not None]
     return [*blocks, *power(report)]
 
@@ -162,28 +162,28 @@ def company_table(results: Results, effects: Mapping[DesignName, Sequence[Change
 
     def band(index: int) -> str:
         value = shares[index].estimate
-        found = value.shapley if value else None
-        return f"{factor(found.order_low)} – {factor(found.order_high)}" if found else "–"
+        shapley = value.shapley if value else None
+        return f"{factor(shapley.order_low)} – {factor(shapley.order_high)}" if shapley else "–"
 
     rows = Rows(range(len(results.study.changes)))
     rows.words("change", lambda index: results.study.changes[index].title, 1.0)
-    said = "Does a change help more on top of the others than alone?"
+    caption = "Does a change help more on top of the others than alone?"
     if banded:
         rows.numbers("over orders", band)
-        said += (
+        caption += (
             f" Over orders: the least and the largest mean step of the change over the {results.study.permutations} "
             "orders of the Shapley design; the ladder is one order of many."
         )
     if synergetic:
         rows.numbers("synergy", lambda index: synergies[index])
-        said += (
+        caption += (
             " Synergy: the effect alone over the effect on all others, paired by seed [95%]; above 1 the change helps "
             "more on top of the others than by itself, below 1 it helps less there, or hurts more. These "
             f"{len(synergies)} intervals are not corrected; after Holm's correction {synergies_left(synergies)}."
         )
         if results.profile.rule:
-            said += " Numbers of the profile that were chosen in one company favour it there."
-    return rows.table(said, name="company", size=7.8)
+            caption += " Numbers of the profile that were chosen in one company favour it there."
+    return rows.table(caption, name="company", size=7.8)
 
 
 def synergies_left(effects: Sequence[stats.Effect | None]) -> str:
@@ -256,9 +256,9 @@ def single_changes(report: Report) -> list[Block]:
                 Listing(train_command(results, [design])),
             ]
     if absent:
-        told = [f"{DESIGN_HEADS[design]} ({lacking[design]})" for design in absent]
+        names = [f"{DESIGN_HEADS[design]} ({lacking[design]})" for design in absent]
         blocks += [
-            Paragraph(f"No change tested: {listed(told)}. To run {'them' if len(absent) > 1 else 'it'} whole:"),
+            Paragraph(f"No change tested: {listed(names)}. To run {'them' if len(absent) > 1 else 'it'} whole:"),
             Listing(train_command(results, absent)),
         ]
     return blocks
@@ -373,12 +373,12 @@ def lost_seeds(effects: Sequence[ChangeEffect]) -> str:
     screened = next((e.estimate.screened for e in effects if e.estimate and e.estimate.screened), None)
     if screened is None:
         return ""
-    said = ""
+    text = ""
     if screened.left_out:
-        said += f" {counted(screened.left_out, 'seed')} left out: too few of the runs ended to tell the changes apart."
+        text += f" {counted(screened.left_out, 'seed')} left out: too few of the runs ended to tell the changes apart."
     if screened.missing:
-        said += (
+        text += (
             f" {counted(screened.missing, 'run')} of the {screened.seeds} seeds missing: least squares on the others, "
             "in which interactions of two changes are no longer kept out."
         )
-    return said
+    return text

@@ -58,29 +58,29 @@ def claim_blocks(verdict: ClaimVerdict, results: Results) -> list[Block]:
             table = (claim_pairs_table if several else claim_table)(verdict, results)
             blocks.append(table)
     noted = table is not None and bool(table.note)
-    told: list[Piece] = ["Verdict: ", Strong(verdict.word), f" ({verdict.why})."]
+    pieces: list[Piece] = ["Verdict: ", Strong(verdict.word), f" ({verdict.why})."]
     if claim.expects == "value":
-        told.append(f" What differs: {'; '.join(verdict.differs)}." if verdict.differs and not noted else "")
+        pieces.append(f" What differs: {'; '.join(verdict.differs)}." if verdict.differs and not noted else "")
     else:
-        told += [" Magnitude: ", Strong(verdict.magnitude)]
+        pieces += [" Magnitude: ", Strong(verdict.magnitude)]
         if noted:
-            told.append(", for what the table's note says.")
+            pieces.append(", for what the table's note says.")
         elif verdict.differs:
-            told.append(f", because what follows differs. {sentence('; '.join(verdict.differs))}")
+            pieces.append(f", because what follows differs. {sentence('; '.join(verdict.differs))}")
         elif len(verdict.parts) > 1:
-            told.append(".")
+            pieces.append(".")
         elif verdict.effect is not None and verdict.effect.ratio is not None and claim.ratio is not None:
             ours, theirs = factor(verdict.effect.ratio), factor(claim.ratio)
-            told.append(f": ours is {ours}, the deck's {theirs} from one run each, as far as it says.")
+            pieces.append(f": ours is {ours}, the deck's {theirs} from one run each, as far as it says.")
         else:
-            told.append(".")
+            pieces.append(".")
     if excludes_no_change(verdict):
-        told.append(f" {sentence(EXCLUDES)}")
+        pieces.append(f" {sentence(EXCLUDES)}")
     if verdict.exploratory:
-        told += [" ", Strong("Exploratory"), f": {verdict.exploratory}."]
+        pieces += [" ", Strong("Exploratory"), f": {verdict.exploratory}."]
     if claim.remark:
-        told.append(f" {claim.remark}")
-    blocks.append(Paragraph(tuple(piece for piece in told if piece)))
+        pieces.append(f" {claim.remark}")
+    blocks.append(Paragraph(tuple(piece for piece in pieces if piece)))
     absent = [name for name in claim.variants if results.variant(name) is None]
     if absent:
         wanted = list(dict.fromkeys(d for name in absent for d in designs_with(results.study, name)[:1]))
@@ -159,12 +159,12 @@ def claim_pairs_table(verdict: ClaimVerdict, results: Results) -> Table:
     length = f"iteration {verdict.iteration:,}" if verdict.iteration else "the last iteration"
     of_metric = all(n.series is None or n.series.startswith("upsampled/") for n in claim.numbers)
     measured = metric_name(results) if of_metric else "the measures named"
-    asked = {"lower": "below 1", "higher": "above 1", "same": "about 1"}[claim.expects]
+    expected = {"lower": "below 1", "higher": "above 1", "same": "about 1"}[claim.expects]
     margin = f" by the declared factor of {claim.margin:g}" if claim.margin is not None else ""
     return rows.table(
         f"One sentence of the deck, every pair that it speaks of, and every reading of it: {measured}, "
         f"{plan.data_name}, at {length}, {MEAN_SPREAD}; the geometric mean of the ratio paired by seed with its "
-        f"Student-t interval on the log scale, expected {asked}{margin}.",
+        f"Student-t interval on the log scale, expected {expected}{margin}.",
         name=f"claim_{claim.name}",
         size=7.8,
         note=grey_note(verdict.differs) if any(isinstance(deck(part), Grey) for part in verdict.parts) else "",

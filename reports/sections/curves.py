@@ -74,21 +74,21 @@ def curve_axes(results: Results) -> list[tuple[Axis, str, str]]:
     """What the metric is drawn along, each with its label and its words: iterations and arithmetic always, images and
     updates of G where they are not proportional to iterations alike in all variants."""
     configs = [variant.config for variant in results.plan.variants]
-    found: list[tuple[Axis, str, str]] = [
+    axes: list[tuple[Axis, str, str]] = [
         (lambda _, curve: curve["iteration"].to_numpy(dtype=float), "iterations (updates of D)", "iterations")
     ]
     if len({config.batch_size for config in configs}) > 1:
-        found.append((lambda _, curve: curve["images"].to_numpy(dtype=float), "real images shown", "images"))
+        axes.append((lambda _, curve: curve["images"].to_numpy(dtype=float), "real images shown", "images"))
     if len({g_updates(config) / config.iterations for config in configs}) > 1:
 
         def updates(variant: PlannedVariant, curve: pd.DataFrame) -> NDArray[np.float64]:
             return np.array([g_updates(variant.config, int(i)) for i in curve["iteration"]], dtype=float)
 
-        found.append((updates, "updates of G", "updates of G"))
+        axes.append((updates, "updates of G", "updates of G"))
     unit = fixed_unit([training(config) for config in configs])
 
     def work(variant: PlannedVariant, curve: pd.DataFrame) -> NDArray[np.float64]:
         return work_axis(variant, curve) / unit.size
 
-    found.append((work, f"arithmetic of training, {unit.name}", "arithmetic"))
-    return found
+    axes.append((work, f"arithmetic of training, {unit.name}", "arithmetic"))
+    return axes

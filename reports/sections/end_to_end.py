@@ -143,5 +143,5 @@ def end_to_end_at_equal(axis: Axis, results: Results, before: str, after: str) -
     known = [[value for value in arm if value is not None] for arm in read]
     if known != read:
         return None
-    found = end_to_end(*known)
-    return replace(found, reached=reached, paired=found.paired if list(curves[0]) == list(curves[1]) else None)
+    compared = end_to_end(*known)
+    return replace(compared, reached=reached, paired=compared.paired if list(curves[0]) == list(curves[1]) else None)

@@ -48,8 +48,8 @@ def few_images(results: Results) -> list[Block]:
     config = results.plan.variants[0].config
     if protocol is None or not isinstance(config, Config) or not protocol.samples or not protocol.real_samples:
         return []
-    found = cautions(config.evaluation.metric, protocol.samples, protocol.real_samples)
-    return [Note((Strong("Few images."), f" {sentence('; '.join(found))}"))] if found else []
+    warnings = cautions(config.evaluation.metric, protocol.samples, protocol.real_samples)
+    return [Note((Strong("Few images."), f" {sentence('; '.join(warnings))}"))] if warnings else []
 
 
 def power(report: Report) -> list[Block]:
@@ -59,13 +59,15 @@ def power(report: Report) -> list[Block]:
     def values(variant: PlannedVariant) -> dict[int, float]:
         return dict(zip(results.plan.seeds, results.last(variant).tolist(), strict=True))
 
-    found = [s for s in spreads(results.study, results.plan, values) if s.design is not None]
-    if not found:
+    designs = [s for s in spreads(results.study, results.plan, values) if s.design is not None]
+    if not designs:
         return []
     titles = {change.name: change.title for change in results.study.changes}
     return [
         Paragraph(f"How fine these runs can see ({HOW}). A verdict of “inconclusive” is not a verdict of “no effect”."),
-        Bullets(tuple((Strong(f"{design_words(s).capitalize()}."), f" {answer(s, report.n, titles)}") for s in found)),
+        Bullets(
+            tuple((Strong(f"{design_words(s).capitalize()}."), f" {answer(s, report.n, titles)}") for s in designs)
+        ),
     ]
 
 
@@ -81,19 +83,19 @@ def spread(report: Report) -> list[Block]:
         np.stack([results.last(variant), *(results.last_of(variant, str(key)) for key in keys)], axis=1)
         for variant in results.plan.variants
     ]
-    found = stats.variance_components(measured)
-    if found is None:
+    parts = stats.variance_components(measured)
+    if parts is None:
         return []
     return [
         Heading("Where the scatter comes from", 2),
         Paragraph(
             f"The last {metric_letters(results)} of every run was measured on "
             f"{counted(1 + len(keys), 'independent set')} of latents. Between evaluations of one model it scatters by "
-            f"{found.evaluation_cv:.1%} ({found.evaluation_df} degrees of freedom), between training seeds by "
-            f"{found.training_cv:.1%} beyond that ({found.seed_df}), both pooled over variants. "
+            f"{parts.evaluation_cv:.1%} ({parts.evaluation_df} degrees of freedom), between training seeds by "
+            f"{parts.training_cv:.1%} beyond that ({parts.seed_df}), both pooled over variants. "
             + (
                 "Training seeds are what the intervals are made of; more samples per evaluation would change little."
-                if found.training_sd > 2 * found.evaluation_sd
+                if parts.training_sd > 2 * parts.evaluation_sd
                 else "Evaluation is a large part of the scatter: more samples would narrow the intervals."
             )
         ),
@@ -174,8 +176,8 @@ def limits(report: Report) -> list[Block]:
             "The data is the embedded procedural rooms: far less varied than LSUN, and without camera noise or clutter."
         )
     if plan.overrides:
-        told = ", ".join(override(path, value) for path, value in plan.overrides.items())
-        items.append(f"Overrides on the command line apply to every variant: {told}.")
+        overrides = ", ".join(override(path, value) for path, value in plan.overrides.items())
+        items.append(f"Overrides on the command line apply to every variant: {overrides}.")
     lost = results.count("diverged")
     if lost:
         items.append(

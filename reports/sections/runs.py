@@ -46,8 +46,8 @@ def missing(report: Report) -> list[Block]:
         for _, row in rows.iterrows():
             reached = "" if pd.isna(row["iteration"]) else f" at iteration {int(row['iteration']):,}"
             # Of damage the remedy stands last, and may not be cut.
-            told = str(row["reason"] or "") if status == "damaged" else shortened(str(row["reason"] or ""))
-            reason = f": {told}" if isinstance(row["reason"], str) and told else ""
+            words = str(row["reason"] or "") if status == "damaged" else shortened(str(row["reason"] or ""))
+            reason = f": {words}" if isinstance(row["reason"], str) and words else ""
             tries = f", attempt {int(row['attempts'])}" if not pd.isna(row["attempts"]) and row["attempts"] > 1 else ""
             where = f", seed {row['seed']}{reached}{tries}{reason}."
             items.append((Strong(status), f" {results.title(str(row['variant']))}{where}"))
@@ -71,14 +71,14 @@ def divergence(results: Results) -> list[Block]:
     everything = stats.divergence_rate([np.inf] * sum(r.k for r in ended) + [1.0] * sum(r.n - r.k for r in ended))
     assert everything is not None
 
-    def said(rate: stats.Rate) -> str:
+    def share(rate: stats.Rate) -> str:
         return f"{rate.k} of {rate.n} ({rate.k / rate.n:.0%}, Wilson's 95% interval {rate.low:.0%} to {rate.high:.0%})"
 
-    told: list[Piece] = [f"Runs that ended and diverged: {said(everything)}."]
+    pieces: list[Piece] = [f"Runs that ended and diverged: {share(everything)}."]
     for name, rate in rates.items():
         if rate is not None and rate.k:
-            told.append(f" {results.title(name)}: {said(rate)}.")
-    return [Paragraph(tuple(told))]
+            pieces.append(f" {results.title(name)}: {share(rate)}.")
+    return [Paragraph(tuple(pieces))]
 
 
 def shortened(text: str, most: int = 160) -> str:
@@ -248,7 +248,7 @@ def predicted_table(results: Results) -> Table | None:
     rows.numbers("actual h", lambda line: hours(line.seconds))
     rows.numbers("actual / predicted", compared)
     rows.numbers("h of jobs", lambda line: hours(line.job_seconds))
-    ratios = [found for line in invocations if (found := ratio(line)) is not None]
+    ratios = [known for line in invocations if (known := ratio(line)) is not None]
     middle = f" Median actual / predicted {factor(float(np.median(ratios)))} (n = {len(ratios)})." if ratios else ""
     machines = dict.fromkeys(line.machine.words for line in invocations)
     return rows.table(

@@ -35,19 +35,19 @@ def registration(report: Report) -> list[Block]:
     late = {reason for name in now if (reason := results.exploratory(name)) is not None}
     late |= {f"{name} was taken out after the first run" for name in results.plan.registered if name not in now}
     ours = [change.title for change in results.study.changes if change.source is None]
-    told: list[Piece] = []
+    pieces: list[Piece] = []
     if late:
-        told += [Strong("Exploratory"), f", as far as it rests on what follows: {'; '.join(sorted(late))}."]
+        pieces += [Strong("Exploratory"), f", as far as it rests on what follows: {'; '.join(sorted(late))}."]
     else:
         digest = hashlib.sha256(json.dumps(now, sort_keys=True).encode()).hexdigest()[:12]
-        told += [
+        pieces += [
             Strong("Planned"),
             ": question, base, scale, changes and claims are those declared before the first run of this setting "
             f"(digest {digest}). They are judged by the rules of the version that wrote this report.",
         ]
     if ours:
-        told.append(f" Not the deck's, and exploratory in any case: {'; '.join(ours)}.")
-    return [Heading("Planned or exploratory"), Paragraph(tuple(told)), *looks(report)]
+        pieces.append(f" Not the deck's, and exploratory in any case: {'; '.join(ours)}.")
+    return [Heading("Planned or exploratory"), Paragraph(tuple(pieces)), *looks(report)]
 
 
 def looks(report: Report) -> list[Block]:
@@ -55,16 +55,16 @@ def looks(report: Report) -> list[Block]:
     results = report.results
     if not results.plan.looks:
         return [Paragraph(sentence(results.unplanned() or ""))]
-    told: list[Text] = []
+    lines: list[Text] = []
     for number, look in enumerate(results.plan.looks, start=1):
-        asked = [which_seeds(look.seeds)] if look.seeds else []
-        asked += [f"{counted(len(look.designs), 'design')} ({', '.join(look.designs)})"] if look.designs else []
+        parts = [which_seeds(look.seeds)] if look.seeds else []
+        parts += [f"{counted(len(look.designs), 'design')} ({', '.join(look.designs)})"] if look.designs else []
         when = f"when {look.begun:,} of {counted(look.runs, 'run')} had begun"
         shared = ", which other studies share" if number == 1 and 0 < look.begun < look.runs else ""
-        told.append(
+        lines.append(
             (
                 Strong(f"Look {number}{', registered' if number == 1 else ''}:"),
-                f" {' and '.join(asked)}, {when}{shared}.",
+                f" {' and '.join(parts)}, {when}{shared}.",
             )
         )
     others = [
@@ -73,11 +73,11 @@ def looks(report: Report) -> list[Block]:
         if name != results.plan.setting and "-tuning" not in name
     ]
     if others and not report.published:
-        told.append(
+        lines.append(
             f"Other settings of this study have plans here ({listed(others)}): who picks one of several settings after "
             "a look tests more than one report says."
         )
-    blocks: list[Block] = [Bullets(tuple(told))]
+    blocks: list[Block] = [Bullets(tuple(lines))]
     if not results.late_seeds:
         return blocks
     alone = Report.of(results.registered_seeds(), report.folder)
@@ -142,18 +142,18 @@ def the_images(results: Results) -> list[Block]:
     """What the prepared set says of itself, and who was left out of it; nothing for embedded scenes."""
     sets = {content["fingerprint"]: content for _, content in results.recorded("data.json")}
     blocks: list[Block] = []
-    for told in sets.values():
-        blocks += [Heading("The images", 2), Paragraph(f"{told['name']}: {told['words']}.")]
-        skipped = [(entry["name"], entry["reason"]) for entry in told["skipped"]]
+    for prepared in sets.values():
+        blocks += [Heading("The images", 2), Paragraph(f"{prepared['name']}: {prepared['words']}.")]
+        skipped = [(entry["name"], entry["reason"]) for entry in prepared["skipped"]]
         if skipped:
-            total = told["count"] + len(skipped)
+            total = prepared["count"] + len(skipped)
             left_out = [(Code(name), f": {reason}") for name, reason in skipped[:SKIPPED_SHOWN]]
             more = len(skipped) - len(left_out)
             blocks.append(
                 Paragraph(f"{len(skipped):,} of {total:,} images could not be read and were skipped (--skip-bad):")
             )
             blocks.append(Bullets((*left_out, *([f"and {more:,} more, see prepared.json"] if more else []))))
-        if beside := [LeftOut.model_validate(entry, strict=False) for entry in told.get("left_out", ())]:
+        if beside := [LeftOut.model_validate(entry, strict=False) for entry in prepared.get("left_out", ())]:
             blocks.append(Paragraph(f"Beside them lay what is no part of the set; {left_out_words(beside)}."))
     return blocks
 
@@ -224,15 +224,15 @@ def changes_caption(results: Results) -> str:
 
 def edits_in(change: Change, before: Mapping[str, Any], after: Mapping[str, Any]) -> Text:
     """The edits of a change between two configs."""
-    told: list[Piece] = []
+    pieces: list[Piece] = []
     for edit in change.edits:
         old, new = patch.lookup(before, edit.path), patch.lookup(after, edit.path)
-        told += [
-            "; " if told else "",
+        pieces += [
+            "; " if pieces else "",
             Code(edit.path),
             f" {node(old)} → {node(new)}" if old != new else ": no difference here",
         ]
-    return tuple(told)
+    return tuple(pieces)
 
 
 SAID = {
@@ -261,8 +261,8 @@ def protocol_table(results: Results) -> Table | None:
         if series == results.metric or protocol is None:
             continue
         others = {name: there for name, (_, there) in differences(reported, protocol).items() if name != "series"}
-        said = "; ".join(f"{field_name(name)}: {value}" for name, value in others.items())
-        fields.append((Code(str(series)), (Code(protocol.fingerprint), f" {said}" if said else "")))
+        text = "; ".join(f"{field_name(name)}: {value}" for name, value in others.items())
+        fields.append((Code(str(series)), (Code(protocol.fingerprint), f" {text}" if text else "")))
     rows = Rows(fields)
     rows.words("what", share=1.0)
     rows.words("value", share=4.0)
