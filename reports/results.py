@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ from ablations.schema import DesignName, Profile, Study
 from core.config import Job
 from core.errors import InputError
 from core.events import Built, Diverged, Evaluated
-from core.folder import RunFolder
+from core.folder import RunFolder, Status
 from core.metrics.protocol import Protocol, from_json
 from core.reading import Damaged
 from core.words import typed
@@ -77,7 +77,7 @@ JOB_COLUMNS = (
     "discriminator_parameters",
 )
 
-STATUSES = ("finished", "diverged", "failed", "damaged", "unfinished", "not started")
+STATUSES = (*get_args(Status), "damaged", "unfinished", "not started")
 """`damaged`: a file in the folder cannot be read, so that nothing of the run counts. `unfinished`: the folder is there
 and no outcome in it, or one that its record does not fit, because the job runs or was interrupted."""
 

@@ -20,7 +20,7 @@ from core.words import visible
 from studies.tables import ruled_table
 
 if TYPE_CHECKING:
-    from core.folder import RunFolder
+    from core.folder import RunFolder, Status
     from studies.plan import Plan
 
 WIDE = 110
@@ -111,7 +111,7 @@ def _present(plan: Plan, runs: Path) -> Present:
     return Present(plan.setting, len(digests), states["finished"], states["diverged"], states["failed"])
 
 
-def _status(folder: RunFolder) -> str | None:
+def _status(folder: RunFolder) -> Status | None:
     try:
         # A list may be of thousands of runs: whoever needs one of them reads its record.
         outcome = folder.outcome(hashed=False)

@@ -19,7 +19,7 @@ from core.errors import InputError
 from core.folder import RunFolder
 from core.machine import Machine
 from studies.plan import Plan, both_seeds, jobs_root
-from studies.run_state import state_of, to_train
+from studies.run_state import to_train
 from studies.runner.estimate import makespan, start_seconds
 from studies.runner.tasks import Task
 
@@ -109,7 +109,7 @@ def costing(tasks: Sequence[Task], runs: Path, *, machine: Machine, workers: int
     pending = {
         (task.variant, task.seed): task
         for task in tasks
-        if to_train(state_of(RunFolder(jobs_root(runs), task.digest)), retry_failed)
+        if to_train(RunFolder(jobs_root(runs), task.digest).state(), retry_failed)
     }
     start = start_seconds(runs, machine=machine, workers=workers) or 0.0
 

@@ -18,12 +18,12 @@ from ablations.schema import Study
 from core.command_line import DONE, FAILED, GOES_ON, INTERRUPTED, say_error
 from core.config import AnyConfig, Config, Data
 from core.files import check_writable, make_folder
-from core.folder import RunFolder
+from core.folder import RunFolder, State
 from core.locks import FileLock
 from core.machine import cores
 from core.words import typed, visible
 from studies.plan import Plan, check_received, jobs_root, plans_lock, record_plan
-from studies.run_state import State, state_of, to_train
+from studies.run_state import to_train
 from studies.runner.calibrate import calibrate, uncalibrated
 from studies.runner.launchers import launcher
 from studies.runner.ledger import costs_kept
@@ -173,7 +173,7 @@ def run_plan(
 
 
 def _state(task: Task, runs: Path) -> State:
-    return state_of(RunFolder(jobs_root(runs), task.digest), ())
+    return RunFolder(jobs_root(runs), task.digest).state(())
 
 
 def _print_share(tasks: Sequence[Task], runs: Path, workers: int, seconds: float, console: Console) -> None:

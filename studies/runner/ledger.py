@@ -12,7 +12,7 @@ from core.folder import RunFolder
 from core.machine import Machine
 from studies.costs import Invocation, add_invocation
 from studies.plan import Plan, jobs_root
-from studies.run_state import outcome_mark, state_of
+from studies.run_state import outcome_mark
 from studies.runner.estimate import makespan, predicted
 from studies.runner.progress import span
 from studies.runner.tasks import Task
@@ -37,7 +37,7 @@ def costs_kept(
     """
     folders = {task.digest: RunFolder(jobs_root(runs), task.digest) for task in pending}
     marks = {digest: outcome_mark(folder) for digest, folder in folders.items()}
-    begun = {digest for digest, folder in folders.items() if state_of(folder) in ("interrupted", "running")}
+    begun = {digest for digest, folder in folders.items() if folder.state() in ("interrupted", "running")}
     prediction = predicted(pending, runs, machine=machine, workers=workers)
     expected = None if prediction.unknown else prediction.seconds
     began, started = datetime.now(UTC), time.monotonic()

@@ -13,7 +13,7 @@ from rich.console import Console
 from ablations import patch
 from ablations.protocols import PROTOCOLS
 from ablations.schema import Change, Profile, Study
-from core.folder import RunFolder
+from core.folder import RESULTS, RunFolder, State
 from core.words import visible
 from studies.numbers import changed_rows, trained_here
 from studies.plan import (
@@ -23,7 +23,7 @@ from studies.plan import (
     plan_file,
     read_plan,
 )
-from studies.run_state import State, state_of, to_train
+from studies.run_state import to_train
 from studies.runner.estimate import Prediction, predicted, recorded_times
 from studies.runner.launchers import on_cluster
 from studies.runner.obstacles import check_start, notes, obstacle, refusal
@@ -58,7 +58,7 @@ class Outlook:
     @classmethod
     def of(cls, study: Study, plan: Plan, tasks: Sequence[Task], *, place: Place, retry_failed: bool) -> Outlook:
         """Reads the run folders; starts nothing and writes nothing. Raises as `check_start`."""
-        states = {task.digest: state_of(RunFolder(jobs_root(place.runs), task.digest)) for task in tasks}
+        states = {task.digest: RunFolder(jobs_root(place.runs), task.digest).state() for task in tasks}
         found = {
             task.digest: obstacle(
                 task,
@@ -91,7 +91,7 @@ class Outlook:
     @property
     def cached(self) -> int:
         """Runs that have their result."""
-        return sum(self.states[task.digest] in ("finished", "diverged") for task in self.tasks)
+        return sum(self.states[task.digest] in RESULTS for task in self.tasks)
 
 
 def print_plan(outlook: Outlook, console: Console) -> None:

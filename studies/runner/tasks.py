@@ -1,4 +1,4 @@
-"""A task is one job of a plan with what people call it; how it stands, `studies.run_state` says."""
+"""A task is one job of a plan with what people call it; how it stands, its `core.folder.RunFolder` says."""
 
 from __future__ import annotations
 

@@ -40,7 +40,6 @@ from studies import fitting
 from studies.artifacts import FOLDER, Artifacts, Beside
 from studies.experiment import Experiment, artifact_page, report_content, report_digest, report_files, view_page
 from studies.plan import VERDICTS, Plan, jobs_root, report_folder
-from studies.run_state import state_of
 from studies.runner.database import check_file
 from studies.runner.environment import forbid_telemetry
 from studies.runner.served import Served, check_own, is_local
@@ -220,7 +219,7 @@ class MlflowView(Experiment):
         for task in self.tasks:
             folder = RunFolder(jobs_root(self.runs), task.digest)
             try:
-                state = state_of(folder, running)
+                state = folder.state(running)
             except Damaged as error:
                 self.damaged.append(str(error))
                 continue

@@ -22,9 +22,10 @@ from ablations.search import Search
 from core.config import Config
 from core.errors import InputError
 from core.folder import RunFolder
+from core.locks import is_held
 from studies.catalogue import study as declared_study
 from studies.plan import Plan, Searched, jobs_root, make_plan, merged, with_searched
-from studies.run_state import is_held, mark_failed
+from studies.run_state import mark_failed
 from studies.runner.deaths import WITHOUT_CHECKPOINT
 from studies.runner.estimate import REFERENCE_TIMES
 from studies.runner.launchers import launcher
