@@ -64,7 +64,7 @@ from reports.verdicts import (
     seconds_axis,
     work_axis,
 )
-from studies.experiment import experiment_name
+from studies.mlflow_view.experiment import experiment_name
 from studies.plan import PlannedVariant, override, settings_of
 from studies.spreads import HOW, answer, design_words, outlying, spreads
 

@@ -22,6 +22,7 @@ from core.folder import RunFolder, State
 from core.locks import FileLock
 from core.machine import cores
 from core.words import typed, visible
+from studies.mlflow_view.sync import BackgroundSync, MlflowView
 from studies.plan import Plan, check_received, jobs_root, plans_lock, record_plan
 from studies.run_state import to_train
 from studies.runner.calibrate import calibrate, uncalibrated
@@ -34,7 +35,6 @@ from studies.runner.progress import span
 from studies.runner.stores import Unreachable, first_line, waiting_until
 from studies.runner.sweep import SearchGaveUp, searched
 from studies.runner.tasks import Task, longest_first, tasks_of
-from studies.runner.tracking import BackgroundSync, MlflowView
 
 
 class Interrupts:

@@ -118,7 +118,7 @@ FLEETING = {
     "core/data/making.py": "images that can be made again",
     "core/data/prepare.py": "images that can be prepared again",
     "studies/completion.py": "a cache",
-    "studies/artifacts.py": "copies of what is in the folders of runs",
+    "studies/mlflow_view/artifacts.py": "copies of what is in the folders of runs",
 }
 
 

@@ -53,7 +53,7 @@ from reports.page import (
 from reports.render import main, render, render_comparison
 from reports.report import FIGURES
 from reports.results import load
-from studies.experiment import Experiment
+from studies.mlflow_view.experiment import Experiment
 from studies.plan import jobs_root, overridden, override, parse_override, plan_file, read_plan, report_folder
 from studies.stores import sqlite_file
 from tests.reports.synthetic import planned, train_all

@@ -20,12 +20,12 @@ from click.testing import CliRunner
 from core.errors import InputError
 from reports import render
 from studies import catalogue, sync
-from studies.artifacts import Beside
+from studies.mlflow_view.artifacts import Beside
+from studies.mlflow_view.connection import check_own
+from studies.mlflow_view.database import check_places
+from studies.mlflow_view.sync import MlflowView
 from studies.plan import Plan, plan_file, record_plan, report_folder
-from studies.runner.database import check_places
-from studies.runner.served import check_own
 from studies.runner.tasks import tasks_of
-from studies.runner.tracking import MlflowView
 from tests.studies.test_tracking import write_folder, write_report
 
 FORMS = ("file://{}", "mlflow-artifacts:/x", "../victim")
@@ -80,7 +80,7 @@ class Project:
     def check(self, runs: int) -> None:
         """What anybody sees who serves the database from its folder."""
         view = self.view
-        client = view._connected()
+        client = view.writer().client
         found = shown_with_report(view)
         assert len(found) == runs + 1
         for run in found:
@@ -92,8 +92,8 @@ class Project:
 
 
 def shown_with_report(view: MlflowView) -> list[Any]:
-    client = view._connected()
-    experiment = client.get_experiment_by_name(view.experiment)
+    client = view.writer().client
+    experiment = client.get_experiment_by_name(view.name)
     assert experiment is not None
     return list(client.search_runs([experiment.experiment_id]))
 
@@ -343,7 +343,7 @@ def test_ids_that_would_be_paths_are_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_somebodys_own_experiments_in_the_same_database_stay_as_they_are(project: Project, tmp_path: Path) -> None:
-    client = project.view._connected()
+    client = project.view.writer().client
     theirs = client.create_experiment("my own", artifact_location=str(tmp_path / "far" / "mlruns" / "2"))
     client.create_run(theirs, tags={"job": "mine"})
     ours = shown_with_report(project.view)[0].info.experiment_id

@@ -51,9 +51,9 @@ SETTINGS = (
 )
 PROGRAM = """
 import sys
-import studies.run, studies.runner.tracking
+import studies.run, studies.mlflow_view.sync
 studies.run.TRAINER = "tests.studies.often"
-studies.runner.tracking.SYNC_SECONDS = 3.0
+studies.mlflow_view.sync.SYNC_SECONDS = 3.0
 studies.run.main(sys.argv[1:])
 """
 SEED = 20

@@ -21,14 +21,15 @@ from core.events import event_adapter
 from core.folder import Outcome, RunFolder
 from core.metrics.protocol import as_json, of_metric
 from core.reading import Damaged
-from studies import catalogue, fitting, sync
-from studies.experiment import report_digest
+from studies import catalogue, sync
+from studies.mlflow_view import fitting, writing
+from studies.mlflow_view.attachments import report_digest
+from studies.mlflow_view.events import metrics_of
+from studies.mlflow_view.sync import MlflowView
+from studies.mlflow_view.views import TAG
 from studies.plan import Plan, PlannedVariant, jobs_root, record_plan, report_folder
-from studies.runner import tracking
 from studies.runner.environment import NO_TELEMETRY, share_of_machine
 from studies.runner.tasks import Task, tasks_of
-from studies.runner.tracking import MlflowView, _metrics
-from studies.runner.views import TAG
 from studies.stores import tracking_uri
 
 ROOT = Path(__file__).parents[2]
@@ -85,8 +86,8 @@ def write_folder(
 
 
 def shown(view: MlflowView) -> dict[str, Any]:
-    client = view._connected()
-    experiment = client.get_experiment_by_name(view.experiment)
+    client = view.writer().client
+    experiment = client.get_experiment_by_name(view.name)
     assert experiment is not None
     found = client.search_runs([experiment.experiment_id])
     assert len({run.data.tags["job"] for run in found}) == len(found)
@@ -94,7 +95,7 @@ def shown(view: MlflowView) -> dict[str, Any]:
 
 
 def history(view: MlflowView, run: Any, key: str) -> list[tuple[int, float]]:
-    rows = view._connected().get_metric_history(run.info.run_id, key)
+    rows = view.writer().client.get_metric_history(run.info.run_id, key)
     return sorted((row.step, row.value) for row in rows)
 
 
@@ -123,7 +124,7 @@ def test_rebuilds_everything_from_the_folders(view: MlflowView, runs: Path, plan
     assert parameters["generator_parameters"] == "9"
     assert history(view, finished, "fd_rooms") == [(2, 5.0), (4, 2.5)]
     assert [step for step, _ in history(view, finished, "loss/d")] == [1, 2, 3, 4]
-    names = {entry.path for entry in view._connected().list_artifacts(finished.info.run_id)}
+    names = {entry.path for entry in view.writer().client.list_artifacts(finished.info.run_id)}
     assert {"job.json", "protocol.json", "provenance.json", "images"} <= names
     diverged = found[second.digest]
     assert diverged.info.status == "FINISHED"
@@ -241,7 +242,7 @@ def test_a_lost_record_or_a_crash_in_between_makes_no_duplicates(view: MlflowVie
     view.sync()
     before = shown(view)[task.digest]
     (runs / "mlflow-synced.json").unlink()
-    view._connected().set_tag(before.info.run_id, "events", "1")  # As if killed before the count was written.
+    view.writer().client.set_tag(before.info.run_id, "events", "1")  # As if killed before the count was written.
     again = MlflowView(view.study, plan, runs)
     assert again.sync() == 1
     run = shown(view)[task.digest]
@@ -249,7 +250,7 @@ def test_a_lost_record_or_a_crash_in_between_makes_no_duplicates(view: MlflowVie
     for key in ("loss/d", "fd_rooms", "images", "seconds"):
         steps = [step for step, _ in history(view, run, key)]
         assert len(steps) == len(set(steps))
-    images = view._connected().list_artifacts(run.info.run_id, "images")
+    images = view.writer().client.list_artifacts(run.info.run_id, "images")
     assert len(images) == 4  # Two steps, each whole and compressed.
 
 
@@ -258,7 +259,7 @@ def test_another_title_is_shown_and_a_name_of_somebodys_own_is_kept(view: Mlflow
     write_folder(runs, first)
     write_folder(runs, second)
     view.sync()
-    view._connected().update_run(shown(view)[second.digest].info.run_id, name="the one I like")
+    view.writer().client.update_run(shown(view)[second.digest].info.run_id, name="the one I like")
     retitled = tuple(PlannedVariant(**{**dict(variant), "title": "as published"}) for variant in plan.variants)
     other = MlflowView(view.study, Plan(**{**dict(plan), "variants": retitled}), runs)
     assert not other.in_sync() and other.sync() == 2
@@ -274,7 +275,7 @@ def test_a_deleted_database_or_run_is_noticed_without_mlflow(view: MlflowView, r
     write_folder(runs, task)
     view.sync()
     assert view.in_sync()
-    view._connected().delete_run(shown(view)[task.digest].info.run_id)
+    view.writer().client.delete_run(shown(view)[task.digest].info.run_id)
     fresh = MlflowView(view.study, plan, runs)
     assert not fresh.in_sync()
     assert fresh.sync() == 1
@@ -325,7 +326,7 @@ def test_further_measures_are_shown_once_and_resamples_are_not() -> None:
 
     def keys(metric: str) -> list[str]:
         event = event_adapter.validate_python({**at, "metric": metric})
-        return [key for key, *_ in _metrics(event, 0, lambda *row: row)]  # type: ignore[arg-type,misc]
+        return [metric.key for metric in metrics_of(event, 0)]
 
     assert keys("fd_rooms") == ["fd_rooms", "images", "seconds"]
     assert keys("upsampled/own") == ["upsampled/own"]
@@ -354,8 +355,8 @@ def test_the_report_is_one_run_that_is_replaced(view: MlflowView, runs: Path, pl
     assert not view.shows_report(folder)
     other = MlflowView(view.study, plan, runs)
     assert other.show_report(folder)
-    client = view._connected()
-    experiment = client.get_experiment_by_name(view.experiment)
+    client = view.writer().client
+    experiment = client.get_experiment_by_name(view.name)
     (run,) = client.search_runs([experiment.experiment_id], "tags.variant = 'report'")
     assert (run.info.run_name, run.info.status) == ("Report: Changes overview", "FINISHED")
     assert run.data.metrics == {} and run.data.tags["report"] == report_digest(folder)
@@ -371,8 +372,8 @@ def test_the_report_is_one_run_that_is_replaced(view: MlflowView, runs: Path, pl
 def test_what_people_wrote_is_theirs(view: MlflowView, runs: Path, plan: Plan, tmp_path: Path) -> None:
     write_folder(runs, tasks_of(plan)[0])
     view.sync()
-    client = view._connected()
-    experiment = client.get_experiment_by_name(view.experiment)
+    client = view.writer().client
+    experiment = client.get_experiment_by_name(view.name)
     theirs = client.create_run(experiment.experiment_id, tags={"report": "weekly"}, start_time=1).info.run_id
     client.set_experiment_tag(experiment.experiment_id, "mlflow.note.content", "my own notes")
     assert not MlflowView(view.study, plan, runs).show_report(tmp_path)  # No report is there.
@@ -380,14 +381,14 @@ def test_what_people_wrote_is_theirs(view: MlflowView, runs: Path, plan: Plan, t
     assert other.show_report(write_report(tmp_path / "report", "first", "a.png"))
     other.sync(distrustful=True)
     assert client.get_run(theirs).info.lifecycle_stage == "active" and client.list_artifacts(theirs) == []
-    assert client.get_experiment_by_name(view.experiment).tags["mlflow.note.content"] == "my own notes"
+    assert client.get_experiment_by_name(view.name).tags["mlflow.note.content"] == "my own notes"
 
 
 def test_saved_views_are_written_and_left_to_who_saves_over_them(view: MlflowView, runs: Path, plan: Plan) -> None:
     write_folder(runs, tasks_of(plan)[0])
     view.sync()
-    client = view._connected()
-    experiment = client.get_experiment_by_name(view.experiment)
+    client = view.writer().client
+    experiment = client.get_experiment_by_name(view.name)
     assert "[report.pdf]" not in experiment.tags["mlflow.note.content"]
     saved = {key: json.loads(value) for key, value in experiment.tags.items() if key.startswith(TAG)}
     assert sorted(key.removeprefix(TAG) for key in saved) == ["changes", "samples", "variants"]
@@ -426,7 +427,7 @@ def test_a_study_of_any_size_is_shown(plan: Plan, runs: Path, title: str) -> Non
     (run,) = shown(view).values()
     assert run.info.run_name.endswith(" · seed 0") and len(run.info.run_name) <= 250
     assert run.data.tags["title"].startswith(title[:4900] or "none of the ten changes")
-    experiment = view._connected().get_experiment_by_name(view.experiment)
+    experiment = view.writer().client.get_experiment_by_name(view.name)
     saved = {key: json.loads(value) for key, value in experiment.tags.items() if key.startswith(TAG)}
     assert len(saved) == 3
     folded = json.loads(saved[f"{TAG}variants"]["state"])["groupsExpanded"]
@@ -454,7 +455,7 @@ def test_descriptions_and_charts_do_not_keep_runs_from_being_shown(
         raise ValueError("too long")
 
     with monkeypatch.context() as without:
-        without.setattr(tracking, "saved_views", broken)
+        without.setattr(writing, "saved_views", broken)
         assert view.sync() == 1 and view.sync() == 0
         assert len(shown(view)) == 1 and not view.in_sync()
     lines = capsys.readouterr().err.splitlines()
@@ -485,5 +486,5 @@ def test_workers_and_connections_forbid_telemetry(monkeypatch: pytest.MonkeyPatc
     assert NO_TELEMETRY.items() <= share_of_machine(0, threads=1, gpus=()).items()
     for name in NO_TELEMETRY:
         monkeypatch.setenv(name, "false")
-    view._connected()
+    view.writer()
     assert NO_TELEMETRY.items() <= os.environ.items()

@@ -14,9 +14,10 @@ from typing import Any
 
 from ablations.schema import Claim, Source, Study
 from core.words import code_span
-from studies.experiment import FIRST_VIEW
-from studies.fitting import EXPERIMENT_TAG, RUN_NAME, as_many, fitted
-from studies.fitting import TAG as RUN_TAG
+from studies.mlflow_view.attachments import IMAGES
+from studies.mlflow_view.experiment import FIRST_VIEW
+from studies.mlflow_view.fitting import EXPERIMENT_TAG, RUN_NAME, as_many, fitted
+from studies.mlflow_view.fitting import TAG as RUN_TAG
 from studies.plan import Plan
 from studies.runner.tasks import Task
 
@@ -32,7 +33,6 @@ LONGEST_PART = 4000
 SAMPLED, SHOWN, LEFT_OUT = "samples", "shown", "left out"
 AS_MEASURED = {"xAxisKey": "step", "lineSmoothness": 0, "useGlobalLineSmoothing": True, "useGlobalXaxisKey": True}
 """A line chart in whose state these are absent is smoothed, and shows values that nobody measured."""
-IMAGES = ("samples", "interpolations", "real")
 
 
 @dataclass(frozen=True)
