@@ -24,9 +24,9 @@ from reports.results import Results
 from reports.seconds import why_left_out
 from reports.verdicts import LEVEL, ChangeEffect, ClaimVerdict, EndToEnd, claimed_values
 from studies import numbers
-from studies.costs import read_invocations
 from studies.numbers import node
 from studies.plan import PlannedVariant
+from studies.times.costs import read_invocations
 
 # --- the metric -------------------------------------------------------------------------------------------------------
 

@@ -222,7 +222,7 @@ class _StudyCommand:
         return self._one(retuned_plan(self.study, plan, trials, place.runs), place, report=not self.asked.no_report)
 
     def _budget_seconds(self, text: str) -> float:
-        from studies.runner.budget import parse_budget
+        from studies.times.budget import parse_budget
 
         seconds = parse_budget(text)
         if self.study.searches or self.asked.retune is not None:
@@ -234,14 +234,14 @@ class _StudyCommand:
 
     def _within_budget(self) -> Asked:
         """All that a budget may choose from."""
-        from studies.runner.budget import MOST_SEEDS
+        from studies.times.budget import MOST_SEEDS
 
         return replace(self.asked, designs=self.asked.designs or "all", seeds=self.asked.seeds or str(MOST_SEEDS))
 
     def _fitting(self, plan: Plan, place: Place, seconds: float, *, designs_of_budget: str | None) -> Plan:
         """The part of the plan that fits so much wall time."""
-        from studies.runner.budget import costing, fitting
         from studies.selection import designs_of
+        from studies.times.budget import costing, fitting
 
         tasks = self._timed(plan, place)
         cost = costing(
@@ -265,8 +265,8 @@ class _StudyCommand:
         return self._estimated(plan, place)
 
     def _estimated(self, plan: Plan, place: Place) -> list[Task]:
-        from studies.runner.estimate import with_estimates
         from studies.runner.tasks import tasks_of
+        from studies.times.estimate import with_estimates
 
         return with_estimates(tasks_of(plan), plan, place.runs, machine=place.machine, workers=place.workers)
 

@@ -25,16 +25,17 @@ from core.words import typed, visible
 from studies.mlflow_view.sync import BackgroundSync, MlflowView
 from studies.plan import Plan, check_received, jobs_root, plans_lock, record_plan
 from studies.run_state import to_train
-from studies.runner.calibrate import calibrate, uncalibrated
 from studies.runner.launchers import launcher
-from studies.runner.ledger import costs_kept
 from studies.runner.obstacles import check_start, check_trainable, files_of, folders_of, notes
 from studies.runner.order import WorkersLost
 from studies.runner.place import Place
-from studies.runner.progress import span
 from studies.runner.stores import Unreachable, first_line, waiting_until
 from studies.runner.sweep import SearchGaveUp, searched
 from studies.runner.tasks import Task, longest_first, tasks_of
+from studies.times.calibration import calibrate, uncalibrated
+from studies.times.costs import costs_kept
+from studies.times.durations import span
+from studies.times.estimate import predicted
 
 
 class Interrupts:
@@ -140,10 +141,12 @@ def run_plan(
         with interrupts.installed():
             try:
                 if pending:
+                    prediction = predicted(pending, runs, machine=place.machine, workers=place.workers)
                     started = time.monotonic()
                     with costs_kept(
-                        whole, pending, runs, machine=place.machine, workers=place.workers, interrupted=interrupts,
-                        say=lambda line: console.print(visible(line)), steady=place.most_workers is None,
+                        whole, [task.digest for task in pending], runs, machine=place.machine, workers=place.workers,
+                        predicted=prediction.of_all, interrupted=interrupts, steady=place.most_workers is None,
+                        say=lambda line: console.print(visible(line)),
                     ):  # fmt: skip
                         _train(pending, whole, view, place, console, interrupts)
                     if place.most_workers is None:

@@ -24,14 +24,15 @@ from studies.plan import (
     read_plan,
 )
 from studies.run_state import to_train
-from studies.runner.estimate import Prediction, predicted, recorded_times
 from studies.runner.launchers import on_cluster
 from studies.runner.obstacles import check_start, notes, obstacle, refusal
 from studies.runner.place import Place
-from studies.runner.progress import span
 from studies.runner.tasks import Task, TimesFrom, longest_first
 from studies.spreads import RecordedSpread, answers, observed_spreads
 from studies.tables import ruled_table
+from studies.times.durations import span
+from studies.times.estimate import Prediction, predicted
+from studies.times.reference import recorded_times
 
 WIDE = 110
 """From so many columns on a scaling has its reason beside it, and designs have a column."""

@@ -19,6 +19,7 @@ from core.words import visible
 from studies.plan import jobs_root
 from studies.run_state import log_tail, outcome_mark
 from studies.runner.tasks import Task
+from studies.times.durations import span
 
 MOST_ADDED = 2**22
 """Bytes of a record that are taken in at one look; the rest at the next."""
@@ -312,12 +313,3 @@ def _clock(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes:02d}:{rest:02d}"
-
-
-def span(seconds: float) -> str:
-    """A duration as people say it: "40 s", "7 min", "2.5 h"."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    if seconds < 90 * 60:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3600:.1f} h" if seconds < 48 * 3600 else f"{seconds / 86400:.1f} days"

@@ -371,7 +371,7 @@ def print_searches(
     study: Study, plan: Plan, seconds: float | None, *, place: Place, trials: int | None, console: Console
 ) -> None:
     """The same as lines for people."""
-    from studies.runner.progress import span
+    from studies.times.durations import span
 
     for search in search_documents(study, plan, seconds, place=place, trials=trials):
         most = search["most_seconds"]

@@ -111,7 +111,6 @@ def test_an_outcome_of_an_earlier_version_stays_valid(tmp_path: Path, cache: Pat
 
 
 FLEETING = {
-    "core/calibrate.py": "a cache",
     "core/metrics/clean_fid.py": "a cache, for its owner alone",
     "core/metrics/real.py": "a cache",
     "core/home.py": "a cache, for its owner alone",

@@ -14,8 +14,9 @@ from core.errors import InputError
 from core.machine import Machine
 from studies import catalogue
 from studies.plan import Plan, make_plan
-from studies.runner.budget import Choice, costing, duration, fitting, parse_budget, preference
 from studies.runner.tasks import Task, tasks_of
+from studies.times.budget import Choice, costing, fitting, parse_budget, preference
+from studies.times.durations import duration
 from tests.studies.test_estimate import finish
 
 STUDY = Study(**{**dict(catalogue.study("changes_overview")), "more_designs": ("add_one_in", "leave_one_out")})

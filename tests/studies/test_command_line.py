@@ -24,12 +24,12 @@ from studies.config_view import as_typed, flat
 from studies.options import Asked
 from studies.plan import Plan, jobs_root, make_plan, overridden, parse_override, record_plan
 from studies.run import command, main
-from studies.runner.budget import MOST_SEEDS
 from studies.runner.heartbeat import HANG_SECONDS
 from studies.runner.launchers import LAUNCHERS
 from studies.runner.launchers.declared import FILE_NAME
 from studies.runner.sharing import BUDGET
 from studies.stores import DEFAULT_TRACKING, QUEUE_VARIABLE, TRACKING_VARIABLE
+from studies.times.budget import MOST_SEEDS
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "command_line.md"

@@ -9,18 +9,25 @@ from typing import Any
 
 import pytest
 
-from core.calibrate import StepTimes
 from core.config import Config, Ema, Job
 from core.errors import InputError
 from core.folder import Outcome, RunFolder
 from core.machine import Machine
 from studies import catalogue
-from studies.costs import Invocation, add_invocation
 from studies.plan import Plan, jobs_root, make_plan, record_plan
-from studies.runner import estimate
-from studies.runner.calibrate import Calibrated, Calibration, WorkerStart, calibration_file, config_key, machine_key
 from studies.runner.tasks import Task, tasks_of
 from studies.spreads import Spread
+from studies.times import costs, estimate, reference
+from studies.times.calibration import (
+    Calibrated,
+    Calibration,
+    StepTimes,
+    WorkerStart,
+    calibration_file,
+    config_key,
+    machine_key,
+)
+from studies.times.costs import Invocation, add_invocation
 
 HERE = Machine(processor="a processor", cores=2, device="cpu", threads=1, torch="2.15.0")
 WHERE: dict[str, Any] = {"machine": HERE, "workers": 2}
@@ -40,7 +47,7 @@ def finish(runs: Path, task: Task, seconds: float, status: str = "finished", pro
 
 
 def test_other_seeds_of_the_config_say_how_long_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(estimate, "REFERENCE_TIMES", tmp_path / "none.json")
+    monkeypatch.setattr(reference, "REFERENCE_TIMES", tmp_path / "none.json")
     tasks = tasks_of(planned())
     finish(tmp_path, tasks[0], 10.0)
     finish(tmp_path, tasks[1], 20.0)
@@ -52,7 +59,7 @@ def test_other_seeds_of_the_config_say_how_long_it_takes(tmp_path: Path, monkeyp
 def test_runs_from_before_a_field_joined_still_say_how_long_it_takes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(estimate, "REFERENCE_TIMES", tmp_path / "none.json")
+    monkeypatch.setattr(reference, "REFERENCE_TIMES", tmp_path / "none.json")
     plan = planned()
     task = next(t for t in tasks_of(plan) if isinstance(t.job.config, Config) and t.job.config.ema)
     assert isinstance(task.job.config, Config)
@@ -69,7 +76,7 @@ def test_runs_from_before_a_field_joined_still_say_how_long_it_takes(
 def test_runs_that_were_evaluated_beside_do_not_say_how_long_a_run_takes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(estimate, "REFERENCE_TIMES", tmp_path / "none.json")
+    monkeypatch.setattr(reference, "REFERENCE_TIMES", tmp_path / "none.json")
     plan = planned()
     task = tasks_of(plan)[0]
     finish(tmp_path, task, 30.0)
@@ -84,10 +91,10 @@ def test_runs_that_were_evaluated_beside_do_not_say_how_long_a_run_takes(
 
 def test_recorded_times_hold_for_the_profile_without_overrides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "reference_times.json"
-    monkeypatch.setattr(estimate, "REFERENCE_TIMES", file)
+    monkeypatch.setattr(reference, "REFERENCE_TIMES", file)
     plan = record_plan(tmp_path, planned())
     finish(tmp_path, tasks_of(plan)[0], 10.0)
-    assert estimate.record("changes_overview", "cpu", tmp_path, file) == 1
+    assert reference.record("changes_overview", "cpu", tmp_path, file) == 1
     assert json.loads(file.read_text())["changes_overview"]["cpu"]["seconds"] == {"baseline": 10.0}
     elsewhere = tmp_path / "elsewhere"
     assert estimate.with_estimates(tasks_of(plan), plan, elsewhere, **WHERE)[0].expected_seconds == 10.0
@@ -97,7 +104,7 @@ def test_recorded_times_hold_for_the_profile_without_overrides(tmp_path: Path, m
 
 def test_recording_needs_a_plan(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no plan of changes_overview"):
-        estimate.record("changes_overview", "cpu", tmp_path, tmp_path / "times.json")
+        reference.record("changes_overview", "cpu", tmp_path, tmp_path / "times.json")
 
 
 def test_times_of_overridden_runs_are_not_recorded_and_no_variant_loses_its_own(tmp_path: Path) -> None:
@@ -106,12 +113,12 @@ def test_times_of_overridden_runs_are_not_recorded_and_no_variant_loses_its_own(
     with pytest.raises(
         InputError, match=f"--setting {shorter.setting} is no profile, .*changes_overview has cpu, lsun64$"
     ):
-        estimate.record("changes_overview", shorter.setting, tmp_path, file)
+        reference.record("changes_overview", shorter.setting, tmp_path, file)
     assert not file.exists()
     tasks = tasks_of(record_plan(tmp_path, planned()))
     finish(tmp_path, tasks[0], 10.0)
     finish(tmp_path, tasks[3], 20.0)
-    assert estimate.record("changes_overview", "cpu", tmp_path, file) == 2
+    assert reference.record("changes_overview", "cpu", tmp_path, file) == 2
 
     def seconds() -> dict[str, float]:
         recorded: dict[str, float] = json.loads(file.read_text())["changes_overview"]["cpu"]["seconds"]
@@ -120,11 +127,11 @@ def test_times_of_overridden_runs_are_not_recorded_and_no_variant_loses_its_own(
     both, later = seconds(), tmp_path / "later"
     record_plan(later, planned())
     finish(later, tasks[0], 12.0)
-    assert estimate.record("changes_overview", "cpu", later, file) == 1
+    assert reference.record("changes_overview", "cpu", later, file) == 1
     assert seconds() == {**both, tasks[0].variant: 12.0}
     finish(later, tasks[0], 1.0, processor="another")
     with pytest.raises(InputError, match="times of 1 variants that have none here, and of another machine"):
-        estimate.record("changes_overview", "cpu", later, file)
+        reference.record("changes_overview", "cpu", later, file)
     assert seconds() == {**both, tasks[0].variant: 12.0}
 
 
@@ -148,7 +155,7 @@ def test_finished_runs_here_come_before_a_calibration_and_that_before_the_record
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "reference_times.json"
-    monkeypatch.setattr(estimate, "REFERENCE_TIMES", file)
+    monkeypatch.setattr(reference, "REFERENCE_TIMES", file)
     plan = planned()
     first = tasks_of(plan)[0]
     file.write_text(json.dumps({"changes_overview": {"cpu": {"seconds": {first.variant: 5.0}}}}))
@@ -171,7 +178,7 @@ def test_finished_runs_here_come_before_a_calibration_and_that_before_the_record
 def test_of_an_interrupted_job_the_share_after_its_checkpoint_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(estimate, "REFERENCE_TIMES", tmp_path / "none.json")
+    monkeypatch.setattr(reference, "REFERENCE_TIMES", tmp_path / "none.json")
     plan = planned()
     done, begun = tasks_of(plan)[:2]
     finish(tmp_path, done, 100.0)
@@ -189,8 +196,8 @@ def test_of_an_interrupted_job_the_share_after_its_checkpoint_is_left(
 
 
 def test_workers_start_before_their_first_job(tmp_path: Path) -> None:
-    assert estimate.makespan([3, 2, 2, 1], 2, start=10) == 14
-    assert estimate.makespan([], 2, start=10) == 0
+    assert costs.makespan([3, 2, 2, 1], 2, start=10) == 14
+    assert costs.makespan([], 2, start=10) == 0
     tasks = [
         Task(**{**dict(task), "expected_seconds": s})
         for task, s in zip(tasks_of(planned()), [3, 2, None], strict=False)
@@ -236,7 +243,7 @@ def test_the_spread_is_recorded_with_the_times(tmp_path: Path) -> None:
         line["evaluation_seconds"] = 0.0
         RunFolder(jobs_root(tmp_path), task.digest).events_file.write_text(json.dumps(line) + "\n")
     file = tmp_path / "times.json"
-    estimate.record("changes_overview", "cpu", tmp_path, file)
+    reference.record("changes_overview", "cpu", tmp_path, file)
     recorded = json.loads(file.read_text())["changes_overview"]["cpu"]
     # Whichever two of the plan's variants these are, they are the ladder's first pair.
     assert recorded["spreads"] == [Spread("ladder", math.log(2), 3, 1, 10).as_record()]

@@ -23,10 +23,11 @@ from core.errors import InputError
 from core.machine import this_machine
 from core.train import main as train
 from reports import publish, render
-from studies import costs, sync, ui
-from studies.runner import calibrate, estimate, sweep, worker
-from studies.runner.budget import parse_budget
+from studies import sync, ui
+from studies.runner import sweep, worker
 from studies.screen import Screen, screen
+from studies.times import costs, measure, reference
+from studies.times.budget import parse_budget
 from tests.choices import cpu_profile, interval
 
 ROOT = Path(__file__).parents[2]
@@ -64,7 +65,7 @@ EMPTY: list[tuple[Main, list[str], str]] = [
     (render.main, ["changes_overview", "--out", ""], "--out"),
     (render.main, ["--compare", "", "a"], "--compare"),
     (publish.main, ["--out", ""], "--out"),
-    (estimate.main, ["--record", ""], "--record"),
+    (reference.main, ["--record", ""], "--record"),
     (cpu_profile.main, ["--runs", ""], "--runs"),
     (data, ["prepare", "", "--resolution", "16"], "prepare"),
     (data, ["prepare", "a", "--resolution", "16", "--name", ""], "--name"),
@@ -128,7 +129,7 @@ def test_every_command_ends_by_the_one_boundary() -> None:
     for file in commands:
         text = file.read_text(encoding="utf-8")
         assert re.search(r"cls=(Sectioned)?Command|code_with\(", text) or file.name in ("beside.py", "walk.py"), file
-    for main in (calibrate.main, sweep.main, worker.main):
+    for main in (measure.main, sweep.main, worker.main):
         assert code(main, []) == 2
 
 

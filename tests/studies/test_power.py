@@ -189,7 +189,7 @@ def test_a_dry_run_and_a_report_say_the_same_of_the_same_runs(tmp_path: Path) ->
 
 
 def test_every_recorded_spread_can_be_read() -> None:
-    from studies.runner.estimate import REFERENCE_TIMES
+    from studies.times.reference import REFERENCE_TIMES
 
     recorded = json.loads(REFERENCE_TIMES.read_text())
     spreads = [s for profiles in recorded.values() for found in profiles.values() for s in found.get("spreads", [])]

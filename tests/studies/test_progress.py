@@ -15,9 +15,10 @@ from rich.console import Console
 from core.folder import Outcome, RunFolder
 from studies.plan import Plan, jobs_root
 from studies.runner import progress as progresses
-from studies.runner.estimate import makespan
-from studies.runner.progress import EventTail, StudyProgress, span
+from studies.runner.progress import EventTail, StudyProgress
 from studies.runner.tasks import Task, longest_first, tasks_of
+from studies.times.costs import makespan
+from studies.times.durations import span
 
 
 def line(iteration: int, kind: str = "losses", **others: Any) -> str:

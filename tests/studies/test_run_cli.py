@@ -16,7 +16,7 @@ import pytest
 
 from core.folder import RunFolder
 from studies.catalogue import NAMES
-from studies.costs import read_invocations
+from studies.times.costs import read_invocations
 from tests.studies import fake_job
 
 HEAVY = ("torch", "mlflow", "optuna", "numpy", "scipy", "statsmodels", "pandas", "matplotlib")
@@ -28,9 +28,9 @@ PROGRAM = f"""
 import os, sys
 import studies.run
 import studies.runner.execute
-import studies.runner.calibrate
+import studies.times.calibration
 studies.run.TRAINER = "tests.studies.fake_job"
-studies.runner.calibrate.MEASURER = "tests.studies.fake_measure"
+studies.times.calibration.MEASURER = "tests.studies.fake_measure"
 if "WITHOUT_VIEW" in os.environ:
     studies.runner.execute.MlflowView.sync = lambda *_: 0
 try:

@@ -20,8 +20,10 @@ from core.folder import RunFolder
 from core.machine import Machine
 from studies.plan import Plan, both_seeds, jobs_root
 from studies.run_state import to_train
-from studies.runner.estimate import makespan, start_seconds
 from studies.runner.tasks import Task
+from studies.times.costs import makespan
+from studies.times.durations import duration
+from studies.times.estimate import start_seconds
 
 LEAST_SEEDS = 3
 MOST_SEEDS = 10
@@ -144,13 +146,3 @@ def part(study: Study, everything: Plan, designs: Collection[DesignName], seeds:
 
 def _counted(seeds: int) -> str:
     return "1 seed" if seeds == 1 else f"{seeds} seeds"
-
-
-def duration(seconds: float) -> str:
-    """A time fine enough to tell what fits from what does not: "45 s", "3 min 5 s", "2 h 5 min"."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60} s"
-    return f"{whole // 3600} h {whole % 3600 // 60} min"
