@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ablations.beside_deck import leaves
 from ablations.designs import title_of
 from ablations.schema import Study
 from core.arguments import MOST, MOST_SEED
@@ -38,7 +39,6 @@ from reports.report import PUBLISHED
 from reports.results import STATUSES, TIDY_COLUMNS, Results, load
 from reports.tables import METRICS
 from studies import catalogue
-from studies.numbers import leaves
 from studies.plan import MOST_JOBS
 
 BASELINE = "baseline"

@@ -8,13 +8,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from ablations.beside_deck import leaf
 from reports import figures, stats
 from reports.abstract import sentence
 from reports.compare import MEASURED_BY, Comparison, Rule, Side, measured_by
 from reports.numbers import MEAN_SPREAD, counted, factor, fixed, listed, mean_spread, times
 from reports.page import Block, Bullets, Code, Column, Document, Figure, Heading, Note, Paragraph, Strong, Table, Text
 from reports.verdicts import side_of_one
-from studies.numbers import leaf
 
 FIGURE = "figures/effects.svg"
 

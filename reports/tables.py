@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ablations import patch
+from ablations.beside_deck import edited, node
 from ablations.designs import ladder, variant_name
 from ablations.schema import Change, DesignName
 from core.arithmetic import g_updates, training
@@ -24,7 +24,6 @@ from reports.results import Results
 from reports.seconds import why_left_out
 from reports.verdicts import LEVEL, ChangeEffect, ClaimVerdict, EndToEnd, claimed_values
 from studies import numbers
-from studies.numbers import node
 from studies.plan import PlannedVariant
 from studies.times.costs import read_invocations
 
@@ -719,11 +718,10 @@ def changes_caption(results: Results) -> str:
 def edits_in(change: Change, before: Mapping[str, Any], after: Mapping[str, Any]) -> Text:
     """The edits of a change between two configs."""
     told: list[Piece] = []
-    for edit in change.edits:
-        old, new = patch.lookup(before, edit.path), patch.lookup(after, edit.path)
+    for path, old, new in edited(change, before, after):
         told += [
             "; " if told else "",
-            Code(edit.path),
+            Code(path),
             f" {node(old)} → {node(new)}" if old != new else ": no difference here",
         ]
     return tuple(told)

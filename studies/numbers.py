@@ -2,57 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ablations import patch
+from ablations.beside_deck import leaf, leaves, node
 from ablations.designs import in_order
 from ablations.schema import Profile, Study, concerns
 from ablations.sources import Origin, Said, in_deck, matches, origin, slides_of, standing
 from core.config import AnyConfig
 from studies.plan import Plan, measured_by, metrics_of, overridden
 
-_HEX = re.compile(r"^[0-9a-f]{32,}$")
-
 NOTHING = "–"
 """What a source says nothing of."""
-
-
-def leaves(data: Any, prefix: str = "") -> dict[str, Any]:
-    """Plain data as its leaves by dotted path."""
-    if not isinstance(data, Mapping):
-        return {prefix: data}
-    found: dict[str, Any] = {}
-    for key, value in data.items():
-        found |= leaves(value, f"{prefix}.{key}" if prefix else str(key))
-    return found
-
-
-def leaf(value: Any) -> str:
-    """One value of a config as people write it."""
-    if value is None:
-        return "off"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int | float) and value < 0:
-        return f"−{leaf(-value)}"
-    if isinstance(value, int):
-        return f"{value:,}" if abs(value) >= 10_000 else str(value)
-    if isinstance(value, float):
-        return f"{value:g}"
-    return f"{value[:8]}…" if isinstance(value, str) and _HEX.match(value) else str(value)
-
-
-def node(value: Any) -> str:
-    """A node of a config in one phrase: its kind first, its numbers in brackets."""
-    if not isinstance(value, Mapping):
-        return leaf(value)
-    flat = leaves(value)
-    kind = str(flat.pop("kind", ""))
-    inner = ", ".join(f"{key} {leaf(v)}" for key, v in flat.items() if not key.endswith("kind"))
-    return f"{kind} ({inner})" if kind and inner else kind or inner
 
 
 @dataclass(frozen=True)

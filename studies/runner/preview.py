@@ -11,6 +11,7 @@ from typing import Any
 from rich.console import Console
 
 from ablations import patch
+from ablations.beside_deck import arrow, edited
 from ablations.protocols import PROTOCOLS
 from ablations.schema import Change, Profile, Study
 from core.folder import RESULTS, RunFolder, State
@@ -349,31 +350,7 @@ def _edits_of(study: Study, profile: Profile, plan: Plan, change: Change) -> lis
         trained_here(study, profile, plan, names).model_dump(mode="json") for names in (needed, [*needed, change.name])
     ]
     lines = []
-    for edit in change.edits:
-        deck = _arrow(edit.before, edit.after)
-        now = _arrow(patch.lookup(here[0], edit.path), patch.lookup(here[1], edit.path))
-        lines.append(f"{edit.path} {deck}" + ("" if now == deck else f" (here {now})"))
+    for edit, (path, *values) in zip(change.edits, edited(change, *here), strict=True):
+        deck, now = arrow(edit.before, edit.after), arrow(*values)
+        lines.append(f"{path} {deck}" + ("" if now == deck else f" (here {now})"))
     return lines
-
-
-def _arrow(before: Any, after: Any) -> str:
-    return "no difference" if before == after else f"{_shown(before)}→{_shown(after)}"
-
-
-def _shown(value: Any) -> str:
-    """A value as people write it: off, 0.002, siren(scale=1)."""
-    match value:
-        case None:
-            return "off"
-        case bool():
-            return "yes" if value else "no"
-        case float():
-            return f"{value:g}"
-        case dict():
-            inside = ", ".join(f"{key}={_shown(part)}" for key, part in value.items() if key != "kind")
-            if "kind" not in value:
-                return inside
-            return f"{value['kind']}({inside})" if inside else str(value["kind"])
-        case str() if len(value) == 64:
-            return f"{value[:8]}…"
-    return str(value)

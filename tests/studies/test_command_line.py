@@ -13,6 +13,7 @@ from typing import Any
 import click
 import pytest
 
+from ablations.beside_deck import by_path
 from ablations.designs import DESIGNS, available
 from ablations.protocols import PROTOCOLS
 from core.config import Config, Job, Reconstruction
@@ -20,9 +21,8 @@ from core.folder import Outcome, RunFolder
 from core.metrics.identity import INCEPTION_VARIABLE
 from studies import catalogue, completion, options
 from studies.completion import VARIABLE, words_of
-from studies.config_view import as_typed, flat
 from studies.options import Asked
-from studies.plan import Plan, jobs_root, make_plan, overridden, parse_override, record_plan
+from studies.plan import Plan, as_typed, jobs_root, make_plan, overridden, parse_override, record_plan
 from studies.run import command, main
 from studies.runner.heartbeat import HANG_SECONDS
 from studies.runner.launchers import LAUNCHERS
@@ -276,7 +276,7 @@ def test_the_baseline_is_shown_where_no_variant_is_named(capsys: pytest.CaptureF
 
 @pytest.mark.parametrize("config", [Config(), Reconstruction()], ids=["gan", "reconstruction"])
 def test_every_shown_value_can_be_typed_as_an_override(config: Config | Reconstruction) -> None:
-    values = flat(config.model_dump(mode="json"))
+    values = by_path(config.model_dump(mode="json"))
     typed = dict(parse_override(f"{path}={as_typed(value)}") for path, value in values.items())
     assert typed == values
     assert overridden(config, typed) == config
@@ -338,7 +338,7 @@ def test_all_that_is_offered_is_accepted(name: str) -> None:
     for path, values in words["paths"].items():
         for value in values or ():
             typed = dict([parse_override(f"{path}={value}")])
-            if path in flat(config.model_dump(mode="json")) and value not in ("images", "clean_fid"):
+            if path in by_path(config.model_dump(mode="json")) and value not in ("images", "clean_fid"):
                 overridden(config, typed)
 
 
