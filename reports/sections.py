@@ -66,7 +66,8 @@ from reports.verdicts import (
 )
 from studies.mlflow_view.experiment import experiment_name
 from studies.plan import PlannedVariant, override, settings_of
-from studies.spreads import HOW, answer, design_words, outlying, spreads
+from studies.power import outlying
+from studies.spreads import HOW, answer, design_words, spreads
 
 
 def all_sections(report: Report) -> list[Block]:

@@ -10,7 +10,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median, variance
+from statistics import variance
+from types import ModuleType
 from typing import Any
 
 from ablations.designs import arms
@@ -31,8 +32,6 @@ DESIGNS: Mapping[DesignName, str] = {
     "leave_one_out": "leave one out",
 }
 """The designs that compare pairs of variants, by what people call them."""
-SET_ASIDE = 0.01
-"""How often, at most, a design whose comparisons all scatter alike has one set aside."""
 
 Values = Callable[[PlannedVariant], Mapping[int, float]]
 """A variant's last value of the metric by seed; those of runs that diverged or have none may be infinite or NaN."""
@@ -69,20 +68,16 @@ class Spread:
 
     def seeds_needed(self, effect: float) -> Power:
         """The fewest seeds that find a ratio of 1 + `effect` four times in five."""
-        from studies.power import seeds_needed  # scipy takes a moment to load.
-
         alone, corrected = (
-            seeds_needed(self.log_sd, 1 + effect, POWER, LEVEL, comparisons, most=MOST_SEEDS)
+            _power().seeds_needed(self.log_sd, 1 + effect, POWER, LEVEL, comparisons, most=MOST_SEEDS)
             for comparisons in (1, self.family)
         )
         return alone, corrected
 
     def detectable(self, seeds: int) -> Least:
         """The smallest ratio that so many seeds find four times in five."""
-        from studies.power import detectable_ratio
-
         alone, corrected = (
-            detectable_ratio(self.log_sd, seeds, power=POWER, alpha=LEVEL / comparisons)
+            _power().detectable_ratio(self.log_sd, seeds, power=POWER, alpha=LEVEL / comparisons)
             for comparisons in (1, self.family)
         )
         return _six_digits(alone), _six_digits(corrected)
@@ -100,6 +95,13 @@ class Spread:
             "seeds_needed": [list(rounded.seeds_needed(effect)) for effect in EFFECTS],
             "detectable": [list(rounded.detectable(seeds)) for seeds in range(MOST_RECORDED + 1)],
         }
+
+
+def _power() -> ModuleType:
+    """`studies.power`, where a number is not on record: scipy takes a moment to load."""
+    from studies import power
+
+    return power
 
 
 def _six_digits(value: float | None) -> float | None:
@@ -207,7 +209,7 @@ def common_spread(design: DesignName | None, pairs: Mapping[str, Sequence[float]
     """
     sds = {name: math.sqrt(variance(ratios)) for name, ratios in pairs.items() if len(ratios) > 1}
     freedom = {name: len(pairs[name]) - 1 for name in sds}
-    aside = outlying(sds, freedom) if any(sds.values()) else []
+    aside = _power().outlying(sds, freedom) if any(sds.values()) else []
     kept = [name for name in sds if name not in aside]
     squares = sum(freedom[name] * sds[name] ** 2 for name in kept)
     if not squares:
@@ -215,25 +217,6 @@ def common_spread(design: DesignName | None, pairs: Mapping[str, Sequence[float]
     log_sd = math.sqrt(squares / sum(freedom[name] for name in kept))
     count = sum(freedom[name] + 1 for name in kept)
     return Spread(design, log_sd, count, len(kept), family, tuple(Aside(name, sds[name]) for name in aside))
-
-
-MEDIAN_IS_WORTH = 0.6
-"""The median of variances estimates their common value about as well as this share of their degrees of freedom pooled:
-the asymptotic efficiency of a median, 2 / pi for normal values, is a little less for skewed ones."""
-
-
-def outlying(log_sds: Mapping[str, float], freedom: Mapping[str, int]) -> list[str]:
-    """The names whose variance is beyond what the others' common one explains, by an F-test with Bonferroni's level.
-
-    The common variance is the median's, each variance over the median of its own chi-squared distribution, so that a
-    few that are far larger do not raise it.
-    """
-    from scipy.stats import chi2, f  # scipy takes a moment to load, and there are runs to read by now.
-
-    common = median(log_sds[name] ** 2 * freedom[name] / float(chi2.median(freedom[name])) for name in log_sds)
-    worth = MEDIAN_IS_WORTH * sum(freedom.values())
-    level = SET_ASIDE / len(log_sds)
-    return [name for name, sd in log_sds.items() if sd**2 > common * float(f.isf(level, freedom[name], worth))]
 
 
 # --- in words ---------------------------------------------------------------------------------------------------------

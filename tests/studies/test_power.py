@@ -18,7 +18,7 @@ from core.folder import Outcome, RunFolder
 from reports.render import render
 from studies import catalogue
 from studies.plan import Plan, jobs_root, make_plan, record_plan
-from studies.power import detectable_ratio, seeds_needed
+from studies.power import detectable_ratio, outlying, seeds_needed
 from studies.runner.preview import _power
 from studies.spreads import (
     EFFECTS,
@@ -32,7 +32,6 @@ from studies.spreads import (
     design_words,
     needs_words,
     observed_spreads,
-    outlying,
     shows_words,
 )
 from tests.reports.synthetic import train_all
