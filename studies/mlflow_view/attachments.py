@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import uuid
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,6 @@ from core.files import check_inside
 from core.folder import MOST_RECORD, RESULTS, RunFolder, State
 from core.pictures import read_grid
 from core.reading import bytes_of
-from studies.mlflow_view.artifacts import Artifacts, Beside
 
 IMAGES = ("samples", "interpolations", "real")
 """The pictures of a run folder that are shown, by their keys in MLflow."""
@@ -134,13 +133,13 @@ def report_digest(folder: Path) -> str:
     return digest.hexdigest()[:16]
 
 
-def has_report(artifacts: Artifacts, run_id: str, folder: Path) -> bool:
-    """Whether a run has the files of the report in a folder; what a server has under a file's name is taken for it."""
-    names = artifacts.names(run_id)
+def has_report(folder: Path, names: Collection[str], content_of: Callable[[str], bytes] | None) -> bool:
+    """Whether these are the names, and the contents where they can be asked for, of the files of the report in
+    `folder`. Of a server's files the names alone are known, and empty ones have none."""
     for name, file in report_files(folder).items():
-        if isinstance(artifacts, Beside):
-            if name not in names or artifacts.content(run_id, name) != report_content(file):
+        if content_of is None:
+            if name not in names and file.stat().st_size:
                 return False
-        elif name not in names and file.stat().st_size:
+        elif name not in names or content_of(name) != report_content(file):
             return False
     return True

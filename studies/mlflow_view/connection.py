@@ -19,7 +19,7 @@ from sqlalchemy import Engine, create_engine, text
 
 from core.errors import InputError
 from core.files import make_folder
-from studies.mlflow_view.artifacts import FOLDER, Artifacts, Beside, sound_id
+from studies.mlflow_view.artifacts import FOLDER, Beside, sound_id
 from studies.mlflow_view.database import check_file
 from studies.runner.stores import Unreachable
 from studies.stores import DRIVER, SQLITE, sqlite_url
@@ -100,7 +100,7 @@ class Served:
         self.client, self.uri = client, uri
 
     def names(self, run_id: str) -> set[str]:
-        """See `Artifacts`."""
+        """See `Beside`."""
         return set(self._below(run_id, None))
 
     def _below(self, run_id: str, folder: str | None) -> Iterator[str]:
@@ -111,14 +111,14 @@ class Served:
                 yield entry.path
 
     def put(self, run_id: str, name: str, content: bytes) -> None:
-        """See `Artifacts`."""
+        """See `Beside`."""
         with TemporaryDirectory() as folder:
             file = Path(folder, Path(name).name)
             file.write_bytes(content)
             self.client.log_artifact(run_id, str(file), name.rpartition("/")[0] or None)
 
     def remove(self, run_id: str, name: str) -> None:
-        """See `Artifacts`."""
+        """See `Beside`."""
         location = self.client.get_run(run_id).info.artifact_uri
         get_artifact_repository(location, tracking_uri=self.uri).delete_artifacts(name)
 
@@ -138,7 +138,7 @@ def check_own(location: str, run_id: str) -> None:
 class Places:
     """Where the files of one experiment's runs are, and MLflow's notes of that, which a database file has put right."""
 
-    artifacts: Artifacts
+    artifacts: Beside | Served
 
     def __init__(self, client: MlflowClient, experiment: Experiment, uri: str, database: Path | None) -> None:
         self._uri, self._database = uri, database

@@ -8,7 +8,7 @@ import os
 import shlex
 import sqlite3
 from contextlib import closing
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -109,7 +109,11 @@ class Experiment:
             if record.get("report") != report_digest(folder):
                 return False
             run_id, files = self._runs_in_file(record).get(REPORT_RUN), self._files(record)
-            return run_id is None or files is None or has_report(files, run_id, folder)
+            return (
+                run_id is None
+                or files is None
+                or has_report(folder, files.names(run_id), partial(files.content, run_id))
+            )
         except Damaged:
             return False  # Whoever is to show it says why.
 

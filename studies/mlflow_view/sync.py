@@ -25,7 +25,7 @@ from core.locks import FileLock
 from core.reading import Damaged
 from studies.mlflow_view.attachments import Missing, report_digest
 from studies.mlflow_view.experiment import Experiment
-from studies.mlflow_view.labels import Labels
+from studies.mlflow_view.runs import Labels
 from studies.plan import VERDICTS, Plan, jobs_root
 from studies.runner.environment import forbid_telemetry
 from studies.runner.stores import first_line

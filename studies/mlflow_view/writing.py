@@ -8,22 +8,21 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
-from mlflow.entities import Param, Run, RunTag
+from mlflow.entities import Metric, Param, Run, RunTag
 
 from core.events import Evaluated, Event
 from core.folder import RESULTS, RunFolder, State
 from core.reading import Damaged
 from core.words import code_span, typed
 from studies.mlflow_view import fitting
-from studies.mlflow_view.artifacts import Artifacts
+from studies.mlflow_view.artifacts import Beside
 from studies.mlflow_view.attachments import Missing, attached_files, has_report, report_content, report_files
 from studies.mlflow_view.connection import Places, Served, connect
-from studies.mlflow_view.events import counts_of, metrics_of, settled_events
-from studies.mlflow_view.experiment import Experiment, artifact_page, view_page
-from studies.mlflow_view.labels import Labels, seed_of
+from studies.mlflow_view.experiment import REPORT_RUN, Experiment, artifact_page, view_page
+from studies.mlflow_view.runs import Labels, counts_of, metrics_of, settled_events
 from studies.mlflow_view.views import REPORT, TITLE, description, report_name, saved_views
 from studies.plan import jobs_root, report_folder
 from studies.runner.tasks import Task
@@ -56,11 +55,6 @@ class Writer:
         self.experiment_id = ""
         self.described = False
         self._run_ids: dict[str, str] = {}
-        self._report: str | None = None
-
-    @property
-    def _artifacts(self) -> Artifacts:
-        return self.places.artifacts
 
     # --- the experiment -----------------------------------------------------------------------------------------------
 
@@ -78,7 +72,7 @@ class Writer:
         return self.experiment_id
 
     def _find_runs(self) -> None:
-        self._run_ids, self._report = {}, None
+        self._run_ids = {}
         noted: dict[str, str] = {}
         token = None
         while True:
@@ -87,23 +81,15 @@ class Writer:
             )
             for run in page:
                 tags, run_id = run.data.tags, run.info.run_id
-                job, report = tags.get("job"), tags.get("report")
+                key = REPORT_RUN if "report" in tags else tags.get("job")
                 # Jobs in a file that earlier versions made say not whose they are; nobody else trains into it.
-                if (
-                    tags.get("runs", self.experiment.whose if self.experiment.database and job else None)
-                    != self.experiment.whose
-                ):
+                whose = tags.get("runs", self.experiment.whose if self.experiment.database and "job" in tags else None)
+                if key is None or whose != self.experiment.whose:
                     continue
-                if job in self._run_ids or (report is not None and self._report):
+                if key in self._run_ids:
                     self.client.delete_run(run_id)  # Made a second time, since the answer to the first was lost.
                     continue
-                if report is not None:
-                    self._report = run_id
-                elif job is not None:
-                    self._run_ids[job] = run_id
-                else:
-                    continue
-                noted[run_id] = str(run.info.artifact_uri)
+                self._run_ids[key], noted[run_id] = run_id, str(run.info.artifact_uri)
             token = page.token
             if not token:
                 break
@@ -123,7 +109,8 @@ class Writer:
         pages = {view.name: view_page(self.experiment_id, view.key) for view in views}
         folder = report_folder(self.experiment.runs, plan.study, plan.setting)
         page = next((name for name in REPORT_PAGES if (folder / name).exists()), REPORT_PAGES[0])
-        report = artifact_page(self.experiment_id, self._report, page) if self._report else None
+        report_run = self._run_ids.get(REPORT_RUN)
+        report = artifact_page(self.experiment_id, report_run, page) if report_run else None
         note = description(study, plan, self._metric, pages, report, [view.lacking for view in views])
         wanted = {"mlflow.note.content": note, NOTE_TAG: _sha256(note), **self._page_tags}
         if (now := there.get("mlflow.note.content")) and _sha256(now) != there.get(NOTE_TAG, _sha256(now)):
@@ -177,7 +164,7 @@ class Writer:
             run = self._new_run(name, int((folder.path / "job.json").stat().st_mtime * 1000), tags)
             self._run_ids[task.digest] = run.info.run_id
         run_id, before = run.info.run_id, run.info.run_name or ""
-        if before != name and before.endswith(seed_of(task)):
+        if before != name and before.endswith(task.seed_words):
             # The study has another title for it now; a name of another form is somebody's own.
             self.client.update_run(run_id, name=name)
         fresh = "events" not in run.data.tags
@@ -193,7 +180,7 @@ class Writer:
         if "reason" in run.data.tags:
             tags.setdefault("reason", "")  # The failure before a retry is no property of the result.
         tags["events"] = str(max(shown, len(settled)))
-        metrics = [metric for event in settled[shown:] for metric in metrics_of(event, run.info.start_time)]
+        metrics = [Metric(*row) for event in settled[shown:] for row in metrics_of(event, run.info.start_time)]
         # MLflow takes each parameter once.
         new = fitting.parameters({key: value for key, value in parameters.items() if key not in run.data.params})
         whole = len(metrics) - len(metrics) % fitting.BATCH
@@ -210,13 +197,13 @@ class Writer:
         self, run: Run, folder: RunFolder, state: State, files: Mapping[str, bytes], fresh: bool, resolution: int
     ) -> list[str]:
         """Writes the files that the run should have and has not; returns why a picture is left out that is none."""
-        if state not in RESULTS and not fresh and isinstance(self._artifacts, Served):
+        if state not in RESULTS and not fresh and isinstance(self.places.artifacts, Served):
             return []  # To ask a server every time costs more than it is worth before there is anything to look at.
         run_id, problems = run.info.run_id, []
-        missing = Missing.of(folder, state, set() if fresh else self._artifacts.names(run_id))
+        missing = Missing.of(folder, state, set() if fresh else self.places.artifacts.names(run_id))
         for file in missing.files:
             if file.name in files:  # One that is new since is another sync's.
-                self._artifacts.put(run_id, file.name, files[file.name])
+                self.places.artifacts.put(run_id, file.name, files[file.name])
         for picture in missing.pictures:
             try:
                 contents = picture.contents(resolution)
@@ -224,7 +211,7 @@ class Writer:
                 problems.append(str(error))
                 continue
             for name, content in zip(picture.names(folder.digest, run.info.start_time), contents, strict=True):
-                self._artifacts.put(run_id, name, content)
+                self.places.artifacts.put(run_id, name, content)
         if missing.pictures:
             self.client.set_tag(run_id, "mlflow.loggedImages", "True")  # As `log_image` does, which repeats itself.
         return problems
@@ -243,20 +230,21 @@ class Writer:
 
     def attach_report(self, folder: Path, digest: str) -> bool:
         """Lets the report's run have the files of `folder`, whose digest is given; False where it has them."""
-        if self._report is None:
-            self._report = self._new_report_run()
-        run_id = self._report
+        if (run_id := self._run_ids.get(REPORT_RUN)) is None:
+            run_id = self._run_ids[REPORT_RUN] = self._new_report_run()
         shown = self.client.get_run(run_id).data.tags.get("report")
-        if shown == digest and has_report(self._artifacts, run_id, folder):
+        artifacts, names = self.places.artifacts, self.places.artifacts.names(run_id)
+        content_of = partial(artifacts.content, run_id) if isinstance(artifacts, Beside) else None
+        if shown == digest and has_report(folder, names, content_of):
             return False
         # Until everything is there the run has no report: a kill in between leaves it to the next sync.
         self.client.set_tag(run_id, "report", "")
         self.client.set_tag(run_id, TITLE, REPORT)  # Runs of earlier versions have none.
-        names, files = self._artifacts.names(run_id), report_files(folder)
+        files = report_files(folder)
         for name, file in files.items():
-            self._artifacts.put(run_id, name, report_content(file))
+            artifacts.put(run_id, name, report_content(file))
         for name in names - files.keys():
-            self._artifacts.remove(run_id, name)
+            artifacts.remove(run_id, name)
         study, setting = self.labels.plan.asked_as, self.labels.plan.setting
         render = code_span(typed("python", "-m", "reports.render", study, "--setting", setting))
         sync = code_span(typed("python", "-m", "studies.sync", study))

@@ -24,7 +24,7 @@ from core.reading import Damaged
 from studies import catalogue, sync
 from studies.mlflow_view import fitting, writing
 from studies.mlflow_view.attachments import report_digest
-from studies.mlflow_view.events import metrics_of
+from studies.mlflow_view.runs import metrics_of
 from studies.mlflow_view.sync import MlflowView
 from studies.mlflow_view.views import TAG
 from studies.plan import Plan, PlannedVariant, jobs_root, record_plan, report_folder
@@ -326,7 +326,7 @@ def test_further_measures_are_shown_once_and_resamples_are_not() -> None:
 
     def keys(metric: str) -> list[str]:
         event = event_adapter.validate_python({**at, "metric": metric})
-        return [metric.key for metric in metrics_of(event, 0)]
+        return [key for key, *_ in metrics_of(event, 0)]
 
     assert keys("fd_rooms") == ["fd_rooms", "images", "seconds"]
     assert keys("upsampled/own") == ["upsampled/own"]

@@ -1,13 +1,16 @@
-"""What MLflow shows of a run beside its numbers: tags, parameters, a name and a colour."""
+"""What MLflow shows of a run: its name, tags and parameters, and its events as metrics, each written once."""
 
 from __future__ import annotations
 
 import colorsys
+import math
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
 from ablations.patch import has, lookup
 from ablations.schema import Study
+from core.events import Built, Checkpointed, Evaluated, Event, Fitted, Losses
 from core.folder import RunFolder, State
 from core.metrics.protocol import from_json
 from studies.mlflow_view import fitting
@@ -41,6 +44,8 @@ PARAMETERS = {
 }
 VERSIONS = {"python": "version.python", "torch": "version.torch", "numpy": "version.numpy", "device": "device"}
 """Tags by what a run's provenance calls them."""
+KINDS = frozenset({"fd_rooms", "clean_fid"})
+"""Metrics of GANs: what is measured on their features as well is called after them (`core.metrics.quality`)."""
 
 
 class Labels:
@@ -51,7 +56,7 @@ class Labels:
 
     def name(self, task: Task) -> str:
         """The run's name, which ends with its seed."""
-        return fitting.fitted(task.sentence, fitting.RUN_NAME, end=seed_of(task))
+        return fitting.fitted(task.sentence, fitting.RUN_NAME, end=task.seed_words)
 
     def tags(self, task: Task, folder: RunFolder, state: State) -> dict[str, str]:
         """The run's tags as its folder stands. Raises Damaged."""
@@ -111,6 +116,58 @@ class Labels:
         return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
 
 
-def seed_of(task: Task) -> str:
-    """The end of a run's name."""
-    return task.sentence.removeprefix(task.title)
+def settled_events(folder: RunFolder, *, ended: bool) -> list[Event]:
+    """The events that will never be rewritten, in an order that resuming does not change. Raises Damaged.
+
+    They are those before a checkpoint, and all of a job that has its result: a failed one may be tried again.
+    Checkpoints come by the clock and are left out, so that the count of these events is where a later sync goes on;
+    offsets in the record move where a job went on from an earlier checkpoint.
+    """
+    settled: list[Event] = []
+    since: list[Event] = []
+    for event in folder.each_event():
+        if isinstance(event, Checkpointed):
+            settled += since
+            since = []
+        else:
+            since.append(event)
+    return settled + since if ended else settled
+
+
+def counts_of(settled: Sequence[Event]) -> dict[str, str]:
+    """The counts of the networks' parameters that are on record: earlier versions recorded fewer."""
+    built = next((event for event in settled if isinstance(event, Built)), None)
+    names = sorted(built.model_fields_set) if built else []
+    return {name: str(getattr(built, name)) for name in names if name.endswith("_parameters")}
+
+
+def metrics_of(event: Event, started: int) -> list[tuple[str, float, int, int]]:
+    """An event as MLflow's metrics: key, value, milliseconds, step.
+
+    The time is that of training, so that writing a metric again is no second row.
+    """
+    match event:
+        case Losses():
+            values = {
+                "loss/d": event.d_loss,
+                "loss/g": event.g_loss,
+                "loss/penalty": event.penalty,
+                "score/real": event.real_score,
+                "score/fake": event.fake_score,
+            }
+        case Fitted():
+            values = {"loss/fit": event.loss}
+        case Evaluated(metric=metric) if "/resample_" in metric:
+            # The same metric on other latents: the report tells scatter from it, a page of charts would lead with it.
+            return []
+        case Evaluated(metric=metric) if "/" in metric:
+            section, _, name = metric.partition("/")
+            # Charts come in the alphabet of their sections, and these must not lead.
+            values = {f"quality/{name}" if section in KINDS else metric: event.value}
+        case Evaluated():
+            values = {event.metric: event.value, "images": event.images, "seconds": event.seconds}
+        case _:
+            return []
+    # An infinite value would come back as 1.8e308 and flatten every chart.
+    finite = {key: float(value) if math.isfinite(float(value)) else math.nan for key, value in values.items()}
+    return [(key, value, started + int(event.seconds * 1000), event.iteration) for key, value in finite.items()]
