@@ -35,7 +35,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def expected(plan: Plan, seconds: float | None = 10.0) -> list[Task]:
-    return [Task(**{**dict(task), "expected_seconds": seconds}) for task in tasks_of(plan)[:3]]
+    return [task.replace(expected_seconds=seconds) for task in tasks_of(plan)[:3]]
 
 
 def kept(
