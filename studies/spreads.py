@@ -82,20 +82,6 @@ class Spread:
         )
         return _six_digits(alone), _six_digits(corrected)
 
-    def as_record(self) -> dict[str, Any]:
-        """As it is recorded beside reference times, with what follows from it, so that dry runs need no scipy."""
-        rounded = Spread(self.design, round(self.log_sd, 4), self.pairs, self.comparisons, self.family)
-        return {
-            "design": self.design,
-            "sd": rounded.log_sd,
-            "pairs": self.pairs,
-            "comparisons": self.comparisons,
-            "family": self.family,
-            "set_aside": {aside.name: round(aside.log_sd, 4) for aside in self.set_aside},
-            "seeds_needed": [list(rounded.seeds_needed(effect)) for effect in EFFECTS],
-            "detectable": [list(rounded.detectable(seeds)) for seeds in range(MOST_RECORDED + 1)],
-        }
-
 
 def _power() -> ModuleType:
     """`studies.power`, where a number is not on record: scipy takes a moment to load."""
@@ -110,13 +96,13 @@ def _six_digits(value: float | None) -> float | None:
 
 @dataclass(frozen=True)
 class RecordedSpread(Spread):
-    """A spread as `Spread.as_record` wrote it, with what follows from it."""
+    """A spread as it was recorded with the code, with what follows from it, so that dry runs need no scipy."""
 
     record: Mapping[str, Any] | None = None
 
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> RecordedSpread:
-        """What `as_record` gave."""
+        """A record of `REFERENCE_TIMES` (`studies.times.estimate`)."""
         asides = tuple(Aside(name, float(log_sd)) for name, log_sd in record["set_aside"].items())
         pairs, comparisons, family = (int(record[key]) for key in ("pairs", "comparisons", "family"))
         return cls(record["design"], float(record["sd"]), pairs, comparisons, family, asides, record)

@@ -32,8 +32,7 @@ from studies.runner.tasks import Task, TimesFrom, longest_first
 from studies.spreads import RecordedSpread, answers, observed_spreads
 from studies.tables import ruled_table
 from studies.times.durations import span
-from studies.times.estimate import Prediction, predicted
-from studies.times.reference import recorded_times
+from studies.times.estimate import Prediction, predicted, recorded_times
 
 WIDE = 110
 """From so many columns on a scaling has its reason beside it, and designs have a column."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
+from typing import Any
 
 from core.config import AnyConfig, canonical, parse
 from core.folder import RunFolder
@@ -17,7 +18,9 @@ from studies.plan import Plan, jobs_root
 from studies.runner.tasks import Task, TimesFrom
 from studies.times.calibration import Calibration, machine_key, read_calibration
 from studies.times.costs import makespan, overheads
-from studies.times.reference import recorded_times
+
+REFERENCE_TIMES = Path(__file__).parents[1] / "reference_times.json"
+"""Times and spreads for fresh checkouts, recorded by `tests/choices/reference_times.py`."""
 
 
 @dataclass(frozen=True)
@@ -131,3 +134,18 @@ def _share_done(folder: RunFolder, iterations: int) -> float:
         return behind[-1] / iterations if behind else 0.0
     except Damaged:
         return 0.0  # No checkpoint is used behind damage.
+
+
+def recorded_times(plan: Plan, file: Path | None = None) -> dict[str, Any]:
+    """What was recorded with the code, or in `file`, for a plan: machine, torch, seconds by variant, and the spreads if
+    known.
+
+    Empty where nothing was; it holds for a profile's own numbers, not for overridden ones.
+    """
+    if plan.setting != plan.profile:
+        return {}
+    try:
+        found = record_of(file or REFERENCE_TIMES, "")[plan.study][plan.profile]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -18,7 +18,7 @@ from studies import catalogue
 from studies.plan import Plan, jobs_root, make_plan, record_plan
 from studies.runner.tasks import Task, tasks_of
 from studies.spreads import Spread
-from studies.times import costs, estimate, reference
+from studies.times import costs, estimate
 from studies.times.calibration import (
     Calibrated,
     Calibration,
@@ -29,6 +29,7 @@ from studies.times.calibration import (
     machine_key,
 )
 from studies.times.costs import Invocation, add_invocation
+from tests.choices import reference_times
 
 HERE = Machine(processor="a processor", cores=2, device="cpu", threads=1, torch="2.15.0")
 WHERE: dict[str, Any] = {"machine": HERE, "workers": 2}
@@ -50,7 +51,7 @@ def finish(runs: Path, task: Task, seconds: float, status: str = "finished", pro
 @pytest.fixture(autouse=True)
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where times are recorded with the code: nothing yet."""
-    monkeypatch.setattr(reference, "REFERENCE_TIMES", made := tmp_path / "reference_times.json")
+    monkeypatch.setattr(estimate, "REFERENCE_TIMES", made := tmp_path / "reference_times.json")
     return made
 
 
@@ -90,7 +91,7 @@ def test_runs_that_were_evaluated_beside_do_not_say_how_long_a_run_takes(tmp_pat
 def test_recorded_times_hold_for_the_profile_without_overrides(tmp_path: Path, file: Path) -> None:
     plan = record_plan(tmp_path, planned())
     finish(tmp_path, tasks_of(plan)[0], 10.0)
-    assert reference.record("changes_overview", "cpu", tmp_path, file) == 1
+    assert reference_times.record("changes_overview", "cpu", tmp_path, file) == 1
     assert json.loads(file.read_text())["changes_overview"]["cpu"]["seconds"] == {"baseline": 10.0}
     for made, seconds in ((plan, 10.0), (planned(iterations=7), None)):
         assert expected(tasks_of(made)[:1], made, tmp_path / "elsewhere") == [seconds]
@@ -98,12 +99,12 @@ def test_recorded_times_hold_for_the_profile_without_overrides(tmp_path: Path, f
 
 def test_recording_needs_a_plan(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no plan of changes_overview"):
-        reference.record("changes_overview", "cpu", tmp_path, tmp_path / "times.json")
+        reference_times.record("changes_overview", "cpu", tmp_path, tmp_path / "times.json")
 
 
 def test_times_of_overridden_runs_are_not_recorded_and_no_variant_loses_its_own(tmp_path: Path, file: Path) -> None:
     def record(runs: Path) -> dict[str, float]:
-        reference.record("changes_overview", "cpu", runs, file)
+        reference_times.record("changes_overview", "cpu", runs, file)
         return seconds()
 
     def seconds() -> dict[str, float]:
@@ -113,7 +114,7 @@ def test_times_of_overridden_runs_are_not_recorded_and_no_variant_loses_its_own(
     shorter = record_plan(tmp_path, planned(iterations=7))
     refused = f"--setting {shorter.setting} is no profile, .*changes_overview has cpu, lsun64$"
     with pytest.raises(InputError, match=refused):
-        reference.record("changes_overview", shorter.setting, tmp_path, file)
+        reference_times.record("changes_overview", shorter.setting, tmp_path, file)
     assert not file.exists()
     tasks, later = tasks_of(record_plan(tmp_path, planned())), tmp_path / "later"
     finish(tmp_path, tasks[0], 10.0)
@@ -211,8 +212,8 @@ def test_the_spread_is_recorded_with_the_times(tmp_path: Path, file: Path) -> No
         at = {"iteration": 800, "images": 1, "seconds": 1.0, "evaluation_seconds": 0.0}
         line = {"kind": "evaluated", "metric": "fd_rooms", "value": value, **at}
         RunFolder(jobs_root(tmp_path), task.digest).events_file.write_text(json.dumps(line) + "\n")
-    reference.record("changes_overview", "cpu", tmp_path, file)
+    reference_times.record("changes_overview", "cpu", tmp_path, file)
     recorded = json.loads(file.read_text())["changes_overview"]["cpu"]
     # Whichever two of the plan's variants these are, they are the ladder's first pair.
-    assert recorded["spreads"] == [Spread("ladder", math.log(2), 3, 1, 10).as_record()]
+    assert recorded["spreads"] == [reference_times.as_record(Spread("ladder", math.log(2), 3, 1, 10))]
     assert recorded["spreads"][0]["sd"] == 0.6931

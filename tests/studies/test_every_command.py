@@ -26,9 +26,9 @@ from reports import publish, render
 from studies import sync, ui
 from studies.runner import sweep, worker
 from studies.screen import Screen, screen
-from studies.times import costs, measure, reference
+from studies.times import costs, measure
 from studies.times.budget import parse_budget
-from tests.choices import cpu_profile, interval
+from tests.choices import cpu_profile, interval, reference_times
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,7 +65,7 @@ EMPTY: list[tuple[Main, list[str], str]] = [
     (render.main, ["changes_overview", "--out", ""], "--out"),
     (render.main, ["--compare", "", "a"], "--compare"),
     (publish.main, ["--out", ""], "--out"),
-    (reference.main, ["--record", ""], "--record"),
+    (reference_times.main, ["--record", ""], "--record"),
     (cpu_profile.main, ["--runs", ""], "--runs"),
     (data, ["prepare", "", "--resolution", "16"], "prepare"),
     (data, ["prepare", "a", "--resolution", "16", "--name", ""], "--name"),

@@ -36,7 +36,8 @@ from studies.spreads import (
     observed_spreads,
     shows_words,
 )
-from studies.times.reference import REFERENCE_TIMES
+from studies.times.estimate import REFERENCE_TIMES
+from tests.choices.reference_times import as_record
 from tests.reports.synthetic import train_all
 
 STUDY = catalogue.study("changes_overview")
@@ -163,7 +164,7 @@ def test_seeds_needed_are_of_the_test_that_verdicts_use() -> None:
 
 def test_a_spread_survives_its_record() -> None:
     spread = Spread("ladder", 0.2134, 24, 8, 10, (Aside("d1_g1", 1.57),))
-    back = RecordedSpread.of(json.loads(json.dumps(spread.as_record())))
+    back = RecordedSpread.of(json.loads(json.dumps(as_record(spread))))
     assert (back.design, back.log_sd, back.pairs, back.comparisons, back.family) == ("ladder", 0.2134, 24, 8, 10)
     assert back.set_aside == spread.set_aside
     for seeds in (0, 1, 2, 3, MOST_RECORDED, MOST_RECORDED + 1):

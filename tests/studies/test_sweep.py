@@ -33,7 +33,7 @@ from studies.runner.stores import Unreachable
 from studies.runner.sweep import Place, SearchGaveUp, SearchOrder, _Watch, check_searches, recorded, searched
 from studies.runner.trials import Trials
 from studies.sweeps import Sweep, Trial, choice_of, key_of, read_sweep
-from studies.times.reference import REFERENCE_TIMES
+from studies.times.estimate import REFERENCE_TIMES
 from tests.studies import fake_job
 
 ITERATIONS = 12

@@ -1,6 +1,6 @@
-"""Times and spreads that are recorded with the code, for the estimates of fresh checkouts.
+"""Records how long the runs of a study took, and how far they scatter, in `studies/reference_times.json`.
 
-`python -m studies.times.reference --record STUDY --runs DIR` records those of a study's runs.
+`python -m tests.choices.reference_times --record STUDY --runs DIR`
 """
 
 from __future__ import annotations
@@ -21,27 +21,26 @@ from core.machine import this_machine
 from core.reading import record_of
 from studies import catalogue
 from studies.click_life import Command
-from studies.plan import Plan, jobs_root, plan_file, read_plan
+from studies.plan import jobs_root, plan_file, read_plan
 from studies.runner.tasks import tasks_of
-from studies.spreads import observed_spreads
+from studies.spreads import EFFECTS, MOST_RECORDED, Spread, observed_spreads
 from studies.times.calibration import read_calibration
+from studies.times.estimate import REFERENCE_TIMES, recorded_times
 
-REFERENCE_TIMES = Path(__file__).parents[1] / "reference_times.json"
 
-
-def recorded_times(plan: Plan, file: Path | None = None) -> dict[str, Any]:
-    """What was recorded with the code, or in `file`, for a plan: machine, torch, seconds by variant, and the spreads if
-    known.
-
-    Empty where nothing was; it holds for a profile's own numbers, not for overridden ones.
-    """
-    if plan.setting != plan.profile:
-        return {}
-    try:
-        found = record_of(file or REFERENCE_TIMES, "")[plan.study][plan.profile]
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}
-    return found if isinstance(found, dict) else {}
+def as_record(spread: Spread) -> dict[str, Any]:
+    """A spread with what follows from it, as `RecordedSpread.of` reads it."""
+    rounded = Spread(spread.design, round(spread.log_sd, 4), spread.pairs, spread.comparisons, spread.family)
+    return {
+        "design": spread.design,
+        "sd": rounded.log_sd,
+        "pairs": spread.pairs,
+        "comparisons": spread.comparisons,
+        "family": spread.family,
+        "set_aside": {aside.name: round(aside.log_sd, 4) for aside in spread.set_aside},
+        "seeds_needed": [list(rounded.seeds_needed(effect)) for effect in EFFECTS],
+        "detectable": [list(rounded.detectable(seeds)) for seeds in range(MOST_RECORDED + 1)],
+    }
 
 
 def record(study: str, setting: str, runs: Path, file: Path, calibration: Path | None = None) -> int:
@@ -75,7 +74,7 @@ def record(study: str, setting: str, runs: Path, file: Path, calibration: Path |
         times = {v.name: measured.seconds(v.config, machine, machine.cores) for v in plan.variants}
         seconds = defaultdict(list, {name: [known] for name, known in times.items() if known is not None})
     recorded = record_of(file, "restore it, or remove it") if file.exists() else {}
-    found = observed_spreads(declared, plan, runs)
+    spreads = observed_spreads(declared, plan, runs)
     processor, cores = provenance.get("processor", "unknown processor"), provenance.get("cores", os.cpu_count())
     here = f"{processor}, {cores} cores"
     before = recorded_times(plan, file)
@@ -91,7 +90,7 @@ def record(study: str, setting: str, runs: Path, file: Path, calibration: Path |
         "device": provenance.get("device"),
         "torch": provenance.get("torch"),
         "seconds": {**kept, **{name: round(mean(values), 2) for name, values in seconds.items()}},
-        **({"spreads": [spread.as_record() for spread in found]} if found else {}),
+        **({"spreads": [as_record(spread) for spread in spreads]} if spreads else {}),
     }
     write_whole(file, (json.dumps(recorded, indent=1) + "\n").encode())
     return len(seconds)
