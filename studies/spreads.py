@@ -65,17 +65,32 @@ class Spread:
     comparisons: int
     family: int
     set_aside: tuple[Aside, ...] = ()
+    record: Mapping[str, Any] | None = None
+    """What follows from a spread that is recorded with the code, so that dry runs need no scipy."""
+
+    @classmethod
+    def recorded(cls, record: Mapping[str, Any]) -> Spread:
+        """A spread of `studies/reference_times.json`."""
+        asides = tuple(Aside(name, float(log_sd)) for name, log_sd in record["set_aside"].items())
+        pairs, comparisons, family = (int(record[key]) for key in ("pairs", "comparisons", "family"))
+        return cls(record["design"], float(record["sd"]), pairs, comparisons, family, asides, record)
 
     def seeds_needed(self, effect: float) -> Power:
         """The fewest seeds that find a ratio of 1 + `effect` four times in five."""
-        alone, corrected = (
-            _power().seeds_needed(self.log_sd, 1 + effect, POWER, LEVEL, comparisons, most=MOST_SEEDS)
-            for comparisons in (1, self.family)
-        )
+        if self.record is not None:
+            alone, corrected = self.record["seeds_needed"][EFFECTS.index(effect)]
+        else:
+            alone, corrected = (
+                _power().seeds_needed(self.log_sd, 1 + effect, POWER, LEVEL, comparisons, most=MOST_SEEDS)
+                for comparisons in (1, self.family)
+            )
         return alone, corrected
 
     def detectable(self, seeds: int) -> Least:
         """The smallest ratio that so many seeds find four times in five."""
+        if self.record is not None and seeds <= MOST_RECORDED:
+            alone, corrected = self.record["detectable"][seeds]
+            return alone, corrected
         alone, corrected = (
             _power().detectable_ratio(self.log_sd, seeds, power=POWER, alpha=LEVEL / comparisons)
             for comparisons in (1, self.family)
@@ -92,34 +107,6 @@ def _power() -> ModuleType:
 
 def _six_digits(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.6g}")
-
-
-@dataclass(frozen=True)
-class RecordedSpread(Spread):
-    """A spread as it was recorded with the code, with what follows from it, so that dry runs need no scipy."""
-
-    record: Mapping[str, Any] | None = None
-
-    @classmethod
-    def of(cls, record: Mapping[str, Any]) -> RecordedSpread:
-        """A record of `REFERENCE_TIMES` (`studies.times.estimate`)."""
-        asides = tuple(Aside(name, float(log_sd)) for name, log_sd in record["set_aside"].items())
-        pairs, comparisons, family = (int(record[key]) for key in ("pairs", "comparisons", "family"))
-        return cls(record["design"], float(record["sd"]), pairs, comparisons, family, asides, record)
-
-    def seeds_needed(self, effect: float) -> Power:
-        """As recorded."""
-        assert self.record is not None
-        alone, corrected = self.record["seeds_needed"][EFFECTS.index(effect)]
-        return alone, corrected
-
-    def detectable(self, seeds: int) -> Least:
-        """As recorded, worked out for more seeds than were."""
-        assert self.record is not None
-        if seeds > MOST_RECORDED:
-            return super().detectable(seeds)
-        alone, corrected = self.record["detectable"][seeds]
-        return alone, corrected
 
 
 # --- from runs --------------------------------------------------------------------------------------------------------
@@ -256,7 +243,7 @@ def design_words(spread: Spread) -> str:
 
 def answers(found: Sequence[Spread], seeds: int, titles: Mapping[str, str]) -> list[str]:
     """All designs' answers under a heading that says whether the spreads were recorded with the code."""
-    whose = "recorded" if isinstance(found[0], RecordedSpread) else "observed"
+    whose = "observed" if found[0].record is None else "recorded"
     head = f"seeds needed at the {whose} spread ({HOW}):"
     return [head, *(f"  {design_words(spread)}: {answer(spread, seeds, titles)}" for spread in found)]
 

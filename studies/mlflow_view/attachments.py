@@ -58,25 +58,12 @@ class Picture:
         return png.getvalue(), webp.getvalue()
 
 
-@dataclass(frozen=True)
-class Missing:
-    """What a run should have of its folder and has not."""
-
-    files: list[Path]
-    pictures: list[Picture]
-
-    @classmethod
-    def of(cls, folder: RunFolder, state: State, names: Collection[str]) -> Missing:
-        """What is not among the `names` that the run has. Pictures of a run that has no result are still to come."""
-        files = [folder.path / name for name in ATTACHED if name not in names]
-        pictures = _pictures(folder) if state in RESULTS else []
-        return cls(
-            [file for file in files if file.exists() and file.stat().st_size],
-            [picture for picture in pictures if not picture.is_in(names)],
-        )
-
-    def __bool__(self) -> bool:
-        return bool(self.files or self.pictures)
+def missing(folder: RunFolder, state: State, names: Collection[str]) -> tuple[list[Path], list[Picture]]:
+    """The files and pictures of a run folder that are not among the `names` that the run has. Pictures of a run that
+    has no result are still to come."""
+    files = [file for name in ATTACHED if name not in names and (file := folder.path / name).exists()]
+    pictures = _pictures(folder) if state in RESULTS else []
+    return [file for file in files if file.stat().st_size], [each for each in pictures if not each.is_in(names)]
 
 
 def _pictures(folder: RunFolder) -> list[Picture]:

@@ -23,7 +23,7 @@ from core.command_line import say_error
 from core.folder import RunFolder, State
 from core.locks import FileLock
 from core.reading import Damaged
-from studies.mlflow_view.attachments import Missing, report_digest
+from studies.mlflow_view.attachments import missing, report_digest
 from studies.mlflow_view.experiment import Experiment
 from studies.mlflow_view.runs import Labels
 from studies.plan import VERDICTS, Plan, jobs_root
@@ -57,10 +57,10 @@ class MlflowView(Experiment):
         self.damaged: list[str] = []
         """Of the last sync: why runs are left out."""
 
-    def in_sync(self) -> bool:
-        """Whether the view shows everything; answers without loading mlflow."""
+    def in_sync(self, running: set[str] | None = None) -> bool:
+        """Whether the view shows everything; answers without loading mlflow. `running` as in `sync`."""
         record = self._record()
-        return not self._stale(record, None) and "described" in record
+        return not self._stale(record, running) and "described" in record
 
     def sync(self, running: set[str] | None = None, *, distrustful: bool = False) -> int:
         """Writes what the folders have and the view has not; returns the number of runs it touched.
@@ -68,8 +68,7 @@ class MlflowView(Experiment):
         `running` are the jobs in training; without it their folders' locks are asked. A `distrustful` sync compares
         every run with the view, whatever is on record of it: a database or a server may have been set back.
         """
-        record = self._record()
-        if not distrustful and "described" in record and not self._stale(record, running):
+        if not distrustful and self.in_sync(running):
             return 0
         with FileLock(self._lock):
             record = {} if distrustful else self._record()
@@ -129,7 +128,7 @@ class MlflowView(Experiment):
             signature = " ".join((state, str(size), *labels))
             run_id = run_ids.get(task.digest)
             if shown.get(task.digest) != signature or (
-                files is not None and run_id is not None and Missing.of(folder, state, files.names(run_id))
+                files is not None and run_id is not None and any(missing(folder, state, files.names(run_id)))
             ):
                 stale.append((task, state, signature))
         return stale

@@ -112,7 +112,7 @@ def saved_views(
         views.append(_as_large_as_fits(axes, differing))
     shown = sampled(study, plan, tasks)
     charts = [
-        _chart("IMAGE", 4 + index, imageKeys=[key], step=max(_iterations(task) for task in shown))
+        _chart("IMAGE", 4 + index, imageKeys=[key], step=max(task.job.config.iterations for task in shown))
         for index, key in enumerate(IMAGES)
     ]
     views.append(
@@ -189,10 +189,6 @@ def sampled(study: Study, plan: Plan, tasks: Sequence[Task]) -> list[Task]:
     first = {task.variant: task for task in tasks if task.seed == plan.seeds[0]}
     order = dict.fromkeys(name for name in (*claimed, *first) if name in first)
     return [first[name] for name in order][:MOST_IMAGES]
-
-
-def _iterations(task: Task) -> int:
-    return int(task.job.config.iterations)
 
 
 # --- the description --------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from core.reading import Damaged
 from core.words import code_span, typed
 from studies.mlflow_view import fitting
 from studies.mlflow_view.artifacts import Beside
-from studies.mlflow_view.attachments import Missing, attached_files, has_report, report_content, report_files
+from studies.mlflow_view.attachments import attached_files, has_report, missing, report_content, report_files
 from studies.mlflow_view.connection import Places, Served, connect
 from studies.mlflow_view.experiment import REPORT_RUN, Experiment, artifact_page, view_page
 from studies.mlflow_view.runs import Labels, counts_of, metrics_of, settled_events
@@ -194,25 +194,25 @@ class Writer:
         )
 
     def _attach(
-        self, run: Run, folder: RunFolder, state: State, files: Mapping[str, bytes], fresh: bool, resolution: int
+        self, run: Run, folder: RunFolder, state: State, contents: Mapping[str, bytes], fresh: bool, resolution: int
     ) -> list[str]:
         """Writes the files that the run should have and has not; returns why a picture is left out that is none."""
         if state not in RESULTS and not fresh and isinstance(self.places.artifacts, Served):
             return []  # To ask a server every time costs more than it is worth before there is anything to look at.
         run_id, problems = run.info.run_id, []
-        missing = Missing.of(folder, state, set() if fresh else self.places.artifacts.names(run_id))
-        for file in missing.files:
-            if file.name in files:  # One that is new since is another sync's.
-                self.places.artifacts.put(run_id, file.name, files[file.name])
-        for picture in missing.pictures:
+        files, pictures = missing(folder, state, set() if fresh else self.places.artifacts.names(run_id))
+        for file in files:
+            if file.name in contents:  # One that is new since is another sync's.
+                self.places.artifacts.put(run_id, file.name, contents[file.name])
+        for picture in pictures:
             try:
-                contents = picture.contents(resolution)
+                sizes = picture.contents(resolution)
             except Damaged as error:
                 problems.append(str(error))
                 continue
-            for name, content in zip(picture.names(folder.digest, run.info.start_time), contents, strict=True):
+            for name, content in zip(picture.names(folder.digest, run.info.start_time), sizes, strict=True):
                 self.places.artifacts.put(run_id, name, content)
-        if missing.pictures:
+        if pictures:
             self.client.set_tag(run_id, "mlflow.loggedImages", "True")  # As `log_image` does, which repeats itself.
         return problems
 

@@ -29,7 +29,7 @@ from studies.runner.launchers import on_cluster
 from studies.runner.obstacles import check_start, notes, obstacle, refusal
 from studies.runner.place import Place
 from studies.runner.tasks import Task, TimesFrom, longest_first
-from studies.spreads import RecordedSpread, answers, observed_spreads
+from studies.spreads import Spread, answers, observed_spreads
 from studies.tables import ruled_table
 from studies.times.durations import span
 from studies.times.estimate import Prediction, predicted, recorded_times
@@ -287,7 +287,7 @@ def _by_reason(tasks: Sequence[Task], blocked: Mapping[str, str]) -> dict[str, s
 def _power(study: Study, plan: Plan, runs: Path) -> list[str]:
     """The seeds that effects need, by what the setting's runs have shown, else by what was recorded with the code."""
     found = observed_spreads(study, _recorded(plan, runs), runs)
-    found = found or [RecordedSpread.of(record) for record in recorded_times(plan).get("spreads", [])]
+    found = found or [Spread.recorded(record) for record in recorded_times(plan).get("spreads", [])]
     if not found:
         return ["seeds needed to detect 5, 10 or 20%: unknown until the study has run"]
     return answers(found, len(plan.seeds), {change.name: change.title for change in study.changes})

@@ -29,7 +29,7 @@ from studies.times.estimate import REFERENCE_TIMES, recorded_times
 
 
 def as_record(spread: Spread) -> dict[str, Any]:
-    """A spread with what follows from it, as `RecordedSpread.of` reads it."""
+    """A spread with what follows from it, as `Spread.recorded` reads it."""
     rounded = Spread(spread.design, round(spread.log_sd, 4), spread.pairs, spread.comparisons, spread.family)
     return {
         "design": spread.design,

@@ -176,7 +176,7 @@ def test_of_an_interrupted_job_the_share_after_its_checkpoint_is_left(tmp_path: 
 
 def test_workers_start_before_their_first_job(tmp_path: Path) -> None:
     assert costs.makespan([3, 2, 2, 1], 2, start=10) == 14
-    assert costs.makespan([], 2, start=10) == 0
+    assert costs.makespan([3, 2, 2, 1], 2) == 4 and costs.makespan([], 2, start=10) == 0
     times = (3, 2, None)
     tasks = [task.replace(expected_seconds=s) for task, s in zip(tasks_of(planned()), times, strict=False)]
     found = estimate.predicted(tasks, tmp_path, **WHERE)

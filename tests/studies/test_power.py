@@ -26,7 +26,6 @@ from studies.spreads import (
     EFFECTS,
     MOST_RECORDED,
     Aside,
-    RecordedSpread,
     Spread,
     answer,
     answers,
@@ -164,7 +163,7 @@ def test_seeds_needed_are_of_the_test_that_verdicts_use() -> None:
 
 def test_a_spread_survives_its_record() -> None:
     spread = Spread("ladder", 0.2134, 24, 8, 10, (Aside("d1_g1", 1.57),))
-    back = RecordedSpread.of(json.loads(json.dumps(as_record(spread))))
+    back = Spread.recorded(json.loads(json.dumps(as_record(spread))))
     assert (back.design, back.log_sd, back.pairs, back.comparisons, back.family) == ("ladder", 0.2134, 24, 8, 10)
     assert back.set_aside == spread.set_aside
     for seeds in (0, 1, 2, 3, MOST_RECORDED, MOST_RECORDED + 1):
@@ -196,7 +195,7 @@ def test_every_recorded_spread_can_be_read() -> None:
     assert len(spreads) > 5
     assert not any("log_sd" in found for profiles in recorded.values() for found in profiles.values())
     for record in spreads:
-        back = RecordedSpread.of(record)
+        back = Spread.recorded(record)
         assert needs_words(back) == needs_words(Spread(back.design, back.log_sd, 2, 1, back.family))
 
 
