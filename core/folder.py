@@ -202,15 +202,15 @@ class RunFolder:
         whether the folder is this job's.
         """
         try:
-            found = model_of(self.path / "outcome.json", Outcome, self.remedy, MOST_RECORD)
+            outcome = model_of(self.path / "outcome.json", Outcome, self.remedy, MOST_RECORD)
         except FileNotFoundError:
             return None
         if hashed:
             with suppress(FileNotFoundError):
                 self.job()
-        if found.status == "failed" or found.recorded is None:
-            return found
-        return found if found.recorded.is_in(self.events_file, self.remedy, hashed=hashed) else None
+        if outcome.status == "failed" or outcome.recorded is None:
+            return outcome
+        return outcome if outcome.recorded.is_in(self.events_file, self.remedy, hashed=hashed) else None
 
     def state(self, running: Collection[str] | None = None) -> State:
         """How the job stands. Raises Damaged.
@@ -263,15 +263,15 @@ class RunFolder:
         """`protocol.json`, `data.json` or `provenance.json` as plain data, empty where it is absent. Raises Damaged."""
         file = self.path / name
         try:
-            found = record_of(file, self.remedy, LARGER.get(name, MOST_RECORD))
+            record = record_of(file, self.remedy, LARGER.get(name, MOST_RECORD))
         except FileNotFoundError:
             return {}
-        if found and (shape := SHAPES.get(name)) is not None:
+        if record and (shape := SHAPES.get(name)) is not None:
             try:
-                shape.validate_python(found)
+                shape.validate_python(record)
             except ValidationError as error:
                 raise Damaged(file, said_by(error), self.remedy) from None
-        return found
+        return record
 
     def remove_half_written(self) -> None:
         """Removes what killed processes left of large files. Only for who holds the lock: nobody else writes these."""

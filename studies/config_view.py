@@ -36,10 +36,10 @@ def print_config(study: Study, plan: Plan, variant: PlannedVariant, console: Con
         if path in others:
             text.stylize("bold", 0, len(path))
             text.append(" " * max(0, wide - len(text)))
-            said = as_typed(deck[path]) if path in deck else "none"
+            before = as_typed(deck[path]) if path in deck else "none"
             kind = f"{path}.kind" if patch.has(unscaled, f"{path}.kind") else path
             whose = standing(unscaled, kind, deck[path], slides) if path in deck else "ours"
-            text.append(f"  # {WHOSE[whose]}: {said}", "yellow")
+            text.append(f"  # {WHOSE[whose]}: {before}", "yellow")
         console.print(text, soft_wrap=True, highlight=False)
     console.print(
         Text(f"# {len(others)} of {len(lines)} values differ from this variant's before the profile", "dim"),

@@ -116,14 +116,14 @@ def observed_spreads(study: Study, plan: Plan, runs: Path) -> list[Spread]:
     """The spread of each of the plan's designs by its finished runs in the folder `runs`."""
 
     def values(variant: PlannedVariant) -> dict[int, float]:
-        found = {}
+        by_seed = {}
         for seed in plan.seeds_of(variant):
             folder = RunFolder(jobs_root(runs), variant.job(seed))
             outcome = folder.outcome()
             value = final_value(folder) if outcome is not None and outcome.status == "finished" else None
             if value is not None:
-                found[seed] = value
-        return found
+                by_seed[seed] = value
+        return by_seed
 
     return spreads(study, plan, values)
 
@@ -150,13 +150,13 @@ def spreads(study: Study, plan: Plan, values: Values) -> list[Spread]:
         for design in DESIGNS
         if design in asked
     ]
-    found = [spread for spread in tried if spread is not None]
-    if not found and plan.variants and not asked & {"screening", "shapley"}:
+    known_spreads = [spread for spread in tried if spread is not None]
+    if not known_spreads and plan.variants and not asked & {"screening", "shapley"}:
         first, *others = plan.variants
         pairs = {variant.name: _log_ratios(first, variant, logs) for variant in others}
         among = common_spread(None, pairs, family=1)
-        found = [] if among is None else [among]
-    return found
+        known_spreads = [] if among is None else [among]
+    return known_spreads
 
 
 def pairs_of(study: Study, plan: Plan, design: DesignName, logs: Logs) -> dict[str, list[float]]:
@@ -229,11 +229,13 @@ def spread_words(spread: Spread, titles: Mapping[str, str]) -> str:
     """What the spread is of, with the comparisons that were set aside; `titles` are by name, where there is a better
     word than that."""
     several = "s" * (spread.comparisons > 1)
-    told = f"sd of a paired log-ratio {spread.log_sd:.3g}, from {spread.pairs} pairs of {spread.comparisons} comparison"
+    words = (
+        f"sd of a paired log-ratio {spread.log_sd:.3g}, from {spread.pairs} pairs of {spread.comparisons} comparison"
+    )
     if not spread.set_aside:
-        return told + several
+        return words + several
     asides = ", ".join(f"{titles.get(aside.name, aside.name)} {aside.log_sd:.3g}" for aside in spread.set_aside)
-    return f"{told}{several}; set aside, for they scatter far more: {asides}"
+    return f"{words}; set aside, for they scatter far more: {asides}"
 
 
 def design_words(spread: Spread) -> str:
@@ -241,11 +243,11 @@ def design_words(spread: Spread) -> str:
     return "each with the first variant" if spread.design is None else DESIGNS[spread.design]
 
 
-def answers(found: Sequence[Spread], seeds: int, titles: Mapping[str, str]) -> list[str]:
+def answers(spreads: Sequence[Spread], seeds: int, titles: Mapping[str, str]) -> list[str]:
     """All designs' answers under a heading that says whether the spreads were recorded with the code."""
-    whose = "observed" if found[0].record is None else "recorded"
+    whose = "observed" if spreads[0].record is None else "recorded"
     head = f"seeds needed at the {whose} spread ({HOW}):"
-    return [head, *(f"  {design_words(spread)}: {answer(spread, seeds, titles)}" for spread in found)]
+    return [head, *(f"  {design_words(spread)}: {answer(spread, seeds, titles)}" for spread in spreads)]
 
 
 def answer(spread: Spread, seeds: int, titles: Mapping[str, str]) -> str:

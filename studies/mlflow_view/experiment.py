@@ -143,10 +143,10 @@ class Experiment:
     def _records(self) -> dict[str, Any]:
         """Everything that is on record. Where that is damaged it is written anew: MLflow is asked what it has."""
         try:
-            found = json_of(self._record_file, "remove it", MOST_KEPT)
+            records = json_of(self._record_file, "remove it", MOST_KEPT)
         except (FileNotFoundError, Damaged):
             return {}
-        return found if isinstance(found, dict) else {}
+        return records if isinstance(records, dict) else {}
 
     def _files(self, record: dict[str, Any]) -> Beside | None:
         """The files of the runs, where they are beside a database file."""
@@ -164,7 +164,7 @@ class Experiment:
         try:
             uri = f"{self.database.as_uri()}?mode=ro"
             with closing(sqlite3.connect(uri, uri=True, timeout=READ_SECONDS)) as connection:
-                found = connection.execute(
+                rows = connection.execute(
                     "select shown.key, shown.value, shown.run_uuid from tags shown "
                     "join tags whose on whose.run_uuid = shown.run_uuid "
                     "join runs on runs.run_uuid = shown.run_uuid "
@@ -174,7 +174,7 @@ class Experiment:
                 ).fetchall()
         except sqlite3.Error:
             return {}
-        return {str(value) if key == "job" else REPORT_RUN: str(run_id) for key, value, run_id in found}
+        return {str(value) if key == "job" else REPORT_RUN: str(run_id) for key, value, run_id in rows}
 
     def _keep(self, record: dict[str, Any]) -> None:
         with FileLock(self._record_file.with_suffix(".lock")):

@@ -97,6 +97,8 @@ class MlflowView(Experiment):
             if distrustful:
                 record.pop("writer", None)
             digest = report_digest(folder)
+            if not distrustful and self.shows_report(folder):
+                return False
             with self._writing(record) as writer:
                 written = writer.attach_report(folder, digest)
                 record["report"] = digest

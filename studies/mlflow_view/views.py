@@ -212,14 +212,14 @@ def description(
     proxy = " It is a proxy, not an FID." if metric == "fd_rooms" else ""
     there = f"[report.pdf]({report})" if report else "comes when the study has ended"
     short = [f"MLflow has room for so much: {part}." for part in lacking if part]
-    said = list(_said(study.claims, study.source))
+    deck_words = list(_quotes(study.claims, study.source))
 
     def written(quotes: Sequence[str]) -> str:
         return "\n\n".join(
             [
                 fitted(study.question, LONGEST_PART),
                 *quotes,
-                *(["There are more quotes; the report has them."] if len(quotes) < len(said) else []),
+                *(["There are more quotes; the report has them."] if len(quotes) < len(deck_words) else []),
                 f"**Report:** {there}, in the artifacts of the run *{report_name(study)}*; also in "
                 f"`reports/{plan.study}/{plan.setting}/` below the folder of runs. It has the intervals and the "
                 "verdicts.",
@@ -232,7 +232,7 @@ def description(
             ]
         )
 
-    return fitted(written(as_many(said, written, EXPERIMENT_TAG)), EXPERIMENT_TAG)
+    return fitted(written(as_many(deck_words, written, EXPERIMENT_TAG)), EXPERIMENT_TAG)
 
 
 def report_name(study: Study) -> str:
@@ -240,13 +240,13 @@ def report_name(study: Study) -> str:
     return fitted(f"Report: {study.title}", RUN_NAME)
 
 
-def _said(claims: Iterable[Claim], source: Source | None) -> list[str]:
+def _quotes(claims: Iterable[Claim], source: Source | None) -> list[str]:
     """The deck's words as quotes, each slide named once."""
     slides: dict[str, list[str]] = {}
-    for said in [claim.source for claim in claims] or [*filter(None, [source])]:
-        slides.setdefault(said.slide, [])
-        if said.words not in slides[said.slide]:
-            slides[said.slide].append(said.words)
+    for each in [claim.source for claim in claims] or [*filter(None, [source])]:
+        slides.setdefault(each.slide, [])
+        if each.words not in slides[each.slide]:
+            slides[each.slide].append(each.words)
     return [
         f"The deck's slide *{slide}* says:\n\n" + "\n>\n".join(f"> “*{words}*”" for words in quotes)
         for slide, quotes in slides.items()

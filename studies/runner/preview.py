@@ -60,7 +60,7 @@ class Outlook:
     def of(cls, study: Study, plan: Plan, tasks: Sequence[Task], *, place: Place, retry_failed: bool) -> Outlook:
         """Reads the run folders; starts nothing and writes nothing. Raises as `check_start`."""
         states = {task.digest: RunFolder(jobs_root(place.runs), task.digest).state() for task in tasks}
-        found = {
+        obstacles = {
             task.digest: obstacle(
                 task,
                 states[task.digest],
@@ -72,7 +72,7 @@ class Outlook:
             )
             for task in tasks
         }
-        blocked = {digest: reason for digest, reason in found.items() if reason is not None}
+        blocked = {digest: reason for digest, reason in obstacles.items() if reason is not None}
         pending = [task for task in tasks if to_train(states[task.digest], retry_failed)]
         check_start(plan, pending, place)
         new = [task for task in pending if task.digest not in blocked]
@@ -101,7 +101,7 @@ def print_plan(outlook: Outlook, console: Console) -> None:
     study, plan, tasks = outlook.study, outlook.plan, outlook.tasks
     profile = study.profile(plan.profile)
     claimed = {name for claim in study.claims for name in claim.variants}
-    said = {digest: "BLOCKED" if digest in outlook.blocked else state for digest, state in outlook.states.items()}
+    words = {digest: "BLOCKED" if digest in outlook.blocked else state for digest, state in outlook.states.items()}
     _say(f"{study.name}, setting {plan.setting}: {study.question}", console)
     table = ruled_table(spaced=True)
     wide = console.width >= WIDE
@@ -124,12 +124,12 @@ def print_plan(outlook: Outlook, console: Console) -> None:
             "\n".join(called if wide else [*called, *(f"  {place}" for place in places)]),
             *((", ".join(places),) if wide else ()),
             "\n".join([variant.title, *_edits(study, profile, plan, variant)]),
-            _seeds_by_state(mine, said),
+            _seeds_by_state(mine, words),
             _time(mine[0].expected_seconds),
         )
     if drawn := {variant.name for variant in plan.drawn}:
         mine = [task for task in tasks if task.variant in drawn]
-        states = Counter(said[task.digest] for task in mine)
+        states = Counter(words[task.digest] for task in mine)
         times = [task.expected_seconds for task in mine]
         known = [seconds for seconds in times if seconds is not None]
         table.add_row(
@@ -286,11 +286,11 @@ def _by_reason(tasks: Sequence[Task], blocked: Mapping[str, str]) -> dict[str, s
 
 def _power(study: Study, plan: Plan, runs: Path) -> list[str]:
     """The seeds that effects need, by what the setting's runs have shown, else by what was recorded with the code."""
-    found = observed_spreads(study, _recorded(plan, runs), runs)
-    found = found or [Spread.recorded(record) for record in recorded_times(plan).get("spreads", [])]
-    if not found:
+    spreads = observed_spreads(study, _recorded(plan, runs), runs)
+    spreads = spreads or [Spread.recorded(record) for record in recorded_times(plan).get("spreads", [])]
+    if not spreads:
         return ["seeds needed to detect 5, 10 or 20%: unknown until the study has run"]
-    return answers(found, len(plan.seeds), {change.name: change.title for change in study.changes})
+    return answers(spreads, len(plan.seeds), {change.name: change.title for change in study.changes})
 
 
 def _recorded(plan: Plan, runs: Path) -> Plan:

@@ -145,7 +145,7 @@ def recorded_times(plan: Plan, file: Path | None = None) -> dict[str, Any]:
     if plan.setting != plan.profile:
         return {}
     try:
-        found = record_of(file or REFERENCE_TIMES, "")[plan.study][plan.profile]
+        recorded = record_of(file or REFERENCE_TIMES, "")[plan.study][plan.profile]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-    return found if isinstance(found, dict) else {}
+    return recorded if isinstance(recorded, dict) else {}
