@@ -37,13 +37,14 @@ def unwritable(place: Path, error: OSError) -> InputError:
 
 
 @contextmanager
-def named(file: Path) -> Iterator[None]:
-    """Errors of the system within it name a file: those of writing to one that is open name none."""
+def named(file: Path, aside: Path | None = None) -> Iterator[None]:
+    """Errors of the system within it name `file`: those of writing to an open one name none, others may name the file
+    `aside`, which nobody knows."""
     try:
         yield
     except OSError as error:
-        if error.filename is None:
-            error.filename = str(file)
+        if error.filename is None or str(error.filename) == str(aside):
+            error.filename, error.filename2 = str(file), None
         raise
 
 
@@ -58,7 +59,7 @@ def write_whole(file: Path, *content: bytes | memoryview, before: Path | None = 
     # The name cannot be guessed: nobody with access to the folder can have put a link there.
     aside = file.with_name(f".{file.name[:100]}.{socket.gethostname()[:40]}.{os.getpid()}.{secrets.token_hex(6)}")
     try:
-        with _told_of(file, aside):
+        with named(file, aside):
             handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | OWN_FILE, 0o666)
             with os.fdopen(handle, "wb") as stream:
                 for part in content:
@@ -72,9 +73,11 @@ def write_whole(file: Path, *content: bytes | memoryview, before: Path | None = 
             aside.replace(file)
     except FileExistsError:
         raise
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):  # On a full disk half a file is what keeps the next one from being written.
             aside.unlink()
+        if isinstance(error, IsADirectoryError):
+            raise InputError(f"{file} is a folder where a file is wanted: move it away") from None
         raise
     if lasting:
         sync_folder(file.parent)
@@ -87,19 +90,6 @@ def placed(path: Path) -> Path:
     if not there.name:
         raise InputError(f"{path} is the folder that all others are in, and nothing can be beside it: name another one")
     return there
-
-
-@contextmanager
-def _told_of(file: Path, aside: Path) -> Iterator[None]:
-    """Errors of the system within it name the file that is written, not the one beside it that nobody knows."""
-    try:
-        yield
-    except IsADirectoryError:
-        raise InputError(f"{file} is a folder where a file is wanted: move it away") from None
-    except OSError as error:
-        if error.filename is None or str(error.filename) == str(aside):
-            error.filename, error.filename2 = str(file), None
-        raise
 
 
 def check_folder(folder: Path) -> None:

@@ -21,7 +21,7 @@ lock                 held by the process that trains here
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -33,12 +33,20 @@ from core.config import Job, Node
 from core.errors import InputError
 from core.events import Event, event_adapter
 from core.files import make_folder, write_whole
+from core.locks import is_held
 from core.names import DIGEST, fits
 from core.numbers import Count, Seconds, Whole
 from core.reading import MOST_JSON, MOST_LINE, Damaged, last_bytes, lines_of, model_of, opened, record_of, what_is_wrong
 from core.words import visible
 
 Status = Literal["finished", "diverged", "failed"]
+"""How a job ended."""
+
+State = Literal["new", "interrupted", "running", Status]
+"""How a job stands."""
+
+RESULTS: tuple[State, ...] = ("finished", "diverged")
+"""Ends that nothing changes any more; what has failed may be tried again."""
 
 MOST_EVENTS = 500_000
 """Of one job: a hundred reports of losses, what every evaluation finds, and a checkpoint every ten seconds of two
@@ -203,6 +211,19 @@ class RunFolder:
         if outcome.status == "failed" or outcome.recorded is None:
             return outcome
         return outcome if outcome.recorded.is_in(self.events_file, self.remedy, hashed=hashed) else None
+
+    def state(self, running: Collection[str] | None = None) -> State:
+        """How the job stands. Raises Damaged.
+
+        `running` are the digests known to be in training; without it the folder's lock is asked.
+        """
+        if running is not None and self.digest in running:
+            return "running"
+        if (outcome := self.outcome()) is not None:
+            return outcome.status
+        if not (self.path / "job.json").exists():
+            return "new"
+        return "running" if running is None and is_held(self.lock_file) else "interrupted"
 
     def memory(self) -> DeviceMemory | None:
         """The job's last `DeviceMemory`; None before its first evaluation, and on a CPU."""

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ablations.beside_deck import leaves
 from ablations.designs import title_of
 from core.errors import InputError
 from core.files import check_inside
@@ -27,7 +28,6 @@ from reports.numbers import listed
 from reports.report import PUBLISHED
 from reports.results import METRICS, load
 from studies import catalogue
-from studies.numbers import leaves
 
 BASELINE = "baseline"
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
 
 from core.config import Job
 from core.events import Built, Diverged, Evaluated
-from core.folder import Outcome, RunFolder
+from core.folder import Outcome, RunFolder, Status
 from core.metrics.protocol import from_json
 from core.reading import Damaged
 from reports.comparability import UNRECORDED
@@ -56,7 +56,7 @@ JOB_COLUMNS = (
     *OF_NETWORKS,
 )
 
-STATUSES = ("finished", "diverged", "failed", "damaged", "unfinished", "not started")
+STATUSES = (*get_args(Status), "damaged", "unfinished", "not started")
 """`damaged`: a file in the folder cannot be read, so that nothing of the run counts. `unfinished`: the folder is there
 and no outcome in it, or one that its record does not fit, because the job runs or was interrupted."""
 

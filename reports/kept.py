@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ablations.beside_deck import leaves
 from core.arguments import MOST, MOST_SEED
 from core.config import parse
 from core.errors import InputError
@@ -29,7 +30,6 @@ from reports.numbers import listed
 from reports.page import Record
 from reports.report import PUBLISHED, Report
 from reports.results import METRICS, Results
-from studies.numbers import leaves
 from studies.plan import MOST_JOBS
 
 TABLE = "results.csv"

@@ -25,7 +25,7 @@ from reports.report import FIGURES, Report
 from reports.results import load
 from reports.sections import few_images, subtitle
 from studies.click_life import Command
-from studies.experiment import Experiment
+from studies.mlflow_view.experiment import Experiment
 from studies.plan import VERDICTS, plan_file, read_plan, report_folder
 
 TABLES = "tables"

@@ -10,13 +10,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 
+from ablations.beside_deck import leaf
 from reports import figures, stats
 from reports.compare import MEASURED_BY, RULES, Comparison, Pair, Rule, Side, measured_by
 from reports.numbers import MEAN_SPREAD, counted, factor, listed, sentence, times
 from reports.page import Block, Bullets, Code, Document, Figure, Heading, Note, Paragraph, Strong, Text
 from reports.rows import Rows
 from reports.verdicts import side_of_one
-from studies.numbers import leaf
 
 FIGURE = "figures/effects.svg"
 

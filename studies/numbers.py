@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ablations import patch
+from ablations.beside_deck import leaf, leaves, node
 from ablations.designs import in_order
 from ablations.schema import Profile, Study, concerns
 from ablations.sources import Origin, Said, in_deck, matches, origin, slides_of, standing
@@ -16,45 +16,8 @@ from studies.overrides import overridden
 from studies.plan import Plan
 from studies.planning import measured_by, metrics_of
 
-_HEX = re.compile(r"^[0-9a-f]{32,}$")
-
 NOTHING = "–"
 """What a source says nothing of."""
-
-
-def leaves(data: Any, prefix: str = "") -> dict[str, Any]:
-    """Plain data as its leaves by dotted path."""
-    if not isinstance(data, Mapping):
-        return {prefix: data}
-    found: dict[str, Any] = {}
-    for key, value in data.items():
-        found |= leaves(value, f"{prefix}.{key}" if prefix else str(key))
-    return found
-
-
-def leaf(value: Any) -> str:
-    """One value of a config as people write it."""
-    if value is None:
-        return "off"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, int | float) and value < 0:
-        return f"−{leaf(-value)}"
-    if isinstance(value, int):
-        return f"{value:,}" if abs(value) >= 10_000 else str(value)
-    if isinstance(value, float):
-        return f"{value:g}"
-    return f"{value[:8]}…" if isinstance(value, str) and _HEX.match(value) else str(value)
-
-
-def node(value: Any) -> str:
-    """A node of a config in one phrase: its kind first, its numbers in brackets."""
-    if not isinstance(value, Mapping):
-        return leaf(value)
-    flat = leaves(value)
-    kind = str(flat.pop("kind", ""))
-    inner = ", ".join(f"{key} {leaf(v)}" for key, v in flat.items() if not key.endswith("kind"))
-    return f"{kind} ({inner})" if kind and inner else kind or inner
 
 
 @dataclass(frozen=True)
@@ -94,10 +57,10 @@ def deck_and_here(study: Study, profile: Profile, plan: Plan | None = None) -> l
     return pairs
 
 
-def _told(said: Sequence[Said], name: str) -> str:
+def _words(values: Sequence[Said], name: str) -> str:
     """What a source says of one value, after the value's name where its words do not say enough."""
-    words = " or ".join(dict.fromkeys(one.words or leaf(one.value) for one in said))
-    return f"{name} {words}" if name and any(one.words is None for one in said) else words
+    words = " or ".join(dict.fromkeys(one.words or leaf(one.value) for one in values))
+    return f"{name} {words}" if name and any(one.words is None for one in values) else words
 
 
 class _Table:
@@ -108,9 +71,9 @@ class _Table:
 
     def deck(self, data: Mapping[str, Any], path: str, value: Any, *, instead: bool) -> Sequence[Said]:
         """The slide's word for this value; where it has other ones alone, with `instead`, these."""
-        said = in_deck(origin(data, path), self.slides, data["task"])
-        matching = matches(said, value)
-        return matching or (said if instead else ())
+        words = in_deck(origin(data, path), self.slides, data["task"])
+        matching = matches(words, value)
+        return matching or (words if instead else ())
 
     def is_ours(self, data: Mapping[str, Any], path: str, value: Any) -> bool:
         """Whether the value is neither source's, and something that trains or is the metric."""
@@ -135,11 +98,11 @@ class _Table:
             def name(each: str, around: str = f"{path}.") -> str:
                 return each.removeprefix(around).removesuffix("kind").removesuffix(".") if each != path else ""
 
-            said = [(name(each), self.deck(theirs, each, before[each], instead=index == 0)) for each in shown]
-            known = {found: name(each) for each in shown if (found := origin(theirs, each)) is not None}
-            there = [(name_, found.public) for found, name_ in known.items()]
-            deck.append(", ".join(_told(each, name_) for name_, each in said if each))
-            public.append(", ".join(_told(each, name_) for name_, each in there if each))
+            deck_words = [(name(each), self.deck(theirs, each, before[each], instead=index == 0)) for each in shown]
+            known = {source: name(each) for each in shown if (source := origin(theirs, each)) is not None}
+            there = [(name_, source.public) for source, name_ in known.items()]
+            deck.append(", ".join(_words(each, name_) for name_, each in deck_words if each))
+            public.append(", ".join(_words(each, name_) for name_, each in there if each))
             changed = [each for each in (*shown, *(e for e in after if e not in before)) if each in after]
             here.append(", ".join(f"{name(each)} {leaf(after[each])}".strip() for each in changed))
             here[-1] = here[-1] or node(patch.lookup(ours, path))
@@ -169,15 +132,15 @@ def changed_rows(study: Study, profile: Profile, plan: Plan | None = None) -> li
     rows = [table.row(*each) for each in wanted]
     # A profile serves several studies: what none of this one's variants has is no number of it.
     rows = [row for row in rows if {row.deck, row.public, row.here} != {"–"}]
-    told = [path for path, _, _ in wanted]
+    shown = [path for path, _, _ in wanted]
     for data, _ in (pairs[0], *(p for p, change in zip(pairs[1:], study.changes, strict=True) if change.source)):
         for path, value in leaves(data).items():
             if (
                 path != "task"
                 and table.is_ours(data, path, value)
-                and not any(patch.overlap(path, other) for other in told)
+                and not any(patch.overlap(path, other) for other in shown)
             ):
-                told.append(path)
+                shown.append(path)
                 known = origin(data, path)
                 rows.append(table.row(path, None, known.note if known and known.note else "ours"))
     return rows

@@ -1,4 +1,4 @@
-"""Planning: which effects so many seeds can find, and how many seeds an effect asks for.
+"""Planning: which effects so many seeds can find, how many seeds an effect asks for, and which spreads stand apart.
 
 Power of the two-sided paired t-test of log-ratios, whose standard deviation `log_sd` comes from a pilot. A pilot of
 three pairs leaves it open by a factor of twelve (95% interval, 0.52 to 6.3 times), and these answers no less: pool it
@@ -8,14 +8,21 @@ over comparisons.
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Mapping
+from statistics import median
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import ncf
+from scipy.stats import chi2, f, ncf
 from scipy.stats import t as student
 
 MOST_SEEDS = 1000
 """Beyond this many seeds the answer is that there is none."""
+SET_ASIDE = 0.01
+"""How often, at most, a design whose comparisons all scatter alike has one set aside."""
+MEDIAN_IS_WORTH = 0.6
+"""The median of variances estimates their common value about as well as this share of their degrees of freedom pooled:
+the asymptotic efficiency of a median, 2 / pi for normal values, is a little less for skewed ones."""
 
 
 def power_of_shift(shift: float, n: int, alpha: float = 0.05) -> float:
@@ -70,3 +77,15 @@ def seeds_needed(
 def _check(log_sd: float) -> None:
     if not log_sd > 0:
         raise ValueError(f"the standard deviation of log-ratios must be above 0, not {log_sd:g}")
+
+
+def outlying(log_sds: Mapping[str, float], freedom: Mapping[str, int]) -> list[str]:
+    """The names whose variance is beyond what the others' common one explains, by an F-test with Bonferroni's level.
+
+    The common variance is the median's, each variance over the median of its own chi-squared distribution, so that a
+    few that are far larger do not raise it.
+    """
+    common = median(log_sds[name] ** 2 * freedom[name] / float(chi2.median(freedom[name])) for name in log_sds)
+    worth = MEDIAN_IS_WORTH * sum(freedom.values())
+    level = SET_ASIDE / len(log_sds)
+    return [name for name, sd in log_sds.items() if sd**2 > common * float(f.isf(level, freedom[name], worth))]

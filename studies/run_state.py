@@ -1,62 +1,24 @@
-"""How a run stands, read from its folder: which state it is in, whether it has its result, and which value that is."""
+"""What a run has to show, read from its folder: whether it has its result, which value that is, how it failed."""
 
 from __future__ import annotations
 
-import fcntl
 import math
-import os
-from collections.abc import Collection
-from pathlib import Path
-from typing import Literal
 
 from core.events import Evaluated
-from core.files import append, handle_of
-from core.folder import Outcome, RunFolder
+from core.files import append
+from core.folder import RESULTS, Outcome, RunFolder, State
 from core.reading import last_text
-
-State = Literal["new", "interrupted", "running", "finished", "diverged", "failed"]
-
-
-def is_held(lock: Path) -> bool:
-    """Whether a live process holds this lock file. Takes it for an instant: whoever locks must try twice.
-
-    Writes nothing, so that it can be asked of runs that may only be read.
-    """
-    try:
-        handle = handle_of(lock, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        # Shared: those who ask are not in each other's way.
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
-
-
-def state_of(folder: RunFolder, running: Collection[str] | None = None) -> State:
-    """How a job stands. `running` are the digests known to be in training; without it the folder's lock is asked."""
-    if running is not None and folder.digest in running:
-        return "running"
-    outcome = folder.outcome()
-    if outcome is not None:
-        return outcome.status
-    if not (folder.path / "job.json").exists():
-        return "new"
-    return "running" if running is None and is_held(folder.lock_file) else "interrupted"
 
 
 def has_result(folder: RunFolder) -> bool:
     """Whether the job has finished or diverged, which nothing that happens afterwards changes."""
     outcome = folder.outcome()
-    return outcome is not None and outcome.status != "failed"
+    return outcome is not None and outcome.status in RESULTS
 
 
 def to_train(state: State, retry_failed: bool) -> bool:
     """Whether a job that stands so is (still) to be trained."""
-    return state in ("new", "interrupted", "running") or (state == "failed" and retry_failed)
+    return retry_failed if state == "failed" else state not in RESULTS
 
 
 def outcome_mark(folder: RunFolder) -> int:

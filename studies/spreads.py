@@ -10,7 +10,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median, variance
+from statistics import variance
+from types import ModuleType
 from typing import Any
 
 from ablations.designs import arms
@@ -31,8 +32,6 @@ DESIGNS: Mapping[DesignName, str] = {
     "leave_one_out": "leave one out",
 }
 """The designs that compare pairs of variants, by what people call them."""
-SET_ASIDE = 0.01
-"""How often, at most, a design whose comparisons all scatter alike has one set aside."""
 
 Values = Callable[[PlannedVariant], Mapping[int, float]]
 """A variant's last value of the metric by seed; those of runs that diverged or have none may be infinite or NaN."""
@@ -66,72 +65,48 @@ class Spread:
     comparisons: int
     family: int
     set_aside: tuple[Aside, ...] = ()
-
-    def seeds_needed(self, effect: float) -> Power:
-        """The fewest seeds that find a ratio of 1 + `effect` four times in five."""
-        from studies.power import seeds_needed  # scipy takes a moment to load.
-
-        alone, corrected = (
-            seeds_needed(self.log_sd, 1 + effect, POWER, LEVEL, comparisons, most=MOST_SEEDS)
-            for comparisons in (1, self.family)
-        )
-        return alone, corrected
-
-    def detectable(self, seeds: int) -> Least:
-        """The smallest ratio that so many seeds find four times in five."""
-        from studies.power import detectable_ratio
-
-        alone, corrected = (
-            detectable_ratio(self.log_sd, seeds, power=POWER, alpha=LEVEL / comparisons)
-            for comparisons in (1, self.family)
-        )
-        return _six_digits(alone), _six_digits(corrected)
-
-    def as_record(self) -> dict[str, Any]:
-        """As it is recorded beside reference times, with what follows from it, so that dry runs need no scipy."""
-        rounded = Spread(self.design, round(self.log_sd, 4), self.pairs, self.comparisons, self.family)
-        return {
-            "design": self.design,
-            "sd": rounded.log_sd,
-            "pairs": self.pairs,
-            "comparisons": self.comparisons,
-            "family": self.family,
-            "set_aside": {aside.name: round(aside.log_sd, 4) for aside in self.set_aside},
-            "seeds_needed": [list(rounded.seeds_needed(effect)) for effect in EFFECTS],
-            "detectable": [list(rounded.detectable(seeds)) for seeds in range(MOST_RECORDED + 1)],
-        }
-
-
-def _six_digits(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.6g}")
-
-
-@dataclass(frozen=True)
-class RecordedSpread(Spread):
-    """A spread as `Spread.as_record` wrote it, with what follows from it."""
-
     record: Mapping[str, Any] | None = None
+    """What follows from a spread that is recorded with the code, so that dry runs need no scipy."""
 
     @classmethod
-    def of(cls, record: Mapping[str, Any]) -> RecordedSpread:
-        """What `as_record` gave."""
+    def recorded(cls, record: Mapping[str, Any]) -> Spread:
+        """A spread of `studies/reference_times.json`."""
         asides = tuple(Aside(name, float(log_sd)) for name, log_sd in record["set_aside"].items())
         pairs, comparisons, family = (int(record[key]) for key in ("pairs", "comparisons", "family"))
         return cls(record["design"], float(record["sd"]), pairs, comparisons, family, asides, record)
 
     def seeds_needed(self, effect: float) -> Power:
-        """As recorded."""
-        assert self.record is not None
-        alone, corrected = self.record["seeds_needed"][EFFECTS.index(effect)]
+        """The fewest seeds that find a ratio of 1 + `effect` four times in five."""
+        if self.record is not None:
+            alone, corrected = self.record["seeds_needed"][EFFECTS.index(effect)]
+        else:
+            alone, corrected = (
+                _power().seeds_needed(self.log_sd, 1 + effect, POWER, LEVEL, comparisons, most=MOST_SEEDS)
+                for comparisons in (1, self.family)
+            )
         return alone, corrected
 
     def detectable(self, seeds: int) -> Least:
-        """As recorded, worked out for more seeds than were."""
-        assert self.record is not None
-        if seeds > MOST_RECORDED:
-            return super().detectable(seeds)
-        alone, corrected = self.record["detectable"][seeds]
-        return alone, corrected
+        """The smallest ratio that so many seeds find four times in five."""
+        if self.record is not None and seeds <= MOST_RECORDED:
+            alone, corrected = self.record["detectable"][seeds]
+            return alone, corrected
+        alone, corrected = (
+            _power().detectable_ratio(self.log_sd, seeds, power=POWER, alpha=LEVEL / comparisons)
+            for comparisons in (1, self.family)
+        )
+        return _six_digits(alone), _six_digits(corrected)
+
+
+def _power() -> ModuleType:
+    """`studies.power`, where a number is not on record: scipy takes a moment to load."""
+    from studies import power
+
+    return power
+
+
+def _six_digits(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.6g}")
 
 
 # --- from runs --------------------------------------------------------------------------------------------------------
@@ -141,14 +116,14 @@ def observed_spreads(study: Study, plan: Plan, runs: Path) -> list[Spread]:
     """The spread of each of the plan's designs by its finished runs in the folder `runs`."""
 
     def values(variant: PlannedVariant) -> dict[int, float]:
-        found = {}
+        by_seed = {}
         for seed in plan.seeds_of(variant):
             folder = RunFolder(jobs_root(runs), variant.job(seed))
             outcome = folder.outcome()
             value = final_value(folder) if outcome is not None and outcome.status == "finished" else None
             if value is not None:
-                found[seed] = value
-        return found
+                by_seed[seed] = value
+        return by_seed
 
     return spreads(study, plan, values)
 
@@ -175,13 +150,13 @@ def spreads(study: Study, plan: Plan, values: Values) -> list[Spread]:
         for design in DESIGNS
         if design in asked
     ]
-    found = [spread for spread in tried if spread is not None]
-    if not found and plan.variants and not asked & {"screening", "shapley"}:
+    known_spreads = [spread for spread in tried if spread is not None]
+    if not known_spreads and plan.variants and not asked & {"screening", "shapley"}:
         first, *others = plan.variants
         pairs = {variant.name: _log_ratios(first, variant, logs) for variant in others}
         among = common_spread(None, pairs, family=1)
-        found = [] if among is None else [among]
-    return found
+        known_spreads = [] if among is None else [among]
+    return known_spreads
 
 
 def pairs_of(study: Study, plan: Plan, design: DesignName, logs: Logs) -> dict[str, list[float]]:
@@ -207,7 +182,7 @@ def common_spread(design: DesignName | None, pairs: Mapping[str, Sequence[float]
     """
     sds = {name: math.sqrt(variance(ratios)) for name, ratios in pairs.items() if len(ratios) > 1}
     freedom = {name: len(pairs[name]) - 1 for name in sds}
-    aside = outlying(sds, freedom) if any(sds.values()) else []
+    aside = _power().outlying(sds, freedom) if any(sds.values()) else []
     kept = [name for name in sds if name not in aside]
     squares = sum(freedom[name] * sds[name] ** 2 for name in kept)
     if not squares:
@@ -215,25 +190,6 @@ def common_spread(design: DesignName | None, pairs: Mapping[str, Sequence[float]
     log_sd = math.sqrt(squares / sum(freedom[name] for name in kept))
     count = sum(freedom[name] + 1 for name in kept)
     return Spread(design, log_sd, count, len(kept), family, tuple(Aside(name, sds[name]) for name in aside))
-
-
-MEDIAN_IS_WORTH = 0.6
-"""The median of variances estimates their common value about as well as this share of their degrees of freedom pooled:
-the asymptotic efficiency of a median, 2 / pi for normal values, is a little less for skewed ones."""
-
-
-def outlying(log_sds: Mapping[str, float], freedom: Mapping[str, int]) -> list[str]:
-    """The names whose variance is beyond what the others' common one explains, by an F-test with Bonferroni's level.
-
-    The common variance is the median's, each variance over the median of its own chi-squared distribution, so that a
-    few that are far larger do not raise it.
-    """
-    from scipy.stats import chi2, f  # scipy takes a moment to load, and there are runs to read by now.
-
-    common = median(log_sds[name] ** 2 * freedom[name] / float(chi2.median(freedom[name])) for name in log_sds)
-    worth = MEDIAN_IS_WORTH * sum(freedom.values())
-    level = SET_ASIDE / len(log_sds)
-    return [name for name, sd in log_sds.items() if sd**2 > common * float(f.isf(level, freedom[name], worth))]
 
 
 # --- in words ---------------------------------------------------------------------------------------------------------
@@ -273,11 +229,13 @@ def spread_words(spread: Spread, titles: Mapping[str, str]) -> str:
     """What the spread is of, with the comparisons that were set aside; `titles` are by name, where there is a better
     word than that."""
     several = "s" * (spread.comparisons > 1)
-    told = f"sd of a paired log-ratio {spread.log_sd:.3g}, from {spread.pairs} pairs of {spread.comparisons} comparison"
+    words = (
+        f"sd of a paired log-ratio {spread.log_sd:.3g}, from {spread.pairs} pairs of {spread.comparisons} comparison"
+    )
     if not spread.set_aside:
-        return told + several
+        return words + several
     asides = ", ".join(f"{titles.get(aside.name, aside.name)} {aside.log_sd:.3g}" for aside in spread.set_aside)
-    return f"{told}{several}; set aside, for they scatter far more: {asides}"
+    return f"{words}; set aside, for they scatter far more: {asides}"
 
 
 def design_words(spread: Spread) -> str:
@@ -285,11 +243,11 @@ def design_words(spread: Spread) -> str:
     return "each with the first variant" if spread.design is None else DESIGNS[spread.design]
 
 
-def answers(found: Sequence[Spread], seeds: int, titles: Mapping[str, str]) -> list[str]:
+def answers(spreads: Sequence[Spread], seeds: int, titles: Mapping[str, str]) -> list[str]:
     """All designs' answers under a heading that says whether the spreads were recorded with the code."""
-    whose = "recorded" if isinstance(found[0], RecordedSpread) else "observed"
+    whose = "observed" if spreads[0].record is None else "recorded"
     head = f"seeds needed at the {whose} spread ({HOW}):"
-    return [head, *(f"  {design_words(spread)}: {answer(spread, seeds, titles)}" for spread in found)]
+    return [head, *(f"  {design_words(spread)}: {answer(spread, seeds, titles)}" for spread in spreads)]
 
 
 def answer(spread: Spread, seeds: int, titles: Mapping[str, str]) -> str:

@@ -21,7 +21,6 @@ from core.names import Digest, Name, SettingName
 from core.numbers import Count, Seconds, Value
 from core.reading import Damaged, model_of
 from studies.plan import Plan, PlannedVariant, SearchChoice, jobs_root
-from studies.run_state import state_of
 
 TrialState = Literal["running", "complete", "pruned", "diverged", "failed"]
 Proposal = Literal["start", "hypercube", "estimator"]
@@ -143,10 +142,10 @@ def write_sweep(runs: Path, sweep: Sweep) -> None:
 def become_of(folder: RunFolder) -> Literal["running", "failed"] | None:
     """How a trial stands that came to a result which its folder no longer has; None where nothing speaks against it.
 
-    It is the jobs' own rule (`studies.run_state`), but a folder that is not there says nothing: the value stands in
+    It is the jobs' own rule (`RunFolder.state`), but a folder that is not there says nothing: the value stands in
     the search's own record. Raises Damaged.
     """
-    match state_of(folder, running=()):
+    match folder.state(running=()):
         case "interrupted":
             return "running"
         case "failed":

@@ -12,9 +12,9 @@ from core.reading import Damaged
 from core.words import one_line
 from studies import catalogue
 from studies.click_life import Command
+from studies.mlflow_view.sync import MlflowView
 from studies.plan import check_received, of_found, plan_file, read_plan, report_folder, settings_of
 from studies.runner.stores import error_line
-from studies.runner.tracking import MlflowView
 from studies.stores import DEFAULT_TRACKING, TRACKING_VARIABLE, address, use_stores
 
 
@@ -56,7 +56,7 @@ def main(study: str, runs: Path, setting: str | None, tracking: str | None) -> i
         for damaged in view.damaged:
             say_error(f"not shown: {damaged}", bare=True)
         wrote = " and ".join([f"{count} runs"] * bool(count) + ["the report"] * reported)
-        line = f"{view.experiment}: {f'wrote {wrote}' if wrote else 'was in sync'}; {view.link or 'no run yet'}"
+        line = f"{view.name}: {f'wrote {wrote}' if wrote else 'was in sync'}; {view.link or 'no run yet'}"
         print(one_line(line))
     return DONE
 

@@ -21,9 +21,9 @@ from core.processes import environment, python
 from core.words import typed
 from studies import catalogue
 from studies.click_life import Command, Count
-from studies.experiment import Experiment, server_url, without_user
+from studies.mlflow_view.database import check_places
+from studies.mlflow_view.experiment import Experiment, server_url, without_user
 from studies.plan import check_received, plan_file, read_plan, settings_of
-from studies.runner.database import check_places
 from studies.runner.environment import NO_TELEMETRY
 from studies.stores import SQLITE, TRACKING_VARIABLE, sqlite_file, tracking_uri, use_stores
 

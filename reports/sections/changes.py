@@ -21,7 +21,7 @@ from reports.rows import Cell, Rows, last_values, to_runs
 from reports.sections.limits import power
 from reports.stats.arms import ROUNDING
 from reports.verdicts import ALONE, LEVEL, ChangeEffect
-from studies.spreads import outlying
+from studies.power import outlying
 
 
 def which_changes(report: Report) -> list[Block]:

@@ -18,8 +18,8 @@ from reports.report import Report
 from reports.results import Results, metric_letters
 from reports.rows import Cell, Rows, anchor, to_runs
 from reports.seconds import left_out, why_left_out
-from studies.costs import Invocation, read_invocations
 from studies.plan import PlannedVariant
+from studies.times.costs import Invocation, read_invocations
 
 
 def missing(report: Report) -> list[Block]:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ablations import patch
+from ablations.beside_deck import node
 from ablations.protocols import PROTOCOLS
 from ablations.schema import Change
 from core import origin
@@ -23,8 +24,7 @@ from reports.report import Report, design_title
 from reports.results import Results, metric_name, which_seeds
 from reports.rows import Rows
 from studies import numbers
-from studies.experiment import experiment_name
-from studies.numbers import node
+from studies.mlflow_view.experiment import experiment_name
 from studies.plan import settings_of
 
 

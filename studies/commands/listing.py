@@ -16,7 +16,7 @@ from ablations.schema import Study
 from core.command_line import DONE, of_system, say_error
 from core.errors import InputError
 from core.files import check_folder
-from core.folder import RunFolder
+from core.folder import RunFolder, Status
 from core.words import visible
 from studies import catalogue
 from studies.options import Asked
@@ -112,7 +112,7 @@ def _present(plan: Plan, runs: Path) -> Present:
     return Present(plan.setting, len(digests), states["finished"], states["diverged"], states["failed"])
 
 
-def _status(folder: RunFolder) -> str | None:
+def _status(folder: RunFolder) -> Status | None:
     try:
         # A list may be of thousands of runs: whoever needs one of them reads its record.
         outcome = folder.outcome(hashed=False)

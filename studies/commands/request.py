@@ -16,14 +16,14 @@ from core.metrics.identity import INCEPTION_VARIABLE
 from core.words import visible
 from studies.options import Asked
 from studies.plan import Plan, check_received
-from studies.runner.budget import MOST_SEEDS, costing, fitting, parse_budget
-from studies.runner.estimate import with_estimates
 from studies.runner.launchers import find_launcher
 from studies.runner.place import PerGpu, Place, accelerators, place_of
 from studies.runner.sweep import check_searches
 from studies.runner.tasks import Task, tasks_of
 from studies.selection import designs_of, entry_of, plan_of
 from studies.stores import use_stores
+from studies.times.budget import MOST_SEEDS, costing, fitting, parse_budget
+from studies.times.estimate import with_estimates
 
 TRAINER = "core.job"
 """The module that offers `run_job`; workers import it, this process does not."""

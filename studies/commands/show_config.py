@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from ablations import patch
+from ablations.beside_deck import by_path, differing
 from ablations.schema import Study
 from ablations.sources import Standing, slides_of, standing
 from core.command_line import DONE
@@ -24,24 +25,9 @@ WHOSE: dict[Standing, str] = {"deck": "deck", "public": "public code", "ours": "
 """Who has the value that stands behind a #."""
 
 
-def flat(data: Any, path: str = "") -> dict[str, Any]:
-    """The values of a config by path; a union's member stands at the union's own path.
-
-    What an override may be, `path=value`, in the order of the schema.
-    """
-    if not isinstance(data, dict):
-        return {path: data}
-    values = {path: data["kind"]} if "kind" in data else {}
-    for key, value in data.items():
-        if key not in ("kind", "task"):
-            values |= flat(value, f"{path}.{key}" if path else key)
-    return values
-
-
-def differing(study: Study, variant: PlannedVariant) -> dict[str, Any]:
-    """The value of the same variant before any profile, where it is another or missing."""
-    deck, here = (flat(config.model_dump(mode="json")) for config in (study.folded(variant.changes), variant.config))
-    return {path: deck.get(path) for path, value in here.items() if path not in deck or deck[path] != value}
+def _deck_and_here(study: Study, variant: PlannedVariant) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The variant's config as plain data, before any profile and as it is trained here."""
+    return study.folded(variant.changes).model_dump(mode="json"), variant.config.model_dump(mode="json")
 
 
 def run(asked: Asked) -> int:
@@ -64,9 +50,10 @@ def print_config(study: Study, plan: Plan, variant: PlannedVariant, console: Con
     """One line a value; behind a # what the variant has before the profile, where that differs, and whose it is."""
     title = f"# {study.name}, setting {plan.setting}, {variant.name}: {variant.title}"
     console.print(Text(title, "bold"), soft_wrap=True)
-    unscaled = study.folded(variant.changes).model_dump(mode="json")
-    deck, others, slides = flat(unscaled), differing(study, variant), slides_of(study)
-    lines = {path: as_typed(value) for path, value in flat(variant.config.model_dump(mode="json")).items()}
+    unscaled, trained = _deck_and_here(study, variant)
+    deck, here, slides = by_path(unscaled), by_path(trained), slides_of(study)
+    others = differing(deck, here)
+    lines = {path: as_typed(value) for path, value in here.items()}
     wide = max(len(f"{path} = {value}") for path, value in lines.items() if len(value) < 32)
     for path, value in lines.items():
         text = Text.assemble((path, "cyan"), " = ", value)
@@ -86,7 +73,8 @@ def print_config(study: Study, plan: Plan, variant: PlannedVariant, console: Con
 
 def config_document(study: Study, plan: Plan, variant: PlannedVariant) -> dict[str, Any]:
     """The same as plain data (docs/command_line.md lists the keys)."""
-    here = flat(variant.config.model_dump(mode="json"))
+    unscaled, trained = _deck_and_here(study, variant)
+    here = by_path(trained)
     return {
         "study": study.name,
         "setting": plan.setting,
@@ -98,6 +86,8 @@ def config_document(study: Study, plan: Plan, variant: PlannedVariant) -> dict[s
         "title": variant.title,
         "changes": list(variant.changes),
         "digests": {str(seed): variant.job(seed).digest for seed in plan.seeds_of(variant)},
-        "config": variant.config.model_dump(mode="json"),
-        "differs": {path: {"deck": deck, "here": here[path]} for path, deck in differing(study, variant).items()},
+        "config": trained,
+        "differs": {
+            path: {"deck": deck, "here": here[path]} for path, deck in differing(by_path(unscaled), here).items()
+        },
     }

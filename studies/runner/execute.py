@@ -18,23 +18,24 @@ from ablations.schema import Study
 from core.command_line import DONE, FAILED, GOES_ON, INTERRUPTED, say_error
 from core.config import AnyConfig, Data
 from core.files import check_writable, make_folder
-from core.folder import RunFolder
+from core.folder import RunFolder, State
 from core.locks import FileLock
 from core.machine import cores
 from core.words import typed, visible
 from studies.durations import span
+from studies.mlflow_view.sync import BackgroundSync, MlflowView
 from studies.plan import Plan, check_received, jobs_root, plans_lock, record_plan
-from studies.run_state import State, state_of, to_train
-from studies.runner.calibrate import calibrate, uncalibrated
+from studies.run_state import to_train
 from studies.runner.launchers import launcher
-from studies.runner.ledger import costs_kept
 from studies.runner.obstacles import check_start, check_trainable, files_of, folders_of, notes
 from studies.runner.order import WorkersLost
 from studies.runner.place import Place
 from studies.runner.stores import Unreachable, error_line, waiting_until
 from studies.runner.sweep import SearchGaveUp, searched
 from studies.runner.tasks import Task, longest_first, tasks_of
-from studies.runner.tracking import BackgroundSync, MlflowView
+from studies.times.calibration import calibrate, uncalibrated
+from studies.times.costs import costs_kept
+from studies.times.estimate import predicted
 
 
 class Interrupts:
@@ -140,10 +141,12 @@ def run_plan(
         with interrupts.installed():
             try:
                 if pending:
+                    prediction = predicted(pending, runs, machine=place.machine, workers=place.workers)
                     started = time.monotonic()
                     with costs_kept(
-                        whole, pending, runs, machine=place.machine, workers=place.workers, interrupted=interrupts,
-                        say=lambda line: console.print(visible(line)), steady=place.most_workers is None,
+                        whole, [task.digest for task in pending], runs, machine=place.machine, workers=place.workers,
+                        predicted=prediction.of_all, interrupted=interrupts, steady=place.most_workers is None,
+                        say=lambda line: console.print(visible(line)),
                     ):  # fmt: skip
                         _train(pending, whole, view, place, console, interrupts)
                     if place.most_workers is None:
@@ -173,7 +176,7 @@ def run_plan(
 
 
 def _state(task: Task, runs: Path) -> State:
-    return state_of(RunFolder(jobs_root(runs), task.digest), ())
+    return RunFolder(jobs_root(runs), task.digest).state(())
 
 
 def _print_share(tasks: Sequence[Task], runs: Path, workers: int, seconds: float, console: Console) -> None:

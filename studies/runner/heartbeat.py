@@ -17,8 +17,8 @@ from pathlib import Path
 from types import TracebackType
 
 from core.files import write_whole
+from core.locks import is_held
 from core.reading import last_text
-from studies.run_state import is_held
 
 HANG_SECONDS = 1800.0
 """Loading data, or measuring the real images, may take long and beats not once."""

@@ -26,13 +26,12 @@ from core.config import (
 from core.data.listing import left_out_words
 from core.errors import InputError
 from core.files import check_file, check_folder
-from core.folder import RunFolder
+from core.folder import RunFolder, State
 from core.imported import check_unedited
 from core.metrics.enough import cautions, check_counts, taken
 from core.metrics.identity import INCEPTION_VARIABLE, extractor_sha256, inception_file, inception_host, inception_place
 from core.needs import ANYWHERE, check_memory
 from studies.plan import Plan, jobs_root, joined, journal_file, plan_folder, plans_lock, report_folder
-from studies.run_state import State
 from studies.runner.place import Place
 from studies.runner.tasks import Task
 from studies.stores import queue_url

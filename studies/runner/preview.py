@@ -11,21 +11,28 @@ from typing import Any
 from rich.console import Console
 
 from ablations import patch
+from ablations.beside_deck import arrow, edited
 from ablations.protocols import PROTOCOLS
 from ablations.schema import Change, Profile, Study
-from core.folder import RunFolder
+from core.folder import RESULTS, RunFolder, State
 from core.words import visible
 from studies.durations import span
 from studies.numbers import changed_rows, trained_here
-from studies.plan import Plan, PlannedVariant, jobs_root, plan_file, read_plan
-from studies.run_state import State, state_of, to_train
-from studies.runner.estimate import Prediction, predicted, recorded_times
+from studies.plan import (
+    Plan,
+    PlannedVariant,
+    jobs_root,
+    plan_file,
+    read_plan,
+)
+from studies.run_state import to_train
 from studies.runner.launchers import on_cluster
 from studies.runner.obstacles import check_start, notes, obstacle, refusal
 from studies.runner.place import Place
 from studies.runner.tasks import Task, TimesFrom, longest_first
 from studies.screen import ruled_table
-from studies.spreads import RecordedSpread, answers, observed_spreads
+from studies.spreads import Spread, answers, observed_spreads
+from studies.times.estimate import Prediction, predicted, recorded_times
 
 WIDE = 110
 """From so many columns on a scaling has its reason beside it, and designs have a column."""
@@ -52,8 +59,8 @@ class Outlook:
     @classmethod
     def of(cls, study: Study, plan: Plan, tasks: Sequence[Task], *, place: Place, retry_failed: bool) -> Outlook:
         """Reads the run folders; starts nothing and writes nothing. Raises as `check_start`."""
-        states = {task.digest: state_of(RunFolder(jobs_root(place.runs), task.digest)) for task in tasks}
-        found = {
+        states = {task.digest: RunFolder(jobs_root(place.runs), task.digest).state() for task in tasks}
+        obstacles = {
             task.digest: obstacle(
                 task,
                 states[task.digest],
@@ -65,7 +72,7 @@ class Outlook:
             )
             for task in tasks
         }
-        blocked = {digest: reason for digest, reason in found.items() if reason is not None}
+        blocked = {digest: reason for digest, reason in obstacles.items() if reason is not None}
         pending = [task for task in tasks if to_train(states[task.digest], retry_failed)]
         check_start(plan, pending, place)
         new = [task for task in pending if task.digest not in blocked]
@@ -85,7 +92,7 @@ class Outlook:
     @property
     def cached(self) -> int:
         """Runs that have their result."""
-        return sum(self.states[task.digest] in ("finished", "diverged") for task in self.tasks)
+        return sum(self.states[task.digest] in RESULTS for task in self.tasks)
 
 
 def print_plan(outlook: Outlook, console: Console) -> None:
@@ -94,7 +101,7 @@ def print_plan(outlook: Outlook, console: Console) -> None:
     study, plan, tasks = outlook.study, outlook.plan, outlook.tasks
     profile = study.profile(plan.profile)
     claimed = {name for claim in study.claims for name in claim.variants}
-    said = {digest: "BLOCKED" if digest in outlook.blocked else state for digest, state in outlook.states.items()}
+    words = {digest: "BLOCKED" if digest in outlook.blocked else state for digest, state in outlook.states.items()}
     _say(f"{study.name}, setting {plan.setting}: {study.question}", console)
     table = ruled_table(spaced=True)
     wide = console.width >= WIDE
@@ -117,12 +124,12 @@ def print_plan(outlook: Outlook, console: Console) -> None:
             "\n".join(called if wide else [*called, *(f"  {place}" for place in places)]),
             *((", ".join(places),) if wide else ()),
             "\n".join([variant.title, *_edits(study, profile, plan, variant)]),
-            _seeds_by_state(mine, said),
+            _seeds_by_state(mine, words),
             _time(mine[0].expected_seconds),
         )
     if drawn := {variant.name for variant in plan.drawn}:
         mine = [task for task in tasks if task.variant in drawn]
-        states = Counter(said[task.digest] for task in mine)
+        states = Counter(words[task.digest] for task in mine)
         times = [task.expected_seconds for task in mine]
         known = [seconds for seconds in times if seconds is not None]
         table.add_row(
@@ -279,11 +286,11 @@ def _by_reason(tasks: Sequence[Task], blocked: Mapping[str, str]) -> dict[str, s
 
 def _power(study: Study, plan: Plan, runs: Path) -> list[str]:
     """The seeds that effects need, by what the setting's runs have shown, else by what was recorded with the code."""
-    found = observed_spreads(study, _recorded(plan, runs), runs)
-    found = found or [RecordedSpread.of(record) for record in recorded_times(plan).get("spreads", [])]
-    if not found:
+    spreads = observed_spreads(study, _recorded(plan, runs), runs)
+    spreads = spreads or [Spread.recorded(record) for record in recorded_times(plan).get("spreads", [])]
+    if not spreads:
         return ["seeds needed to detect 5, 10 or 20%: unknown until the study has run"]
-    return answers(found, len(plan.seeds), {change.name: change.title for change in study.changes})
+    return answers(spreads, len(plan.seeds), {change.name: change.title for change in study.changes})
 
 
 def _recorded(plan: Plan, runs: Path) -> Plan:
@@ -342,31 +349,7 @@ def _edits_of(study: Study, profile: Profile, plan: Plan, change: Change) -> lis
         trained_here(study, profile, plan, names).model_dump(mode="json") for names in (needed, [*needed, change.name])
     ]
     lines = []
-    for edit in change.edits:
-        deck = _arrow(edit.before, edit.after)
-        now = _arrow(patch.lookup(here[0], edit.path), patch.lookup(here[1], edit.path))
-        lines.append(f"{edit.path} {deck}" + ("" if now == deck else f" (here {now})"))
+    for edit, (path, *values) in zip(change.edits, edited(change, *here), strict=True):
+        deck, now = arrow(edit.before, edit.after), arrow(*values)
+        lines.append(f"{path} {deck}" + ("" if now == deck else f" (here {now})"))
     return lines
-
-
-def _arrow(before: Any, after: Any) -> str:
-    return "no difference" if before == after else f"{_shown(before)}→{_shown(after)}"
-
-
-def _shown(value: Any) -> str:
-    """A value as people write it: off, 0.002, siren(scale=1)."""
-    match value:
-        case None:
-            return "off"
-        case bool():
-            return "yes" if value else "no"
-        case float():
-            return f"{value:g}"
-        case dict():
-            inside = ", ".join(f"{key}={_shown(part)}" for key, part in value.items() if key != "kind")
-            if "kind" not in value:
-                return inside
-            return f"{value['kind']}({inside})" if inside else str(value["kind"])
-        case str() if len(value) == 64:
-            return f"{value[:8]}…"
-    return str(value)

@@ -259,8 +259,8 @@ class StudyProgress:
             seeds.setdefault(self._tasks[digest].variant, []).append(str(self._tasks[digest].seed))
         named = [f"{variant} {','.join(of)}" for variant, of in list(seeds.items())[:STARTS_SAID]]
         more = len(seeds) - STARTS_SAID
-        said = "; ".join(named) + (f"; and {more} variants more" if more > 0 else "")
-        self.say(f"start     {len(digests)} runs: {said}")
+        words = "; ".join(named) + (f"; and {more} variants more" if more > 0 else "")
+        self.say(f"start     {len(digests)} runs: {words}")
 
     def _view(self) -> RenderableType:
         foot = self._foot()

@@ -18,8 +18,9 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import FrozenTrial, TrialState
 
 from core.folder import RunFolder
+from core.locks import is_held
 from studies.plan import jobs_root, journal_file
-from studies.run_state import final_value, has_result, is_held, mark_failed
+from studies.run_state import final_value, has_result, mark_failed
 from studies.runner.deaths import LOST, note_death
 from studies.runner.heartbeat import HANG_SECONDS, Silence, forget
 from studies.runner.order import Claim

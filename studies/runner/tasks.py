@@ -1,4 +1,4 @@
-"""A task is one job of a plan with what people call it; how it stands, `studies.run_state` says."""
+"""A task is one job of a plan with what people call it; how it stands, its `core.folder.RunFolder` says."""
 
 from __future__ import annotations
 
@@ -33,7 +33,12 @@ class Task(Node):
     @property
     def sentence(self) -> str:
         """As people read it: "all but NS loss · seed 1"."""
-        return f"{self.title} · seed {self.seed}"
+        return self.title + self.seed_words
+
+    @property
+    def seed_words(self) -> str:
+        """The end of its sentence."""
+        return f" · seed {self.seed}"
 
 
 def tasks_of(plan: Plan) -> list[Task]:

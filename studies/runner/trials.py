@@ -26,9 +26,10 @@ from ablations.search import Search
 from core.config import AnyConfig, Job
 from core.events import Evaluated
 from core.folder import RunFolder
+from core.locks import is_held
 from studies import sweeps
 from studies.plan import jobs_root, journal_file
-from studies.run_state import final_value, has_result, is_held, mark_failed
+from studies.run_state import final_value, has_result, mark_failed
 from studies.runner.deaths import LOST, note_death
 from studies.runner.heartbeat import HANG_SECONDS, Silence, forget
 from studies.runner.order import Claim

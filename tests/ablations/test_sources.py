@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from ablations import sources
+from ablations.beside_deck import leaf, leaves
 from ablations.paths import places
 from ablations.schema import Change, Edit, Profile, Put, Study, edited
 from ablations.sources import FIT_ORIGINS, MECHANISMS, ORIGINS, in_deck, matches, origin, slides_of, standing
 from core.config import Adam, CleanFid, Config, Emission, Images, Node, Reconstruction, Siren
-from studies import catalogue, numbers, profile_table
-from studies.numbers import all_rows, changed_rows, leaves
+from studies import catalogue, profile_table
+from studies.numbers import all_rows, changed_rows
 from studies.planning import make_plan
 
 DECK = (Path(sources.__file__).with_name("meta_generation_2020-08-31.txt")).read_text()
@@ -53,7 +54,7 @@ def test_here_is_what_the_config_has(study: Study) -> None:
         for (path, only), row in rows.items():
             if only is None and path in leaves(here) and path in leaves(study.base.model_dump(mode="json")):
                 first = row.here.split(" → ")[0]
-                assert first == numbers.leaf(leaves(here)[path]), path
+                assert first == leaf(leaves(here)[path]), path
 
 
 def test_every_slide_is_one_of_the_decks() -> None:

@@ -111,14 +111,13 @@ def test_an_outcome_of_an_earlier_version_stays_valid(tmp_path: Path, cache: Pat
 
 
 FLEETING = {
-    "core/calibrate.py": "a cache",
     "core/metrics/clean_fid.py": "a cache, for its owner alone",
     "core/metrics/real.py": "a cache",
     "core/home.py": "a cache, for its owner alone",
     "core/data/making.py": "images that can be made again",
     "core/data/prepare.py": "images that can be prepared again",
     "studies/completion.py": "a cache",
-    "studies/artifacts.py": "copies of what is in the folders of runs",
+    "studies/mlflow_view/artifacts.py": "copies of what is in the folders of runs",
 }
 
 

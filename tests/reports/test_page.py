@@ -10,11 +10,11 @@ import pytest
 from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
+from ablations.beside_deck import node
 from reports import charts, figures, markdown, pdf
 from reports.numbers import factor, fixed, interval, mean_spread, short
 from reports.page import Bullets, Code, Column, Document, Heading, Link, Listing, Note, Paragraph, Quote, Strong, Table
 from reports.stats import Effect, log_summary, paired_effect
-from studies.numbers import node
 
 NASTY = r"a_b *c* `d` #e $f$ <g> [h](i) | \ @j ~k~ 'l' \"m\""
 

@@ -53,7 +53,7 @@ from reports.render import main, render, render_comparison
 from reports.report import FIGURES
 from reports.results import load
 from reports.rows import anchor
-from studies.experiment import Experiment
+from studies.mlflow_view.experiment import Experiment
 from studies.overrides import overridden, override, parse_override
 from studies.plan import jobs_root, plan_file, read_plan, report_folder
 from studies.stores import sqlite_file

@@ -20,12 +20,12 @@ from click.testing import CliRunner
 from core.errors import InputError
 from reports import render
 from studies import catalogue, sync
-from studies.artifacts import Beside
+from studies.mlflow_view.artifacts import Beside
+from studies.mlflow_view.connection import check_own
+from studies.mlflow_view.database import check_places
+from studies.mlflow_view.sync import MlflowView
 from studies.plan import Plan, plan_file, record_plan, report_folder
-from studies.runner.database import check_places
-from studies.runner.served import check_own
 from studies.runner.tasks import tasks_of
-from studies.runner.tracking import MlflowView
 from tests.studies.test_tracking import write_folder, write_report
 
 FORMS = ("file://{}", "mlflow-artifacts:/x", "../victim")
@@ -80,7 +80,7 @@ class Project:
     def check(self, runs: int) -> None:
         """What anybody sees who serves the database from its folder."""
         view = self.view
-        client = view._connected()
+        client = view.writer().client
         found = shown_with_report(view)
         assert len(found) == runs + 1
         for run in found:
@@ -92,8 +92,8 @@ class Project:
 
 
 def shown_with_report(view: MlflowView) -> list[Any]:
-    client = view._connected()
-    experiment = client.get_experiment_by_name(view.experiment)
+    client = view.writer().client
+    experiment = client.get_experiment_by_name(view.name)
     assert experiment is not None
     return list(client.search_runs([experiment.experiment_id]))
 
@@ -190,18 +190,19 @@ SERVED = (
 )
 
 
-@pytest.mark.parametrize("form", SERVED)
-def test_nothing_is_served_but_what_is_beside_the_database(project: Project, tmp_path: Path, form: str) -> None:
-    check_places(project.folder / "mlflow.db")
-    project.sql("update runs set artifact_uri = ?", form.format(tmp_path / "victim"))
-    with pytest.raises(InputError, match=r"studies\.sync STUDY.*mlflow ui"):
-        check_places(project.folder / "mlflow.db")
+def test_nothing_is_served_but_what_is_beside_the_database(project: Project, tmp_path: Path) -> None:
+    database = project.folder / "mlflow.db"
+    check_places(database)
+    for form in SERVED:
+        project.sql("update runs set artifact_uri = ?", form.format(tmp_path / "victim"))
+        with pytest.raises(InputError, match=r"studies\.sync STUDY.*mlflow ui"):
+            check_places(database)
     (project.runs / "mlflow-synced.json").unlink()
     project.sync()
-    check_places(project.folder / "mlflow.db")
+    check_places(database)
     (project.folder / "mlruns" / "1" / "link").symlink_to(tmp_path)
     with pytest.raises(InputError, match="leads out of"):
-        check_places(project.folder / "mlflow.db")
+        check_places(database)
 
 
 ELSEWHERE = (
@@ -217,20 +218,19 @@ ELSEWHERE = (
 )
 
 
-@pytest.mark.parametrize("statement", ELSEWHERE[1:2] + ELSEWHERE[3:])
-def test_no_row_of_any_table_names_a_place_to_be_served(project: Project, statement: str) -> None:
+def test_no_row_of_any_table_names_a_place_to_be_served(project: Project) -> None:
+    database = project.folder / "mlflow.db"
     for prepared in (ELSEWHERE[0], ELSEWHERE[2]):
         project.sql(prepared)
-    check_places(project.folder / "mlflow.db")
-    project.sql(statement)
-    with pytest.raises(InputError, match="says that files are in /etc"):
-        check_places(project.folder / "mlflow.db")
-
-
-def test_what_is_beside_a_model_or_in_its_run_is_served(project: Project) -> None:
-    project.sql(ELSEWHERE[0])
-    project.sql(ELSEWHERE[4].replace("/etc", "models:/m-0123"))
-    check_places(project.folder / "mlflow.db")
+    check_places(database)
+    whole = database.read_bytes()
+    for statement in ELSEWHERE[1:2] + ELSEWHERE[3:]:
+        project.sql(statement)
+        with pytest.raises(InputError, match="says that files are in /etc"):
+            check_places(database)
+        database.write_bytes(whole)
+    project.sql(ELSEWHERE[4].replace("/etc", "models:/m-0123"))  # What is beside a model, or in its run.
+    check_places(database)
 
 
 @pytest.mark.parametrize("statement", ["create view more as select 1", "drop table runs; garbage"])
@@ -334,30 +334,30 @@ def test_nothing_that_a_plan_names_is_shown_as_something_to_type(project: Projec
     assert rendered.exit_code == 0 and "evil" not in rendered.output
 
 
-@pytest.mark.parametrize("name", ["../../x", "..", "a/b", "", "a" * 100])
-def test_ids_that_would_be_paths_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match="none of MLflow's"):
-        Beside(tmp_path, "1").names(name)
-    with pytest.raises(InputError, match="none of MLflow's"):
-        Beside(tmp_path, name)
+def test_ids_that_would_be_paths_are_refused(tmp_path: Path) -> None:
+    for name in ("../../x", "..", "a/b", "", "a" * 100):
+        for refused in (lambda name: Beside(tmp_path, "1").names(name), lambda name: Beside(tmp_path, name)):
+            with pytest.raises(InputError, match="none of MLflow's"):
+                refused(name)
 
 
 def test_somebodys_own_experiments_in_the_same_database_stay_as_they_are(project: Project, tmp_path: Path) -> None:
-    client = project.view._connected()
+    client = project.view.writer().client
     theirs = client.create_experiment("my own", artifact_location=str(tmp_path / "far" / "mlruns" / "2"))
     client.create_run(theirs, tags={"job": "mine"})
     ours = shown_with_report(project.view)[0].info.experiment_id
     beside = client.create_run(ours, tags={"mine": "yes"}).info.run_id
     project.sql("update runs set artifact_uri = '/far/mlruns/1/x/artifacts' where run_uuid = ?", beside)
-    rows = "select * from {} where experiment_id = {} or run_uuid = '{}'"
-    kept = [project.sql(rows.format("runs", theirs, beside))]
-    kept += [project.sql("select * from experiments where experiment_id = ?", theirs)]
+
+    def rows(of: Project) -> list[list[tuple[str, ...]]]:
+        runs = of.sql("select * from runs where experiment_id = ? or run_uuid = ?", theirs, beside)
+        return [runs, of.sql("select * from experiments where experiment_id = ?", theirs)]
+
+    kept = rows(project)
     moved = Project(project.folder.rename(tmp_path / "elsewhere"), project.plan, project.enter)
     (moved.runs / "mlflow-synced.json").unlink()
     moved.sync()
-    now = [moved.sql(rows.format("runs", theirs, beside))]
-    now += [moved.sql("select * from experiments where experiment_id = ?", theirs)]
-    assert now == kept
+    assert rows(moved) == kept
 
 
 def test_a_server_that_gives_a_folder_of_this_machine_for_a_runs_is_not_believed() -> None:

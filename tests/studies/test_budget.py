@@ -16,11 +16,12 @@ from studies import catalogue
 from studies.durations import duration
 from studies.plan import Plan
 from studies.planning import make_plan
-from studies.runner.budget import Choice, costing, fitting, parse_budget, preference
-from studies.runner.tasks import Task, tasks_of
+from studies.runner.tasks import tasks_of
+from studies.times.budget import Choice, costing, fitting, parse_budget, preference
 from tests.studies.test_estimate import finish
 
-STUDY = Study(**{**dict(catalogue.study("changes_overview")), "more_designs": ("add_one_in", "leave_one_out")})
+WHOLE = catalogue.study("changes_overview")
+STUDY = WHOLE.replace(more_designs=("add_one_in", "leave_one_out"))
 GRID = catalogue.study("siren_vs_fourier")
 HERE = Machine(processor="a processor", cores=2, device="cpu", threads=1, torch="2.15.0")
 
@@ -38,20 +39,12 @@ def chosen(budget: float, study: Study = STUDY, designs: Sequence[DesignName] | 
     return fitting(study, everything(study, seeds), designs or available(study), budget, one_each)
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("2h", 7200), ("30m", 1800), ("90s", 90), ("1.5h", 5400), ("1d", 86400), ("2 H", 7200)]
-)
-def test_budgets_are_times(text: str, seconds: float) -> None:
-    assert parse_budget(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "2", "h", "-2h", "0h", "2 hours", "1e3s", "nan"])
-def test_what_is_no_time_is_one_line(text: str) -> None:
-    with pytest.raises(InputError, match="give a time, as in 90s"):
-        parse_budget(text)
-
-
-def test_durations_tell_close_times_apart() -> None:
+def test_budgets_and_durations_are_times() -> None:
+    texts = {"2h": 7200, "30m": 1800, "90s": 90, "1.5h": 5400, "1d": 86400, "2 H": 7200}
+    assert {text: parse_budget(text) for text in texts} == texts
+    for text in ("", "2", "h", "-2h", "0h", "2 hours", "1e3s", "nan"):
+        with pytest.raises(InputError, match="give a time, as in 90s"):
+            parse_budget(text)
     assert [duration(s) for s in (45, 185, 7500)] == ["45 s", "3 min 5 s", "2 h 5 min"]
 
 
@@ -118,53 +111,51 @@ def test_nothing_fits_and_nothing_known_are_one_line() -> None:
 
 def test_runs_that_exist_cost_nothing_and_workers_share_the_rest(tmp_path: Path) -> None:
     plan = everything(seeds=3)
-    tasks = [Task(**{**dict(task), "expected_seconds": 10.0}) for task in tasks_of(plan)]
+    tasks = [task.replace(expected_seconds=10.0) for task in tasks_of(plan)]
     for task in tasks:
         if task.variant != "all":
             finish(tmp_path, task, 10.0)
     cost = costing(tasks, tmp_path, machine=HERE, workers=2)
     assert cost(plan) == 20.0
-    unknown = [Task(**{**dict(task), "expected_seconds": None}) for task in tasks]
-    assert costing(unknown, tmp_path, machine=HERE, workers=2)(plan) is None
-    others = Plan(**{**dict(plan), "variants": plan.variants[:1]})
-    assert costing(unknown, tmp_path, machine=HERE, workers=2)(others) == 0
+    unknown = costing(tasks_of(plan), tmp_path, machine=HERE, workers=2)
+    assert (unknown(plan), unknown(plan.replace(variants=plan.variants[:1]))) == (None, 0)
+
+
+def jobs(plan: Plan) -> set[tuple[str, int]]:
+    return {(variant.name, seed) for variant, seed in plan.jobs()}
+
+
+def asked(designs: list[DesignName], seeds: int) -> Plan:
+    return make_plan(WHOLE, WHOLE.profile("cpu"), designs=designs, seeds=range(seeds))
 
 
 def test_a_screening_costs_the_runs_that_its_seeds_drew() -> None:
-    study = catalogue.study("changes_overview")
-    whole = make_plan(study, study.profile("cpu"), designs=["ladder", "shapley", "screening"], seeds=range(10))
+    whole = asked(["ladder", "shapley", "screening"], 10)
 
-    def runs(plan: Plan) -> float:
-        return float(len(plan.jobs()))
+    def fits(designs: list[DesignName], budget: float) -> Choice:
+        return fitting(WHOLE, whole, designs, budget, lambda plan: float(len(plan.jobs())))
 
     # Three seeds of the claims' two variants and of 24 others each; what shapley shares with them is asked for once.
-    choice = fitting(study, whole, ["screening"], 3 * (24 + 2), runs)
+    choice = fits(["screening"], 3 * (24 + 2))
     assert (choice.seconds, choice.plan.seeds) == (3 * (24 + 2), (0, 1, 2))
-    asked = make_plan(study, study.profile("cpu"), designs=["screening"], seeds=range(3))
-    assert {(v.name, seed) for v, seed in choice.plan.jobs()} == {(v.name, seed) for v, seed in asked.jobs()}
-    assert fitting(study, whole, ["screening"], 4 * (24 + 2), runs).plan.seeds == (0, 1, 2, 3)
-    assert "left out: screening" in "; ".join(fitting(study, whole, ["screening"], 3 * (24 + 2) - 1, runs).lines)
+    assert jobs(choice.plan) == jobs(asked(["screening"], 3))
+    assert fits(["screening"], 4 * (24 + 2)).plan.seeds == (0, 1, 2, 3)
+    assert "left out: screening" in "; ".join(fits(["screening"], 3 * (24 + 2) - 1).lines)
     # With the ladder, the variants that it shares are trained with all seeds.
-    both = fitting(study, whole, ["ladder", "screening"], 1000, runs).plan
-    expected = make_plan(study, study.profile("cpu"), designs=["ladder", "screening"], seeds=range(10))
-    assert {(v.name, seed) for v, seed in both.jobs()} == {(v.name, seed) for v, seed in expected.jobs()}
+    assert jobs(fits(["ladder", "screening"], 1000).plan) == jobs(asked(["ladder", "screening"], 10))
 
 
 def test_a_design_of_unknown_time_is_left_out_and_so_are_seeds_of_unknown_time() -> None:
-    study = catalogue.study("changes_overview")
-    whole = make_plan(study, study.profile("cpu"), designs=["ladder", "screening"], seeds=range(5))
-    timed = {
-        (variant.name, seed) for variant, seed in whole.jobs() if "ladder" in variant.designs or not variant.designs
-    }
+    whole = asked(["ladder", "screening"], 5)
+    timed = {(v.name, seed) for v, seed in whole.jobs() if "ladder" in v.designs or not v.designs}
 
     def cost(plan: Plan) -> float | None:
-        places = {(variant.name, seed) for variant, seed in plan.jobs()}
-        return float(len(places)) if places <= timed else None
+        return float(len(jobs(plan))) if jobs(plan) <= timed else None
 
-    choice = fitting(study, whole, ["ladder", "screening"], 1000, cost)
+    choice = fitting(WHOLE, whole, ["ladder", "screening"], 1000, cost)
     assert choice.seconds == 12 * 5
     assert "left out: screening, whose time is unknown, measure with --calibrate" in choice.lines
     timed = {(name, seed) for name, seed in timed if seed < 4}
-    choice = fitting(study, whole, ["ladder"], 1000, cost)
+    choice = fitting(WHOLE, whole, ["ladder"], 1000, cost)
     assert len(choice.plan.seeds) == 4
     assert "left out: more than 4 seeds, 5 take an unknown time, measure with --calibrate" in choice.lines

@@ -51,9 +51,9 @@ SETTINGS = (
 )
 PROGRAM = """
 import sys
-import studies.commands.request, studies.run, studies.runner.tracking
+import studies.commands.request, studies.run, studies.mlflow_view.sync
 studies.commands.request.TRAINER = "tests.studies.often"
-studies.runner.tracking.SYNC_SECONDS = 3.0
+studies.mlflow_view.sync.SYNC_SECONDS = 3.0
 studies.run.main(sys.argv[1:])
 """
 SEED = 20

@@ -14,6 +14,7 @@ from typing import Any
 import click
 import pytest
 
+from ablations.beside_deck import by_path
 from ablations.designs import DESIGNS, available
 from ablations.protocols import PROTOCOLS
 from core import command_line
@@ -22,19 +23,18 @@ from core.folder import Outcome, RunFolder
 from core.metrics.identity import INCEPTION_VARIABLE
 from studies import catalogue, completion, names, offers, options
 from studies.commands.listing import variants_of
-from studies.commands.show_config import flat
 from studies.completion import VARIABLE
 from studies.overrides import as_typed, overridden, parse_override
 from studies.plan import jobs_root, record_plan
 from studies.planning import make_plan
 from studies.run import command
-from studies.runner.budget import MOST_SEEDS
 from studies.runner.heartbeat import HANG_SECONDS
 from studies.runner.launchers import LAUNCHERS
 from studies.runner.launchers.declared import FILE_NAME
 from studies.runner.sharing import BUDGET
 from studies.screen import screen
 from studies.stores import DEFAULT_TRACKING, QUEUE_VARIABLE, TRACKING_VARIABLE
+from studies.times.budget import MOST_SEEDS
 from tests.studies.commands import ROOT, answer, refused
 
 PAGE = ROOT / "docs" / "command_line.md"
@@ -223,7 +223,7 @@ def test_the_baseline_is_shown_where_no_variant_is_named() -> None:
 
 @pytest.mark.parametrize("config", [Config(), Reconstruction()], ids=["gan", "reconstruction"])
 def test_every_shown_value_can_be_typed_as_an_override(config: Config | Reconstruction) -> None:
-    values = flat(config.model_dump(mode="json"))
+    values = by_path(config.model_dump(mode="json"))
     typed = dict(parse_override(f"{path}={as_typed(value)}") for path, value in values.items())
     assert typed == values
     assert overridden(config, typed) == config
@@ -270,7 +270,7 @@ def test_all_that_is_offered_is_accepted(name: str) -> None:
     for path, values in offers.words_by_path(study).items():
         for value in values or ():
             typed = dict([parse_override(f"{path}={value}")])
-            if path in flat(config.model_dump(mode="json")) and value not in ("images", "clean_fid"):
+            if path in by_path(config.model_dump(mode="json")) and value not in ("images", "clean_fid"):
                 overridden(config, typed)
 
 

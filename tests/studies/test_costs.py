@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core.folder import RunFolder
-from studies.costs import costs_file, overheads, read_invocations
 from studies.plan import Plan, jobs_root
-from studies.runner import ledger
-from studies.runner.ledger import costs_kept
 from studies.runner.tasks import Task, tasks_of
+from studies.times import costs
+from studies.times.costs import costs_file, costs_kept, overheads, read_invocations
+from studies.times.estimate import predicted
 from tests.studies.test_estimate import HERE, finish, planned
 
 
@@ -30,22 +30,29 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(ledger, "time", made)
+    monkeypatch.setattr(costs, "time", made)
     return made
 
 
 def expected(plan: Plan, seconds: float | None = 10.0) -> list[Task]:
-    return [Task(**{**dict(task), "expected_seconds": seconds}) for task in tasks_of(plan)[:3]]
+    return [task.replace(expected_seconds=seconds) for task in tasks_of(plan)[:3]]
 
 
-def keywords(said: list[str], *, interrupted: bool = False) -> dict[str, Any]:
-    return {"machine": HERE, "workers": 2, "interrupted": lambda: interrupted, "say": said.append}
+def kept(
+    plan: Plan, tasks: list[Task], runs: Path, said: list[str], *, interrupted: bool = False
+) -> AbstractContextManager[None]:
+    where: dict[str, Any] = {"machine": HERE, "workers": 2}
+    expected = predicted(tasks, runs, **where).of_all
+    digests = [task.digest for task in tasks]
+    return costs_kept(
+        plan, digests, runs, **where, predicted=expected, interrupted=lambda: interrupted, say=said.append
+    )
 
 
 def test_a_whole_command_is_compared_with_its_prediction(tmp_path: Path, clock: Clock) -> None:
     plan, said = planned(), list[str]()
     tasks = expected(plan)
-    with costs_kept(plan, tasks, tmp_path, **keywords(said)):
+    with kept(plan, tasks, tmp_path, said):
         for task, seconds in zip(tasks, (12.0, 11.0, 9.0), strict=True):
             finish(tmp_path, task, seconds)
         clock.now += 26.0
@@ -61,12 +68,12 @@ def test_a_whole_command_is_compared_with_its_prediction(tmp_path: Path, clock: 
 def test_an_interrupted_command_and_the_one_that_goes_on_are_two_lines(tmp_path: Path, clock: Clock) -> None:
     plan, said = planned(), list[str]()
     tasks = expected(plan)
-    with suppress(KeyboardInterrupt), costs_kept(plan, tasks, tmp_path, **keywords(said, interrupted=True)):
+    with suppress(KeyboardInterrupt), kept(plan, tasks, tmp_path, said, interrupted=True):
         finish(tmp_path, tasks[0], 12.0)
         RunFolder(jobs_root(tmp_path), tasks[1].digest).write("job.json", tasks[1].job.model_dump_json())
         clock.now += 15.0
         raise KeyboardInterrupt
-    with costs_kept(plan, tasks[1:], tmp_path, **keywords(said)):
+    with kept(plan, tasks[1:], tmp_path, said):
         finish(tmp_path, tasks[1], 12.0)
         finish(tmp_path, tasks[2], 12.0)
         clock.now += 14.0
@@ -79,7 +86,7 @@ def test_an_interrupted_command_and_the_one_that_goes_on_are_two_lines(tmp_path:
 
 def test_nothing_is_written_where_nothing_was_trained(tmp_path: Path, clock: Clock) -> None:
     plan, said = planned(), list[str]()
-    with pytest.raises(ValueError, match="unusable"), costs_kept(plan, expected(plan), tmp_path, **keywords(said)):
+    with pytest.raises(ValueError, match="unusable"), kept(plan, expected(plan), tmp_path, said):
         raise ValueError("unusable")
     assert not costs_file(tmp_path, plan.study, plan.setting).exists()
     assert read_invocations(tmp_path, plan.study, plan.setting) == []
@@ -92,7 +99,7 @@ def test_unknown_times_predict_nothing_and_lines_of_another_version_are_left_out
     file = costs_file(tmp_path, plan.study, plan.setting)
     file.parent.mkdir(parents=True)
     file.write_text('{"began": "then"}\n')
-    with costs_kept(plan, tasks, tmp_path, **keywords(said)):
+    with kept(plan, tasks, tmp_path, said):
         finish(tmp_path, tasks[0], 12.0)
     (line,) = read_invocations(tmp_path, plan.study, plan.setting)
     assert (line.predicted_seconds, line.ended) == (None, 1)

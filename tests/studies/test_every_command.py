@@ -24,11 +24,12 @@ from core.errors import InputError
 from core.machine import this_machine
 from core.train import main as train
 from reports import publish, render
-from studies import costs, sync, ui
-from studies.runner import calibrate, estimate, sweep, worker
-from studies.runner.budget import parse_budget
+from studies import sync, ui
+from studies.runner import sweep, worker
 from studies.screen import Screen, screen
-from tests.choices import cpu_profile, interval
+from studies.times import costs, measure
+from studies.times.budget import parse_budget
+from tests.choices import cpu_profile, interval, reference_times
 from tests.reports import synthetic
 from tests.studies.commands import ROOT, answer, refused
 
@@ -57,7 +58,7 @@ EMPTY: list[tuple[Main, list[str], str]] = [
     (render.main, ["changes_overview", "--out", ""], "--out"),
     (render.main, ["--compare", "", "a"], "--compare"),
     (publish.main, ["--out", ""], "--out"),
-    (estimate.main, ["--record", ""], "--record"),
+    (reference_times.main, ["--record", ""], "--record"),
     (cpu_profile.main, ["--runs", ""], "--runs"),
     (data, ["prepare", "", "--resolution", "16"], "prepare"),
     (data, ["prepare", "a", "--resolution", "16", "--name", ""], "--name"),
@@ -119,7 +120,7 @@ def test_every_command_ends_by_the_one_boundary() -> None:
         assert re.search(r"cls=(Sectioned)?Command|code_with\(", text) or file.name in ("side_process.py", "walk.py"), (
             file
         )
-    for main in (calibrate.main, sweep.main, worker.main):
+    for main in (measure.main, sweep.main, worker.main):
         assert answer(main=main).code == 2
 
 

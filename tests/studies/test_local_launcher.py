@@ -17,8 +17,8 @@ import pytest
 
 from core.errors import InputError
 from core.folder import RunFolder
+from core.locks import is_held
 from studies.plan import Plan, jobs_root
-from studies.run_state import is_held
 from studies.runner.deaths import ALIKE, FILE
 from studies.runner.launchers import launcher
 from studies.runner.order import Claim, WorkersLost

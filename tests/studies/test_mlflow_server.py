@@ -24,11 +24,11 @@ from studies.plan import jobs_root
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import sys
-import studies.commands.request, studies.run, studies.runner.tracking
+import studies.commands.request, studies.run, studies.mlflow_view.fitting, studies.mlflow_view.sync
 studies.commands.request.TRAINER = "tests.studies.often"
-studies.runner.tracking.SYNC_SECONDS = 1.0
-studies.runner.tracking.MOST_PAUSE_SECONDS = 2.0
-studies.runner.tracking.BATCH = 7
+studies.mlflow_view.sync.SYNC_SECONDS = 1.0
+studies.mlflow_view.sync.MOST_PAUSE_SECONDS = 2.0
+studies.mlflow_view.fitting.BATCH = 7
 studies.run.main(sys.argv[1:])
 """
 SETTINGS = ("iterations=300", "evaluation.every=50", "data.train=256", "data.held_out=256", "evaluation.quality=null")

@@ -24,7 +24,7 @@ from core.config import (
 from core.data.making import make
 from core.data.prepare import described
 from core.errors import InputError
-from core.folder import Outcome, RunFolder
+from core.folder import Outcome, RunFolder, State
 from core.job import run_job
 from core.metrics import identity
 from studies import catalogue
@@ -32,7 +32,6 @@ from studies.catalogue import NAMES
 from studies.plan import jobs_root
 from studies.planning import make_plan
 from studies.profiles import CPU_QUALITY
-from studies.run_state import State
 from studies.runner import obstacles
 from studies.runner.obstacles import notes, obstacle
 from studies.runner.tasks import Task

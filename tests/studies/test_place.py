@@ -13,13 +13,13 @@ import studies.run
 from core.folder import RunFolder
 from studies import catalogue
 from studies.commands import train
+from studies.mlflow_view.sync import MlflowView
 from studies.plan import Plan, jobs_root, record_plan
 from studies.runner import execute
 from studies.runner.execute import Ended
 from studies.runner.launchers import launcher
 from studies.runner.place import Place, place_of
 from studies.runner.tasks import tasks_of
-from studies.runner.tracking import MlflowView
 from tests.studies import fake_job
 
 

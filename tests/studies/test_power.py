@@ -11,21 +11,22 @@ from statistics import variance
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_1samp
+from statsmodels.stats.power import TTestPower
 
 from ablations.designs import arms
 from ablations.schema import DesignName
 from core.folder import Outcome, RunFolder
 from reports.render import render
 from studies import catalogue
-from studies.plan import Plan, jobs_root, record_plan
+from studies.plan import jobs_root, record_plan
 from studies.planning import make_plan
-from studies.power import detectable_ratio, seeds_needed
+from studies.power import detectable_ratio, outlying, power_of_shift, seeds_needed
 from studies.runner.preview import _power
 from studies.spreads import (
     EFFECTS,
     MOST_RECORDED,
     Aside,
-    RecordedSpread,
     Spread,
     answer,
     answers,
@@ -33,9 +34,10 @@ from studies.spreads import (
     design_words,
     needs_words,
     observed_spreads,
-    outlying,
     shows_words,
 )
+from studies.times.estimate import REFERENCE_TIMES
+from tests.choices.reference_times import as_record
 from tests.reports.synthetic import train_all
 
 STUDY = catalogue.study("changes_overview")
@@ -93,8 +95,7 @@ def test_the_spread_is_of_a_designs_own_pairs_in_finished_runs(tmp_path: Path) -
 
 
 def test_variants_without_a_design_are_compared_with_the_first(tmp_path: Path) -> None:
-    bare = tuple(type(v)(**{**dict(v), "designs": {}}) for v in PLAN.variants)
-    claimed = Plan(**{**dict(PLAN), "variants": bare})
+    claimed = PLAN.replace(variants=tuple(variant.replace(designs={}) for variant in PLAN.variants))
     end(tmp_path, "baseline", by_seed([2.0, 4.0, 8.0]))
     end(tmp_path, "all", by_seed([1.0, 1.0, 1.0]))
     (found,) = observed_spreads(STUDY, claimed, tmp_path)
@@ -163,7 +164,7 @@ def test_seeds_needed_are_of_the_test_that_verdicts_use() -> None:
 
 def test_a_spread_survives_its_record() -> None:
     spread = Spread("ladder", 0.2134, 24, 8, 10, (Aside("d1_g1", 1.57),))
-    back = RecordedSpread.of(json.loads(json.dumps(spread.as_record())))
+    back = Spread.recorded(json.loads(json.dumps(as_record(spread))))
     assert (back.design, back.log_sd, back.pairs, back.comparisons, back.family) == ("ladder", 0.2134, 24, 8, 10)
     assert back.set_aside == spread.set_aside
     for seeds in (0, 1, 2, 3, MOST_RECORDED, MOST_RECORDED + 1):
@@ -190,16 +191,67 @@ def test_a_dry_run_and_a_report_say_the_same_of_the_same_runs(tmp_path: Path) ->
 
 
 def test_every_recorded_spread_can_be_read() -> None:
-    from studies.runner.estimate import REFERENCE_TIMES
-
     recorded = json.loads(REFERENCE_TIMES.read_text())
     spreads = [s for profiles in recorded.values() for found in profiles.values() for s in found.get("spreads", [])]
     assert len(spreads) > 5
     assert not any("log_sd" in found for profiles in recorded.values() for found in profiles.values())
     for record in spreads:
-        back = RecordedSpread.of(record)
+        back = Spread.recorded(record)
         assert needs_words(back) == needs_words(Spread(back.design, back.log_sd, 2, 1, back.family))
 
 
 def test_leave_one_out_pairs_all_with_all_but_one() -> None:
     assert arms(STUDY, STUDY.change("r1"), "leave_one_out") == ("all-r1", "all")
+
+
+# --- power, against statsmodels where it answers, and by simulation ---------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "shift"), [(2, 1.0), (3, 2.0), (5, 1.0), (5, 0.0), (50, 0.3)])
+def test_power_is_that_of_statsmodels(n: int, shift: float) -> None:
+    theirs = TTestPower().power(shift or 1e-9, n, 0.05, alternative="two-sided")
+    assert power_of_shift(shift, n) == pytest.approx(float(theirs), abs=1e-6)
+
+
+def test_power_is_finite_where_that_of_statsmodels_is_not() -> None:
+    assert np.isnan(TTestPower().power(8.0, 2, 0.05, alternative="two-sided"))
+    assert 0.6 < power_of_shift(8.0, 2) < 0.65
+
+
+@pytest.mark.parametrize("n", [3, 5, 10])
+def test_simulated_studies_find_the_detectable_ratio_as_often_as_predicted(n: int) -> None:
+    log_sd, draws = 0.2, 2000
+    ratio = detectable_ratio(log_sd, n)
+    assert ratio is not None and ratio > 1
+    logs = np.random.default_rng(n).normal(-math.log(ratio), log_sd, (draws, n))
+    found = float(np.mean(ttest_1samp(logs, 0.0, axis=1).pvalue < 0.05))
+    assert abs(found - 0.8) <= 0.04
+
+
+@pytest.mark.parametrize(("percent", "comparisons"), [(5, 1), (10, 1), (20, 1), (10, 10)])
+def test_seeds_needed_are_the_fewest_with_the_power(percent: int, comparisons: int) -> None:
+    log_sd, ratio = 0.15, 1 + percent / 100
+    n = seeds_needed(log_sd, ratio, comparisons=comparisons)
+    assert n is not None
+    shift, level = math.log(ratio) / log_sd, 0.05 / comparisons
+    assert power_of_shift(shift, n, level) >= 0.8 > power_of_shift(shift, n - 1, level)
+    assert seeds_needed(log_sd, 1 / ratio, comparisons=comparisons) == n
+    logs = np.random.default_rng(n).normal(math.log(ratio), log_sd, (2000, n))
+    found = float(np.mean(ttest_1samp(logs, 0.0, axis=1).pvalue < level))
+    assert abs(found - power_of_shift(shift, n, level)) <= 0.04
+
+
+def test_the_two_answers_are_inverse() -> None:
+    ratio = detectable_ratio(0.3, 7)
+    assert ratio is not None
+    assert seeds_needed(0.3, ratio * 1.0001) == 7
+
+
+def test_there_may_be_no_answer() -> None:
+    assert detectable_ratio(0.2, 1) is None
+    assert seeds_needed(2.0, 1.05) is None
+    assert seeds_needed(2.0, 1.05, most=20_000) is not None
+    with pytest.raises(ValueError, match="other than 1"):
+        seeds_needed(0.2, 1.0)
+    with pytest.raises(ValueError, match="above 0"):
+        detectable_ratio(0.0, 5)

@@ -12,11 +12,10 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from core.folder import Outcome, RunFolder
+from core.folder import RunFolder
 from studies.durations import span
 from studies.plan import Plan, jobs_root
 from studies.runner import progress as progresses
-from studies.runner.estimate import makespan
 from studies.runner.progress import EventTail, StudyProgress
 from studies.runner.tasks import Task, longest_first, tasks_of
 
@@ -34,17 +33,17 @@ def append(folder: RunFolder, text: str) -> None:
 
 
 def end(folder: RunFolder, status: str, reason: str | None = None, **others: Any) -> None:
-    fields = {
-        "status": status,
-        "iteration": 1,
-        "seconds": 1.0,
-        "evaluation_seconds": 0.0,
-        "job_seconds": 40.0,
-        **others,
-    }
-    folder.write(
-        "outcome.json", Outcome.model_validate_json(json.dumps({**fields, "reason": reason})).model_dump_json()
-    )
+    fields = {"status": status, "iteration": 1, "seconds": 1.0, "evaluation_seconds": 0.0, "job_seconds": 40.0}
+    folder.write("outcome.json", json.dumps({**fields, **others, "reason": reason}))
+
+
+def screen(**size: Any) -> Console:
+    return Console(file=io.StringIO(), **{"_environ": {"TERM": "xterm"}, **size})
+
+
+def text_of(console: Console) -> str:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
 
 
 def test_a_tail_reads_what_was_added_and_starts_over_after_a_cut(tmp_path: Path) -> None:
@@ -71,19 +70,17 @@ def tasks(small_plan: Callable[..., Plan]) -> list[Task]:
     return tasks_of(small_plan(seeds=(0, 1, 2, 3)))[:40]
 
 
-def progress(tasks: list[Task], runs: Path, running: list[str], *, terminal: bool) -> tuple[StudyProgress, io.StringIO]:
-    output = io.StringIO()
-    console = Console(file=output, force_terminal=terminal, width=120, height=50, _environ={"TERM": "xterm"})
-    return StudyProgress(tasks, runs=runs, workers=2, running=lambda: running, console=console), output
+def progress(tasks: list[Task], runs: Path, running: list[Task], console: Console) -> StudyProgress:
+    digests = [task.digest for task in running]
+    return StudyProgress(tasks, runs=runs, workers=2, running=lambda: digests, console=console)
 
 
 def test_plain_lines_say_what_starts_and_how_it_ends(
     tmp_path: Path, tasks: list[Task], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folders = [RunFolder(jobs_root(tmp_path), task.digest) for task in tasks]
-    running = [task.digest for task in tasks[:3]]
-    shown, output = progress(tasks, tmp_path, running, terminal=False)
-    with shown:
+    console = screen(width=120)
+    with progress(tasks, tmp_path, tasks[:3], console) as shown:
         shown.look(now=True)
         append(folders[0], line(10, "evaluated", metric="fd_rooms", value=123.4, evaluation_seconds=1.0))
         end(folders[0], "finished")
@@ -93,7 +90,7 @@ def test_plain_lines_say_what_starts_and_how_it_ends(
         end(folders[2], "failed", "RuntimeError: boom", attempts=2)
         monkeypatch.setattr(progresses, "SUMMARY_SECONDS", 0.0)
         shown.look(now=True)
-    text = output.getvalue()
+    text = text_of(console)
     assert text.count("start ") == 3
     assert "finished  baseline · seed 0: fd_rooms 123.4 (40 s, 1/40)" in text
     assert "diverged  baseline · seed 1: a weight stopped being finite" in text
@@ -108,16 +105,11 @@ def lines_of(tasks: list[Task], runs: Path, *, width: int, height: int, running:
     for task in tasks[:running]:
         evaluated = line(6, "evaluated", metric="fd_rooms", value=123.4, evaluation_seconds=1.0)
         append(RunFolder(jobs_root(runs), task.digest), line(2) + line(6) + evaluated)
-    output = io.StringIO()
-    console = Console(file=output, force_terminal=True, width=width, height=height, _environ={"TERM": "xterm"})
-    digests = [task.digest for task in tasks[:running]]
-    shown = StudyProgress(tasks, runs=runs, workers=running, running=lambda: digests, console=console)
+    shown = progress(tasks, runs, tasks[:running], screen(force_terminal=True, width=width, height=height))
     shown.look(now=True)
-    plain = Console(file=io.StringIO(), width=width, height=height, color_system=None)
+    plain = screen(width=width, height=height, color_system=None)
     plain.print(shown._view())
-    written = plain.file
-    assert isinstance(written, io.StringIO)
-    return written.getvalue().splitlines()
+    return text_of(plain).splitlines()
 
 
 @pytest.mark.parametrize("width", [60, 80, 100, 120, 160])
@@ -144,15 +136,14 @@ def test_a_low_terminal_still_shows_some_jobs_and_a_few_jobs_show_all(tmp_path: 
 
 
 def test_many_starts_are_one_line_in_a_file_and_none_above_a_live_table(tmp_path: Path, tasks: list[Task]) -> None:
-    shown, output = progress(tasks, tmp_path, [task.digest for task in tasks], terminal=False)
-    shown.look(now=True)
-    (said,) = output.getvalue().splitlines()
+    in_file, terminal = screen(width=120), screen(force_terminal=True, width=120, height=50)
+    progress(tasks, tmp_path, tasks, in_file).look(now=True)
+    (said,) = text_of(in_file).splitlines()
     assert "start     40 runs: baseline 0,1,2,3; baseline+fourier_inr 0,1,2,3; " in said
     assert said.endswith("and 6 variants more")
-    shown, output = progress(tasks, tmp_path, [task.digest for task in tasks], terminal=True)
-    with shown:
+    with progress(tasks, tmp_path, tasks, terminal) as shown:
         shown.look(now=True)
-    assert "start " not in output.getvalue()
+    assert "start " not in text_of(terminal)
 
 
 @pytest.mark.parametrize(
@@ -167,15 +158,12 @@ def test_many_starts_are_one_line_in_a_file_and_none_above_a_live_table(tmp_path
 def test_terminals_and_people_that_want_less_get_it(
     environment: dict[str, str], coloured: bool, moving: bool, tmp_path: Path, tasks: list[Task]
 ) -> None:
-    output = io.StringIO()
     terminal = {"TERM": "xterm-256color", **environment}
-    console = Console(file=output, force_terminal=True, width=100, height=30, _environ=terminal)
-    end_of = RunFolder(jobs_root(tmp_path), tasks[0].digest)
-    shown = StudyProgress(tasks, runs=tmp_path, workers=1, running=lambda: [tasks[1].digest], console=console)
-    with shown:
-        end(end_of, "failed", "boom")
+    console = screen(force_terminal=True, width=100, height=30, _environ=terminal)
+    with progress(tasks, tmp_path, tasks[1:2], console) as shown:
+        end(RunFolder(jobs_root(tmp_path), tasks[0].digest), "failed", "boom")
         shown.look(now=True)
-    text = output.getvalue()
+    text = text_of(console)
     assert ("\x1b[1;31mFAILED" in text) == coloured
     assert ("\x1b[?25l" in text) == moving, "a live table hides the cursor"
     assert ("start     baseline" in text) == (not moving)
@@ -184,21 +172,20 @@ def test_terminals_and_people_that_want_less_get_it(
 def test_an_outcome_from_before_is_no_news(tmp_path: Path, tasks: list[Task]) -> None:
     folder = RunFolder(jobs_root(tmp_path), tasks[0].digest)
     end(folder, "failed", "earlier")
-    shown, output = progress(tasks[:1], tmp_path, [], terminal=False)
+    console = screen(width=120)
+    shown = progress(tasks[:1], tmp_path, [], console)
     shown.look(now=True)
-    assert "FAILED" not in output.getvalue()
+    assert "FAILED" not in text_of(console)
     time.sleep(0.01)
     end(folder, "finished")
     shown.look(now=True)
-    assert "finished" in output.getvalue()
+    assert "finished" in text_of(console)
 
 
-def test_spans_and_makespans() -> None:
+def test_spans() -> None:
     assert [span(seconds) for seconds in (40, 420, 9000, 400_000)] == ["40 s", "7 min", "2.5 h", "4.6 days"]
-    assert makespan([3, 2, 2, 1], 2) == 4
-    assert makespan([], 2) == 0
 
 
 def test_longest_and_unknown_jobs_come_first(tasks: list[Task]) -> None:
-    timed = [Task(**{**dict(task), "expected_seconds": s}) for task, s in zip(tasks, (1.0, None, 3.0), strict=False)]
+    timed = [task.replace(expected_seconds=s) for task, s in zip(tasks, (1.0, None, 3.0), strict=False)]
     assert [task.expected_seconds for task in longest_first(timed)] == [None, 3.0, 1.0]

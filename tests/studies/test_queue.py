@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from core.folder import Outcome, Recorded, RunFolder
 from core.reading import Damaged
 from studies.plan import Plan, jobs_root
-from studies.run_state import final_value, has_result, state_of, to_train
+from studies.run_state import final_value, has_result, to_train
 from studies.runner import queue as queues
 from studies.runner.deaths import WITHOUT_CHECKPOINT
 from studies.runner.journal import MendingBackend
@@ -237,8 +237,8 @@ def test_a_result_whose_record_was_lost_is_enqueued_again(tmp_path: Path, tasks:
     folder.write("outcome.json", Outcome(**{**dict(outcome), "recorded": recorded}).model_dump_json())
     folder.write("job.json", task.job.model_dump_json())
     queue.settle(claim)
-    assert state_of(folder) == "finished" and has_result(folder)
+    assert folder.state() == "finished" and has_result(folder)
     folder.events_file.write_bytes(bytes(folder.events_file.stat().st_size))
-    assert state_of(folder) == "interrupted" and not has_result(folder)
-    assert to_train(state_of(folder), retry_failed=False)
+    assert folder.state() == "interrupted" and not has_result(folder)
+    assert to_train(folder.state(), retry_failed=False)
     assert queue.enqueue([task]) == 1

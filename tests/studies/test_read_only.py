@@ -12,10 +12,10 @@ from filelock import FileLock
 
 from core.errors import InputError
 from core.files import check_writable
+from core.locks import is_held
 from reports.render import render, render_comparison
 from studies import ui
 from studies.plan import jobs_root, journal_file
-from studies.run_state import is_held
 from studies.runner.queue import Queue
 from studies.runner.tasks import tasks_of
 from tests.readonly import read_only

@@ -17,9 +17,9 @@ import pytest
 
 from core.folder import RunFolder
 from studies.commands import request
-from studies.costs import read_invocations
+from studies.mlflow_view.sync import MlflowView
 from studies.runner import calibrate
-from studies.runner.tracking import MlflowView
+from studies.times.costs import read_invocations
 from tests.studies import fake_job
 from tests.studies.commands import ROOT, answer, refused
 
@@ -31,6 +31,8 @@ import studies.commands.request
 import studies.run
 import studies.runner.execute
 studies.commands.request.TRAINER = "tests.studies.fake_job"
+import studies.times.calibration
+studies.times.calibration.MEASURER = "tests.studies.fake_measure"
 if "WITHOUT_VIEW" in os.environ:
     studies.runner.execute.MlflowView.sync = lambda *_: 0
 try:

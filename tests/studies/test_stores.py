@@ -20,14 +20,16 @@ import pytest
 from click.testing import CliRunner
 
 from core.errors import InputError
-from studies import catalogue, experiment, stores, sync
-from studies.experiment import without_user
+from studies import catalogue, stores, sync
+from studies.mlflow_view import connection, experiment, fitting
+from studies.mlflow_view import sync as syncing
+from studies.mlflow_view.experiment import without_user
+from studies.mlflow_view.sync import BackgroundSync, MlflowView
 from studies.plan import Plan, record_plan
-from studies.runner import storage, tracking
+from studies.runner import storage
 from studies.runner.storage import Outages
 from studies.runner.stores import Unreachable, error_line, waiting_until
 from studies.runner.tasks import tasks_of
-from studies.runner.tracking import BackgroundSync, MlflowView
 from studies.runner.worker import serve
 from studies.stores import address, folder_id, redacted, use_stores
 from tests.studies.test_tracking import history, shown, write_folder
@@ -364,7 +366,7 @@ def test_who_holds_a_database_is_waited_for(view: MlflowView, monkeypatch: pytes
     holder.execute("begin exclusive")
     monkeypatch.setattr(experiment, "READ_SECONDS", 0.1)
     with monkeypatch.context() as hurried:
-        hurried.setattr(tracking, "LOCKED_SECONDS", 0.1)
+        hurried.setattr(connection, "LOCKED_SECONDS", 0.1)
         with pytest.raises(Unreachable, match="database is locked \\(another program holds it\\)"):
             view.sync()
     threading.Timer(0.5, holder.close).start()
@@ -419,15 +421,15 @@ class Breaks:
 def test_a_server_lost_at_any_call_leaves_each_run_and_point_once(
     view: MlflowView, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracking, "BATCH", 3)
+    monkeypatch.setattr(fitting, "BATCH", 3)
     tasks = tasks_of(view.plan)
     for task in tasks:
         write_folder(view.runs, task)
-    client = view._connected()
-    view._client = Breaks(client, method, after=1)  # type: ignore[assignment]
+    client = view.writer().client
+    view.writer().client = Breaks(client, method, after=1)  # type: ignore[assignment]
     with pytest.raises(ConnectionError):
         view.sync()
-    view._client = client
+    view.writer().client = client
     assert view.sync() >= 1
     found = shown(view)
     assert set(found) == {task.digest for task in tasks}
@@ -443,10 +445,10 @@ def test_a_run_that_was_made_twice_is_shown_once(view: MlflowView) -> None:
     task = tasks_of(view.plan)[0]
     write_folder(view.runs, task)
     view.sync()
-    client = view._connected()
-    experiment = client.get_experiment_by_name(view.experiment)
+    client = view.writer().client
+    experiment = client.get_experiment_by_name(view.name)
     assert experiment is not None
-    client.create_run(experiment.experiment_id, tags={"job": task.digest, "runs": view._whose})
+    client.create_run(experiment.experiment_id, tags={"job": task.digest, "runs": view.whose})
     assert view.sync(distrustful=True) == 1
     assert list(shown(view)) == [task.digest]
     assert history(view, shown(view)[task.digest], "fd_rooms") == [(2, 5.0), (4, 2.5)]
@@ -455,7 +457,7 @@ def test_a_run_that_was_made_twice_is_shown_once(view: MlflowView) -> None:
 def test_a_view_out_of_reach_is_tried_again(
     view: MlflowView, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(tracking, "SYNC_SECONDS", 0.01)
+    monkeypatch.setattr(syncing, "SYNC_SECONDS", 0.01)
     calls, written = [], threading.Event()
 
     def flaky(running: set[str] | None = None) -> int:
@@ -516,19 +518,19 @@ def test_two_folders_of_runs_in_one_view_leave_each_others_runs_alone(view: Mlfl
     write_folder(theirs.runs, other)
     assert theirs.sync() == 2
     assert view.sync(distrustful=True) == 1 and theirs.sync(distrustful=True) == 2
-    client = view._connected()
-    experiment = client.get_experiment_by_name(view.experiment)
+    client = view.writer().client
+    experiment = client.get_experiment_by_name(view.name)
     assert experiment is not None
     found = client.search_runs([experiment.experiment_id])
     assert sorted((run.data.tags["runs"], run.data.tags["job"], run.info.status) for run in found) == sorted(
         [
-            (view._whose, task.digest, "FINISHED"),
-            (theirs._whose, task.digest, "FAILED"),
-            (theirs._whose, other.digest, "FINISHED"),
+            (view.whose, task.digest, "FINISHED"),
+            (theirs.whose, task.digest, "FAILED"),
+            (theirs.whose, other.digest, "FINISHED"),
         ]
     )
     # Deleted runs are noticed by whose they were, however many others there are.
-    (mine,) = [run for run in found if run.data.tags["runs"] == view._whose]
+    (mine,) = [run for run in found if run.data.tags["runs"] == view.whose]
     client.delete_run(mine.info.run_id)
     assert not MlflowView(view.study, view.plan, view.runs).in_sync() and theirs.in_sync()
 

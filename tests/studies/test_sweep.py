@@ -22,18 +22,19 @@ from ablations.search import Search
 from core.config import Config
 from core.errors import InputError
 from core.folder import RunFolder
+from core.locks import is_held
 from studies.catalogue import study as declared_study
 from studies.plan import Plan, SearchChoice, jobs_root, merged
 from studies.planning import make_plan, with_searched
-from studies.run_state import is_held, mark_failed
+from studies.run_state import mark_failed
 from studies.runner.deaths import WITHOUT_CHECKPOINT
-from studies.runner.estimate import REFERENCE_TIMES
 from studies.runner.launchers import launcher
 from studies.runner.order import Claim
 from studies.runner.stores import Unreachable
 from studies.runner.sweep import Place, SearchGaveUp, SearchOrder, _Watch, check_searches, recorded, searched
 from studies.runner.trials import Trials
 from studies.sweeps import Sweep, Trial, choice_of, key_of, read_sweep
+from studies.times.estimate import REFERENCE_TIMES
 from tests.studies import fake_job
 
 ITERATIONS = 12

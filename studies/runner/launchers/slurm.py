@@ -26,12 +26,11 @@ from typing import Literal
 
 from core.errors import InputError
 from core.files import make_folder, write_whole
-from core.locks import FileLock
+from core.locks import FileLock, is_held
 from core.metrics.identity import INCEPTION_VARIABLE
 from core.processes import ROOT, SAFE_PATH, is_found_by, python
 from core.reading import last_text
 from core.words import last_line, visible
-from studies.run_state import is_held
 from studies.runner.environment import NO_TELEMETRY
 from studies.runner.heartbeat import Silence
 from studies.runner.launchers.crew import KILLS_OF_A_PLACE, DeathsOfPlace, End, settle_death

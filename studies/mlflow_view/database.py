@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from core.errors import InputError
 from core.files import check_inside, check_tree
-from studies.artifacts import FOLDER
+from studies.mlflow_view.artifacts import FOLDER
 
 BESIDE = ("-journal", "-wal", "-shm")
 """The ends of the names of files that SQLite keeps beside a database."""

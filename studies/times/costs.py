@@ -5,17 +5,24 @@ Needs neither torch nor the runner: reports read it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import heapq
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from core.config import Node
 from core.files import make_folder, write_whole
+from core.folder import RunFolder
 from core.locks import FileLock
 from core.machine import Machine
 from core.reading import MOST_JSON, Damaged, lines_of
-from studies.plan import plan_file, plans_lock
+from studies.durations import span
+from studies.plan import Plan, jobs_root, plan_file, plans_lock
+from studies.run_state import outcome_mark
 
 MOST_INVOCATIONS = 100_000
 """Lines of one setting."""
@@ -42,6 +49,66 @@ class Invocation(Node):
     job_seconds: float
     overhead_seconds: float | None
     interrupted: bool
+
+
+@contextmanager
+def costs_kept(
+    plan: Plan,
+    digests: Collection[str],
+    runs: Path,
+    *,
+    machine: Machine,
+    workers: int,
+    predicted: float | None,
+    interrupted: Callable[[], bool],
+    say: Callable[[str], None],
+    steady: bool = True,
+) -> Iterator[None]:
+    """Times what is done inside, training these jobs, and adds an `Invocation` to those of the plan's setting.
+
+    Nothing is added where no run ended and nobody interrupted: then nothing was trained. Where the number of workers is
+    not `steady` from the beginning to the end, nobody can tell what of the time was overhead.
+    """
+    folders = {digest: RunFolder(jobs_root(runs), digest) for digest in digests}
+    marks = {digest: outcome_mark(folder) for digest, folder in folders.items()}
+    begun = {digest for digest, folder in folders.items() if folder.state() in ("interrupted", "running")}
+    began, started = datetime.now(UTC), time.monotonic()
+    try:
+        yield
+    finally:
+        seconds = time.monotonic() - started
+        ended = [digest for digest, folder in folders.items() if outcome_mark(folder) != marks[digest]]
+        outcomes = [outcome for digest in ended if (outcome := folders[digest].outcome()) is not None]
+        took = [outcome.job_seconds for outcome in outcomes]
+        all_ended = len(ended) == len(folders)
+        whole = steady and all_ended and not begun and not any(outcome.resumed for outcome in outcomes)
+        if ended or interrupted():
+            invocation = Invocation(
+                began=began.isoformat(timespec="seconds"),
+                machine=machine,
+                workers=workers,
+                planned=len(folders),
+                ended=len(ended),
+                continued=len(begun.intersection(ended)),
+                predicted_seconds=predicted,
+                seconds=seconds,
+                job_seconds=sum(took),
+                overhead_seconds=max(0.0, seconds - makespan(took, workers)) if whole else None,
+                interrupted=interrupted(),
+            )
+            add_invocation(runs, plan.study, plan.setting, invocation)
+            if predicted is not None and all_ended:
+                say(f"predicted {span(predicted)}, took {span(seconds)}")
+
+
+def makespan(seconds: Sequence[float], workers: int, *, start: float = 0.0) -> float:
+    """Wall time of jobs that are claimed longest first by so many workers, each of which takes `start` to begin."""
+    if not seconds:
+        return 0.0
+    ends = [start] * max(1, workers)
+    for job in sorted(seconds, reverse=True):
+        heapq.heappush(ends, heapq.heappop(ends) + job)
+    return max(ends)
 
 
 def costs_file(runs: Path, study: str, setting: str) -> Path:

@@ -11,7 +11,6 @@ import os
 import re
 from pathlib import Path
 from stat import S_ISREG
-from typing import Protocol
 
 from core.errors import InputError
 from core.files import check_inside, write_whole
@@ -21,22 +20,6 @@ FOLDER = "mlruns"
 
 ID = re.compile(r"[A-Za-z0-9][\w-]{0,63}", re.ASCII)
 """Those of experiments and runs, which come from databases: they become names of folders."""
-
-
-class Artifacts(Protocol):
-    """The files of runs; the names have slashes."""
-
-    def names(self, run_id: str) -> set[str]:
-        """What a run has, without empty files: those of a power cut."""
-        ...
-
-    def put(self, run_id: str, name: str, content: bytes) -> None:
-        """Writes a file whole, in the place of an earlier one."""
-        ...
-
-    def remove(self, run_id: str, name: str) -> None:
-        """Removes a file."""
-        ...
 
 
 class Beside:
@@ -57,7 +40,7 @@ class Beside:
         return ours if self.movable and re.fullmatch(rf"(file:)?/.*/{ours}", now, re.DOTALL) else now
 
     def names(self, run_id: str) -> set[str]:
-        """See `Artifacts`."""
+        """The names of a run's files, with slashes, without empty files: those of a power cut."""
         root = self._folder(run_id)
         return {
             Path(folder, name).relative_to(root).as_posix()
@@ -71,13 +54,13 @@ class Beside:
         return self._file(run_id, name).read_bytes()
 
     def put(self, run_id: str, name: str, content: bytes) -> None:
-        """See `Artifacts`."""
+        """Writes a file whole, in the place of an earlier one."""
         file = self._file(run_id, name)
         file.parent.mkdir(parents=True, exist_ok=True)
         write_whole(file, content, lasting=False)
 
     def remove(self, run_id: str, name: str) -> None:
-        """See `Artifacts`."""
+        """Removes a file."""
         self._file(run_id, name).unlink(missing_ok=True)
 
     def _folder(self, run_id: str) -> Path:

@@ -3,23 +3,23 @@ written to it last."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shlex
 import sqlite3
 from contextlib import closing
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from core.files import check_inside, write_whole
+from core.files import write_whole
 from core.locks import FileLock
-from core.reading import Damaged, bytes_of, json_of
+from core.reading import Damaged, json_of
 from core.words import typed
-from studies.artifacts import Beside
-from studies.fitting import EXPERIMENT_NAME, fitted
+from studies.mlflow_view.artifacts import Beside
+from studies.mlflow_view.attachments import has_report, report_digest
+from studies.mlflow_view.fitting import EXPERIMENT_NAME, fitted
 from studies.plan import Plan
 from studies.stores import (
     DEFAULT_TRACKING,
@@ -56,7 +56,7 @@ class Experiment:
     def __init__(self, plan: Plan, runs: Path) -> None:
         self.plan, self.runs = plan, runs
         self.uri = tracking_uri()
-        self.experiment = experiment_name(plan)
+        self.name = experiment_name(plan)
         self._record_file = runs / "mlflow-synced.json"
 
     @property
@@ -65,7 +65,8 @@ class Experiment:
         return sqlite_file(self.uri) if self.uri.startswith(SQLITE) else None
 
     @cached_property
-    def _whose(self) -> str:
+    def whose(self) -> str:
+        """The name of the folder of runs, by which its runs are told from those of others; made where there is none."""
         return folder_id(self.runs / "queue")
 
     @property
@@ -105,20 +106,16 @@ class Experiment:
         """Whether the experiment has the report that is in `folder`, as it is there."""
         record = self._record()
         try:
-            return record.get("report") == report_digest(folder) and not self._lacks(record, folder)
+            if record.get("report") != report_digest(folder):
+                return False
+            run_id, files = self._runs_in_file(record).get(REPORT_RUN), self._files(record)
+            return (
+                run_id is None
+                or files is None
+                or has_report(folder, files.names(run_id), partial(files.content, run_id))
+            )
         except Damaged:
             return False  # Whoever is to show it says why.
-
-    def _lacks(self, record: dict[str, Any], folder: Path) -> bool:
-        """Whether files of the report in `folder` are not beside the database, where that is a file."""
-        if (run_id := self._runs_in_file(record).get(REPORT_RUN)) is None or (files := self._files(record)) is None:
-            return False
-        there = files.names(run_id)
-        return any(
-            (name := file.relative_to(folder).as_posix()) not in there
-            or files.content(run_id, name) != report_content(file)
-            for file in report_files(folder)
-        )
 
     # --- what is shown already ----------------------------------------------------------------------------------------
 
@@ -132,7 +129,7 @@ class Experiment:
     def _record(self) -> dict[str, Any]:
         """What was written to this view's experiment, `{}` where nothing was, or where the database is another one."""
         match self._records():
-            case {self._key: {self.experiment: {"experiment_id": str(), "jobs": dict()} as found}}:
+            case {self._key: {self.name: {"experiment_id": str(), "jobs": dict()} as found}}:
                 record: dict[str, Any] = found
             case _:
                 return {}
@@ -146,10 +143,10 @@ class Experiment:
     def _records(self) -> dict[str, Any]:
         """Everything that is on record. Where that is damaged it is written anew: MLflow is asked what it has."""
         try:
-            found = json_of(self._record_file, "remove it", MOST_KEPT)
+            records = json_of(self._record_file, "remove it", MOST_KEPT)
         except (FileNotFoundError, Damaged):
             return {}
-        return found if isinstance(found, dict) else {}
+        return records if isinstance(records, dict) else {}
 
     def _files(self, record: dict[str, Any]) -> Beside | None:
         """The files of the runs, where they are beside a database file."""
@@ -167,7 +164,7 @@ class Experiment:
         try:
             uri = f"{self.database.as_uri()}?mode=ro"
             with closing(sqlite3.connect(uri, uri=True, timeout=READ_SECONDS)) as connection:
-                found = connection.execute(
+                rows = connection.execute(
                     "select shown.key, shown.value, shown.run_uuid from tags shown "
                     "join tags whose on whose.run_uuid = shown.run_uuid "
                     "join runs on runs.run_uuid = shown.run_uuid "
@@ -177,49 +174,19 @@ class Experiment:
                 ).fetchall()
         except sqlite3.Error:
             return {}
-        return {str(value) if key == "job" else REPORT_RUN: str(run_id) for key, value, run_id in found}
+        return {str(value) if key == "job" else REPORT_RUN: str(run_id) for key, value, run_id in rows}
 
     def _keep(self, record: dict[str, Any]) -> None:
         with FileLock(self._record_file.with_suffix(".lock")):
             everything = self._records()
             kept = everything.get(self._key)
-            everything[self._key] = {**(kept if isinstance(kept, dict) else {}), self.experiment: record}
+            everything[self._key] = {**(kept if isinstance(kept, dict) else {}), self.name: record}
             write_whole(self._record_file, json.dumps(everything, indent=1).encode())
 
 
 def server_url(database: Path) -> str:
     """The URL with which a server that is started in the folder of this file shows it."""
     return SQLITE + quote(database.name)
-
-
-OF_REPORTS = (
-    *("report.md", "report.pdf", "report.html", "results.csv", "protocols.json", "verdicts.json", "runs.jsonl"),
-    *("figures/*.svg", "figures/*.png", "figures/*.gif", "tables/*.tex"),
-)
-"""What a report consists of; whatever else is in its folder is somebody's own."""
-
-MOST_OF_REPORT = 2**26
-"""Bytes of one of these files."""
-
-
-def report_files(folder: Path) -> list[Path]:
-    """All files of the report in a folder, in order. Raises InputError for a link that leads out of it."""
-    found = (file for pattern in OF_REPORTS for file in folder.glob(pattern))
-    return sorted(check_inside(folder, file) for file in found if file.is_file())
-
-
-def report_content(file: Path) -> bytes:
-    """That of a file of a report. Raises Damaged for one that is larger than any."""
-    return bytes_of(file, "render the report again", MOST_OF_REPORT)
-
-
-def report_digest(folder: Path) -> str:
-    """16 hex digits of the sha256 of a report's files and their names: equal input renders equal bytes."""
-    digest = hashlib.sha256()
-    for file in report_files(folder):
-        digest.update(f"{file.relative_to(folder).as_posix()}\0".encode())
-        digest.update(hashlib.sha256(report_content(file)).digest())
-    return digest.hexdigest()[:16]
 
 
 def view_page(experiment_id: str, view: str) -> str:

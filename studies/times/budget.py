@@ -20,9 +20,10 @@ from core.folder import RunFolder
 from core.machine import Machine
 from studies.durations import duration
 from studies.plan import Plan, both_seeds, jobs_root
-from studies.run_state import state_of, to_train
-from studies.runner.estimate import makespan, start_seconds
+from studies.run_state import to_train
 from studies.runner.tasks import Task
+from studies.times.costs import makespan
+from studies.times.estimate import start_seconds
 
 LEAST_SEEDS = 3
 MOST_SEEDS = 10
@@ -43,10 +44,10 @@ class Choice:
 
 def parse_budget(text: str) -> float:
     """Seconds of "2h", "30m", "90s", "1.5h" or "1d". Raises InputError."""
-    found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]+)?)\s*([smhd])", text.strip().lower())
-    if found is None or float(found[1]) == 0:
+    parts = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]+)?)\s*([smhd])", text.strip().lower())
+    if parts is None or float(parts[1]) == 0:
         raise InputError(f"--budget {text}: give a time, as in 90s, 30m, 1.5h or 1d")
-    return float(found[1]) * UNITS[found[2]]
+    return float(parts[1]) * UNITS[parts[2]]
 
 
 def preference(study: Study, designs: Sequence[DesignName]) -> list[DesignName]:
@@ -69,9 +70,9 @@ def fitting(study: Study, everything: Plan, designs: Sequence[DesignName], budge
         return cost(part(study, everything, chosen, seeds))
 
     def known(chosen: Collection[DesignName], seeds: int) -> float:
-        if (found := seconds(chosen, seeds)) is None:
+        if (total_seconds := seconds(chosen, seeds)) is None:
             raise InputError("what fits a budget is unknown, measure with --calibrate")
-        return found
+        return total_seconds
 
     least = min(LEAST_SEEDS, len(everything.seeds))
     seeds = next((n for n in range(least, 0, -1) if known(first, n) <= budget), 0)
@@ -110,7 +111,7 @@ def costing(tasks: Sequence[Task], runs: Path, *, machine: Machine, workers: int
     pending = {
         (task.variant, task.seed): task
         for task in tasks
-        if to_train(state_of(RunFolder(jobs_root(runs), task.digest)), retry_failed)
+        if to_train(RunFolder(jobs_root(runs), task.digest).state(), retry_failed)
     }
     start = start_seconds(runs, machine=machine, workers=workers) or 0.0
 

@@ -15,9 +15,10 @@ from typing import Any
 from ablations.claims import Claim, Source
 from ablations.schema import Study
 from core.words import code_span
-from studies.experiment import FIRST_VIEW
-from studies.fitting import EXPERIMENT_TAG, RUN_NAME, as_many, fitted
-from studies.fitting import TAG as RUN_TAG
+from studies.mlflow_view.attachments import IMAGES
+from studies.mlflow_view.experiment import FIRST_VIEW
+from studies.mlflow_view.fitting import EXPERIMENT_TAG, RUN_NAME, as_many, fitted
+from studies.mlflow_view.fitting import TAG as RUN_TAG
 from studies.plan import Plan
 from studies.runner.tasks import Task
 
@@ -33,7 +34,6 @@ LONGEST_PART = 4000
 SAMPLED, SHOWN, LEFT_OUT = "samples", "shown", "left out"
 AS_MEASURED = {"xAxisKey": "step", "lineSmoothness": 0, "useGlobalLineSmoothing": True, "useGlobalXaxisKey": True}
 """A line chart in whose state these are absent is smoothed, and shows values that nobody measured."""
-IMAGES = ("samples", "interpolations", "real")
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def saved_views(
         views.append(_as_large_as_fits(axes, differing))
     shown = sampled(study, plan, tasks)
     charts = [
-        _chart("IMAGE", 4 + index, imageKeys=[key], step=max(_iterations(task) for task in shown))
+        _chart("IMAGE", 4 + index, imageKeys=[key], step=max(task.job.config.iterations for task in shown))
         for index, key in enumerate(IMAGES)
     ]
     views.append(
@@ -192,10 +192,6 @@ def sampled(study: Study, plan: Plan, tasks: Sequence[Task]) -> list[Task]:
     return [first[name] for name in order][:MOST_IMAGES]
 
 
-def _iterations(task: Task) -> int:
-    return int(task.job.config.iterations)
-
-
 # --- the description --------------------------------------------------------------------------------------------------
 
 
@@ -217,14 +213,14 @@ def description(
     proxy = " It is a proxy, not an FID." if metric == "fd_rooms" else ""
     there = f"[report.pdf]({report})" if report else "comes when the study has ended"
     short = [f"MLflow has room for so much: {part}." for part in lacking if part]
-    said = list(_said(study.claims, study.source))
+    deck_words = list(_quotes(study.claims, study.source))
 
     def written(quotes: Sequence[str]) -> str:
         return "\n\n".join(
             [
                 fitted(study.question, LONGEST_PART),
                 *quotes,
-                *(["There are more quotes; the report has them."] if len(quotes) < len(said) else []),
+                *(["There are more quotes; the report has them."] if len(quotes) < len(deck_words) else []),
                 f"**Report:** {there}, in the artifacts of the run *{report_name(study)}*; also in "
                 f"`reports/{plan.study}/{plan.setting}/` below the folder of runs. It has the intervals and the "
                 "verdicts.",
@@ -237,7 +233,7 @@ def description(
             ]
         )
 
-    return fitted(written(as_many(said, written, EXPERIMENT_TAG)), EXPERIMENT_TAG)
+    return fitted(written(as_many(deck_words, written, EXPERIMENT_TAG)), EXPERIMENT_TAG)
 
 
 def report_name(study: Study) -> str:
@@ -245,13 +241,13 @@ def report_name(study: Study) -> str:
     return fitted(f"Report: {study.title}", RUN_NAME)
 
 
-def _said(claims: Iterable[Claim], source: Source | None) -> list[str]:
+def _quotes(claims: Iterable[Claim], source: Source | None) -> list[str]:
     """The deck's words as quotes, each slide named once."""
     slides: dict[str, list[str]] = {}
-    for said in [claim.source for claim in claims] or [*filter(None, [source])]:
-        slides.setdefault(said.slide, [])
-        if said.words not in slides[said.slide]:
-            slides[said.slide].append(said.words)
+    for each in [claim.source for claim in claims] or [*filter(None, [source])]:
+        slides.setdefault(each.slide, [])
+        if each.words not in slides[each.slide]:
+            slides[each.slide].append(each.words)
     return [
         f"The deck's slide *{slide}* says:\n\n" + "\n>\n".join(f"> “*{words}*”" for words in quotes)
         for slide, quotes in slides.items()
