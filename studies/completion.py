@@ -55,10 +55,10 @@ def protocols(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 
 def launchers(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem[str]]:
     """The launchers of this machine and the clusters that the user has declared."""
-    from studies.runner.launchers.declared import declared, launcher_file
+    from studies.runner.clusters import declared, launcher_file
 
     try:
-        clusters = list(declared(launcher_file(ctx.params.get("launcher_file")), LAUNCHERS))
+        clusters = list(declared(launcher_file(ctx.params.get("launcher_file"))))
     except InputError:
         clusters = []
     return _beginning(incomplete, [*LAUNCHERS, *clusters])

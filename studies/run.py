@@ -27,16 +27,13 @@ if TYPE_CHECKING:
     from studies.catalogue import Found
     from studies.plan import Plan
     from studies.runner.execute import Ended
-    from studies.runner.place import PerGpu, Place
+    from studies.runner.resources import PerGpu, Resources
     from studies.runner.tasks import Task
 
 JSON_VERSION = 1
 """Of the documents that --json prints: raised when a key goes or changes its meaning, not when one is added."""
 
 MODULE = "studies.run"
-
-TRAINER = "core.job"
-"""The module that offers `run_job`; workers import it, this process does not."""
 
 
 @click.command(cls=SectionedCommand, epilog=EPILOG, context_settings={"max_content_width": 110})
@@ -88,7 +85,7 @@ class _StudyCommand:
 
     def _show_config(self) -> int:
         from studies.config_view import config_document, print_config
-        from studies.runner.place import accelerators
+        from studies.runner.resources import accelerators
         from studies.selection import plan_of
 
         name = self.asked.shown_config
@@ -107,8 +104,8 @@ class _StudyCommand:
 
     def _show_or_train(self) -> int:
         from studies.plan import check_received
-        from studies.runner.launchers import find_launcher
-        from studies.runner.place import accelerators, place_of
+        from studies.runner.clusters import find_launcher
+        from studies.runner.resources import accelerators, resources_of
         from studies.selection import plan_of
         from studies.stores import use_stores
 
@@ -132,7 +129,7 @@ class _StudyCommand:
         check_received(asked.runs)
         plan = plan_of(self.study, asked, gpus, declared_in=self.declared_in)
         check_received(asked.runs, plan)
-        place = place_of(
+        resources = resources_of(
             asked.device,
             plan.profile,
             asked.jobs,
@@ -140,7 +137,6 @@ class _StudyCommand:
             runs=asked.runs,
             data_path=asked.data_path,
             launcher=asked.launcher_name,
-            trainer=TRAINER,
             evaluation=asked.evaluation,
             hang_seconds=60 * asked.hang_minutes,
             cluster=cluster,
@@ -148,78 +144,82 @@ class _StudyCommand:
         )
         searches = bool(self.study.searches) and not asked.only
         if searches or asked.trials is not None:
-            from studies.runner.sweep import check_searches
+            from studies.runner.searches import check_searches
 
             check_searches(self.study, plan, asked.launcher_name, asked.trials, cluster)
         if budget is not None:
-            plan = self._fitting(plan, place, budget, designs_of_budget=asked.designs)
+            plan = self._fitting(plan, resources, budget, designs_of_budget=asked.designs)
         if searches:
-            return self._searching(plan, place)
+            return self._searching(plan, resources)
         if asked.retune is not None:
-            return self._retuning(plan, place, asked.retune)
-        return self._one(plan, place, report=not asked.no_report)
+            return self._retuning(plan, resources, asked.retune)
+        return self._one(plan, resources, report=not asked.no_report)
 
-    def _one(self, plan: Plan, place: Place, *, report: bool) -> int:
+    def _one(self, plan: Plan, resources: Resources, *, report: bool) -> int:
         """Trains, or only shows, one plan."""
         asked, console = self.asked, self.console
-        tasks = self._timed(plan, place)
+        tasks = self._timed(plan, resources)
         if not asked.only_looks:
             from studies.runner.execute import run_plan
 
-            ended = run_plan(self.study, plan, tasks, place, console, retry_failed=asked.retry_failed)
+            ended = run_plan(self.study, plan, tasks, resources, console, retry_failed=asked.retry_failed)
             if not report or ended.code == INTERRUPTED:
                 return ended.code
             return ended.code if _report(ended, console) else FAILED
         from studies.runner.preview import Outlook, plan_document, print_plan, print_submission, submission
 
-        outlook = Outlook.of(self.study, plan, tasks, place=place, retry_failed=asked.retry_failed)
-        asks = submission(outlook, place) if place.cluster is not None else None
+        outlook = Outlook.of(self.study, plan, tasks, resources=resources, retry_failed=asked.retry_failed)
+        asks = submission(outlook, resources) if resources.cluster is not None else None
         if asked.as_json:
             self.shown |= {**plan_document(outlook), "submission": asks}
         else:
             print_plan(outlook, console)
             if asks is not None:
-                print_submission(asks, place, console)
+                print_submission(asks, resources, console)
         if outlook.refusal is None:
             return DONE
         say_error(outlook.refusal)
         return BAD_INPUT
 
-    def _searching(self, plan: Plan, place: Place) -> int:
+    def _searching(self, plan: Plan, resources: Resources) -> int:
         """The study's searches, then what they chose with the study's seeds."""
         asked = self.asked
         if not asked.only_looks:
             from studies.runner.execute import with_choices
 
-            found = with_choices(self.study, plan, place, self.console, asked.trials)
-            return found if isinstance(found, int) else self._one(found, place, report=not asked.no_report)
-        from studies.runner.sweep import check_recorded, print_searches, search_documents
+            found = with_choices(self.study, plan, resources, self.console, asked.trials)
+            return found if isinstance(found, int) else self._one(found, resources, report=not asked.no_report)
+        from studies.runner.searches import check_recorded, print_searches, search_documents
 
-        check_recorded(self.study, plan, place.runs, asked.trials)
-        code = self._one(plan, place, report=False)
-        seconds = self._estimated(plan, place)[0].expected_seconds
+        check_recorded(self.study, plan, resources.runs, asked.trials)
+        code = self._one(plan, resources, report=False)
+        seconds = self._estimated(plan, resources)[0].expected_seconds
         if asked.as_json:
-            self.shown["searches"] = search_documents(self.study, plan, seconds, place=place, trials=asked.trials)
+            self.shown["searches"] = search_documents(
+                self.study, plan, seconds, resources=resources, trials=asked.trials
+            )
         else:
-            print_searches(self.study, plan, seconds, place=place, trials=asked.trials, console=self.console)
+            print_searches(self.study, plan, seconds, resources=resources, trials=asked.trials, console=self.console)
         return code
 
-    def _retuning(self, plan: Plan, place: Place, trials: int) -> int:
+    def _retuning(self, plan: Plan, resources: Resources, trials: int) -> int:
         """Tries learning rates with every variant, then trains each at its best."""
         from studies.plan import joined
         from studies.runner.retune import retuned_plan, tuning_plan
 
-        code = self._one(tuning_plan(self.study, plan, trials), place, report=False)
+        code = self._one(tuning_plan(self.study, plan, trials), resources, report=False)
         if self.asked.only_looks:
             later = len(plan.jobs())
-            joined(place.runs, retuned_plan(self.study, plan, trials, place.runs))
+            joined(resources.runs, retuned_plan(self.study, plan, trials, resources.runs))
             if self.asked.as_json:
                 self.shown["retune"] = {"trials": trials, "runs_later": later}
             else:
                 self.console.print(f"then, at the rates that are chosen: {later} runs, less those that exist")
         if self.asked.only_looks or code != DONE:
             return code
-        return self._one(retuned_plan(self.study, plan, trials, place.runs), place, report=not self.asked.no_report)
+        return self._one(
+            retuned_plan(self.study, plan, trials, resources.runs), resources, report=not self.asked.no_report
+        )
 
     def _budget_seconds(self, text: str) -> float:
         from studies.runner.budget import parse_budget
@@ -238,14 +238,18 @@ class _StudyCommand:
 
         return replace(self.asked, designs=self.asked.designs or "all", seeds=self.asked.seeds or str(MOST_SEEDS))
 
-    def _fitting(self, plan: Plan, place: Place, seconds: float, *, designs_of_budget: str | None) -> Plan:
+    def _fitting(self, plan: Plan, resources: Resources, seconds: float, *, designs_of_budget: str | None) -> Plan:
         """The part of the plan that fits so much wall time."""
         from studies.runner.budget import costing, fitting
         from studies.selection import designs_of
 
-        tasks = self._timed(plan, place)
+        tasks = self._timed(plan, resources)
         cost = costing(
-            tasks, place.runs, machine=place.machine, workers=place.workers, retry_failed=self.asked.retry_failed
+            tasks,
+            resources.runs,
+            machine=resources.machine,
+            workers=resources.workers,
+            retry_failed=self.asked.retry_failed,
         )
         choice = fitting(self.study, plan, designs_of(designs_of_budget, self.study), seconds, cost)
         if self.asked.as_json:
@@ -255,20 +259,22 @@ class _StudyCommand:
                 self.console.print(visible(line), soft_wrap=True)
         return choice.plan
 
-    def _timed(self, plan: Plan, place: Place) -> list[Task]:
+    def _timed(self, plan: Plan, resources: Resources) -> list[Task]:
         """The plan's tasks with their times, measured first where that was asked for."""
         if self.asked.calibrated:
             from studies.runner.execute import calibrate_plan
 
-            tasks = self._estimated(plan, place)
-            calibrate_plan(plan, tasks, place, self.console, retry_failed=self.asked.retry_failed)
-        return self._estimated(plan, place)
+            tasks = self._estimated(plan, resources)
+            calibrate_plan(plan, tasks, resources, self.console, retry_failed=self.asked.retry_failed)
+        return self._estimated(plan, resources)
 
-    def _estimated(self, plan: Plan, place: Place) -> list[Task]:
+    def _estimated(self, plan: Plan, resources: Resources) -> list[Task]:
         from studies.runner.estimate import with_estimates
         from studies.runner.tasks import tasks_of
 
-        return with_estimates(tasks_of(plan), plan, place.runs, machine=place.machine, workers=place.workers)
+        return with_estimates(
+            tasks_of(plan), plan, resources.runs, machine=resources.machine, workers=resources.workers
+        )
 
 
 def _console(asked: Asked) -> Console:

@@ -128,6 +128,11 @@ def key_of(search: Search, base: AnyConfig) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:8]
 
 
+def recorded_as(search: Search, base: AnyConfig) -> str:
+    """What Optuna calls a search over `base`."""
+    return f"{search.name}-{key_of(search, base)}"
+
+
 def sweep_file(runs: Path, study: str, setting: str, search: str) -> Path:
     """Where the record of a search is."""
     return runs / "sweeps" / study / setting / f"{search}.json"
@@ -199,3 +204,8 @@ def choice_of(sweep: Sweep) -> Searched | None:
         trial=best.number,
         values=best.values,
     )
+
+
+def values_line(values: dict[str, float]) -> str:
+    """The values of a trial, as in "learning_rates.generator 0.001"."""
+    return ", ".join(f"{path.removeprefix('optimizers.')} {value:.3g}" for path, value in values.items())

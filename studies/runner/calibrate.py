@@ -21,7 +21,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import mean, stdev
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 import click
 from pydantic import Field
@@ -37,10 +37,9 @@ from core.reading import Damaged, model_of
 from core.words import first_words
 from studies.click_life import Command, Count
 from studies.runner.environment import share_of_machine
+from studies.runner.order import AGAIN, Order
 from studies.runner.tasks import Task
-
-if TYPE_CHECKING:
-    from studies.runner.worker import Order
+from studies.runner.worker import stop_with_parent
 
 MEASURER = "core.calibrate"
 """The module that offers `load` and `measure`; the measuring processes import it, this one uses its times only."""
@@ -256,8 +255,6 @@ class _Measuring:
 @click.argument("measurer")
 def main(order_file: Path, index: int, measurer: str) -> None:
     """Measures every job of ORDER_FILE that is the share of process INDEX until it is ended, a JSON line each time."""
-    from studies.runner.worker import AGAIN, Order, stop_with_parent
-
     stopping = threading.Event()
     threading.Thread(target=stop_with_parent, args=(stopping,), daemon=True).start()
     # An exception, so that the run folder of the short job is removed.

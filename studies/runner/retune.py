@@ -13,6 +13,8 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
+from scipy.stats.qmc import Halton
+
 from ablations.schema import Study
 from core.config import AnyConfig, Config, LearningRates
 from core.errors import InputError
@@ -34,8 +36,6 @@ def pairs_of(study: Study, plan: Plan, trials: int) -> list[LearningRates]:
     First those that the base and each change alone have, then a Halton sequence that fills, on the log scale, the
     rectangle around them. Raises InputError for fewer trials than pairs of the study's own, and for what has no rates.
     """
-    from scipy.stats.qmc import Halton  # Loads slowly, and most commands do without.
-
     profile = study.profile(plan.profile)
     subsets = [(), *((change.name,) for change in study.changes)]
     configs = [profile.scaled(study.folded(subset)) for subset in subsets]

@@ -14,6 +14,7 @@ machine does other work the figures say nothing.
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import time
 from collections import defaultdict
@@ -33,8 +34,9 @@ from core.machine import cores
 from studies.changes_overview import STUDY
 from studies.plan import jobs_root, overridden
 from studies.runner.launchers import launcher
+from studies.runner.order import Order
 from studies.runner.tasks import Task
-from studies.runner.worker import Order
+from studies.runner.worker import TRAINER_VARIABLE
 from tests.benchmarks.clocked import clock_file
 
 BARS = {"(a)/(b)": 1.6, "(a)/(workers x (c))": 0.9}
@@ -92,8 +94,8 @@ def launched(runs: Path, cache: Path, jobs: Sequence[Job], *, workers: int, thre
         workers=workers,
         threads=threads,
         cache=cache,
-        trainer="tests.benchmarks.clocked",
     )
+    os.environ[TRAINER_VARIABLE] = "tests.benchmarks.clocked"
     order.queue().enqueue(order.tasks)
     started = time.monotonic()
     launcher("local").run(order, stop=lambda: False, tick=lambda: None, say=print)

@@ -20,8 +20,8 @@ from studies.runner.calibrate import (
     uncalibrated,
 )
 from studies.runner.estimate import with_estimates
+from studies.runner.order import Order
 from studies.runner.tasks import Task, tasks_of
-from studies.runner.worker import Order
 from tests.studies import fake_job
 
 HERE = Machine(processor="a processor", cores=2, device="cpu", threads=1, torch="2.15.0")

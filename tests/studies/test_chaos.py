@@ -31,8 +31,8 @@ import pytest
 from core.files import write_whole
 from core.folder import Outcome, RunFolder
 from studies.plan import Plan, jobs_root
+from studies.runner.order import Order
 from studies.runner.queue import Queue
-from studies.runner.worker import Order
 from tests.studies import fake_job
 from tests.studies.test_local_launcher import launched, lines, status, wait_for
 
@@ -50,9 +50,9 @@ SETTINGS = (
     SEEDS,
 )
 PROGRAM = """
-import sys
+import os, sys
 import studies.run, studies.runner.tracking
-studies.run.TRAINER = "tests.studies.often"
+os.environ["INR_GAN_TRAINER"] = "tests.studies.often"
 studies.runner.tracking.SYNC_SECONDS = 3.0
 studies.run.main(sys.argv[1:])
 """

@@ -25,9 +25,8 @@ from studies.options import Asked
 from studies.plan import Plan, jobs_root, make_plan, overridden, parse_override, record_plan
 from studies.run import command, main
 from studies.runner.budget import MOST_SEEDS
+from studies.runner.clusters import FILE_NAME, HERE
 from studies.runner.heartbeat import HANG_SECONDS
-from studies.runner.launchers import LAUNCHERS
-from studies.runner.launchers.declared import FILE_NAME
 from studies.runner.sharing import BUDGET
 from studies.stores import DEFAULT_TRACKING, QUEUE_VARIABLE, TRACKING_VARIABLE
 
@@ -73,7 +72,7 @@ def test_the_pages_help_is_the_commands() -> None:
 def test_the_help_names_what_there_is() -> None:
     """Its texts are written out, for importing what they name takes longer than a help may."""
     text = " ".join(help_text(100).split())
-    for names in (DESIGNS, PROTOCOLS, LAUNCHERS):
+    for names in (DESIGNS, PROTOCOLS, HERE):
         assert ", ".join(names) in text
     assert f"fit into {BUDGET:.0%} of the memory" in text
     assert f"more seeds up to {MOST_SEEDS}." in text
@@ -83,7 +82,7 @@ def test_the_help_names_what_there_is() -> None:
     (hang,) = (parameter for parameter in command.params if parameter.name == "hang_minutes")
     assert hang.default == HANG_SECONDS / 60
     assert tuple(PROTOCOLS) == completion.PROTOCOLS
-    assert set(completion.LAUNCHERS) == set(LAUNCHERS)
+    assert set(completion.LAUNCHERS) == set(HERE)
 
 
 def test_every_option_has_a_heading() -> None:

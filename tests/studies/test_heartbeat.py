@@ -18,9 +18,10 @@ from core.folder import RunFolder
 from studies.plan import Plan, jobs_root
 from studies.runner import heartbeat
 from studies.runner.heartbeat import LONGEST_PAUSES, Heart, Silence, heartbeat_file
+from studies.runner.order import Order
 from studies.runner.queue import Queue
 from studies.runner.stores import waiting_until
-from studies.runner.worker import Order
+from studies.runner.worker import work
 from tests.studies import fake_job
 
 FLOOR = 100.0
@@ -120,7 +121,7 @@ def test_a_job_that_another_has_taken_over_is_not_begun_again_nor_given_back_by_
     monkeypatch.setattr(fake_job, "run_job", taken_over)
     monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 1e9)
     with pytest.raises(SystemExit, match="was taken for dead") if dead else nullcontext():
-        made.work("w", stop=lambda: bool(begun), each=lambda: None)
+        work(made, "w", stop=lambda: bool(begun))
     assert begun == made.digests
     assert (queue.running(made.digests), queue.waiting(made.digests)) == ((begun, []) if dead else ([], begun))
 
@@ -170,5 +171,5 @@ def test_who_waits_asks_whether_to_stop_without_a_beat(
 
     monkeypatch.setattr(fake_job, "run_job", waits)
     with waiting_until(lambda: True):
-        made.work("w", stop=lambda: False, each=lambda: None)
+        work(made, "w", stop=lambda: False)
     assert told == [(True, 0), (False, 1)]

@@ -20,8 +20,8 @@ from core.errors import InputError
 from core.processes import environment
 from studies.plan import Plan
 from studies.runner import journal
+from studies.runner.order import Order
 from studies.runner.queue import Queue
-from studies.runner.worker import Order
 
 
 @pytest.mark.parametrize("cut", [1, 20])

@@ -23,9 +23,9 @@ from studies.plan import jobs_root
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
-import sys
+import os, sys
 import studies.run, studies.runner.tracking
-studies.run.TRAINER = "tests.studies.often"
+os.environ["INR_GAN_TRAINER"] = "tests.studies.often"
 studies.runner.tracking.SYNC_SECONDS = 1.0
 studies.runner.tracking.MOST_PAUSE_SECONDS = 2.0
 studies.runner.tracking.BATCH = 7

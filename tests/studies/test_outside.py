@@ -18,10 +18,10 @@ from core.errors import InputError
 from studies import catalogue, outside
 from studies.plan import Plan, make_plan, plan_file, record_plan
 from studies.run import main
-from studies.runner.place import place_of
+from studies.runner.order import Order
+from studies.runner.resources import resources_of
 from studies.runner.storage import store_of
 from studies.runner.tasks import tasks_of
-from studies.runner.worker import Order
 
 STUDY = """\
 from ablations.schema import Change, Edit, Study
@@ -182,10 +182,10 @@ def test_a_plan_of_before_there_were_files_is_read(here: Path) -> None:
 
 def test_workers_are_told_where_modules_beside_the_study_are(here: Path) -> None:
     plan = planned(str(written(STUDY, "mine/skipping.py")), "mine/skipping.py")
-    place = place_of("cpu", "cpu", 1, gpus=(), runs=Path("runs"), data_path=None, launcher="local", trainer="core.job")
-    file = place.order(plan, tasks_of(plan), 1).write("one")
+    resources = resources_of("cpu", "cpu", 1, gpus=(), runs=Path("runs"), data_path=None, launcher="local")
+    file = Order.of_tasks(plan, resources, tasks_of(plan), 1).write("one")
     program = (
-        "import sys; from pathlib import Path; from studies.runner.worker import Order\n"
+        "import sys; from pathlib import Path; from studies.runner.order import Order\n"
         f"Order.model_validate_json(Path({str(file)!r}).read_text()).make_findable(); print(sys.path[-1])"
     )
     root = Path(catalogue.__file__).parents[1]

@@ -29,7 +29,7 @@ import os, sys
 import studies.run
 import studies.runner.execute
 import studies.runner.calibrate
-studies.run.TRAINER = "tests.studies.fake_job"
+os.environ["INR_GAN_TRAINER"] = "tests.studies.fake_job"
 studies.runner.calibrate.MEASURER = "tests.studies.fake_measure"
 if "WITHOUT_VIEW" in os.environ:
     studies.runner.execute.MlflowView.sync = lambda *_: 0

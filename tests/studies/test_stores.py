@@ -23,8 +23,8 @@ from core.errors import InputError
 from studies import catalogue, experiment, stores, sync
 from studies.experiment import without_user
 from studies.plan import Plan, record_plan
-from studies.runner import storage, tracking
-from studies.runner.storage import Outages
+from studies.runner import postgres, tracking
+from studies.runner.postgres import Outages
 from studies.runner.stores import Unreachable, first_line, waiting_until
 from studies.runner.tasks import tasks_of
 from studies.runner.tracking import BackgroundSync, MlflowView
@@ -218,13 +218,13 @@ class Locking:
 
 def test_a_lock_of_the_database_does_not_run_out_and_its_loss_is_no_success() -> None:
     engine = Locking(lost=False)
-    with storage.advisory_lock(engine, 7):  # type: ignore[arg-type]
+    with postgres.advisory_lock(engine, 7):  # type: ignore[arg-type]
         assert [line.split()[:2] for line in engine.executed] == [
             ["set", "local"],
             ["select", "pg_advisory_xact_lock(:key)"],
         ]
         assert "idle_in_transaction_session_timeout = 0" in engine.executed[0]
-    with pytest.raises(Exception, match="during the commit"), storage.advisory_lock(Locking(lost=True), 7):  # type: ignore[arg-type]
+    with pytest.raises(Exception, match="during the commit"), postgres.advisory_lock(Locking(lost=True), 7):  # type: ignore[arg-type]
         pass
 
 
@@ -260,7 +260,7 @@ def gone() -> Exception:
 
 @pytest.fixture
 def outages(monkeypatch: pytest.MonkeyPatch) -> Outages:
-    monkeypatch.setattr(storage, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(postgres, "FIRST_PAUSE_SECONDS", 0.01)
     monkeypatch.setenv("INR_GAN_QUEUE", URL)
     return Outages(address(URL))
 
@@ -308,7 +308,7 @@ def test_nobody_waits_who_cannot_or_is_asked_to_stop(outages: Outages) -> None:
 
 
 def test_an_outage_that_does_not_end_is_given_up(outages: Outages, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "OUTAGE_SECONDS", 0.05)
+    monkeypatch.setattr(postgres, "OUTAGE_SECONDS", 0.05)
     with pytest.raises(Unreachable):
         outages.sat_out(Flaky(10**9, gone))()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import shutil
@@ -29,11 +28,16 @@ from studies.runner.deaths import WITHOUT_CHECKPOINT
 from studies.runner.estimate import REFERENCE_TIMES
 from studies.runner.launchers import launcher
 from studies.runner.order import Claim
+from studies.runner.resources import Resources
+from studies.runner.search_run import _Watch
+from studies.runner.searches import SearchGaveUp, check_searches, recorded, searched
 from studies.runner.stores import Unreachable
-from studies.runner.sweep import Place, SearchGaveUp, SearchOrder, _Watch, check_searches, recorded, searched
+from studies.runner.sweep import SearchOrder
 from studies.runner.trials import Trials
 from studies.sweeps import Sweep, Trial, choice_of, key_of, read_sweep
 from tests.studies import fake_job
+
+pytestmark = pytest.mark.usefixtures("fake_trainer")
 
 ITERATIONS = 12
 
@@ -75,7 +79,6 @@ def an_order(
         failures=failures,
         workers=workers,
         cache=runs / "cache",
-        trainer="tests.studies.fake_job",
     )
 
 
@@ -249,7 +252,7 @@ def test_what_ends_is_shown_again_when_trials_are_back_within_reach(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Asked to stop, a command waits for no database: what it raises there must not kill workers."""
-    watch = _Watch(an_order(tmp_path, a_study().searches[0]), Console(file=io.StringIO()))
+    watch = _Watch(an_order(tmp_path, a_study().searches[0]), lambda _: None)
     before, sweep = watch.sweep, watch.trials.sweep
 
     def gone() -> Sweep:
@@ -318,12 +321,9 @@ def test_the_study_searches_around_the_ladders_end() -> None:
 def run_searches(
     study: Study, runs: Path, *, trials: int | None = None, stop: Callable[[], bool] = lambda: False
 ) -> Plan | None:
-    place = Place(
-        runs=runs, workers=1, device="cpu", gpus=(), threads=1, data_path=None, trainer="tests.studies.fake_job",
-        launcher="inline",
-    )  # fmt: skip
+    resources = Resources(runs=runs, cache=runs / "cache", launcher="inline")
     return searched(
-        study, a_plan(study), place, trials=trials, stop=stop, prepare=lambda: None, console=Console(quiet=True)
+        study, a_plan(study), resources, trials=trials, stop=stop, prepare=lambda: None, console=Console(quiet=True)
     )
 
 

@@ -1,33 +1,32 @@
 """Launchers provide the processes that work off an order: one module each.
 
-Those of this machine are found by their names here; those of a cluster belong to a kind of entry in the user's launcher
-file (`studies.runner.launchers.declared`).
+Those of this machine go by their names; those of a cluster belong to a kind of entry in the user's launcher file
+(`studies.runner.clusters`).
 """
 
 from __future__ import annotations
 
-import difflib
-import importlib
-from collections.abc import Mapping
-from pathlib import Path
-from types import MappingProxyType
-from typing import assert_never
+from collections.abc import Callable
+from typing import Protocol, assert_never
 
-from core.errors import InputError
-from studies.runner.launchers.declared import (
-    FILE_NAME,
-    KINDS,
-    Cluster,
-    RayCluster,
-    SlurmCluster,
-    declared,
-    launcher_file,
-    unasked,
-)
-from studies.runner.order import ClusterLauncher, Launcher
+from studies.runner.clusters import Cluster, RayCluster, SlurmCluster, find_launcher
+from studies.runner.launchers.inline import Inline
+from studies.runner.launchers.local import Local
+from studies.runner.launchers.ray import Ray
+from studies.runner.launchers.slurm import Slurm
+from studies.runner.order import TrainingOrder
 
-LAUNCHERS: Mapping[str, str] = MappingProxyType({"inline": "Inline", "local": "Local"})
-"""Module here, and the class in it. A module is imported when it is asked for."""
+
+class Launcher(Protocol):
+    """Works off `order` and returns when all of its jobs have ended, whoever trained them, or after `stop()`.
+
+    It calls `tick` a few times a second from the caller's thread and says notable things by `say`. Raises InputError
+    where the jobs cannot be trained here, and `WorkersLost`.
+    """
+
+    def run(
+        self, order: TrainingOrder, *, stop: Callable[[], bool], tick: Callable[[], None], say: Callable[[str], None]
+    ) -> None: ...
 
 
 def launcher(name: str, cluster: Cluster | None = None) -> Launcher:
@@ -35,44 +34,15 @@ def launcher(name: str, cluster: Cluster | None = None) -> Launcher:
     if cluster is not None:
         return on_cluster(cluster)
     find_launcher(name, None)
-    module = importlib.import_module(f"studies.runner.launchers.{name}")
-    made: Launcher = getattr(module, LAUNCHERS[name])()
-    return made
+    return Inline() if name == "inline" else Local()
 
 
-def on_cluster(cluster: Cluster) -> ClusterLauncher:
-    """The launcher of a declared cluster."""
+def on_cluster(cluster: Cluster) -> Slurm | Ray:
+    """The launcher of a declared cluster; its `asks` is what the cluster would be asked for an order, as text."""
     match cluster:
         case SlurmCluster():
-            from studies.runner.launchers.slurm import Slurm
-
             return Slurm(cluster)
         case RayCluster():
-            from studies.runner.launchers.ray import Ray
-
             return Ray(cluster)
         case _:
             assert_never(cluster)
-
-
-def find_launcher(name: str, file: Path | None) -> Cluster | None:
-    """The cluster that is declared by that name, None for a launcher of this machine; imports neither.
-
-    `file` is the user's launcher file, their own where it is None. Raises InputError where nothing has that name.
-    """
-    if name in LAUNCHERS and file is None:
-        return None
-    found, beside = launcher_file(file), unasked(file)
-    clusters = declared(found, LAUNCHERS)
-    if name in clusters:
-        return clusters[name]
-    if name in LAUNCHERS:
-        return None
-    if name in KINDS:
-        missing = f'{found or FILE_NAME} has no entry [{name}] with kind = "{name}" (docs/clusters.md)'
-        raise InputError(f"--launcher {name}: {beside or missing}")
-    known = [*LAUNCHERS, *clusters]
-    near = difflib.get_close_matches(name, known, n=1)
-    where = f"{found} declares" if found else f"a file {FILE_NAME} would declare"
-    hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}; {where} clusters"
-    raise InputError(f"there is no launcher '{name}': {beside or hint}")

@@ -6,7 +6,8 @@ import time
 import uuid
 from collections.abc import Callable
 
-from studies.runner.order import Work
+from studies.runner.order import TrainingOrder
+from studies.runner.worker import work
 
 WAIT_SECONDS = 1.0
 
@@ -15,13 +16,13 @@ class Inline:
     """Trains in the calling thread, whatever number of workers the order asks for."""
 
     def run(
-        self, order: Work, *, stop: Callable[[], bool], tick: Callable[[], None], say: Callable[[str], None]
+        self, order: TrainingOrder, *, stop: Callable[[], bool], tick: Callable[[], None], say: Callable[[str], None]
     ) -> None:
         """See `studies.runner.launchers.Launcher`."""
         queue = order.queue()
         name = f"inline-{uuid.uuid4().hex[:8]}"
         while not stop():
-            order.work(name, stop=stop, each=tick)
+            work(order, name, stop=stop, each=tick)
             queue.release_orphans()
             tick()
             if queue.waiting(order.digests):

@@ -32,8 +32,8 @@ from studies.catalogue import NAMES
 from studies.plan import jobs_root, make_plan
 from studies.profiles import CPU_QUALITY
 from studies.run_state import State
-from studies.runner import obstacles
-from studies.runner.obstacles import notes, obstacle
+from studies.runner import preflight
+from studies.runner.preflight import notes, obstacle
 from studies.runner.tasks import Task
 from tests.core.pictures import encoded, foldered, picture
 
@@ -181,7 +181,7 @@ def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     monkeypatch.delenv("INR_GAN_INCEPTION", raising=False)
     for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    obstacles._answers.cache_clear()
+    preflight._answers.cache_clear()
     return Config(evaluation=Evaluation(metric=CleanFid(mode="legacy_pytorch")))
 
 
@@ -192,7 +192,7 @@ def test_inception_weights_must_be_there_or_within_reach(
         open_proxy = f"http://127.0.0.1:{server.getsockname()[1]}"
         monkeypatch.setenv("https_proxy", open_proxy)
         assert of(no_weights, tmp_path) is None
-    obstacles._answers.cache_clear()
+    preflight._answers.cache_clear()
     found = of(no_weights, tmp_path) or ""
     assert "github.com does not answer: put the file there, or set INR_GAN_INCEPTION to its path" in found
     weights = tmp_path / "weights.pth"
@@ -216,7 +216,7 @@ def test_a_look_up_that_hangs_is_not_waited_for(
         released.wait(30)
         raise OSError
 
-    monkeypatch.setattr(obstacles, "NETWORK_SECONDS", 0.05)
+    monkeypatch.setattr(preflight, "NETWORK_SECONDS", 0.05)
     monkeypatch.setattr(socket, "create_connection", hang)
     assert "does not answer" in (of(no_weights, tmp_path) or "")
     assert not released.is_set()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
@@ -34,7 +35,7 @@ from core.metrics.identity import INCEPTION_VARIABLE, extractor_sha256, inceptio
 from core.needs import ANYWHERE, check_memory
 from studies.plan import Plan, jobs_root, joined, journal_file, plan_folder, plans_lock, report_folder
 from studies.run_state import State
-from studies.runner.place import Place
+from studies.runner.resources import Resources
 from studies.runner.tasks import Task
 from studies.stores import queue_url
 
@@ -88,45 +89,52 @@ def refusal(reasons: Sequence[str | None]) -> str | None:
     return f"{len(blocked)} of {len(reasons)} runs cannot be trained: {blocked[0]}" if blocked else None
 
 
-def folders_of(plan: Plan, pending: Sequence[Task], place: Place) -> Iterator[Path]:
+def folders_of(plan: Plan, pending: Sequence[Task], resources: Resources) -> Iterator[Path]:
     """The folders that a command writes into which trains these of a plan's runs, to that of its report."""
-    runs, report = place.runs, report_folder(place.runs, plan.study, plan.setting)
+    runs, report = resources.runs, report_folder(resources.runs, plan.study, plan.setting)
     yield from (runs, runs / "queue", runs / "queue" / f"{plan.study}.workers", plan_folder(runs, plan.study))
-    yield from (jobs_root(runs), report, report / "figures", place.cache, place.cache / "images")
+    yield from (jobs_root(runs), report, report / "figures", resources.cache, resources.cache / "images")
     for task in pending:
         folder = RunFolder(jobs_root(runs), task.digest)
         yield from (folder.path, folder.samples)
 
 
-def files_of(plan: Plan, pending: Sequence[Task], place: Place) -> Iterator[Path]:
+def files_of(plan: Plan, pending: Sequence[Task], resources: Resources) -> Iterator[Path]:
     """The files that it opens and does not replace: locks, journals and logs."""
-    queue = place.runs / "queue"
-    yield from (plans_lock(place.runs), queue / "id.lock")
+    queue = resources.runs / "queue"
+    yield from (plans_lock(resources.runs), queue / "id.lock")
     for kind in ("journal", "lock"):
         # Versions before this one left links that were Optuna's locks: nobody opens them.
         yield from (file for file in queue.glob(f"{plan.study}.*{kind}") if not file.name.endswith(".journal.lock"))
     for task in pending:
-        folder = RunFolder(jobs_root(place.runs), task.digest)
+        folder = RunFolder(jobs_root(resources.runs), task.digest)
         yield from (folder.lock_file, folder.log_file)
 
 
-def check_start(plan: Plan, pending: Sequence[Task], place: Place) -> None:
+def check_start(plan: Plan, pending: Sequence[Task], resources: Resources) -> None:
     """Raises InputError and NotADirectoryError where a command that trains these of a plan's runs cannot begin: a file
     is in the place of a folder, or something else in that of a file; the plan or the queue on record is damaged, or the
     two plans do not go together.
 
     Asked by the command and by its dry run alike. Writes nothing.
     """
-    for folder in folders_of(plan, pending, place):
+    for folder in folders_of(plan, pending, resources):
         check_folder(folder)
-    for file in files_of(plan, pending, place):
+    for file in files_of(plan, pending, resources):
         check_file(file)
-    joined(place.runs, plan)
-    if pending and queue_url() is None and (journal := journal_file(place.runs, plan.study)).exists():
+    joined(resources.runs, plan)
+    if pending:
+        check_queue_file(journal_file(resources.runs, plan.study), plan.setting)
+
+
+def check_queue_file(journal: Path, name: str, values: Collection[str] = ()) -> None:
+    """Raises InputError where the study `name` of a queue that is kept in this file cannot be gone on with. Writes
+    nothing."""
+    if queue_url() is None and journal.exists():
         # Loads optuna, for those alone who have a queue.
         from studies.runner.storage import check_journal
 
-        check_journal(journal, plan.setting)
+        check_journal(journal, name, values)
 
 
 def notes(configs: Iterable[AnyConfig], data_path: Path | None) -> list[str]:
@@ -227,14 +235,12 @@ def _of_layer(layer: Imported) -> str | None:
 
 def _check_set(config: AnyConfig, data: Images, path: Path) -> None:
     """Raises InputError where images are not what the run needs, as far as that is known without decoding them."""
-    # Loads numpy, for those alone who give images.
-    from core.data.prepare import check_larger
-    from core.data.prepared import check_serves, is_prepared, read_index
+    from core.data import prepare, prepared  # Load numpy, for those alone who give images.
 
-    if is_prepared(path):
-        check_serves(path, read_index(path), data, config.data.resolution)
+    if prepared.is_prepared(path):
+        prepared.check_serves(path, prepared.read_index(path), data, config.data.resolution)
     if isinstance(config, Config) and config.evaluation.upsampling is not None:
-        check_larger(path, config.evaluation.upsampling.factor * config.data.resolution)
+        prepare.check_larger(path, config.evaluation.upsampling.factor * config.data.resolution)
 
 
 def _of_metric(metric: Metric) -> str | None:
@@ -278,9 +284,7 @@ def _of_inception(mode: str) -> str | None:
 @cache
 def _answers(host: str) -> bool:
     """Whether `host`, or the proxy on the way to it, takes a connection."""
-    from urllib.request import getproxies  # Loads http and ssl, for those alone whose weights are not here.
-
-    proxy = getproxies().get("https")
+    proxy = os.environ.get("https_proxy", os.environ.get("HTTPS_PROXY"))
     parts = urlsplit(proxy if proxy and "://" in proxy else f"//{proxy}" if proxy else f"//{host}:443")
     found = threading.Event()
 
