@@ -18,9 +18,9 @@ from core.events import Event
 from core.folder import RunFolder
 from studies.plan import jobs_root
 from studies.run_state import final_value, mark_failed
+from studies.runner.claim import Claim
 from studies.runner.deaths import LOST, note_death
 from studies.runner.heartbeat import Silence, presume_dead
-from studies.runner.order import Claim
 from studies.runner.storage import queue_folder, store_of, study_in, worker_lock_in
 
 

@@ -18,6 +18,10 @@ NO_TELEMETRY = {
 """What libraries look for before they send usage statistics; each reads its own when it is imported."""
 
 
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""What libraries read before they start threads."""
+
+
 def forbid_telemetry() -> None:
     """Sets these in this process, and so in those that it starts. Before any of the libraries is imported."""
     os.environ.update(NO_TELEMETRY)
@@ -29,9 +33,7 @@ def share_of_machine(
     """The environment of the worker at place `index`: threads are counted before any library reads these."""
     return {
         **environment(executable),
-        "OMP_NUM_THREADS": str(threads),
-        "MKL_NUM_THREADS": str(threads),
-        "OPENBLAS_NUM_THREADS": str(threads),
+        **dict.fromkeys(THREADS, str(threads)),
         "CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)] if gpus else "",
         **NO_TELEMETRY,
     }

@@ -29,11 +29,11 @@ from studies.runner.calibrate import calibrate, uncalibrated
 from studies.runner.launchers import launcher
 from studies.runner.ledger import costs_kept
 from studies.runner.order import Order, WorkersLost
-from studies.runner.preflight import check_start, check_trainable, files_of, folders_of, notes
+from studies.runner.preflight import check_queue, check_start, check_trainable, files_of, folders_of, notes
 from studies.runner.progress import StudyProgress, span
 from studies.runner.resources import Resources
 from studies.runner.searches import SearchGaveUp, searched
-from studies.runner.stores import Unreachable, check_queue, first_line, waiting_until
+from studies.runner.stores import Unreachable, first_line, waiting_until
 from studies.runner.tasks import Task, longest_first, tasks_of
 from studies.runner.tracking import BackgroundSync, MlflowView
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -13,6 +12,7 @@ from core.file_names import StoredPath
 from core.files import make_folder, write_whole
 from studies.outside import make_findable
 from studies.plan import Plan
+from studies.runner.claim import Claim
 from studies.runner.resources import Resources
 from studies.runner.tasks import Task
 
@@ -33,20 +33,8 @@ AGAIN = "give the same command again"
 """What helps where an order is damaged, which every command writes anew."""
 
 
-@dataclass(frozen=True)
-class Claim:
-    """A job that one worker, and no other, is to train."""
-
-    number: int
-    digest: str
-
-
 class WorkersLost(RuntimeError):
     """Every worker died again and again; the message is one line that ends with the last one's last words."""
-
-
-class GivenUp(Exception):
-    """Raised while a job trains: its queue has recorded that the job is not worth its end."""
 
 
 class TrainingOrder(Resources):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
@@ -127,6 +127,14 @@ def check_start(plan: Plan, pending: Sequence[Task], resources: Resources) -> No
         check_queue_file(journal_file(resources.runs, plan.study), plan.setting)
 
 
+def check_queue() -> None:
+    """Raises InputError where the queue's database cannot be reached now; a queue in files is always there."""
+    if (url := queue_url()) is not None:
+        from studies.runner.postgres import check_reachable  # Of the extra postgres.
+
+        check_reachable(url)
+
+
 def check_queue_file(journal: Path, name: str, values: Collection[str] = ()) -> None:
     """Raises InputError where the study `name` of a queue that is kept in this file cannot be gone on with. Writes
     nothing."""
@@ -139,59 +147,46 @@ def check_queue_file(journal: Path, name: str, values: Collection[str] = ()) -> 
 
 def notes(configs: Iterable[AnyConfig], data_path: Path | None) -> list[str]:
     """What is in nobody's way and has to be known: files that are not trained on, numbers of few images."""
-    found: dict[str, None] = {}
+    lines: dict[str, None] = {}
     configs = list(configs)
     if data_path is not None and any(isinstance(config.data, Images) for config in configs):
         # Loads numpy, for those alone who give images.
         from core.data.prepare import left_out
 
         if line := said(left_out(data_path)):
-            found[f"{data_path}: {line}"] = None
+            lines[f"{data_path}: {line}"] = None
     for config in configs:
         if isinstance(config, Config):
             metric, real = config.evaluation.metric, _real_images(config.data)
-            lines = cautions(metric, metric.samples, taken(metric, real))
-            found |= {f"caution, {metric.kind}: {line}": None for line in lines}
-    return list(found)
+            for line in cautions(metric, metric.samples, taken(metric, real)):
+                lines[f"caution, {metric.kind}: {line}"] = None
+    return list(lines)
 
 
 def _of_config(
     config: AnyConfig, data_path: Path | None, device: Literal["cpu", "cuda"], elsewhere: bool
 ) -> str | None:
-    # Of GPUs older than Ampere the process that trains finds it out.
-    if config.precision == "tf32" and device == "cpu":
-        return "precision is tf32, which CPUs do not have: set precision=float32, or --device cuda"
-    if isinstance(config.inr.layer, Imported) and (reason := _of_layer(config.inr.layer)) is not None:
-        return reason
-    metrics: list[Metric] = [config.evaluation.metric]
-    if isinstance(config, Config) and config.evaluation.upsampling is not None:
-        metrics.append(config.evaluation.upsampling.metric)
-    # In the order in which a run finds them.
-    found = (
-        _refused(lambda: _check_size(config, device, elsewhere)),
-        _of_data(config, data_path),
-        *map(_of_metric, metrics),
-        _refused(lambda: _check_counts(config)),
-    )
-    return next(filter(None, found), None)
-
-
-def _check_counts(config: AnyConfig) -> None:
-    if isinstance(config, Config):
-        check_evaluation(config, _real_images(config.data))
-
-
-def _refused(check: Callable[[], None]) -> str | None:
-    """Why a check that a run makes as well refuses it."""
     try:
-        check()
+        _check_config(config, data_path, device, elsewhere)
     except InputError as error:
         return str(error)
     return None
 
 
-def _check_size(config: AnyConfig, device: Literal["cpu", "cuda"], elsewhere: bool) -> None:
+def _check_config(config: AnyConfig, data_path: Path | None, device: Literal["cpu", "cuda"], elsewhere: bool) -> None:
+    """Raises InputError for what a run would, in the order in which it would."""
+    # Of GPUs older than Ampere the process that trains finds it out.
+    if config.precision == "tf32" and device == "cpu":
+        raise InputError("precision is tf32, which CPUs do not have: set precision=float32, or --device cuda")
+    if isinstance(config.inr.layer, Imported):
+        check_unedited(config.inr.layer)
     check_memory(config, on_cpu=device == "cpu", there=ANYWHERE if elsewhere else None)
+    _check_data(config, data_path)
+    _check_metric(config.evaluation.metric)
+    if isinstance(config, Config):
+        if config.evaluation.upsampling is not None:
+            _check_metric(config.evaluation.upsampling.metric)
+        check_evaluation(config, _real_images(config.data))
 
 
 def _real_images(data: Data) -> int:
@@ -202,35 +197,28 @@ def _real_images(data: Data) -> int:
             assert_never(data)
 
 
-def _of_data(config: AnyConfig, path: Path | None) -> str | None:
+def _check_data(config: AnyConfig, path: Path | None) -> None:
     data = config.data
     match data:
         case Rooms(train=count):
             pass
         case Images(count=count):
             if path is None:
-                return f"its {count} images {data.fingerprint[:12]} are not given: --data names their folder or zip"
+                raise InputError(
+                    f"its {count} images {data.fingerprint[:12]} are not given: --data names their folder or zip"
+                )
             try:
                 with path.open("rb") if path.is_file() else nullcontext(next(path.iterdir(), None)):
                     pass
                 _check_set(config, data, path)
-            except InputError as error:
-                return str(error)
             except OSError as error:
-                return f"its images in {path} cannot be read ({error.strerror or error}): correct that or --data"
+                raise InputError(
+                    f"its images in {path} cannot be read ({error.strerror or error}): correct that or --data"
+                ) from None
         case _:
             assert_never(data)
     if isinstance(config, Reconstruction):
-        return _refused(lambda: check_fitted(config.images, count))
-    return None
-
-
-def _of_layer(layer: Imported) -> str | None:
-    try:
-        check_unedited(layer)
-    except InputError as error:
-        return str(error)
-    return None
+        check_fitted(config.images, count)
 
 
 def _check_set(config: AnyConfig, data: Images, path: Path) -> None:
@@ -243,42 +231,26 @@ def _check_set(config: AnyConfig, data: Images, path: Path) -> None:
         prepare.check_larger(path, config.evaluation.upsampling.factor * config.data.resolution)
 
 
-def _of_metric(metric: Metric) -> str | None:
+def _check_metric(metric: Metric) -> None:
     match metric:
         case MeanAbsoluteError():
-            return None
-        case RoomsFrechet():
-            return _of_extractor(metric)
+            pass
+        case RoomsFrechet(extractor=extractor):
+            shipped = extractor_sha256(metric.resolution)
+            if extractor not in ("", shipped):
+                raise InputError(
+                    f"its extractor is {extractor[:12]}, this version ships {shipped[:12]}: set "
+                    "evaluation.metric.extractor to it"
+                )
         case CleanFid(mode=mode):
-            return _of_inception(mode)
+            if inception_file(mode) is None and not _answers(inception_host(mode)):
+                place = inception_place(mode)
+                raise InputError(
+                    f"Inception weights {place.name} are not in {place.parent} and {inception_host(mode)} does not "
+                    f"answer: put the file there, or set {INCEPTION_VARIABLE} to its path"
+                )
         case _:
             assert_never(metric)
-
-
-def _of_extractor(metric: RoomsFrechet) -> str | None:
-    named = metric.extractor
-    try:
-        shipped = extractor_sha256(metric.resolution)
-    except InputError as error:
-        return str(error)
-    if named in ("", shipped):
-        return None
-    return f"its extractor is {named[:12]}, this version ships {shipped[:12]}: set evaluation.metric.extractor to it"
-
-
-def _of_inception(mode: str) -> str | None:
-    try:
-        if inception_file(mode) is not None:
-            return None
-    except InputError as error:
-        return str(error)
-    place, host = inception_place(mode), inception_host(mode)
-    if _answers(host):
-        return None
-    return (
-        f"Inception weights {place.name} are not in {place.parent} and {host} does not answer: put the file there, or "
-        f"set {INCEPTION_VARIABLE} to its path"
-    )
 
 
 @cache
@@ -286,17 +258,17 @@ def _answers(host: str) -> bool:
     """Whether `host`, or the proxy on the way to it, takes a connection."""
     proxy = os.environ.get("https_proxy", os.environ.get("HTTPS_PROXY"))
     parts = urlsplit(proxy if proxy and "://" in proxy else f"//{proxy}" if proxy else f"//{host}:443")
-    found = threading.Event()
+    connected = threading.Event()
 
     def connect() -> None:
         try:
             socket.create_connection((parts.hostname or host, parts.port or 443), timeout=NETWORK_SECONDS).close()
         except OSError:
             return
-        found.set()
+        connected.set()
 
     # In a thread, since the look-up of a name has no time limit.
     thread = threading.Thread(target=connect, daemon=True)
     thread.start()
     thread.join(NETWORK_SECONDS)
-    return found.is_set()
+    return connected.is_set()

@@ -18,9 +18,9 @@ from optuna.trial import FrozenTrial, TrialState
 from core.folder import RunFolder
 from studies.plan import journal_file
 from studies.run_state import has_result, is_held
+from studies.runner.claim import Claim
 from studies.runner.claims import Claims
 from studies.runner.heartbeat import HANG_SECONDS
-from studies.runner.order import Claim
 from studies.runner.storage import trials_in
 from studies.runner.tasks import Task
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from core.command_line import of_system
 from core.errors import InputError
 from core.words import first_words, one_line
-from studies.stores import queue_url, redacted
+from studies.stores import redacted
 
 
 class Unreachable(RuntimeError):
@@ -55,11 +55,3 @@ def waiting_until(stop: Callable[[], bool]) -> Iterator[None]:
 def asked_to_stop() -> bool:
     """Whether whoever waits should give it up. Asking says nothing: a loop that asks its own `stop` beats."""
     return _asked_to_stop()
-
-
-def check_queue() -> None:
-    """Raises InputError where the queue's database cannot be reached now; a queue in files is always there."""
-    if (url := queue_url()) is not None:
-        from studies.runner.postgres import check_reachable  # Of the extra postgres.
-
-        check_reachable(url)

@@ -15,7 +15,8 @@ from ablations.search import Search
 from core.config import AnyConfig, Job
 from core.reading import model_of
 from studies.click_life import Command
-from studies.runner.order import AGAIN, Claim, TrainingOrder
+from studies.runner.claim import Claim
+from studies.runner.order import AGAIN, TrainingOrder
 from studies.runner.trials import Trials
 from studies.runner.worker import serve
 

@@ -29,9 +29,9 @@ from core.folder import RunFolder
 from studies import sweeps
 from studies.plan import journal_file
 from studies.run_state import has_result, is_held
+from studies.runner.claim import Claim, GivenUp
 from studies.runner.claims import Claims, result_of
 from studies.runner.heartbeat import HANG_SECONDS
-from studies.runner.order import Claim, GivenUp
 from studies.runner.storage import trials_in
 from studies.runner.stores import Unreachable
 from studies.sweeps import Proposal, Sweep, become_of, key_of, recorded_as

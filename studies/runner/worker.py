@@ -31,9 +31,10 @@ from core.words import first_words
 from studies.click_life import Command
 from studies.plan import jobs_root
 from studies.run_state import mark_failed, outcome_mark
+from studies.runner.claim import Claim, GivenUp
 from studies.runner.deaths import note_claim
 from studies.runner.heartbeat import Heart
-from studies.runner.order import AGAIN, NO_ROOM, TOLD_TO_STOP, Claim, GivenUp, Order, TrainingOrder, starts_before
+from studies.runner.order import AGAIN, NO_ROOM, TOLD_TO_STOP, Order, TrainingOrder, starts_before
 from studies.runner.stores import Unreachable, asked_to_stop, waiting_until
 from studies.stores import redacted
 

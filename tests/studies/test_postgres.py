@@ -188,7 +188,7 @@ def test_folders_of_runs_that_share_a_database_do_not_meet(database: str, tmp_pa
 
 
 def test_a_wrong_password_is_one_line_before_anything_trains(server: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
-    from studies.runner.stores import check_queue
+    from studies.runner.preflight import check_queue
 
     monkeypatch.setenv("INR_GAN_QUEUE", server.url(password="not-that-one"))
     with pytest.raises(InputError, match=r"tester:\*\*\*@127\.0\.0\.1.*authentication failed") as refused:

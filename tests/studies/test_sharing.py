@@ -16,9 +16,10 @@ from core.errors import InputError
 from core.folder import DeviceMemory, RunFolder
 from studies.plan import Plan, jobs_root
 from studies.runner import resources as resources_module
+from studies.runner.claim import Claim
 from studies.runner.clusters import RayCluster
 from studies.runner.launchers.local import LocalCrew, LocalSlot
-from studies.runner.order import NO_ROOM, Claim, Order
+from studies.runner.order import NO_ROOM, Order
 from studies.runner.queue import Queue
 from studies.runner.resources import Resources, accelerators, resources_of
 from studies.runner.sharing import Sharing

@@ -110,11 +110,7 @@ class Played:
 
 
 def folder_of(order: TrainingOrder) -> Path:
-    return submission(order).folder
-
-
-def submission(order: TrainingOrder) -> Submission:
-    return Submission.of(order)
+    return Submission(order).folder
 
 
 @pytest.fixture
@@ -172,7 +168,8 @@ def test_the_script_asks_for_what_the_entry_says(tmp_path: Path) -> None:
         sbatch=("--constraint=a100", "--exclusive"),
         python="/opt/python",
     )
-    whose = Submission(tmp_path, "study", "setting", "studies.runner.worker", ("a", "b"), 4, "cuda")
+    order = Order(study="study", setting="setting", runs=tmp_path, cache=tmp_path, threads=4, device="cuda", tasks=())
+    whose = Submission(order)
     text = script(cluster, whose, 3)
     options = {line.removeprefix("#SBATCH --") for line in text.splitlines() if line.startswith("#SBATCH")}
     assert options == {
@@ -197,17 +194,18 @@ def test_the_script_asks_for_what_the_entry_says(tmp_path: Path) -> None:
     assert f"/opt/python -P -m studies.runner.worker {whose.order_file}" in text
     assert "OMP_NUM_THREADS=4" in text
     assert "CUDA_VISIBLE_DEVICES" not in text
-    on_cpu = script(cluster, Submission(**{**vars(whose), "device": "cpu"}), 1)
+    on_cpu = script(cluster, Submission(order.replace(device="cpu")), 1)
     assert "CUDA_VISIBLE_DEVICES=''" in on_cpu
     assert subprocess.run(["bash", "-n"], input=text, text=True, check=False).returncode == 0
 
 
-def test_names_follow_who_and_what_is_run(tmp_path: Path) -> None:
-    one = Submission(tmp_path, "study", "setting", "module", ("a",), 1, "cpu")
-    assert one.name == Submission(tmp_path, "study", "setting", "module", ("b",), 2, "cuda").name
-    assert one.name != Submission(tmp_path, "study", "other", "module", ("a",), 1, "cpu").name
-    assert one.name != Submission(tmp_path / "other", "study", "setting", "module", ("a",), 1, "cpu").name
-    assert one.order_file != Submission(tmp_path, "study", "setting", "module", ("b",), 1, "cpu").order_file
+def test_names_follow_who_and_what_is_run(detached: Callable[..., Order], tmp_path: Path) -> None:
+    made = detached(seeds=(0, 1))
+    one = Submission(made)
+    less = Submission(made.replace(tasks=made.tasks[:1], threads=2))
+    assert one.name == less.name and one.order_file != less.order_file
+    others = (made.replace(setting="other"), made.replace(runs=tmp_path / "other"))
+    assert len({one.name, *(Submission(other).name for other in others)}) == 3
 
 
 def test_a_dry_run_prints_what_would_be_submitted_and_a_run_submits_that(
@@ -229,8 +227,8 @@ def test_a_dry_run_prints_what_would_be_submitted_and_a_run_submits_that(
     assert not (tmp_path / "dry").exists()
     made = detached(seeds=(0, 1))
     launched(made, lambda: None, stop=lambda: (folder_of(made) / "submitted.sh").exists())
-    assert (folder_of(made) / "submitted.sh").read_text() == script(QUICK, submission(made), 2)
-    assert submission(made).order_file.exists()
+    assert (folder_of(made) / "submitted.sh").read_text() == script(QUICK, Submission(made), 2)
+    assert Submission(made).order_file.exists()
 
 
 def test_without_a_cluster_here_it_says_so(detached: Callable[..., Order], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,7 +256,7 @@ def test_works_off_every_job_and_takes_back_who_waits_for_nothing(
     assert statuses(made) == ["finished", "diverged", "failed"]
     assert said == ["submitted 2 workers as array job 7"]
     assert played.cancelled_file.read_text() == "7_1\n"
-    assert not submission(made).order_file.exists()
+    assert not Submission(made).order_file.exists()
     assert not list(folder_of(made).glob("*.ended"))
     assert not list(folder_of(made).glob("*.attached"))
 
@@ -566,7 +564,7 @@ def test_a_search_keeps_its_budget_on_a_cluster_whatever_becomes_of_its_workers(
     assert [trial.number for trial in sweep.trials] == list(range(6)) and len(sweep.ended) == 6
     assert said[0] == "submitted 2 workers as array job 7"
     assert sum("the job will be resumed" in line for line in said) == 1
-    assert not submission(search).order_file.exists()
+    assert not Submission(search).order_file.exists()
 
 
 # --- the script and the worker ----------------------------------------------------------------------------------------
@@ -577,8 +575,8 @@ def test_a_worker_told_to_stop_puts_its_job_back_and_is_requeued_once(
     state: str, played: Played, detached: Callable[..., Order]
 ) -> None:
     made = detached(seeds=(fake_job.SLOW,), iterations=300)
-    whose = submission(made)
-    made.write(whose.order)
+    whose = Submission(made)
+    made.write(whose.order_name)
     whose.folder.mkdir(parents=True)
     file = whose.folder / "submitted.sh"
     file.write_text(script(QUICK, whose, 1))
@@ -604,7 +602,7 @@ def test_a_worker_told_to_stop_puts_its_job_back_and_is_requeued_once(
 def test_a_worker_that_never_gets_to_listen_is_not_requeued_without_end(
     code: int, restarts: int, again: bool, played: Played, detached: Callable[..., Order]
 ) -> None:
-    whose = submission(detached())
+    whose = Submission(detached())
     whose.folder.mkdir(parents=True)
     executable(played.folder / "srun", f"exit {code}\n")
     played.rows_file.write_text("RUNNING\n")

@@ -88,7 +88,7 @@ def test_what_a_worker_breaks_with_is_told_without_passwords(
         def make_findable(self) -> None:
             pass
 
-        def work(self, *_: object, **__: object) -> None:
+        def queue(self) -> None:
             raise RuntimeError(f"no host for '{SECRET}'")
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}

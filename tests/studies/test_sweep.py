@@ -24,10 +24,10 @@ from core.folder import RunFolder
 from studies.catalogue import study as declared_study
 from studies.plan import Plan, Searched, jobs_root, make_plan, merged, with_searched
 from studies.run_state import is_held, mark_failed
+from studies.runner.claim import Claim
 from studies.runner.deaths import WITHOUT_CHECKPOINT
 from studies.runner.estimate import REFERENCE_TIMES
 from studies.runner.launchers import launcher
-from studies.runner.order import Claim
 from studies.runner.resources import Resources
 from studies.runner.search_run import _Watch
 from studies.runner.searches import SearchGaveUp, check_searches, recorded, searched

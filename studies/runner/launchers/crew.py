@@ -29,7 +29,7 @@ from studies.runner.order import NO_ROOM, TrainingOrder, WorkersLost
 from studies.runner.stores import Unreachable
 
 if TYPE_CHECKING:
-    from studies.runner.order import Claim
+    from studies.runner.claim import Claim
 
 TICK_SECONDS = 0.2
 ORPHANS_SECONDS = 10.0

@@ -18,7 +18,7 @@ from studies.runner.order import TrainingOrder
 from studies.runner.sharing import Sharing
 
 if TYPE_CHECKING:
-    from studies.runner.order import Claim
+    from studies.runner.claim import Claim
 
 
 @dataclass

@@ -77,7 +77,7 @@ class Slurm:
 
     def asks(self, order: TrainingOrder) -> str:
         """The batch script, to the letter. Asks nothing."""
-        return script(self.cluster, Submission.of(order), order.workers)
+        return script(self.cluster, Submission(order), order.workers)
 
     def run(
         self, order: TrainingOrder, *, stop: Callable[[], bool], tick: Callable[[], None], say: Callable[[str], None]
@@ -100,7 +100,7 @@ class Fleet(Crew):
         super().__init__(order, say)
         self.cluster = cluster
         self.look_seconds = cluster.poll_seconds
-        self.submission = Submission.of(order)
+        self.submission = Submission(order)
         self.folder = self.submission.folder
         make_folder(self.folder)
         self.marker = self.folder / f"{uuid.uuid4().hex[:8]}.attached"
@@ -307,7 +307,7 @@ class Fleet(Crew):
 
     def submit(self, count: int) -> None:
         """Hands one array to the cluster. Raises InputError with what sbatch says."""
-        self.order.write(self.submission.order)
+        self.order.write(self.submission.order_name)
         file = self.folder / "submitted.sh"
         write_whole(file, script(self.cluster, self.submission, count).encode())
         try:

@@ -8,12 +8,11 @@ import shlex
 import signal
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from core.metrics.identity import INCEPTION_VARIABLE
 from core.processes import ROOT, SAFE_PATH, is_found_by, python
 from studies.runner.clusters import SlurmCluster
-from studies.runner.environment import NO_TELEMETRY
+from studies.runner.environment import NO_TELEMETRY, THREADS
 from studies.runner.launchers.crew import KILLS_OF_A_PLACE
 from studies.runner.order import TOLD_TO_STOP, TrainingOrder
 
@@ -23,49 +22,33 @@ BEFORE_LISTENING = (128 + signal.SIGUSR1, 128 + signal.SIGTERM)
 
 @dataclass(frozen=True)
 class Submission:
-    """What an array of workers needs to know: whose they are, what they run, and how one of them uses its node."""
+    """Where an order's workers, and other commands of the same study in the same setting, find what is theirs."""
 
-    runs: Path
-    study: str
-    setting: str
-    module: str
-    digests: tuple[str, ...]
-    threads: int
-    device: Literal["cpu", "cuda"]
-
-    @classmethod
-    def of(cls, order: TrainingOrder) -> Submission:
-        """What the workers of `order` need to know."""
-        return cls(
-            runs=order.runs,
-            study=order.study,
-            setting=order.setting,
-            module=order.module,
-            digests=tuple(order.digests),
-            threads=order.threads,
-            device=order.device,
-        )
+    order: TrainingOrder
 
     @property
     def name(self) -> str:
         """The name of the jobs, by which the same command finds them again."""
-        whose = f"{self.runs} {self.setting} {self.module}"
-        return f"inr-gan-{self.study}-{hashlib.sha256(whose.encode()).hexdigest()[:8]}"
+        return f"inr-gan-{self.order.study}-{_digest(f'{self.order.runs} {self.order.setting} {self.order.module}')}"
 
     @property
-    def order(self) -> str:
+    def order_name(self) -> str:
         """The name of the order that the workers read."""
-        return f"{self.name}-{hashlib.sha256(' '.join(self.digests).encode()).hexdigest()[:8]}"
+        return f"{self.name}-{_digest(' '.join(self.order.digests))}"
 
     @property
     def order_file(self) -> Path:
         """Where `TrainingOrder.write` puts that order."""
-        return self.runs / "queue" / "orders" / f"{self.order}.json"
+        return self.order.runs / "queue" / "orders" / f"{self.order_name}.json"
 
     @property
     def folder(self) -> Path:
         """Scripts, logs, and how workers ended."""
-        return self.runs / "queue" / "slurm" / self.name
+        return self.order.runs / "queue" / "slurm" / self.name
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def script(cluster: SlurmCluster, submission: Submission, count: int) -> str:
@@ -94,15 +77,14 @@ def script(cluster: SlurmCluster, submission: Submission, count: int) -> str:
     lines = [f"#SBATCH --{name}" + ("" if value is None else f"={value}") for name, value in options.items()]
     lines += [f"#SBATCH {option}" for option in cluster.sbatch]
     setup = ["", *cluster.setup] if cluster.setup else []
-    exports = {name: str(submission.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    exports |= NO_TELEMETRY
-    if submission.device == "cpu":
+    exports = dict.fromkeys(THREADS, str(submission.order.threads)) | NO_TELEMETRY
+    if submission.order.device == "cpu":
         exports["CUDA_VISIBLE_DEVICES"] = ""
     if INCEPTION_VARIABLE in os.environ:
         exports[INCEPTION_VARIABLE] = str(Path(os.environ[INCEPTION_VARIABLE]).absolute())
     exports[SAFE_PATH] = "1"
     path = "$others" if is_found_by(cluster.python) else f"{shlex.quote(str(ROOT))}${{others:+:$others}}"
-    worker = shlex.join(python(submission.module, str(submission.order_file), executable=cluster.python))
+    worker = shlex.join(python(submission.order.module, str(submission.order_file), executable=cluster.python))
     early = "|".join(str(code) for code in BEFORE_LISTENING)
     body = f"""
 export {" ".join(f"{name}={shlex.quote(value)}" for name, value in exports.items())}
