@@ -120,9 +120,7 @@ def run_plan(
     """
     runs = resources.runs
     pending = [task for task in tasks if to_train(_state(task, runs), retry_failed)]
-    check_trainable(
-        pending, data_path=resources.data_path, device=resources.device, elsewhere=resources.cluster is not None
-    )
+    check_trainable(pending, resources)
     check_start(plan, pending, resources)
     # Another user of the folder may have made it.
     places = (*folders_of(plan, pending, resources), *files_of(plan, pending, resources))

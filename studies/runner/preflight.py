@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
-from typing import Literal, assert_never
+from typing import assert_never
 from urllib.parse import urlsplit
 
 from core.config import (
@@ -43,34 +43,20 @@ NETWORK_SECONDS = 0.5
 """So long a dry run waits for a host to answer."""
 
 
-def obstacle(
-    task: Task,
-    state: State,
-    *,
-    runs: Path,
-    data_path: Path | None,
-    device: Literal["cpu", "cuda"],
-    retry_failed: bool,
-    elsewhere: bool = False,
-) -> str | None:
-    """What keeps this run from being trained, with the remedy; None for one that has its result or can be trained.
-
-    Where it is trained `elsewhere`, as on a cluster, this machine's memory says nothing.
-    """
+def obstacle(task: Task, state: State, resources: Resources, *, retry_failed: bool) -> str | None:
+    """What keeps this run from being trained, with the remedy; None for one that has its result or can be trained."""
     if state in ("finished", "diverged", "running"):
         return None
     if state == "failed" and not retry_failed:
-        outcome = RunFolder(jobs_root(runs), task.digest).outcome()
+        outcome = RunFolder(jobs_root(resources.runs), task.digest).outcome()
         reason = (outcome.reason if outcome else None) or "no reason given"
         return f"failed before ({' '.join(reason.split())}): --retry-failed tries it once more"
-    return _of_config(task.job.config, data_path, device, elsewhere)
+    return _of_config(task.job.config, resources)
 
 
-def check_trainable(
-    tasks: Sequence[Task], *, data_path: Path | None, device: Literal["cpu", "cuda"], elsewhere: bool = False
-) -> None:
+def check_trainable(tasks: Sequence[Task], resources: Resources) -> None:
     """Raises InputError where one of these runs, which are about to be trained, cannot be."""
-    reasons = [_of_config(task.job.config, data_path, device, elsewhere) for task in tasks]
+    reasons = [_of_config(task.job.config, resources) for task in tasks]
     if (refused := refusal(reasons)) is not None:
         raise InputError(refused)
     inrs = [task.job.config.inr for task in tasks if isinstance(task.job.config.inr.layer, Imported)]
@@ -163,25 +149,25 @@ def notes(configs: Iterable[AnyConfig], data_path: Path | None) -> list[str]:
     return list(lines)
 
 
-def _of_config(
-    config: AnyConfig, data_path: Path | None, device: Literal["cpu", "cuda"], elsewhere: bool
-) -> str | None:
+def _of_config(config: AnyConfig, resources: Resources) -> str | None:
     try:
-        _check_config(config, data_path, device, elsewhere)
+        _check_config(config, resources)
     except InputError as error:
         return str(error)
     return None
 
 
-def _check_config(config: AnyConfig, data_path: Path | None, device: Literal["cpu", "cuda"], elsewhere: bool) -> None:
+def _check_config(config: AnyConfig, resources: Resources) -> None:
     """Raises InputError for what a run would, in the order in which it would."""
+    on_cpu = resources.device == "cpu"
     # Of GPUs older than Ampere the process that trains finds it out.
-    if config.precision == "tf32" and device == "cpu":
+    if config.precision == "tf32" and on_cpu:
         raise InputError("precision is tf32, which CPUs do not have: set precision=float32, or --device cuda")
     if isinstance(config.inr.layer, Imported):
         check_unedited(config.inr.layer)
-    check_memory(config, on_cpu=device == "cpu", there=ANYWHERE if elsewhere else None)
-    _check_data(config, data_path)
+    # This machine's memory says nothing of a cluster's.
+    check_memory(config, on_cpu=on_cpu, there=None if resources.cluster is None else ANYWHERE)
+    _check_data(config, resources.data_path)
     _check_metric(config.evaluation.metric)
     if isinstance(config, Config):
         if config.evaluation.upsampling is not None:

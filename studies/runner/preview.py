@@ -62,19 +62,10 @@ class Outlook:
     ) -> Outlook:
         """Reads the run folders; starts nothing and writes nothing. Raises as `check_start`."""
         states = {task.digest: state_of(RunFolder(jobs_root(resources.runs), task.digest)) for task in tasks}
-        found = {
-            task.digest: obstacle(
-                task,
-                states[task.digest],
-                runs=resources.runs,
-                data_path=resources.data_path,
-                device=resources.device,
-                retry_failed=retry_failed,
-                elsewhere=resources.cluster is not None,
-            )
-            for task in tasks
+        reasons = {
+            task.digest: obstacle(task, states[task.digest], resources, retry_failed=retry_failed) for task in tasks
         }
-        blocked = {digest: reason for digest, reason in found.items() if reason is not None}
+        blocked = {digest: reason for digest, reason in reasons.items() if reason is not None}
         pending = [task for task in tasks if to_train(states[task.digest], retry_failed)]
         check_start(plan, pending, resources)
         new = [task for task in pending if task.digest not in blocked]
