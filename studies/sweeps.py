@@ -1,4 +1,4 @@
-"""What a search found, as a file that needs neither optuna nor torch to be read.
+"""The record of a search, a file that needs neither optuna nor torch to be read.
 
 `<runs>/sweeps/<study>/<setting>/<search>.json` is written whole whenever a trial has ended. The journal beside the
 queue stays the truth about trials, run folders about their numbers; a trial's folder is that of any job.

@@ -1,4 +1,4 @@
-"""What a worker and its queue tell each other of a job."""
+"""A job in one worker's hands, and the queue's word that it is not worth its end."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Jobs that any number of workers claim, each a trial of Optuna's: what a plan's queue and a search have in common.
 
-A trial says who trains what and how attempts ended; the run folders stay the truth about results.
+A trial has the job's worker and how the attempt ended; the run folders stay the truth about results.
 """
 
 from __future__ import annotations
@@ -92,9 +92,9 @@ class Claims:
             self._end(claim.number, TrialState.FAIL)
 
     def release_orphans(self, gone: Collection[str] = ()) -> list[str]:
-        """Puts back what nobody trains any more though it was claimed; returns these jobs.
+        """Puts back claimed jobs whose worker is gone; returns them.
 
-        Of workers in `gone` somebody knows that they have ended, whatever their heartbeats and locks say.
+        Workers in `gone` are known to have ended, whatever their heartbeats and locks say.
         """
         for worker in gone:
             presume_dead(self.worker_lock(worker))
@@ -127,7 +127,7 @@ class Claims:
 
 
 def result_of(folder: RunFolder) -> float | None:
-    """What a job came to: its last metric, inf (the worst) where it diverged; None without a result."""
+    """A job's result: its last metric, inf (the worst) where it diverged; None without one."""
     outcome, value = folder.outcome(), final_value(folder)
     if outcome is None or outcome.status == "failed":
         return None

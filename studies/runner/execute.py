@@ -1,4 +1,4 @@
-"""Runs one plan: trains what has no result and keeps the MLflow view. Whoever calls it renders the report."""
+"""Runs one plan: trains what has no result and keeps the MLflow view. The caller renders the report."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def run_plan(
     check_received(runs, whole)
     view = MlflowView(study, whole, runs)
     interrupts = Interrupts()
-    lost: str | None = None
+    trouble: str | None = None
     try:
         with interrupts.installed():
             try:
@@ -157,7 +157,7 @@ def run_plan(
                 else:
                     console.print("nothing to train: every run has its result", highlight=False)
             except (WorkersLost, Unreachable) as error:
-                lost = str(error)
+                trouble = str(error)
             finally:
                 _show(view, console)
     except KeyboardInterrupt:
@@ -166,14 +166,14 @@ def run_plan(
         console.print(GOES_ON, highlight=False)
         return Ended(INTERRUPTED, whole, view)
     states = Counter(_state(task, runs) for task in tasks)
-    if lost:
-        say_error(lost)
+    if trouble:
+        say_error(trouble)
     if states["failed"]:
         hint = "" if retry_failed else "; --retry-failed tries them once more"
         console.print(f"{states['failed']} of {len(tasks)} runs failed{hint}", highlight=False, soft_wrap=True)
     if without := states["new"] + states["interrupted"]:
-        said = f"{without} of {len(tasks)} runs have no result yet: the same command goes on with them"
-        console.print(visible(said), soft_wrap=True)
+        line = f"{without} of {len(tasks)} runs have no result yet: the same command goes on with them"
+        console.print(visible(line), soft_wrap=True)
     return Ended(DONE if states["finished"] + states["diverged"] == len(tasks) else FAILED, whole, view)
 
 
@@ -253,7 +253,7 @@ def calibrate_plan(
 
 def _prepare(configs: Collection[AnyConfig], resources: Resources, console: Console) -> None:
     """Renders or decodes the images before any worker needs them, with all cores and its progress shown."""
-    # Loads numpy, for those alone who train.
+    # Loads numpy, which a command with nothing to train does without.
     from core.data.prepare import prepare, prepare_real
 
     made: list[tuple[Data, Callable[..., object]]] = [(data, prepare) for data in {c.data for c in configs}]

@@ -1,4 +1,4 @@
-"""How a loop that hangs is told from one that works: it beats, and whoever waits for it notices that it stopped.
+"""Heartbeats, by which a loop that hangs is told from one that works: an observer notices that they stopped.
 
 A worker's heartbeat is a file beside its lock. It says on which host the worker is; its mtime moves whenever the loop
 asks whether to stop or an event has passed, so it stands still where the loop hangs, although the process lives. The
@@ -82,11 +82,11 @@ class Heart:
     def beating(self, stop: Callable[[], bool]) -> Callable[[], bool]:
         """`stop`, which a loop asks at every iteration, as a beat."""
 
-        def asked() -> bool:
+        def beating_stop() -> bool:
             self.beat()
             return stop()
 
-        return asked
+        return beating_stop
 
 
 @dataclass

@@ -35,7 +35,7 @@ NONSENSE = (
     TypeError,
     ValueError,
 )
-"""What Optuna raises of a line that says what cannot be done."""
+"""Errors that Optuna raises of a line whose operation is impossible."""
 
 
 def journal_in(file: Path, *, made: bool = True) -> JournalStorage:
@@ -51,7 +51,7 @@ def journal_in(file: Path, *, made: bool = True) -> JournalStorage:
 
 
 def lost_with(journal: Path) -> str:
-    """What goes with a journal that is moved away, as part of a sentence."""
+    """The loss that comes with moving a journal away, as part of a sentence."""
     search = ".search." in journal.name
     return "its search begins anew" if search else "no result is lost, they are in the folders of runs"
 
@@ -67,7 +67,7 @@ State = Literal[0, 1, 2, 3, 4]
 
 
 class _Line(BaseModel):
-    """One line; Optuna's later versions may say more in it. What it means is seen when it is replayed."""
+    """One line; Optuna's later versions may say more in it. Whether it makes sense shows when it is replayed."""
 
     model_config = ConfigDict(strict=True)
 
@@ -131,7 +131,7 @@ class MendingBackend(JournalFileBackend):  # type: ignore[misc]
     """Optuna's file of lines, without what a full disk or a kill leaves of a write. `made` where there is none.
 
     Readers overlook a last line without its end, for it was never acted on, but refuse the whole journal once another
-    line stands behind it. So whoever writes removes it first, and what is left of a write of its own that failed.
+    line stands behind it. So each write removes it first, and the rest of itself where it fails.
 
     Optuna's own lock is a link that locks by being there: a kill leaves it behind, and it leads to an absolute path.
     """
@@ -169,13 +169,13 @@ class MendingBackend(JournalFileBackend):  # type: ignore[misc]
             self._lock.release()
 
 
-def _append(stream: FileIO, left: memoryview) -> None:
+def _append(stream: FileIO, lines: memoryview) -> None:
     _mend(stream)
     try:
-        write_all(stream, left)
+        write_all(stream, lines)
         os.fsync(stream.fileno())
     except BaseException:
-        with suppress(OSError):  # Then it is left to the next who writes.
+        with suppress(OSError):  # Then the next write removes it.
             _mend(stream)
         raise
 

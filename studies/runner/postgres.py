@@ -1,6 +1,6 @@
 """Optuna's trials in a PostgreSQL database, which may be gone for minutes while it is restarted or moved.
 
-Every call waits for it, training goes on meanwhile, and `Database.at_once` is for those who cannot wait. Loads
+Every call waits for it, training goes on meanwhile; `Database.at_once` spares the wait. Loads
 sqlalchemy, which comes with the extra postgres.
 """
 
@@ -110,7 +110,7 @@ def advisory_lock(engine: Engine, key: int) -> Iterator[None]:
     Raises SQLAlchemy's error where the lock was lost meanwhile: others may have had it, too.
     """
     with engine.connect() as connection:
-        # Whoever waits for a lock, or works under one, is idle in its transaction.
+        # A process that waits for a lock, or works under one, is idle in its transaction.
         connection.execute(text("set local idle_in_transaction_session_timeout = 0"))
         connection.execute(text("select pg_advisory_xact_lock(:key)"), {"key": key})
         yield
@@ -164,14 +164,14 @@ class Outages:
                 except Exception as error:
                     if not is_outage(error):
                         raise
-                    lost = Unreachable(f"the queue at {self.where} cannot be reached: {_cause(error)}")
+                    unreachable = Unreachable(f"the queue at {self.where} cannot be reached: {_cause(error)}")
                     if getattr(self._thread, "impatient", False) or asked_to_stop():
-                        raise lost from None
+                        raise unreachable from None
                     if gone_since is None:
-                        say_error(f"{lost}; trying again, training goes on", bare=True)
+                        say_error(f"{unreachable}; trying again, training goes on", bare=True)
                         gone_since = time.monotonic()
                     if time.monotonic() - gone_since > OUTAGE_SECONDS:
-                        raise lost from None
+                        raise unreachable from None
                 else:
                     if gone_since is not None:
                         say_error(f"the queue is back after {time.monotonic() - gone_since:.0f} s", bare=True)
@@ -206,8 +206,8 @@ def _cause(error: BaseException) -> str:
 
 def _rest(seconds: float) -> None:
     until = time.monotonic() + seconds
-    while (left := until - time.monotonic()) > 0 and not asked_to_stop():
-        time.sleep(min(left, LOOK_SECONDS))
+    while (seconds_left := until - time.monotonic()) > 0 and not asked_to_stop():
+        time.sleep(min(seconds_left, LOOK_SECONDS))
 
 
 SCHEMA_LOCK = zlib.crc32(b"optuna schema")

@@ -69,7 +69,7 @@ def check_trainable(tasks: Sequence[Task], resources: Resources) -> None:
 
 
 def refusal(reasons: Sequence[str | None]) -> str | None:
-    """What a command says that is to train runs of which these `reasons` keep some from being trained, None a run that
+    """The refusal of a command that is to train runs which these `reasons` keep from being trained, None for each that
     can be; None where all can be."""
     blocked = [reason for reason in reasons if reason is not None]
     return f"{len(blocked)} of {len(reasons)} runs cannot be trained: {blocked[0]}" if blocked else None
@@ -90,7 +90,7 @@ def files_of(plan: Plan, pending: Sequence[Task], resources: Resources) -> Itera
     queue = resources.runs / "queue"
     yield from (plans_lock(resources.runs), queue / "id.lock")
     for kind in ("journal", "lock"):
-        # Versions before this one left links that were Optuna's locks: nobody opens them.
+        # Versions before this one left links that were Optuna's locks, which are never opened.
         yield from (file for file in queue.glob(f"{plan.study}.*{kind}") if not file.name.endswith(".journal.lock"))
     for task in pending:
         folder = RunFolder(jobs_root(resources.runs), task.digest)
@@ -125,18 +125,18 @@ def check_queue_file(journal: Path, name: str, values: Collection[str] = ()) -> 
     """Raises InputError where the study `name` of a queue that is kept in this file cannot be gone on with. Writes
     nothing."""
     if queue_url() is None and journal.exists():
-        # Loads optuna, for those alone who have a queue.
+        # Loads optuna, which is needed only where there is a queue.
         from studies.runner.storage import check_journal
 
         check_journal(journal, name, values)
 
 
 def notes(configs: Iterable[AnyConfig], data_path: Path | None) -> list[str]:
-    """What is in nobody's way and has to be known: files that are not trained on, numbers of few images."""
+    """Cautions about runs that can be trained: files that are left out, numbers of few images."""
     lines: dict[str, None] = {}
     configs = list(configs)
     if data_path is not None and any(isinstance(config.data, Images) for config in configs):
-        # Loads numpy, for those alone who give images.
+        # Loads numpy, which is needed only for images.
         from core.data.prepare import left_out
 
         if line := said(left_out(data_path)):
@@ -209,7 +209,7 @@ def _check_data(config: AnyConfig, path: Path | None) -> None:
 
 def _check_set(config: AnyConfig, data: Images, path: Path) -> None:
     """Raises InputError where images are not what the run needs, as far as that is known without decoding them."""
-    from core.data import prepare, prepared  # Load numpy, for those alone who give images.
+    from core.data import prepare, prepared  # They load numpy, which is needed only for images.
 
     if prepared.is_prepared(path):
         prepared.check_serves(path, prepared.read_index(path), data, config.data.resolution)

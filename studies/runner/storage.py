@@ -1,4 +1,4 @@
-"""What Optuna keeps its trials in, and the lock that goes with it: journal files, or a PostgreSQL database.
+"""Stores of Optuna's trials, each with its lock: journal files, or a PostgreSQL database.
 
 Loads optuna, and what a database needs where one is used (`studies.runner.postgres`).
 """
@@ -40,11 +40,11 @@ class Store(Protocol):
     """Where they are, and what to do with a trial there that is none of ours."""
 
     def named(self, name: str) -> str:
-        """What a study of this name is called in the storage."""
+        """The name of this study in the storage."""
         ...
 
     def exclusively(self, body: Callable[[], T]) -> T:
-        """The result of `body`, which nobody else in this store runs meanwhile; it may be called more than once."""
+        """The result of `body`, which is called alone in this store, and perhaps more than once."""
         ...
 
     def at_once(self) -> AbstractContextManager[None]:
@@ -100,13 +100,13 @@ def _check_sought(directions: Sequence[StudyDirection], name: str, store: Store)
 
 
 def check_journal(file: Path, name: str, values: Collection[str] = ()) -> None:
-    """Raises InputError where whoever works with the study `name` in a journal would. Makes and writes nothing."""
+    """Raises InputError as work with the study `name` in a journal would. Makes and writes nothing."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         store = Journal(file, file, made=False)
         study_id = store.storage.get_study_id_from_name(name)
     except (FileNotFoundError, KeyError):
-        return  # Whoever works with it makes it.
+        return  # Work with it makes it.
     _check_sought(store.storage.get_study_directions(study_id), name, store)
     trials_in(store, study_id, values=values)
 
@@ -130,9 +130,9 @@ def trials_in(store: Store, study_id: int, *states: TrialState, values: Collecti
         elif trial.state == TrialState.COMPLETE and trial.values is None:
             wrong = ("result", None)
         if wrong is not None:
-            said = visible(str(wrong[1]))[:WORD]
+            word = visible(str(wrong[1]))[:WORD]
             raise InputError(
-                f"trial {trial.number} has the {wrong[0]} '{said}', which is none of ours, in {store.place}"
+                f"trial {trial.number} has the {wrong[0]} '{word}', which is none of ours, in {store.place}"
             )
     return list(trials)
 

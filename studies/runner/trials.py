@@ -40,7 +40,8 @@ COMPLETE_BEFORE_PRUNING = 4
 """The median of fewer complete trials says too little to give one up by."""
 
 AGAIN = "again "
-"""What the study says of a complete trial that is trained again begins so, with its number: its worker, "" for none."""
+"""Begins the name, with a trial's number, of the study's attribute that says who trains a complete trial again: its
+worker, "" for none."""
 
 
 class Trials(Claims):
@@ -140,21 +141,21 @@ class Trials(Claims):
         def taken_back() -> None:
             known = self._storage.get_study_user_attrs(self._study_id)
             for trial in self._trials(TrialState.COMPLETE):
-                lost = "job" in trial.user_attrs and become_of(RunFolder(self._jobs, str(trial.user_attrs["job"])))
-                if lost == "running" and f"{AGAIN}{trial.number}" not in known:
+                state = "job" in trial.user_attrs and become_of(RunFolder(self._jobs, str(trial.user_attrs["job"])))
+                if state == "running" and f"{AGAIN}{trial.number}" not in known:
                     self._sign(trial.number, "")
 
         self._store.exclusively(taken_back)
 
     def waiting(self, wanted: Collection[str] = ()) -> list[str]:
         """One entry for each trial that a worker could claim now."""
-        left = [f"trial {trial.number}" for trial in self._left()]
-        return [*left, *("new" for _ in range(self._room()))]
+        orphans = [f"trial {trial.number}" for trial in self._orphans()]
+        return [*orphans, *("new" for _ in range(self._room()))]
 
     def running(self, wanted: Collection[str] = ()) -> list[str]:
         """The jobs of the trials that are claimed, by whomever."""
-        left = {trial.number for trial in self._left()}
-        return [str(t.user_attrs.get("job")) for t in self._trials(TrialState.RUNNING) if t.number not in left]
+        orphans = {trial.number for trial in self._orphans()}
+        return [str(t.user_attrs.get("job")) for t in self._trials(TrialState.RUNNING) if t.number not in orphans]
 
     # --- what is recorded ---------------------------------------------------------------------------------------------
 
@@ -206,7 +207,7 @@ class Trials(Claims):
     # --- within the lock ----------------------------------------------------------------------------------------------
 
     def _claim(self, worker: str) -> Claim | None:
-        for trial in self._left():
+        for trial in self._orphans():
             cut_off = set(trial.params) != set(self._ranges)  # Killed while it was being proposed.
             if not cut_off and not self._was_lost_too_often(trial):
                 return self._signed(trial.number, worker)
@@ -227,8 +228,8 @@ class Trials(Claims):
         folder = RunFolder(self._jobs, str(job))
         return not has_result(folder) and self._lost_too_often(folder, str(worker))
 
-    def _left(self) -> list[FrozenTrial]:
-        """Running trials that nobody trains: no live worker has signed, and their folder is free."""
+    def _orphans(self) -> list[FrozenTrial]:
+        """Running trials without a live worker whose folder is free."""
         return [trial for trial in self._trials(TrialState.RUNNING) if not self._is_trained(trial)]
 
     def _is_trained(self, trial: FrozenTrial) -> bool:
@@ -292,9 +293,9 @@ class Trials(Claims):
 
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         trials = trials_in(self._store, self._study_id, values=self._ranges)
-        said = self._storage.get_study_user_attrs(self._study_id)
-        if any(name.startswith(AGAIN) for name in said):
-            trials = [self._as_trained_again(trial, said.get(f"{AGAIN}{trial.number}")) for trial in trials]
+        attributes = self._storage.get_study_user_attrs(self._study_id)
+        if any(name.startswith(AGAIN) for name in attributes):
+            trials = [self._as_trained_again(trial, attributes.get(f"{AGAIN}{trial.number}")) for trial in trials]
         return [trial for trial in trials if not states or trial.state in states]
 
     def _as_trained_again(self, trial: FrozenTrial, worker: object) -> FrozenTrial:

@@ -147,7 +147,7 @@ def _train(
             time.sleep(TAKEN_PAUSE_SECONDS)  # Somebody may only have asked whether the lock is held.
             continue
         except InputError:
-            # Where a disk is full the queue may be on it too: what is claimed by nobody alive is put back later.
+            # Where a disk is full the queue may be on it too: claims of workers that are gone are put back later.
             with suppress(OSError):
                 queue.release(claim, again=True)
             raise
@@ -204,7 +204,7 @@ def serve(order: TrainingOrder, name: str, follow_parent: bool) -> None:
         # Its end gives back all it had, which the others may need.
         _end(error, NO_ROOM)
     except Unreachable as error:
-        # What was trained is in its folder: whoever looks at the queue next settles it from there.
+        # What was trained is in its folder: the next look at the queue settles it from there.
         _end(error, TOLD_TO_STOP if stopping.is_set() and order.detached else 0 if stopping.is_set() else 3)
     except Exception:
         # Whatever a database's driver says of its URL.

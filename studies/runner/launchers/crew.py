@@ -153,7 +153,7 @@ class Crew(ABC):
         """Removes what the command leaves behind, whatever ended it."""
 
     def release_orphans(self) -> None:
-        """Has the queue look for jobs that nobody trains any more, once in a while."""
+        """Has the queue put back jobs without a worker, once in a while."""
         if time.monotonic() - self._orphans >= ORPHANS_SECONDS:
             self._orphans = time.monotonic()
             self.queue.release_orphans()
@@ -197,8 +197,8 @@ class Crew(ABC):
 class Slot:
     """The place of one worker, whose process is replaced when it dies.
 
-    A worker `starts` where it still waits for room on some node, and is `lost` where nobody can ask any more how it
-    stands, but it may still write its checkpoint. `hung` is for how long it was silent, `streak` of its place.
+    A worker `starts` while it waits for room on some node. It is `lost` where it can be asked no longer how it stands,
+    but may still write its checkpoint. `hung` are the seconds of its silence, `streak` the deaths of its place.
     """
 
     index: int
@@ -276,7 +276,7 @@ class OwnCrew(Crew, Generic[S]):
         return End("found no memory left on its part of a GPU", killed=True, words=slot.lines)
 
     def reason_of(self, slot: S) -> str:
-        """What is said of the last worker that died, where none can be started any more."""
+        """Why no worker can be started any more, as the last one's death shows it."""
         return f"the log is {slot.log}: {slot.last_words}"
 
     def measure(self, slot: S, claim: Claim | None) -> None:

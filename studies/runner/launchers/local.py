@@ -124,7 +124,7 @@ class LocalCrew(OwnCrew[LocalSlot]):
         return len(self.beside(slot)) < self.sharing.allowed(slot.gpu)
 
     def measure(self, slot: LocalSlot, claim: Claim | None) -> None:
-        """What the worker's process took for the job that it holds, and for the one it has ended meanwhile."""
+        """Takes in the memory of the job that the worker holds, and of the one it has ended meanwhile."""
         if self.sharing is None or slot.gpu is None:
             return
         assert slot.process is not None
@@ -152,8 +152,8 @@ class LocalCrew(OwnCrew[LocalSlot]):
                 self.queue.release(claim, again=False)
             return None
         workers = len(self.beside(slot)) + 1
-        left = self.sharing.ran_out(slot.gpu, workers)
-        gpu, many = self.order.gpus[slot.gpu], f"at most {left} worker{'s' * (left > 1)}"
+        most = self.sharing.ran_out(slot.gpu, workers)
+        gpu, many = self.order.gpus[slot.gpu], f"at most {most} worker{'s' * (most > 1)}"
         called = "a job" if claim is None else self.order.called(claim)
         self.say(
             f"out of memory of GPU {gpu}, shared by {workers}, at {called}: {many} there now, the job will be resumed"

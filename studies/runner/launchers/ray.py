@@ -6,7 +6,7 @@ job from its checkpoint, and one rule decides about that for all launchers (`stu
 the command that started them. A worker whose actor is gone, however it went, notices that its input ended, writes its
 checkpoint and stops.
 
-Imports ray where it is needed: a dry run, and whoever has other launchers, does without.
+Imports ray where it is needed: a dry run and other launchers do without.
 """
 
 from __future__ import annotations
@@ -59,18 +59,18 @@ INSTALL = "pip install 'ray>=2.60,<3'"
 
 
 def reserved(cluster: RayCluster) -> dict[str, Any]:
-    """What Ray is asked to reserve for each worker, as options of an actor."""
-    asked = {
+    """Ray's reservation for each worker, as options of an actor."""
+    amounts = {
         "num_cpus": cluster.cpus,
         "num_gpus": cluster.gpus or None,
         "memory": cluster.memory_bytes,
         "resources": cluster.resources or None,
     }
-    return {name: value for name, value in asked.items() if value is not None}
+    return {name: value for name, value in amounts.items() if value is not None}
 
 
 def carried() -> dict[str, str]:
-    """What a worker on another machine needs of this process's environment: where weights and the queue are."""
+    """The part of this environment that a worker on another machine needs: where weights and the queue are."""
     plain = (QUEUE_VARIABLE, TRAINER_VARIABLE)
     mine = {name: value for name, value in os.environ.items() if name in plain or name.startswith("PG")}
     if INCEPTION_VARIABLE in os.environ:
@@ -169,7 +169,7 @@ def _connected(cluster: RayCluster) -> Iterator[Any]:
 
 
 def _without_folder(ray: Any) -> Any:
-    """What keeps the command's working folder from being the first place in which actors look for modules."""
+    """A job config with which actors do not look for modules in the command's working folder."""
 
     class Job(ray.job_config.JobConfig):  # type: ignore[misc]
         def _runtime_env_has_working_dir(self) -> bool:
@@ -180,7 +180,7 @@ def _without_folder(ray: Any) -> Any:
 
 
 def _knock(address: str) -> None:
-    """Raises OSError where nobody answers: Ray would try for minutes."""
+    """Raises OSError where nothing answers, for which Ray would wait for minutes."""
     host, _, port = address.removeprefix("ray://").partition(":")
     with socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS):
         pass
@@ -387,12 +387,12 @@ class RayCrew(OwnCrew[RaySlot]):
             return
         self.said_no_room = True
         cluster = self.cluster
-        asked = {"CPU": float(cluster.cpus), "GPU": cluster.gpus, "memory": float(cluster.memory_bytes or 0)}
-        asked |= cluster.resources
+        amounts = {"CPU": float(cluster.cpus), "GPU": cluster.gpus, "memory": float(cluster.memory_bytes or 0)}
+        amounts |= cluster.resources
         nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
-        if any(all(node.get(name, 0.0) >= amount for name, amount in asked.items()) for node in nodes):
+        if any(all(node.get(name, 0.0) >= amount for name, amount in amounts.items()) for node in nodes):
             return
-        wanted = ", ".join(f"{name} {amount:g}" for name, amount in asked.items() if amount)
+        wanted = ", ".join(f"{name} {amount:g}" for name, amount in amounts.items() if amount)
         if cluster.address is None:
             raise InputError(f"this machine has no room for a worker with {wanted}: ask for less in the entry")
         self.say(f"no node of Ray {cluster.address} has {wanted}: {len(waits)} workers wait for one")

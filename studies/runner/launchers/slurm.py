@@ -111,7 +111,7 @@ class Fleet(Crew):
         self.place = Streak()
         self.cancelled = self.silent = False
         self.refused = ""
-        self.left: int | None = None
+        self.unended: int | None = None
 
     # --- the life of the launcher -------------------------------------------------------------------------------------
 
@@ -177,7 +177,7 @@ class Fleet(Crew):
         return not any(is_held(marker) for marker in self.folder.glob("*.attached") if marker != self.marker)
 
     def tidy(self) -> None:
-        """Removes what ended workers left and nobody will want to read."""
+        """Removes exit codes and empty logs of workers that have ended."""
         for file in (*self.folder.glob("*.ended"), *self.folder.glob("*.txt")):
             element = file.stem.removeprefix("slurm-").split(".")[0]
             if element not in self.alive and (file.suffix == ".ended" or file.stat().st_size == 0):
@@ -288,9 +288,9 @@ class Fleet(Crew):
         running = len(self.queue.running(self.order.digests))
         if not waiting and not running:
             return False
-        if self.left is not None and waiting + running < self.left:
+        if self.unended is not None and waiting + running < self.unended:
             self.place = Streak()
-        self.left = waiting + running
+        self.unended = waiting + running
         # One that hung may not end at all, as where its node waits for a file system.
         useful = [element for element in self.alive.values() if element.worker not in self.hung]
         idle = sum(self.queue.held_by(element.worker) is None for element in useful)

@@ -65,7 +65,7 @@ def script(cluster: SlurmCluster, submission: Submission, count: int) -> str:
         "ntasks": 1,
         "cpus-per-task": cluster.cpus,
     }
-    asked = {
+    wishes = {
         "mem": cluster.memory,
         "gres": f"gpu:{cluster.gpus}" if cluster.gpus else cluster.gres,
         "time": cluster.time,
@@ -73,7 +73,7 @@ def script(cluster: SlurmCluster, submission: Submission, count: int) -> str:
         "account": cluster.account,
         "qos": cluster.qos,
     }
-    options |= {name: value for name, value in asked.items() if value is not None}
+    options |= {name: value for name, value in wishes.items() if value is not None}
     lines = [f"#SBATCH --{name}" + ("" if value is None else f"={value}") for name, value in options.items()]
     lines += [f"#SBATCH {option}" for option in cluster.sbatch]
     setup = ["", *cluster.setup] if cluster.setup else []
