@@ -59,11 +59,7 @@ def trainer() -> Any:
     return importlib.import_module(os.environ.get(TRAINER_VARIABLE, "core.job"))
 
 
-def _nothing() -> None:
-    return None
-
-
-def work(order: TrainingOrder, name: str, *, stop: Callable[[], bool], each: Callable[[], None] = _nothing) -> None:
+def work(order: TrainingOrder, name: str, *, stop: Callable[[], bool], each: Callable[[], None] = lambda: None) -> None:
     """Trains jobs of the order as worker `name` until none can be claimed or `stop()`; calls `each` after every event.
 
     Raises InputError, the job back in the queue, where the environment or the data cannot do what the config asks, and

@@ -542,31 +542,6 @@ def search(tmp_path: Path, fake_trainer: None) -> SearchOrder:
     return made.replace(workers=2, detached=True)
 
 
-def test_a_search_keeps_its_budget_on_a_cluster_whatever_becomes_of_its_workers(
-    played: Played, search: SearchOrder
-) -> None:
-    trials = search.queue()
-
-    def tick() -> None:
-        for element, (_, state, *_rest) in played.rows().items():
-            worker = f"slurm-{element}.0"
-            if state == "PENDING" and element == "7_0":
-                assert trials.claim(worker)
-                played.end(search, element, 137, words="out of memory")
-                return  # The command looks before another worker begins.
-            if state == "PENDING":
-                played.become(element, "RUNNING")
-                work(search, worker, stop=never)
-                played.end(search, element, 0, "COMPLETED")
-
-    said = launched(search, tick)
-    sweep = trials.sweep()
-    assert [trial.number for trial in sweep.trials] == list(range(6)) and len(sweep.ended) == 6
-    assert said[0] == "submitted 2 workers as array job 7"
-    assert sum("the job will be resumed" in line for line in said) == 1
-    assert not Submission(search).order_file.exists()
-
-
 # --- the script and the worker ----------------------------------------------------------------------------------------
 
 

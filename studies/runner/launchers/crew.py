@@ -70,7 +70,8 @@ class Streak:
 class End:
     """How a worker ended that should not have, as its launcher saw it, and the last lines that it printed.
 
-    One that is `lost` went with its node, which says nothing against its place either.
+    One that is `lost` went with its node, which says nothing against its place either. `reason` is what the launcher
+    was told of it, in place of the worker's log.
     """
 
     how: str
@@ -79,6 +80,7 @@ class End:
     lost: bool = False
     words: Sequence[str] = ()
     perhaps: str = ""
+    reason: str = ""
 
     @classmethod
     def of(cls, code: int, words: Sequence[str]) -> End:
@@ -275,10 +277,6 @@ class OwnCrew(Crew, Generic[S]):
         """How a worker ended that found no memory left on its GPU; None where its job has been looked after."""
         return End("found no memory left on its part of a GPU", killed=True, words=slot.lines)
 
-    def reason_of(self, slot: S) -> str:
-        """Why no worker can be started any more, as the last one's death shows it."""
-        return f"the log is {slot.log}: {slot.last_words}"
-
     def measure(self, slot: S, claim: Claim | None) -> None:
         """Takes in what a worker needs, and which job it holds."""
 
@@ -315,17 +313,14 @@ class OwnCrew(Crew, Generic[S]):
 
     def on_death(self, slot: S, end: int | End) -> None:
         """Looks after the job of a worker that died."""
-        self.last_death = self.reason_of(slot)
-        if isinstance(end, int):
-            how: End | None = End.of(end, slot.lines)
-            if slot.hung is not None:
-                how = End.of_hang(slot.lines)
-                self.say(f"worker {slot.number} was silent for {slot.hung:.0f} s: it was ended")
-            elif end == NO_ROOM:
-                how = self.out_of_memory(slot)
-        else:
-            how = end
-        if how is not None and (line := self.release_lost(slot.name, how, slot.streak)) is not None:
+        known: End | None = end if isinstance(end, End) else End.of(end, slot.lines)
+        self.last_death = known.reason or f"the log is {slot.log}: {slot.last_words}"
+        if slot.hung is not None and isinstance(end, int):
+            known = End.of_hang(slot.lines)
+            self.say(f"worker {slot.number} was silent for {slot.hung:.0f} s: it was ended")
+        elif end == NO_ROOM:
+            known = self.out_of_memory(slot)
+        if known is not None and (line := self.release_lost(slot.name, known, slot.streak)) is not None:
             self.say(f"worker {slot.number} {line}")
 
     def look(self) -> bool:

@@ -254,7 +254,7 @@ class RaySlot(Slot):
     """The actor in it is replaced when it or its worker dies.
 
     `answer` is awaited from the actor, `node` is where it is, None until Ray has found room. `loss` says how the actor
-    went, `because` what Ray said of it.
+    went.
     """
 
     actor: Any = None
@@ -262,7 +262,6 @@ class RaySlot(Slot):
     since: float = 0.0
     node: str | None = None
     loss: End | None = None
-    because: str = ""
 
 
 class RayCrew(OwnCrew[RaySlot]):
@@ -279,9 +278,7 @@ class RayCrew(OwnCrew[RaySlot]):
 
     def start(self, slot: RaySlot) -> None:
         """Asks Ray for an actor; the worker starts when there is room for it."""
-        slot.since, slot.because = time.monotonic(), ""
-        slot.actor = self.actors.remote()
-        slot.state = "starts"
+        slot.actor, slot.since, slot.state = self.actors.remote(), time.monotonic(), "starts"
         self._ask(slot)
 
     def ask_to_stop(self) -> None:
@@ -346,8 +343,7 @@ class RayCrew(OwnCrew[RaySlot]):
             self._lose(slot, error)
             return None
         except errors.RayTaskError as error:
-            slot.because = _line(error)
-            return End("cannot be started", killed=False, words=[slot.because])
+            return End("cannot be started", killed=False, words=[_line(error)], reason=_line(error))
         if slot.state == "starts":
             slot.node, slot.state = answer, "works"
         elif answer is not None:
@@ -358,15 +354,14 @@ class RayCrew(OwnCrew[RaySlot]):
 
     def _lose(self, slot: RaySlot, error: Any) -> None:
         """The actor is gone. Its worker ends itself, which may take a while."""
-        living = {node["NodeID"] for node in self.ray.nodes() if node["Alive"]}
+        living, reason = {node["NodeID"] for node in self.ray.nodes() if node["Alive"]}, _line(error)
         if error.actor_init_failed:
-            slot.loss = End("cannot be started", killed=False)
+            slot.loss = End("cannot be started", killed=False, reason=reason)
         elif slot.node not in living:
-            slot.loss = End("was lost with its node", killed=True, lost=True)
+            slot.loss = End("was lost with its node", killed=True, lost=True, reason=reason)
         else:
-            slot.loss = End("was ended by Ray", killed=True)
-        slot.because = _line(error)
-        self.say(f"worker {slot.number} {slot.loss.how}: {slot.because}")
+            slot.loss = End("was ended by Ray", killed=True, reason=reason)
+        self.say(f"worker {slot.number} {slot.loss.how}: {reason}")
         slot.actor = slot.answer = slot.node = None
         slot.state = "lost"
 
@@ -375,10 +370,6 @@ class RayCrew(OwnCrew[RaySlot]):
         if claim is None:
             return self.gone.alive(lock)
         return self.gone.trained(lock, self.folder_of(claim.digest).lock_file)
-
-    def reason_of(self, slot: RaySlot) -> str:
-        """See `OwnCrew`."""
-        return slot.because or super().reason_of(slot)
 
     def _look_for_room(self) -> None:
         """Says once what no node has. Raises InputError where none will have it."""

@@ -134,10 +134,12 @@ class Fleet(Crew):
         if self.is_alone():
             self.tidy()
         if self.alive:
-            self.say(f"{len(self.alive)} workers are on the cluster already, {self.called()}")
+            arrays = self.arrays()
+            called = f"array job{'s' * (len(arrays) > 1)} {', '.join(arrays)}"
+            self.say(f"{len(self.alive)} workers are on the cluster already, {called}")
 
     def take_in(self) -> None:
-        """Nothing: what happened is asked of the cluster when the queue is asked."""
+        """Nothing: the cluster is asked as often as the queue."""
 
     def look(self) -> bool:
         """See `Crew`. Takes in what happened to workers before; takes back those that nothing is left for."""
@@ -233,7 +235,7 @@ class Fleet(Crew):
             elif element.state == "CANCELLED":
                 self.cancelled = True
                 self.say(f"worker {before.id} was cancelled on the cluster")
-            elif element.state in ENDED and not self.told_its_end(element):
+            elif element.state in ENDED and not self.exit_file(element.worker).exists():
                 self.ends_seen.add(f"{element.worker}.ended")
                 if element.state in THE_JOBS_OWN:
                     killed, words = element.state == "OUT_OF_MEMORY", self.lines(element.worker)
@@ -251,7 +253,7 @@ class Fleet(Crew):
         now, gone = {element.id: element for element in elements}, []
         for file in self.queue.worker_lock("any").parent.glob("slurm-*.heartbeat"):
             worker = file.stem
-            ended = self.folder / f"{worker}.ended"
+            ended = self.exit_file(worker)
             if (not ended.exists() or ended.name in self.ends_seen) and self.is_over(worker, now):
                 gone.append(worker)
         if gone:
@@ -264,15 +266,15 @@ class Fleet(Crew):
             return self.log(worker).exists()
         return int(start) < now[id].restarts or now[id].state in ENDED
 
-    def told_its_end(self, element: Element) -> bool:
-        """Whether the worker left its exit code, which says more than the state."""
-        return (self.folder / f"{element.worker}.ended").exists()
+    def exit_file(self, worker: str) -> Path:
+        """Where the worker's script leaves its exit code, which says more than the state that the cluster shows."""
+        return self.folder / f"{worker}.ended"
 
     def on_death(self, worker: str, end: End) -> None:
         """A worker crashed: its job is resumed, or given up."""
         self.last_death = f"the log is {self.log(worker)}: {self.last_words(worker)}"
         # For other commands that watch: a death counts once.
-        write_whole(self.folder / f"{worker}.ended", b"counted\n")
+        write_whole(self.exit_file(worker), b"counted\n")
         if (line := self.release_lost(worker, end, self.place)) is not None:
             self.say(f"worker {worker} {line}")
 
@@ -342,10 +344,6 @@ class Fleet(Crew):
     def arrays(self) -> list[str]:
         """The array jobs that the living workers belong to."""
         return sorted({element.array for element in self.alive.values()}, key=int)
-
-    def called(self) -> str:
-        """The living workers' array jobs, as a person reads them."""
-        return f"array job{'s' * (len(self.arrays()) > 1)} {', '.join(self.arrays())}"
 
     def log(self, worker: str) -> Path:
         """What the workers in this element's place printed."""
