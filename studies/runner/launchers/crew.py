@@ -313,8 +313,9 @@ class OwnCrew(Crew, Generic[S]):
 
     def on_death(self, slot: S, end: int | End) -> None:
         """Looks after the job of a worker that died."""
-        known: End | None = end if isinstance(end, End) else End.of(end, slot.lines)
-        self.last_death = known.reason or f"the log is {slot.log}: {slot.last_words}"
+        seen = end if isinstance(end, End) else End.of(end, slot.lines)
+        self.last_death = seen.reason or f"the log is {slot.log}: {slot.last_words}"
+        known: End | None = seen
         if slot.hung is not None and isinstance(end, int):
             known = End.of_hang(slot.lines)
             self.say(f"worker {slot.number} was silent for {slot.hung:.0f} s: it was ended")
