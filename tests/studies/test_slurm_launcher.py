@@ -17,7 +17,6 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from core.errors import InputError
 from core.folder import RunFolder
@@ -273,38 +272,36 @@ def test_stopping_leaves_the_workers_and_the_next_command_finds_them(
     assert list(played.rows()) == ["7_0", "7_1"]
 
 
-def begins(order: Order, worker: str, attempt: int) -> bool:
-    """Whether the worker gets the order's only job; then it records an event after iteration 4."""
-    if queue_of(order).claim(order.digests, worker) is None:
-        return False
-    event = {"kind": "sampled", "iteration": 4, "images": 4, "seconds": attempt / 8}
+def begins(order: Order, fleet: Fleet, played: Played) -> None:
+    """A worker on a node claims the order's only job and records an event; the fleet has seen it run."""
+    assert queue_of(order).claim(order.digests, "slurm-7_0.0")
+    event = {"kind": "sampled", "iteration": 4, "images": 4, "seconds": 1.0}
     RunFolder(jobs_root(order.runs), order.digests[0]).write("events.jsonl", json.dumps(event) + "\n")
-    return True
+    played.become("7_0", "RUNNING")
+    fleet.look()
 
 
-def reason_of(order: Order) -> str | None:
-    outcome = RunFolder(jobs_root(order.runs), order.digests[0]).outcome()
-    return outcome.reason if outcome and outcome.status == "failed" else None
+def deaths_of(order: Order) -> list[tuple[str, int]]:
+    """How workers died at the order's jobs, and how often alike."""
+    counts = [json.loads(file.read_text()) for file in jobs_root(order.runs).glob(f"*/{deaths.FILE}")]
+    return [(count["how"], count["alike"]) for count in counts]
 
 
-@pytest.mark.parametrize(
-    ("code", "how"), [(1, "ended with code 1"), (137, "was killed by SIGKILL")], ids=["exit", "signal"]
-)
-def test_a_crash_that_no_command_watched_counts(
-    code: int, how: str, played: Played, detached: Callable[..., Order]
+@pytest.mark.parametrize("watched", [True, False], ids=["watched", "found later"])
+@pytest.mark.parametrize(("code", "how"), [(1, "ended with code 1"), (137, "was killed by SIGKILL")])
+def test_a_crash_counts_whether_or_not_a_command_watched(
+    code: int, how: str, watched: bool, played: Played, detached: Callable[..., Order]
 ) -> None:
-    made = detached()
-    folder_of(made).mkdir(parents=True)
-    for number in range(1, deaths.ALIKE + 1):
-        element = f"9_{number}"
-        assert begins(made, f"slurm-{element}.0", number)
-        played.become(element, "RUNNING")
-        played.end(made, element, code, words="bus error")
-        # Each time a command that knows nothing of the one before.
-        said = launched(made, lambda: None, stop=lambda: True)
-        assert any(how in line for line in said) == (number < deaths.ALIKE)
-    assert str(reason_of(made)).startswith(f"its worker {how}, {deaths.ALIKE} times in a row after iteration 4")
-    assert not queue_of(made).waiting(made.digests)
+    made, said = detached(), list[str]()
+    fleet = attached(made, said.append)
+    fleet.look()
+    begins(made, fleet, played)
+    played.end(made, "7_0", code, words="bus error")
+    if not watched:
+        fleet = attached(made, said.append)
+    fleet.look()
+    assert f"worker slurm-7_0.0 {how} at baseline seed 0: the job will be resumed" in said
+    assert deaths_of(made) == [(how, 1)]
 
 
 def test_two_commands_count_a_death_once(played: Played, detached: Callable[..., Order]) -> None:
@@ -320,48 +317,29 @@ def test_two_commands_count_a_death_once(played: Played, detached: Callable[...,
     assert sum("module: command not found" in line for line in said) == 1
 
 
-def test_a_worker_whose_loop_hangs_is_ended_and_its_job_given_up_the_second_time(
-    played: Played, detached: Callable[..., Order]
-) -> None:
-    made, tries = detached().replace(hang_seconds=0.3), iter(range(9))
-
-    def tick() -> None:
-        for element, (_, state, *_rest) in played.rows().items():
-            if state == "PENDING" and begins(made, f"slurm-{element}.0", next(tries)):
-                beats_elsewhere(made, f"slurm-{element}.0")
-                played.become(element, "RUNNING")
-            elif state == "RUNNING" and f"--signal=KILL {element}\n" in played.cancelled_file.read_text():
-                played.end(made, element, 137)
-
-    said = launched(made, tick)
-    assert reason_of(made) == "its worker hung, 2 times in a row after iteration 4"
-    assert sum("it was ended" in line for line in said) == 2
-    assert sum("will be resumed" in line for line in said) == 1
-
-
+@pytest.mark.parametrize(
+    ("state", "line", "counted"),
+    [
+        (
+            "OUT_OF_MEMORY",
+            "worker slurm-7_0.0 ended as OUT_OF_MEMORY at baseline seed 0: the job will be resumed",
+            True,
+        ),
+        ("FAILED", "worker slurm-7_0.0 ended as FAILED at baseline seed 0: the job will be resumed", True),
+        ("NODE_FAIL", "worker 7_0 ended as NODE_FAIL: its job will be resumed", False),
+    ],
+)
 def test_an_end_that_left_no_exit_code_is_the_jobs_where_the_next_attempt_would_meet_it_again(
-    played: Played, detached: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+    state: str, line: str, counted: bool, played: Played, detached: Callable[..., Order]
 ) -> None:
-    made, tries = detached(), iter(range(9))
-    queue = queue_of(made)
-    ends = iter(["NODE_FAIL", *deaths.ALIKE * ["OUT_OF_MEMORY"]])
-    held: list[FileLock] = []
-
-    def tick() -> None:
-        for element, (_, state, *_rest) in played.rows().items():
-            if state == "PENDING" and begins(made, f"slurm-{element}.0", next(tries)):
-                held.append(FileLock(queue.worker_lock(f"slurm-{element}.0")))
-                held[-1].acquire()
-                played.become(element, "RUNNING")
-            elif state == "RUNNING":
-                held.pop().release()
-                played.become(element, next(ends))
-
-    monkeypatch.setattr(crew, "ORPHANS_SECONDS", 0.0)
-    said = launched(made, tick)
-    assert reason_of(made) == f"its worker ended as OUT_OF_MEMORY, {deaths.ALIKE} times in a row after iteration 4"
-    assert sum("ended as NODE_FAIL" in line for line in said) == 1
-    assert next(ends, None) is None
+    made, said = detached(), list[str]()
+    fleet = attached(made, said.append)
+    fleet.look()
+    begins(made, fleet, played)
+    played.become("7_0", state)
+    fleet.look()
+    assert line in said
+    assert deaths_of(made) == ([(f"ended as {state}", 1)] if counted else [])
 
 
 def beats_elsewhere(order: TrainingOrder, worker: str) -> Path:
@@ -430,7 +408,10 @@ def test_a_worker_that_no_signal_ends_is_replaced(played: Played, detached: Call
     said = launched(made, tick, stop=lambda: time.monotonic() > until)
     assert statuses(made) == ["finished"]
     assert sum("it was ended" in line for line in said) == 1
-    assert played.rows()["7_0"][1] == "RUNNING"
+    assert played.rows()["7_0"][1] == "RUNNING" and played.cancelled_file.read_text() == "--signal=KILL 7_0\n"
+    assert (
+        json.loads((RunFolder(jobs_root(made.runs), made.digests[0]).path / deaths.FILE).read_text())["how"] == "hung"
+    )
 
 
 @pytest.mark.parametrize(
