@@ -299,6 +299,7 @@ def test_jobs_of_other_runners_are_not_looked_for_before_every_end_of_ones_own_i
     mine, theirs = its.order.digests
     its.look()
     assert its.begins(its.slots[0], mine) and its.jobs.claim([theirs], "gone-runner")
+    its.queue.worker_lock(its.slots[0].name).touch()  # It was killed.
     its._orphans = float("-inf")
     its.look()
     assert its.jobs.running([theirs]), "the own worker's lock is free: its end says more than that it was lost"

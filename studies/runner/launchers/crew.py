@@ -326,9 +326,9 @@ class OwnCrew(Crew, Generic[S]):
 
     def look(self) -> bool:
         """See `Crew`."""
-        # A worker whose lock is free has ended: its end is taken in first, by which its job's deaths are counted.
-        working = [slot for slot in self.slots if slot.state == "works"]
-        if all(self.silence.alive(self.queue.worker_lock(slot.name)) for slot in working):
+        # A worker that left its lock has died: its end is taken in first, by which its job's deaths are counted.
+        locks = [self.queue.worker_lock(slot.name) for slot in self.slots if slot.state == "works"]
+        if all(self.silence.alive(lock) for lock in locks if lock.exists()):
             self.release_orphans()
         return self.fill()
 
