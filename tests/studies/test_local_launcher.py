@@ -24,13 +24,12 @@ from studies.plan import Plan, jobs_root
 from studies.run_state import is_held
 from studies.runner.launchers import launcher
 from studies.runner.order import Order, WorkersLost
-from studies.runner.queue import Queue
 from tests.studies import fake_job
 
 
 def launched(order: Order, name: str = "local", stop: Callable[[], bool] = lambda: False) -> list[str]:
     lines: list[str] = []
-    Queue(order.runs, order.study, order.setting).enqueue(order.tasks)
+    order.queue().enqueue(order.tasks)
     launcher(name).run(order, stop=stop, tick=lambda: None, say=lines.append)
     return lines
 
@@ -101,7 +100,7 @@ def test_unusable_input_ends_everything_with_its_line(
         with pytest.raises(InputError, match="no Inception weights here"):
             launched(made, name)
     assert all(status(made, task.digest) == "none" for task in made.tasks)
-    assert not Queue(made.runs, made.study, made.setting).running(made.digests)
+    assert not made.queue().running(made.digests)
 
 
 def test_workers_that_cannot_start_are_given_up(
@@ -143,7 +142,7 @@ def test_two_runners_share_the_work(small_plan: Callable[..., Plan], order: Call
 
 def test_a_worker_stops_when_its_parent_is_gone(small_plan: Callable[..., Plan], order: Callable[..., Order]) -> None:
     made = order(small_plan(seeds=(fake_job.SLOW,), variants=1, iterations=300))
-    Queue(made.runs, made.study, made.setting).enqueue(made.tasks)
+    made.queue().enqueue(made.tasks)
     program = (
         "import sys\nfrom pathlib import Path\nfrom studies.runner.order import Order\n"
         "from studies.runner.launchers import launcher\n"

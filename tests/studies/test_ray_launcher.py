@@ -280,7 +280,7 @@ def jobs(small_plan: Callable[..., Plan], order: Callable[..., Order]) -> Callab
 
     def make(*seeds: int, iterations: int = 10, workers: int = 2) -> Order:
         made = order(small_plan(seeds=seeds, variants=1, iterations=iterations), workers=workers)
-        Queue(made.runs, made.study, made.setting).enqueue(made.tasks)
+        made.queue().enqueue(made.tasks)
         return made
 
     return make
@@ -310,7 +310,7 @@ def test_stopping_tells_the_workers_and_dismisses_who_waits_for_room(
     assert sorted(str(actor.node) for actor in ray.actors) == ["None", "n1", "n2"]
     assert [actor.made.ended for actor in ray.actors if actor.node is not None] == [0, 0]
     assert all(actor.dead for actor in ray.actors)
-    assert sorted(Queue(made.runs, made.study, made.setting).waiting(made.digests)) == sorted(made.digests)
+    assert sorted(made.queue().waiting(made.digests)) == sorted(made.digests)
 
 
 @pytest.mark.parametrize("how", ["was lost with its node", "was ended by Ray"])
@@ -319,7 +319,7 @@ def test_the_job_of_an_actor_that_is_gone_is_put_back_once_its_worker_trains_no_
 ) -> None:
     """It may be writing its checkpoint; on another host it seems to, until it is silent for too long."""
     made, ray, lines, now = jobs(0), without_processes, list[str](), [0.0]
-    its, queue = RayCrew(ray, RayCluster(**QUICK), made, lines.append), Queue(made.runs, made.study, made.setting)
+    its, queue = RayCrew(ray, RayCluster(**QUICK), made, lines.append), made.queue()
     its.gone = Silence(100.0, lambda: now[0])
     for elsewhere in (False, True):
         assert its.look()

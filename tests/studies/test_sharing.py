@@ -20,7 +20,6 @@ from studies.runner.claim import Claim
 from studies.runner.clusters import RayCluster
 from studies.runner.launchers.local import LocalCrew, LocalSlot
 from studies.runner.order import NO_ROOM, Order
-from studies.runner.queue import Queue
 from studies.runner.resources import Resources, accelerators, resources_of
 from studies.runner.sharing import Sharing
 from studies.runner.tasks import tasks_of
@@ -149,7 +148,7 @@ class Crew(LocalCrew):
     def __init__(self, order: Order) -> None:
         self.lines: list[str] = []
         super().__init__(order, self.lines.append)
-        self.jobs = Queue(order.runs, order.study, order.setting)
+        self.jobs = order.queue()
         self.jobs.enqueue(order.tasks)
 
     def begins(self, slot: LocalSlot, digest: str) -> Claim:
@@ -186,6 +185,15 @@ def test_what_a_worker_measured_makes_room_for_others(gpu_order: Callable[..., O
     assert not its.has_room(third)
 
 
+def test_gpus_take_workers_in_turn(gpu_order: Callable[..., Order]) -> None:
+    its = Crew(gpu_order(variants=5, workers=4, gpus=("0", "1")))
+    for slot, digest in zip(its.slots, its.order.digests, strict=False):
+        assert its.has_room(slot)
+        its.begins(slot, digest)
+    assert [slot.gpu for slot in its.slots] == [0, 1, 0, 1]
+    assert not any(its.has_room(LocalSlot(4, gpu=gpu)) for gpu in (0, 1))
+
+
 def test_who_runs_out_beside_others_gives_its_job_back_and_who_does_alone_fails_it(
     gpu_order: Callable[..., Order],
 ) -> None:
@@ -214,7 +222,7 @@ def test_a_worker_without_room_holds_its_job_and_says_so_by_its_exit_code(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     made = gpu_order((22,), variants=1, workers=2)
-    queue = Queue(made.runs, made.study, made.setting)
+    queue = made.queue()
     queue.enqueue(made.tasks)
     with pytest.raises(SystemExit) as ended:
         serve(made, "worker", follow_parent=False)
@@ -238,25 +246,6 @@ def test_one_worker_measures_and_then_as_many_share_as_fit(gpu_order: Callable[.
 
 
 @pytest.mark.slow
-def test_a_larger_job_lowers_what_was_measured_before(gpu_order: Callable[..., Order]) -> None:
-    seeds = (fake_job.SLOW + 2, fake_job.SLOW + 9)
-    made = gpu_order(seeds, variants=2, iterations=25, workers=1, most_workers=2)
-    assert launched(made) == [
-        "GPU 0: a worker takes up to 1.5 of 10.0 GiB, so 2 may share it",
-        "GPU 0: a worker takes up to 5.0 of 10.0 GiB, so 1 may share it",
-    ]
-    check_numbers(made, 25)
-
-
-@pytest.mark.slow
-def test_two_gpus_take_workers_in_turn(gpu_order: Callable[..., Order]) -> None:
-    made = gpu_order((fake_job.SLOW + 2,), variants=4, workers=4, gpus=("0", "1"))
-    assert launched(made) == []
-    assert {gpu: len({digest for digest, _ in steps}) for gpu, steps in census(made).items()} == {"0": 2, "1": 2}
-    check_numbers(made)
-
-
-@pytest.mark.slow
 def test_out_of_memory_beside_others_costs_a_worker_and_no_job(gpu_order: Callable[..., Order]) -> None:
     made = gpu_order((fake_job.SLOW + 8,), variants=5, workers=4)
     said = launched(made)
@@ -264,21 +253,8 @@ def test_out_of_memory_beside_others_costs_a_worker_and_no_job(gpu_order: Callab
     assert all("the job will be resumed" in line for line in said)
     assert "at most 2 workers there now" in said[-1]
     check_numbers(made)
-    queue = Queue(made.runs, made.study, made.setting)
+    queue = made.queue()
     assert not queue.running(made.digests) and not queue.waiting(made.digests)
-
-
-@pytest.mark.slow
-def test_a_job_too_large_for_a_gpu_of_its_own_fails_and_the_others_go_on(gpu_order: Callable[..., Order]) -> None:
-    too_large = fake_job.SLOW + 22
-    made = gpu_order((fake_job.SLOW + 4, too_large), variants=2, workers=2)
-    said = launched(made)
-    for task in made.tasks:
-        assert status(made, task.digest) == ("failed" if task.seed == too_large else "finished")
-    failed = next(task for task in made.tasks if task.seed == too_large)
-    outcome = RunFolder(jobs_root(made.runs), failed.digest).outcome()
-    assert outcome and outcome.reason == "out of GPU memory: 11.0 GiB"
-    assert any("at most 1 worker there now" in line for line in said)
 
 
 @pytest.mark.gpu

@@ -125,14 +125,10 @@ def detached(small_plan: Callable[..., Plan], order: Callable[..., Order]) -> Ca
     def make(*, seeds: Sequence[int] = (0,), variants: int = 1, iterations: int = 10) -> Order:
         made = order(small_plan(seeds=tuple(seeds), variants=variants, iterations=iterations))
         whole = made.replace(detached=True)
-        queue_of(whole).enqueue(whole.tasks)
+        whole.queue().enqueue(whole.tasks)
         return whole
 
     return make
-
-
-def queue_of(order: Order) -> Queue:
-    return Queue(order.runs, order.study, order.setting)
 
 
 def launched(order: TrainingOrder, tick: Callable[[], None], stop: Callable[[], bool] = never) -> list[str]:
@@ -274,7 +270,7 @@ def test_stopping_leaves_the_workers_and_the_next_command_finds_them(
 
 def begins(order: Order, fleet: Fleet, played: Played) -> None:
     """A worker on a node claims the order's only job and records an event; the fleet has seen it run."""
-    assert queue_of(order).claim(order.digests, "slurm-7_0.0")
+    assert order.queue().claim(order.digests, "slurm-7_0.0")
     event = {"kind": "sampled", "iteration": 4, "images": 4, "seconds": 1.0}
     RunFolder(jobs_root(order.runs), order.digests[0]).write("events.jsonl", json.dumps(event) + "\n")
     played.become("7_0", "RUNNING")
@@ -393,7 +389,7 @@ def test_the_job_of_a_worker_that_the_cluster_lost_on_another_host_is_put_back_a
 def test_a_worker_that_no_signal_ends_is_replaced(played: Played, detached: Callable[..., Order]) -> None:
     """Its node waits for a file system: the loop hangs, and so does the process."""
     made = detached().replace(workers=1, hang_seconds=0.2)
-    queue = queue_of(made)
+    queue = made.queue()
 
     def tick() -> None:
         rows = played.rows()
@@ -439,7 +435,7 @@ def test_workers_that_end_since_no_job_is_left_for_them_are_no_deaths(
     made = detached(seeds=range(4))
     fleet = attached(made)
     fleet.look()
-    queue = queue_of(made)
+    queue = made.queue()
     while queue.claim(made.digests, "slurm-7_0.0"):
         pass
     played.become("7_0", "RUNNING")
@@ -541,12 +537,12 @@ def test_a_worker_told_to_stop_puts_its_job_back_and_is_requeued_once(
     batch = subprocess.Popen(["bash", str(file)], env={**os.environ, **numbers}, stdout=subprocess.DEVNULL)
     folder = RunFolder(jobs_root(made.runs), made.digests[0])
     wait_for(lambda: folder.events_file.exists() and folder.events_file.read_bytes().count(b"\n") > 2)
-    assert queue_of(made).held_by("slurm-7_0.2")
+    assert made.queue().held_by("slurm-7_0.2")
     batch.send_signal(signal.SIGTERM)
     assert batch.wait(30) == TOLD_TO_STOP
     assert (whose.folder / "slurm-7_0.2.ended").read_text() == f"{TOLD_TO_STOP}\n"
     assert json.loads(folder.events_file.read_text().splitlines()[-1])["kind"] == "checkpointed"
-    assert queue_of(made).waiting(made.digests) == made.digests
+    assert made.queue().waiting(made.digests) == made.digests
     requeued = played.folder / "scontrol.log"
     assert (requeued.read_text() if requeued.exists() else "") == ("requeue 7_0\n" if state == "RUNNING" else "")
 
@@ -573,7 +569,7 @@ def test_a_worker_that_starts_takes_what_was_left_in_its_place_by_one_that_beat_
     played: Played, detached: Callable[..., Order]
 ) -> None:
     made = detached(seeds=(0,))
-    assert queue_of(made).claim(made.digests, "slurm-7_0.0")
+    assert made.queue().claim(made.digests, "slurm-7_0.0")
     beats_elsewhere(made, "slurm-7_0.0")
     command = [sys.executable, "-m", made.module, str(made.write("test")), "slurm-7_0.1"]
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0

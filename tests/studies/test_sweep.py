@@ -45,19 +45,16 @@ ITERATIONS = 12
 def a_study(trials: int = 8, startup: int = 4, seed: int = fake_job.TUNING) -> Study:
     ours = declared_study("learning_rates")
     searches = tuple(
-        Search(
-            **{
-                **dict(s),
-                # Rates and multipliers alone: what the fake trainer knows.
-                "parameters": tuple(p for p in s.parameters if "beta" not in p.path),
-                "trials": trials,
-                "startup": startup,
-                "seed": seed,
-            }
+        search.replace(
+            # Rates and multipliers alone: what the fake trainer knows.
+            parameters=tuple(parameter for parameter in search.parameters if "beta" not in parameter.path),
+            trials=trials,
+            startup=startup,
+            seed=seed,
         )
-        for s in ours.searches
+        for search in ours.searches
     )
-    return Study(**{**dict(ours), "searches": searches})
+    return ours.replace(searches=searches)
 
 
 def a_plan(study: Study, iterations: int = ITERATIONS) -> Plan:
@@ -449,8 +446,8 @@ def test_a_search_of_another_base_or_other_ranges_begins_anew() -> None:
     search = a_study().searches[0]
     base = a_plan(a_study()).variants[0].config
     key = key_of(search, base)
-    wider = Search(**{**dict(search), "parameters": declared_study("learning_rates").searches[1].parameters})
-    assert key == key_of(Search(**{**dict(search), "trials": 99, "title": "other words"}), base)
+    wider = search.replace(parameters=declared_study("learning_rates").searches[1].parameters)
+    assert key == key_of(search.replace(trials=99, "title": "other words"), base)
     assert len({key, key_of(wider, base), key_of(search, a_plan(a_study(), 99).variants[0].config)}) == 3
 
 
@@ -461,7 +458,7 @@ def test_what_cannot_be_asked_of_searches_is_one_line() -> None:
     with pytest.raises(InputError, match="changes_overview searches nothing"):
         check_searches(other, plan, "local", 3)
     with pytest.raises(InputError, match="2000 is the seed that searches choose by"):
-        check_searches(study, Plan(**{**dict(plan), "seeds": (0, 2000)}), "local", None)
+        check_searches(study, plan.replace(seeds=(0, 2000)), "local", None)
     with pytest.raises(InputError, match="searches run with inline or local"):
         check_searches(study, plan, "cluster", None)
     overrides = {"optimizers.learning_rates.generator": 0.1}
@@ -476,7 +473,7 @@ def test_a_choice_that_is_the_base_is_a_further_name_and_a_new_choice_replaces_t
     choice = Searched(search="one_rate", variant="best_one_rate", trials=3, trial=0, values=own)
     same = with_searched(plan, study, [choice])
     assert [(v.name, v.aliases) for v in same.variants] == [("baseline", ("best_one_rate",))]
-    found = Searched(**{**dict(choice), "values": {**own, "optimizers.learning_rates.generator": 0.001}})
+    found = choice.replace(values={**own, "optimizers.learning_rates.generator": 0.001})
     both = merged(same, with_searched(plan, study, [found]))
     assert [(v.name, v.aliases) for v in both.variants] == [("baseline", ()), ("best_one_rate", ())]
     assert both.searched == (found,)
@@ -501,7 +498,7 @@ def test_importance_finds_the_parameter_that_matters(tmp_path: Path) -> None:
         trials.append(
             Trial(number=number, state=state, proposal="hypercube", values=values, digest="0" * 16, measured=measured)
         )
-    sweep = Sweep(**{**dict(empty), "trials": tuple(trials)})
+    sweep = empty.replace(trials=tuple(trials))
     assert sweep.common_iteration == 6
     found = importances(sweep)
     assert [(one.iteration, one.trials) for one in found] == 4 * [(6, 16)] + 4 * [(ITERATIONS, 13)]
@@ -511,5 +508,5 @@ def test_importance_finds_the_parameter_that_matters(tmp_path: Path) -> None:
         assert all(0 <= one.low <= one.share <= one.high <= 1 for one in mine.values())
         most = mine.pop("optimizers.multipliers.mapping")
         assert most.share > 1.5 * max(one.share for one in mine.values())
-    assert importances(Sweep(**{**dict(sweep), "trials": sweep.trials[:5]})) == ()
+    assert importances(sweep.replace(trials=sweep.trials[:5])) == ()
     assert choice_of(empty) is None
