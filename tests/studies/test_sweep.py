@@ -447,7 +447,7 @@ def test_a_search_of_another_base_or_other_ranges_begins_anew() -> None:
     base = a_plan(a_study()).variants[0].config
     key = key_of(search, base)
     wider = search.replace(parameters=declared_study("learning_rates").searches[1].parameters)
-    assert key == key_of(search.replace(trials=99, "title": "other words"), base)
+    assert key == key_of(search.replace(trials=99, title="other words"), base)
     assert len({key, key_of(wider, base), key_of(search, a_plan(a_study(), 99).variants[0].config)}) == 3
 
 
