@@ -26,7 +26,7 @@ from core.words import typed, visible
 from studies.plan import Plan, check_received, jobs_root, plans_lock, record_plan
 from studies.run_state import State, state_of, to_train
 from studies.runner.calibrate import calibrate, uncalibrated
-from studies.runner.launchers import launcher
+from studies.runner.launchers import launch
 from studies.runner.ledger import costs_kept
 from studies.runner.order import Order, WorkersLost
 from studies.runner.preflight import check_queue, check_start, check_trainable, files_of, folders_of, notes
@@ -234,7 +234,7 @@ def _train(
                 progress.stopping()
             progress.look()
 
-        launcher(resources.launcher, resources.cluster).run(order, stop=interrupts, tick=tick, say=progress.say)
+        launch(order, stop=interrupts, tick=tick, say=progress.say)
 
 
 def calibrate_plan(

@@ -24,8 +24,8 @@ from studies.plan import (
     read_plan,
 )
 from studies.run_state import State, state_of, to_train
+from studies.runner import launchers
 from studies.runner.estimate import Prediction, predicted, recorded_times
-from studies.runner.launchers import on_cluster
 from studies.runner.order import Order
 from studies.runner.preflight import check_start, notes, obstacle, refusal
 from studies.runner.progress import span
@@ -202,7 +202,7 @@ def submission(outlook: Outlook, resources: Resources) -> str | None:
         return None
     workers = min(resources.workers, len(outlook.pending))
     order = Order.of_tasks(outlook.plan, resources, longest_first(outlook.pending), workers)
-    return on_cluster(resources.cluster).asks(order)
+    return launchers.submission(resources.cluster, order)
 
 
 def print_submission(asks: str, resources: Resources, console: Console) -> None:

@@ -12,7 +12,7 @@ from contextlib import nullcontext, suppress
 from ablations.search import Search
 from studies.plan import Plan
 from studies.runner.importance import importances
-from studies.runner.launchers import launcher
+from studies.runner.launchers import launch
 from studies.runner.resources import Resources
 from studies.runner.stores import Unreachable
 from studies.runner.sweep import FAILURES, SearchOrder
@@ -41,7 +41,7 @@ def run_search(
     order = order.replace(failures=FAILURES + trials.failed())
     watch = _Watch(order, say)
     try:
-        launcher(resources.launcher, resources.cluster).run(order, stop=stop, tick=watch.look, say=watch.say)
+        launch(order, stop=stop, tick=watch.look, say=watch.say)
     finally:
         watch.look(now=True)
     sweep = watch.sweep

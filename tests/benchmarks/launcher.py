@@ -33,7 +33,7 @@ from core.job import run_job
 from core.machine import cores
 from studies.changes_overview import STUDY
 from studies.plan import jobs_root, overridden
-from studies.runner.launchers import launcher
+from studies.runner.launchers import launch
 from studies.runner.order import Order
 from studies.runner.tasks import Task
 from studies.runner.worker import TRAINER_VARIABLE
@@ -98,7 +98,7 @@ def launched(runs: Path, cache: Path, jobs: Sequence[Job], *, workers: int, thre
     os.environ[TRAINER_VARIABLE] = "tests.benchmarks.clocked"
     order.queue().enqueue(order.tasks)
     started = time.monotonic()
-    launcher("local").run(order, stop=lambda: False, tick=lambda: None, say=print)
+    launch(order, stop=lambda: False, tick=lambda: None, say=print)
     took = time.monotonic() - started
     for digest in order.digests:
         outcome = RunFolder(jobs_root(runs), digest).outcome()

@@ -22,7 +22,7 @@ from core.errors import InputError
 from core.folder import RunFolder
 from studies.plan import Plan, jobs_root
 from studies.run_state import is_held
-from studies.runner.launchers import launcher
+from studies.runner.launchers import launch
 from studies.runner.order import Order, WorkersLost
 from tests.studies import fake_job
 
@@ -30,7 +30,7 @@ from tests.studies import fake_job
 def launched(order: Order, name: str = "local", stop: Callable[[], bool] = lambda: False) -> list[str]:
     lines: list[str] = []
     order.queue().enqueue(order.tasks)
-    launcher(name).run(order, stop=stop, tick=lambda: None, say=lines.append)
+    launch(order.replace(launcher=name), stop=stop, tick=lambda: None, say=lines.append)
     return lines
 
 
@@ -145,8 +145,8 @@ def test_a_worker_stops_when_its_parent_is_gone(small_plan: Callable[..., Plan],
     made.queue().enqueue(made.tasks)
     program = (
         "import sys\nfrom pathlib import Path\nfrom studies.runner.order import Order\n"
-        "from studies.runner.launchers import launcher\n"
-        "launcher('local').run(Order.model_validate_json(Path(sys.argv[1]).read_text()),"
+        "from studies.runner.launchers import launch\n"
+        "launch(Order.model_validate_json(Path(sys.argv[1]).read_text()),"
         " stop=lambda: False, tick=lambda: None, say=print)"
     )
     parent = subprocess.Popen([sys.executable, "-c", program, str(made.write("test"))])

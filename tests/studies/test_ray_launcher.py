@@ -29,7 +29,7 @@ from studies.run import main
 from studies.runner.clusters import RayCluster
 from studies.runner.heartbeat import Silence, heartbeat_file
 from studies.runner.launchers import crew as rules
-from studies.runner.launchers import on_cluster
+from studies.runner.launchers import launch
 from studies.runner.launchers import ray as launched_by_ray
 from studies.runner.launchers.crew import EXITS_OF_A_PLACE
 from studies.runner.launchers.ray import RayCrew
@@ -89,7 +89,7 @@ def test_a_dry_run_needs_no_ray(
 @pytest.mark.usefixtures("no_ray")
 def test_without_the_extra_one_line_says_how_to_get_it(order: Callable[..., Order], small_plan: Any) -> None:
     with pytest.raises(InputError, match=r"install the extra, pip install 'ray>=2.60,<3'"):
-        on_cluster(RayCluster()).run(order(small_plan()), stop=never, tick=lambda: None, say=print)
+        launch(order(small_plan()).replace(cluster=RayCluster()), stop=never, tick=lambda: None, say=print)
 
 
 def test_what_a_worker_elsewhere_needs_is_carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -293,7 +293,7 @@ def launched(
     order: Order, tick: Callable[[], None] = lambda: None, stop: Callable[[], bool] = never, **entry: Any
 ) -> list[str]:
     lines: list[str] = []
-    on_cluster(RayCluster(**{**QUICK, **entry})).run(order, stop=stop, tick=tick, say=lines.append)
+    launch(order.replace(cluster=RayCluster(**{**QUICK, **entry})), stop=stop, tick=tick, say=lines.append)
     return lines
 
 
@@ -560,9 +560,10 @@ def test_two_workers_at_a_time_share_the_gpu_that_ray_gives_them(cluster: Any, j
     on_gpus = made.replace(device="cuda")
     program = (
         "import sys\nfrom pathlib import Path\nfrom studies.runner.order import Order\n"
-        "from studies.runner.launchers import on_cluster\nfrom studies.runner.clusters import RayCluster\n"
+        "from studies.runner.launchers import launch\nfrom studies.runner.clusters import RayCluster\n"
         f"cluster = RayCluster(address={cluster.address!r}, gpus=0.5, resources={{'shared': 1}})\n"
-        "on_cluster(cluster).run(Order.model_validate_json(Path(sys.argv[1]).read_text()),"
+        "order = Order.model_validate_json(Path(sys.argv[1]).read_text())\n"
+        "launch(order.replace(cluster=cluster),"
         " stop=lambda: False, tick=lambda: None, say=print)"
     )
     try:

@@ -16,7 +16,7 @@ from studies import catalogue
 from studies.plan import Plan, jobs_root, record_plan
 from studies.runner import execute
 from studies.runner.execute import Ended
-from studies.runner.launchers import launcher
+from studies.runner.launchers import launch
 from studies.runner.order import Order
 from studies.runner.resources import Resources, resources_of
 from studies.runner.tasks import tasks_of
@@ -65,7 +65,7 @@ def test_an_order_tells_whoever_trains(where: str, small_plan: Callable[..., Pla
     record_plan(tmp_path, plan)
     order = Order.of_tasks(plan, resources(tmp_path, evaluation=where), tasks, 1)
     order.queue().enqueue(order.tasks)
-    launcher("inline").run(order, stop=lambda: False, tick=lambda: None, say=print)
+    launch(order, stop=lambda: False, tick=lambda: None, say=print)
     provenance = RunFolder(jobs_root(tmp_path), tasks[0].digest).read("provenance.json")
     assert provenance["evaluation"] == where
 

@@ -25,7 +25,7 @@ from studies.run import main
 from studies.runner import deaths
 from studies.runner.clusters import SlurmCluster
 from studies.runner.heartbeat import heartbeat_file
-from studies.runner.launchers import crew, launcher
+from studies.runner.launchers import crew, launch
 from studies.runner.launchers.slurm import Fleet
 from studies.runner.launchers.slurm_script import BEFORE_LISTENING, Submission, script
 from studies.runner.order import TOLD_TO_STOP, Order, TrainingOrder, WorkersLost
@@ -133,7 +133,7 @@ def detached(small_plan: Callable[..., Plan], order: Callable[..., Order]) -> Ca
 
 def launched(order: TrainingOrder, tick: Callable[[], None], stop: Callable[[], bool] = never) -> list[str]:
     said: list[str] = []
-    launcher("test", QUICK).run(order, stop=stop, tick=tick, say=said.append)
+    launch(order.replace(cluster=QUICK), stop=stop, tick=tick, say=said.append)
     return said
 
 

@@ -27,7 +27,7 @@ from studies.run_state import is_held, mark_failed
 from studies.runner.claim import Claim
 from studies.runner.deaths import WITHOUT_CHECKPOINT
 from studies.runner.estimate import REFERENCE_TIMES
-from studies.runner.launchers import launcher
+from studies.runner.launchers import launch
 from studies.runner.resources import Resources
 from studies.runner.search_run import _Watch
 from studies.runner.searches import SearchGaveUp, check_searches, recorded, searched
@@ -80,7 +80,7 @@ def an_order(
 
 
 def launched(order: SearchOrder, name: str = "inline", stop: Callable[[], bool] = lambda: False) -> Sweep:
-    launcher(name).run(order, stop=stop, tick=lambda: None, say=lambda line: None)
+    launch(order.replace(launcher=name), stop=stop, tick=lambda: None, say=lambda line: None)
     return order.queue().sweep()
 
 

@@ -110,7 +110,7 @@ class Crew(ABC):
         self._orphans = float("-inf")
 
     def run(self, *, stop: Callable[[], bool], tick: Callable[[], None]) -> None:
-        """See `studies.runner.launchers.Launcher`."""
+        """See `studies.runner.launchers.launch`."""
         looked = float("-inf")
         try:
             while True:

@@ -33,22 +33,12 @@ class LocalSlot(Slot):
     process: subprocess.Popen[bytes] | None = None
 
 
-class Local:
-    """Starts as many workers as the order asks for and as jobs wait for, and replaces those that die.
+class LocalCrew(OwnCrew[LocalSlot]):
+    """Processes of this machine, which follow this one: their input ends with it.
 
     Workers that share a GPU are as many as `studies.runner.sharing` allows. One that finds no memory left there has its
     job put back, and the GPU gets fewer workers: only a job that had the GPU to itself fails for want of memory.
     """
-
-    def run(
-        self, order: TrainingOrder, *, stop: Callable[[], bool], tick: Callable[[], None], say: Callable[[str], None]
-    ) -> None:
-        """See `studies.runner.launchers.Launcher`."""
-        LocalCrew(order, say).run(stop=stop, tick=tick)
-
-
-class LocalCrew(OwnCrew[LocalSlot]):
-    """Processes of this machine, which follow this one: their input ends with it."""
 
     def __init__(self, order: TrainingOrder, say: Callable[[str], None]) -> None:
         most, gpus = order.most_workers or order.workers, len(order.gpus)

@@ -91,39 +91,22 @@ def actors_path(cluster: RayCluster) -> str:
     return f"{ROOT}{os.pathsep}${{PYTHONPATH}}{os.sep}"
 
 
-class Ray:
-    """Has Ray place as many workers as jobs wait for and as the cluster's entry allows, and replaces those that die.
-
-    A job whose worker died goes back into the queue and is resumed, until its deaths are alike or without end
-    (`studies.runner.deaths`). Losing a node counts against no job. Stopping the command stops the workers.
-    """
-
-    def __init__(self, cluster: RayCluster) -> None:
-        self.cluster = cluster
-
-    def asks(self, order: TrainingOrder) -> str:
-        """What the cluster would be asked for `order.workers` workers of it, as text. Asks nothing, needs no ray."""
-        where = self.cluster.address or "started on this machine for the length of the command"
-        options = ", ".join(f"{name}={value!r}" for name, value in reserved(self.cluster).items())
-        executable = shlex.quote(self.cluster.python or "python")
-        orders = shlex.quote(str(order.runs / "queue" / "orders"))
-        gpu = "CUDA_VISIBLE_DEVICES=<what Ray shares out>" if order.device == "cuda" else "CUDA_VISIBLE_DEVICES="
-        worker = " ".join([executable, *arguments(order.module, f"{orders}/<order>.json", "<order>-<number>")])
-        return (
-            f"Ray {where}\nactors: {order.workers}, each with {options}\n"
-            f"each starts: {gpu} OMP_NUM_THREADS={order.threads} {worker}"
-        )
-
-    def run(
-        self, order: TrainingOrder, *, stop: Callable[[], bool], tick: Callable[[], None], say: Callable[[str], None]
-    ) -> None:
-        """See `studies.runner.launchers.Launcher`."""
-        with _connected(self.cluster) as ray:
-            RayCrew(ray, self.cluster, order, say).run(stop=stop, tick=tick)
+def request(cluster: RayCluster, order: TrainingOrder) -> str:
+    """What Ray would be asked for `order.workers` workers, as text."""
+    where = cluster.address or "started on this machine for the length of the command"
+    options = ", ".join(f"{name}={value!r}" for name, value in reserved(cluster).items())
+    orders = shlex.quote(str(order.runs / "queue" / "orders"))
+    gpu = "CUDA_VISIBLE_DEVICES=<what Ray shares out>" if order.device == "cuda" else "CUDA_VISIBLE_DEVICES="
+    worker = arguments(order.module, f"{orders}/<order>.json", "<order>-<number>")
+    return (
+        f"Ray {where}\nactors: {order.workers}, each with {options}\n"
+        f"each starts: {gpu} OMP_NUM_THREADS={order.threads} "
+        f"{' '.join([shlex.quote(cluster.python or 'python'), *worker])}"
+    )
 
 
 @contextmanager
-def _connected(cluster: RayCluster) -> Iterator[Any]:
+def connected(cluster: RayCluster) -> Iterator[Any]:
     """The module ray, connected to the cluster, or to a Ray of this machine's that lives as long as this."""
     forbid_telemetry()
     try:
@@ -265,7 +248,10 @@ class RaySlot(Slot):
 
 
 class RayCrew(OwnCrew[RaySlot]):
-    """Workers that actors start, wherever Ray finds room."""
+    """Workers that actors start, wherever Ray finds room: as many as jobs wait for and as the cluster's entry allows.
+
+    Losing a node counts against no job.
+    """
 
     def __init__(self, ray: Any, cluster: RayCluster, order: TrainingOrder, say: Callable[[str], None]) -> None:
         super().__init__(order, say, [RaySlot(index) for index in range(order.workers)])

@@ -65,32 +65,11 @@ class Element:
         return self.id.split("_")[0]
 
 
-class Slurm:
-    """Submits as many workers as jobs wait for and as the cluster's entry allows, and replaces those that are lost.
-
-    Stopping the command leaves the workers on the cluster, where work goes on; the same command attaches to them.
-    Jobs whose workers crash, hang or are lost are resumed or given up as on this machine (`studies.runner.deaths`).
-    """
-
-    def __init__(self, cluster: SlurmCluster) -> None:
-        self.cluster = cluster
-
-    def asks(self, order: TrainingOrder) -> str:
-        """The batch script, to the letter. Asks nothing."""
-        return script(self.cluster, Submission(order), order.workers)
-
-    def run(
-        self, order: TrainingOrder, *, stop: Callable[[], bool], tick: Callable[[], None], say: Callable[[str], None]
-    ) -> None:
-        """See `studies.runner.launchers.Launcher`."""
-        fleet = Fleet(self.cluster, order, say)
-        with FileLock(fleet.marker):
-            fleet.attach()
-            fleet.run(stop=stop, tick=tick)
-
-
 class Fleet(Crew):
     """The workers of one order on the cluster, as this command sees them: others may watch them, too.
+
+    There are as many as jobs wait for and as the cluster's entry allows; those that are lost are replaced. Stopping the
+    command leaves them on the cluster, where work goes on; the same command attaches to them.
 
     `alive` are elements by their ids, `place` is the streak of all of them, `ends_seen` are names of files with exit
     codes that this command has taken in.
@@ -112,6 +91,12 @@ class Fleet(Crew):
         self.cancelled = self.silent = False
         self.refused = ""
         self.unended: int | None = None
+
+    def run(self, *, stop: Callable[[], bool], tick: Callable[[], None]) -> None:
+        """See `Crew`. Tells other commands that this one watches, too."""
+        with FileLock(self.marker):
+            self.attach()
+            super().run(stop=stop, tick=tick)
 
     # --- the life of the launcher -------------------------------------------------------------------------------------
 
