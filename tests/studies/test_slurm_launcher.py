@@ -690,20 +690,25 @@ def on_nodes() -> dict[str, str]:
     return {line.split()[0]: line.split()[1] for line in shown.stdout.splitlines()}
 
 
-def freeze(cwd: Path) -> None:
-    """Stops the study's two workers where they are, so that none has finished before it is told to stop, however fast
-    the machine is: SLURM wakes whom it tells.
-    """
-    found = []
+def signal_workers(cwd: Path, number: signal.Signals) -> int:
+    """Sends the study's workers a signal; returns how many there are."""
+    workers = []
     for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):  # It has ended meanwhile.
             words = cmdline.read_bytes().split(b"\0")
             # srun has the same words behind its own.
             if b"srun" not in words[0] and b"studies.runner.worker" in words and os.fsencode(cwd) in b" ".join(words):
-                found.append(int(cmdline.parent.name))
-    for pid in found:
-        os.kill(pid, signal.SIGSTOP)
-    assert len(found) == 2
+                workers.append(int(cmdline.parent.name))
+    for pid in workers:
+        os.kill(pid, number)
+    return len(workers)
+
+
+def freeze(cwd: Path) -> None:
+    """Stops the study's two workers where they are, so that none has finished before it is told to stop, however fast
+    the machine is: SLURM wakes those that it tells.
+    """
+    assert signal_workers(cwd, signal.SIGSTOP) == 2
 
 
 def get_longer(array: str, minutes: int) -> bool:
@@ -793,6 +798,8 @@ def test_work_goes_on_without_the_command_and_beyond_the_time_limit(
     (array,) = {file.name.removeprefix("slurm-").split("_")[0] for file in ends.glob("*/*.ended")}
     # A minute at a time it would end as well, some minutes later.
     wait_for(lambda: get_longer(array, 30))
+    # On a slow machine their second start may be frozen, which has time enough now to be told nothing.
+    signal_workers(cwd, signal.SIGCONT)
     wait_for(lambda: len(list(jobs.glob("*/outcome.json"))) == 2, 600)
     wait_for(lambda: not on_nodes(), 60)
     codes = Counter(file.read_text().strip() for file in ends.glob("*/*.ended"))
