@@ -49,8 +49,9 @@ ALL: tuple[str, ...] = (
 )
 CLUSTERS: tuple[str, ...] = (
     *ALL,
-    *("studies/runner/launchers/__init__.py", "studies/runner/launchers/declared.py", "tests/studies/fake_job.py"),
+    *("studies/runner/launchers/__init__.py", "studies/runner/launchers/crew.py", "tests/studies/fake_job.py"),
     *("tests/studies/test_slurm_launcher.py", "tests/studies/test_ray_launcher.py"),
+    *("tests/studies/test_clusters.py", "tests/studies/test_local_launcher.py"),
 )
 
 SETS = (
@@ -60,7 +61,8 @@ SETS = (
         seconds=600,
         covers=(
             *ALL,
-            *("studies/sync.py", "studies/runner/launchers/local.py", "tests/studies/postgres.py"),
+            *("studies/sync.py", "studies/runner/launchers/local.py", "studies/runner/launchers/crew.py"),
+            "tests/studies/postgres.py",
             *("tests/studies/test_postgres.py", "tests/studies/test_run_cli.py", "tests/studies/test_sweep.py"),
             "tests/test_end_to_end.py",
         ),
@@ -71,7 +73,8 @@ SETS = (
         seconds=900,
         covers=(
             *CLUSTERS,
-            *("studies/runner/launchers/slurm.py", "tests/cluster/slurm.sh", "tests/studies/test_sweep.py"),
+            *("studies/runner/launchers/slurm.py", "studies/runner/launchers/slurm_script.py"),
+            *("tests/cluster/slurm.sh", "tests/studies/test_sweep.py"),
         ),
     ),
     Set(
@@ -80,7 +83,7 @@ SETS = (
         seconds=600,
         covers=(
             *CLUSTERS,
-            *("studies/runner/launchers/ray.py", "studies/runner/launchers/crew.py"),
+            "studies/runner/launchers/ray.py",
         ),
     ),
     Set(

@@ -15,7 +15,7 @@ from ablations.schema import Study
 from core.errors import InputError
 from studies import catalogue
 from studies.names import LAUNCHERS
-from studies.runner.launchers.declared import declared, launcher_file
+from studies.runner.clusters import declared, launcher_file
 
 COMBINING = ("screening", "shapley")
 """Designs whose variants are many and called after what they combine: nobody types those names."""
@@ -30,7 +30,7 @@ def profiles(ctx: click.Context, param: click.Parameter, incomplete: str) -> Ite
 def launchers(ctx: click.Context, param: click.Parameter, incomplete: str) -> Iterable[str]:
     """The launchers of this machine and the clusters that the user has declared."""
     try:
-        clusters = list(declared(launcher_file(ctx.params.get("launcher_file")), LAUNCHERS))
+        clusters = list(declared(launcher_file(ctx.params.get("launcher_file"))))
     except InputError:
         clusters = []
     return [*LAUNCHERS, *clusters]

@@ -1,4 +1,4 @@
-"""What a search found, as a file that needs neither optuna nor torch to be read.
+"""The record of a search, a file that needs neither optuna nor torch to be read.
 
 `<runs>/sweeps/<study>/<setting>/<search>.json` is written whole whenever a trial has ended. The journal beside the
 queue stays the truth about trials, run folders about their numbers; a trial's folder is that of any job.
@@ -127,6 +127,11 @@ def key_of(search: Search, base: AnyConfig) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()[:8]
 
 
+def recorded_as(search: Search, base: AnyConfig) -> str:
+    """What Optuna calls a search over `base`."""
+    return f"{search.name}-{key_of(search, base)}"
+
+
 def sweep_file(runs: Path, study: str, setting: str, search: str) -> Path:
     """Where the record of a search is."""
     return runs / "sweeps" / study / setting / f"{search}.json"
@@ -198,3 +203,8 @@ def choice_of(sweep: Sweep) -> SearchChoice | None:
         trial=best.number,
         values=best.values,
     )
+
+
+def values_line(values: dict[str, float]) -> str:
+    """The values of a trial, as in "learning_rates.generator 0.001"."""
+    return ", ".join(f"{path.removeprefix('optimizers.')} {value:.3g}" for path, value in values.items())

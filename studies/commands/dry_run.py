@@ -13,7 +13,7 @@ from studies.options import Asked
 from studies.plan import joined
 from studies.runner.preview import Outlook, plan_document, print_plan, print_submission, submission
 from studies.runner.retune import retuned_plan, tuning_plan
-from studies.runner.sweep import check_recorded, print_searches, search_documents
+from studies.runner.searches import check_recorded, print_searches, search_documents
 from studies.screen import print_json, screen
 
 
@@ -40,19 +40,19 @@ def run(asked: Asked, timed: Timed = estimated) -> int:
 
 def _plan(request: Request, timed: Timed, document: dict[str, Any], console: Console) -> int:
     """The plan that is trained first, its submission, and the refusal where there is one; returns the exit code."""
-    asked, study, plan, place = request.asked, request.study, request.plan, request.place
+    asked, study, plan, resources = request.asked, request.study, request.plan, request.resources
     if request.searches:
-        check_recorded(study, plan, place.runs, asked.trials)
+        check_recorded(study, plan, resources.runs, asked.trials)
     elif asked.retune is not None:
         plan = tuning_plan(study, plan, asked.retune)
-    outlook = Outlook.of(study, plan, timed(plan, place), place=place, retry_failed=asked.retry_failed)
-    asks = submission(outlook, place) if place.cluster is not None else None
+    outlook = Outlook.of(study, plan, timed(plan, resources), resources=resources, retry_failed=asked.retry_failed)
+    asks = submission(outlook, resources) if resources.cluster is not None else None
     if asked.as_json:
         document |= {**plan_document(outlook), "submission": asks}
     else:
         print_plan(outlook, console)
         if asks is not None:
-            print_submission(asks, place, console)
+            print_submission(asks, resources, console)
     if outlook.refusal is None:
         return DONE
     say_error(outlook.refusal)
@@ -60,18 +60,18 @@ def _plan(request: Request, timed: Timed, document: dict[str, Any], console: Con
 
 
 def _searches(request: Request, document: dict[str, Any], console: Console) -> None:
-    study, plan, place, trials = request.study, request.plan, request.place, request.asked.trials
-    seconds = estimated(plan, place)[0].expected_seconds
+    study, plan, resources, trials = request.study, request.plan, request.resources, request.asked.trials
+    seconds = estimated(plan, resources)[0].expected_seconds
     if request.asked.as_json:
-        document["searches"] = search_documents(study, plan, seconds, place=place, trials=trials)
+        document["searches"] = search_documents(study, plan, seconds, resources=resources, trials=trials)
     else:
-        print_searches(study, plan, seconds, place=place, trials=trials, console=console)
+        print_searches(study, plan, seconds, resources=resources, trials=trials, console=console)
 
 
 def _retuning(request: Request, trials: int, document: dict[str, Any], console: Console) -> None:
     """How many runs come after the rates are chosen. Raises as `joined`, like the command that trains them."""
     later = len(request.plan.jobs())
-    joined(request.place.runs, retuned_plan(request.study, request.plan, trials, request.place.runs))
+    joined(request.resources.runs, retuned_plan(request.study, request.plan, trials, request.resources.runs))
     if request.asked.as_json:
         document["retune"] = {"trials": trials, "runs_later": later}
     else:

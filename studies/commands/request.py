@@ -1,4 +1,4 @@
-"""What a command on one study comes to: its plan, and the place where that would be trained, both checked."""
+"""What a command on one study comes to: its plan and the resources that it would be trained with, both checked."""
 
 from __future__ import annotations
 
@@ -16,25 +16,22 @@ from core.metrics.identity import INCEPTION_VARIABLE
 from core.words import visible
 from studies.options import Asked
 from studies.plan import Plan, check_received
-from studies.runner.launchers import find_launcher
-from studies.runner.place import PerGpu, Place, accelerators, place_of
-from studies.runner.sweep import check_searches
+from studies.runner.clusters import find_launcher
+from studies.runner.resources import PerGpu, Resources, accelerators, resources_of
+from studies.runner.searches import check_searches
 from studies.runner.tasks import Task, tasks_of
 from studies.selection import designs_of, entry_of, plan_of
 from studies.stores import use_stores
 from studies.times.budget import MOST_SEEDS, costing, fitting, parse_budget
 from studies.times.estimate import with_estimates
 
-TRAINER = "core.job"
-"""The module that offers `run_job`; workers import it, this process does not."""
-
-Timed = Callable[[Plan, Place], list[Task]]
-"""The tasks of a plan with the seconds that they are expected to take at a place."""
+Timed = Callable[[Plan, Resources], list[Task]]
+"""The tasks of a plan with the seconds that they are expected to take with these resources."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """A study, the plan of it that was asked for, and the place where that would be trained.
+    """A study, the plan of it that was asked for, and the resources that it would be trained with.
 
     `budget` is how a budget chose the plan, as `--json` shows it; empty without one.
     """
@@ -42,7 +39,7 @@ class Request:
     asked: Asked
     study: Study
     plan: Plan
-    place: Place
+    resources: Resources
     budget: Mapping[str, Any]
 
     @property
@@ -56,9 +53,9 @@ class Request:
             console.print(visible(line), soft_wrap=True)
 
 
-def estimated(plan: Plan, place: Place) -> list[Task]:
+def estimated(plan: Plan, resources: Resources) -> list[Task]:
     """See `Timed`: by what runs and calibrations on record took."""
-    return with_estimates(tasks_of(plan), plan, place.runs, machine=place.machine, workers=place.workers)
+    return with_estimates(tasks_of(plan), plan, resources.runs, machine=resources.machine, workers=resources.workers)
 
 
 def requested(asked: Asked, timed: Timed = estimated) -> Request:
@@ -84,7 +81,7 @@ def requested(asked: Asked, timed: Timed = estimated) -> Request:
     check_received(asked.runs)
     plan = plan_of(study, asked, gpus, declared_in=entry.file)
     check_received(asked.runs, plan)
-    place = place_of(
+    resources = resources_of(
         asked.device,
         plan.profile,
         asked.jobs,
@@ -92,7 +89,6 @@ def requested(asked: Asked, timed: Timed = estimated) -> Request:
         runs=asked.runs,
         data_path=asked.data_path,
         launcher=asked.launcher_name,
-        trainer=TRAINER,
         evaluation=asked.evaluation,
         hang_seconds=60 * asked.hang_minutes,
         cluster=cluster,
@@ -101,12 +97,14 @@ def requested(asked: Asked, timed: Timed = estimated) -> Request:
     if not asked.only or asked.trials is not None:
         check_searches(study, plan, asked.launcher_name, asked.trials, cluster)
     if seconds is None:
-        return Request(asked, study, plan, place, {})
-    tasks = timed(plan, place)
-    cost = costing(tasks, place.runs, machine=place.machine, workers=place.workers, retry_failed=asked.retry_failed)
+        return Request(asked, study, plan, resources, {})
+    tasks = timed(plan, resources)
+    cost = costing(
+        tasks, resources.runs, machine=resources.machine, workers=resources.workers, retry_failed=asked.retry_failed
+    )
     choice = fitting(study, plan, designs_of(asked.designs, study), seconds, cost)
     budget = {"seconds": seconds, "expected_seconds": choice.seconds, "said": list(choice.lines)}
-    return Request(asked, study, choice.plan, place, budget)
+    return Request(asked, study, choice.plan, resources, budget)
 
 
 def _budget_seconds(study: Study, asked: Asked) -> float | None:

@@ -17,7 +17,7 @@ from core.errors import InputError
 from studies.options import FIRST_VARIANT, Asked
 from studies.overrides import as_typed
 from studies.plan import Plan, PlannedVariant
-from studies.runner.place import accelerators
+from studies.runner.resources import accelerators
 from studies.screen import print_json, screen
 from studies.selection import entry_of, plan_of
 

@@ -19,9 +19,9 @@ def run(asked: Asked) -> int:
     """Trains and reports; returns the exit code. Raises InputError."""
     request, console = requested(asked), screen()
     request.print_budget(console)
-    study, plan, place = request.study, request.plan, request.place
+    study, plan, resources = request.study, request.plan, request.resources
     if request.searches:
-        chosen = with_choices(study, plan, place, console, asked.trials)
+        chosen = with_choices(study, plan, resources, console, asked.trials)
         if isinstance(chosen, int):
             return chosen
         plan = chosen
@@ -29,7 +29,7 @@ def run(asked: Asked) -> int:
         code = _trained(request, tuning_plan(study, plan, asked.retune), console).code
         if code != DONE:
             return code
-        plan = retuned_plan(study, plan, asked.retune, place.runs)
+        plan = retuned_plan(study, plan, asked.retune, resources.runs)
     ended = _trained(request, plan, console)
     if asked.no_report or ended.code == INTERRUPTED:
         return ended.code
@@ -37,8 +37,8 @@ def run(asked: Asked) -> int:
 
 
 def _trained(request: Request, plan: Plan, console: Console) -> Ended:
-    place, retry_failed = request.place, request.asked.retry_failed
-    return run_plan(request.study, plan, estimated(plan, place), place, console, retry_failed=retry_failed)
+    resources, retry_failed = request.resources, request.asked.retry_failed
+    return run_plan(request.study, plan, estimated(plan, resources), resources, console, retry_failed=retry_failed)
 
 
 def _report(ended: Ended, console: Console) -> bool:

@@ -1,4 +1,4 @@
-"""What is checked of the view's database file before it is opened: it may have come in a folder from somebody else.
+"""Checks of the view's database file before it is opened: it may have come in a folder from somebody else.
 
 SQLite acts on what lies beside a database as soon as it is opened to be written to. MLflow's server shows what is in
 the places that rows name.

@@ -2,7 +2,7 @@
 
 A worker that died says little about its job: somebody may have killed it, or the machine was short of memory. So the
 job is resumed while its deaths differ or it gets further, and given up where they are the same or go on without end.
-The count is in the job's folder, so that it outlives whoever counts, and is the same for every launcher.
+The count is in the job's folder, so that it outlives the command, and is the same for every launcher.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ WITHOUT_CHECKPOINT = 10
 """Deaths in a row without a new checkpoint between them, however they differ."""
 
 LOST = "was lost"
-"""How a worker died of which nobody knows more."""
+"""How a worker died whose end no launcher saw."""
 
 FILE = "deaths.json"
 
@@ -34,7 +34,7 @@ class Deaths(Node):
 
     `outcome` and `checkpoint` are the times of those files at the last death, 0 where there were none; `event` is the
     iteration and the seconds of the last recorded event then, or at the last claim. `how` and `there` are of the last
-    death that says something about the point that the job had come to, `worker` is whoever died last.
+    death that says something about the point that the job had come to, `worker` is the one that died last.
     """
 
     outcome: int = 0
@@ -57,17 +57,17 @@ class Death:
 
 
 def note_claim(folder: RunFolder) -> None:
-    """Takes in what a job's record has before whoever has just claimed it adds to it."""
+    """Takes in the last event of a job's record before a worker that has just claimed it adds to it."""
     before, event = _read(folder), _last_event(folder)
     if event != before.event:
         folder.write(FILE, before.replace(outcome=outcome_mark(folder), event=event).model_dump_json())
 
 
 def note_death(folder: RunFolder, worker: str, how: str, *, hung: bool = False, lost: bool = False) -> Death:
-    """Takes in how a worker that held the job ended: each worker once, whoever notices.
+    """Takes in how a worker that held the job ended: each worker once, whichever command notices.
 
-    `lost` is a worker of which nobody knows how it ended, as where its node vanished: that says nothing of the point
-    that the job had come to, and counts towards `WITHOUT_CHECKPOINT` alone. A new outcome begins the count anew, so
+    `lost` is a worker whose end no launcher saw, as where its node vanished: that says nothing of the point that the
+    job had come to, and counts towards `WITHOUT_CHECKPOINT` alone. A new outcome begins the count anew, so
     that a job that is tried once more after it was given up has all its chances.
     """
     before = _read(folder)

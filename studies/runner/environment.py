@@ -1,4 +1,4 @@
-"""What processes get as environment variables: a worker's share of the machine, and that nothing is sent anywhere."""
+"""Environment variables of processes: a worker's share of the machine, and that nothing is sent anywhere."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ NO_TELEMETRY = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "HF_HUB_DISABLE_TELEMETRY": "1",
 }
-"""What libraries look for before they send usage statistics; each reads its own when it is imported."""
+"""Variables that keep libraries from sending usage statistics; each reads its own when it is imported."""
+
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""Variables by which libraries count their threads."""
 
 
 def forbid_telemetry() -> None:
@@ -29,9 +33,7 @@ def share_of_machine(
     """The environment of the worker at place `index`: threads are counted before any library reads these."""
     return {
         **environment(executable),
-        "OMP_NUM_THREADS": str(threads),
-        "MKL_NUM_THREADS": str(threads),
-        "OPENBLAS_NUM_THREADS": str(threads),
+        **dict.fromkeys(THREADS, str(threads)),
         "CUDA_VISIBLE_DEVICES": gpus[index % len(gpus)] if gpus else "",
         **NO_TELEMETRY,
     }

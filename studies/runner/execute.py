@@ -1,4 +1,4 @@
-"""Runs one plan: trains what has no result and keeps the MLflow view. Whoever calls it renders the report."""
+"""Runs one plan: trains what has no result and keeps the MLflow view. The caller renders the report."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
+from rich.progress import Progress
 
 from ablations.schema import Study
 from core.command_line import DONE, FAILED, GOES_ON, INTERRUPTED, say_error
@@ -26,12 +27,13 @@ from studies.durations import span
 from studies.mlflow_view.sync import BackgroundSync, MlflowView
 from studies.plan import Plan, check_received, jobs_root, plans_lock, record_plan
 from studies.run_state import to_train
-from studies.runner.launchers import launcher
-from studies.runner.obstacles import check_start, check_trainable, files_of, folders_of, notes
-from studies.runner.order import WorkersLost
-from studies.runner.place import Place
+from studies.runner.launchers import launch
+from studies.runner.order import Order, WorkersLost
+from studies.runner.preflight import check_queue, check_start, check_trainable, files_of, folders_of, notes
+from studies.runner.progress import StudyProgress
+from studies.runner.resources import Resources
+from studies.runner.searches import SearchGaveUp, searched
 from studies.runner.stores import Unreachable, error_line, waiting_until
-from studies.runner.sweep import SearchGaveUp, searched
 from studies.runner.tasks import Task, longest_first, tasks_of
 from studies.times.calibration import calibrate, uncalibrated
 from studies.times.costs import costs_kept
@@ -64,30 +66,28 @@ class Interrupts:
                 signal.signal(number, handler)
 
 
-def with_choices(study: Study, plan: Plan, place: Place, console: Console, trials: int | None) -> Plan | int:
+def with_choices(study: Study, plan: Plan, resources: Resources, console: Console, trials: int | None) -> Plan | int:
     """The plan with what the study's searches chose, or the exit code."""
     interrupts = Interrupts()
     configs = [variant.config for variant in plan.variants]
 
     def prepare() -> None:
-        from studies.runner.storage import check_queue
-
         check_queue()
-        _prepare(configs, place, console)
+        _prepare(configs, resources, console)
 
     try:
         with interrupts.installed():
-            found = searched(
+            chosen = searched(
                 study,
                 plan,
-                place,
+                resources,
                 trials=trials,
                 stop=interrupts,
                 prepare=prepare,
                 console=console,
             )
-        if found is not None:
-            return found
+        if chosen is not None:
+            return chosen
     except (SearchGaveUp, WorkersLost, Unreachable) as error:
         if not interrupts.requested:
             say_error(str(error))
@@ -111,7 +111,7 @@ def run_plan(
     study: Study,
     plan: Plan,
     tasks: Sequence[Task],
-    place: Place,
+    resources: Resources,
     console: Console,
     *,
     retry_failed: bool,
@@ -120,14 +120,14 @@ def run_plan(
 
     Raises InputError, before anything is recorded, for runs that cannot be trained here.
     """
-    runs = place.runs
+    runs = resources.runs
     pending = [task for task in tasks if to_train(_state(task, runs), retry_failed)]
-    check_trainable(pending, data_path=place.data_path, device=place.device, elsewhere=place.cluster is not None)
-    check_start(plan, pending, place)
+    check_trainable(pending, resources)
+    check_start(plan, pending, resources)
     # Another user of the folder may have made it.
-    places = (*folders_of(plan, pending, place), *files_of(plan, pending, place))
+    places = (*folders_of(plan, pending, resources), *files_of(plan, pending, resources))
     check_writable(*places, runs / "plans", runs / "mlflow-synced.lock")
-    for line in notes((task.job.config for task in pending), place.data_path):
+    for line in notes((task.job.config for task in pending), resources.data_path):
         console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
     make_folder(runs / "plans")
     check_received(runs)
@@ -136,26 +136,32 @@ def run_plan(
     check_received(runs, whole)
     view = MlflowView(study, whole, runs)
     interrupts = Interrupts()
-    lost: str | None = None
+    trouble: str | None = None
     try:
         with interrupts.installed():
             try:
                 if pending:
-                    prediction = predicted(pending, runs, machine=place.machine, workers=place.workers)
+                    prediction = predicted(pending, runs, machine=resources.machine, workers=resources.workers)
                     started = time.monotonic()
                     with costs_kept(
-                        whole, [task.digest for task in pending], runs, machine=place.machine, workers=place.workers,
-                        predicted=prediction.of_all, interrupted=interrupts, steady=place.most_workers is None,
+                        whole,
+                        [task.digest for task in pending],
+                        runs,
+                        machine=resources.machine,
+                        workers=resources.workers,
+                        predicted=prediction.of_all,
+                        interrupted=interrupts,
                         say=lambda line: console.print(visible(line)),
-                    ):  # fmt: skip
-                        _train(pending, whole, view, place, console, interrupts)
-                    if place.most_workers is None:
-                        workers = min(place.workers, len(pending))
+                        steady=resources.most_workers is None,
+                    ):
+                        _train(pending, whole, view, resources, console, interrupts)
+                    if resources.most_workers is None:
+                        workers = min(resources.workers, len(pending))
                         _print_share(pending, runs, workers, time.monotonic() - started, console)
                 else:
                     console.print("nothing to train: every run has its result", highlight=False)
             except (WorkersLost, Unreachable) as error:
-                lost = str(error)
+                trouble = str(error)
             finally:
                 _show(view, console)
     except KeyboardInterrupt:
@@ -164,14 +170,14 @@ def run_plan(
         console.print(GOES_ON, highlight=False)
         return Ended(INTERRUPTED, whole, view)
     states = Counter(_state(task, runs) for task in tasks)
-    if lost:
-        say_error(lost)
+    if trouble:
+        say_error(trouble)
     if states["failed"]:
         hint = "" if retry_failed else "; --retry-failed tries them once more"
         console.print(f"{states['failed']} of {len(tasks)} runs failed{hint}", highlight=False, soft_wrap=True)
     if without := states["new"] + states["interrupted"]:
-        said = f"{without} of {len(tasks)} runs have no result yet: the same command goes on with them"
-        console.print(visible(said), soft_wrap=True)
+        line = f"{without} of {len(tasks)} runs have no result yet: the same command goes on with them"
+        console.print(visible(line), soft_wrap=True)
     return Ended(DONE if states["finished"] + states["diverged"] == len(tasks) else FAILED, whole, view)
 
 
@@ -193,14 +199,16 @@ def _print_share(tasks: Sequence[Task], runs: Path, workers: int, seconds: float
 
 
 def _train(
-    pending: Sequence[Task], plan: Plan, view: MlflowView, place: Place, console: Console, interrupts: Interrupts
+    pending: Sequence[Task],
+    plan: Plan,
+    view: MlflowView,
+    resources: Resources,
+    console: Console,
+    interrupts: Interrupts,
 ) -> None:
-    from studies.runner.progress import StudyProgress
-    from studies.runner.storage import check_queue
-
     check_queue()
-    order = place.order(plan, longest_first(pending), min(place.workers, len(pending)))
-    _prepare([task.job.config for task in order.tasks], place, console)
+    order = Order.of_tasks(plan, resources, longest_first(pending), min(resources.workers, len(pending)))
+    _prepare([task.job.config for task in order.tasks], resources, console)
     queue = order.queue()
     queue.enqueue(order.tasks)
     everything = {task.digest for task in tasks_of(plan)}
@@ -218,7 +226,7 @@ def _train(
         progress = stack.enter_context(
             StudyProgress(
                 order.tasks,
-                runs=place.runs,
+                runs=resources.runs,
                 workers=order.workers,
                 running=lambda: in_training().intersection(order.digests),
                 console=console,
@@ -226,29 +234,30 @@ def _train(
         )
 
         def tick() -> None:
-            if interrupts.requested and not place.detached:
+            if interrupts.requested and not resources.detached:
                 progress.stopping()
             progress.look()
 
-        launcher(place.launcher, place.cluster).run(order, stop=interrupts, tick=tick, say=progress.say)
+        launch(order, stop=interrupts, tick=tick, say=progress.say)
 
 
-def calibrate_plan(plan: Plan, tasks: Sequence[Task], place: Place, console: Console, *, retry_failed: bool) -> None:
+def calibrate_plan(
+    plan: Plan, tasks: Sequence[Task], resources: Resources, console: Console, *, retry_failed: bool
+) -> None:
     """Measures what the jobs that are to be trained take, each config once, where finished runs do not say it."""
-    pending = [task for task in tasks if to_train(_state(task, place.runs), retry_failed)]
-    unknown = uncalibrated(pending, place.machine, place.workers)
+    pending = [task for task in tasks if to_train(_state(task, resources.runs), retry_failed)]
+    unknown = uncalibrated(pending, resources.machine, resources.workers)
     if not unknown:
         console.print("nothing to calibrate: every config has its time on this machine", highlight=False)
         return
-    order = place.order(plan, unknown, place.workers)
-    _prepare([task.job.config for task in order.tasks], place, console)
-    calibrate(order, place.machine, lambda line: console.print(visible(line), soft_wrap=True))
+    order = Order.of_tasks(plan, resources, unknown, resources.workers)
+    _prepare([task.job.config for task in order.tasks], resources, console)
+    calibrate(order, resources.machine, lambda line: console.print(visible(line), soft_wrap=True))
 
 
-def _prepare(configs: Collection[AnyConfig], place: Place, console: Console) -> None:
+def _prepare(configs: Collection[AnyConfig], resources: Resources, console: Console) -> None:
     """Renders or decodes the images before any worker needs them, with all cores and its progress shown."""
-    from rich.progress import Progress
-
+    # Loads numpy, which a command with nothing to train does without.
     from core.data.prepare import prepare, prepare_real
 
     made: list[tuple[Data, Callable[..., object]]] = [(data, prepare) for data in {c.data for c in configs}]
@@ -263,8 +272,8 @@ def _prepare(configs: Collection[AnyConfig], place: Place, console: Console) -> 
             bar = progress.add_task(f"preparing {data.kind}", total=None)
             make(
                 data,
-                path=place.data_path,
-                cache=place.cache,
+                path=resources.data_path,
+                cache=resources.cache,
                 progress=lambda done, total: progress.update(bar, completed=done, total=total),  # noqa: B023
                 workers=cores(),
             )

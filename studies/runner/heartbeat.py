@@ -1,4 +1,4 @@
-"""How a loop that hangs is told from one that works: it beats, and whoever waits for it notices that it stopped.
+"""Heartbeats, by which a loop that hangs is told from one that works: an observer notices that they stopped.
 
 A worker's heartbeat is a file beside its lock. It says on which host the worker is; its mtime moves whenever the loop
 asks whether to stop or an event has passed, so it stands still where the loop hangs, although the process lives. The
@@ -40,8 +40,8 @@ def is_elsewhere(worker_lock: Path) -> bool:
     return last_text(heartbeat_file(worker_lock), 1000) not in ("", socket.gethostname())
 
 
-def forget(worker_lock: Path) -> None:
-    """Takes the worker for dead, whatever its lock and heartbeat say: should it wake, it stops."""
+def presume_dead(worker_lock: Path) -> None:
+    """Removes the worker's lock and heartbeat, whatever they say: should it wake, it stops."""
     worker_lock.unlink(missing_ok=True)
     heartbeat_file(worker_lock).unlink(missing_ok=True)
 
@@ -82,15 +82,15 @@ class Heart:
     def beating(self, stop: Callable[[], bool]) -> Callable[[], bool]:
         """`stop`, which a loop asks at every iteration, as a beat."""
 
-        def asked() -> bool:
+        def beating_stop() -> bool:
             self.beat()
             return stop()
 
-        return asked
+        return beating_stop
 
 
 @dataclass
-class _Heard:
+class _Pulse:
     mtime: int
     since: float
     longest: float = 0.0
@@ -105,7 +105,7 @@ class Silence:
 
     def __init__(self, floor: float = HANG_SECONDS, clock: Callable[[], float] = time.monotonic) -> None:
         self.floor, self._clock = floor, clock
-        self._heard: dict[Path, _Heard] = {}
+        self._pulses: dict[Path, _Pulse] = {}
 
     def alive(self, worker_lock: Path) -> bool:
         """Whether the worker lives: by its lock, or by its heartbeat on another host, whose locks may say nothing here.
@@ -130,11 +130,11 @@ class Silence:
         try:
             mtime = file.stat().st_mtime_ns
         except FileNotFoundError:
-            self._heard.pop(file, None)
+            self._pulses.pop(file, None)
             return None
-        heard = self._heard.setdefault(file, _Heard(mtime, now))
-        if mtime != heard.mtime:
-            heard.longest = max(heard.longest, now - heard.since)
-            heard.mtime, heard.since = mtime, now
-        silent = now - heard.since
-        return silent if silent > max(self.floor, LONGEST_PAUSES * heard.longest) else None
+        pulse = self._pulses.setdefault(file, _Pulse(mtime, now))
+        if mtime != pulse.mtime:
+            pulse.longest = max(pulse.longest, now - pulse.since)
+            pulse.mtime, pulse.since = mtime, now
+        silent = now - pulse.since
+        return silent if silent > max(self.floor, LONGEST_PAUSES * pulse.longest) else None

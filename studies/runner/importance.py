@@ -32,7 +32,7 @@ def importances(sweep: Sweep) -> tuple[Importance, ...]:
     has the worst value there was.
     """
     moments = dict.fromkeys(moment for moment in (sweep.common_iteration, sweep.iterations) if moment is not None)
-    return tuple(found for moment in moments for found in at(sweep, moment))
+    return tuple(importance for moment in moments for importance in at(sweep, moment))
 
 
 def at(sweep: Sweep, iteration: int) -> list[Importance]:
@@ -47,13 +47,13 @@ def at(sweep: Sweep, iteration: int) -> list[Importance]:
         return []
     draws = np.random.default_rng(0).integers(len(there), size=(DRAWS, len(there)))
     resampled = [shares(sweep, [there[i] for i in draw], logs[draw]) for draw in draws if np.ptp(logs[draw]) > 0]
-    found = []
+    shown = []
     for path in sweep.ranges:
         drawn = [share[path] for share in resampled]
         low, high = (float(end) for end in np.quantile(drawn, [0.025, 0.975]))
         share = float(np.mean(drawn))
-        found.append(Importance(path=path, iteration=iteration, trials=len(there), share=share, low=low, high=high))
-    return found
+        shown.append(Importance(path=path, iteration=iteration, trials=len(there), share=share, low=low, high=high))
+    return shown
 
 
 def shares(sweep: Sweep, trials: Sequence[Trial], logs: NDArray[np.float64]) -> dict[str, float]:
@@ -69,7 +69,7 @@ def shares(sweep: Sweep, trials: Sequence[Trial], logs: NDArray[np.float64]) -> 
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        found = optuna.importance.get_param_importances(
+        of_path = optuna.importance.get_param_importances(
             study, evaluator=FanovaImportanceEvaluator(n_trees=TREES, seed=0)
         )
-    return {path: share if math.isfinite(share := float(found[path])) else 0.0 for path in ranges}
+    return {path: share if math.isfinite(share := float(of_path[path])) else 0.0 for path in ranges}

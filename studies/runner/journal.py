@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from functools import reduce
 from io import FileIO
+from itertools import starmap
+from operator import or_
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn
 
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, create_model
 
 from core.files import appended, handle_of, named, sync_folder, write_all
 from core.locks import FileLock
@@ -32,7 +35,7 @@ NONSENSE = (
     TypeError,
     ValueError,
 )
-"""What Optuna raises of a line that says what cannot be done."""
+"""Errors that Optuna raises of a line whose operation is impossible."""
 
 
 def journal_in(file: Path, *, made: bool = True) -> JournalStorage:
@@ -48,7 +51,7 @@ def journal_in(file: Path, *, made: bool = True) -> JournalStorage:
 
 
 def lost_with(journal: Path) -> str:
-    """What goes with a journal that is moved away, as part of a sentence."""
+    """The loss that comes with moving a journal away, as part of a sentence."""
     search = ".search." in journal.name
     return "its search begins anew" if search else "no result is lost, they are in the folders of runs"
 
@@ -57,113 +60,68 @@ def lost_with(journal: Path) -> str:
 
 Value = Annotated[float, Field(ge=-math.inf)]
 """No NaN: nothing can be told from it."""
-Attribute = Annotated[dict[str, Any], Field(min_length=1, max_length=1)]
 Values = Annotated[list[Value], Field(min_length=1, max_length=1)]
+Attribute = Annotated[dict[str, Any], Field(min_length=1, max_length=1)]
 State = Literal[0, 1, 2, 3, 4]
 """Running, complete, pruned, failed, waiting."""
 
 
 class _Line(BaseModel):
-    """One line; Optuna's later versions may say more in it. What it means is seen when it is replayed."""
+    """One line; Optuna's later versions may say more in it. Whether it makes sense shows when it is replayed."""
 
     model_config = ConfigDict(strict=True)
 
     worker_id: str
 
 
-class _Study(_Line):
-    study_id: Whole
-
-
-class _Trial(_Line):
-    trial_id: Whole
-
-
 class _SystemAttributes(BaseModel):
     fixed_params: dict[str, float] = {}
 
 
-class _CreateStudy(_Line):
-    op_code: Literal[0]
-    study_name: str
-    directions: list[Literal[0, 1, 2]] = Field(min_length=1)
-
-
-class _DeleteStudy(_Study):
-    op_code: Literal[1]
-
-
-class _SetStudyUserAttribute(_Study):
-    op_code: Literal[2]
-    user_attr: Attribute
-
-
-class _SetStudySystemAttribute(_Study):
-    op_code: Literal[3]
-    system_attr: Attribute
-
-
-class _CreateTrial(_Study):
-    op_code: Literal[4]
-    datetime_start: str | None
-    datetime_complete: str = ""
-    state: State = 0
-    value: Value | None = None
-    values: Values | None = None
-    distributions: dict[str, str] = {}
-    params: dict[str, Value] = {}
-    user_attrs: dict[str, Any] = {}
-    system_attrs: _SystemAttributes = _SystemAttributes()
-    intermediate_values: dict[str, Value] = {}
-
-
-class _SetParameter(_Trial):
-    op_code: Literal[5]
-    param_name: str
-    param_value_internal: Value
-    distribution: str
-
-
-class _SetState(_Trial):
-    op_code: Literal[6]
-    state: State
-    values: Values | None
-    datetime_start: str = ""
-    datetime_complete: str = ""
-
-
-class _SetIntermediateValue(_Trial):
-    op_code: Literal[7]
-    step: Whole
-    intermediate_value: Value
-
-
-class _SetUserAttribute(_Trial):
-    op_code: Literal[8]
-    user_attr: Attribute
-
-
-class _SetSystemAttribute(_Trial):
-    op_code: Literal[9]
-    system_attr: Attribute
-
-
-LINE: TypeAdapter[Any] = TypeAdapter(
-    Annotated[
-        _CreateStudy
-        | _DeleteStudy
-        | _SetStudyUserAttribute
-        | _SetStudySystemAttribute
-        | _CreateTrial
-        | _SetParameter
-        | _SetState
-        | _SetIntermediateValue
-        | _SetUserAttribute
-        | _SetSystemAttribute,
-        Field(discriminator="op_code"),
-    ]
+STUDY: dict[str, Any] = {"study_id": Whole}
+TRIAL: dict[str, Any] = {"trial_id": Whole}
+OPERATIONS: tuple[dict[str, Any], ...] = (
+    {"study_name": str, "directions": Annotated[list[Literal[0, 1, 2]], Field(min_length=1)]},
+    STUDY,
+    {**STUDY, "user_attr": Attribute},
+    {**STUDY, "system_attr": Attribute},
+    {
+        **STUDY,
+        "datetime_start": str | None,
+        "datetime_complete": (str, ""),
+        "state": (State, 0),
+        "value": (Value | None, None),
+        "values": (Values | None, None),
+        "distributions": (dict[str, str], {}),
+        "params": (dict[str, Value], {}),
+        "user_attrs": (dict[str, Any], {}),
+        "system_attrs": (_SystemAttributes, _SystemAttributes()),
+        "intermediate_values": (dict[str, Value], {}),
+    },
+    {**TRIAL, "param_name": str, "param_value_internal": Value, "distribution": str},
+    {
+        **TRIAL,
+        "state": State,
+        "values": Values | None,
+        "datetime_start": (str, ""),
+        "datetime_complete": (str, ""),
+    },
+    {**TRIAL, "step": Whole, "intermediate_value": Value},
+    {**TRIAL, "user_attr": Attribute},
+    {**TRIAL, "system_attr": Attribute},
 )
-"""The operations of Optuna's journals (`optuna.storages.journal._storage.JournalOperation`)."""
+"""The fields of each operation of Optuna's journals (`optuna.storages.journal._storage`), by its number: create and
+delete a study, set a user's and a system's attribute of it; create a trial, set its parameter, its state, an
+intermediate value, a user's and a system's attribute of it. Of a pair the second one is the default."""
+
+
+def _model(number: int, fields: Mapping[str, Any]) -> type[_Line]:
+    definitions: dict[str, Any] = {"op_code": Literal[number]}
+    return create_model(f"Operation{number}", __base__=_Line, **definitions, **fields)
+
+
+_ANY: Any = reduce(or_, starmap(_model, enumerate(OPERATIONS)))
+LINE: TypeAdapter[Any] = TypeAdapter(Annotated[_ANY, Field(discriminator="op_code")])
 
 
 # --- the file ---------------------------------------------------------------------------------------------------------
@@ -173,7 +131,7 @@ class MendingBackend(JournalFileBackend):  # type: ignore[misc]
     """Optuna's file of lines, without what a full disk or a kill leaves of a write. `made` where there is none.
 
     Readers overlook a last line without its end, for it was never acted on, but refuse the whole journal once another
-    line stands behind it. So whoever writes removes it first, and what is left of a write of its own that failed.
+    line stands behind it. So each write removes it first, and the rest of itself where it fails.
 
     Optuna's own lock is a link that locks by being there: a kill leaves it behind, and it leads to an absolute path.
     """
@@ -211,13 +169,13 @@ class MendingBackend(JournalFileBackend):  # type: ignore[misc]
             self._lock.release()
 
 
-def _append(stream: FileIO, left: memoryview) -> None:
+def _append(stream: FileIO, lines: memoryview) -> None:
     _mend(stream)
     try:
-        write_all(stream, left)
+        write_all(stream, lines)
         os.fsync(stream.fileno())
     except BaseException:
-        with suppress(OSError):  # Then it is left to the next who writes.
+        with suppress(OSError):  # Then the next write removes it.
             _mend(stream)
         raise
 

@@ -26,9 +26,10 @@ from studies.plan import (
     read_plan,
 )
 from studies.run_state import to_train
-from studies.runner.launchers import on_cluster
-from studies.runner.obstacles import check_start, notes, obstacle, refusal
-from studies.runner.place import Place
+from studies.runner import launchers
+from studies.runner.order import Order
+from studies.runner.preflight import check_start, notes, obstacle, refusal
+from studies.runner.resources import Resources
 from studies.runner.tasks import Task, TimesFrom, longest_first
 from studies.screen import ruled_table
 from studies.spreads import Spread, answers, observed_spreads
@@ -54,30 +55,23 @@ class Outlook:
     pending: Sequence[Task]
     new: Sequence[Task]
     prediction: Prediction
-    place: Place
+    resources: Resources
 
     @classmethod
-    def of(cls, study: Study, plan: Plan, tasks: Sequence[Task], *, place: Place, retry_failed: bool) -> Outlook:
+    def of(
+        cls, study: Study, plan: Plan, tasks: Sequence[Task], *, resources: Resources, retry_failed: bool
+    ) -> Outlook:
         """Reads the run folders; starts nothing and writes nothing. Raises as `check_start`."""
-        states = {task.digest: RunFolder(jobs_root(place.runs), task.digest).state() for task in tasks}
-        obstacles = {
-            task.digest: obstacle(
-                task,
-                states[task.digest],
-                runs=place.runs,
-                data_path=place.data_path,
-                device=place.device,
-                retry_failed=retry_failed,
-                elsewhere=place.cluster is not None,
-            )
-            for task in tasks
+        states = {task.digest: RunFolder(jobs_root(resources.runs), task.digest).state() for task in tasks}
+        reasons = {
+            task.digest: obstacle(task, states[task.digest], resources, retry_failed=retry_failed) for task in tasks
         }
-        blocked = {digest: reason for digest, reason in obstacles.items() if reason is not None}
+        blocked = {digest: reason for digest, reason in reasons.items() if reason is not None}
         pending = [task for task in tasks if to_train(states[task.digest], retry_failed)]
-        check_start(plan, pending, place)
+        check_start(plan, pending, resources)
         new = [task for task in pending if task.digest not in blocked]
-        prediction = predicted(new, place.runs, machine=place.machine, workers=place.workers)
-        return cls(study, plan, tasks, states, blocked, pending, new, prediction, place)
+        prediction = predicted(new, resources.runs, machine=resources.machine, workers=resources.workers)
+        return cls(study, plan, tasks, states, blocked, pending, new, prediction, resources)
 
     @property
     def refusal(self) -> str | None:
@@ -87,7 +81,7 @@ class Outlook:
     @property
     def notes(self) -> list[str]:
         """What is in nobody's way and has to be known."""
-        return notes((task.job.config for task in self.tasks), self.place.data_path)
+        return notes((task.job.config for task in self.tasks), self.resources.data_path)
 
     @property
     def cached(self) -> int:
@@ -146,14 +140,14 @@ def print_plan(outlook: Outlook, console: Console) -> None:
         _say(_times(outlook), console)
     for reason, names in _by_reason(tasks, outlook.blocked).items():
         _say(visible(f"BLOCKED {names}: {reason}"), console)
-    for line in (*outlook.notes, *_power(study, plan, outlook.place.runs)):
+    for line in (*outlook.notes, *_power(study, plan, outlook.resources.runs)):
         _say(visible(line), console)
     _print_scalings(study, profile, plan, console)
 
 
 def plan_document(outlook: Outlook) -> dict[str, Any]:
     """What `print_plan` says, as plain data (docs/command_line.md lists the keys). Times are seconds."""
-    study, plan, place = outlook.study, outlook.plan, outlook.place
+    study, plan, resources = outlook.study, outlook.plan, outlook.resources
     profile = study.profile(plan.profile)
     variants = [
         {
@@ -187,9 +181,9 @@ def plan_document(outlook: Outlook) -> dict[str, Any]:
         "overrides": dict(plan.overrides),
         "data": plan.data_name,
         "seeds": list(plan.seeds),
-        "device": place.device,
-        "launcher": place.launcher,
-        "workers": place.workers,
+        "device": resources.device,
+        "launcher": resources.launcher,
+        "workers": resources.workers,
         "variants": variants,
         "totals": {
             "runs": len(outlook.tasks),
@@ -202,19 +196,19 @@ def plan_document(outlook: Outlook) -> dict[str, Any]:
     }
 
 
-def submission(outlook: Outlook, place: Place) -> str | None:
-    """What the cluster of `place` would be asked, to the letter; None where there is nothing to train."""
-    assert place.cluster is not None
+def submission(outlook: Outlook, resources: Resources) -> str | None:
+    """What the cluster of `resources` would be asked, to the letter; None where there is nothing to train."""
+    assert resources.cluster is not None
     if not outlook.pending:
         return None
-    workers = min(place.workers, len(outlook.pending))
-    order = place.order(outlook.plan, longest_first(outlook.pending), workers)
-    return on_cluster(place.cluster).asks(order)
+    workers = min(resources.workers, len(outlook.pending))
+    order = Order.of_tasks(outlook.plan, resources, longest_first(outlook.pending), workers)
+    return launchers.submission(resources.cluster, order)
 
 
-def print_submission(asks: str, place: Place, console: Console) -> None:
+def print_submission(asks: str, resources: Resources, console: Console) -> None:
     """That text, not wrapped and not marked up."""
-    _say(f"\n{place.launcher} would be given this, less the workers that it has already:\n", console)
+    _say(f"\n{resources.launcher} would be given this, less the workers that it has already:\n", console)
     print("\n".join(visible(line) for line in asks.splitlines()))
 
 
@@ -249,7 +243,7 @@ def _totals(outlook: Outlook) -> str:
         time = f"about {span(prediction.seconds)}"
         if prediction.unknown:
             time += f" and {prediction.unknown} runs of unknown time, measure with --calibrate,"
-        time += f" with --jobs {outlook.place.workers}"
+        time += f" with --jobs {outlook.resources.workers}"
     return f"{len(outlook.tasks)} runs: {counted}, {outlook.cached} cached, {len(blocked)} blocked; {time}"
 
 
@@ -266,7 +260,7 @@ def _times(outlook: Outlook) -> str:
     counts = Counter(task.times_from for task in new)
     parts = [f"{counts[source]} {words}" for source, words in whence.items() if counts[source]]
     start = "not known and not counted" if prediction.start_seconds is None else f"{prediction.start_seconds:.1f} s"
-    machine = outlook.place.machine.words
+    machine = outlook.resources.machine.words
     return f"times of {len(new)} runs: {', '.join(parts)}; start-up {start}; this machine is {machine}"
 
 

@@ -1,16 +1,14 @@
 """The queue of a plan's setting, held by Optuna: one study per setting, one trial per attempt at a job.
 
-A trial says who trains what and how attempts ended; the run folders stay the truth about results. Optuna samples
-nothing here: a design is a fixed table, so trials are enqueued whole and claimed by their state, which a journal, and a
-database by its row locks, changes for exactly one claimant.
+Optuna samples nothing here: a design is a fixed table, so trials are enqueued whole and claimed by their state, which a
+journal, and a database by its row locks, changes for exactly one claimant.
 """
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -19,41 +17,28 @@ from optuna.trial import FrozenTrial, TrialState
 
 from core.folder import RunFolder
 from core.locks import is_held
-from studies.plan import jobs_root, journal_file
-from studies.run_state import final_value, has_result, mark_failed
-from studies.runner.deaths import LOST, note_death
-from studies.runner.heartbeat import HANG_SECONDS, Silence, forget
-from studies.runner.order import Claim
-from studies.runner.storage import queue_folder, store_of, study_in, trials_in, worker_lock_in
+from studies.plan import journal_file
+from studies.run_state import has_result
+from studies.runner.claim import Claim
+from studies.runner.claims import Claims
+from studies.runner.heartbeat import HANG_SECONDS
+from studies.runner.storage import trials_in
 from studies.runner.tasks import Task
 
 UNSIGNED_CLAIM_SECONDS = 60
-"""Seen for so long without its worker's name a claim is that of a worker killed in between."""
+"""A claim that is still unsigned after so long belongs to a worker that died between claiming and signing."""
 WAITING_SECONDS = 2.0
 """For so long a list of what waits is good enough to claim from."""
 
 
-class Queue:
-    """The jobs of one study in one setting that wait, run, or ended; shared by any number of processes."""
+class Queue(Claims):
+    """The jobs of one study in one setting that wait, run, or ended."""
 
     def __init__(self, runs: Path, study: str, setting: str, hang_seconds: float = HANG_SECONDS) -> None:
-        self._jobs = jobs_root(runs)
-        self._silence = Silence(hang_seconds)
-        folder, self._workers = queue_folder(runs, study)
-        self._store = store_of(folder, journal_file(runs, study).name, f"{study}.enqueue.lock")
-        self._storage = self._store.storage
-        self._study, self._study_id = study_in(self._store, setting)
+        super().__init__(runs, study, journal_file(runs, study), f"{study}.enqueue.lock", setting, hang_seconds)
         self._unsigned: dict[int, float] = {}
         self._waiting: list[FrozenTrial] = []
         self._read = float("-inf")
-
-    def worker_lock(self, worker: str) -> Path:
-        """The file that a worker holds locked for as long as it lives."""
-        return worker_lock_in(self._workers, worker)
-
-    def at_once(self) -> AbstractContextManager[None]:
-        """Within it nothing waits for a database that is gone: `studies.runner.stores.Unreachable` is raised."""
-        return self._store.at_once()
 
     def enqueue(self, tasks: Sequence[Task]) -> int:
         """Adds the jobs that neither wait nor run, in this order; returns how many."""
@@ -94,47 +79,13 @@ class Queue:
                 self._waiting.remove(trial)
                 yield trial
 
-    def settle(self, claim: Claim) -> None:
-        """Tells how the job ended, as its folder says: its last metric, inf where it diverged, FAIL otherwise."""
-        folder = RunFolder(self._jobs, claim.digest)
-        outcome = folder.outcome()
-        value = final_value(folder)
-        if outcome is None or outcome.status == "failed":
-            self._end(claim.number, None)
-        else:
-            self._end(claim.number, value if outcome.status == "finished" and value is not None else math.inf)
-
-    def release(self, claim: Claim, *, again: bool) -> None:
-        """Gives up a claim that came to no result; `again` puts the job back into the queue, at its end."""
-        if again:
-            self._store.exclusively(lambda: self._put_back(claim))
-        else:
-            self._end(claim.number, None)
-
-    def held_by(self, worker: str) -> Claim | None:
-        """What this worker is training."""
-        for trial in self._trials(TrialState.RUNNING):
-            if trial.user_attrs.get("worker") == worker:
-                return Claim(trial.number, str(trial.user_attrs["job"]))
-        return None
-
-    def completed_by(self, worker: str) -> int:
-        """How many results this worker has brought."""
-        return sum(trial.user_attrs.get("worker") == worker for trial in self._trials(TrialState.COMPLETE))
-
-    def has_claimed(self, worker: str) -> bool:
-        """Whether this worker ever had a job, whatever became of it."""
-        return any(trial.user_attrs.get("worker") == worker for trial in self._trials(*TrialState))
-
     def release_orphans(self, gone: Collection[str] = ()) -> list[str]:
-        """Puts back what nobody trains any more though it was claimed: its worker is gone and its folder is free.
+        """See `Claims`. A job is an orphan where its worker is gone and its folder is free.
 
-        A worker on another host is gone when its heartbeat has stopped for too long. Of those in `gone` somebody else
-        knows it, whatever heartbeats and locks say. A job that loses one worker after
+        A worker on another host is gone when its heartbeat has stopped for too long. A job that loses one worker after
         the other without getting further is failed instead (`studies.runner.deaths`).
         """
-        for worker in gone:
-            forget(self.worker_lock(worker))
+        super().release_orphans(gone)
         orphans: list[str] = []
         for trial in self._trials(TrialState.RUNNING):
             claim, worker = Claim(trial.number, str(trial.user_attrs["job"])), trial.user_attrs.get("worker")
@@ -151,26 +102,27 @@ class Queue:
         return orphans
 
     def waiting(self, wanted: Collection[str]) -> list[str]:
-        """Which of these jobs wait."""
+        """See `Claims`."""
         return [digest for digest in self._digests(TrialState.WAITING) if digest in wanted]
 
     def running(self, wanted: Collection[str]) -> list[str]:
-        """Which of these jobs are claimed, by whomever."""
+        """See `Claims`."""
         return [digest for digest in self._digests(TrialState.RUNNING) if digest in wanted]
 
     def _take_from(self, worker: str | None, claim: Claim) -> bool:
         """Ends the claim of a worker that is gone, unless somebody has done so. True where the job was put back."""
         folder = RunFolder(self._jobs, claim.digest)
-        if worker is not None and self._is_running(claim) and not has_result(folder):
-            death = note_death(folder, worker, LOST, lost=True)
-            if death.given_up is not None:
-                mark_failed(folder, death.given_up)
-                self._end(claim.number, None)
-                return False
+        is_lost = worker is not None and self._is_running(claim) and not has_result(folder)
+        if is_lost and self._lost_too_often(folder, str(worker)):
+            self._end(claim.number, TrialState.FAIL)
+            return False
         return self._put_back(claim)
 
+    def _leave(self, claim: Claim) -> None:
+        self._store.exclusively(lambda: self._put_back(claim))
+
     def _put_back(self, claim: Claim) -> bool:
-        """Puts the job of a claim into the queue, then ends the claim. True where that was to be done.
+        """Puts the job of a claim behind all others of the queue, then ends the claim. True where that was to be done.
 
         A kill between the two leaves a claim without a worker beside a job that waits, never neither.
         """
@@ -183,11 +135,11 @@ class Queue:
         mine = next(trial for trial in pending if trial.number == claim.number)
         if not any(trial.number != claim.number and trial.user_attrs["job"] == claim.digest for trial in pending):
             self._add({key: mine.user_attrs[key] for key in ("job", "variant", "seed") if key in mine.user_attrs})
-        self._end(claim.number, None)
+        self._end(claim.number, TrialState.FAIL)
         return True
 
     def _is_running(self, claim: Claim) -> bool:
-        return bool(self._storage.get_trial(self._trial_id(claim.number)).state == TrialState.RUNNING)
+        return bool(self._trial(claim.number).state == TrialState.RUNNING)
 
     def _digests(self, *states: TrialState) -> list[str]:
         return [str(trial.user_attrs["job"]) for trial in self._trials(*states)]
@@ -195,15 +147,6 @@ class Queue:
     def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         trials = trials_in(self._store, self._study_id, *states)
         return [trial for trial in trials if "job" in trial.user_attrs]
-
-    def _trial_id(self, number: int) -> int:
-        return int(self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number))
-
-    def _end(self, number: int, value: float | None) -> None:
-        state = TrialState.FAIL if value is None else TrialState.COMPLETE
-        # Another runner may have taken this worker for dead; what counts is in the folder.
-        with suppress(UpdateFinishedTrialError):
-            self._storage.set_trial_state_values(self._trial_id(number), state, None if value is None else [value])
 
     def _add(self, attributes: Mapping[str, object]) -> None:
         self._study.enqueue_trial(params={}, user_attrs=dict(attributes))

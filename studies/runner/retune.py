@@ -36,7 +36,7 @@ def pairs_of(study: Study, plan: Plan, trials: int) -> list[LearningRates]:
     First those that the base and each change alone have, then a Halton sequence that fills, on the log scale, the
     rectangle around them. Raises InputError for fewer trials than pairs of the study's own, and for what has no rates.
     """
-    from scipy.stats.qmc import Halton  # Loads slowly, and most commands do without.
+    from scipy.stats.qmc import Halton  # Takes half a second, for a command that tries rates alone.
 
     profile = study.profile(plan.profile)
     subsets = [(), *((change.name,) for change in study.changes)]

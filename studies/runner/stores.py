@@ -19,16 +19,16 @@ class Unreachable(RuntimeError):
 
 
 def error_line(error: BaseException) -> str:
-    """What went wrong, short enough for one line, without secrets: the database's own words where one is behind it."""
+    """An error in one line without secrets: in a database's own words where it comes from one."""
     if isinstance(error, InputError | Unreachable):
-        said = str(error)
+        text = str(error)
     else:
-        said = of_system(error) if isinstance(error, OSError) else first_words(_root(error), most=2000)
-    return redacted(one_line(said))[:300]
+        text = of_system(error) if isinstance(error, OSError) else first_words(_root(error), most=2000)
+    return redacted(one_line(text))[:300]
 
 
 def _root(error: BaseException) -> BaseException:
-    """What a database's driver raised, which SQLAlchemy and MLflow wrap in long texts; else the error itself."""
+    """The error of a database's driver, which SQLAlchemy and MLflow wrap in long texts; else the error itself."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(original := getattr(cause, "orig", None), BaseException):
@@ -43,7 +43,7 @@ _asked_to_stop: Callable[[], bool] = bool
 
 @contextmanager
 def waiting_until(stop: Callable[[], bool]) -> Iterator[None]:
-    """While this lasts nobody in this process waits for a store, or long for an evaluation, once `stop()`."""
+    """Within it no call of this process waits for a store, or long for an evaluation, once `stop()`."""
     global _asked_to_stop
     before, _asked_to_stop = _asked_to_stop, stop
     try:
@@ -53,5 +53,5 @@ def waiting_until(stop: Callable[[], bool]) -> Iterator[None]:
 
 
 def asked_to_stop() -> bool:
-    """Whether whoever waits should give it up. Asking says nothing: a loop that asks its own `stop` beats."""
+    """Whether a wait should be given up. Unlike a loop's own `stop` this is no beat."""
     return _asked_to_stop()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Collection, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from optuna.distributions import FloatDistribution
@@ -24,26 +24,28 @@ from scipy.stats.qmc import LatinHypercube
 from ablations import patch
 from ablations.search import Search
 from core.config import AnyConfig, Job
-from core.events import Evaluated
+from core.events import Evaluated, Event
 from core.folder import RunFolder
 from core.locks import is_held
 from studies import sweeps
-from studies.plan import jobs_root, journal_file
-from studies.run_state import final_value, has_result, mark_failed
-from studies.runner.deaths import LOST, note_death
-from studies.runner.heartbeat import HANG_SECONDS, Silence, forget
-from studies.runner.order import Claim
-from studies.runner.storage import check_journal, queue_folder, store_of, study_in, trials_in, worker_lock_in
-from studies.sweeps import Proposal, Sweep, become_of, key_of
+from studies.plan import journal_file
+from studies.run_state import has_result
+from studies.runner.claim import Claim, GivenUp
+from studies.runner.claims import Claims, result_of
+from studies.runner.heartbeat import HANG_SECONDS
+from studies.runner.storage import trials_in
+from studies.runner.stores import Unreachable
+from studies.sweeps import Proposal, Sweep, become_of, key_of, recorded_as
 
 COMPLETE_BEFORE_PRUNING = 4
 """The median of fewer complete trials says too little to give one up by."""
 
 AGAIN = "again "
-"""What the study says of a complete trial that is trained again begins so, with its number: its worker, "" for none."""
+"""Begins the name, with a trial's number, of the study's attribute that says who trains a complete trial again: its
+worker, "" for none."""
 
 
-class Trials:
+class Trials(Claims):
     """One search over `base`, at most `budget` ended trials and `failures` failed ones.
 
     The first trial has the values in `start`, and the base's own for parameters that are not in it.
@@ -64,24 +66,15 @@ class Trials:
     ) -> None:
         self.search, self.base, self.budget, self.failures = search, base, budget, failures
         self._names, self._start = (study, setting), dict(start)
-        self._jobs = jobs_root(runs)
-        self._silence = Silence(hang_seconds)
-        folder, self._workers = queue_folder(runs, study)
-        journal = journal_file(runs, study, setting)
-        self._store = store_of(folder, journal.name, journal.with_suffix(".lock").name)
-        self._storage = self._store.storage
         self._key = key_of(search, base)
-        pruner = MedianPruner(
-            n_startup_trials=COMPLETE_BEFORE_PRUNING, n_warmup_steps=math.ceil(search.prune_from * base.iterations)
-        )
-        self._study, self._study_id = study_in(self._store, recorded_as(search, base), pruner)
         self._ranges = {parameter.path: parameter.ends(base) for parameter in search.parameters}
+        journal = journal_file(runs, study, setting)
+        warmup = math.ceil(search.prune_from * base.iterations)
+        pruner = MedianPruner(n_startup_trials=COMPLETE_BEFORE_PRUNING, n_warmup_steps=warmup)
+        name, lock = recorded_as(search, base), journal.with_suffix(".lock").name
+        super().__init__(runs, study, journal, lock, name, hang_seconds, pruner)
 
     # --- what a worker does -------------------------------------------------------------------------------------------
-
-    def worker_lock(self, worker: str) -> Path:
-        """The file that a worker holds locked for as long as it lives."""
-        return worker_lock_in(self._workers, worker)
 
     def claim(self, worker: str) -> Claim | None:
         """A trial that its worker left, else a new one; None when the budget is used or in others' hands."""
@@ -108,9 +101,17 @@ class Trials:
                 with suppress(UpdateFinishedTrialError):
                     self._storage.set_trial_intermediate_value(self._id(claim.number), iteration, value)
 
-    def at_once(self) -> AbstractContextManager[None]:
-        """Within it nothing waits for a database that is gone: `studies.runner.stores.Unreachable` is raised."""
-        return self._store.at_once()
+    def follow(self, claim: Claim, event: Event) -> None:
+        """Reports an evaluation, and gives the trial up where that leaves no hope.
+
+        Where the trials are out of reach the training goes on, and its next evaluation reports this one too.
+        """
+        if event.kind == "evaluated":
+            with suppress(Unreachable), self.at_once():
+                self.report(claim)
+                if self.hopeless(claim):
+                    self.prune(claim)
+                    raise GivenUp
 
     def hopeless(self, claim: Claim) -> bool:
         """Whether the trial is worse, at its last evaluation, than the median of the complete trials there."""
@@ -125,20 +126,11 @@ class Trials:
         self._end(claim.number, TrialState.PRUNED, values[max(values)] if values else None)
 
     def settle(self, claim: Claim) -> None:
-        """Tells how the job ended, as its folder says: its last metric, inf (the worst) where it diverged, or FAIL."""
-        result = result_of(RunFolder(self._jobs, claim.digest))
+        """See `Claims`."""
         self.report(claim)
-        self._end(claim.number, TrialState.FAIL if result is None else TrialState.COMPLETE, result)
+        super().settle(claim)
 
     # --- what a launcher asks -----------------------------------------------------------------------------------------
-
-    def release(self, claim: Claim, *, again: bool) -> None:
-        """Gives up a claim that came to no result: `again` leaves the trial to the next worker, else it has failed."""
-        if not again:
-            self._end(claim.number, TrialState.FAIL, None)
-            return
-        with suppress(UpdateFinishedTrialError):
-            self._sign(claim.number, "")
 
     def take_back_lost(self) -> None:
         """Lets the trials be trained again whose folders have lost the result. Raises Damaged.
@@ -149,54 +141,32 @@ class Trials:
 
         def taken_back() -> None:
             known = self._storage.get_study_user_attrs(self._study_id)
-            for trial in self._all(TrialState.COMPLETE):
-                lost = "job" in trial.user_attrs and become_of(RunFolder(self._jobs, str(trial.user_attrs["job"])))
-                if lost == "running" and f"{AGAIN}{trial.number}" not in known:
+            for trial in self._trials(TrialState.COMPLETE):
+                state = "job" in trial.user_attrs and become_of(RunFolder(self._jobs, str(trial.user_attrs["job"])))
+                if state == "running" and f"{AGAIN}{trial.number}" not in known:
                     self._sign(trial.number, "")
 
         self._store.exclusively(taken_back)
 
-    def held_by(self, worker: str) -> Claim | None:
-        """What this worker is training."""
-        for trial in self._all(TrialState.RUNNING):
-            if trial.user_attrs.get("worker") == worker:
-                return Claim(trial.number, str(trial.user_attrs["job"]))
-        return None
-
-    def completed_by(self, worker: str) -> int:
-        """How many results this worker has brought."""
-        ended = self._all(TrialState.COMPLETE, TrialState.PRUNED)
-        return sum(trial.user_attrs.get("worker") == worker for trial in ended)
-
-    def has_claimed(self, worker: str) -> bool:
-        """Whether this worker has a trial, or had one to its end."""
-        return any(trial.user_attrs.get("worker") == worker for trial in self._all())
-
-    def release_orphans(self, gone: Collection[str] = ()) -> list[str]:
-        """None: a trial that its worker left is claimed as it stands, also where somebody knows that it is `gone`."""
-        for worker in gone:
-            forget(self.worker_lock(worker))
-        return []
-
     def waiting(self, wanted: Collection[str] = ()) -> list[str]:
         """One entry for each trial that a worker could claim now."""
-        left = [f"trial {trial.number}" for trial in self._left()]
-        return [*left, *("new" for _ in range(self._room()))]
+        orphans = [f"trial {trial.number}" for trial in self._orphans()]
+        return [*orphans, *("new" for _ in range(self._room()))]
 
     def running(self, wanted: Collection[str] = ()) -> list[str]:
         """The jobs of the trials that are claimed, by whomever."""
-        left = {trial.number for trial in self._left()}
-        return [str(t.user_attrs.get("job")) for t in self._all(TrialState.RUNNING) if t.number not in left]
+        orphans = {trial.number for trial in self._orphans()}
+        return [str(t.user_attrs.get("job")) for t in self._trials(TrialState.RUNNING) if t.number not in orphans]
 
     # --- what is recorded ---------------------------------------------------------------------------------------------
 
     def ended(self) -> int:
         """How many trials count against the budget."""
-        return len(self._all(TrialState.COMPLETE, TrialState.PRUNED))
+        return len(self._trials(TrialState.COMPLETE, TrialState.PRUNED))
 
     def failed(self) -> int:
         """How many trials failed: they say nothing about their values and do not count."""
-        return len(self._all(TrialState.FAIL))
+        return len(self._trials(TrialState.FAIL))
 
     def sweep(self) -> Sweep:
         """All trials as they stand, without importances."""
@@ -211,7 +181,7 @@ class Trials:
             iterations=self.base.iterations,
             ranges=self._ranges,
             base={path: float(patch.lookup(plain, path)) for path in self._ranges},
-            trials=tuple(self._record(trial) for trial in self._all() if "job" in trial.user_attrs),
+            trials=tuple(self._record(trial) for trial in self._trials() if "job" in trial.user_attrs),
         )
 
     def _record(self, trial: FrozenTrial) -> sweeps.Trial:
@@ -238,34 +208,30 @@ class Trials:
     # --- within the lock ----------------------------------------------------------------------------------------------
 
     def _claim(self, worker: str) -> Claim | None:
-        for trial in self._left():
-            if set(trial.params) != set(self._ranges):
-                self._end(trial.number, TrialState.FAIL, None)  # Killed while it was being proposed.
-                continue
-            if self._lost_too_often(trial):
-                self._end(trial.number, TrialState.FAIL, None)
-                continue
-            return self._signed(trial.number, worker)
+        for trial in self._orphans():
+            cut_off = set(trial.params) != set(self._ranges)  # Killed while it was being proposed.
+            if not cut_off and not self._was_lost_too_often(trial):
+                return self._signed(trial.number, worker)
+            self._end(trial.number, TrialState.FAIL)
         if self._room() <= 0:
             return None
         return self._signed(self._proposed(), worker)
 
-    def _lost_too_often(self, trial: FrozenTrial) -> bool:
-        """Whether the worker that left the trial, where one did, was one too many (`studies.runner.deaths`)."""
+    def _leave(self, claim: Claim) -> None:
+        with suppress(UpdateFinishedTrialError):
+            self._sign(claim.number, "")
+
+    def _was_lost_too_often(self, trial: FrozenTrial) -> bool:
+        """Whether the worker that left the trial, where one did, was one too many."""
         worker, job = trial.user_attrs.get("worker"), trial.user_attrs.get("job")
         if not worker or job is None:
             return False
         folder = RunFolder(self._jobs, str(job))
-        if has_result(folder):
-            return False
-        death = note_death(folder, str(worker), LOST, lost=True)
-        if death.given_up is not None:
-            mark_failed(folder, death.given_up)
-        return death.given_up is not None
+        return not has_result(folder) and self._lost_too_often(folder, str(worker))
 
-    def _left(self) -> list[FrozenTrial]:
-        """Running trials that nobody trains: no live worker has signed, and their folder is free."""
-        return [trial for trial in self._all(TrialState.RUNNING) if not self._is_trained(trial)]
+    def _orphans(self) -> list[FrozenTrial]:
+        """Running trials without a live worker whose folder is free."""
+        return [trial for trial in self._trials(TrialState.RUNNING) if not self._is_trained(trial)]
 
     def _is_trained(self, trial: FrozenTrial) -> bool:
         worker, job = trial.user_attrs.get("worker"), trial.user_attrs.get("job")
@@ -278,12 +244,12 @@ class Trials:
         """How many more trials the budget lets begin."""
         if self.failed() >= self.failures:
             return 0
-        return max(0, self.budget - self.ended() - len(self._all(TrialState.RUNNING)))
+        return max(0, self.budget - self.ended() - len(self._trials(TrialState.RUNNING)))
 
     def _proposed(self) -> int:
         """Begins a new trial and returns its number."""
-        number = len(self._all())
-        waiting = self._all(TrialState.WAITING)
+        number = len(self._trials())
+        waiting = self._trials(TrialState.WAITING)
         if not waiting and self._proposal(number) != "estimator":
             self._study.enqueue_trial(self._design(number))
         # A generator of its own for each trial: the proposals after an interruption are not those before it again.
@@ -326,11 +292,11 @@ class Trials:
     def _job(self, trial: FrozenTrial) -> Job:
         return Job(config=self.search.applied(self.base, trial.params), seed=self.search.seed)
 
-    def _all(self, *states: TrialState) -> list[FrozenTrial]:
+    def _trials(self, *states: TrialState) -> list[FrozenTrial]:
         trials = trials_in(self._store, self._study_id, values=self._ranges)
-        said = self._storage.get_study_user_attrs(self._study_id)
-        if any(name.startswith(AGAIN) for name in said):
-            trials = [self._as_trained_again(trial, said.get(f"{AGAIN}{trial.number}")) for trial in trials]
+        attributes = self._storage.get_study_user_attrs(self._study_id)
+        if any(name.startswith(AGAIN) for name in attributes):
+            trials = [self._as_trained_again(trial, attributes.get(f"{AGAIN}{trial.number}")) for trial in trials]
         return [trial for trial in trials if not states or trial.state in states]
 
     def _as_trained_again(self, trial: FrozenTrial, worker: object) -> FrozenTrial:
@@ -346,37 +312,6 @@ class Trials:
             # Elsewhere, or with other threads, numbers differ in their last digits.
             shown.values, shown.intermediate_values = [result], dict(measured(folder))
         return shown
-
-    def _trial(self, number: int) -> FrozenTrial:
-        return self._storage.get_trial(self._id(number))
-
-    def _id(self, number: int) -> int:
-        return int(self._storage.get_trial_id_from_study_id_trial_number(self._study_id, number))
-
-    def _end(self, number: int, state: TrialState, value: float | None) -> None:
-        # Another runner may have taken this worker for dead; the first word counts.
-        with suppress(UpdateFinishedTrialError):
-            self._storage.set_trial_state_values(self._id(number), state, None if value is None else [value])
-
-
-def recorded_as(search: Search, base: AnyConfig) -> str:
-    """What Optuna calls a search over `base`."""
-    return f"{search.name}-{key_of(search, base)}"
-
-
-def check_trials(runs: Path, study: str, setting: str, search: Search, base: AnyConfig) -> None:
-    """Raises InputError where the trials of a search, which are kept in files, cannot be gone on with. Writes
-    nothing."""
-    values = [parameter.path for parameter in search.parameters]
-    check_journal(journal_file(runs, study, setting), recorded_as(search, base), values)
-
-
-def result_of(folder: RunFolder) -> float | None:
-    """What a job came to: its last metric, inf (the worst) where it diverged; None without a result."""
-    outcome, value = folder.outcome(), final_value(folder)
-    if outcome is None or outcome.status == "failed":
-        return None
-    return value if outcome.status == "finished" and value is not None else math.inf
 
 
 def measured(folder: RunFolder) -> list[tuple[int, float]]:

@@ -35,7 +35,7 @@ from studies.runner.environment import share_of_machine
 from studies.runner.tasks import Task
 
 if TYPE_CHECKING:
-    from studies.runner.worker import Order
+    from studies.runner.order import Order
 
 MEASURER = "studies.times.measure"
 """The program that measures."""

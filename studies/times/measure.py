@@ -25,7 +25,8 @@ from core.job import load_once, run_job
 from core.reading import model_of
 from core.words import first_words
 from studies.click_life import Command, Count
-from studies.runner.worker import AGAIN, Order, stop_with_parent
+from studies.runner.order import AGAIN, Order
+from studies.runner.worker import stop_with_parent
 from studies.times.calibration import StepTimes
 
 LEAST_ITERATIONS = {"cpu": 20, "cuda": 100}

@@ -14,6 +14,7 @@ machine does other work the figures say nothing.
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import time
 from collections import defaultdict
@@ -33,9 +34,10 @@ from core.machine import cores
 from studies.changes_overview import STUDY
 from studies.overrides import overridden
 from studies.plan import jobs_root
-from studies.runner.launchers import launcher
+from studies.runner.launchers import launch
+from studies.runner.order import Order
 from studies.runner.tasks import Task
-from studies.runner.worker import Order
+from studies.runner.worker import TRAINER_VARIABLE
 from tests.benchmarks.clocked import clock_file
 
 BARS = {"(a)/(b)": 1.6, "(a)/(workers x (c))": 0.9}
@@ -93,11 +95,11 @@ def launched(runs: Path, cache: Path, jobs: Sequence[Job], *, workers: int, thre
         workers=workers,
         threads=threads,
         cache=cache,
-        trainer="tests.benchmarks.clocked",
     )
+    os.environ[TRAINER_VARIABLE] = "tests.benchmarks.clocked"
     order.queue().enqueue(order.tasks)
     started = time.monotonic()
-    launcher("local").run(order, stop=lambda: False, tick=lambda: None, say=print)
+    launch(order, stop=lambda: False, tick=lambda: None, say=print)
     took = time.monotonic() - started
     for digest in order.digests:
         outcome = RunFolder(jobs_root(runs), digest).outcome()

@@ -16,7 +16,7 @@ from core.data.prepared import read_index
 from core.data.sources import fingerprint, opened
 from core.errors import InputError
 from core.file_names import original, stored
-from studies.runner.training import TrainingOrder
+from studies.runner.order import Order
 from tests.core.pictures import encoded, foldered, picture
 
 ROOT = Path(__file__).parents[2]
@@ -76,5 +76,5 @@ def test_images_under_any_name_are_what_they_are_under_others(folder: Path) -> N
 
 def test_an_order_takes_paths_of_any_bytes(tmp_path: Path) -> None:
     path = tmp_path / os.fsdecode(b"K\xfcche")
-    order = TrainingOrder(study="s", setting="cpu", runs=path, data_path=path / "a", cache=path / "cache")
-    assert TrainingOrder.model_validate_json(order.write("x").read_bytes()) == order
+    order = Order(study="s", setting="cpu", runs=path, data_path=path / "a", cache=path / "cache", tasks=())
+    assert Order.model_validate_json(order.write("x").read_bytes()) == order

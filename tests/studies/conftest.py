@@ -14,8 +14,9 @@ from filelock import FileLock
 from studies import catalogue
 from studies.plan import Plan, record_plan
 from studies.planning import make_plan
+from studies.runner.order import Order
 from studies.runner.tasks import Task, tasks_of
-from studies.runner.worker import Order
+from studies.runner.worker import TRAINER_VARIABLE
 
 os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["DO_NOT_TRACK"] = "true"
@@ -35,7 +36,13 @@ def small_plan() -> Callable[..., Plan]:
 
 
 @pytest.fixture
-def order(tmp_path: Path) -> Callable[..., Order]:
+def fake_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers train with `fake_job`."""
+    monkeypatch.setenv(TRAINER_VARIABLE, "tests.studies.fake_job")
+
+
+@pytest.fixture
+def order(tmp_path: Path, fake_trainer: None) -> Callable[..., Order]:
     """Makes an order of fake jobs."""
 
     def make(plan: Plan, *, workers: int = 2, tasks: list[Task] | None = None) -> Order:
@@ -47,7 +54,6 @@ def order(tmp_path: Path) -> Callable[..., Order]:
             tasks=tuple(tasks_of(plan) if tasks is None else tasks),
             workers=workers,
             cache=tmp_path / "cache",
-            trainer="tests.studies.fake_job",
         )
 
     return make

@@ -15,8 +15,8 @@ from core.events import Built, Checkpointed, Evaluated, Event, Finished, Losses,
 from core.folder import Outcome, RunFolder
 from core.machine import Machine
 from studies.plan import Plan
+from studies.runner.order import Order
 from studies.runner.tasks import tasks_of
-from studies.runner.worker import Order
 from studies.times import calibration
 from studies.times import measure as program
 from studies.times.calibration import (

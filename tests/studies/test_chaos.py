@@ -16,13 +16,11 @@ import sqlite3
 import statistics
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +28,8 @@ import pytest
 
 from core.files import write_whole
 from core.folder import Outcome, RunFolder
-from studies.plan import Plan, jobs_root
 from studies.runner.queue import Queue
-from studies.runner.worker import Order
-from tests.studies import fake_job
-from tests.studies.test_local_launcher import launched, lines, status, wait_for
+from tests.studies.test_local_launcher import lines, wait_for
 
 ROOT = Path(__file__).parents[2]
 KILLS = int(os.environ.get("CHAOS_KILLS", "50"))
@@ -50,9 +45,9 @@ SETTINGS = (
     SEEDS,
 )
 PROGRAM = """
-import sys
-import studies.commands.request, studies.run, studies.mlflow_view.sync
-studies.commands.request.TRAINER = "tests.studies.often"
+import os, sys
+import studies.run, studies.mlflow_view.sync
+os.environ["INR_GAN_TRAINER"] = "tests.studies.often"
 studies.mlflow_view.sync.SYNC_SECONDS = 3.0
 studies.run.main(sys.argv[1:])
 """
@@ -62,55 +57,6 @@ BAR_SECONDS = 10.0
 WORKERS = 2
 TIMES = ("seconds", "evaluation_seconds")
 LOOK_SECONDS = 0.05
-
-
-# --- short: the launcher and a queue, fake jobs -----------------------------------------------------------------------
-
-
-@pytest.mark.slow
-def test_three_kills_at_random_moments_change_nothing(
-    small_plan: Callable[..., Plan], order: Callable[..., Order]
-) -> None:
-    made = order(small_plan(seeds=(fake_job.SLOW,), variants=3, iterations=12))
-    moments, victims = random.Random(SEED), set[int]()
-    runner = threading.Thread(target=launched, args=(made,))
-    runner.start()
-    while len(victims) < 3 and runner.is_alive():
-        time.sleep(moments.uniform(0.1, 0.6))
-        # The first at any moment, the others where there is a checkpoint to go on from.
-        begun = [d for d in made.digests if not victims or (jobs_root(made.runs) / d / "checkpoint.json").exists()]
-        training = [pid for digest in begun if (pid := trainer(made, digest)) not in {None, *victims}]
-        if training:
-            victims.add(victim := moments.choice([pid for pid in training if pid is not None]))
-            os.kill(victim, signal.SIGKILL)
-    runner.join(60)
-    assert not runner.is_alive() and len(victims) == 3
-    for digest in made.digests:
-        folder = RunFolder(jobs_root(made.runs), digest)
-        assert status(made, digest) == "finished"
-        assert [event["iteration"] for event in lines(folder) if event["kind"] == "losses"] == list(range(1, 13))
-        values = [(event["iteration"], event["value"]) for event in lines(folder) if event["kind"] == "evaluated"]
-        job = next(task.job for task in made.tasks if task.digest == digest)
-        assert values == [(iteration, fake_job.score(job, iteration)) for iteration in (5, 10, 12)]
-    queue = Queue(made.runs, made.study, made.setting)
-    assert not queue.running(made.digests) and not queue.waiting(made.digests)
-    assert any(went_on(RunFolder(jobs_root(made.runs), digest)) for digest in made.digests)
-
-
-def went_on(folder: RunFolder) -> bool:
-    """Whether a fake job was resumed: what an earlier attempt had recorded is still there, with its seconds."""
-    seconds = [event["seconds"] for event in lines(folder)]
-    return any(later < earlier for earlier, later in pairwise(seconds))
-
-
-def trainer(order: Order, digest: str) -> int | None:
-    """The process that trains a fake job now."""
-    folder = RunFolder(jobs_root(order.runs), digest)
-    file = folder.path / "trained_by.txt"
-    if folder.outcome() is not None or not file.exists():
-        return None
-    pid = int(file.read_text().split()[-1])
-    return pid if (Path("/proc") / str(pid)).exists() else None
 
 
 # --- long: a real study -----------------------------------------------------------------------------------------------

@@ -28,9 +28,8 @@ from studies.overrides import as_typed, overridden, parse_override
 from studies.plan import jobs_root, record_plan
 from studies.planning import make_plan
 from studies.run import command
+from studies.runner.clusters import FILE_NAME, HERE
 from studies.runner.heartbeat import HANG_SECONDS
-from studies.runner.launchers import LAUNCHERS
-from studies.runner.launchers.declared import FILE_NAME
 from studies.runner.sharing import BUDGET
 from studies.screen import screen
 from studies.stores import DEFAULT_TRACKING, QUEUE_VARIABLE, TRACKING_VARIABLE
@@ -69,7 +68,7 @@ def test_the_pages_help_is_the_commands() -> None:
 def test_the_help_names_what_there_is() -> None:
     """Its texts are written out, for importing what they name takes longer than a help may."""
     text = " ".join(help_text(100).split())
-    for each in (DESIGNS, PROTOCOLS, LAUNCHERS):
+    for each in (DESIGNS, PROTOCOLS, HERE):
         assert ", ".join(each) in text
     assert f"fit into {BUDGET:.0%} of the memory" in text
     assert f"more seeds up to {MOST_SEEDS}." in text
@@ -79,7 +78,7 @@ def test_the_help_names_what_there_is() -> None:
     (hang,) = (parameter for parameter in command.params if parameter.name == "hang_minutes")
     assert hang.default == HANG_SECONDS / 60
     assert tuple(PROTOCOLS) == names.PROTOCOLS
-    assert set(names.LAUNCHERS) == set(LAUNCHERS)
+    assert set(names.LAUNCHERS) == set(HERE)
 
 
 def test_every_option_has_a_heading() -> None:

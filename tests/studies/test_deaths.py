@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from core.events import Event
-from core.folder import RunFolder, Status
-from studies.plan import Plan, jobs_root
+from core.folder import RunFolder
 from studies.run_state import mark_failed
 from studies.runner import deaths
 from studies.runner.deaths import Death, note_claim, note_death
-from studies.runner.launchers import crew
-from studies.runner.launchers.crew import DeathsOfPlace, End, settle_death
-from studies.runner.worker import Order
-from tests.studies import fake_job
 
 KILLED = "was killed by SIGKILL"
 
@@ -147,98 +140,8 @@ def test_a_claim_forgets_no_death(job: Job) -> None:
         assert (job.dies().given_up is None) == (death < deaths.ALIKE)
 
 
-class Killed(BaseException):
-    """The process is gone at this point."""
-
-
-def test_a_worker_that_dies_before_it_records_anything_at_a_job_of_an_earlier_command(
-    small_plan: Callable[..., Plan], order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = order(small_plan(variants=1))
-    queue, place = made.queue(), DeathsOfPlace()
-    queue.enqueue(made.tasks)
-    stops = iter([False, False])
-    made.work("before", stop=lambda: next(stops, True), each=lambda: None)
-    assert RunFolder(jobs_root(made.runs), made.digests[0]).events()
-
-    def dies(*_: object, **__: object) -> Iterator[Event]:
-        raise Killed
-
-    monkeypatch.setattr(fake_job, "run_job", dies)
-    with pytest.raises(Killed):
-        made.work("w", stop=lambda: False, each=lambda: None)
-    told = settle_death(made, queue, "w", End.of(-9, []), place)
-    assert told is not None and "the job will be resumed" in told and place.kills == 1
-    assert queue.waiting(made.digests) == made.digests
-
-
-def test_a_worker_lost_with_its_node_says_nothing_of_the_point_nor_of_the_place(
-    small_plan: Callable[..., Plan], order: Callable[..., Order]
-) -> None:
-    made = order(small_plan(variants=1))
-    queue, place = made.queue(), DeathsOfPlace(exits=1, kills=1)
-    queue.enqueue(made.tasks)
-    folder = RunFolder(jobs_root(made.runs), made.digests[0])
-    folder.path.mkdir(parents=True)
-    for attempt in range(deaths.WITHOUT_CHECKPOINT):
-        worker = f"w{attempt}"
-        assert queue.claim(made.digests, worker)
-        folder.write(
-            "events.jsonl", json.dumps({"kind": "sampled", "iteration": 4, "images": 4, "seconds": attempt / 8}) + "\n"
-        )
-        told = settle_death(made, queue, worker, End("was lost with its node", killed=True, lost=True), place)
-        assert place == DeathsOfPlace(exits=1, kills=1)
-        assert (told is None) == (attempt + 1 == deaths.WITHOUT_CHECKPOINT)
-    outcome = folder.outcome()
-    assert outcome and outcome.reason == (
-        "its worker was lost with its node, "
-        f"the last of {deaths.WITHOUT_CHECKPOINT} deaths in a row without a checkpoint"
-    )
-    settle_death(made, queue, "idle", End("was lost with its node", killed=True, lost=True), place)
-    assert place == DeathsOfPlace(exits=1, kills=1)
-
-
-@pytest.mark.parametrize("status", ["finished", "diverged"])
-def test_a_worker_that_dies_after_its_job_has_ended_takes_nothing_of_the_result(
-    status: Status, small_plan: Callable[..., Plan], order: Callable[..., Order]
-) -> None:
-    """Killed between the job's outcome and its word to the queue, as where that is out of reach."""
-    made = order(small_plan(variants=1, seeds=(fake_job.DIVERGES if status == "diverged" else 0,)))
-    queue, place = made.queue(), DeathsOfPlace()
-    queue.enqueue(made.tasks)
-    claim = queue.claim(made.digests, "w")
-    assert claim is not None
-    list(fake_job.run_job(made.tasks[0].job, runs=jobs_root(made.runs), cache=made.cache))
-    folder = RunFolder(jobs_root(made.runs), claim.digest)
-    result = (folder.path / "outcome.json").read_bytes()
-    told = settle_death(made, queue, "w", End.of(3, ["the queue is out of reach"]), place)
-    assert told is not None and told.endswith("had ended") and place.exits == 0
-    assert not (folder.path / deaths.FILE).exists() and not folder.log_file.exists()
-    mark_failed(folder, "given up")
-    assert (folder.path / "outcome.json").read_bytes() == result
-    outcome = folder.outcome()
-    assert outcome is not None and outcome.status == status
-    assert not queue.waiting(made.digests) and not queue.running(made.digests)
-    assert [trial.state.name for trial in queue._study.trials] == ["COMPLETE"]
-
-
 def test_a_count_that_cannot_be_read_begins_anew(job: Job) -> None:
     for text in ("", "{", '{"alike": "many"}'):
         job.attempt(4)
         (job.folder.path / deaths.FILE).write_text(text)
         assert job.dies() == Death(recorded=True, given_up=None)
-
-
-@pytest.mark.parametrize(
-    ("killed", "limit"), [(False, crew.EXITS_OF_A_PLACE), (True, crew.KILLS_OF_A_PLACE)], ids=["exits", "kills"]
-)
-def test_a_place_is_given_up_after_deaths_in_a_row_that_recorded_nothing(killed: bool, limit: int) -> None:
-    place = DeathsOfPlace()
-    for _ in range(limit - 1):
-        place.note(killed=killed, recorded=False)
-    place.note(killed=killed, recorded=True)
-    for _ in range(limit - 1):
-        place.note(killed=killed, recorded=False)
-    assert not place.given_up
-    place.note(killed=killed, recorded=False)
-    assert place.given_up

@@ -18,9 +18,9 @@ from core.folder import RunFolder
 from studies.plan import Plan, jobs_root
 from studies.runner import heartbeat
 from studies.runner.heartbeat import LONGEST_PAUSES, Heart, Silence, heartbeat_file
-from studies.runner.queue import Queue
+from studies.runner.order import Order
 from studies.runner.stores import waiting_until
-from studies.runner.worker import Order
+from studies.runner.worker import work
 from tests.studies import fake_job
 
 FLOOR = 100.0
@@ -105,7 +105,7 @@ def test_a_job_that_another_has_taken_over_is_not_begun_again_nor_given_back_by_
     dead: bool, small_plan: Callable[..., Plan], order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = order(small_plan(variants=1))
-    queue = Queue(made.runs, made.study, made.setting)
+    queue = made.queue()
     queue.enqueue(made.tasks)
     begun: list[str] = []
     real = fake_job.run_job
@@ -120,7 +120,7 @@ def test_a_job_that_another_has_taken_over_is_not_begun_again_nor_given_back_by_
     monkeypatch.setattr(fake_job, "run_job", taken_over)
     monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 1e9)
     with pytest.raises(SystemExit, match="was taken for dead") if dead else nullcontext():
-        made.work("w", stop=lambda: bool(begun), each=lambda: None)
+        work(made, "w", stop=lambda: bool(begun))
     assert begun == made.digests
     assert (queue.running(made.digests), queue.waiting(made.digests)) == ((begun, []) if dead else ([], begun))
 
@@ -129,7 +129,7 @@ def test_a_claim_of_another_host_is_released_when_its_heartbeat_stops_whatever_i
     small_plan: Callable[..., Plan], order: Callable[..., Order]
 ) -> None:
     made = order(small_plan(variants=1))
-    queue, clock = Queue(made.runs, made.study, made.setting), Clock()
+    queue, clock = made.queue(), Clock()
     queue._silence = Silence(FLOOR, clock)
     queue.enqueue(made.tasks)
     claim = queue.claim(made.digests, "there")
@@ -156,7 +156,7 @@ def test_who_waits_asks_whether_to_stop_without_a_beat(
 ) -> None:
     """An evaluation that hangs in a process beside is to be noticed although somebody waits for it."""
     made = order(small_plan(variants=1))
-    Queue(made.runs, made.study, made.setting).enqueue(made.tasks)
+    made.queue().enqueue(made.tasks)
     monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 0.0)
     beaten: list[Path] = []
     monkeypatch.setattr(heartbeat.os, "utime", lambda file: beaten.append(file))
@@ -170,5 +170,5 @@ def test_who_waits_asks_whether_to_stop_without_a_beat(
 
     monkeypatch.setattr(fake_job, "run_job", waits)
     with waiting_until(lambda: True):
-        made.work("w", stop=lambda: False, each=lambda: None)
+        work(made, "w", stop=lambda: False)
     assert told == [(True, 0), (False, 1)]

@@ -20,8 +20,8 @@ from core.errors import InputError
 from core.processes import environment
 from studies.plan import Plan
 from studies.runner import journal
+from studies.runner.order import Order
 from studies.runner.queue import Queue
-from studies.runner.worker import Order
 
 
 @pytest.mark.parametrize("cut", [1, 20])
@@ -31,7 +31,7 @@ def test_a_line_that_was_cut_off_is_dropped(
     made = order(small_plan(variants=3))
 
     def queue() -> Queue:
-        return Queue(made.runs, made.study, made.setting)
+        return made.queue()
 
     queue().enqueue(made.tasks)
     (file,) = (tmp_path / "queue").glob("*.journal")
@@ -59,7 +59,7 @@ def test_a_write_that_fails_half_way_spoils_nothing_for_who_has_the_file_open(
     tmp_path: Path, small_plan: Callable[..., Plan], order: Callable[..., Order]
 ) -> None:
     made = order(small_plan(variants=2))
-    worker, launcher = (Queue(made.runs, made.study, made.setting) for _ in range(2))
+    worker, launcher = (made.queue() for _ in range(2))
     launcher.enqueue(made.tasks)
     (file,) = (tmp_path / "queue").glob("*.journal")
     whole = file.read_bytes()
@@ -67,7 +67,7 @@ def test_a_write_that_fails_half_way_spoils_nothing_for_who_has_the_file_open(
         worker.claim(made.digests, "w")
     assert file.read_bytes() == whole
     assert launcher.claim(made.digests, "w") is not None
-    for queue in (worker, launcher, Queue(made.runs, made.study, made.setting)):
+    for queue in (worker, launcher, made.queue()):
         assert queue.running(made.digests) == made.digests[:1]
 
 
@@ -77,7 +77,7 @@ def test_what_another_left_half_written_is_removed_by_who_writes_next(
     """One that is killed, or that cannot cut off its own line either; the line is longer than what is read at once."""
     monkeypatch.setattr(journal, "TAIL_BYTES", 7)
     made = order(small_plan(variants=2))
-    queues = [Queue(made.runs, made.study, made.setting) for _ in range(2)]
+    queues = [made.queue() for _ in range(2)]
     queues[0].enqueue(made.tasks)
     (file,) = (tmp_path / "queue").glob("*.journal")
     whole = file.read_bytes()
@@ -110,7 +110,7 @@ def test_the_link_that_was_optunas_lock_hinders_nobody(
     (tmp_path / "queue").mkdir(exist_ok=True)
     (tmp_path / "queue" / f"{made.study}.journal.lock").symlink_to(target)
     began = time.monotonic()
-    Queue(made.runs, made.study, made.setting).enqueue(made.tasks)
+    made.queue().enqueue(made.tasks)
     assert time.monotonic() - began < 5
 
 
@@ -118,7 +118,7 @@ def test_who_is_killed_while_it_writes_leaves_nothing_locked(
     tmp_path: Path, small_plan: Callable[..., Plan], order: Callable[..., Order]
 ) -> None:
     made = order(small_plan(variants=2))
-    queue = Queue(made.runs, made.study, made.setting)
+    queue = made.queue()
     queue.enqueue(made.tasks)
     (file,) = (tmp_path / "queue").glob("*.journal")
     program = (
@@ -137,7 +137,7 @@ def test_a_folder_of_runs_that_was_moved_goes_on(
     tmp_path: Path, small_plan: Callable[..., Plan], order: Callable[..., Order]
 ) -> None:
     made = order(small_plan(variants=2))
-    Queue(made.runs, made.study, made.setting).enqueue(made.tasks)
+    made.queue().enqueue(made.tasks)
     links = [path for path in made.runs.rglob("*") if path.is_symlink()]
     assert links == []
     moved = made.runs.rename(tmp_path.with_name(f"{tmp_path.name}-moved"))
@@ -150,15 +150,15 @@ def test_a_damaged_line_is_named_with_the_remedy(
     garbage: bytes, tmp_path: Path, small_plan: Callable[..., Plan], order: Callable[..., Order]
 ) -> None:
     made = order(small_plan(variants=3))
-    Queue(made.runs, made.study, made.setting).enqueue(made.tasks)
+    made.queue().enqueue(made.tasks)
     (file,) = (tmp_path / "queue").glob("*.journal")
     lines = file.read_bytes().split(b"\n")
     file.write_bytes(b"\n".join([*lines[:2], garbage, *lines[3:]]))
     with pytest.raises(InputError, match=r"line 3.*move it away: no result is lost") as caught:
-        Queue(made.runs, made.study, made.setting)
+        made.queue()
     assert str(file) in str(caught.value)
     file.rename(tmp_path / "away")
-    assert Queue(made.runs, made.study, made.setting).enqueue(made.tasks) == 3
+    assert made.queue().enqueue(made.tasks) == 3
 
 
 TRIAL = {"op_code": 4, "worker_id": "x", "study_id": 0, "datetime_start": None}
@@ -203,7 +203,7 @@ def test_a_line_that_makes_no_sense_is_named_with_the_remedy(
     line: Any, tmp_path: Path, small_plan: Callable[..., Plan], order: Callable[..., Order]
 ) -> None:
     made = order(small_plan(variants=1))
-    there = Queue(made.runs, made.study, made.setting)
+    there = made.queue()
     there.enqueue(made.tasks)
     (file,) = (tmp_path / "queue").glob("*.journal")
     whole = file.read_bytes()
@@ -215,19 +215,19 @@ def test_a_line_that_makes_no_sense_is_named_with_the_remedy(
         with pytest.raises(InputError, match=said):
             there.waiting(made.digests)
     with pytest.raises(InputError, match=said):
-        Queue(made.runs, made.study, made.setting)
+        made.queue()
 
 
 def test_what_a_line_cannot_mean_here_is_named_with_the_remedy(
     tmp_path: Path, small_plan: Callable[..., Plan], order: Callable[..., Order]
 ) -> None:
     made = order(small_plan(variants=1))
-    Queue(made.runs, made.study, made.setting).enqueue(made.tasks)
+    made.queue().enqueue(made.tasks)
     (file,) = (tmp_path / "queue").glob("*.journal")
     whole = file.read_text()
     file.write_text(whole.replace('"directions":[1]', '"directions":[2]'))
     with pytest.raises(InputError, match=r"does not seek the least of one value.*move it away, no result is lost"):
-        Queue(made.runs, made.study, made.setting)
+        made.queue()
     file.write_text(whole + json.dumps({**STATE, "values": None, "datetime_complete": NOON}) + "\n")
     with pytest.raises(InputError, match="trial 0 has the result 'None', which is none of ours"):
-        Queue(made.runs, made.study, made.setting).completed_by("w")
+        made.queue().completed_by("w")

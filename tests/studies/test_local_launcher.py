@@ -1,4 +1,7 @@
-"""Workers that die are replaced and their jobs resumed; everything ends, whatever the jobs do."""
+"""Real worker processes of this machine: they are started, replaced, ended, and end with the command.
+
+What the crew decides about them is in `test_crew`.
+"""
 
 from __future__ import annotations
 
@@ -19,21 +22,16 @@ from core.errors import InputError
 from core.folder import RunFolder
 from core.locks import is_held
 from studies.plan import Plan, jobs_root
-from studies.runner.deaths import ALIKE, FILE
-from studies.runner.launchers import launcher
-from studies.runner.order import Claim, WorkersLost
-from studies.runner.queue import Queue
-from studies.runner.stores import Unreachable
-from studies.runner.tasks import tasks_of
-from studies.runner.worker import Order
+from studies.runner.launchers import launch
+from studies.runner.order import Order, WorkersLost
 from tests.studies import fake_job
 
 
 def launched(order: Order, name: str = "local", stop: Callable[[], bool] = lambda: False) -> list[str]:
-    said: list[str] = []
-    Queue(order.runs, order.study, order.setting).enqueue(order.tasks)
-    launcher(name).run(order, stop=stop, tick=lambda: None, say=said.append)
-    return said
+    lines: list[str] = []
+    order.queue().enqueue(order.tasks)
+    launch(order.replace(launcher=name), stop=stop, tick=lambda: None, say=lines.append)
+    return lines
 
 
 def status(order: Order, digest: str) -> str:
@@ -45,74 +43,53 @@ def lines(folder: RunFolder) -> list[dict[str, Any]]:
     return [json.loads(line) for line in folder.events_file.read_text().splitlines()]
 
 
+def losses(order: Order, digest: str) -> list[int]:
+    """The iterations of which a job has recorded losses."""
+    folder = RunFolder(jobs_root(order.runs), digest)
+    return [event["iteration"] for event in lines(folder) if event["kind"] == "losses"]
+
+
 def attempts(order: Order, digest: str) -> int:
     return len((jobs_root(order.runs) / digest / "trained_by.txt").read_text().splitlines())
 
 
+def under_way(order: Order) -> bool:
+    """Whether every job has recorded something."""
+    files = [RunFolder(jobs_root(order.runs), digest).events_file for digest in order.digests]
+    return all(file.exists() and file.read_bytes().count(b"\n") > 2 for file in files)
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "did not happen in time"
+        time.sleep(0.05)
+
+
 @pytest.mark.parametrize("name", ["inline", "local"])
 def test_trains_every_job_once_and_goes_on_after_a_failure(
-    name: str, small_plan: Callable[..., Plan], order: Callable[..., Order]
+    name: str, small_plan: Callable[..., Plan], order: Callable[..., Order], tmp_path: Path
 ) -> None:
     made = order(small_plan(seeds=(0, fake_job.FAILS, fake_job.DIVERGES), variants=2))
-    launched(made, name)
+    assert launched(made, name) == []
     expected = {0: "finished", fake_job.FAILS: "failed", fake_job.DIVERGES: "diverged"}
     assert [status(made, task.digest) for task in made.tasks] == [expected[task.seed] for task in made.tasks]
     assert all(attempts(made, task.digest) == 1 for task in made.tasks)
+    for folder in ("logs", "orders"):
+        assert name == "inline" or list((tmp_path / "queue" / folder).iterdir()) == []
 
 
-def test_a_killed_worker_is_replaced_and_its_job_resumed(
+def test_workers_that_are_killed_or_hang_are_replaced_and_their_jobs_resumed(
     small_plan: Callable[..., Plan], order: Callable[..., Order]
 ) -> None:
-    made = order(small_plan(seeds=(0, fake_job.KILLS_ITS_WORKER_ONCE), variants=1), workers=1)
-    said = launched(made)
-    assert [status(made, task.digest) for task in made.tasks] == ["finished", "finished"]
-    killed = RunFolder(jobs_root(made.runs), made.tasks[1].digest)
-    assert attempts(made, killed.digest) == 2
-    assert [event["iteration"] for event in lines(killed) if event["kind"] == "losses"] == list(range(1, 11))
-    assert len(said) == 1
-    assert "SIGKILL" in said[0]
-    assert "resumed" in said[0]
-
-
-def test_a_job_that_kills_its_worker_at_one_point_again_and_again_is_failed_and_others_go_on(
-    small_plan: Callable[..., Plan], order: Callable[..., Order]
-) -> None:
-    made = order(small_plan(seeds=(fake_job.KILLS_ITS_WORKER_ALWAYS, 1), variants=1), workers=1)
-    launched(made)
-    assert [status(made, task.digest) for task in made.tasks] == ["failed", "finished"]
-    outcome = RunFolder(jobs_root(made.runs), made.tasks[0].digest).outcome()
-    assert outcome
-    assert outcome.reason
-    assert outcome.reason.startswith(f"its worker was killed by SIGKILL, {ALIKE} times in a row after iteration 4")
-    assert attempts(made, made.tasks[0].digest) == ALIKE
-
-
-@pytest.mark.slow
-def test_deaths_count_on_when_each_is_met_by_another_command(
-    small_plan: Callable[..., Plan], order: Callable[..., Order]
-) -> None:
-    made = order(small_plan(seeds=(fake_job.KILLS_ITS_WORKER_ALWAYS,), variants=1), workers=1)
-    Queue(made.runs, made.study, made.setting).enqueue(made.tasks)
-    for _ in range(ALIKE):
-        assert status(made, made.digests[0]) == "none"
-        said: list[str] = []
-        launcher("local").run(made, stop=lambda: bool(said), tick=lambda: None, say=said.append)  # noqa: B023
-    assert status(made, made.digests[0]) == "failed"
-    assert attempts(made, made.digests[0]) == ALIKE
-
-
-def test_a_worker_that_hangs_is_ended_and_its_job_resumed_twice_at_one_point_is_a_failure(
-    small_plan: Callable[..., Plan], order: Callable[..., Order]
-) -> None:
-    made = order(small_plan(seeds=(fake_job.HANGS_ALWAYS, fake_job.HANGS_ONCE), variants=1))
-    said = launched(Order(**{**dict(made), "hang_seconds": 2.5}))
-    always, once = (RunFolder(jobs_root(made.runs), digest) for digest in made.digests)
-    assert [status(made, digest) for digest in made.digests] == ["failed", "finished"]
-    outcome = always.outcome()
-    assert outcome and outcome.reason == "its worker hung, 2 times in a row after iteration 4"
-    assert (attempts(made, always.digest), attempts(made, once.digest)) == (2, 2)
-    assert [event["iteration"] for event in lines(once) if event["kind"] == "losses"] == list(range(1, 11))
-    assert sum("it was ended" in line for line in said) == 3
+    made = order(small_plan(seeds=(fake_job.KILLS_ITS_WORKER_ONCE, fake_job.HANGS_ONCE), variants=1))
+    killed, hung = made.digests
+    said = launched(made.replace(hang_seconds=2.5))
+    assert [status(made, digest) for digest in made.digests] == ["finished", "finished"]
+    assert [attempts(made, digest) for digest in made.digests] == [2, 2]
+    assert losses(made, killed) == losses(made, hung) == list(range(1, 11))
+    assert sum("was killed by SIGKILL" in line and "will be resumed" in line for line in said) == 1
+    assert sum("it was ended" in line for line in said) == 1 and len(said) == 3
 
 
 def test_unusable_input_ends_everything_with_its_line(
@@ -123,86 +100,29 @@ def test_unusable_input_ends_everything_with_its_line(
         with pytest.raises(InputError, match="no Inception weights here"):
             launched(made, name)
     assert all(status(made, task.digest) == "none" for task in made.tasks)
-    assert not Queue(made.runs, made.study, made.setting).running(made.digests)
+    assert not made.queue().running(made.digests)
 
 
-def test_workers_that_cannot_start_are_given_up(small_plan: Callable[..., Plan], order: Callable[..., Order]) -> None:
+def test_workers_that_cannot_start_are_given_up(
+    small_plan: Callable[..., Plan], order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
     made = order(small_plan(variants=1), workers=1)
-    broken = Order(**{**dict(made), "trainer": "tests.studies.no_such_module"})
+    monkeypatch.setenv("INR_GAN_TRAINER", "tests.studies.no_such_module")
     with pytest.raises(WorkersLost, match="no_such_module"):
-        launched(broken)
+        launched(made)
 
 
 def test_stopping_leaves_checkpoints_and_the_next_call_goes_on(
     small_plan: Callable[..., Plan], order: Callable[..., Order]
 ) -> None:
     made = order(small_plan(seeds=(fake_job.SLOW,), variants=2, iterations=8))
-    began = time.monotonic()
-    events = [RunFolder(jobs_root(made.runs), digest).events_file for digest in made.digests]
-
-    def training() -> bool:
-        return (
-            all(file.exists() and file.read_bytes().count(b"\n") > 2 for file in events)
-            or time.monotonic() > began + 30
-        )
-
-    launched(made, stop=training)
+    until = time.monotonic() + 30
+    launched(made, stop=lambda: under_way(made) or time.monotonic() > until)
     assert [status(made, digest) for digest in made.digests] == ["none", "none"]
     assert not any(is_held(RunFolder(jobs_root(made.runs), digest).lock_file) for digest in made.digests)
     launched(made)
-    for digest in made.digests:
-        folder = RunFolder(jobs_root(made.runs), digest)
-        assert status(made, digest) == "finished"
-        assert [event["iteration"] for event in lines(folder) if event["kind"] == "losses"] == list(range(1, 9))
-
-
-def test_stopping_while_the_queue_is_gone_and_a_worker_dies_costs_the_others_nothing(
-    small_plan: Callable[..., Plan], order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = order(small_plan(seeds=(fake_job.SLOW,), variants=2, iterations=100))
-    folders = [RunFolder(jobs_root(made.runs), digest) for digest in made.digests]
-    stopping: list[int] = []
-
-    def stop() -> bool:
-        if not stopping and all(
-            f.events_file.exists() and f.events_file.read_bytes().count(b"\n") > 2 for f in folders
-        ):
-            stopping.append(int((folders[0].path / "trained_by.txt").read_text()))
-            os.kill(stopping[0], signal.SIGKILL)
-            wait_for(lambda: not is_held(folders[0].lock_file))
-        return bool(stopping)
-
-    def gone(*_: object) -> None:
-        raise Unreachable("gone")
-
-    def held_by(queue: Queue, worker: str) -> Claim | None:
-        return gone() if stopping else real(queue, worker)
-
-    real = Queue.held_by
-    monkeypatch.setattr(Queue, "held_by", held_by)
-    launched(made, stop=stop)
-    assert lines(folders[1])[-1]["kind"] == "checkpointed", "it was asked, not killed"
-    monkeypatch.undo()
-    queue = Queue(made.runs, made.study, made.setting)
-    assert queue.release_orphans() == made.digests[:1] and sorted(queue.waiting(made.digests)) == sorted(made.digests)
-
-
-def test_workers_that_the_command_itself_kills_count_for_nothing(
-    small_plan: Callable[..., Plan], order: Callable[..., Order]
-) -> None:
-    made = order(small_plan(seeds=(fake_job.SLOW,), variants=1, iterations=300), workers=1)
-    queue = Queue(made.runs, made.study, made.setting)
-    queue.enqueue(made.tasks)
-    folder = RunFolder(jobs_root(made.runs), made.digests[0])
-
-    def second_interrupt() -> None:
-        if folder.events_file.exists() and folder.events_file.read_bytes().count(b"\n") > 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        launcher("local").run(made, stop=lambda: False, tick=second_interrupt, say=lambda _: None)
-    assert queue.waiting(made.digests) == made.digests and not queue.running(made.digests)
-    assert not (folder.path / FILE).exists()
+    assert [status(made, digest) for digest in made.digests] == ["finished", "finished"]
+    assert [losses(made, digest) for digest in made.digests] == 2 * [list(range(1, 9))]
 
 
 @pytest.mark.slow
@@ -221,40 +141,19 @@ def test_two_runners_share_the_work(small_plan: Callable[..., Plan], order: Call
 
 
 def test_a_worker_stops_when_its_parent_is_gone(small_plan: Callable[..., Plan], order: Callable[..., Order]) -> None:
-    plan = small_plan(seeds=(fake_job.SLOW,), variants=1, iterations=300)
-    made = order(plan, tasks=tasks_of(plan))
-    Queue(made.runs, made.study, made.setting).enqueue(made.tasks)
+    made = order(small_plan(seeds=(fake_job.SLOW,), variants=1, iterations=300))
+    made.queue().enqueue(made.tasks)
     program = (
-        "import sys\nfrom pathlib import Path\nfrom studies.runner.worker import Order\n"
-        "from studies.runner.launchers.local import Local\n"
-        "Local().run(Order.model_validate_json(Path(sys.argv[1]).read_text()),"
+        "import sys\nfrom pathlib import Path\nfrom studies.runner.order import Order\n"
+        "from studies.runner.launchers import launch\n"
+        "launch(Order.model_validate_json(Path(sys.argv[1]).read_text()),"
         " stop=lambda: False, tick=lambda: None, say=print)"
     )
     parent = subprocess.Popen([sys.executable, "-c", program, str(made.write("test"))])
-    lock = RunFolder(jobs_root(made.runs), made.digests[0])
-    wait_for(lambda: lock.events_file.exists() and lock.events_file.read_bytes().count(b"\n") > 2)
+    folder = RunFolder(jobs_root(made.runs), made.digests[0])
+    wait_for(lambda: under_way(made))
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
-    wait_for(lambda: not is_held(lock.lock_file))
-    assert status(made, lock.digest) == "none"
-    assert lines(lock)[-1]["kind"] == "checkpointed"
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.05)
-
-
-def test_an_unknown_launcher_is_one_line() -> None:
-    with pytest.raises(InputError, match="did you mean 'local'"):
-        launcher("locl")
-
-
-def test_the_log_of_a_quiet_worker_is_removed(
-    tmp_path: Path, small_plan: Callable[..., Plan], order: Callable[..., Order]
-) -> None:
-    launched(order(small_plan(variants=1)))
-    assert list((tmp_path / "queue" / "logs").iterdir()) == []
-    assert list((tmp_path / "queue" / "orders").iterdir()) == []
+    wait_for(lambda: not is_held(folder.lock_file))
+    assert status(made, folder.digest) == "none"
+    assert lines(folder)[-1]["kind"] == "checkpointed"

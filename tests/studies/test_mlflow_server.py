@@ -23,9 +23,9 @@ from studies.plan import jobs_root
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = """
-import sys
-import studies.commands.request, studies.run, studies.mlflow_view.fitting, studies.mlflow_view.sync
-studies.commands.request.TRAINER = "tests.studies.often"
+import os, sys
+import studies.run, studies.mlflow_view.fitting, studies.mlflow_view.sync
+os.environ["INR_GAN_TRAINER"] = "tests.studies.often"
 studies.mlflow_view.sync.SYNC_SECONDS = 1.0
 studies.mlflow_view.sync.MOST_PAUSE_SECONDS = 2.0
 studies.mlflow_view.fitting.BATCH = 7

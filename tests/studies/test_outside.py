@@ -17,10 +17,10 @@ from core.errors import InputError
 from studies import catalogue, outside
 from studies.plan import Plan, plan_file, record_plan
 from studies.planning import make_plan
-from studies.runner.place import place_of
+from studies.runner.order import Order
+from studies.runner.resources import resources_of
 from studies.runner.storage import store_of
 from studies.runner.tasks import tasks_of
-from studies.runner.worker import Order
 from tests.studies.commands import answer, refused
 
 STUDY = """\
@@ -165,8 +165,8 @@ def test_a_plan_of_before_there_were_files_is_read(here: Path) -> None:
 
 def test_workers_are_told_where_modules_beside_the_study_are(here: Path) -> None:
     plan = planned(str(written(STUDY, "mine/skipping.py")), "mine/skipping.py")
-    place = place_of("cpu", "cpu", 1, gpus=(), runs=Path("runs"), data_path=None, launcher="local", trainer="core.job")
-    order = Order.model_validate_json(place.order(plan, tasks_of(plan), 1).write("one").read_text())
+    resources = resources_of("cpu", "cpu", 1, gpus=(), runs=Path("runs"), data_path=None, launcher="local")
+    order = Order.model_validate_json(Order.of_tasks(plan, resources, tasks_of(plan), 1).write("one").read_text())
     sys.path.remove(str(here / "mine"))
     order.make_findable()
     assert sys.path[-1] == str(here / "mine")

@@ -23,8 +23,8 @@ from core.errors import InputError
 from core.folder import RunFolder
 from studies import stores
 from studies.plan import Plan, jobs_root
+from studies.runner import postgres
 from studies.runner import queue as queues
-from studies.runner import storage
 from studies.runner.queue import Queue
 from studies.runner.tasks import Task, tasks_of
 from tests.studies.postgres import Postgres
@@ -163,11 +163,11 @@ def test_a_lock_outlasts_the_limit_of_idle_transactions(database: str, monkeypat
     from sqlalchemy import create_engine, text
 
     limit = "-c idle_in_transaction_session_timeout=200"
-    monkeypatch.setitem(storage.ENGINE["connect_args"], "options", limit)
+    monkeypatch.setitem(postgres.ENGINE["connect_args"], "options", limit)
     url = stores.queue_url()
     assert url is not None
-    engine = create_engine(url, **storage.ENGINE)
-    with storage.advisory_lock(engine, 7):
+    engine = create_engine(url, **postgres.ENGINE)
+    with postgres.advisory_lock(engine, 7):
         time.sleep(1)
         with engine.connect() as other:
             assert other.execute(text("show idle_in_transaction_session_timeout")).scalar() == "200ms"
@@ -188,7 +188,7 @@ def test_folders_of_runs_that_share_a_database_do_not_meet(database: str, tmp_pa
 
 
 def test_a_wrong_password_is_one_line_before_anything_trains(server: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
-    from studies.runner.storage import check_queue
+    from studies.runner.preflight import check_queue
 
     monkeypatch.setenv("INR_GAN_QUEUE", server.url(password="not-that-one"))
     with pytest.raises(InputError, match=r"tester:\*\*\*@127\.0\.0\.1.*authentication failed") as refused:

@@ -234,7 +234,7 @@ def test_a_result_whose_record_was_lost_is_enqueued_again(tmp_path: Path, tasks:
     outcome = folder.outcome()
     assert outcome is not None
     recorded = Recorded.of(folder.events_file.read_bytes())
-    folder.write("outcome.json", Outcome(**{**dict(outcome), "recorded": recorded}).model_dump_json())
+    folder.write("outcome.json", outcome.replace(recorded=recorded).model_dump_json())
     folder.write("job.json", task.job.model_dump_json())
     queue.settle(claim)
     assert folder.state() == "finished" and has_result(folder)

@@ -1,4 +1,7 @@
-"""Workers on a Ray: a played one here, and a real one of two nodes behind the marker `ray`."""
+"""Workers on a Ray: a played one here, and a real one of two nodes behind the marker `ray`.
+
+What the crew decides about workers that hang, die or are to stop is in `test_crew`.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -17,30 +19,28 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+from filelock import FileLock
 from optuna.trial import TrialState
 
 from core.errors import InputError
 from core.folder import RunFolder
 from studies.plan import Plan, jobs_root
 from studies.run import main
-from studies.runner import deaths
-from studies.runner.deaths import ALIKE, HANGS_ALIKE
-from studies.runner.heartbeat import heartbeat_file
-from studies.runner.launchers import find_launcher, launcher, on_cluster
+from studies.runner.clusters import RayCluster
+from studies.runner.heartbeat import Silence, heartbeat_file
+from studies.runner.launchers import crew as rules
+from studies.runner.launchers import launch
 from studies.runner.launchers import ray as launched_by_ray
 from studies.runner.launchers.crew import EXITS_OF_A_PLACE
-from studies.runner.launchers.declared import RayCluster, SlurmCluster
-from studies.runner.order import NO_ROOM, WorkersLost
-from studies.runner.place import place_of
+from studies.runner.launchers.ray import RayCrew
+from studies.runner.order import Order, WorkersLost
 from studies.runner.queue import Queue
-from studies.runner.stores import Unreachable
-from studies.runner.tasks import tasks_of
-from studies.runner.worker import Order
 from tests.studies import fake_job
 from tests.studies.commands import ROOT, begun
-from tests.studies.test_slurm_launcher import IMAGES, assert_same, wait_for
+from tests.studies.test_clusters import NAMED, SMALL, write_launchers
+from tests.studies.test_local_launcher import attempts, status, wait_for
+from tests.studies.test_slurm_launcher import IMAGES, assert_same
 
-SMALL = ("changes_overview", "iterations=10", "evaluation.every=5", "--only", "baseline", "--seeds", "2")
 SLOW = fake_job.SLOW
 
 
@@ -48,48 +48,12 @@ def never() -> bool:
     return False
 
 
-# --- what is declared, and what would be asked ------------------------------------------------------------------------
+# --- what would be asked ----------------------------------------------------------------------------------------------
 
 
-def write_launchers(folder: Path, *lines: str) -> Path:
-    file = folder / "launchers.toml"
-    file.write_text("\n".join(["[mine]", *lines]) + "\n")
-    return file
-
-
-@pytest.mark.parametrize(
-    ("lines", "message"),
-    [
-        (['kind = "rey"'], "did you mean 'ray'"),
-        (['kind = "ray"', 'adress = "auto"'], "did you mean 'address'"),
-        (['kind = "ray"', 'address = "somewhere"'], "none of auto, host:port and ray://host:port"),
-        (['kind = "ray"', 'address = "http://host:8265"'], "none of auto"),
-        (['kind = "ray"', "gpus = 1.5"], "gpus: Input should be less than or equal to 1"),
-        (['kind = "ray"', "gpus = -0.5"], "gpus: Input should be greater than or equal to 0"),
-        (['kind = "ray"', "cpus = 0"], "cpus"),
-        (['kind = "ray"', 'memory = "16"'], "memory"),
-        (['kind = "ray"', "workers = 0"], "workers"),
-        (['kind = "ray"', 'partition = "gpu"'], "partition"),
-        (['kind = "ray"', 'python = ""'], "one line that is not empty"),
-        (['kind = "ray"', "resources = { a100 = 1 }"], "give its address"),
-        (['kind = "ray"', 'address = "auto"', "resources = { a100 = 0 }"], "greater than 0"),
-        (['kind = "ray"', 'address = "auto"', "resources = { GPU = 1 }"], "the key gpus asks for"),
-    ],
-)
-def test_a_bad_entry_is_one_line(lines: list[str], message: str, tmp_path: Path) -> None:
-    file = write_launchers(tmp_path, *lines)
-    with pytest.raises(InputError) as error:
-        find_launcher("mine", file)
-    assert message in str(error.value)
-    assert str(file) in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-def test_an_entry_is_what_ray_reserves(tmp_path: Path) -> None:
-    lines = ['kind = "ray"', 'address = "10.0.0.1:6379"', "gpus = 0.25", "cpus = 4", 'memory = "3G"']
-    found = find_launcher("mine", write_launchers(tmp_path, *lines, "resources = { a100 = 1 }"))
-    assert isinstance(found, RayCluster)
-    assert launched_by_ray.reserved(found) == {
+def test_an_entry_is_what_ray_reserves() -> None:
+    cluster = RayCluster(address="10.0.0.1:6379", gpus=0.25, cpus=4, memory="3G", resources={"a100": 1})
+    assert launched_by_ray.reserved(cluster) == {
         "num_cpus": 4,
         "num_gpus": 0.25,
         "memory": 3 * 1024**3,
@@ -98,24 +62,10 @@ def test_an_entry_is_what_ray_reserves(tmp_path: Path) -> None:
     assert launched_by_ray.reserved(RayCluster()) == {"num_cpus": 1}
 
 
-def test_each_kind_has_its_launcher_and_only_slurms_workers_outlive_the_command() -> None:
-    clusters = (SlurmCluster(), RayCluster())
-    assert [type(on_cluster(cluster)).__name__ for cluster in clusters] == ["Slurm", "Ray"]
-    assert [cluster.detached for cluster in clusters] == [True, False]
-
-
 @pytest.fixture
 def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
     """Importing ray fails."""
     monkeypatch.setitem(sys.modules, "ray", None)
-
-
-def what_is_wrong(capsys: pytest.CaptureFixture[str], code: int, *arguments: str) -> str:
-    with pytest.raises(SystemExit) as exit:
-        main([*SMALL, *arguments])
-    assert exit.value.code == code
-    captured = capsys.readouterr()
-    return captured.err if code else captured.out
 
 
 @pytest.mark.usefixtures("no_ray")
@@ -124,8 +74,11 @@ def test_a_dry_run_needs_no_ray(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     write_launchers(tmp_path, 'kind = "ray"', 'address = "auto"', "gpus = 0.5", 'python = "/opt/python"')
-    said = what_is_wrong(capsys, 0, "--launcher", "mine", "--launcher-file", "launchers.toml", "--dry-run")
-    text = said[said.index("mine would be given this") :]
+    with pytest.raises(SystemExit) as exit:
+        main([*SMALL, "--launcher", "mine", *NAMED, "--dry-run"])
+    assert exit.value.code == 0
+    printed = capsys.readouterr().out
+    text = printed[printed.index("mine would be given this") :]
     assert "Ray auto\nactors: 2, each with num_cpus=1, num_gpus=0.5\n" in text
     # The profile trains on CPUs.
     worker = f"/opt/python -P -m studies.runner.worker {tmp_path}/runs/queue/orders/"
@@ -136,35 +89,33 @@ def test_a_dry_run_needs_no_ray(
 @pytest.mark.usefixtures("no_ray")
 def test_without_the_extra_one_line_says_how_to_get_it(order: Callable[..., Order], small_plan: Any) -> None:
     with pytest.raises(InputError, match=r"install the extra, pip install 'ray>=2.60,<3'"):
-        launcher("mine", RayCluster()).run(order(small_plan()), stop=never, tick=lambda: None, say=print)
-
-
-def test_ray_without_an_entry_says_what_to_declare(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert 'no entry [ray] with kind = "ray"' in what_is_wrong(capsys, 2, "--launcher", "ray")
-    (tmp_path / "launchers.toml").write_text('[ray]\nkind = "ray"\n')
-    assert "not read unasked" in what_is_wrong(capsys, 2, "--launcher", "ray")
-    assert find_launcher("ray", Path("launchers.toml")) == RayCluster()
+        launch(order(small_plan()).replace(cluster=RayCluster()), stop=never, tick=lambda: None, say=print)
 
 
 def test_what_a_worker_elsewhere_needs_is_carried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("PG")]:
         monkeypatch.delenv(name)
-    monkeypatch.setenv("INR_GAN_QUEUE", "postgresql://somewhere/queue")
-    monkeypatch.setenv("PGPASSFILE", "/secret")
-    monkeypatch.setenv("INR_GAN_INCEPTION", "weights.pt")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "not this one")
-    assert launched_by_ray.carried() == {
-        "INR_GAN_QUEUE": "postgresql://somewhere/queue",
-        "PGPASSFILE": "/secret",
-        "INR_GAN_INCEPTION": str(tmp_path / "weights.pt"),
-    }
+    carried = {"INR_GAN_QUEUE": "postgresql://somewhere/queue", "INR_GAN_TRAINER": "mine", "PGPASSFILE": "/secret"}
+    for name, value in {**carried, "INR_GAN_INCEPTION": "weights.pt", "AWS_SECRET_ACCESS_KEY": "not this"}.items():
+        monkeypatch.setenv(name, value)
+    assert launched_by_ray.carried() == {**carried, "INR_GAN_INCEPTION": str(tmp_path / "weights.pt")}
 
 
-# --- how workers stand ------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("address", [None, "10.0.0.1:6379"])
+@pytest.mark.parametrize("others", ["", "/a", "/a:/b", "/a:"])
+def test_an_actors_path_has_no_empty_entry_which_would_be_the_working_folder(
+    address: str | None, others: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray replaces a variable that the node has not by nothing."""
+    monkeypatch.setenv("PYTHONPATH", others)
+    path = launched_by_ray.actors_path(RayCluster(kind="ray", address=address))
+    entries = path.replace("${PYTHONPATH}", others).split(os.pathsep)
+    assert all(entries) and str(launched_by_ray.ROOT) in entries
+    assert {os.path.normpath(entry) for entry in entries} >= {entry for entry in others.split(":") if entry}
+
+
+# --- a played Ray -----------------------------------------------------------------------------------------------------
 
 
 class RayActorError(Exception):
@@ -282,8 +233,7 @@ class PlayedRay(ModuleType):
 def played(monkeypatch: pytest.MonkeyPatch) -> Iterator[PlayedRay]:
     ray = PlayedRay()
     monkeypatch.setitem(sys.modules, "ray", ray)
-    monkeypatch.setattr(launched_by_ray, "ORPHANS_SECONDS", 0.0)
-    monkeypatch.setattr(launched_by_ray, "TICK_SECONDS", 0.01)
+    monkeypatch.setattr(rules, "TICK_SECONDS", 0.01)
     yield ray
     for actor in ray.actors:
         if actor.made.process is not None:
@@ -292,37 +242,35 @@ def played(monkeypatch: pytest.MonkeyPatch) -> Iterator[PlayedRay]:
             actor.made.process.stdin.close()
 
 
-class Told:
+class StandIn:
     """Stands for an actor's process where none is needed: what its worker does is the test's to say."""
 
     def __init__(self) -> None:
-        self.name, self.log = "", Path()
-        self.ended: int | None = None
-        self.process = SimpleNamespace(
-            kill=self.kill, wait=lambda: None, stdin=SimpleNamespace(close=lambda: None), poll=self.code
-        )
+        self.name, self.ended = "", None
+        self.process = SimpleNamespace(kill=self.kill, wait=lambda: None, stdin=SimpleNamespace(close=lambda: None))
+
+    ended: int | None
 
     def start(self, python: str | None, arguments: list[str], log: str, *_: Any) -> str:
-        self.name, self.log = arguments[-2], Path(log)
-        self.log.touch()
+        self.name = arguments[-2]
+        Path(log).write_text("")
         return str(sys.modules["ray"].get_runtime_context().get_node_id())
 
     def code(self) -> int | None:
         return self.ended
 
     def terminate(self) -> None:
-        if self.ended is None:
-            self.ended = 0
+        self.ended = 0 if self.ended is None else self.ended
 
     def kill(self) -> None:
-        if self.ended is None:
-            self.ended = -signal.SIGKILL
+        self.ended = -signal.SIGKILL if self.ended is None else self.ended
 
 
 @pytest.fixture
-def told(played: PlayedRay, monkeypatch: pytest.MonkeyPatch) -> PlayedRay:
+def without_processes(played: PlayedRay, monkeypatch: pytest.MonkeyPatch) -> PlayedRay:
     """The same Ray, whose actors start nothing."""
-    monkeypatch.setattr(launched_by_ray, "_Process", Told)
+    monkeypatch.setattr(launched_by_ray, "WorkerProcess", StandIn)
+    monkeypatch.setattr(played, "shutdown", lambda: None)
     return played
 
 
@@ -332,314 +280,89 @@ def jobs(small_plan: Callable[..., Plan], order: Callable[..., Order]) -> Callab
 
     def make(*seeds: int, iterations: int = 10, workers: int = 2) -> Order:
         made = order(small_plan(seeds=seeds, variants=1, iterations=iterations), workers=workers)
-        queue_of(made).enqueue(made.tasks)
+        made.queue().enqueue(made.tasks)
         return made
 
     return make
 
 
-def queue_of(order: Order) -> Queue:
-    return Queue(order.runs, order.study, order.setting)
+QUICK: dict[str, Any] = {"address": "auto", "poll_seconds": 1e-6}
 
 
 def launched(
     order: Order, tick: Callable[[], None] = lambda: None, stop: Callable[[], bool] = never, **entry: Any
 ) -> list[str]:
-    said: list[str] = []
-    cluster = RayCluster(**{"address": "auto", "poll_seconds": 0.05, **entry})
-    on_cluster(cluster).run(order, stop=stop, tick=tick, say=said.append)
-    return said
-
-
-def folders(order: Order) -> list[RunFolder]:
-    return [RunFolder(jobs_root(order.runs), digest) for digest in order.digests]
+    lines: list[str] = []
+    launch(order.replace(cluster=RayCluster(**{**QUICK, **entry})), stop=stop, tick=tick, say=lines.append)
+    return lines
 
 
 def statuses(order: Order) -> list[str]:
-    return [outcome.status if (outcome := folder.outcome()) else "none" for folder in folders(order)]
-
-
-def attempts(folder: RunFolder) -> int:
-    return len((folder.path / "trained_by.txt").read_text().splitlines())
-
-
-def iterations(folder: RunFolder) -> list[int]:
-    events = [json.loads(line) for line in folder.events_file.read_text().splitlines()]
-    return [event["iteration"] for event in events if event["kind"] == "losses"]
-
-
-def recorded(order: Order, count: int = 4) -> bool:
-    """Whether every job is under way."""
-    files = [folder.events_file for folder in folders(order)]
-    return all(file.exists() and file.read_bytes().count(b"\n") >= count for file in files)
-
-
-def claims(order: Order, actor: Actor, digest: str, attempt: int) -> bool:
-    """Whether the actor's worker gets this job; then it records an event after iteration 4."""
-    if not queue_of(order).claim([digest], actor.made.name):
-        return False
-    folder = RunFolder(jobs_root(order.runs), digest)
-    folder.path.mkdir(parents=True, exist_ok=True)
-    folder.write(
-        "events.jsonl", json.dumps({"kind": "sampled", "iteration": 4, "images": 4, "seconds": attempt / 8}) + "\n"
-    )
-    return True
-
-
-def reason_of(order: Order, digest: str) -> str | None:
-    outcome = RunFolder(jobs_root(order.runs), digest).outcome()
-    return outcome.reason if outcome and outcome.status == "failed" else None
-
-
-@pytest.mark.parametrize(
-    ("code", "how", "perhaps"),
-    [
-        (1, "ended with code 1", ""),
-        (-9, "was killed by SIGKILL", "; perhaps for want of memory"),
-        (NO_ROOM, "found no memory left on its part of a GPU", ""),
-    ],
-)
-def test_a_job_whose_workers_die_alike_is_given_up_as_on_every_launcher_and_others_go_on(
-    code: int, how: str, perhaps: str, told: PlayedRay, jobs: Callable[..., Order]
-) -> None:
-    made = jobs(0, 1)
-    bad = made.digests[0]
-    tried: list[Actor] = []
-
-    def tick() -> None:
-        for actor in told.actors:
-            if actor.dead or actor.node is None or actor.made.ended is not None:
-                continue
-            if claims(made, actor, bad, len(tried) + 1):
-                tried.append(actor)
-                actor.made.log.write_text("its last words\n")
-                actor.made.ended = code
-            elif reason_of(made, bad) is not None:
-                made.work(actor.made.name, stop=never, each=lambda: None)
-                actor.made.ended = 0
-
-    said = launched(made, tick)
-    assert reason_of(made, bad) == f"its worker {how}, {ALIKE} times in a row after iteration 4{perhaps}"
-    assert len(tried) == ALIKE
-    assert "its last words\n" in folders(made)[0].log_file.read_text()
-    assert statuses(made) == ["failed", "finished"]
-    assert sum(f"{how} at baseline seed 0: the job will be resumed" in line for line in said) == ALIKE - 1
-
-
-def test_a_worker_whose_loop_hangs_is_ended_and_its_job_given_up_the_second_time(
-    told: PlayedRay, jobs: Callable[..., Order]
-) -> None:
-    made = Order(**{**dict(jobs(0)), "hang_seconds": 0.1})
-    tried: list[Actor] = []
-
-    def tick() -> None:
-        for actor in told.actors:
-            free = not actor.dead and actor.node is not None and actor.made.ended is None
-            if free and claims(made, actor, made.digests[0], len(tried) + 1):
-                tried.append(actor)
-                heartbeat_file(queue_of(made).worker_lock(actor.made.name)).touch()
-
-    said = launched(made, tick)
-    assert reason_of(made, made.digests[0]) == f"its worker hung, {HANGS_ALIKE} times in a row after iteration 4"
-    assert len(tried) == HANGS_ALIKE
-    assert sum("it was ended" in line for line in said) == HANGS_ALIKE
-
-
-def test_the_loss_of_nodes_says_nothing_of_a_job_nor_of_a_place(told: PlayedRay, jobs: Callable[..., Order]) -> None:
-    made = jobs(0)
-    (digest,) = made.digests
-    tried: list[Actor] = []
-
-    def tick() -> None:
-        for actor in told.actors:
-            if actor.dead or actor.node is None or actor.made.ended is not None:
-                continue
-            if len(tried) == ALIKE:
-                made.work(actor.made.name, stop=never, each=lambda: None)
-                actor.made.ended = 0
-            elif claims(made, actor, digest, len(tried) + 1):
-                tried.append(actor)
-                told.lose(actor.node)
-                # The one that was lost before is back.
-                told.living |= {"n1", "n2"} - {actor.node}
-
-    said = launched(made, tick)
-    assert statuses(made) == ["finished"]
-    assert sum("was lost with its node: as the test said" in line for line in said) == ALIKE
-    assert sum("was lost with its node at baseline seed 0: the job will be resumed" in line for line in said) == ALIKE
-
-
-def test_the_line_of_who_finds_the_input_unusable_ends_everything(told: PlayedRay, jobs: Callable[..., Order]) -> None:
-    made = jobs(0, 1)
-
-    def tick() -> None:
-        if len(told.actors) == 2 and told.actors[1].made.ended is None:
-            assert queue_of(made).claim(made.digests, told.actors[0].made.name)
-            told.actors[1].made.log.write_text("no Inception weights here\n")
-            told.actors[1].made.ended = 2
-
-    with pytest.raises(InputError, match="no Inception weights here"):
-        launched(made, tick)
-    assert [actor.made.ended for actor in told.actors] == [-signal.SIGKILL, 2]
-    assert not queue_of(made).running(made.digests)
-    assert sorted(queue_of(made).waiting(made.digests)) == sorted(made.digests)
-    assert not list(jobs_root(made.runs).glob(f"*/{deaths.FILE}"))
+    return [status(order, digest) for digest in order.digests]
 
 
 def test_stopping_tells_the_workers_and_dismisses_who_waits_for_room(
-    told: PlayedRay, jobs: Callable[..., Order]
+    without_processes: PlayedRay, jobs: Callable[..., Order]
 ) -> None:
-    made = jobs(0, 1, 2, workers=3)
+    made, ray = jobs(0, 1, 2, workers=3), without_processes
     looks = iter(range(100))
     assert launched(made, stop=lambda: next(looks) > 20) == []
-    assert sorted(str(actor.node) for actor in told.actors) == ["None", "n1", "n2"]
-    assert [actor.made.ended for actor in told.actors if actor.node is not None] == [0, 0]
-    assert all(actor.dead for actor in told.actors)
-    assert sorted(queue_of(made).waiting(made.digests)) == sorted(made.digests)
+    assert sorted(str(actor.node) for actor in ray.actors) == ["None", "n1", "n2"]
+    assert [actor.made.ended for actor in ray.actors if actor.node is not None] == [0, 0]
+    assert all(actor.dead for actor in ray.actors)
+    assert sorted(made.queue().waiting(made.digests)) == sorted(made.digests)
 
 
-def test_stopping_while_the_queue_is_gone_tells_the_workers_all_the_same(
-    told: PlayedRay, jobs: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("how", ["was lost with its node", "was ended by Ray"])
+def test_the_job_of_an_actor_that_is_gone_is_put_back_once_its_worker_trains_no_more(
+    how: str, without_processes: PlayedRay, jobs: Callable[..., Order]
 ) -> None:
-    made = jobs(0, 1)
-    stopping: list[bool] = []
+    """It may be writing its checkpoint; on another host it seems to, until it is silent for too long."""
+    made, ray, lines, now = jobs(0), without_processes, list[str](), [0.0]
+    its, queue = RayCrew(ray, RayCluster(**QUICK), made, lines.append), made.queue()
+    its.gone = Silence(100.0, lambda: now[0])
+    for elsewhere in (False, True):
+        assert its.look()
+        its.take_in()
+        (actor,) = (actor for actor in ray.actors if not actor.dead)
+        assert queue.claim(made.digests, actor.made.name)
+        lock = queue.worker_lock(actor.made.name)
+        with FileLock(lock):
+            if elsewhere:
+                heartbeat_file(lock).write_text("another host")
+            if how == "was lost with its node":
+                ray.lose(str(actor.node))
+                ray.living = {"n1", "n2"} - {str(actor.node)}
+            else:
+                ray.kill(actor)
+            its.take_in()
+            assert lines.pop() == f"worker 1 {how}: as the test said" and its.slots[0].state == "lost"
+            its.take_in()
+            assert queue.held_by(actor.made.name) and not lines
+            now[0] += 101
+            if elsewhere:
+                its.take_in()
+        if not elsewhere:
+            its.take_in()
+        assert lines.pop() == f"worker 1 {how} at baseline seed 0: the job will be resumed"
+        assert queue.waiting(made.digests) == made.digests and not heartbeat_file(lock).exists()
+    streak = its.slots[0].streak
+    assert (streak.exits, streak.kills) == ((0, 0) if how == "was lost with its node" else (0, 2))
 
-    def gone(*_: Any) -> Any:
-        stopping.append(True)
-        raise Unreachable("gone")
 
-    def tick() -> None:
-        if len(told.actors) == 2 and not stopping:
-            told.actors[0].made.ended = 1  # Its end is looked for in the queue.
-            monkeypatch.setattr(Queue, "held_by", gone)
-
-    launched(made, tick, stop=lambda: bool(stopping))
-    assert [actor.made.ended for actor in told.actors] == [1, 0]
-
-
-@pytest.mark.parametrize(("gpus", "parts"), [(0.5, True), (1.0, False), (0.0, False)])
-def test_a_job_knows_whether_its_gpu_has_others(
-    gpus: float, parts: bool, small_plan: Callable[..., Plan], tmp_path: Path
-) -> None:
-    plan, cluster = small_plan(variants=2), RayCluster(gpus=gpus)
-    where = {"gpus": ("0",) if gpus else (), "runs": tmp_path, "data_path": None, "launcher": "mine"}
-    found = place_of("auto", "lsun64", None, trainer="tests.studies.fake_job", cluster=cluster, **where)
-    made = found.order(plan, tasks_of(plan), 2)
-    assert (found.device, made.shares_gpus) == ("cuda" if gpus else "cpu", parts)
-    with pytest.raises(InputError, match=r"--per-gpu 2: .* the entry \[mine\]"):
-        place_of("auto", "lsun64", None, trainer="", cluster=cluster, per_gpu=2, **where)
-
-
-def test_works_off_every_job_once_and_leaves_nothing_behind(
-    played: PlayedRay, jobs: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_works_off_every_job_once_and_leaves_nothing_behind(played: PlayedRay, jobs: Callable[..., Order]) -> None:
     before = signal.getsignal(signal.SIGTERM)
     during: set[Any] = set()
     made = jobs(0, fake_job.DIVERGES, fake_job.FAILS, 1, workers=3)
-    said = launched(made, lambda: during.add(signal.getsignal(signal.SIGTERM)), gpus=0.5)
+    lines = launched(made, lambda: during.add(signal.getsignal(signal.SIGTERM)), gpus=0.5)
     assert statuses(made) == ["finished", "diverged", "failed", "finished"]
-    assert [attempts(folder) for folder in folders(made)] == [1] * 4
-    assert said == []
+    assert [attempts(made, digest) for digest in made.digests] == [1] * 4
+    assert lines == []
     assert played.asked == {"max_restarts": 0, "num_cpus": 1, "num_gpus": 0.5}
     assert played.options["address"] == "auto"
     assert during == {before}
     for left in ("logs", "orders", f"{made.study}.workers"):
         assert list((made.runs / "queue" / left).iterdir()) == []
-
-
-@pytest.mark.slow
-def test_the_job_of_a_lost_node_is_resumed_elsewhere_and_neither_is_blamed(
-    played: PlayedRay, jobs: Callable[..., Order]
-) -> None:
-    made = jobs(SLOW, SLOW + 1, iterations=20)
-
-    def tick() -> None:
-        if len(played.living) == 2 and recorded(made):
-            played.lose("n1")
-
-    said = launched(made, tick)
-    assert statuses(made) == ["finished", "finished"]
-    assert sorted(attempts(folder) for folder in folders(made)) == [1, 2]
-    assert [iterations(folder) for folder in folders(made)] == [list(range(1, 21))] * 2
-    assert sum("was lost with its node: as the test said" in line for line in said) == 1
-    assert sum("the job will be resumed" in line for line in said) == 1
-
-
-@pytest.mark.slow
-def test_a_lost_worker_on_another_host_is_waited_for_until_its_heart_is_silent(
-    played: PlayedRay, jobs: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(launched_by_ray, "GONE_SECONDS", 1.0)
-    made = jobs(SLOW, iterations=20)
-    queue = queue_of(made)
-    times: dict[str, float] = {}
-
-    def tick() -> None:
-        if len(played.living) == 2 and recorded(made):
-            (heart,) = (made.runs / "queue" / f"{made.study}.workers").glob("*.heartbeat")
-            heart.write_text("another host")
-            played.lose(str(played.actors[0].node))
-            times["lost"] = time.monotonic()
-        elif "lost" in times and "back" not in times and len(played.actors) > 1:
-            times["back"] = time.monotonic()
-            assert not heartbeat_file(queue.worker_lock("anybody")).exists()
-
-    launched(made, tick)
-    assert statuses(made) == ["finished"]
-    assert times["back"] - times["lost"] >= 1.0
-    assert attempts(folders(made)[0]) == 2
-
-
-@pytest.mark.slow
-def test_a_worker_whose_actor_is_ended_writes_its_checkpoint_and_another_goes_on(
-    played: PlayedRay, jobs: Callable[..., Order]
-) -> None:
-    made = jobs(SLOW, iterations=20)
-    folder = folders(made)[0]
-    last: list[str] = []
-
-    def tick() -> None:
-        if len(played.actors) == 1 and not played.actors[0].dead and recorded(made):
-            played.kill(played.actors[0])
-            played.actors[0].made.process.wait()
-            last.append(json.loads(folder.events_file.read_text().splitlines()[-1])["kind"])
-
-    said = launched(made, tick)
-    assert last == ["checkpointed"]
-    assert statuses(made) == ["finished"]
-    assert iterations(folder) == list(range(1, 21))
-    assert said[0] == "worker 1 was ended by Ray: as the test said"
-
-
-@pytest.mark.slow
-def test_a_job_that_kills_its_worker_again_and_again_is_failed_and_others_go_on(
-    played: PlayedRay, jobs: Callable[..., Order]
-) -> None:
-    made = jobs(fake_job.KILLS_ITS_WORKER_ALWAYS, fake_job.KILLS_ITS_WORKER_ONCE)
-    launched(made)
-    assert statuses(made) == ["failed", "finished"]
-    outcome = folders(made)[0].outcome()
-    assert outcome and outcome.reason
-    assert outcome.reason.startswith(f"its worker was killed by SIGKILL, {ALIKE} times in a row after iteration 4")
-    assert [attempts(folder) for folder in folders(made)] == [ALIKE, 2]
-
-
-@pytest.mark.slow
-def test_a_worker_that_hangs_is_ended_and_its_job_resumed(played: PlayedRay, jobs: Callable[..., Order]) -> None:
-    made = jobs(fake_job.HANGS_ONCE)
-    said = launched(Order(**{**dict(made), "hang_seconds": 2.5}))
-    assert statuses(made) == ["finished"]
-    assert sum("it was ended" in line for line in said) == 1
-
-
-@pytest.mark.slow
-def test_unusable_input_ends_everything_with_its_line(played: PlayedRay, jobs: Callable[..., Order]) -> None:
-    made = jobs(fake_job.UNUSABLE, SLOW, iterations=300)
-    with pytest.raises(InputError, match="no Inception weights here"):
-        launched(made)
-    assert statuses(made) == ["none", "none"]
-    assert not queue_of(made).running(made.digests)
-    assert all(actor.made.process is None or actor.made.process.poll() is not None for actor in played.actors)
 
 
 def test_workers_that_cannot_start_are_given_up(played: PlayedRay, jobs: Callable[..., Order]) -> None:
@@ -651,26 +374,6 @@ def test_workers_that_cannot_start_are_given_up(played: PlayedRay, jobs: Callabl
     with pytest.raises(WorkersLost, match="No module named 'studies'"):
         launched(jobs(1))
     assert len(played.actors) - before == EXITS_OF_A_PLACE * made.workers
-
-
-@pytest.mark.slow
-def test_workers_that_end_before_they_train_are_given_up(played: PlayedRay, jobs: Callable[..., Order]) -> None:
-    made = jobs(0)
-    with pytest.raises(WorkersLost, match="no_such_module"):
-        launched(Order(**{**dict(made), "trainer": "tests.studies.no_such_module"}))
-
-
-@pytest.mark.slow
-def test_stopping_leaves_checkpoints_and_the_next_call_goes_on(played: PlayedRay, jobs: Callable[..., Order]) -> None:
-    made = jobs(SLOW, SLOW + 1, SLOW + 2, iterations=15, workers=3)
-    begun = Order(**{**dict(made), "tasks": made.tasks[:2]})
-    launched(made, stop=lambda: recorded(begun))
-    assert statuses(made) == ["none"] * 3
-    ends = [json.loads(folder.events_file.read_text().splitlines()[-1])["kind"] for folder in folders(begun)]
-    assert ends == ["checkpointed", "checkpointed"]
-    assert sorted(queue_of(made).waiting(made.digests)) == sorted(made.digests)
-    launched(made)
-    assert [iterations(folder) for folder in folders(made)] == [list(range(1, 16))] * 3
 
 
 def test_want_of_room_is_said_once_and_ends_where_there_is_one_machine_alone(
@@ -749,7 +452,7 @@ def started(cwd: Path, address: str | None, *arguments: str) -> subprocess.Popen
     cwd.mkdir(exist_ok=True)
     where = [] if address is None else [f'address = "{address}"']
     write_launchers(cwd, 'kind = "ray"', "workers = 2", *where)
-    return begun(cwd, *arguments, "--launcher-file", "launchers.toml")
+    return begun(cwd, *arguments, *NAMED)
 
 
 def ended(cwd: Path, address: str | None, *arguments: str) -> str:
@@ -854,12 +557,13 @@ def test_a_ray_of_the_commands_own_ends_with_it_and_its_workers_write_checkpoint
 def test_two_workers_at_a_time_share_the_gpu_that_ray_gives_them(cluster: Any, jobs: Callable[..., Order]) -> None:
     node = cluster.add(num_cpus=4, resources={"shared": 4})
     made = jobs(SLOW, SLOW + 1, SLOW + 2, iterations=60, workers=3)
-    on_gpus = Order(**{**dict(made), "device": "cuda"})
+    on_gpus = made.replace(device="cuda")
     program = (
-        "import sys\nfrom pathlib import Path\nfrom studies.runner.worker import Order\n"
-        "from studies.runner.launchers import on_cluster\nfrom studies.runner.launchers.declared import RayCluster\n"
+        "import sys\nfrom pathlib import Path\nfrom studies.runner.order import Order\n"
+        "from studies.runner.launchers import launch\nfrom studies.runner.clusters import RayCluster\n"
         f"cluster = RayCluster(address={cluster.address!r}, gpus=0.5, resources={{'shared': 1}})\n"
-        "on_cluster(cluster).run(Order.model_validate_json(Path(sys.argv[1]).read_text()),"
+        "order = Order.model_validate_json(Path(sys.argv[1]).read_text())\n"
+        "launch(order.replace(cluster=cluster),"
         " stop=lambda: False, tick=lambda: None, say=print)"
     )
     try:
@@ -867,22 +571,10 @@ def test_two_workers_at_a_time_share_the_gpu_that_ray_gives_them(cluster: Any, j
     finally:
         cluster.remove(node)
     assert statuses(made) == ["finished"] * 3
-    assert {folder.read("provenance.json")["gpus"] for folder in folders(made)} == {"0"}
+    folders = [RunFolder(jobs_root(made.runs), digest) for digest in made.digests]
+    assert {folder.read("provenance.json")["gpus"] for folder in folders} == {"0"}
     begun, over = (
-        sorted((folder.path / name).stat().st_mtime for folder in folders(made))
+        sorted((folder.path / name).stat().st_mtime for folder in folders)
         for name in ("provenance.json", "outcome.json")
     )
     assert begun[1] < over[0] <= begun[2]
-
-
-@pytest.mark.parametrize("address", [None, "10.0.0.1:6379"])
-@pytest.mark.parametrize("others", ["", "/a", "/a:/b", "/a:"])
-def test_an_actors_path_has_no_empty_entry_which_would_be_the_working_folder(
-    address: str | None, others: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Ray replaces a variable that the node has not by nothing."""
-    monkeypatch.setenv("PYTHONPATH", others)
-    path = launched_by_ray.actors_path(RayCluster(kind="ray", address=address))
-    entries = path.replace("${PYTHONPATH}", others).split(os.pathsep)
-    assert all(entries) and str(launched_by_ray.ROOT) in entries
-    assert {os.path.normpath(entry) for entry in entries} >= {entry for entry in others.split(":") if entry}

@@ -244,7 +244,7 @@ def one_trial(runs: Path, **attributes: object) -> None:
     claim = queue.claim([tasks_of(plan_of())[0].digest], "nobody")
     assert claim is not None
     for key, value in attributes.items():
-        queue._storage.set_trial_user_attr(queue._trial_id(claim.number), key, value)
+        queue._storage.set_trial_user_attr(queue._id(claim.number), key, value)
 
 
 @pytest.mark.parametrize("key", ["job", "worker"])

@@ -21,7 +21,7 @@ STUDY = catalogue.study("changes_overview")
 def tried(runs: Path) -> tuple[Plan, Plan]:
     """A plan of one variant, and that of its two tries, which have been run."""
     whole = make_plan(STUDY, STUDY.profile("cpu"), designs=["ladder"], seeds=[0])
-    plan = Plan(**{**dict(whole), "variants": whole.variants[:1]})
+    plan = whole.replace(variants=whole.variants[:1])
     tuning = tuning_plan(STUDY, plan, 2)
     for variant in tuning.variants:
         write_run(runs, variant, retune.SEED, "finished")
@@ -82,7 +82,7 @@ def test_fewer_trials_than_pairs_of_the_studys_own_are_refused() -> None:
 
 def test_every_variant_that_a_seed_drew_is_tuned_once_and_trained_with_that_seed(tmp_path: Path) -> None:
     whole = make_plan(STUDY, STUDY.profile("cpu"), designs=["screening"], seeds=[0, 1])
-    plan = Plan(**{**dict(whole), "variants": whole.drawn[:3]})
+    plan = whole.replace(variants=whole.drawn[:3])
     tuning = tuning_plan(STUDY, plan, 2)
     assert [seed for _, seed in tuning.jobs()] == [retune.SEED] * 6
     for variant, seed in tuning.jobs():

@@ -15,13 +15,15 @@ import studies.run
 from core.errors import InputError
 from core.folder import DeviceMemory, RunFolder
 from studies.plan import Plan, jobs_root
-from studies.runner import place as place_module
-from studies.runner.launchers import local
-from studies.runner.order import NO_ROOM
-from studies.runner.place import Place, accelerators, place_of
-from studies.runner.queue import Queue
+from studies.runner import resources as resources_module
+from studies.runner.claim import Claim
+from studies.runner.clusters import RayCluster
+from studies.runner.launchers.local import LocalCrew, LocalSlot
+from studies.runner.order import NO_ROOM, Order
+from studies.runner.resources import Resources, accelerators, resources_of
 from studies.runner.sharing import Sharing
-from studies.runner.worker import Order, serve
+from studies.runner.tasks import tasks_of
+from studies.runner.worker import TRAINER_VARIABLE, serve
 from tests.studies import fake_gpu, fake_job
 from tests.studies.fake_gpu import GIB
 from tests.studies.test_local_launcher import launched, lines, status
@@ -101,8 +103,22 @@ def test_a_gpu_that_ran_out_gets_fewer_workers_for_good_and_one_at_least(measure
 # --- the launcher -----------------------------------------------------------------------------------------------------
 
 
-def gpu_order(made: Order, **fields: Any) -> Order:
-    return Order(**{**dict(made), "gpus": ("0",), "trainer": "tests.studies.fake_gpu", **fields})
+@pytest.fixture
+def gpu_order(
+    small_plan: Callable[..., Plan], order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Order]:
+    """Makes an order of fake jobs on fake GPUs, one by default, the jobs of low seeds first."""
+
+    def make(
+        seeds: tuple[int, ...] = (0,), *, variants: int, iterations: int = 10, workers: int, **fields: Any
+    ) -> Order:
+        plan = small_plan(seeds=seeds, variants=variants, iterations=iterations)
+        tasks = sorted(tasks_of(plan), key=lambda task: task.seed)
+        made = order(plan, workers=workers, tasks=tasks)
+        monkeypatch.setenv(TRAINER_VARIABLE, "tests.studies.fake_gpu")
+        return made.replace(**{"gpus": ("0",), **fields})
+
+    return make
 
 
 def census(order: Order) -> dict[str, list[tuple[str, int]]]:
@@ -126,82 +142,87 @@ def check_numbers(order: Order, iterations: int = 10) -> None:
         assert values == [(at, fake_job.score(task.job, at)) for at in range(5, iterations + 1, 5)]
 
 
-class Crew:
-    """The local launcher's crew of an order, without a process: who holds which job is the test's to say."""
+class Crew(LocalCrew):
+    """The local launcher's crew without a process: who holds which job is the test's to say."""
 
     def __init__(self, order: Order) -> None:
-        self.order, self.queue = order, Queue(order.runs, order.study, order.setting)
-        self.queue.enqueue(order.tasks)
-        self.said: list[str] = []
-        self.crew = local._Crew(order, self.said.append)
+        self.lines: list[str] = []
+        super().__init__(order, self.lines.append)
+        self.jobs = order.queue()
+        self.jobs.enqueue(order.tasks)
 
-    def begins(self, slot: local._Slot, digest: str) -> None:
+    def begins(self, slot: LocalSlot, digest: str) -> Claim:
         slot.name, slot.log = f"worker-{slot.index}", self.order.runs / f"{slot.index}.txt"
         slot.log.touch()
-        slot.company = bool(self.crew.beside(slot))
-        slot.process = SimpleNamespace(pid=1)
-        assert self.queue.claim([digest], slot.name)
-        RunFolder(jobs_root(self.order.runs), digest).path.mkdir(parents=True, exist_ok=True)
+        slot.company = bool(self.beside(slot))
+        slot.process, slot.state = SimpleNamespace(pid=1), "works"  # type: ignore[assignment]
+        self.folder_of(digest).path.mkdir(parents=True, exist_ok=True)
+        claim = self.jobs.claim([digest], slot.name)
+        assert claim is not None
+        return claim
 
-    def ends(self, slot: local._Slot, words: str) -> None:
-        slot.log.write_text(words)
-        slot.process = None
-        self.crew.mourn(slot, NO_ROOM)
+    def runs_out(self, slot: LocalSlot) -> None:
+        slot.log.write_text("out of GPU memory: 11.0 GiB")
+        slot.state = "empty"
+        self.on_death(slot, NO_ROOM)
 
 
-def test_what_a_worker_measured_makes_room_for_others(
-    small_plan: Callable[..., Plan], order: Callable[..., Order]
-) -> None:
-    made = gpu_order(order(small_plan(variants=2), workers=1), most_workers=6)
-    its = Crew(made)
-    first, second, third = its.crew.slots[:3]
-    its.begins(first, made.digests[0])
-    assert its.crew.sharing and not its.crew.has_room(second)
-    taken = RunFolder(jobs_root(made.runs), made.digests[0])
-    taken.write("memory.json", memory(3, total=10).model_dump_json().replace('"process":1', '"process":2'))
-    its.crew.measure(first, its.crew.sharing, made.digests[0])
-    assert not its.crew.has_room(second), "measured by a process that is not this worker's"
-    taken.write("memory.json", memory(3, total=10).model_dump_json())
-    its.crew.measure(first, its.crew.sharing, None)  # The job has ended meanwhile.
-    assert its.said == ["GPU 0: a worker takes up to 3.5 of 10.0 GiB, so 2 may share it"]
-    assert its.crew.has_room(second)
-    its.begins(second, made.digests[1])
-    assert not its.crew.has_room(third)
+def test_what_a_worker_measured_makes_room_for_others(gpu_order: Callable[..., Order]) -> None:
+    its = Crew(gpu_order(variants=2, workers=1, most_workers=6))
+    one, other = its.order.digests
+    first, second, third = its.slots[:3]
+    claim = its.begins(first, one)
+    assert not its.has_room(second)
+    used = memory(3, total=10).model_dump_json()
+    its.folder_of(one).write("memory.json", used.replace('"process":1', '"process":2'))
+    its.measure(first, claim)
+    assert not its.has_room(second), "measured by a process that is not this worker's"
+    its.folder_of(one).write("memory.json", used)
+    its.measure(first, None)  # The job has ended meanwhile.
+    assert its.lines == ["GPU 0: a worker takes up to 3.5 of 10.0 GiB, so 2 may share it"]
+    assert its.has_room(second)
+    its.begins(second, other)
+    assert not its.has_room(third)
+
+
+def test_gpus_take_workers_in_turn(gpu_order: Callable[..., Order]) -> None:
+    its = Crew(gpu_order(variants=5, workers=4, gpus=("0", "1")))
+    for slot, digest in zip(its.slots, its.order.digests, strict=False):
+        assert its.has_room(slot)
+        its.begins(slot, digest)
+    assert [slot.gpu for slot in its.slots] == [0, 1, 0, 1]
+    assert not any(its.has_room(LocalSlot(4, gpu=gpu)) for gpu in (0, 1))
 
 
 def test_who_runs_out_beside_others_gives_its_job_back_and_who_does_alone_fails_it(
-    small_plan: Callable[..., Plan], order: Callable[..., Order]
+    gpu_order: Callable[..., Order],
 ) -> None:
-    made = gpu_order(order(small_plan(variants=2), workers=2))
-    its = Crew(made)
-    first, second = its.crew.slots
-    its.begins(first, made.digests[0])
-    its.begins(second, made.digests[1])
-    its.ends(second, "out of GPU memory: 11.0 GiB")
-    assert its.said == [
-        f"out of memory of GPU 0, shared by 2, at {made.tasks[1].variant} seed 0: at most 1 worker there now, "
+    its = Crew(gpu_order(variants=2, workers=2))
+    one, other = its.order.digests
+    first, second = its.slots
+    its.begins(first, one)
+    claim = its.begins(second, other)
+    its.runs_out(second)
+    assert its.lines == [
+        f"out of memory of GPU 0, shared by 2, at {its.order.called(claim)}: at most 1 worker there now, "
         "the job will be resumed"
     ]
-    assert its.queue.waiting(made.digests) == [made.digests[1]]
-    assert status(made, made.digests[1]) == "none"
-    first.process = None
-    its.begins(second, made.digests[1])
-    its.ends(second, "out of GPU memory: 11.0 GiB")
-    outcome = RunFolder(jobs_root(made.runs), made.digests[1]).outcome()
+    assert its.jobs.waiting([other]) == [other] and its.folder_of(other).outcome() is None
+    first.state = "empty"
+    its.begins(second, other)
+    its.runs_out(second)
+    outcome = its.folder_of(other).outcome()
     assert outcome and (outcome.status, outcome.reason) == ("failed", "out of GPU memory: 11.0 GiB")
-    assert not its.queue.waiting(made.digests)
+    assert not its.jobs.waiting([other])
 
 
 def test_a_worker_without_room_holds_its_job_and_says_so_by_its_exit_code(
-    small_plan: Callable[..., Plan],
-    order: Callable[..., Order],
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    gpu_order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     monkeypatch.setattr(signal, "signal", lambda *_: None)
-    made = gpu_order(order(small_plan(seeds=(22,), variants=1), workers=2))
-    queue = Queue(made.runs, made.study, made.setting)
+    made = gpu_order((22,), variants=1, workers=2)
+    queue = made.queue()
     queue.enqueue(made.tasks)
     with pytest.raises(SystemExit) as ended:
         serve(made, "worker", follow_parent=False)
@@ -212,11 +233,9 @@ def test_a_worker_without_room_holds_its_job_and_says_so_by_its_exit_code(
 
 
 @pytest.mark.slow
-def test_one_worker_measures_and_then_as_many_share_as_fit(
-    small_plan: Callable[..., Plan], order: Callable[..., Order]
-) -> None:
-    made = order(small_plan(seeds=(fake_job.SLOW + 6,), variants=7), workers=1)
-    said = launched(gpu_order(made, most_workers=6))
+def test_one_worker_measures_and_then_as_many_share_as_fit(gpu_order: Callable[..., Order]) -> None:
+    made = gpu_order((fake_job.SLOW + 6,), variants=7, workers=1, most_workers=6)
+    said = launched(made)
     (steps,) = census(made).values()
     first = steps[0][0]
     before = [count for digest, count in steps if digest == first][: fake_gpu.FIRST_EVALUATION]
@@ -227,85 +246,39 @@ def test_one_worker_measures_and_then_as_many_share_as_fit(
 
 
 @pytest.mark.slow
-def test_a_larger_job_lowers_what_was_measured_before(
-    small_plan: Callable[..., Plan], order: Callable[..., Order]
-) -> None:
-    plan = small_plan(seeds=(fake_job.SLOW + 2, fake_job.SLOW + 9), variants=2, iterations=25)
-    tasks = sorted(order(plan).tasks, key=lambda task: task.seed)
-    made = order(plan, workers=1, tasks=tasks)
-    said = launched(gpu_order(made, most_workers=2))
-    assert said == [
-        "GPU 0: a worker takes up to 1.5 of 10.0 GiB, so 2 may share it",
-        "GPU 0: a worker takes up to 5.0 of 10.0 GiB, so 1 may share it",
-    ]
-    check_numbers(made, 25)
-
-
-@pytest.mark.slow
-def test_two_gpus_take_workers_in_turn(small_plan: Callable[..., Plan], order: Callable[..., Order]) -> None:
-    made = order(small_plan(seeds=(fake_job.SLOW + 2,), variants=4), workers=4)
-    assert launched(gpu_order(made, gpus=("0", "1"))) == []
-    assert {gpu: len({digest for digest, _ in steps}) for gpu, steps in census(made).items()} == {"0": 2, "1": 2}
-    check_numbers(made)
-
-
-@pytest.mark.slow
-def test_out_of_memory_beside_others_costs_a_worker_and_no_job(
-    small_plan: Callable[..., Plan], order: Callable[..., Order]
-) -> None:
-    made = order(small_plan(seeds=(fake_job.SLOW + 8,), variants=5), workers=4)
-    said = launched(gpu_order(made))
+def test_out_of_memory_beside_others_costs_a_worker_and_no_job(gpu_order: Callable[..., Order]) -> None:
+    made = gpu_order((fake_job.SLOW + 8,), variants=5, workers=4)
+    said = launched(made)
     assert said[0].startswith("out of memory of GPU 0, shared by ")
     assert all("the job will be resumed" in line for line in said)
     assert "at most 2 workers there now" in said[-1]
     check_numbers(made)
-    queue = Queue(made.runs, made.study, made.setting)
+    queue = made.queue()
     assert not queue.running(made.digests) and not queue.waiting(made.digests)
 
 
-@pytest.mark.slow
-def test_a_job_too_large_for_a_gpu_of_its_own_fails_and_the_others_go_on(
-    small_plan: Callable[..., Plan], order: Callable[..., Order]
-) -> None:
-    too_large = fake_job.SLOW + 22
-    made = order(small_plan(seeds=(fake_job.SLOW + 4, too_large), variants=2), workers=2)
-    said = launched(gpu_order(made))
-    for task in made.tasks:
-        assert status(made, task.digest) == ("failed" if task.seed == too_large else "finished")
-    failed = next(task for task in made.tasks if task.seed == too_large)
-    outcome = RunFolder(jobs_root(made.runs), failed.digest).outcome()
-    assert outcome and outcome.reason == "out of GPU memory: 11.0 GiB"
-    assert any("at most 1 worker there now" in line for line in said)
-
-
 @pytest.mark.gpu
-def test_real_jobs_share_a_real_gpu(small_plan: Callable[..., Plan], order: Callable[..., Order]) -> None:
+def test_real_jobs_share_a_real_gpu(gpu_order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch) -> None:
     torch = pytest.importorskip("torch")
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device on this machine")
-    made = order(small_plan(variants=6, iterations=300), workers=1)
-    fields = {"device": "cuda", "gpus": accelerators()[:1], "trainer": "core.job", "most_workers": 3}
-    said = launched(Order(**{**dict(made), **fields}))
+    fields = {"device": "cuda", "gpus": accelerators()[:1], "most_workers": 3}
+    made = gpu_order(variants=6, iterations=300, workers=1, **fields)
+    monkeypatch.delenv(TRAINER_VARIABLE)
+    said = launched(made)
     assert [line for line in said if "so 3 may share it" in line]
     assert {status(made, digest) for digest in made.digests} == {"finished"}
     for digest in made.digests:
-        taken = RunFolder(jobs_root(made.runs), digest).memory()
-        assert taken is not None and 0 < taken.peak < taken.total
+        used = RunFolder(jobs_root(made.runs), digest).memory()
+        assert used is not None and 0 < used.peak < used.total
 
 
 # --- the command ------------------------------------------------------------------------------------------------------
 
 
-def place(runs: Path, **options: Any) -> Place:
+def resources(runs: Path, **options: Any) -> Resources:
     given: dict[str, Any] = {"jobs": None, "gpus": ("0", "1"), "launcher": "local", **options}
-    return place_of(
-        "cuda" if given["gpus"] else "cpu",
-        "lsun64",
-        runs=runs,
-        data_path=None,
-        trainer="tests.studies.fake_job",
-        **given,
-    )
+    return resources_of("cuda" if given["gpus"] else "cpu", "lsun64", runs=runs, data_path=None, **given)
 
 
 @pytest.mark.parametrize(
@@ -328,22 +301,32 @@ def test_workers_and_their_threads(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(place_module, "cores", lambda: 16)
-    found = place(tmp_path, **options)
+    monkeypatch.setattr(resources_module, "cores", lambda: 16)
+    found = resources(tmp_path, **options)
     assert (found.workers, found.most_workers, found.threads) == (workers, most, threads)
+
+
+@pytest.mark.parametrize(("gpus", "parts"), [(0.5, True), (1.0, False), (0.0, False)])
+def test_a_job_knows_whether_a_cluster_gives_its_gpu_to_others_too(gpus: float, parts: bool, tmp_path: Path) -> None:
+    where: dict[str, Any] = {"gpus": ("0",) if gpus else (), "runs": tmp_path, "data_path": None, "launcher": "mine"}
+    where |= {"cluster": RayCluster(gpus=gpus)}
+    given = resources_of("auto", "lsun64", None, **where)
+    assert (given.device, given.shares_gpus) == ("cuda" if gpus else "cpu", parts)
+    with pytest.raises(InputError, match=r"--per-gpu 2: .* the entry \[mine\]"):
+        resources_of("auto", "lsun64", None, per_gpu=2, **where)
 
 
 def test_an_order_has_no_more_workers_than_tasks(
     small_plan: Callable[..., Plan], order: Callable[..., Order], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(place_module, "cores", lambda: 16)
+    monkeypatch.setattr(resources_module, "cores", lambda: 16)
     plan = small_plan(variants=3)
     tasks = order(plan).tasks
-    auto = place(tmp_path, per_gpu="auto", gpus=("0",), jobs=8)
-    assert auto.order(plan, tasks, 1).shares_gpus
-    assert auto.order(plan, tasks, 1).most_workers == 3
-    assert not auto.order(plan, tasks[:1], 1).shares_gpus
-    assert not place(tmp_path).order(plan, tasks, 2).shares_gpus
+    auto = resources(tmp_path, per_gpu="auto", gpus=("0",), jobs=8)
+    assert Order.of_tasks(plan, auto, tasks, 1).shares_gpus
+    assert Order.of_tasks(plan, auto, tasks, 1).most_workers == 3
+    assert not Order.of_tasks(plan, auto, tasks[:1], 1).shares_gpus
+    assert not Order.of_tasks(plan, resources(tmp_path), tasks, 2).shares_gpus
 
 
 @pytest.mark.parametrize(
@@ -355,7 +338,7 @@ def test_an_order_has_no_more_workers_than_tasks(
 )
 def test_where_nothing_can_be_shared_it_is_one_line(options: dict[str, Any], line: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=line):
-        place(tmp_path, per_gpu=2, **options)
+        resources(tmp_path, per_gpu=2, **options)
 
 
 @pytest.mark.parametrize("text", ["0", "some", "-1", "1.5"])

@@ -1,4 +1,7 @@
-"""Workers on a SLURM cluster: a played one here, and a real one of two nodes behind the marker `slurm`."""
+"""TrainingOrderers on a SLURM cluster: a played one here, and a real one of two nodes behind the marker `slurm`.
+
+What is decided about jobs whose workers die is in `test_crew`.
+"""
 
 from __future__ import annotations
 
@@ -13,30 +16,28 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import click
 import pytest
-from filelock import FileLock
 
 from core.errors import InputError
 from core.folder import RunFolder
-from studies import offers
 from studies.plan import Plan, jobs_root
-from studies.run import command, main
+from studies.run import main
 from studies.runner import deaths
+from studies.runner.clusters import SlurmCluster
 from studies.runner.heartbeat import heartbeat_file
-from studies.runner.launchers import crew, find_launcher, launcher, slurm
-from studies.runner.launchers.declared import SlurmCluster, limit_seconds
-from studies.runner.launchers.slurm import Submission, script
-from studies.runner.order import TOLD_TO_STOP, Work, WorkersLost
+from studies.runner.launchers import crew, launch
+from studies.runner.launchers.slurm import Fleet
+from studies.runner.launchers.slurm_script import BEFORE_LISTENING, Submission, script
+from studies.runner.order import TOLD_TO_STOP, Order, TrainingOrder, WorkersLost
 from studies.runner.queue import Queue
-from studies.runner.stores import Unreachable
 from studies.runner.sweep import SearchOrder
-from studies.runner.worker import Order
+from studies.runner.worker import work
 from tests.studies import fake_job
 from tests.studies.commands import ROOT, begun
+from tests.studies.test_clusters import NAMED, SMALL, write_launchers
+from tests.studies.test_local_launcher import status, wait_for
 from tests.studies.test_sweep import a_study, an_order
 
-SMALL = ("changes_overview", "iterations=10", "evaluation.every=5", "--only", "baseline", "--seeds", "2")
 QUICK = SlurmCluster(workers=2, poll_seconds=0.01)
 
 
@@ -93,33 +94,27 @@ class Played:
         """It ended so long ago that the controller does not remember it."""
         self.rows_file.write_text("".join(" ".join(row) + "\n" for row in self.rows().values() if row[0] != element))
 
-    def end(self, order: Work, element: str, code: int, state: str = "FAILED", words: str = "") -> None:
+    def end(self, order: TrainingOrder, element: str, code: int, state: str = "FAILED", words: str = "") -> None:
         """The element's script wrote its exit code, and its worker these words."""
         folder = folder_of(order)
         (folder / f"slurm-{element}.{self.rows()[element][2]}.ended").write_text(f"{code}\n")
         (folder / f"{element}.txt").write_text(f"{words}\nsrun: error: n1: task 0: Exited with exit code {code}\n")
         self.become(element, state)
 
-    def end_pending(self, order: Work, code: int, state: str = "FAILED", words: str = "") -> None:
+    def end_pending(self, order: TrainingOrder, code: int, state: str = "FAILED", words: str = "") -> None:
         """The same of every element that has not begun."""
         for element, (_, now, *_rest) in self.rows().items():
             if now == "PENDING":
                 self.end(order, element, code, state, words)
 
 
-def folder_of(order: Work) -> Path:
-    return submission(order).folder
-
-
-def submission(order: Work) -> Submission:
-    return Submission(
-        order.runs, order.study, order.setting, order.module, tuple(order.digests), order.threads, order.device
-    )
+def folder_of(order: TrainingOrder) -> Path:
+    return Submission(order).folder
 
 
 @pytest.fixture
 def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Played:
-    monkeypatch.setattr(slurm, "TICK_SECONDS", 0.01)
+    monkeypatch.setattr(crew, "TICK_SECONDS", 0.01)
     return Played(tmp_path / "bin", monkeypatch)
 
 
@@ -129,26 +124,27 @@ def detached(small_plan: Callable[..., Plan], order: Callable[..., Order]) -> Ca
 
     def make(*, seeds: Sequence[int] = (0,), variants: int = 1, iterations: int = 10) -> Order:
         made = order(small_plan(seeds=tuple(seeds), variants=variants, iterations=iterations))
-        whole = Order(**{**dict(made), "detached": True})
-        queue_of(whole).enqueue(whole.tasks)
+        whole = made.replace(detached=True)
+        whole.queue().enqueue(whole.tasks)
         return whole
 
     return make
 
 
-def queue_of(order: Order) -> Queue:
-    return Queue(order.runs, order.study, order.setting)
-
-
-def launched(order: Work, tick: Callable[[], None], stop: Callable[[], bool] = never) -> list[str]:
+def launched(order: TrainingOrder, tick: Callable[[], None], stop: Callable[[], bool] = never) -> list[str]:
     said: list[str] = []
-    launcher("test", QUICK).run(order, stop=stop, tick=tick, say=said.append)
+    launch(order.replace(cluster=QUICK), stop=stop, tick=tick, say=said.append)
     return said
 
 
+def attached(order: TrainingOrder, say: Callable[[str], None] = lambda _: None) -> Fleet:
+    fleet = Fleet(QUICK, order, say)
+    fleet.attach()
+    return fleet
+
+
 def statuses(order: Order) -> list[str]:
-    outcomes = [RunFolder(jobs_root(order.runs), digest).outcome() for digest in order.digests]
-    return [outcome.status if outcome else "none" for outcome in outcomes]
+    return [status(order, digest) for digest in order.digests]
 
 
 # --- what is submitted ------------------------------------------------------------------------------------------------
@@ -167,7 +163,8 @@ def test_the_script_asks_for_what_the_entry_says(tmp_path: Path) -> None:
         sbatch=("--constraint=a100", "--exclusive"),
         python="/opt/python",
     )
-    whose = Submission(tmp_path, "study", "setting", "studies.runner.worker", ("a", "b"), 4, "cuda")
+    order = Order(study="study", setting="setting", runs=tmp_path, cache=tmp_path, threads=4, device="cuda", tasks=())
+    whose = Submission(order)
     text = script(cluster, whose, 3)
     options = {line.removeprefix("#SBATCH --") for line in text.splitlines() if line.startswith("#SBATCH")}
     assert options == {
@@ -192,26 +189,18 @@ def test_the_script_asks_for_what_the_entry_says(tmp_path: Path) -> None:
     assert f"/opt/python -P -m studies.runner.worker {whose.order_file}" in text
     assert "OMP_NUM_THREADS=4" in text
     assert "CUDA_VISIBLE_DEVICES" not in text
-    on_cpu = script(cluster, Submission(**{**vars(whose), "device": "cpu"}), 1)
+    on_cpu = script(cluster, Submission(order.replace(device="cpu")), 1)
     assert "CUDA_VISIBLE_DEVICES=''" in on_cpu
     assert subprocess.run(["bash", "-n"], input=text, text=True, check=False).returncode == 0
 
 
-def test_names_follow_who_and_what_is_run(tmp_path: Path) -> None:
-    one = Submission(tmp_path, "study", "setting", "module", ("a",), 1, "cpu")
-    assert one.name == Submission(tmp_path, "study", "setting", "module", ("b",), 2, "cuda").name
-    assert one.name != Submission(tmp_path, "study", "other", "module", ("a",), 1, "cpu").name
-    assert one.name != Submission(tmp_path / "other", "study", "setting", "module", ("a",), 1, "cpu").name
-    assert one.order_file != Submission(tmp_path, "study", "setting", "module", ("b",), 1, "cpu").order_file
-
-
-NAMED = ("--launcher-file", "launchers.toml")
-
-
-def write_launchers(folder: Path, *lines: str) -> Path:
-    file = folder / "launchers.toml"
-    file.write_text("\n".join(["[mine]", *lines]) + "\n")
-    return file
+def test_names_follow_who_and_what_is_run(detached: Callable[..., Order], tmp_path: Path) -> None:
+    made = detached(seeds=(0, 1))
+    one = Submission(made)
+    less = Submission(made.replace(tasks=made.tasks[:1], threads=2))
+    assert one.name == less.name and one.order_file != less.order_file
+    others = (made.replace(setting="other"), made.replace(runs=tmp_path / "other"))
+    assert len({one.name, *(Submission(other).name for other in others)}) == 3
 
 
 def test_a_dry_run_prints_what_would_be_submitted_and_a_run_submits_that(
@@ -224,7 +213,7 @@ def test_a_dry_run_prints_what_would_be_submitted_and_a_run_submits_that(
     monkeypatch.chdir(tmp_path)
     write_launchers(tmp_path, 'kind = "slurm"', "workers = 5", 'partition = "long"')
     with pytest.raises(SystemExit) as exit:
-        main([*SMALL, "--launcher", "mine", "--launcher-file", "launchers.toml", "--dry-run", "--runs", "dry"])
+        main([*SMALL, "--launcher", "mine", *NAMED, "--dry-run", "--runs", "dry"])
     assert exit.value.code == 0
     printed = capsys.readouterr().out
     text = printed[printed.index("#!/bin/bash") :]
@@ -233,94 +222,8 @@ def test_a_dry_run_prints_what_would_be_submitted_and_a_run_submits_that(
     assert not (tmp_path / "dry").exists()
     made = detached(seeds=(0, 1))
     launched(made, lambda: None, stop=lambda: (folder_of(made) / "submitted.sh").exists())
-    assert (folder_of(made) / "submitted.sh").read_text() == script(QUICK, submission(made), 2)
-    assert submission(made).order_file.exists()
-
-
-@pytest.mark.parametrize(
-    ("lines", "message"),
-    [
-        (['kind = "slurm"', 'partitoin = "gpu"'], "did you mean 'partition'"),
-        (['kind = "slurn"'], "did you mean 'slurm'"),
-        (['partition = "gpu"'], "kind is missing"),
-        (['kind = "slurm"', "gpus = 1", 'gres = "gpu:1"'], "keep one"),
-        (['kind = "slurm"', "gpus = 2"], "gpus: Input should be less than or equal to 1"),
-        (['kind = "slurm"', 'time = "3 hours"'], "not one of SLURM's"),
-        (['kind = "slurm"', 'time = "00:03"'], "less than twice warn_seconds"),
-        (['kind = "slurm"', 'memory = "16 GB"'], "memory"),
-        (['kind = "slurm"', 'sbatch = ["--requeue"]'], "--requeue is the launcher's own"),
-        (['kind = "slurm"', 'sbatch = ["--export=NONE"]'], "--export is the launcher's own"),
-        (['kind = "slurm"', 'sbatch = ["-C a100"]'], "not one long option"),
-        (['kind = "slurm"', 'sbatch = ["--comment=a\\n#SBATCH --array=0-9"]'], "not one long option"),
-        (['kind = "slurm"', "workers = 0"], "workers"),
-        (['kind = "slurm"', "= 3"], "no TOML"),
-        (['kind = "slurm"', "[local]", 'kind = "slurm"'], "launcher of that name already"),
-        (['kind = "slurm"', "", "[other]", 'kind = "slurm"', 'time = "x"'], "[other]"),
-    ],
-)
-def test_a_bad_launcher_file_is_one_line(lines: list[str], message: str, tmp_path: Path) -> None:
-    file = write_launchers(tmp_path, *lines)
-    with pytest.raises(InputError) as error:
-        find_launcher("mine", file)
-    assert message in str(error.value)
-    assert str(file) in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--launcher", "mina", *NAMED], "did you mean 'mine'"),
-        (["--launcher", "mine", *NAMED, "--calibrate"], "measures this machine"),
-        (["--launcher", "mine", *NAMED, "--device", "cuda"], "add gpus = 1"),
-        (["--launcher", "mine", "--launcher-file", "nowhere.toml"], "nowhere.toml"),
-        (["--launcher", "mine"], "what it declares is run: --launcher-file launchers.toml allows that"),
-        (["--launcher", "slurm"], "what it declares is run: --launcher-file launchers.toml allows that"),
-    ],
-)
-def test_bad_arguments_are_one_line(
-    arguments: list[str],
-    message: str,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    write_launchers(tmp_path, 'kind = "slurm"')
-    with pytest.raises(SystemExit) as exit:
-        main([*SMALL, *arguments])
-    assert exit.value.code == 2
-    assert message in capsys.readouterr().err
-
-
-def test_the_working_folders_file_is_read_only_where_it_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It may be anybody's, and what it declares is run."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    here = write_launchers(tmp_path, 'kind = "slurm"', "workers = 4", 'setup = ["touch ran"]')
-    with pytest.raises(InputError, match=r"^there is no launcher 'mine': launchers.toml in this folder is not read"):
-        find_launcher("mine", None)
-    context = click.Context(command, info_name="studies.run")
-    assert list(offers.launchers(context, command, "m")) == ["local", "inline"]
-    own = tmp_path / "config" / "inr-gan-ablations"
-    own.mkdir(parents=True)
-    write_launchers(own, 'kind = "slurm"', "workers = 3")
-    found = [find_launcher("mine", file) for file in (None, here, Path(here.name))]
-    assert [cluster.workers for cluster in found if cluster] == [3, 4, 4]
-    with pytest.raises(InputError, match=r"launchers\.toml in this folder is not read unasked"):
-        find_launcher("other", None)
-    assert find_launcher("local", None) is None
-    # A configuration folder that is a relative path would be in the working folder.
-    monkeypatch.setenv("XDG_CONFIG_HOME", "config")
-    with pytest.raises(InputError, match="not read unasked"):
-        find_launcher("mine", None)
-
-
-def test_times_are_slurms() -> None:
-    texts = ("90", "90:30", "1:30:00", "2-0", "2-12:30", "2-12:30:10")
-    assert [limit_seconds(text) for text in texts] == [5400, 5430, 5400, 172800, 217800, 217810]
+    assert (folder_of(made) / "submitted.sh").read_text() == script(QUICK, Submission(made), 2)
+    assert Submission(made).order_file.exists()
 
 
 def test_without_a_cluster_here_it_says_so(detached: Callable[..., Order], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -341,14 +244,14 @@ def test_works_off_every_job_and_takes_back_who_waits_for_nothing(
     def tick() -> None:
         if "7_0" in (rows := played.rows()) and rows["7_0"][1] == "PENDING":
             played.become("7_0", "RUNNING")
-            made.work("slurm-7_0.0", stop=never, each=lambda: None)
+            work(made, "slurm-7_0.0", stop=never)
             played.end(made, "7_0", 0, "COMPLETED")
 
     said = launched(made, tick)
     assert statuses(made) == ["finished", "diverged", "failed"]
     assert said == ["submitted 2 workers as array job 7"]
     assert played.cancelled_file.read_text() == "7_1\n"
-    assert not submission(made).order_file.exists()
+    assert not Submission(made).order_file.exists()
     assert not list(folder_of(made).glob("*.ended"))
     assert not list(folder_of(made).glob("*.attached"))
 
@@ -365,99 +268,43 @@ def test_stopping_leaves_the_workers_and_the_next_command_finds_them(
     assert list(played.rows()) == ["7_0", "7_1"]
 
 
-def test_stopping_while_the_queue_is_gone_says_what_stays(
-    played: Played, detached: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+def begins(order: Order, fleet: Fleet, played: Played) -> None:
+    """A worker on a node claims the order's only job and records an event; the fleet has seen it run."""
+    assert order.queue().claim(order.digests, "slurm-7_0.0")
+    event = {"kind": "sampled", "iteration": 4, "images": 4, "seconds": 1.0}
+    RunFolder(jobs_root(order.runs), order.digests[0]).write("events.jsonl", json.dumps(event) + "\n")
+    played.become("7_0", "RUNNING")
+    fleet.look()
+
+
+def deaths_of(order: Order) -> list[tuple[str, int]]:
+    """How workers died at the order's jobs, and how often alike."""
+    counts = [json.loads(file.read_text()) for file in jobs_root(order.runs).glob(f"*/{deaths.FILE}")]
+    return [(count["how"], count["alike"]) for count in counts]
+
+
+@pytest.mark.parametrize("watched", [True, False], ids=["watched", "found later"])
+@pytest.mark.parametrize(("code", "how"), [(1, "ended with code 1"), (137, "was killed by SIGKILL")])
+def test_a_crash_counts_whether_or_not_a_command_watched(
+    code: int, how: str, watched: bool, played: Played, detached: Callable[..., Order]
 ) -> None:
-    made = detached(seeds=(0, 1))
-    stopping: list[bool] = []
-
-    def waiting(queue: Queue, wanted: Sequence[str]) -> list[str]:
-        if not played.rows():
-            return real(queue, wanted)
-        stopping.append(True)
-        raise Unreachable("gone")
-
-    real = Queue.waiting
-    monkeypatch.setattr(Queue, "waiting", waiting)
-    said = launched(made, lambda: None, stop=lambda: bool(stopping))
-    assert said[-1] == "2 workers go on without this command; `scancel 7` ends them"
-
-
-class Attempts:
-    """What workers that die leave in a job's folder: an event after iteration 4, each with seconds of its own."""
-
-    def __init__(self, order: Order) -> None:
-        self.order, self.count = order, 0
-
-    def record(self, digest: str) -> None:
-        self.count += 1
-        folder = RunFolder(jobs_root(self.order.runs), digest)
-        folder.write(
-            "events.jsonl",
-            json.dumps({"kind": "sampled", "iteration": 4, "images": 4, "seconds": self.count / 8}) + "\n",
-        )
-
-
-def reason_of(order: Order, digest: str) -> str | None:
-    outcome = RunFolder(jobs_root(order.runs), digest).outcome()
-    return outcome.reason if outcome and outcome.status == "failed" else None
-
-
-def test_a_job_that_kills_its_worker_at_one_point_again_and_again_is_failed_and_others_go_on(
-    played: Played, detached: Callable[..., Order]
-) -> None:
-    made = detached(seeds=(0, 1))
-    queue, attempts, bad = queue_of(made), Attempts(made), made.digests[0]
-
-    def tick() -> None:
-        for element, (_, state, *_rest) in played.rows().items():
-            if state != "PENDING":
-                continue
-            worker = f"slurm-{element}.0"
-            if queue.claim([bad], worker):
-                attempts.record(bad)
-                played.end(made, element, 137, words="out of memory")
-            else:
-                played.become(element, "RUNNING")
-                made.work(worker, stop=never, each=lambda: None)
-                played.end(made, element, 0, "COMPLETED")
-
-    said = launched(made, tick)
-    assert statuses(made) == ["failed", "finished"]
-    assert attempts.count == deaths.ALIKE
-    assert reason_of(made, bad) == (
-        f"its worker was killed by SIGKILL, {deaths.ALIKE} times in a row after iteration 4; perhaps for want of memory"
-    )
-    assert "out of memory" in RunFolder(jobs_root(made.runs), bad).log_file.read_text()
-    assert sum("will be resumed" in line for line in said) == deaths.ALIKE - 1
-
-
-def test_a_crash_that_no_command_watched_counts(played: Played, detached: Callable[..., Order]) -> None:
-    made = detached(seeds=(0,))
-    queue, attempts = queue_of(made), Attempts(made)
-    for number in range(1, deaths.ALIKE + 1):
-        element = f"9_{number}"
-        assert queue.claim(made.digests, f"slurm-{element}.0")
-        attempts.record(made.digests[0])
-        folder_of(made).mkdir(parents=True, exist_ok=True)
-        played.become(element, "RUNNING")
-        played.end(made, element, 1, words="bus error")
-        # Each time a command that knows nothing of the one before.
-        said = launched(made, lambda: None, stop=lambda: True)
-        assert any("ended with code 1" in line for line in said) == (number < deaths.ALIKE)
-    assert (
-        reason_of(made, made.digests[0])
-        == f"its worker ended with code 1, {deaths.ALIKE} times in a row after iteration 4"
-    )
-    assert not queue.waiting(made.digests)
+    made, said = detached(), list[str]()
+    fleet = attached(made, said.append)
+    fleet.look()
+    begins(made, fleet, played)
+    played.end(made, "7_0", code, words="bus error")
+    if not watched:
+        fleet = attached(made, said.append)
+    fleet.look()
+    assert f"worker slurm-7_0.0 {how} at baseline seed 0: the job will be resumed" in said
+    assert deaths_of(made) == [(how, 1)]
 
 
 def test_two_commands_count_a_death_once(played: Played, detached: Callable[..., Order]) -> None:
     made = detached(seeds=range(4))
     said: list[str] = []
-    fleets = [slurm._Fleet(QUICK, made, said.append) for _ in range(2)]
+    fleets = [attached(made, said.append) for _ in range(2)]
     for fleet in fleets:
-        fleet.attach()
         fleet.look()
     played.end(made, "7_0", 127, words="module: command not found")
     for fleet in fleets:
@@ -466,57 +313,32 @@ def test_two_commands_count_a_death_once(played: Played, detached: Callable[...,
     assert sum("module: command not found" in line for line in said) == 1
 
 
-def test_a_worker_whose_loop_hangs_is_ended_and_its_job_given_up_the_second_time(
-    played: Played, detached: Callable[..., Order]
-) -> None:
-    made = Order(**{**dict(detached(seeds=(0,))), "hang_seconds": 0.3})
-    queue, attempts = queue_of(made), Attempts(made)
-
-    def tick() -> None:
-        for element, (_, state, *_rest) in played.rows().items():
-            worker = f"slurm-{element}.0"
-            if state == "PENDING" and queue.claim(made.digests, worker):
-                heartbeat_file(queue.worker_lock(worker)).write_text("another host")
-                attempts.record(made.digests[0])
-                played.become(element, "RUNNING")
-            elif state == "RUNNING" and f"--signal=KILL {element}\n" in played.cancelled_file.read_text():
-                played.end(made, element, 137)
-
-    said = launched(made, tick)
-    assert reason_of(made, made.digests[0]) == "its worker hung, 2 times in a row after iteration 4"
-    assert sum("it was ended" in line for line in said) == 2
-    assert sum("will be resumed" in line for line in said) == 1
-
-
+@pytest.mark.parametrize(
+    ("state", "line", "counted"),
+    [
+        (
+            "OUT_OF_MEMORY",
+            "worker slurm-7_0.0 ended as OUT_OF_MEMORY at baseline seed 0: the job will be resumed",
+            True,
+        ),
+        ("FAILED", "worker slurm-7_0.0 ended as FAILED at baseline seed 0: the job will be resumed", True),
+        ("NODE_FAIL", "worker 7_0 ended as NODE_FAIL: its job will be resumed", False),
+    ],
+)
 def test_an_end_that_left_no_exit_code_is_the_jobs_where_the_next_attempt_would_meet_it_again(
-    played: Played, detached: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+    state: str, line: str, counted: bool, played: Played, detached: Callable[..., Order]
 ) -> None:
-    made = detached(seeds=(0,))
-    queue, attempts = queue_of(made), Attempts(made)
-    ends = iter(["NODE_FAIL", *deaths.ALIKE * ["OUT_OF_MEMORY"]])
-    held: list[FileLock] = []
-
-    def tick() -> None:
-        for element, (_, state, *_rest) in played.rows().items():
-            if state == "PENDING" and queue.claim(made.digests, f"slurm-{element}.0"):
-                attempts.record(made.digests[0])
-                held.append(FileLock(queue.worker_lock(f"slurm-{element}.0")))
-                held[-1].acquire()
-                played.become(element, "RUNNING")
-            elif state == "RUNNING":
-                held.pop().release()
-                played.become(element, next(ends))
-
-    monkeypatch.setattr(slurm, "ORPHANS_SECONDS", 0.0)
-    said = launched(made, tick)
-    assert reason_of(made, made.digests[0]) == (
-        f"its worker ended as OUT_OF_MEMORY, {deaths.ALIKE} times in a row after iteration 4"
-    )
-    assert sum("ended as NODE_FAIL" in line for line in said) == 1
-    assert next(ends, None) is None
+    made, said = detached(), list[str]()
+    fleet = attached(made, said.append)
+    fleet.look()
+    begins(made, fleet, played)
+    played.become("7_0", state)
+    fleet.look()
+    assert line in said
+    assert deaths_of(made) == ([(f"ended as {state}", 1)] if counted else [])
 
 
-def beats_elsewhere(order: Work, worker: str) -> Path:
+def beats_elsewhere(order: TrainingOrder, worker: str) -> Path:
     """The heartbeat of a worker on a node, as far as another host can tell alive until it is silent for too long."""
     file = heartbeat_file(order.queue().worker_lock(worker))
     file.write_text("another host")
@@ -537,15 +359,16 @@ LOST: dict[str, Callable[[Played], None]] = {
 def test_the_job_of_a_worker_that_the_cluster_lost_on_another_host_is_put_back_at_once(
     how: str, watched: bool, what: str, played: Played, detached: Callable[..., Order], search: SearchOrder
 ) -> None:
-    made: Work = detached(seeds=(0, 1)) if what == "queue" else search
-    fleet = slurm._Fleet(QUICK, made, lambda _: None)
-    fleet.attach()
+    made: TrainingOrder = detached(seeds=(0, 1)) if what == "queue" else search
+    fleet = attached(made)
     fleet.look()
     shared = made.queue()
     claims, beats = [], []
     for element in ("7_0", "7_1"):
         worker = f"slurm-{element}.0"
-        claims.append(shared.claim(made.digests, worker) if isinstance(shared, Queue) else shared.claim(worker))  # type: ignore[attr-defined]
+        claimed = made.claim(shared, worker)
+        assert claimed is not None
+        claims.append(claimed[0])
         beats.append(beats_elsewhere(made, worker))
         played.become(element, "RUNNING")
         (fleet.folder / f"{element}.txt").write_text("SLURM opens this for every element\n")
@@ -553,8 +376,7 @@ def test_the_job_of_a_worker_that_the_cluster_lost_on_another_host_is_put_back_a
     assert all(beat.exists() for beat in beats) and not shared.release_orphans()
     LOST[how](played)
     if not watched:
-        fleet = slurm._Fleet(QUICK, made, lambda _: None)
-        fleet.attach()
+        fleet = attached(made)
     fleet.look()
     assert [beat.exists() for beat in beats] == [False, True], "the other one goes on"
     if isinstance(shared, Queue):
@@ -566,8 +388,8 @@ def test_the_job_of_a_worker_that_the_cluster_lost_on_another_host_is_put_back_a
 
 def test_a_worker_that_no_signal_ends_is_replaced(played: Played, detached: Callable[..., Order]) -> None:
     """Its node waits for a file system: the loop hangs, and so does the process."""
-    made = Order(**{**dict(detached(seeds=(0,))), "workers": 1, "hang_seconds": 0.2})
-    queue = queue_of(made)
+    made = detached().replace(workers=1, hang_seconds=0.2)
+    queue = made.queue()
 
     def tick() -> None:
         rows = played.rows()
@@ -575,40 +397,45 @@ def test_a_worker_that_no_signal_ends_is_replaced(played: Played, detached: Call
             beats_elsewhere(made, "slurm-7_0.0")
             played.become("7_0", "RUNNING")
         elif rows.get("8_0", ["", ""])[1] == "PENDING":
-            made.work("slurm-8_0.0", stop=never, each=lambda: None)
+            work(made, "slurm-8_0.0", stop=never)
             played.end(made, "8_0", 0, "COMPLETED")
 
     until = time.monotonic() + 20
     said = launched(made, tick, stop=lambda: time.monotonic() > until)
     assert statuses(made) == ["finished"]
     assert sum("it was ended" in line for line in said) == 1
-    assert played.rows()["7_0"][1] == "RUNNING"
+    assert played.rows()["7_0"][1] == "RUNNING" and played.cancelled_file.read_text() == "--signal=KILL 7_0\n"
+    assert (
+        json.loads((RunFolder(jobs_root(made.runs), made.digests[0]).path / deaths.FILE).read_text())["how"] == "hung"
+    )
 
 
-def test_workers_that_find_no_job_where_jobs_wait_are_not_submitted_without_end(
-    played: Played, detached: Callable[..., Order]
+@pytest.mark.parametrize(
+    ("code", "words", "line", "most"),
+    [
+        (127, "module: command not found", "module: command not found", 4),
+        # They look into another queue, as where the cluster does not hand the environment on.
+        (0, "", "they find no job though some wait: do they see the same INR_GAN_QUEUE", 4),
+        (128 + signal.SIGUSR1, "", "they are told to stop before they have begun", crew.KILLS_OF_A_PLACE + 1),
+    ],
+)
+def test_workers_that_never_begin_are_not_submitted_without_end(
+    code: int, words: str, line: str, most: int, played: Played, detached: Callable[..., Order]
 ) -> None:
-    """They look into another queue, as where the cluster does not hand the environment on."""
     made = detached(seeds=range(4))
-
-    def tick() -> None:
-        played.end_pending(made, 0, "COMPLETED")
-
     until = time.monotonic() + 20
-    with pytest.raises(WorkersLost, match="they find no job though some wait: do they see the same INR_GAN_QUEUE"):
-        launched(made, tick, stop=lambda: time.monotonic() > until)
-    assert len(played.rows()) == 4
+    with pytest.raises(WorkersLost, match=line):
+        launched(made, lambda: played.end_pending(made, code, words=words), stop=lambda: time.monotonic() > until)
+    assert most <= len(played.rows()) <= most + 1
 
 
 def test_workers_that_end_since_no_job_is_left_for_them_are_no_deaths(
     played: Played, detached: Callable[..., Order]
 ) -> None:
     made = detached(seeds=range(4))
-    said: list[str] = []
-    fleet = slurm._Fleet(QUICK, made, said.append)
-    fleet.attach()
+    fleet = attached(made)
     fleet.look()
-    queue = queue_of(made)
+    queue = made.queue()
     while queue.claim(made.digests, "slurm-7_0.0"):
         pass
     played.become("7_0", "RUNNING")
@@ -619,31 +446,9 @@ def test_workers_that_end_since_no_job_is_left_for_them_are_no_deaths(
     assert not fleet.place.given_up and fleet.place.exits == 0
 
 
-def test_a_job_that_loses_node_after_node_without_a_checkpoint_is_given_up(
-    played: Played, detached: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made = detached(seeds=(0,))
-    queue, attempts = queue_of(made), Attempts(made)
-
-    def tick() -> None:
-        for element, (_, _state, restarts, *_rest) in played.rows().items():
-            if queue.claim(made.digests, f"slurm-{element}.{restarts}"):
-                attempts.record(made.digests[0])
-                # SLURM requeues it by itself, and nobody hears from the worker that was there.
-                played.become(element, "RUNNING", restarts=int(restarts) + 1)
-
-    monkeypatch.setattr(slurm, "ORPHANS_SECONDS", 0.0)
-    launched(made, tick)
-    assert attempts.count == deaths.WITHOUT_CHECKPOINT
-    assert reason_of(made, made.digests[0]) == (
-        f"its worker was lost, the last of {deaths.WITHOUT_CHECKPOINT} deaths in a row without a checkpoint"
-    )
-
-
 def test_a_requeued_worker_is_said_and_not_replaced(played: Played, detached: Callable[..., Order]) -> None:
     made = detached(seeds=(0, 1))
     states = iter([("RUNNING", 0), ("RUNNING", 0), ("PENDING", 1), ("PENDING", 1), ("RUNNING", 1)])
-    said: list[str] = []
 
     def tick() -> None:
         if not played.rows():
@@ -652,9 +457,9 @@ def test_a_requeued_worker_is_said_and_not_replaced(played: Played, detached: Ca
         if state:
             played.become("7_0", state, restarts=restarts, reason="BeginTime")
         else:
-            made.work("slurm-7_0.1", stop=never, each=lambda: None)
+            work(made, "slurm-7_0.1", stop=never)
 
-    launcher("test", QUICK).run(made, stop=never, tick=tick, say=said.append)
+    said = launched(made, tick)
     assert statuses(made) == ["finished", "finished"]
     assert said == [
         "submitted 2 workers as array job 7",
@@ -672,30 +477,6 @@ def test_unusable_input_ends_everything_with_its_line(played: Played, detached: 
     with pytest.raises(InputError, match="no Inception weights here"):
         launched(made, tick)
     assert "7_1" in played.cancelled_file.read_text()
-
-
-def test_workers_that_cannot_start_are_given_up(played: Played, detached: Callable[..., Order]) -> None:
-    made = detached(seeds=range(4))
-
-    def tick() -> None:
-        played.end_pending(made, 127, words="module: command not found")
-
-    with pytest.raises(WorkersLost, match="module: command not found"):
-        launched(made, tick)
-    assert len(played.rows()) == 4
-
-
-def test_workers_that_are_always_told_to_stop_before_they_begin_are_given_up(
-    played: Played, detached: Callable[..., Order]
-) -> None:
-    made = detached(seeds=range(4))
-
-    def tick() -> None:
-        played.end_pending(made, 128 + signal.SIGUSR1)
-
-    with pytest.raises(WorkersLost, match="told to stop before they have begun"):
-        launched(made, tick)
-    assert crew.KILLS_OF_A_PLACE <= len(played.rows()) <= crew.KILLS_OF_A_PLACE + QUICK.workers
 
 
 def test_who_cancels_the_workers_is_obeyed(played: Played, detached: Callable[..., Order]) -> None:
@@ -724,7 +505,7 @@ def test_a_controller_that_is_away_is_waited_for(played: Played, detached: Calla
         elif looks == 0 and played.rows():
             played.rows_file.rename(aside)
         elif looks == 3:
-            made.work("slurm-7_0.0", stop=never, each=lambda: None)
+            work(made, "slurm-7_0.0", stop=never)
 
     said = launched(made, tick)
     assert statuses(made) == ["finished"]
@@ -732,55 +513,10 @@ def test_a_controller_that_is_away_is_waited_for(played: Played, detached: Calla
 
 
 @pytest.fixture
-def search(tmp_path: Path) -> SearchOrder:
+def search(tmp_path: Path, fake_trainer: None) -> SearchOrder:
     """A search of six trials for workers on a cluster."""
     made = an_order(tmp_path, a_study(trials=6, startup=6).searches[0])
-    return SearchOrder(**{**dict(made), "workers": 2, "detached": True})
-
-
-def test_a_search_keeps_its_budget_on_a_cluster_whatever_becomes_of_its_workers(
-    played: Played, search: SearchOrder
-) -> None:
-    trials = search.queue()
-
-    def tick() -> None:
-        for element, (_, state, *_rest) in played.rows().items():
-            worker = f"slurm-{element}.0"
-            if state == "PENDING" and element == "7_0":
-                assert trials.claim(worker)
-                played.end(search, element, 137, words="out of memory")
-                return  # The command looks before another worker begins.
-            if state == "PENDING":
-                played.become(element, "RUNNING")
-                search.work(worker, stop=never, each=lambda: None)
-                played.end(search, element, 0, "COMPLETED")
-
-    said = launched(search, tick)
-    sweep = trials.sweep()
-    assert [trial.number for trial in sweep.trials] == list(range(6)) and len(sweep.ended) == 6
-    assert said[0] == "submitted 2 workers as array job 7"
-    assert sum("the job will be resumed" in line for line in said) == 1
-    assert not submission(search).order_file.exists()
-
-
-@pytest.mark.slow
-def test_a_worker_of_a_search_that_is_told_to_stop_leaves_its_trial_to_the_next(
-    played: Played, search: SearchOrder
-) -> None:
-    slow = an_order(search.runs, a_study(trials=1, seed=fake_job.SLOW).searches[0], iterations=300)
-    made = SearchOrder(**{**dict(slow), "detached": True})
-    worker = [sys.executable, "-m", made.module, str(made.write("test")), "slurm-7_0.0"]
-    process = subprocess.Popen(worker, cwd=ROOT)
-    jobs = jobs_root(made.runs)
-    wait_for(lambda: any(file.read_bytes().count(b"\n") > 2 for file in jobs.glob("*/events.jsonl")))
-    process.send_signal(signal.SIGUSR1)
-    assert process.wait(30) == TOLD_TO_STOP
-    trials = made.queue()
-    claim = trials.claim("slurm-7_0.1")
-    assert claim is not None and claim.number == 0
-    folder = RunFolder(jobs, claim.digest)
-    assert json.loads(folder.events_file.read_text().splitlines()[-1])["kind"] == "checkpointed"
-    assert not (folder.path / deaths.FILE).exists()
+    return made.replace(workers=2, detached=True)
 
 
 # --- the script and the worker ----------------------------------------------------------------------------------------
@@ -791,8 +527,8 @@ def test_a_worker_told_to_stop_puts_its_job_back_and_is_requeued_once(
     state: str, played: Played, detached: Callable[..., Order]
 ) -> None:
     made = detached(seeds=(fake_job.SLOW,), iterations=300)
-    whose = submission(made)
-    made.write(whose.order)
+    whose = Submission(made)
+    made.write(whose.order_name)
     whose.folder.mkdir(parents=True)
     file = whose.folder / "submitted.sh"
     file.write_text(script(QUICK, whose, 1))
@@ -801,12 +537,12 @@ def test_a_worker_told_to_stop_puts_its_job_back_and_is_requeued_once(
     batch = subprocess.Popen(["bash", str(file)], env={**os.environ, **numbers}, stdout=subprocess.DEVNULL)
     folder = RunFolder(jobs_root(made.runs), made.digests[0])
     wait_for(lambda: folder.events_file.exists() and folder.events_file.read_bytes().count(b"\n") > 2)
-    assert queue_of(made).held_by("slurm-7_0.2")
+    assert made.queue().held_by("slurm-7_0.2")
     batch.send_signal(signal.SIGTERM)
     assert batch.wait(30) == TOLD_TO_STOP
     assert (whose.folder / "slurm-7_0.2.ended").read_text() == f"{TOLD_TO_STOP}\n"
     assert json.loads(folder.events_file.read_text().splitlines()[-1])["kind"] == "checkpointed"
-    assert queue_of(made).waiting(made.digests) == made.digests
+    assert made.queue().waiting(made.digests) == made.digests
     requeued = played.folder / "scontrol.log"
     assert (requeued.read_text() if requeued.exists() else "") == ("requeue 7_0\n" if state == "RUNNING" else "")
 
@@ -818,7 +554,7 @@ def test_a_worker_told_to_stop_puts_its_job_back_and_is_requeued_once(
 def test_a_worker_that_never_gets_to_listen_is_not_requeued_without_end(
     code: int, restarts: int, again: bool, played: Played, detached: Callable[..., Order]
 ) -> None:
-    whose = submission(detached())
+    whose = Submission(detached())
     whose.folder.mkdir(parents=True)
     executable(played.folder / "srun", f"exit {code}\n")
     played.rows_file.write_text("RUNNING\n")
@@ -833,18 +569,11 @@ def test_a_worker_that_starts_takes_what_was_left_in_its_place_by_one_that_beat_
     played: Played, detached: Callable[..., Order]
 ) -> None:
     made = detached(seeds=(0,))
-    assert queue_of(made).claim(made.digests, "slurm-7_0.0")
+    assert made.queue().claim(made.digests, "slurm-7_0.0")
     beats_elsewhere(made, "slurm-7_0.0")
     command = [sys.executable, "-m", made.module, str(made.write("test")), "slurm-7_0.1"]
     assert subprocess.run(command, cwd=ROOT, check=False).returncode == 0
     assert statuses(made) == ["finished"]
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "did not happen in time"
-        time.sleep(0.1)
 
 
 # --- a real cluster ---------------------------------------------------------------------------------------------------
@@ -961,20 +690,25 @@ def on_nodes() -> dict[str, str]:
     return {line.split()[0]: line.split()[1] for line in shown.stdout.splitlines()}
 
 
-def freeze(cwd: Path) -> None:
-    """Stops the study's two workers where they are, so that none has finished before it is told to stop, however fast
-    the machine is: SLURM wakes whom it tells.
-    """
-    found = []
+def signal_workers(cwd: Path, number: signal.Signals) -> int:
+    """Sends the study's workers a signal; returns how many there are."""
+    workers = []
     for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):  # It has ended meanwhile.
             words = cmdline.read_bytes().split(b"\0")
             # srun has the same words behind its own.
             if b"srun" not in words[0] and b"studies.runner.worker" in words and os.fsencode(cwd) in b" ".join(words):
-                found.append(int(cmdline.parent.name))
-    for pid in found:
-        os.kill(pid, signal.SIGSTOP)
-    assert len(found) == 2
+                workers.append(int(cmdline.parent.name))
+    for pid in workers:
+        os.kill(pid, number)
+    return len(workers)
+
+
+def freeze(cwd: Path) -> None:
+    """Stops the study's two workers where they are, so that none has finished before it is told to stop, however fast
+    the machine is: SLURM wakes those that it tells.
+    """
+    assert signal_workers(cwd, signal.SIGSTOP) == 2
 
 
 def get_longer(array: str, minutes: int) -> bool:
@@ -1064,11 +798,13 @@ def test_work_goes_on_without_the_command_and_beyond_the_time_limit(
     (array,) = {file.name.removeprefix("slurm-").split("_")[0] for file in ends.glob("*/*.ended")}
     # A minute at a time it would end as well, some minutes later.
     wait_for(lambda: get_longer(array, 30))
+    # On a slow machine their second start may be frozen, which has time enough now to be told nothing.
+    signal_workers(cwd, signal.SIGCONT)
     wait_for(lambda: len(list(jobs.glob("*/outcome.json"))) == 2, 600)
     wait_for(lambda: not on_nodes(), 60)
     codes = Counter(file.read_text().strip() for file in ends.glob("*/*.ended"))
     assert codes["0"] == 2 and codes[str(TOLD_TO_STOP)] >= 2
-    assert codes.keys() <= {str(code) for code in (0, TOLD_TO_STOP, *slurm.BEFORE_LISTENING)}
+    assert codes.keys() <= {str(code) for code in (0, TOLD_TO_STOP, *BEFORE_LISTENING)}
     said = ended(cwd, *TRAINED, "--launcher", "mine", "--no-report")
     assert "nothing to train" in said
     assert_same(jobs, undisturbed.jobs())

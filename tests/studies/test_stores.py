@@ -26,8 +26,8 @@ from studies.mlflow_view import sync as syncing
 from studies.mlflow_view.experiment import without_user
 from studies.mlflow_view.sync import BackgroundSync, MlflowView
 from studies.plan import Plan, record_plan
-from studies.runner import storage
-from studies.runner.storage import Outages
+from studies.runner import postgres
+from studies.runner.postgres import Outages
 from studies.runner.stores import Unreachable, error_line, waiting_until
 from studies.runner.tasks import tasks_of
 from studies.runner.worker import serve
@@ -90,7 +90,7 @@ def test_what_a_worker_breaks_with_is_told_without_passwords(
         def make_findable(self) -> None:
             pass
 
-        def work(self, *_: object, **__: object) -> None:
+        def queue(self) -> None:
             raise RuntimeError(f"no host for '{SECRET}'")
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)}
@@ -220,13 +220,13 @@ class Locking:
 
 def test_a_lock_of_the_database_does_not_run_out_and_its_loss_is_no_success() -> None:
     engine = Locking(lost=False)
-    with storage.advisory_lock(engine, 7):  # type: ignore[arg-type]
+    with postgres.advisory_lock(engine, 7):  # type: ignore[arg-type]
         assert [line.split()[:2] for line in engine.executed] == [
             ["set", "local"],
             ["select", "pg_advisory_xact_lock(:key)"],
         ]
         assert "idle_in_transaction_session_timeout = 0" in engine.executed[0]
-    with pytest.raises(Exception, match="during the commit"), storage.advisory_lock(Locking(lost=True), 7):  # type: ignore[arg-type]
+    with pytest.raises(Exception, match="during the commit"), postgres.advisory_lock(Locking(lost=True), 7):  # type: ignore[arg-type]
         pass
 
 
@@ -262,7 +262,7 @@ def gone() -> Exception:
 
 @pytest.fixture
 def outages(monkeypatch: pytest.MonkeyPatch) -> Outages:
-    monkeypatch.setattr(storage, "FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr(postgres, "FIRST_PAUSE_SECONDS", 0.01)
     monkeypatch.setenv("INR_GAN_QUEUE", URL)
     return Outages(address(URL))
 
@@ -310,7 +310,7 @@ def test_nobody_waits_who_cannot_or_is_asked_to_stop(outages: Outages) -> None:
 
 
 def test_an_outage_that_does_not_end_is_given_up(outages: Outages, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "OUTAGE_SECONDS", 0.05)
+    monkeypatch.setattr(postgres, "OUTAGE_SECONDS", 0.05)
     with pytest.raises(Unreachable):
         outages.sat_out(Flaky(10**9, gone))()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import shutil
@@ -27,15 +26,20 @@ from studies.catalogue import study as declared_study
 from studies.plan import Plan, SearchChoice, jobs_root, merged
 from studies.planning import make_plan, with_searched
 from studies.run_state import mark_failed
+from studies.runner.claim import Claim
 from studies.runner.deaths import WITHOUT_CHECKPOINT
-from studies.runner.launchers import launcher
-from studies.runner.order import Claim
+from studies.runner.launchers import launch
+from studies.runner.resources import Resources
+from studies.runner.search_run import _Watch
+from studies.runner.searches import SearchGaveUp, check_searches, recorded, searched
 from studies.runner.stores import Unreachable
-from studies.runner.sweep import Place, SearchGaveUp, SearchOrder, _Watch, check_searches, recorded, searched
+from studies.runner.sweep import SearchOrder
 from studies.runner.trials import Trials
 from studies.sweeps import Sweep, Trial, choice_of, key_of, read_sweep
 from studies.times.estimate import REFERENCE_TIMES
 from tests.studies import fake_job
+
+pytestmark = pytest.mark.usefixtures("fake_trainer")
 
 ITERATIONS = 12
 
@@ -43,19 +47,16 @@ ITERATIONS = 12
 def a_study(trials: int = 8, startup: int = 4, seed: int = fake_job.TUNING) -> Study:
     ours = declared_study("learning_rates")
     searches = tuple(
-        Search(
-            **{
-                **dict(s),
-                # Rates and multipliers alone: what the fake trainer knows.
-                "parameters": tuple(p for p in s.parameters if "beta" not in p.path),
-                "trials": trials,
-                "startup": startup,
-                "seed": seed,
-            }
+        search.replace(
+            # Rates and multipliers alone: what the fake trainer knows.
+            parameters=tuple(parameter for parameter in search.parameters if "beta" not in parameter.path),
+            trials=trials,
+            startup=startup,
+            seed=seed,
         )
-        for s in ours.searches
+        for search in ours.searches
     )
-    return Study(**{**dict(ours), "searches": searches})
+    return ours.replace(searches=searches)
 
 
 def a_plan(study: Study, iterations: int = ITERATIONS) -> Plan:
@@ -77,12 +78,11 @@ def an_order(
         failures=failures,
         workers=workers,
         cache=runs / "cache",
-        trainer="tests.studies.fake_job",
     )
 
 
 def launched(order: SearchOrder, name: str = "inline", stop: Callable[[], bool] = lambda: False) -> Sweep:
-    launcher(name).run(order, stop=stop, tick=lambda: None, say=lambda line: None)
+    launch(order.replace(launcher=name), stop=stop, tick=lambda: None, say=lambda line: None)
     return order.queue().sweep()
 
 
@@ -157,21 +157,6 @@ def test_the_same_seed_proposes_the_same_and_another_one_other_trials(tmp_path: 
     assert proposed[0] == proposed[1]
     other = a_study(trials=5, startup=3, seed=3).searches[1]
     assert [trial.values for trial in launched(an_order(tmp_path, other)).trials][1:] != proposed[0][1:]
-
-
-@pytest.mark.slow
-def test_a_killed_workers_trial_goes_on_in_its_folder(tmp_path: Path) -> None:
-    search = a_study(trials=2, startup=2, seed=fake_job.KILLS_ITS_WORKER_ONCE).searches[0]
-    order = an_order(tmp_path, search)
-    said: list[str] = []
-    launcher("local").run(order, stop=lambda: False, tick=lambda: None, say=said.append)
-    sweep = order.queue().sweep()
-    assert [trial.state for trial in sweep.trials] == ["complete", "complete"]
-    assert [attempts(order, trial.digest) for trial in sweep.trials] == [2, 2]
-    assert len(said) == 2 and all("SIGKILL" in line and "one_rate trial" in line for line in said)
-    for trial in sweep.trials:
-        events = RunFolder(jobs_root(tmp_path), trial.digest).events()
-        assert [e.iteration for e in events if e.kind == "losses"] == list(range(1, ITERATIONS + 1))
 
 
 def test_failed_trials_do_not_count_and_end_the_search_when_they_go_on(tmp_path: Path) -> None:
@@ -251,7 +236,7 @@ def test_what_ends_is_shown_again_when_trials_are_back_within_reach(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Asked to stop, a command waits for no database: what it raises there must not kill workers."""
-    watch = _Watch(an_order(tmp_path, a_study().searches[0]), Console(file=io.StringIO()))
+    watch = _Watch(an_order(tmp_path, a_study().searches[0]), lambda _: None)
     before, sweep = watch.sweep, watch.trials.sweep
 
     def gone() -> Sweep:
@@ -320,12 +305,9 @@ def test_the_study_searches_around_the_ladders_end() -> None:
 def run_searches(
     study: Study, runs: Path, *, trials: int | None = None, stop: Callable[[], bool] = lambda: False
 ) -> Plan | None:
-    place = Place(
-        runs=runs, workers=1, device="cpu", gpus=(), threads=1, data_path=None, trainer="tests.studies.fake_job",
-        launcher="inline",
-    )  # fmt: skip
+    resources = Resources(runs=runs, cache=runs / "cache", launcher="inline")
     return searched(
-        study, a_plan(study), place, trials=trials, stop=stop, prepare=lambda: None, console=Console(quiet=True)
+        study, a_plan(study), resources, trials=trials, stop=stop, prepare=lambda: None, console=Console(quiet=True)
     )
 
 
@@ -466,8 +448,8 @@ def test_a_search_of_another_base_or_other_ranges_begins_anew() -> None:
     search = a_study().searches[0]
     base = a_plan(a_study()).variants[0].config
     key = key_of(search, base)
-    wider = Search(**{**dict(search), "parameters": declared_study("learning_rates").searches[1].parameters})
-    assert key == key_of(Search(**{**dict(search), "trials": 99, "title": "other words"}), base)
+    wider = search.replace(parameters=declared_study("learning_rates").searches[1].parameters)
+    assert key == key_of(search.replace(trials=99, title="other words"), base)
     assert len({key, key_of(wider, base), key_of(search, a_plan(a_study(), 99).variants[0].config)}) == 3
 
 
@@ -478,7 +460,7 @@ def test_what_cannot_be_asked_of_searches_is_one_line() -> None:
     with pytest.raises(InputError, match="changes_overview searches nothing"):
         check_searches(other, plan, "local", 3)
     with pytest.raises(InputError, match="2000 is the seed that searches choose by"):
-        check_searches(study, Plan(**{**dict(plan), "seeds": (0, 2000)}), "local", None)
+        check_searches(study, plan.replace(seeds=(0, 2000)), "local", None)
     with pytest.raises(InputError, match="searches run with inline or local"):
         check_searches(study, plan, "cluster", None)
     overrides = {"optimizers.learning_rates.generator": 0.1}
@@ -493,7 +475,7 @@ def test_a_choice_that_is_the_base_is_a_further_name_and_a_new_choice_replaces_t
     choice = SearchChoice(search="one_rate", variant="best_one_rate", trials=3, trial=0, values=own)
     same = with_searched(plan, study, [choice])
     assert [(v.name, v.aliases) for v in same.variants] == [("baseline", ("best_one_rate",))]
-    found = SearchChoice(**{**dict(choice), "values": {**own, "optimizers.learning_rates.generator": 0.001}})
+    found = choice.replace(values={**own, "optimizers.learning_rates.generator": 0.001})
     both = merged(same, with_searched(plan, study, [found]))
     assert [(v.name, v.aliases) for v in both.variants] == [("baseline", ()), ("best_one_rate", ())]
     assert both.searched == (found,)
@@ -518,7 +500,7 @@ def test_importance_finds_the_parameter_that_matters(tmp_path: Path) -> None:
         trials.append(
             Trial(number=number, state=state, proposal="hypercube", values=values, digest="0" * 16, measured=measured)
         )
-    sweep = Sweep(**{**dict(empty), "trials": tuple(trials)})
+    sweep = empty.replace(trials=tuple(trials))
     assert sweep.common_iteration == 6
     found = importances(sweep)
     assert [(one.iteration, one.trials) for one in found] == 4 * [(6, 16)] + 4 * [(ITERATIONS, 13)]
@@ -528,5 +510,5 @@ def test_importance_finds_the_parameter_that_matters(tmp_path: Path) -> None:
         assert all(0 <= one.low <= one.share <= one.high <= 1 for one in mine.values())
         most = mine.pop("optimizers.multipliers.mapping")
         assert most.share > 1.5 * max(one.share for one in mine.values())
-    assert importances(Sweep(**{**dict(sweep), "trials": sweep.trials[:5]})) == ()
+    assert importances(sweep.replace(trials=sweep.trials[:5])) == ()
     assert choice_of(empty) is None

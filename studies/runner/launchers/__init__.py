@@ -1,77 +1,49 @@
-"""Launchers provide the processes that work off an order: one module each.
-
-Those of this machine are found by their names here; those of a cluster belong to a kind of entry in the user's launcher
-file (`studies.runner.launchers.declared`).
-"""
+"""Launchers provide the processes that work off an order: this one, others of this machine, or those of a cluster that
+the user has declared (`studies.runner.clusters`)."""
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Mapping
-from pathlib import Path
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import assert_never
 
-from core.errors import InputError, unknown
-from studies.runner.launchers.declared import (
-    FILE_NAME,
-    KINDS,
-    Cluster,
-    RayCluster,
-    SlurmCluster,
-    declared,
-    launcher_file,
-    unasked,
-)
-from studies.runner.order import ClusterLauncher, Launcher
-
-LAUNCHERS: Mapping[str, str] = MappingProxyType({"inline": "Inline", "local": "Local"})
-"""Module here, and the class in it. A module is imported when it is asked for."""
+from studies.runner.clusters import Cluster, RayCluster, SlurmCluster
+from studies.runner.launchers.inline import work_here
+from studies.runner.launchers.local import LocalCrew
+from studies.runner.launchers.ray import RayCrew, connected, request
+from studies.runner.launchers.slurm import Fleet
+from studies.runner.launchers.slurm_script import Submission, script
+from studies.runner.order import TrainingOrder
 
 
-def launcher(name: str, cluster: Cluster | None = None) -> Launcher:
-    """The launcher of that name, or the one of `cluster`. Raises InputError with the nearest name."""
-    if cluster is not None:
-        return on_cluster(cluster)
-    find_launcher(name, None)
-    module = importlib.import_module(f"studies.runner.launchers.{name}")
-    made: Launcher = getattr(module, LAUNCHERS[name])()
-    return made
+def launch(
+    order: TrainingOrder, *, stop: Callable[[], bool], tick: Callable[[], None], say: Callable[[str], None]
+) -> None:
+    """Has the order's launcher work it off; returns when all of its jobs have ended, whichever command trained them, or
+    after `stop()`.
+
+    It calls `tick` a few times a second from the caller's thread and says notable things by `say`. Raises InputError
+    where the jobs cannot be trained here, and `WorkersLost`.
+    """
+    match order.cluster:
+        case None if order.launcher == "inline":
+            work_here(order, stop=stop, tick=tick)
+        case None:
+            LocalCrew(order, say).run(stop=stop, tick=tick)
+        case SlurmCluster() as cluster:
+            Fleet(cluster, order, say).run(stop=stop, tick=tick)
+        case RayCluster() as cluster:
+            with connected(cluster) as ray:
+                RayCrew(ray, cluster, order, say).run(stop=stop, tick=tick)
+        case _:
+            assert_never(order.cluster)
 
 
-def on_cluster(cluster: Cluster) -> ClusterLauncher:
-    """The launcher of a declared cluster."""
+def submission(cluster: Cluster, order: TrainingOrder) -> str:
+    """What the cluster would be asked for `order.workers` workers, as text. Asks nothing, and imports no ray."""
     match cluster:
         case SlurmCluster():
-            from studies.runner.launchers.slurm import Slurm
-
-            return Slurm(cluster)
+            return script(cluster, Submission(order), order.workers)
         case RayCluster():
-            from studies.runner.launchers.ray import Ray
-
-            return Ray(cluster)
+            return request(cluster, order)
         case _:
             assert_never(cluster)
-
-
-def find_launcher(name: str, file: Path | None) -> Cluster | None:
-    """The cluster that is declared by that name, None for a launcher of this machine; imports neither.
-
-    `file` is the user's launcher file, their own where it is None. Raises InputError where nothing has that name.
-    """
-    if name in LAUNCHERS and file is None:
-        return None
-    found, beside = launcher_file(file), unasked(file)
-    clusters = declared(found, LAUNCHERS)
-    if name in clusters:
-        return clusters[name]
-    if name in LAUNCHERS:
-        return None
-    if name in KINDS:
-        missing = f'{found or FILE_NAME} has no entry [{name}] with kind = "{name}" (docs/clusters.md)'
-        raise InputError(f"--launcher {name}: {beside or missing}")
-    if beside:
-        raise InputError(f"there is no launcher '{name}': {beside}")
-    known = [*LAUNCHERS, *clusters]
-    where = f"{found} declares" if found else f"a file {FILE_NAME} would declare"
-    raise unknown("launcher", name, known, f"there are {', '.join(known)}; {where} clusters")

@@ -6,26 +6,22 @@ import time
 import uuid
 from collections.abc import Callable
 
-from studies.runner.order import Work
+from studies.runner.order import TrainingOrder
+from studies.runner.worker import work
 
 WAIT_SECONDS = 1.0
 
 
-class Inline:
+def work_here(order: TrainingOrder, *, stop: Callable[[], bool], tick: Callable[[], None]) -> None:
     """Trains in the calling thread, whatever number of workers the order asks for."""
-
-    def run(
-        self, order: Work, *, stop: Callable[[], bool], tick: Callable[[], None], say: Callable[[str], None]
-    ) -> None:
-        """See `studies.runner.launchers.Launcher`."""
-        queue = order.queue()
-        name = f"inline-{uuid.uuid4().hex[:8]}"
-        while not stop():
-            order.work(name, stop=stop, each=tick)
-            queue.release_orphans()
-            tick()
-            if queue.waiting(order.digests):
-                continue
-            if not queue.running(order.digests):
-                return
-            time.sleep(WAIT_SECONDS)
+    queue = order.queue()
+    name = f"inline-{uuid.uuid4().hex[:8]}"
+    while not stop():
+        work(order, name, stop=stop, each=tick)
+        queue.release_orphans()
+        tick()
+        if queue.waiting(order.digests):
+            continue
+        if not queue.running(order.digests):
+            return
+        time.sleep(WAIT_SECONDS)

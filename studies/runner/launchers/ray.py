@@ -6,7 +6,7 @@ job from its checkpoint, and one rule decides about that for all launchers (`stu
 the command that started them. A worker whose actor is gone, however it went, notices that its input ended, writes its
 checkpoint and stops.
 
-Imports ray where it is needed: a dry run, and whoever has other launchers, does without.
+Imports ray where it is needed: a dry run and other launchers do without.
 """
 
 from __future__ import annotations
@@ -20,36 +20,27 @@ import subprocess
 import sys
 import threading
 import time
-import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.errors import InputError
-from core.files import emptied, make_folder
-from core.folder import RunFolder
+from core.files import emptied
 from core.machine import cores
 from core.metrics.identity import INCEPTION_VARIABLE
 from core.processes import ROOT, SAFE_PATH, path_of, python
 from core.words import last_line, visible
-from studies.plan import jobs_root
 from studies.runner.environment import forbid_telemetry, share_of_machine
-from studies.runner.heartbeat import Silence, forget
-from studies.runner.launchers.crew import End, Slot, settle_death
-from studies.runner.order import NO_ROOM, WorkersLost
-from studies.runner.stores import Unreachable
+from studies.runner.heartbeat import Silence
+from studies.runner.launchers.crew import End, OwnCrew, Slot
+from studies.runner.order import TrainingOrder
+from studies.runner.worker import TRAINER_VARIABLE
 from studies.stores import QUEUE_VARIABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from studies.runner.launchers.declared import RayCluster
-    from studies.runner.order import Shared, Work
-
-TICK_SECONDS = 0.2
-ORPHANS_SECONDS = 10.0
+    from studies.runner.clusters import RayCluster
 
 ROOM_SECONDS = 20.0
 """After so long without room for a worker it is said what none of the nodes has."""
@@ -64,25 +55,24 @@ a minute, and its workers within another one (`studies.runner.worker.PARENT_GONE
 OBJECT_STORE_BYTES = 80 * 1024**2
 """Of a Ray that this command starts: near the least that Ray takes, since nothing is handed over by it."""
 
-UNUSABLE_INPUT = 2
-
 INSTALL = "pip install 'ray>=2.60,<3'"
 
 
 def reserved(cluster: RayCluster) -> dict[str, Any]:
-    """What Ray is asked to reserve for each worker, as options of an actor."""
-    asked = {
+    """Ray's reservation for each worker, as options of an actor."""
+    amounts = {
         "num_cpus": cluster.cpus,
         "num_gpus": cluster.gpus or None,
         "memory": cluster.memory_bytes,
         "resources": cluster.resources or None,
     }
-    return {name: value for name, value in asked.items() if value is not None}
+    return {name: value for name, value in amounts.items() if value is not None}
 
 
 def carried() -> dict[str, str]:
-    """What a worker on another machine needs of this process's environment: where weights and the queue are."""
-    mine = {name: value for name, value in os.environ.items() if name == QUEUE_VARIABLE or name.startswith("PG")}
+    """The part of this environment that a worker on another machine needs: where weights and the queue are."""
+    plain = (QUEUE_VARIABLE, TRAINER_VARIABLE)
+    mine = {name: value for name, value in os.environ.items() if name in plain or name.startswith("PG")}
     if INCEPTION_VARIABLE in os.environ:
         mine[INCEPTION_VARIABLE] = str(Path(os.environ[INCEPTION_VARIABLE]).absolute())
     return mine
@@ -101,67 +91,22 @@ def actors_path(cluster: RayCluster) -> str:
     return f"{ROOT}{os.pathsep}${{PYTHONPATH}}{os.sep}"
 
 
-class Ray:
-    """Has Ray place as many workers as jobs wait for and as the cluster's entry allows, and replaces those that die.
-
-    A job whose worker died goes back into the queue and is resumed, until its deaths are alike or without end
-    (`studies.runner.deaths`). Losing a node counts against no job. Stopping the command stops the workers.
-    """
-
-    def __init__(self, cluster: RayCluster) -> None:
-        self.cluster = cluster
-
-    def asks(self, order: Work) -> str:
-        """See `studies.runner.launchers.ClusterLauncher`."""
-        where = self.cluster.address or "started on this machine for the length of the command"
-        options = ", ".join(f"{name}={value!r}" for name, value in reserved(self.cluster).items())
-        executable = shlex.quote(self.cluster.python or "python")
-        orders = shlex.quote(str(order.runs / "queue" / "orders"))
-        gpu = "CUDA_VISIBLE_DEVICES=<what Ray shares out>" if order.device == "cuda" else "CUDA_VISIBLE_DEVICES="
-        worker = " ".join([executable, *arguments(order.module, f"{orders}/<order>.json", "<order>-<number>")])
-        return (
-            f"Ray {where}\nactors: {order.workers}, each with {options}\n"
-            f"each starts: {gpu} OMP_NUM_THREADS={order.threads} {worker}"
-        )
-
-    def run(
-        self, order: Work, *, stop: Callable[[], bool], tick: Callable[[], None], say: Callable[[str], None]
-    ) -> None:
-        """See `studies.runner.launchers.Launcher`."""
-        with _connected(self.cluster) as ray:
-            crew = _Crew(ray, self.cluster, order, say)
-            looked = orphans = float("-inf")
-            asked = False
-            try:
-                while True:
-                    tick()
-                    now = time.monotonic()
-                    if stop() and not asked:
-                        asked = True
-                        crew.stop()
-                    elif now - looked >= self.cluster.poll_seconds:
-                        looked = now
-                        try:
-                            crew.look()
-                            if asked and not crew.alive:
-                                return
-                            crew.bury()
-                            if not asked and now - orphans >= ORPHANS_SECONDS and crew.all_live():
-                                orphans = now
-                                crew.queue.release_orphans()
-                            if not asked and not crew.fill():
-                                return
-                        except Unreachable:
-                            # Asked to stop while the queue is gone: workers are told, and write their checkpoints.
-                            if not stop():
-                                raise
-                    time.sleep(TICK_SECONDS)
-            finally:
-                crew.kill()
+def request(cluster: RayCluster, order: TrainingOrder) -> str:
+    """What Ray would be asked for `order.workers` workers, as text."""
+    where = cluster.address or "started on this machine for the length of the command"
+    options = ", ".join(f"{name}={value!r}" for name, value in reserved(cluster).items())
+    orders = shlex.quote(str(order.runs / "queue" / "orders"))
+    gpu = "CUDA_VISIBLE_DEVICES=<what Ray shares out>" if order.device == "cuda" else "CUDA_VISIBLE_DEVICES="
+    worker = arguments(order.module, f"{orders}/<order>.json", "<order>-<number>")
+    return (
+        f"Ray {where}\nactors: {order.workers}, each with {options}\n"
+        f"each starts: {gpu} OMP_NUM_THREADS={order.threads} "
+        f"{' '.join([shlex.quote(cluster.python or 'python'), *worker])}"
+    )
 
 
 @contextmanager
-def _connected(cluster: RayCluster) -> Iterator[Any]:
+def connected(cluster: RayCluster) -> Iterator[Any]:
     """The module ray, connected to the cluster, or to a Ray of this machine's that lives as long as this."""
     forbid_telemetry()
     try:
@@ -207,7 +152,7 @@ def _connected(cluster: RayCluster) -> Iterator[Any]:
 
 
 def _without_folder(ray: Any) -> Any:
-    """What keeps the command's working folder from being the first place in which actors look for modules."""
+    """A job config with which actors do not look for modules in the command's working folder."""
 
     class Job(ray.job_config.JobConfig):  # type: ignore[misc]
         def _runtime_env_has_working_dir(self) -> bool:
@@ -218,7 +163,7 @@ def _without_folder(ray: Any) -> Any:
 
 
 def _knock(address: str) -> None:
-    """Raises OSError where nobody answers: Ray would try for minutes."""
+    """Raises OSError where nothing answers, for which Ray would wait for minutes."""
     host, _, port = address.removeprefix("ray://").partition(":")
     with socket.create_connection((host, int(port)), timeout=KNOCK_SECONDS):
         pass
@@ -236,7 +181,7 @@ def _own_signals() -> Iterator[None]:
                 signal.signal(number, handler)
 
 
-class _Process:
+class WorkerProcess:
     """The actor: a worker's process on the node that Ray chose, and how it stands."""
 
     def __init__(self) -> None:
@@ -288,231 +233,151 @@ class _Process:
 
 
 @dataclass
-class _Slot(Slot):
+class RaySlot(Slot):
     """The actor in it is replaced when it or its worker dies.
 
-    `asked` is the answer that is awaited from the actor, `node` where it is, None until Ray has found room. `lost` says
-    how the actor went; its worker may still write its checkpoint then.
+    `answer` is awaited from the actor, `node` is where it is, None until Ray has found room. `loss` says how the actor
+    went.
     """
 
     actor: Any = None
-    asked: Any = None
+    answer: Any = None
     since: float = 0.0
     node: str | None = None
-    lost: End | None = None
+    loss: End | None = None
 
 
-class _Crew:
-    """The workers of one order, each in its slot."""
+class RayCrew(OwnCrew[RaySlot]):
+    """Workers that actors start, wherever Ray finds room: as many as jobs wait for and as the cluster's entry allows.
 
-    def __init__(self, ray: Any, cluster: RayCluster, order: Work, say: Callable[[str], None]) -> None:
-        self.ray, self.cluster, self.order, self.say = ray, cluster, order, say
-        self.queue: Shared = order.queue()
-        self.id = uuid.uuid4().hex[:8]
-        self.file = order.write(self.id)
-        self.actors = ray.remote(_Process).options(max_restarts=0, **reserved(cluster))
-        self.slots = [_Slot(index) for index in range(order.workers)]
-        self.silence = Silence(order.hang_seconds)
+    Losing a node counts against no job.
+    """
+
+    def __init__(self, ray: Any, cluster: RayCluster, order: TrainingOrder, say: Callable[[str], None]) -> None:
+        super().__init__(order, say, [RaySlot(index) for index in range(order.workers)])
+        self.ray, self.cluster = ray, cluster
+        self.look_seconds = cluster.poll_seconds
+        self.actors = ray.remote(WorkerProcess).options(max_restarts=0, **reserved(cluster))
         self.gone = Silence(GONE_SECONDS)
-        self.started = 0
-        self.last_death = ""
+        self.polled = float("-inf")
         self.said_no_room = False
 
-    @property
-    def alive(self) -> list[_Slot]:
-        """Slots with an actor, placed or waiting for room."""
-        return [slot for slot in self.slots if slot.actor is not None]
-
-    # --- how many there should be -------------------------------------------------------------------------------------
-
-    def fill(self) -> bool:
-        """Starts workers for jobs that wait beyond what idle workers will claim. False when all has ended."""
-        waiting = len(self.queue.waiting(self.order.digests))
-        running = self.queue.running(self.order.digests)
-        busy = [slot for slot in self.slots if slot.node is not None or slot.lost is not None]
-        if not waiting and not running and not busy:
-            return False
-        idle = sum(self.queue.held_by(slot.name) is None for slot in self.alive)
-        usable = [s for s in self.slots if s.actor is None and s.lost is None and not s.deaths.given_up]
-        if waiting and not usable and not self.alive and not busy:
-            raise WorkersLost(f"workers keep dying, {self.last_death}")
-        for slot in usable[: max(0, waiting - idle)]:
-            self.start(slot)
-        return True
-
-    def start(self, slot: _Slot) -> None:
+    def start(self, slot: RaySlot) -> None:
         """Asks Ray for an actor; the worker starts when there is room for it."""
-        self.started += 1
-        slot.name = f"{self.id}-{self.started}"
-        logs = self.order.runs / "queue" / "logs"
-        make_folder(logs)
-        slot.log, slot.hung, slot.since = logs / f"{slot.name}.txt", None, time.monotonic()
-        slot.actor = self.actors.remote()
-        self.ask(slot)
+        slot.actor, slot.since, slot.state = self.actors.remote(), time.monotonic(), "starts"
+        self._ask(slot)
 
-    def stop(self) -> None:
-        """Asks the workers to write their checkpoints and end; those that wait for room are not needed any more."""
+    def ask_to_stop(self) -> None:
+        """See `OwnCrew`. Workers that wait for room are not needed any more."""
         for slot in self.alive:
-            if slot.node is None:
-                self.dismiss(slot)
+            if slot.state == "starts":
+                self._dismiss(slot)
+                slot.state = "empty"
             else:
                 slot.actor.terminate.remote()
 
-    # --- what happened to workers -------------------------------------------------------------------------------------
+    def kill(self, slot: RaySlot) -> None:
+        """See `OwnCrew`."""
+        slot.actor.kill.remote()
 
-    def all_live(self) -> bool:
-        """Whether no worker has an end that is still to be heard of, by which its job's deaths are counted."""
-        placed = [slot for slot in self.alive if slot.node is not None]
-        return all(self.silence.alive(self.queue.worker_lock(slot.name)) for slot in placed)
+    def ends(self) -> Iterator[tuple[RaySlot, int | End]]:
+        """See `OwnCrew`. Raises InputError where there will be no room for any."""
+        if time.monotonic() - self.polled < self.cluster.poll_seconds:
+            return
+        self.polled = time.monotonic()
+        awaited = {slot.answer: slot for slot in self.alive}
+        ready = self.ray.wait(list(awaited), num_returns=len(awaited), timeout=0)[0] if awaited else []
+        for slot in (awaited[answer] for answer in ready):
+            end = self._end_of(slot)
+            if end is not None:
+                self._dismiss(slot)
+                yield slot, end
+        self._look_for_room()
+        for slot in self.slots:
+            if slot.loss is not None and not self._still_trains(slot):
+                end, slot.loss = replace(slot.loss, words=slot.lines), None
+                yield slot, end
 
-    def ask(self, slot: _Slot) -> None:
-        if slot.node is not None:
-            slot.asked = slot.actor.code.remote()
+    def kill_all(self) -> list[RaySlot]:
+        """See `OwnCrew`. A worker that cannot be reached ends without its actor."""
+        killed = {slot.actor.kill.remote(): slot for slot in self.alive if slot.state == "works"}
+        answered = self.ray.wait(list(killed), num_returns=len(killed), timeout=KILL_SECONDS)[0] if killed else []
+        for slot in self.alive:
+            self._dismiss(slot)
+        return [killed[answer] for answer in answered]
+
+    def _ask(self, slot: RaySlot) -> None:
+        """Has the actor start its worker, or say how that stands."""
+        if slot.state == "works":
+            slot.answer = slot.actor.code.remote()
             return
         order = self.order
         worker = arguments(order.module, self.file, slot.name)
-        slot.asked = slot.actor.start.remote(
+        slot.answer = slot.actor.start.remote(
             self.cluster.python, worker, str(slot.log), order.threads, order.device, carried()
         )
 
-    def look(self) -> None:
-        """Takes in how workers stand. Raises InputError where one found the input unusable, and where there will be no
-        room for any."""
-        awaited = {slot.asked: slot for slot in self.alive}
-        if not awaited:
-            return
-        ready, _ = self.ray.wait(list(awaited), num_returns=len(awaited), timeout=0)
-        for slot in (awaited[answer] for answer in ready):
-            self.hear(slot)
-        for slot in self.alive:
-            lock = self.queue.worker_lock(slot.name)
-            if slot.hung is None and (silent := self.silence.too_long(lock)) is not None:
-                slot.hung = silent
-                slot.actor.kill.remote()
-        self.look_for_room()
-
-    def hear(self, slot: _Slot) -> None:
-        """Takes in an actor's answer and asks anew."""
+    def _end_of(self, slot: RaySlot) -> int | End | None:
+        """How the worker has ended, as its actor says, which is asked anew where it has not."""
         errors = self.ray.exceptions
         try:
-            answer = self.ray.get(slot.asked)
+            answer = self.ray.get(slot.answer)
         except errors.ActorUnavailableError:
-            self.ask(slot)
-            return
+            self._ask(slot)
+            return None
         except errors.RayActorError as error:
-            self.lose(slot, error)
-            return
+            self._lose(slot, error)
+            return None
         except errors.RayTaskError as error:
-            self.dismiss(slot)
-            self.last_death = _line(error)
-            slot.deaths.note(killed=False, recorded=False)
-            self.say(f"worker {slot.number} cannot be started: {self.last_death}")
-            return
-        if slot.node is None:
-            slot.node = answer
+            return End("cannot be started", killed=False, words=[_line(error)], reason=_line(error))
+        if slot.state == "starts":
+            slot.node, slot.state = answer, "works"
         elif answer is not None:
-            self.dismiss(slot)
-            self.reap(slot, answer)
-            return
-        self.ask(slot)
+            code: int = answer
+            return code
+        self._ask(slot)
+        return None
 
-    def lose(self, slot: _Slot, error: Any) -> None:
-        """The actor is gone. Its worker ends itself, which may take a while; `bury` waits for that."""
-        living = {node["NodeID"] for node in self.ray.nodes() if node["Alive"]}
+    def _lose(self, slot: RaySlot, error: Any) -> None:
+        """The actor is gone. Its worker ends itself, which may take a while."""
+        living, reason = {node["NodeID"] for node in self.ray.nodes() if node["Alive"]}, _line(error)
         if error.actor_init_failed:
-            slot.lost = End("cannot be started", killed=False)
+            slot.loss = End("cannot be started", killed=False, reason=reason)
         elif slot.node not in living:
-            slot.lost = End("was lost with its node", killed=True, lost=True)
+            slot.loss = End("was lost with its node", killed=True, lost=True, reason=reason)
         else:
-            slot.lost = End("was ended by Ray", killed=True)
-        self.last_death = _line(error)
-        self.say(f"worker {slot.number} {slot.lost.how}: {self.last_death}")
-        slot.actor = slot.asked = slot.node = None
+            slot.loss = End("was ended by Ray", killed=True, reason=reason)
+        self.say(f"worker {slot.number} {slot.loss.how}: {reason}")
+        slot.actor = slot.answer = slot.node = None
+        slot.state = "lost"
 
-    def bury(self) -> None:
-        """Looks after the jobs of workers that were lost, once those train no more."""
-        for slot in self.slots:
-            if slot.lost is None:
-                continue
-            lock, claim = self.queue.worker_lock(slot.name), self.queue.held_by(slot.name)
-            if claim is None:
-                lives = self.gone.alive(lock)
-            else:
-                lives = self.gone.trained(lock, RunFolder(jobs_root(self.order.runs), claim.digest).lock_file)
-            if lives:
-                continue
-            end, slot.lost = replace(slot.lost, words=slot.said), None
-            self.mourn(slot, end)
+    def _still_trains(self, slot: RaySlot) -> bool:
+        lock, claim = self.queue.worker_lock(slot.name), self.queue.held_by(slot.name)
+        if claim is None:
+            return self.gone.alive(lock)
+        return self.gone.trained(lock, self.folder_of(claim.digest).lock_file)
 
-    def reap(self, slot: _Slot, code: int) -> None:
-        """Looks after a worker that ended by itself or by a signal."""
-        if code == UNUSABLE_INPUT:
-            raise InputError(slot.last_words)
-        if code == 0:
-            self.remove_empty_log(slot)
-            return
-        end = End.of(code, slot.said)
-        if slot.hung is not None:
-            end = End.of_hang(slot.said)
-            self.say(f"worker {slot.number} was silent for {slot.hung:.0f} s: it was ended")
-        elif code == NO_ROOM:
-            # As many as share the GPU may meet it, again and again: that is nothing against the slot.
-            end = End("found no memory left on its part of a GPU", killed=True, words=slot.said)
-        self.last_death = f"the log is {slot.log}: {slot.last_words}"
-        self.mourn(slot, end)
-
-    def mourn(self, slot: _Slot, end: End) -> None:
-        """A worker is dead: its job is resumed, or given up."""
-        if (told := settle_death(self.order, self.queue, slot.name, end, slot.deaths)) is not None:
-            self.say(f"worker {slot.number} {told}")
-        self.remove_empty_log(slot)
-
-    def look_for_room(self) -> None:
+    def _look_for_room(self) -> None:
         """Says once what no node has. Raises InputError where none will have it."""
-        waits = [s for s in self.alive if s.node is None and time.monotonic() - s.since > ROOM_SECONDS]
+        waits = [s for s in self.alive if s.state == "starts" and time.monotonic() - s.since > ROOM_SECONDS]
         if not waits or self.said_no_room:
             return
         self.said_no_room = True
         cluster = self.cluster
-        asked = {"CPU": float(cluster.cpus), "GPU": cluster.gpus, "memory": float(cluster.memory_bytes or 0)}
-        asked |= cluster.resources
+        amounts = {"CPU": float(cluster.cpus), "GPU": cluster.gpus, "memory": float(cluster.memory_bytes or 0)}
+        amounts |= cluster.resources
         nodes = [node["Resources"] for node in self.ray.nodes() if node["Alive"]]
-        if any(all(node.get(name, 0.0) >= amount for name, amount in asked.items()) for node in nodes):
+        if any(all(node.get(name, 0.0) >= amount for name, amount in amounts.items()) for node in nodes):
             return
-        wanted = ", ".join(f"{name} {amount:g}" for name, amount in asked.items() if amount)
+        wanted = ", ".join(f"{name} {amount:g}" for name, amount in amounts.items() if amount)
         if cluster.address is None:
             raise InputError(f"this machine has no room for a worker with {wanted}: ask for less in the entry")
         self.say(f"no node of Ray {cluster.address} has {wanted}: {len(waits)} workers wait for one")
 
-    # --- their traces -------------------------------------------------------------------------------------------------
-
-    def dismiss(self, slot: _Slot) -> None:
+    def _dismiss(self, slot: RaySlot) -> None:
         """Gives the actor's share of its node back."""
         self.ray.kill(slot.actor)
-        slot.actor = slot.asked = slot.node = None
-
-    def remove_empty_log(self, slot: _Slot) -> None:
-        with suppress(FileNotFoundError):
-            if slot.log.stat().st_size == 0:
-                slot.log.unlink()
-
-    def kill(self) -> None:
-        """No worker outlives the launcher, whatever ended it: one that cannot be reached ends without its actor."""
-        killed = {slot.actor.kill.remote(): slot for slot in self.alive if slot.node is not None}
-        if killed:
-            answered, _ = self.ray.wait(list(killed), num_returns=len(killed), timeout=KILL_SECONDS)
-            ended = [killed[answer] for answer in answered]
-            for slot in ended:
-                forget(self.queue.worker_lock(slot.name))
-            with suppress(Unreachable):  # Whoever reaches the queue next finds them.
-                for slot in ended:
-                    # Not lost: it says nothing of the job.
-                    if (claim := self.queue.held_by(slot.name)) is not None:
-                        self.queue.release(claim, again=True)
-        for slot in self.alive:
-            self.dismiss(slot)
-            self.remove_empty_log(slot)
-        self.file.unlink(missing_ok=True)
+        slot.actor = slot.answer = slot.node = None
 
 
 def _line(error: BaseException) -> str:

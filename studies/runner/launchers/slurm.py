@@ -6,47 +6,33 @@ time ends or somebody more urgent needs the node, writes its checkpoint, puts it
 requeued; SLURM requeues those whose node is lost. So work goes on while no command watches it.
 
 submitit is not used: it hands over pickled callables where a worker is one readable command, it requeues only what it
-has pickled, and it learns the state of jobs from sacct. What is left of it is the script below.
+has pickled, and it learns the state of jobs from sacct. What is left of it is the batch script (`slurm_script`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shlex
 import shutil
 import signal
 import subprocess
-import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+from core.command_line import BAD_INPUT
 from core.errors import InputError
 from core.files import make_folder, write_whole
 from core.locks import FileLock, is_held
-from core.metrics.identity import INCEPTION_VARIABLE
-from core.processes import ROOT, SAFE_PATH, is_found_by, python
 from core.reading import last_text
 from core.words import last_line, visible
-from studies.runner.environment import NO_TELEMETRY
-from studies.runner.heartbeat import Silence
-from studies.runner.launchers.crew import KILLS_OF_A_PLACE, DeathsOfPlace, End, settle_death
-from studies.runner.launchers.declared import SlurmCluster
-from studies.runner.order import TOLD_TO_STOP, Shared, Work, WorkersLost
-from studies.runner.stores import Unreachable
+from studies.runner.clusters import SlurmCluster
+from studies.runner.launchers.crew import Crew, End, Streak
+from studies.runner.launchers.slurm_script import BEFORE_LISTENING, Submission, script
+from studies.runner.order import TOLD_TO_STOP, TrainingOrder, WorkersLost
 from studies.stores import QUEUE_VARIABLE
 
-TICK_SECONDS = 0.2
-ORPHANS_SECONDS = 10.0
 COMMAND_SECONDS = 60.0
 """A controller that says nothing for so long does not answer."""
-
-UNUSABLE_INPUT = 2
-BEFORE_LISTENING = (128 + signal.SIGUSR1, 128 + signal.SIGTERM)
-"""Exit codes of a worker that was told to stop before it could listen."""
 
 ENDED = frozenset(
     ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "REVOKED")
@@ -61,130 +47,7 @@ THE_JOBS_OWN = frozenset(("FAILED", "OUT_OF_MEMORY"))
 
 
 @dataclass(frozen=True)
-class Submission:
-    """What an array of workers needs to know: whose they are, what they run, and how one of them uses its node."""
-
-    runs: Path
-    study: str
-    setting: str
-    module: str
-    digests: tuple[str, ...]
-    threads: int
-    device: Literal["cpu", "cuda"]
-
-    @classmethod
-    def of(cls, order: Work) -> Submission:
-        """What the workers of `order` need to know."""
-        return cls(
-            runs=order.runs,
-            study=order.study,
-            setting=order.setting,
-            module=order.module,
-            digests=tuple(order.digests),
-            threads=order.threads,
-            device=order.device,
-        )
-
-    @property
-    def name(self) -> str:
-        """The name of the jobs, by which the same command finds them again."""
-        whose = f"{self.runs} {self.setting} {self.module}"
-        return f"inr-gan-{self.study}-{hashlib.sha256(whose.encode()).hexdigest()[:8]}"
-
-    @property
-    def order(self) -> str:
-        """The name of the order that the workers read."""
-        return f"{self.name}-{hashlib.sha256(' '.join(self.digests).encode()).hexdigest()[:8]}"
-
-    @property
-    def order_file(self) -> Path:
-        """Where `Work.write` puts that order."""
-        return self.runs / "queue" / "orders" / f"{self.order}.json"
-
-    @property
-    def folder(self) -> Path:
-        """Scripts, logs, and how workers ended."""
-        return self.runs / "queue" / "slurm" / self.name
-
-
-def script(cluster: SlurmCluster, submission: Submission, count: int) -> str:
-    """The batch script of `count` workers."""
-    folder = shlex.quote(str(submission.folder))
-    options = {
-        "job-name": submission.name,
-        "array": f"0-{count - 1}",
-        "output": shlex.quote(f"{submission.folder}/%A_%a.txt"),
-        "open-mode": "append",
-        "export": "ALL",
-        "requeue": None,
-        "signal": f"USR1@{cluster.warn_seconds}",
-        "ntasks": 1,
-        "cpus-per-task": cluster.cpus,
-    }
-    asked = {
-        "mem": cluster.memory,
-        "gres": f"gpu:{cluster.gpus}" if cluster.gpus else cluster.gres,
-        "time": cluster.time,
-        "partition": cluster.partition,
-        "account": cluster.account,
-        "qos": cluster.qos,
-    }
-    options |= {name: value for name, value in asked.items() if value is not None}
-    lines = [f"#SBATCH --{name}" + ("" if value is None else f"={value}") for name, value in options.items()]
-    lines += [f"#SBATCH {option}" for option in cluster.sbatch]
-    setup = ["", *cluster.setup] if cluster.setup else []
-    exports = {name: str(submission.threads) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-    exports |= NO_TELEMETRY
-    if submission.device == "cpu":
-        exports["CUDA_VISIBLE_DEVICES"] = ""
-    if INCEPTION_VARIABLE in os.environ:
-        exports[INCEPTION_VARIABLE] = str(Path(os.environ[INCEPTION_VARIABLE]).absolute())
-    exports[SAFE_PATH] = "1"
-    path = "$others" if is_found_by(cluster.python) else f"{shlex.quote(str(ROOT))}${{others:+:$others}}"
-    worker = shlex.join(python(submission.module, str(submission.order_file), executable=cluster.python))
-    early = "|".join(str(code) for code in BEFORE_LISTENING)
-    body = f"""
-export {" ".join(f"{name}={shlex.quote(value)}" for name, value in exports.items())}
-# An empty entry would be the working folder.
-others=$(tr -s : <<<":${{PYTHONPATH:-}}:")
-others=${{others#:}}
-others=${{others%:}}
-export PYTHONPATH={path}
-
-# SLURM_JOB_ID is the whole array's in the last of its elements.
-element="${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}"
-# One name for each start: an element that was requeued is another worker.
-name="slurm-$element.${{SLURM_RESTART_COUNT:-0}}"
-
-# srun passes USR1 on to the worker; TERM would make it kill the worker.
-trap 'kill -USR1 "$worker" 2>/dev/null' USR1 TERM
-srun --ntasks=1 --cpus-per-task={cluster.cpus} {worker} "$name" &
-worker=$!
-# A signal ends `wait` before the worker has.
-while :; do wait "$worker"; kill -0 "$worker" 2>/dev/null || break; done
-wait "$worker"
-code=$?
-# What is in its place may be a link.
-rm -f {folder}/"$name.ended"
-echo "$code" >{folder}/"$name.ended"
-
-# Told to stop with work left, or before it could listen, which is not tried without end.
-case "$code" in
-  {TOLD_TO_STOP}) again=yes ;;
-  {early}) [ "${{SLURM_RESTART_COUNT:-0}}" -lt {KILLS_OF_A_PLACE} ] && again=yes || again=no ;;
-  *) again=no ;;
-esac
-# Anything but RUNNING was cancelled, or is being requeued already.
-if [ $again = yes ] && [ "$(squeue --noheader --array --job="$element" --format=%T)" = RUNNING ]; then
-  scontrol requeue "$element"
-fi
-exit "$code"
-"""
-    return "\n".join(["#!/bin/bash", *lines, *setup, body])
-
-
-@dataclass(frozen=True)
-class _Element:
+class Element:
     """An element of an array as `squeue` shows it."""
 
     id: str
@@ -201,69 +64,38 @@ class _Element:
         return self.id.split("_")[0]
 
 
-class Slurm:
-    """Submits as many workers as jobs wait for and as the cluster's entry allows, and replaces those that are lost.
+class Fleet(Crew):
+    """The workers of one order on the cluster, as this command sees them: others may watch them, too.
 
-    Stopping the command leaves the workers on the cluster, where work goes on; the same command attaches to them.
-    Jobs whose workers crash, hang or are lost are resumed or given up as on this machine (`studies.runner.deaths`).
+    There are as many as jobs wait for and as the cluster's entry allows; those that are lost are replaced. Stopping the
+    command leaves them on the cluster, where work goes on; the same command attaches to them.
+
+    `alive` are elements by their ids, `place` is the streak of all of them, `ends_seen` are names of files with exit
+    codes that this command has taken in.
     """
 
-    def __init__(self, cluster: SlurmCluster) -> None:
+    def __init__(self, cluster: SlurmCluster, order: TrainingOrder, say: Callable[[str], None]) -> None:
+        super().__init__(order, say)
         self.cluster = cluster
-
-    def asks(self, order: Work) -> str:
-        """The batch script, to the letter; see `studies.runner.launchers.ClusterLauncher`."""
-        return script(self.cluster, Submission.of(order), order.workers)
-
-    def run(
-        self, order: Work, *, stop: Callable[[], bool], tick: Callable[[], None], say: Callable[[str], None]
-    ) -> None:
-        """See `studies.runner.launchers.Launcher`."""
-        fleet = _Fleet(self.cluster, order, say)
-        with FileLock(fleet.marker):
-            fleet.attach()
-            looked = float("-inf")
-            while True:
-                tick()
-                if stop():
-                    fleet.leave()
-                    break
-                now = time.monotonic()
-                if now - looked >= self.cluster.poll_seconds:
-                    looked = now
-                    try:
-                        if not fleet.look():
-                            fleet.dismiss()
-                            break
-                    except Unreachable:
-                        # Asked to stop while the queue is gone.
-                        if not stop():
-                            raise
-                time.sleep(TICK_SECONDS)
-        fleet.marker.unlink(missing_ok=True)
-
-
-class _Fleet:
-    """The workers of one order on the cluster, whoever submitted them."""
-
-    def __init__(self, cluster: SlurmCluster, order: Work, say: Callable[[str], None]) -> None:
-        self.cluster, self.order, self.say = cluster, order, say
-        self.queue: Shared = order.queue()
-        self.submission = Submission.of(order)
+        self.look_seconds = cluster.poll_seconds
+        self.submission = Submission(order)
         self.folder = self.submission.folder
         make_folder(self.folder)
         self.marker = self.folder / f"{uuid.uuid4().hex[:8]}.attached"
         self.submitting = FileLock(self.folder / "submit.lock")
-        self.alive: dict[str, _Element] = {}
-        self.silence = Silence(order.hang_seconds)
+        self.alive: dict[str, Element] = {}
         self.ends_seen: set[str] = set()
         self.hung: set[str] = set()
-        self.place = DeathsOfPlace()
-        self.last_death = ""
+        self.place = Streak()
         self.cancelled = self.silent = False
         self.refused = ""
-        self.left: int | None = None
-        self.orphans = float("-inf")
+        self.unended: int | None = None
+
+    def run(self, *, stop: Callable[[], bool], tick: Callable[[], None]) -> None:
+        """See `Crew`. Tells other commands that this one watches, too."""
+        with FileLock(self.marker):
+            self.attach()
+            super().run(stop=stop, tick=tick)
 
     # --- the life of the launcher -------------------------------------------------------------------------------------
 
@@ -274,59 +106,64 @@ class _Fleet:
             raise InputError(f"{missing[0]} is not here: give this command on a machine that submits to the cluster")
         try:
             elements = self.elements()
-        except _NoAnswer as error:
+        except NoAnswer as error:
             raise InputError(f"the cluster's controller does not answer: {error}") from None
         self.alive = {element.id: element for element in elements if element.state not in ENDED}
         with self.submitting:
             for worker, code in self.new_ends():
                 # Nobody watched; what else ended meanwhile says nothing of how things are now.
                 if _crashed(code) and self.queue.held_by(worker) is not None:
-                    self.mourn(worker, self.end_of(worker, code))
-            self.bury(elements)
+                    self.on_death(worker, self.end_of(worker, code))
+            self.release_ended(elements)
         if self.is_alone():
             self.tidy()
         if self.alive:
-            self.say(f"{len(self.alive)} workers are on the cluster already, {self.called()}")
+            arrays = self.arrays()
+            called = f"array job{'s' * (len(arrays) > 1)} {', '.join(arrays)}"
+            self.say(f"{len(self.alive)} workers are on the cluster already, {called}")
+
+    def take_in(self) -> None:
+        """Nothing: the cluster is asked as often as the queue."""
 
     def look(self) -> bool:
-        """Takes in what happened to workers and submits those that are missing. False when all jobs have ended."""
+        """See `Crew`. Takes in what happened to workers before; takes back those that nothing is left for."""
         with self.submitting:
-            self.hear_of_ends()
+            self.collect_exits()
             try:
                 elements = self.elements()
-                self.watch(elements)
-                self.bury(elements)
+                self.compare(elements)
+                self.release_ended(elements)
                 self.silent = False
-            except _NoAnswer as error:
+            except NoAnswer as error:
                 if not self.silent:
                     self.say(f"the cluster's controller does not answer, workers go on without it: {error}")
                 self.silent = True
-            self.listen()
-            now = time.monotonic()
-            if now - self.orphans >= ORPHANS_SECONDS:
-                self.orphans = now
-                self.queue.release_orphans()
-            return self.fill()
-
-    def leave(self) -> None:
-        """Says what stays behind when the command ends before the work."""
-        if self.alive:
-            arrays = " ".join(self.arrays())
-            self.say(f"{len(self.alive)} workers go on without this command; `scancel {arrays}` ends them")
-
-    def dismiss(self) -> None:
-        """Takes back what still waits for a node though nothing is left to do, unless another command may need it."""
-        if self.is_alone():
+            self.end_hung()
+            self.release_orphans()
+            is_left = self.fill()
+        if not is_left and self.is_alone():
             self.cancel([element.id for element in self.alive.values() if element.state == "PENDING"])
             self.submission.order_file.unlink(missing_ok=True)
             self.tidy()
+        return is_left
+
+    def has_stopped(self) -> bool:
+        """See `Crew`. Work goes on without the command: it says what stays behind."""
+        if self.alive:
+            arrays = " ".join(self.arrays())
+            self.say(f"{len(self.alive)} workers go on without this command; `scancel {arrays}` ends them")
+        return True
+
+    def close(self) -> None:
+        """See `Crew`."""
+        self.marker.unlink(missing_ok=True)
 
     def is_alone(self) -> bool:
         """Whether no other command is attached to these workers."""
         return not any(is_held(marker) for marker in self.folder.glob("*.attached") if marker != self.marker)
 
     def tidy(self) -> None:
-        """Removes what ended workers left and nobody will want to read."""
+        """Removes exit codes and empty logs of workers that have ended."""
         for file in (*self.folder.glob("*.ended"), *self.folder.glob("*.txt")):
             element = file.stem.removeprefix("slurm-").split(".")[0]
             if element not in self.alive and (file.suffix == ".ended" or file.stat().st_size == 0):
@@ -336,22 +173,22 @@ class _Fleet:
 
     def new_ends(self) -> list[tuple[str, int]]:
         """Workers whose exit codes this command reads for the first time, with these."""
-        found = []
+        ends = []
         for file in sorted(self.folder.glob("*.ended")):
             code = last_text(file, 100).strip()
             if file.name not in self.ends_seen and code.isdigit():
                 self.ends_seen.add(file.name)
-                found.append((file.stem, int(code)))
-        return found
+                ends.append((file.stem, int(code)))
+        return ends
 
-    def hear_of_ends(self) -> None:
+    def collect_exits(self) -> None:
         """Reads the exit codes that workers left. Raises InputError where one found the input unusable."""
         for worker, code in self.new_ends():
-            if code == UNUSABLE_INPUT:
+            if code == BAD_INPUT:
                 self.cancel(list(self.alive))
                 raise InputError(self.last_words(worker))
             if _crashed(code):
-                self.mourn(worker, self.end_of(worker, code))
+                self.on_death(worker, self.end_of(worker, code))
             elif code in BEFORE_LISTENING:
                 self.last_death = "they are told to stop before they have begun"
                 self.place.note(killed=True, recorded=False)
@@ -359,7 +196,7 @@ class _Fleet:
                 self.last_death = f"they find no job though some wait: do they see the same {QUEUE_VARIABLE} and files?"
                 self.place.note(killed=False, recorded=False)
 
-    def listen(self) -> None:
+    def end_hung(self) -> None:
         """Ends workers whose loops hang: to the cluster they are processes that run."""
         for element in self.alive.values():
             if element.state != "RUNNING":
@@ -370,9 +207,9 @@ class _Fleet:
                 self.cancel(["--signal=KILL", element.id])
                 self.hung.add(element.worker)
                 self.ends_seen.add(f"{element.worker}.ended")
-                self.mourn(element.worker, End.of_hang(self.said(element.worker)))
+                self.on_death(element.worker, End.of_hang(self.lines(element.worker)))
 
-    def watch(self, elements: Sequence[_Element]) -> None:
+    def compare(self, elements: Sequence[Element]) -> None:
         """Compares what the cluster shows with what it showed before."""
         now = {element.id: element for element in elements}
         for before in self.alive.values():
@@ -382,52 +219,52 @@ class _Fleet:
             elif element.state == "CANCELLED":
                 self.cancelled = True
                 self.say(f"worker {before.id} was cancelled on the cluster")
-            elif element.state in ENDED and not self.told_its_end(element):
+            elif element.state in ENDED and not self.exit_file(element.worker).exists():
                 self.ends_seen.add(f"{element.worker}.ended")
                 if element.state in THE_JOBS_OWN:
-                    killed, words = element.state == "OUT_OF_MEMORY", self.said(element.worker)
-                    self.mourn(element.worker, End(f"ended as {element.state}", killed=killed, words=words))
+                    killed, words = element.state == "OUT_OF_MEMORY", self.lines(element.worker)
+                    self.on_death(element.worker, End(f"ended as {element.state}", killed=killed, words=words))
                 elif element.state != "COMPLETED":
                     self.say(f"worker {element.id} ended as {element.state}: its job will be resumed")
             elif element.restarts > before.restarts:
                 self.say(f"worker {element.id} was requeued ({element.restarts}. time), {_state(element)}")
         self.alive = {element.id: element for element in elements if element.state not in ENDED}
 
-    def bury(self, elements: Sequence[_Element]) -> None:
+    def release_ended(self, elements: Sequence[Element]) -> None:
         """Has the jobs of workers put back that are over as far as the cluster knows, by their node's loss or their
         time limit, and left no exit code: on another host they seem alive for as long as they may be silent.
         """
         now, gone = {element.id: element for element in elements}, []
         for file in self.queue.worker_lock("any").parent.glob("slurm-*.heartbeat"):
             worker = file.stem
-            ended = self.folder / f"{worker}.ended"
+            ended = self.exit_file(worker)
             if (not ended.exists() or ended.name in self.ends_seen) and self.is_over(worker, now):
                 gone.append(worker)
         if gone:
             self.queue.release_orphans(gone)
 
-    def is_over(self, worker: str, now: Mapping[str, _Element]) -> bool:
+    def is_over(self, worker: str, now: Mapping[str, Element]) -> bool:
         """Whether the cluster has ended this start of an element of ours, or knows it no longer."""
         id, _, start = worker.removeprefix("slurm-").rpartition(".")
         if id not in now:
             return self.log(worker).exists()
         return int(start) < now[id].restarts or now[id].state in ENDED
 
-    def told_its_end(self, element: _Element) -> bool:
-        """Whether the worker left its exit code, which says more than the state."""
-        return (self.folder / f"{element.worker}.ended").exists()
+    def exit_file(self, worker: str) -> Path:
+        """Where the worker's script leaves its exit code, which says more than the state that the cluster shows."""
+        return self.folder / f"{worker}.ended"
 
-    def mourn(self, worker: str, end: End) -> None:
+    def on_death(self, worker: str, end: End) -> None:
         """A worker crashed: its job is resumed, or given up."""
         self.last_death = f"the log is {self.log(worker)}: {self.last_words(worker)}"
         # For other commands that watch: a death counts once.
-        write_whole(self.folder / f"{worker}.ended", b"mourned\n")
-        if (told := settle_death(self.order, self.queue, worker, end, self.place)) is not None:
-            self.say(f"worker {worker} {told}")
+        write_whole(self.exit_file(worker), b"counted\n")
+        if (line := self.release_lost(worker, end, self.place)) is not None:
+            self.say(f"worker {worker} {line}")
 
     def end_of(self, worker: str, code: int) -> End:
         """How a worker ended whose script left this code: a shell's, with 128 added to the number of a signal."""
-        return End.of(128 - code if 128 < code < 128 + signal.NSIG else code, self.said(worker))
+        return End.of(128 - code if 128 < code < 128 + signal.NSIG else code, self.lines(worker))
 
     # --- how many there should be -------------------------------------------------------------------------------------
 
@@ -437,9 +274,9 @@ class _Fleet:
         running = len(self.queue.running(self.order.digests))
         if not waiting and not running:
             return False
-        if self.left is not None and waiting + running < self.left:
-            self.place = DeathsOfPlace()
-        self.left = waiting + running
+        if self.unended is not None and waiting + running < self.unended:
+            self.place = Streak()
+        self.unended = waiting + running
         # One that hung may not end at all, as where its node waits for a file system.
         useful = [element for element in self.alive.values() if element.worker not in self.hung]
         idle = sum(self.queue.held_by(element.worker) is None for element in useful)
@@ -456,12 +293,12 @@ class _Fleet:
 
     def submit(self, count: int) -> None:
         """Hands one array to the cluster. Raises InputError with what sbatch says."""
-        self.order.write(self.submission.order)
+        self.order.write(self.submission.order_name)
         file = self.folder / "submitted.sh"
         write_whole(file, script(self.cluster, self.submission, count).encode())
         try:
             job = _asked("sbatch", "--parsable", str(file)).strip().split(";")[0]
-        except _NoAnswer as error:
+        except NoAnswer as error:
             # What works goes on, with as many workers as the cluster allows.
             if not self.alive and not any(words in str(error) for words in UNREACHABLE):
                 raise InputError(f"the cluster refuses the workers: {error}; the script is {file}") from None
@@ -470,18 +307,18 @@ class _Fleet:
                 self.say(f"{count} more workers were not accepted, which is tried again: {error}")
             return
         self.say(f"submitted {count} workers as array job {job}")
-        self.alive |= {f"{job}_{index}": _Element(f"{job}_{index}", "PENDING", 0, "None") for index in range(count)}
+        self.alive |= {f"{job}_{index}": Element(f"{job}_{index}", "PENDING", 0, "None") for index in range(count)}
 
     # --- asking the cluster -------------------------------------------------------------------------------------------
 
-    def elements(self) -> list[_Element]:
+    def elements(self) -> list[Element]:
         """All elements of this name that the controller remembers, ended ones for some minutes."""
         shown = "JobArrayID:64,State:32,RestartCnt:16,Reason:256"
         text = _asked(
             "squeue", "--me", f"--name={self.submission.name}", "--array", "--states=all", "--noheader", "-O", shown
         )
         rows = (line.split(maxsplit=3) for line in text.splitlines() if line.strip())
-        return [_Element(row[0], row[1], int(row[2]), row[3].strip() if len(row) > 3 else "None") for row in rows]
+        return [Element(row[0], row[1], int(row[2]), row[3].strip() if len(row) > 3 else "None") for row in rows]
 
     def cancel(self, ids: Sequence[str]) -> None:
         """Ends these elements; one that has ended by itself is none the worse."""
@@ -492,26 +329,21 @@ class _Fleet:
         """The array jobs that the living workers belong to."""
         return sorted({element.array for element in self.alive.values()}, key=int)
 
-    def called(self) -> str:
-        """The living workers' array jobs, as a person reads them."""
-        return f"array job{'s' * (len(self.arrays()) > 1)} {', '.join(self.arrays())}"
-
     def log(self, worker: str) -> Path:
         """What the workers in this element's place printed."""
         return self.folder / f"{worker.removeprefix('slurm-').rsplit('.', 1)[0]}.txt"
 
-    def said(self, worker: str) -> list[str]:
+    def lines(self, worker: str) -> list[str]:
         """Its lines that are not SLURM's own."""
-        lines = last_text(self.log(worker)).splitlines()
-        return [line for line in lines if line.strip() and not line.startswith(("srun: ", "slurmstepd"))]
+        printed = last_text(self.log(worker)).splitlines()
+        return [line for line in printed if line.strip() and not line.startswith(("srun: ", "slurmstepd"))]
 
     def last_words(self, worker: str) -> str:
         """The last of these."""
-        said = self.said(worker)
-        return visible(said[-1]) if said else "it printed nothing"
+        return visible(lines[-1]) if (lines := self.lines(worker)) else "it printed nothing"
 
 
-class _NoAnswer(RuntimeError):
+class NoAnswer(RuntimeError):
     """A command of SLURM's failed; the message is its last line."""
 
 
@@ -527,17 +359,16 @@ def _asked(*command: str) -> str:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise _NoAnswer(str(error)) from None
+        raise NoAnswer(str(error)) from None
     if ended.returncode != 0:
-        said = visible(last_line(ended.stderr))
-        raise _NoAnswer(said or f"{command[0]} ended with code {ended.returncode}")
+        raise NoAnswer(visible(last_line(ended.stderr)) or f"{command[0]} ended with code {ended.returncode}")
     return ended.stdout
 
 
 def _crashed(code: int) -> bool:
-    return code not in (0, UNUSABLE_INPUT, TOLD_TO_STOP, *BEFORE_LISTENING)
+    return code not in (0, BAD_INPUT, TOLD_TO_STOP, *BEFORE_LISTENING)
 
 
-def _state(element: _Element) -> str:
+def _state(element: Element) -> str:
     reason = "" if element.reason in ("None", "") else f", {element.reason}"
     return f"now {element.state}{reason}"

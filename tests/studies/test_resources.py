@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,15 @@ from studies.mlflow_view.sync import MlflowView
 from studies.plan import Plan, jobs_root, record_plan
 from studies.runner import execute
 from studies.runner.execute import Ended
-from studies.runner.launchers import launcher
-from studies.runner.place import Place, place_of
+from studies.runner.launchers import launch
+from studies.runner.order import Order
+from studies.runner.resources import Resources, resources_of
 from studies.runner.tasks import tasks_of
 from tests.studies import fake_job
 
 
-def place(runs: Path, **options: Any) -> Place:
-    return place_of(
+def resources(runs: Path, **options: Any) -> Resources:
+    return resources_of(
         "cpu",
         "cpu",
         2,
@@ -32,7 +34,6 @@ def place(runs: Path, **options: Any) -> Place:
         runs=runs,
         data_path=None,
         launcher="inline",
-        trainer="tests.studies.fake_job",
         **options,
     )
 
@@ -43,28 +44,40 @@ def place(runs: Path, **options: Any) -> Place:
 def test_the_command_says_where_is_evaluated(
     asked: list[str], where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    places: list[Place] = []
+    given: list[Resources] = []
 
-    def run_plan(declared: object, plan: Plan, tasks: object, place: Place, console: object, **_: object) -> Ended:
-        places.append(place)
-        return Ended(execute.DONE, plan, MlflowView(catalogue.study(plan.study), plan, place.runs))
+    def run_plan(
+        declared: object, plan: Plan, tasks: object, resources: Resources, console: object, **_: object
+    ) -> Ended:
+        given.append(resources)
+        return Ended(execute.DONE, plan, MlflowView(catalogue.study(plan.study), plan, resources.runs))
 
     monkeypatch.setattr(train, "run_plan", run_plan)
     arguments = ["changes_overview", "--runs", str(tmp_path), "--only", "baseline", "--no-report", *asked]
     assert studies.run.command.main(arguments, standalone_mode=False) == 0
-    assert [place.evaluation for place in places] == [where]
+    assert [resources.evaluation for resources in given] == [where]
 
 
+@pytest.mark.usefixtures("fake_trainer")
 @pytest.mark.parametrize("where", ["inline", "beside"])
 def test_an_order_tells_whoever_trains(where: str, small_plan: Callable[..., Plan], tmp_path: Path) -> None:
     plan = small_plan(variants=1)
     tasks = tasks_of(plan)
     record_plan(tmp_path, plan)
-    order = place(tmp_path, evaluation=where).order(plan, tasks, 1)
+    order = Order.of_tasks(plan, resources(tmp_path, evaluation=where), tasks, 1)
     order.queue().enqueue(order.tasks)
-    launcher("inline").run(order, stop=lambda: False, tick=lambda: None, say=print)
+    launch(order, stop=lambda: False, tick=lambda: None, say=print)
     provenance = RunFolder(jobs_root(tmp_path), tasks[0].digest).read("provenance.json")
     assert provenance["evaluation"] == where
+
+
+def test_an_order_of_an_earlier_version_is_read(small_plan: Callable[..., Plan], tmp_path: Path) -> None:
+    plan = small_plan(variants=1)
+    made = Order.of_tasks(plan, resources(tmp_path, hang_seconds=7.0), tasks_of(plan), 1)
+    written = json.loads(made.write("one").read_text())
+    assert "launcher" not in written and "cluster" not in written
+    read = Order.model_validate_json(json.dumps({**written, "trainer": "core.job"}))
+    assert read == made.replace(launcher="local") and read.hang_seconds == 7.0
 
 
 def test_runs_that_a_command_leaves_without_a_result_are_said(
@@ -76,7 +89,7 @@ def test_runs_that_a_command_leaves_without_a_result_are_said(
     """A launcher that believes all has ended, as after another command's workers took the last jobs and died."""
     plan = small_plan(variants=3)
     tasks = tasks_of(plan)
-    here = place(tmp_path)
+    here = resources(tmp_path)
 
     def trains_one(*_: object) -> None:
         list(fake_job.run_job(tasks[0].job, runs=jobs_root(tmp_path), cache=here.cache))

@@ -22,12 +22,14 @@ Then `--launcher mycluster`. No study knows any of this. Read without torch, and
 
 from __future__ import annotations
 
+import difflib
 import re
 import sys
-from collections.abc import Iterable
+import tomllib
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
+from platformdirs import user_config_path
 from pydantic import (
     AfterValidator,
     Field,
@@ -43,6 +45,9 @@ from core.errors import InputError, unknown
 from core.reading import text_of
 
 FILE_NAME = "launchers.toml"
+
+HERE = ("inline", "local")
+"""The launchers of this machine, which need no entry."""
 
 OURS = ("array", "error", "export", "export-file", "job-name", "no-requeue", "open-mode", "output", "requeue", "signal")
 """Options of sbatch that the launcher relies on."""
@@ -184,10 +189,10 @@ KINDS: dict[str, type[Cluster]] = {kind.model_fields["kind"].default: kind for k
 
 def limit_seconds(text: str) -> int:
     """Seconds of a SLURM time: "90", "90:00", "1:30:00", "2-0", "2-12:00" or "2-12:00:00". Raises ValueError."""
-    found = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d\d))?(?::(\d\d))?", text)
-    if found is None:
+    parts_of_text = re.fullmatch(r"(?:(\d+)-)?(\d+)(?::(\d\d))?(?::(\d\d))?", text)
+    if parts_of_text is None:
         raise ValueError(f"time '{text}' is not one of SLURM's, such as 04:00:00 or 2-12")
-    days, *parts = (int(part) if part is not None else None for part in found.groups())
+    days, *parts = (int(part) if part is not None else None for part in parts_of_text.groups())
     # Alone, "90" is minutes and "90:30" minutes and seconds; after days it is hours.
     units = (60, 1, 0) if days is None and parts[2] is None else (3600, 60, 1)
     return (days or 0) * 86400 + sum(unit * (part or 0) for unit, part in zip(units, parts, strict=True))
@@ -201,8 +206,6 @@ def launcher_file(given: Path | None) -> Path | None:
     """
     if given is not None:
         return given
-    from platformdirs import user_config_path  # Of no use to those who name a launcher of this machine.
-
     own = user_config_path("inr-gan-ablations") / FILE_NAME
     # XDG_CONFIG_HOME may be a relative path, which would be the working folder again.
     return own if own.is_absolute() and own.is_file() else None
@@ -218,28 +221,26 @@ def unasked(given: Path | None) -> str | None:
     )
 
 
-def declared(file: Path | None, reserved: Iterable[str]) -> dict[str, Cluster]:
-    """The entries of a launcher file by name, none without a file; `reserved` names cannot be given.
+def declared(file: Path | None) -> dict[str, Cluster]:
+    """The entries of a launcher file by name, none without a file; those of this machine's launchers cannot be given.
 
     Raises InputError that names file, entry and key, with the nearest known one.
     """
     if file is None:
         return {}
-    import tomllib
-
     try:
         entries = tomllib.loads(text_of(file, "write it in UTF-8"))
     except OSError as error:
         raise InputError(f"cannot read launcher file {file}: {error}") from None
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"launcher file {file} is no TOML: {error}") from None
-    return {name: _entry(f"{file} [{name}]", name, entry, reserved) for name, entry in entries.items()}
+    return {name: _entry(f"{file} [{name}]", name, entry) for name, entry in entries.items()}
 
 
-def _entry(where: str, name: str, entry: Any, reserved: Iterable[str]) -> Cluster:
+def _entry(where: str, name: str, entry: Any) -> Cluster:
     if not isinstance(entry, dict):
         raise InputError(f'{where}: entries are tables, such as [mycluster] with kind = "slurm" below it')
-    if name in reserved:
+    if name in HERE:
         raise InputError(f"{where}: there is a launcher of that name already, choose another")
     if "kind" not in entry:
         raise InputError(f"{where}: kind is missing: {' or '.join(KINDS)}")
@@ -258,3 +259,26 @@ def _entry(where: str, name: str, entry: Any, reserved: Iterable[str]) -> Cluste
         first = error.errors()[0]
         at = f"{place_of(first['loc'])}: " if first["loc"] else ""
         raise InputError(f"{where}: {at}{first['msg'].removeprefix('Value error, ')}") from None
+
+
+def find_launcher(name: str, file: Path | None) -> Cluster | None:
+    """The cluster that is declared by that name, None for a launcher of this machine.
+
+    `file` is the user's launcher file, their own where it is None. Raises InputError where nothing has that name.
+    """
+    if name in HERE and file is None:
+        return None
+    read, beside = launcher_file(file), unasked(file)
+    clusters = declared(read)
+    if name in clusters:
+        return clusters[name]
+    if name in HERE:
+        return None
+    if name in KINDS:
+        missing = f'{read or FILE_NAME} has no entry [{name}] with kind = "{name}" (docs/clusters.md)'
+        raise InputError(f"--launcher {name}: {beside or missing}")
+    known = [*HERE, *clusters]
+    near = difflib.get_close_matches(name, known, n=1)
+    where = f"{read} declares" if read else f"a file {FILE_NAME} would declare"
+    hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}; {where} clusters"
+    raise InputError(f"there is no launcher '{name}': {beside or hint}")

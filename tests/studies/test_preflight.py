@@ -32,8 +32,10 @@ from studies.catalogue import NAMES
 from studies.plan import jobs_root
 from studies.planning import make_plan
 from studies.profiles import CPU_QUALITY
-from studies.runner import obstacles
-from studies.runner.obstacles import notes, obstacle
+from studies.runner import preflight
+from studies.runner.clusters import SlurmCluster
+from studies.runner.preflight import notes, obstacle
+from studies.runner.resources import Resources
 from studies.runner.tasks import Task
 from tests.core.pictures import encoded, foldered, picture
 
@@ -41,11 +43,17 @@ ROOMS = Evaluation(metric=RoomsFrechet())
 IMAGES = Images(count=40, fingerprint="a" * 64)
 
 
-def of(config: Config | Reconstruction, tmp_path: Path, state: State = "new", **others: object) -> str | None:
+def of(
+    config: Config | Reconstruction,
+    tmp_path: Path,
+    state: State = "new",
+    retry_failed: bool = False,
+    **others: object,
+) -> str | None:
     job = Job(config=config, seed=0)
     task = Task(digest=job.digest, variant="baseline", title="none of the ten changes", seed=0, job=job)
-    keywords = {"data_path": None, "device": "cpu", "retry_failed": False, **others}
-    return obstacle(task, state, runs=tmp_path, **keywords)  # type: ignore[arg-type]
+    resources = Resources(runs=tmp_path, cache=tmp_path / "cache", **others)  # type: ignore[arg-type]
+    return obstacle(task, state, resources, retry_failed=retry_failed)
 
 
 def test_nothing_is_in_the_way_of_rooms_and_their_own_metric(tmp_path: Path) -> None:
@@ -141,9 +149,9 @@ def test_a_set_that_is_prepared_otherwise_is_in_the_way(tmp_path: Path) -> None:
 def test_more_memory_than_there_is_is_in_the_way_here_and_less_so_elsewhere(tmp_path: Path) -> None:
     config = Config(data=Rooms(train=10**9), evaluation=ROOMS)
     assert "data.train is 1,000,000,000: the rooms alone would take 12," in (of(config, tmp_path) or "")
-    assert of(config, tmp_path, elsewhere=True) is None
+    assert of(config, tmp_path, cluster=SlurmCluster()) is None
     assert "lower it" in (
-        of(Config(data=Rooms(train=10**9, resolution=2**20), evaluation=ROOMS), tmp_path, elsewhere=True) or ""
+        of(Config(data=Rooms(train=10**9, resolution=2**20), evaluation=ROOMS), tmp_path, cluster=SlurmCluster()) or ""
     )
 
 
@@ -181,7 +189,7 @@ def no_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     monkeypatch.delenv("INR_GAN_INCEPTION", raising=False)
     for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    obstacles._answers.cache_clear()
+    preflight._answers.cache_clear()
     return Config(evaluation=Evaluation(metric=CleanFid(mode="legacy_pytorch")))
 
 
@@ -192,7 +200,7 @@ def test_inception_weights_must_be_there_or_within_reach(
         open_proxy = f"http://127.0.0.1:{server.getsockname()[1]}"
         monkeypatch.setenv("https_proxy", open_proxy)
         assert of(no_weights, tmp_path) is None
-    obstacles._answers.cache_clear()
+    preflight._answers.cache_clear()
     found = of(no_weights, tmp_path) or ""
     assert "github.com does not answer: put the file there, or set INR_GAN_INCEPTION to its path" in found
     weights = tmp_path / "weights.pth"
@@ -216,7 +224,7 @@ def test_a_look_up_that_hangs_is_not_waited_for(
         released.wait(30)
         raise OSError
 
-    monkeypatch.setattr(obstacles, "NETWORK_SECONDS", 0.05)
+    monkeypatch.setattr(preflight, "NETWORK_SECONDS", 0.05)
     monkeypatch.setattr(socket, "create_connection", hang)
     assert "does not answer" in (of(no_weights, tmp_path) or "")
     assert not released.is_set()

@@ -1,55 +1,54 @@
-"""Where and how jobs of a command are trained: the part of every order that a plan does not say."""
+"""What jobs of a command are trained with: how many workers, on which GPUs or threads, in which folders."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+
+from pydantic import Field
 
 from core.config import Node
 from core.errors import InputError
+from core.file_names import StoredPath
 from core.folder import check_apart
 from core.machine import Machine, check_device, cores, this_machine
-from studies.plan import Plan
+from studies.runner.clusters import Cluster
 from studies.runner.heartbeat import HANG_SECONDS
-from studies.runner.launchers.declared import Cluster
-from studies.runner.tasks import Task
-
-if TYPE_CHECKING:
-    from studies.runner.worker import Order
-
 
 PerGpu = int | Literal["auto"]
 """Workers that share each GPU: so many, or as many as its memory allows."""
 
 
-class Place(Node):
-    """So many workers, on these GPUs or on CPU threads, with run folders below `runs` (absolute, as `data_path` is).
+class Resources(Node):
+    """So many workers, on these GPUs or on CPU threads, with run folders below `runs`.
 
-    With `evaluation` "beside" each of them has a second process that evaluates while it trains (`core.side_evaluator`).
+    `gpus` are those of this machine; `parts_of_gpus` says that a cluster puts several workers on one of its own.
+    `cache` is where prepared images and statistics are kept. With `evaluation` "beside" each worker has a second
+    process that evaluates while it trains (`core.beside`). A worker whose loop stands still for `hang_seconds` at least
+    is taken for dead (`studies.runner.heartbeat`).
 
     With `most_workers` there are `workers`, one per GPU, at first, and so many in the end as the GPUs' memory allows
     (`studies.runner.sharing`). Expected times are those of `workers`.
 
-    A worker whose loop stands still for `hang_seconds` at least is taken for dead (`studies.runner.heartbeat`).
-
-    `trainer` is the module that workers train with, `launcher` the name of what starts them, on a `cluster` where the
-    user has declared one by that name.
+    Workers of a `detached` cluster outlive the command that started them. `launcher` is the name of what starts them,
+    on a `cluster` where the user has declared one by that name; workers need to know neither.
     """
 
-    runs: Path
-    workers: int
-    device: Literal["cpu", "cuda"]
-    gpus: tuple[str, ...]
-    threads: int
+    runs: StoredPath
+    workers: int = 1
+    device: Literal["cpu", "cuda"] = "cpu"
+    gpus: tuple[str, ...] = ()
+    threads: int = 1
+    data_path: StoredPath | None = None
+    cache: StoredPath
     evaluation: Literal["inline", "beside"] = "inline"
-    data_path: Path | None
     hang_seconds: float = HANG_SECONDS
+    detached: bool = False
     most_workers: int | None = None
-    trainer: str
-    launcher: str
-    cluster: Cluster | None = None
+    parts_of_gpus: bool = False
+    launcher: str = Field("local", exclude=True)
+    cluster: Cluster | None = Field(None, exclude=True)
 
     @property
     def machine(self) -> Machine:
@@ -57,43 +56,10 @@ class Place(Node):
         return this_machine(self.device, self.threads)
 
     @property
-    def detached(self) -> bool:
-        """Whether workers outlive the command."""
-        return self.cluster is not None and self.cluster.detached
-
-    @property
-    def parts_of_gpus(self) -> bool:
-        """Whether a cluster puts several workers on one GPU."""
-        return self.device == "cuda" and self.cluster is not None and self.cluster.parts_of_gpus
-
-    @property
-    def cache(self) -> Path:
-        """Where prepared images and statistics are kept."""
-        return self.runs / "cache"
-
-    def order(self, plan: Plan, tasks: Sequence[Task], workers: int) -> Order:
-        """These tasks of the plan as workers read them."""
-        from studies.runner.worker import Order
-
-        return Order(
-            study=plan.study,
-            setting=plan.setting,
-            folder_of_study=plan.folder_of_study,
-            runs=self.runs,
-            tasks=tuple(tasks),
-            workers=workers,
-            device=self.device,
-            gpus=self.gpus,
-            threads=self.threads,
-            evaluation=self.evaluation,
-            data_path=self.data_path,
-            cache=self.cache,
-            hang_seconds=self.hang_seconds,
-            trainer=self.trainer,
-            detached=self.detached,
-            most_workers=self.most_workers and min(self.most_workers, len(tasks)),
-            parts_of_gpus=self.parts_of_gpus,
-        )
+    def shares_gpus(self) -> bool:
+        """Whether several workers may train on one GPU: of `gpus`, or where a cluster gives parts of them."""
+        crowded = bool(self.gpus) and (self.most_workers or self.workers) > len(self.gpus)
+        return self.parts_of_gpus or crowded
 
 
 def accelerators() -> tuple[str, ...]:
@@ -101,11 +67,11 @@ def accelerators() -> tuple[str, ...]:
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     if visible is not None:
         return tuple(name for part in visible.split(",") if (name := part.strip()) and name != "-1")
-    found = (file.name.removeprefix("nvidia") for file in Path("/dev").glob("nvidia[0-9]*"))
-    return tuple(sorted((name for name in found if name.isdigit()), key=int))
+    numbers = (file.name.removeprefix("nvidia") for file in Path("/dev").glob("nvidia[0-9]*"))
+    return tuple(sorted((number for number in numbers if number.isdigit()), key=int))
 
 
-def place_of(
+def resources_of(
     device: str,
     profile: str,
     jobs: int | None,
@@ -114,13 +80,12 @@ def place_of(
     runs: Path,
     data_path: Path | None,
     launcher: str,
-    trainer: str,
     evaluation: Literal["inline", "beside"] = "inline",
     hang_seconds: float = HANG_SECONDS,
     cluster: Cluster | None = None,
     per_gpu: PerGpu | None = None,
-) -> Place:
-    """The place that the options of a command come to. Raises InputError where it asks for a GPU that is not there.
+) -> Resources:
+    """What the options of a command come to. Raises InputError where they ask for a GPU that is not there.
 
     `jobs` are all workers, `per_gpu` those of each GPU. With `jobs` alone they are spread over the GPUs.
     """
@@ -142,19 +107,22 @@ def place_of(
             workers, most = _shared(per_gpu, jobs, len(gpus))
         # Of as many as there may ever be: what a job computes must not depend on how many there are when it begins.
         threads = max(1, cores() // (most or workers))
-    return Place(
-        runs=runs.absolute(),
+    runs = runs.absolute()
+    return Resources(
+        runs=runs,
         workers=workers,
         device="cuda" if accelerated else "cpu",
         # On a cluster a worker is told there which are its own.
         gpus=gpus if accelerated and cluster is None else (),
         # On a CPU one thread each: the order of sums, and so the numbers, must not depend on the number of workers.
         threads=threads if accelerated else 1,
-        evaluation=evaluation,
         data_path=data_path.absolute() if data_path else None,
+        cache=runs / "cache",
+        evaluation=evaluation,
         hang_seconds=hang_seconds,
+        detached=cluster is not None and cluster.detached,
         most_workers=most,
-        trainer=trainer,
+        parts_of_gpus=accelerated and cluster is not None and cluster.parts_of_gpus,
         launcher=launcher,
         cluster=cluster,
     )
