@@ -68,22 +68,22 @@ get-postgres: get-extras
 	@.venv/bin/python -c 'import psycopg, sqlalchemy'
 
 test-postgres: get-postgres
-	@.venv/bin/python -m pytest -m postgres -n 0 $(ONE) tests/studies/test_postgres.py
+	@.venv/bin/python -m pytest -m postgres -n 0 $(ONE) tests/engines/test_postgres.py
 
 # Needs root: a SLURM of two nodes is started on this machine, and ended again.
 get-slurm: .venv/synced
 	@test "$$(id -u)" = 0 || { echo "error: root is needed to start a SLURM"; exit 2; }
-	@tests/cluster/slurm.sh $(if $(INSTALL),install,look)
+	@tests/engines/slurm.sh $(if $(INSTALL),install,look)
 
 test-slurm: get-slurm
-	@.venv/bin/python -m pytest -m slurm -n 0 $(ONE) tests/studies/test_slurm_launcher.py
+	@.venv/bin/python -m pytest -m slurm -n 0 $(ONE) tests/engines/test_slurm_launcher.py
 
 # A Ray of two nodes is started on this machine, and ended again.
 get-ray: get-extras
 	@.venv/bin/python -c 'import ray'
 
 test-ray: get-ray
-	@.venv/bin/python -m pytest -m ray -n 0 $(ONE) tests/studies/test_ray_launcher.py
+	@.venv/bin/python -m pytest -m ray -n 0 $(ONE) tests/engines/test_ray_launcher.py
 
 # In Debian's Chromium, or the one that CHROMIUM names; `make screenshots` writes docs/screenshots from the runs here.
 get-browser: .venv/synced
@@ -92,10 +92,10 @@ get-browser: .venv/synced
 	  { echo "error: a Chromium is needed: apt-get install chromium, or CHROMIUM=its path"; exit 2; }
 
 test-browser: get-browser
-	@.venv/bin/python -m pytest -m browser -n 0 $(ONE) tests/browser
+	@.venv/bin/python -m pytest -m browser -n 0 $(ONE) tests/engines
 
 screenshots: .venv/synced
-	@.venv/bin/python -m tests.browser.screenshots changes_overview --out docs/screenshots
+	@.venv/bin/python -m tests.engines.screenshots changes_overview --out docs/screenshots
 
 # MLflow on loopback, without telemetry, with the page of the study.
 ui: .venv/synced

@@ -45,12 +45,12 @@ ALL: tuple[str, ...] = (
     *("studies/mlflow_view/*.py", "studies/times/*.py"),
     *("core/folder.py", "core/locks.py", "core/processes.py"),
     *(".ci/*", "Makefile", "pyproject.toml", "requirements*.lock"),
-    *("tests/studies/conftest.py", "tests/studies/commands.py"),
+    *("tests/studies/conftest.py", "tests/support/commands.py"),
 )
 CLUSTERS: tuple[str, ...] = (
     *ALL,
-    *("studies/runner/launchers/__init__.py", "studies/runner/launchers/crew.py", "tests/studies/fake_job.py"),
-    *("tests/studies/test_slurm_launcher.py", "tests/studies/test_ray_launcher.py"),
+    *("studies/runner/launchers/__init__.py", "studies/runner/launchers/crew.py", "tests/support/fake_job.py"),
+    *("tests/engines/test_slurm_launcher.py", "tests/engines/test_ray_launcher.py"),
     *("tests/studies/test_clusters.py", "tests/studies/test_local_launcher.py"),
 )
 
@@ -62,9 +62,9 @@ SETS = (
         covers=(
             *ALL,
             *("studies/sync.py", "studies/runner/launchers/local.py", "studies/runner/launchers/crew.py"),
-            "tests/studies/postgres.py",
-            *("tests/studies/test_postgres.py", "tests/studies/test_run_cli.py", "tests/studies/test_sweep.py"),
-            "tests/test_end_to_end.py",
+            "tests/support/postgres.py",
+            *("tests/engines/test_postgres.py", "tests/studies/test_run_cli.py", "tests/studies/test_sweep.py"),
+            "tests/studies/test_end_to_end.py",
         ),
     ),
     Set(
@@ -74,7 +74,7 @@ SETS = (
         covers=(
             *CLUSTERS,
             *("studies/runner/launchers/slurm.py", "studies/runner/launchers/slurm_script.py"),
-            *("tests/cluster/slurm.sh", "tests/studies/test_sweep.py"),
+            *("tests/engines/slurm.sh", "tests/studies/test_sweep.py"),
         ),
     ),
     Set(
@@ -93,7 +93,8 @@ SETS = (
         covers=(
             *ALL,
             *("studies/ui.py", "studies/sync.py", "reports/html.py", "reports/page.py", "reports/render.py"),
-            *("tests/browser/*.py", "tests/hostile/pages.py", "tests/hostile/words.py"),
+            *("tests/engines/test_mlflow_ui.py", "tests/engines/test_hostile_pages.py", "tests/engines/screenshots.py"),
+            *("tests/support/browser.py", "tests/support/hostile_pages.py", "tests/support/hostile_words.py"),
         ),
     ),
 )

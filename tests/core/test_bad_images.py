@@ -28,7 +28,7 @@ from core.data.prepared import is_prepared, read_index, read_pixels
 from core.data.sources import MOST_BYTES
 from core.errors import InputError
 from core.folder import check_apart
-from tests.core.pictures import encoded, foldered, lsun, picture, zipped
+from tests.support.pictures import encoded, foldered, lsun, picture, zipped
 
 ROOT = Path(__file__).parents[2]
 FILES = {f"{name}.png": encoded(picture(i)) for i, name in enumerate("abcd")}

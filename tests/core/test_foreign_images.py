@@ -24,7 +24,7 @@ from core.data.making import make
 from core.data.prepared import read_index
 from core.data.sources import DAMAGE, opened
 from core.errors import InputError
-from tests.core.pictures import encoded, foldered, lsun, picture, zipped
+from tests.support.pictures import encoded, foldered, lsun, picture, zipped
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from core.data.images import Resampling, decoded
-from tests.core.pictures import encoded, picture
+from tests.support.pictures import encoded, picture
 
 
 def only(content: bytes, resolution: int, resampling: Resampling = "box") -> np.ndarray:

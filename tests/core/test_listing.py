@@ -15,7 +15,7 @@ from core.data.prepare import left_out
 from core.data.prepared import read_index
 from core.data.sources import fingerprint, opened
 from core.errors import InputError
-from tests.core.pictures import encoded, foldered, lsun, picture, zipped
+from tests.support.pictures import encoded, foldered, lsun, picture, zipped
 
 PNG = encoded(picture())
 PHOTOS = {f"photos/{name}.png": encoded(picture(i)) for i, name in enumerate("abc")}

@@ -25,7 +25,7 @@ from core.errors import InputError
 from core.processes import environment
 from core.train import main as train_main
 from studies.changes_overview import STUDY
-from tests.core.pictures import encoded, foldered, lsun, picture, shared, zipped
+from tests.support.pictures import encoded, foldered, lsun, picture, shared, zipped
 
 
 def many(path: Path, count: int = 2500) -> Path:

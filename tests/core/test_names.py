@@ -17,7 +17,7 @@ from core.data.sources import fingerprint, opened
 from core.errors import InputError
 from core.file_names import original, stored
 from studies.runner.order import Order
-from tests.core.pictures import encoded, foldered, picture
+from tests.support.pictures import encoded, foldered, picture
 
 ROOT = Path(__file__).parents[2]
 NAMES = [

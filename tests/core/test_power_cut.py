@@ -15,9 +15,9 @@ from core.data.prepared import is_prepared, verify
 from core.folder import RunFolder
 from core.job import run_job
 from core.processes import ROOT
-from tests.core.pictures import encoded, picture, zipped
-from tests.core.power import ForgetfulDisk, Tree, put
 from tests.core.test_job import FITTING, comparable, finished
+from tests.support.pictures import encoded, picture, zipped
+from tests.support.power_cut import ForgetfulDisk, Tree, put
 
 JOB = cfg.Job(config=FITTING, seed=3)
 

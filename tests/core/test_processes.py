@@ -16,7 +16,7 @@ from core.data.sources import fingerprint
 from core.errors import InputError
 from core.processes import ROOT, environment, in_shell, is_found_by, path_of, python
 from studies import completion
-from tests.core.pictures import encoded, lsun, picture
+from tests.support.pictures import encoded, lsun, picture
 
 OURS = ("ablations", "core", "reports", "studies")
 FILES = {f"{name}.png": encoded(picture(name)) for name in range(3)}

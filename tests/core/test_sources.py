@@ -11,7 +11,7 @@ import pytest
 from core.data.sources import BLOCK, fingerprint, opened
 from core.data.walk import damage
 from core.errors import InputError
-from tests.core.pictures import encoded, foldered, lsun, picture, shared, zipped
+from tests.support.pictures import encoded, foldered, lsun, picture, shared, zipped
 
 FILES = {f"{name}.png": encoded(picture(i)) for i, name in enumerate(["b/2", "a/10", "c", "a/9"])}
 IN_ORDER = ["a/10.png", "a/9.png", "b/2.png", "c.png"]

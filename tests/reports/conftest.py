@@ -9,8 +9,8 @@ import pytest
 
 from reports.render import render
 from tests.reports import recorded
-from tests.reports.pages import page_of
-from tests.reports.synthetic import planned, train_all
+from tests.support.pages import page_of
+from tests.support.runs import planned, train_all
 
 
 @pytest.fixture(scope="session")

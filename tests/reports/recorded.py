@@ -14,8 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from reports.render import render, render_comparison
-from tests.reports.searched import searched
-from tests.reports.synthetic import planned, train_all
+from tests.support.runs import planned, train_all
+from tests.support.searches import searched
 
 RECORD = Path(__file__).with_name("recorded_reports.json")
 EVERY_DESIGN = ("ladder", "add_one_in", "leave_one_out")

@@ -17,8 +17,8 @@ from reports import compare, side_by_side, stats
 from reports.frames import TIDY_COLUMNS
 from reports.kept import read_tidy
 from reports.render import main, render, render_comparison
-from tests.reports.pages import assert_links_resolve
-from tests.reports.synthetic import planned, train_all
+from tests.support.pages import assert_links_resolve
+from tests.support.runs import planned, train_all
 
 INF = math.inf
 Values = Mapping[str, Sequence[float | None]]

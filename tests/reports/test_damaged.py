@@ -23,7 +23,7 @@ from reports import figures, pdf
 from reports.render import main, render
 from reports.results import load
 from studies.plan import jobs_root
-from tests.reports.synthetic import planned, train_all
+from tests.support.runs import planned, train_all
 
 STUDY = "changes_overview"
 

@@ -19,8 +19,8 @@ from reports.results import load
 from reports.sections.changes import rankable
 from reports.verdicts import judge_changes
 from studies import catalogue
-from tests.reports.pages import assert_links_resolve, page_of
-from tests.reports.synthetic import TRUE_FACTORS, planned, train_all
+from tests.support.pages import assert_links_resolve, page_of
+from tests.support.runs import TRUE_FACTORS, planned, train_all
 
 
 def rendered(runs: Path, study: str) -> tuple[Path, str]:

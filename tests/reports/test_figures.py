@@ -34,7 +34,7 @@ from reports.sections.setting import changes_table
 from reports.verdicts import one_family
 from studies import catalogue
 from studies.plan import Plan, jobs_root
-from tests.reports.synthetic import planned, train_all
+from tests.support.runs import planned, train_all
 
 VERDICTS = {"helps", "hurts"}
 

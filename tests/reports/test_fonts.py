@@ -18,7 +18,7 @@ from reports.render import render
 from studies import catalogue
 from studies.plan import Plan, record_plan
 from studies.planning import make_plan
-from tests.reports import synthetic
+from tests.support import runs as synthetic
 
 TITLES = (
     "weight $\\frac$",

@@ -37,9 +37,9 @@ from reports.page import (
 from reports.render import FORMATS, formats_of, main, render
 from reports.rows import anchor
 from studies import catalogue
-from tests.hostile.pages import Elements
-from tests.reports.pages import assert_links_resolve
-from tests.reports.synthetic import planned, train_all
+from tests.support.hostile_pages import Elements
+from tests.support.pages import assert_links_resolve
+from tests.support.runs import planned, train_all
 
 
 class Seen(Elements):

@@ -10,8 +10,8 @@ import pytest
 from ablations.schema import DesignName
 from reports import stats
 from reports.results import load
-from tests.reports.pages import page_of
-from tests.reports.synthetic import planned, train_all
+from tests.support.pages import page_of
+from tests.support.runs import planned, train_all
 
 
 @pytest.fixture(scope="module")

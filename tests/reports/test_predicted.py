@@ -9,7 +9,7 @@ from core.machine import Machine
 from reports.results import load
 from reports.sections.runs import predicted_table
 from studies.times.costs import Invocation, add_invocation
-from tests.reports.synthetic import planned, train_all
+from tests.support.runs import planned, train_all
 
 HERE = Machine(processor="a processor", cores=2, device="cpu", threads=1, torch="2.15.0")
 

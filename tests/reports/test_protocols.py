@@ -21,8 +21,8 @@ from reports.page import Column, Document, Grey, Table
 from reports.render import main, render, render_comparison
 from reports.results import load
 from studies.plan import Plan, jobs_root
-from tests.reports.pages import page_of
-from tests.reports.synthetic import WEIGHTS, planned, protocols_of, train_all, write_run
+from tests.support.pages import page_of
+from tests.support.runs import WEIGHTS, planned, protocols_of, train_all, write_run
 
 THREE = {"baseline", "all", "all-ns_loss"}
 OTHER_WEIGHTS = {"weights": "00" * 32}

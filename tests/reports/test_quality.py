@@ -15,7 +15,7 @@ from reports.quality import caption, other_measures
 from reports.results import Results, load
 from reports.rows import anchor
 from studies.plan import PlannedVariant
-from tests.reports.synthetic import planned, train_all
+from tests.support.runs import planned, train_all
 
 KEYS = ("kid", "precision", "recall", "density", "coverage", "infinity")
 

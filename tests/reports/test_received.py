@@ -57,7 +57,7 @@ from studies.mlflow_view.experiment import Experiment
 from studies.overrides import overridden, override, parse_override
 from studies.plan import jobs_root, plan_file, read_plan, report_folder
 from studies.stores import sqlite_file
-from tests.reports.synthetic import planned, train_all
+from tests.support.runs import planned, train_all
 
 HOSTILE = (
     "\x1b[31m<img src=x onerror=alert(1)> [a](javascript:alert(1)) ``` $\\frac$ \"'&lt; http://evil.example\n# no\u202e"

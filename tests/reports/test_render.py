@@ -23,8 +23,8 @@ from reports.results import load
 from reports.sections.setting import from_what, the_images
 from studies.plan import Plan
 from tests.reports import recorded
-from tests.reports.pages import assert_links_resolve
-from tests.reports.synthetic import planned, train_all
+from tests.support.pages import assert_links_resolve
+from tests.support.runs import planned, train_all
 
 Page = Callable[..., str]
 

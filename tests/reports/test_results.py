@@ -12,7 +12,7 @@ from core.folder import RunFolder
 from reports.frames import TIDY_COLUMNS
 from reports.results import Results, load
 from studies.plan import jobs_root, settings_of
-from tests.reports.synthetic import planned, train_all, write_run
+from tests.support.runs import planned, train_all, write_run
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,8 @@ from reports.sections.changes import estimates_table
 from reports.verdicts import judge_design
 from studies.plan import Plan
 from studies.runner.tasks import tasks_of
-from tests.reports.pages import assert_links_resolve, page_of
-from tests.reports.synthetic import TRUE_FACTORS, planned, train_all
+from tests.support.pages import assert_links_resolve, page_of
+from tests.support.runs import TRUE_FACTORS, planned, train_all
 
 SCREENING: tuple[DesignName, ...] = ("screening",)
 

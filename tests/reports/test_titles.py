@@ -18,8 +18,8 @@ from reports.report import design_title
 from reports.results import load
 from studies.catalogue import study
 from studies.plan import Plan, PlannedVariant, plan_file
-from tests.reports.pages import page_of
-from tests.reports.synthetic import planned, train_all
+from tests.support.pages import page_of
+from tests.support.runs import planned, train_all
 
 Labels = list[str]
 

@@ -38,7 +38,7 @@ def small_plan() -> Callable[..., Plan]:
 @pytest.fixture
 def fake_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers train with `fake_job`."""
-    monkeypatch.setenv(TRAINER_VARIABLE, "tests.studies.fake_job")
+    monkeypatch.setenv(TRAINER_VARIABLE, "tests.support.fake_job")
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ from studies.times.calibration import (
 from studies.times.estimate import with_estimates
 from studies.times.measure import Unmeasured, measure
 from tests.core.conftest import small_config
-from tests.studies import fake_job
+from tests.support import fake_job
 
 HERE = Machine(processor="a processor", cores=2, device="cpu", threads=1, torch="2.15.0")
 FIT = cfg.Reconstruction(data=cfg.Rooms(resolution=8, train=64, held_out=32), images=4, inr=cfg.Inr(width=8, depth=3))
@@ -168,7 +168,7 @@ def test_what_diverges_at_once_is_not_measured(tmp_path: Path) -> None:
 
 @pytest.fixture
 def _no_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibration, "MEASURER", "tests.studies.fake_measure")
+    monkeypatch.setattr(calibration, "MEASURER", "tests.support.fake_measure")
 
 
 @pytest.mark.usefixtures("_no_training")

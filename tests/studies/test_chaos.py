@@ -47,7 +47,7 @@ SETTINGS = (
 PROGRAM = """
 import os, sys
 import studies.run, studies.mlflow_view.sync
-os.environ["INR_GAN_TRAINER"] = "tests.studies.often"
+os.environ["INR_GAN_TRAINER"] = "tests.support.often"
 studies.mlflow_view.sync.SYNC_SECONDS = 3.0
 studies.run.main(sys.argv[1:])
 """

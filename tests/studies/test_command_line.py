@@ -34,7 +34,7 @@ from studies.runner.sharing import BUDGET
 from studies.screen import screen
 from studies.stores import DEFAULT_TRACKING, QUEUE_VARIABLE, TRACKING_VARIABLE
 from studies.times.budget import MOST_SEEDS
-from tests.studies.commands import ROOT, answer, refused
+from tests.support.commands import ROOT, answer, refused
 
 PAGE = ROOT / "docs" / "command_line.md"
 

@@ -22,7 +22,7 @@ from studies.runner.order import NO_ROOM, Order, WorkersLost
 from studies.runner.queue import Queue
 from studies.runner.stores import Unreachable
 from studies.runner.worker import work
-from tests.studies import fake_job
+from tests.support import fake_job
 
 LOST = End("was lost with its node", killed=True, lost=True)
 

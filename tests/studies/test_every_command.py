@@ -30,8 +30,8 @@ from studies.screen import Screen, screen
 from studies.times import costs, measure
 from studies.times.budget import parse_budget
 from tests.choices import cpu_profile, interval, reference_times
-from tests.reports import synthetic
-from tests.studies.commands import ROOT, answer, refused
+from tests.support import runs as synthetic
+from tests.support.commands import ROOT, answer, refused
 
 Main = Callable[[Sequence[str]], object]
 

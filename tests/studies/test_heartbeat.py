@@ -21,7 +21,7 @@ from studies.runner.heartbeat import LONGEST_PAUSES, Heart, Silence, heartbeat_f
 from studies.runner.order import Order
 from studies.runner.stores import waiting_until
 from studies.runner.worker import work
-from tests.studies import fake_job
+from tests.support import fake_job
 
 FLOOR = 100.0
 

@@ -24,7 +24,7 @@ from core.locks import is_held
 from studies.plan import Plan, jobs_root
 from studies.runner.launchers import launch
 from studies.runner.order import Order, WorkersLost
-from tests.studies import fake_job
+from tests.support import fake_job
 
 
 def launched(order: Order, name: str = "local", stop: Callable[[], bool] = lambda: False) -> list[str]:

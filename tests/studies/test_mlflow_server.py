@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 PROGRAM = """
 import os, sys
 import studies.run, studies.mlflow_view.fitting, studies.mlflow_view.sync
-os.environ["INR_GAN_TRAINER"] = "tests.studies.often"
+os.environ["INR_GAN_TRAINER"] = "tests.support.often"
 studies.mlflow_view.sync.SYNC_SECONDS = 1.0
 studies.mlflow_view.sync.MOST_PAUSE_SECONDS = 2.0
 studies.mlflow_view.fitting.BATCH = 7

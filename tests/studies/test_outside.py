@@ -21,7 +21,7 @@ from studies.runner.order import Order
 from studies.runner.resources import resources_of
 from studies.runner.storage import store_of
 from studies.runner.tasks import tasks_of
-from tests.studies.commands import answer, refused
+from tests.support.commands import answer, refused
 
 STUDY = """\
 from ablations.schema import Change, Edit, Study

@@ -38,7 +38,7 @@ from studies.spreads import (
 )
 from studies.times.estimate import REFERENCE_TIMES
 from tests.choices.reference_times import as_record
-from tests.reports.synthetic import train_all
+from tests.support.runs import train_all
 
 STUDY = catalogue.study("changes_overview")
 TITLES = {change.name: change.title for change in STUDY.changes}

@@ -37,7 +37,7 @@ from studies.runner.clusters import SlurmCluster
 from studies.runner.preflight import notes, obstacle
 from studies.runner.resources import Resources
 from studies.runner.tasks import Task
-from tests.core.pictures import encoded, foldered, picture
+from tests.support.pictures import encoded, foldered, picture
 
 ROOMS = Evaluation(metric=RoomsFrechet())
 IMAGES = Images(count=40, fingerprint="a" * 64)

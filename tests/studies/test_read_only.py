@@ -18,9 +18,9 @@ from studies import ui
 from studies.plan import jobs_root, journal_file
 from studies.runner.queue import Queue
 from studies.runner.tasks import tasks_of
-from tests.readonly import read_only
-from tests.reports.synthetic import planned, train_all
-from tests.studies.commands import answer, refused
+from tests.support.commands import answer, refused
+from tests.support.readonly import read_only
+from tests.support.runs import planned, train_all
 
 STUDY = "changes_overview"
 

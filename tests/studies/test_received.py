@@ -20,7 +20,7 @@ from studies.runner.heartbeat import Heart, heartbeat_file
 from studies.runner.queue import Queue
 from studies.runner.tasks import tasks_of
 from studies.sweeps import read_sweep, sweep_file
-from tests.studies.commands import answer, refused
+from tests.support.commands import answer, refused
 
 TRAP = "from pathlib import Path\nPath({where!r}).write_text('ran')\nSTUDY = None\n"
 

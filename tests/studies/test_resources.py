@@ -22,7 +22,7 @@ from studies.runner.launchers import launch
 from studies.runner.order import Order
 from studies.runner.resources import Resources, resources_of
 from studies.runner.tasks import tasks_of
-from tests.studies import fake_job
+from tests.support import fake_job
 
 
 def resources(runs: Path, **options: Any) -> Resources:

@@ -13,7 +13,7 @@ from studies.plan import Plan
 from studies.planning import make_plan
 from studies.runner import retune
 from studies.runner.retune import retuned_plan, tuning_plan
-from tests.reports.synthetic import protocols_of, write_run
+from tests.support.runs import protocols_of, write_run
 
 STUDY = catalogue.study("changes_overview")
 

@@ -20,8 +20,8 @@ from studies.mlflow_view.sync import MlflowView
 from studies.runner.worker import TRAINER_VARIABLE
 from studies.times import calibration
 from studies.times.costs import read_invocations
-from tests.studies import fake_job
-from tests.studies.commands import ROOT, answer, refused
+from tests.support import fake_job
+from tests.support.commands import ROOT, answer, refused
 
 HEAVY = ("torch", "mlflow", "optuna", "numpy", "scipy", "statsmodels", "pandas", "matplotlib")
 
@@ -31,8 +31,8 @@ import studies.commands.request
 import studies.run
 import studies.runner.execute
 import studies.times.calibration
-os.environ["INR_GAN_TRAINER"] = "tests.studies.fake_job"
-studies.times.calibration.MEASURER = "tests.studies.fake_measure"
+os.environ["INR_GAN_TRAINER"] = "tests.support.fake_job"
+studies.times.calibration.MEASURER = "tests.support.fake_measure"
 if "WITHOUT_VIEW" in os.environ:
     studies.runner.execute.MlflowView.sync = lambda *_: 0
 try:
@@ -66,8 +66,8 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str, list[str], list[str
 def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Commands of this process train fake jobs and show them nowhere."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    monkeypatch.setenv(TRAINER_VARIABLE, "tests.studies.fake_job")
-    monkeypatch.setattr(calibration, "MEASURER", "tests.studies.fake_measure")
+    monkeypatch.setenv(TRAINER_VARIABLE, "tests.support.fake_job")
+    monkeypatch.setattr(calibration, "MEASURER", "tests.support.fake_measure")
     monkeypatch.setattr(MlflowView, "sync", lambda *_: 0)
 
 

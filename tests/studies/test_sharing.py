@@ -24,9 +24,9 @@ from studies.runner.resources import Resources, accelerators, resources_of
 from studies.runner.sharing import Sharing
 from studies.runner.tasks import tasks_of
 from studies.runner.worker import TRAINER_VARIABLE, serve
-from tests.studies import fake_gpu, fake_job
-from tests.studies.fake_gpu import GIB
 from tests.studies.test_local_launcher import launched, lines, status
+from tests.support import fake_gpu, fake_job
+from tests.support.fake_gpu import GIB
 
 # --- how many fit -----------------------------------------------------------------------------------------------------
 
@@ -115,7 +115,7 @@ def gpu_order(
         plan = small_plan(seeds=seeds, variants=variants, iterations=iterations)
         tasks = sorted(tasks_of(plan), key=lambda task: task.seed)
         made = order(plan, workers=workers, tasks=tasks)
-        monkeypatch.setenv(TRAINER_VARIABLE, "tests.studies.fake_gpu")
+        monkeypatch.setenv(TRAINER_VARIABLE, "tests.support.fake_gpu")
         return made.replace(**{"gpus": ("0",), **fields})
 
     return make

@@ -37,7 +37,7 @@ from studies.runner.sweep import SearchOrder
 from studies.runner.trials import Trials
 from studies.sweeps import Sweep, Trial, choice_of, key_of, read_sweep
 from studies.times.estimate import REFERENCE_TIMES
-from tests.studies import fake_job
+from tests.support import fake_job
 
 pytestmark = pytest.mark.usefixtures("fake_trainer")
 

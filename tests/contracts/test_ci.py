@@ -12,12 +12,12 @@ from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TESTS = {
-    "postgres": ["tests/studies/test_postgres.py"],
-    "slurm": ["tests/studies/test_slurm_launcher.py"],
-    "ray": ["tests/studies/test_ray_launcher.py"],
-    "browser": ["tests/browser/test_hostile_pages.py", "tests/browser/test_mlflow_ui.py"],
+    "postgres": ["tests/engines/test_postgres.py"],
+    "slurm": ["tests/engines/test_slurm_launcher.py"],
+    "ray": ["tests/engines/test_ray_launcher.py"],
+    "browser": ["tests/engines/test_hostile_pages.py", "tests/engines/test_mlflow_ui.py"],
 }
 """The files that carry each set's mark."""
 
@@ -105,7 +105,7 @@ def test_a_change_chooses_the_sets_that_it_touches() -> None:
     assert touched("studies/runner/launchers/__init__.py") == ["slurm", "ray"]
     assert touched("studies/runner/storage.py") == touched("requirements-extras.lock") == touched(".ci/run") == NAMES
     # The same name elsewhere is another file, and a star stays in its folder.
-    assert touched("docs/studies/ui.py", "tests/browser/more/pages.py") == []
+    assert touched("docs/studies/ui.py", "tests/engines/more/pages.py") == []
 
 
 def git(root: Path, *arguments: str) -> None:

@@ -19,9 +19,9 @@ from hypothesis.strategies import DataObject
 
 from reports.render import main as render
 from studies.run import main as run
-from tests.hostile.pages import assert_harmless, assert_shown
-from tests.hostile.words import NASTY, changes
-from tests.reports.synthetic import planned, train_all
+from tests.support.hostile_pages import assert_harmless, assert_shown
+from tests.support.hostile_words import NASTY, changes
+from tests.support.runs import planned, train_all
 
 PATIENCE_SECONDS = 60
 

@@ -10,7 +10,7 @@ from markdown_it import MarkdownIt
 
 from reports import html, latex, markdown, pdf
 from reports.page import Document, Table
-from tests.hostile.pages import assert_harmless, assert_leads_nowhere_else, assert_shown, documents
+from tests.support.hostile_pages import assert_harmless, assert_leads_nowhere_else, assert_shown, documents
 
 STRUCTURE = re.compile(r'<a id="[\w%.-]*">|</a>|<sub>|</sub>')
 """The HTML that our Markdown is allowed."""

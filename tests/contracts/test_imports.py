@@ -9,9 +9,9 @@ import sys
 from pathlib import Path
 
 from studies.catalogue import NAMES
-from tests.test_examples import FILES
+from tests.contracts.test_examples import FILES
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SLOW = (
     *("pydantic", "rich", "urllib.request", "sqlite3", "studies.runner.execute", "core.metrics.identity"),
     *("numpy", "scipy", "PIL", "torch", "mlflow", "optuna", "pandas", "matplotlib", "statsmodels", "low_rank"),

@@ -31,7 +31,7 @@ from reports.page import (
     Text,
 )
 from reports.rows import anchor
-from tests.hostile.words import words
+from tests.support.hostile_words import words
 
 
 def texts() -> SearchStrategy[Text]:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import pages
-from tests.studies.commands import ROOT, begun
+from tests.support import browser as pages
+from tests.support.commands import ROOT, begun
 
 pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: it is in the group dev")
 pytestmark = [

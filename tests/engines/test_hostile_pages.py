@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, given, settings
 
 from reports import html
 from reports.page import Document
-from tests.browser import pages
-from tests.hostile.pages import documents
+from tests.support import browser as pages
+from tests.support.hostile_pages import documents
 
 pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: it is in the group dev")
 pytestmark = [

@@ -1,4 +1,4 @@
-"""`studies.times.measure` without training. The seed says how it goes, as in `tests.studies.fake_job`."""
+"""`studies.times.measure` without training. The seed says how it goes, as in `tests.support.fake_job`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from core.config import Job
 from core.errors import InputError
 from studies.times import measure as program
 from studies.times.calibration import StepTimes
-from tests.studies.fake_job import DIVERGES, FAILS, UNUSABLE
+from tests.support.fake_job import DIVERGES, FAILS, UNUSABLE
 
 
 def load_once(job: Job, *, cache: Path, threads: int, **_: object) -> None:

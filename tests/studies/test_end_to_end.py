@@ -14,7 +14,7 @@ from PIL import Image
 
 from core.folder import RunFolder
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SMALL = (
     "iterations=6",
     "evaluation.every=3",

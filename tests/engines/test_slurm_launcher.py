@@ -32,11 +32,11 @@ from studies.runner.order import TOLD_TO_STOP, Order, TrainingOrder, WorkersLost
 from studies.runner.queue import Queue
 from studies.runner.sweep import SearchOrder
 from studies.runner.worker import work
-from tests.studies import fake_job
-from tests.studies.commands import ROOT, begun
 from tests.studies.test_clusters import NAMED, SMALL, write_launchers
 from tests.studies.test_local_launcher import status, wait_for
 from tests.studies.test_sweep import a_study, an_order
+from tests.support import fake_job
+from tests.support.commands import ROOT, begun
 
 QUICK = SlurmCluster(workers=2, poll_seconds=0.01)
 

@@ -15,8 +15,8 @@ from typing import Any
 from core.config import Job
 from core.events import Event, Losses
 from core.folder import DeviceMemory, RunFolder
-from tests.studies import fake_job
-from tests.studies.fake_job import JobTaken, OutOfMemory
+from tests.support import fake_job
+from tests.support.fake_job import JobTaken, OutOfMemory
 
 __all__ = ["JobTaken", "OutOfMemory", "run_job"]
 

@@ -27,10 +27,10 @@ from studies.runner import postgres
 from studies.runner import queue as queues
 from studies.runner.queue import Queue
 from studies.runner.tasks import Task, tasks_of
-from tests.studies.postgres import Postgres
+from tests.studies.test_end_to_end import SMALL
 from tests.studies.test_run_cli import PROGRAM, ROOT, ended
 from tests.studies.test_sweep import a_study, an_order
-from tests.test_end_to_end import SMALL
+from tests.support.postgres import Postgres
 
 pytestmark = [pytest.mark.postgres, pytest.mark.filterwarnings("ignore")]
 

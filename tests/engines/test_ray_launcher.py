@@ -35,11 +35,11 @@ from studies.runner.launchers.crew import EXITS_OF_A_PLACE
 from studies.runner.launchers.ray import RayCrew
 from studies.runner.order import Order, WorkersLost
 from studies.runner.queue import Queue
-from tests.studies import fake_job
-from tests.studies.commands import ROOT, begun
+from tests.engines.test_slurm_launcher import IMAGES, assert_same
 from tests.studies.test_clusters import NAMED, SMALL, write_launchers
 from tests.studies.test_local_launcher import attempts, status, wait_for
-from tests.studies.test_slurm_launcher import IMAGES, assert_same
+from tests.support import fake_job
+from tests.support.commands import ROOT, begun
 
 SLOW = fake_job.SLOW
 

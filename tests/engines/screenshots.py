@@ -1,6 +1,6 @@
-"""Writes docs/screenshots from the runs of a study: `python -m tests.browser.screenshots STUDY`.
+"""Writes docs/screenshots from the runs of a study: `python -m tests.engines.screenshots STUDY`.
 
-Needs what tests/browser needs, an mlflow.db in the current folder, and a report.
+Needs what the browser's tests need, an mlflow.db in the current folder, and a report.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from PIL import Image
 
-from tests.browser import pages
+from tests.support import browser as pages
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

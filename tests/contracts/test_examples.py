@@ -24,11 +24,11 @@ from studies import catalogue, outside
 from studies.overrides import overridden
 from studies.plan import record_plan
 from studies.planning import make_plan
-from tests.reports.pages import page_of
-from tests.reports.synthetic import train_all
-from tests.studies.commands import answer, refused
+from tests.support.commands import answer, refused
+from tests.support.pages import page_of
+from tests.support.runs import train_all
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "extending.md").read_text()
 FILES: dict[str, str] = dict(re.findall(r"```python\n# (\S+)\n(.*?)```", PAGE, re.DOTALL))
 COMMANDS = [

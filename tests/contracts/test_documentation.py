@@ -14,10 +14,10 @@ import pytest
 
 from reports import publish, stats
 from reports.numbers import interval
-from tests.reports.pages import assert_links_resolve
-from tests.test_examples import FILES
+from tests.contracts.test_examples import FILES
+from tests.support.pages import assert_links_resolve
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 PUBLISHED = ROOT / "reports" / "published"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(PUBLISHED.rglob("*.md"))]
