@@ -130,7 +130,7 @@ def test_a_damaged_page_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_every_python_is_started_in_the_one_way() -> None:
     """What this machine's Python is called is for those to know who hand it to the one function that starts it."""
     known = {"core/processes.py", "studies/runner/environment.py"} | {
-        f"studies/runner/launchers/{name}.py" for name in ("declared", "ray")
+        f"studies/runner/{name}.py" for name in ("clusters", "launchers/ray")
     }
     for file in (file for room in OURS for file in (ROOT / room).rglob("*.py")):
         text, where = file.read_text(), file.relative_to(ROOT).as_posix()
