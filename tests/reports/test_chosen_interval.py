@@ -9,7 +9,7 @@ import pytest
 
 from reports import stats
 from tests.choices import interval as ci
-from tests.choices import looks, ranking
+from tests.choices import looks, moderation, ranking
 
 DRAWS = 1000
 MUST = [scenario for scenario in ci.SCENARIOS if scenario.bar]
@@ -99,3 +99,16 @@ def test_the_record_of_rankings_is_of_this_code() -> None:
         if "says" in row["now"]:
             assert abs(row["now"]["says"] - row["now"]["is"]) <= 0.05
             assert abs(row["now"]["quarter_says"] - row["now"]["quarter_is"]) <= 0.05
+
+
+def test_comparisons_borrow_as_the_simulation_chose() -> None:
+    rows = json.loads(ci.RECORD.read_text())["moderation"]
+    assert [row["method"] for row in rows] == list(moderation.METHODS)
+    (chosen,) = (row for row in rows if row["chosen"])
+    assert chosen["method"] == moderation.USED
+    assert chosen["outside"] == 0
+    cells = {cell.method: cell for cell in moderation.measure(moderation.SCENARIOS[3], "leave one out", 3)}
+    for row in rows:
+        assert row["widths"]["3"] == pytest.approx(cells[row["method"]].width, abs=0.002)
+    assert cells[moderation.USED].admitted
+    assert not moderation.measure(moderation.SCENARIOS[7], "ladder", 3, draws=1000)[7].admitted
