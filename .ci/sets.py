@@ -41,7 +41,7 @@ class Set(NamedTuple):
 # What every engine is used by: the command, its workers and what they share, how all of it is installed and tested.
 ALL: tuple[str, ...] = (
     *("studies/run.py", "studies/commands/*.py", "studies/options.py", "studies/plan*.py"),
-    *("studies/sweeps.py", "studies/runner/*.py", "studies/stores.py", "studies/run_state.py"),
+    *("studies/search_records.py", "studies/runner/*.py", "studies/stores.py", "studies/run_state.py"),
     *("studies/mlflow_view/*.py", "studies/times/*.py"),
     *("core/folder.py", "core/locks.py", "core/processes.py"),
     *(".ci/*", "Makefile", "pyproject.toml", "requirements*.lock"),

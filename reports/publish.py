@@ -20,7 +20,7 @@ from reports.commands import reproduce_commands
 from reports.page import Link, Listing, Piece, Strong, Text, shown
 from reports.render import render
 from reports.results import load
-from reports.rows import Rows
+from reports.tables import Rows
 from studies import catalogue
 from studies.click_life import Command
 

@@ -12,7 +12,7 @@ from reports import stats
 from reports.numbers import counted, factor, fixed, listed
 from reports.page import Block, Heading, Paragraph
 from reports.results import Results
-from reports.rows import Rows, to_runs
+from reports.tables import Rows, to_runs
 from studies.plan import PlannedVariant
 
 

@@ -18,8 +18,8 @@ from reports.numbers import counted
 from reports.page import Block, Code, Heading, Paragraph, Table
 from reports.report import Report
 from reports.results import Results, metric_letters, metric_name
-from reports.rows import Rows
-from studies.sweeps import Importance, Sweep, Trial
+from reports.tables import Rows
+from studies.search_records import Importance, Sweep, Trial
 
 G_RATE, D_RATE = "optimizers.learning_rates.generator", "optimizers.learning_rates.discriminator"
 SHARED, MAPPING = "optimizers.multipliers.shared", "optimizers.multipliers.mapping"

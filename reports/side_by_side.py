@@ -15,7 +15,7 @@ from reports import figures, stats
 from reports.compare import MEASURED_BY, RULES, Comparison, Pair, Rule, Side, measured_by
 from reports.numbers import MEAN_SPREAD, counted, factor, listed, sentence, times
 from reports.page import Block, Bullets, Code, Document, Figure, Heading, Note, Paragraph, Strong, Text
-from reports.rows import Rows
+from reports.tables import Rows
 from reports.verdicts import side_of_one
 
 FIGURE = "figures/effects.svg"

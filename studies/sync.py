@@ -14,7 +14,7 @@ from studies import catalogue
 from studies.click_life import Command
 from studies.mlflow_view.sync import MlflowView
 from studies.plan import check_received, of_found, plan_file, read_plan, report_folder, settings_of
-from studies.runner.stores import error_line
+from studies.runner.outages import error_line
 from studies.stores import DEFAULT_TRACKING, TRACKING_VARIABLE, address, use_stores
 
 

@@ -17,9 +17,9 @@ from reports.page import Block, Bullets, Heading, Listing, Paragraph, Piece, Str
 from reports.remarks import candidate, finding, g_updates_note, rungs_words, verdict_text
 from reports.report import DESIGN_HEADS, PAGE_INCHES, Report, design_title
 from reports.results import Results, metric_letters
-from reports.rows import Cell, Rows, last_values, to_runs
 from reports.sections.limits import power
 from reports.stats.arms import ROUNDING
+from reports.tables import Cell, Rows, last_values, to_runs
 from reports.verdicts import ALONE, LEVEL, ChangeEffect
 from studies.power import outlying
 

@@ -16,8 +16,8 @@ from reports.numbers import MEAN_SPREAD, factor, listed, sentence
 from reports.page import Block, Grey, Heading, Listing, Paragraph, Piece, Quote, Strong, Table, Text
 from reports.report import PILOT, Report
 from reports.results import Results, metric_name
-from reports.rows import Cell, Rows, to_runs
 from reports.sections.limits import pilot_note
+from reports.tables import Cell, Rows, to_runs
 
 
 def question(report: Report) -> list[Block]:

@@ -14,8 +14,8 @@ from reports.numbers import MEAN_SPREAD, WORK, factor, listed, short, work_text
 from reports.page import Block, Heading, Paragraph, Table
 from reports.report import Report
 from reports.results import Results, metric_letters
-from reports.rows import Rows, to_runs
 from reports.seconds import left_out, why_left_out
+from reports.tables import Rows, to_runs
 from studies.plan import PlannedVariant
 
 

@@ -15,8 +15,8 @@ from reports.page import Block, Heading, Listing, Paragraph, Strong, Table
 from reports.remarks import g_updates_note, ladder_names, peak_words, unstable_rungs_words, verdict_text
 from reports.report import Report, rung_label
 from reports.results import Results, metric_letters, metric_name
-from reports.rows import Cell, Rows, to_runs
 from reports.seconds import finished_seconds, left_out, why_left_out
+from reports.tables import Cell, Rows, to_runs
 from reports.verdicts import ChangeEffect
 from studies.plan import PlannedVariant
 

@@ -12,7 +12,7 @@ from reports.page import Block, Heading, Listing, Paragraph, Table
 from reports.remarks import Effects, verdict_text
 from reports.report import DESIGN_HEADS, Report
 from reports.results import Results, load, metric_letters
-from reports.rows import Rows
+from reports.tables import Rows
 from reports.verdicts import judge_changes
 from studies.plan import PlannedVariant, settings_of
 

@@ -16,8 +16,8 @@ from reports.numbers import WORK, factor, fixed_unit, short
 from reports.page import Anchor, Block, Bullets, Code, Heading, Link, Paragraph, Piece, Strong, Table, Text
 from reports.report import Report
 from reports.results import Results, metric_letters
-from reports.rows import Cell, Rows, anchor, to_runs
 from reports.seconds import left_out, why_left_out
+from reports.tables import Cell, Rows, anchor, to_runs
 from studies.plan import PlannedVariant
 from studies.times.costs import Invocation, read_invocations
 
@@ -93,7 +93,7 @@ def runs(report: Report) -> list[Block]:
 
 
 def runs_table(results: Results, target: Callable[[str], str | None]) -> Table:
-    """Every planned job, linked to `target` of it; the rows of a variant are what `reports.rows.to_runs` leads to."""
+    """Every planned job, linked to `target` of it; the rows of a variant are what `reports.tables.to_runs` leads to."""
     firsts = set(results.jobs.drop_duplicates("variant").index)
 
     def name(row: pd.Series) -> Text:

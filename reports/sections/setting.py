@@ -22,7 +22,7 @@ from reports.page import Block, Bullets, Code, Heading, Listing, Note, Paragraph
 from reports.remarks import g_updates_remark
 from reports.report import Report, design_title
 from reports.results import Results, metric_name, which_seeds
-from reports.rows import Rows
+from reports.tables import Rows
 from studies import numbers
 from studies.mlflow_view.experiment import experiment_name
 from studies.plan import settings_of

@@ -10,7 +10,7 @@ from reports.numbers import MEAN_SPREAD, counted, interval
 from reports.page import Block, Heading, Strong, Text
 from reports.report import Report, best_variants, composed
 from reports.results import Results, metric_letters, metric_name
-from reports.rows import Rows, last_values
+from reports.tables import Rows, last_values
 from reports.verdicts import compare, side_of_one
 from studies.plan import PlannedVariant
 

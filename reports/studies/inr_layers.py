@@ -15,8 +15,8 @@ from reports.numbers import MEAN_SPREAD, factor, listed, short
 from reports.page import Block, Bullets, Heading, Paragraph, Piece, Strong, Text
 from reports.report import PAGE_INCHES, PILOT, Report, composed
 from reports.results import Results
-from reports.rows import Rows, last_values
 from reports.seconds import left_out, why_left_out
+from reports.tables import Rows, last_values
 from reports.verdicts import compare
 
 DECK = tuple((row, row.mae) for row in ROWS if row.mae is not None)

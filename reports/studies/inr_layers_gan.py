@@ -18,7 +18,7 @@ from reports.numbers import factor, fixed, listed, mean_spread, p_text
 from reports.page import Block, Bullets, Heading, Listing, Note, Paragraph, Strong, Text
 from reports.report import Report, composed
 from reports.results import Results, load, metric_letters, metric_name
-from reports.rows import Cell, Rows, to_runs
+from reports.tables import Cell, Rows, to_runs
 from reports.verdicts import LEVEL
 
 RECONSTRUCTION = "inr_layers"

@@ -22,10 +22,10 @@ from reports.numbers import MEAN_SPREAD, counted, factor, fixed, interval, liste
 from reports.page import Block, Bullets, Code, Heading, Listing, Paragraph, Strong, Table, Text
 from reports.report import PILOT, Report, composed
 from reports.results import Results, metric_letters, metric_name
-from reports.rows import Rows, last_values
 from reports.searches import G_RATE, HEADS, MAPPING, Noise, among, number, pooled_noise, searches, ties, value_of
+from reports.tables import Rows, last_values
 from reports.verdicts import compare, side_of_one
-from studies.sweeps import Sweep, read_sweep
+from studies.search_records import Sweep, read_sweep
 
 ONE, SEPARATE = "best_one_rate", "best_separate"
 STYLEGAN_MAPPING = 0.01

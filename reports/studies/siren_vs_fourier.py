@@ -14,7 +14,7 @@ from reports.numbers import MEAN_SPREAD, factor, interval, short
 from reports.page import Block, Bullets, Heading, Paragraph, Strong, Text
 from reports.report import PILOT, Report, composed
 from reports.results import Results, metric_letters, metric_name
-from reports.rows import Rows, last_values
+from reports.tables import Rows, last_values
 from reports.verdicts import compare, side_of_one
 from studies.plan import PlannedVariant
 

@@ -15,8 +15,8 @@ from reports.page import Block, Heading, Paragraph, Strong
 from reports.pictures import between_latents, samples
 from reports.report import Report, composed
 from reports.results import Results
-from reports.rows import Cell, Rows, to_runs
 from reports.sections import claims, learning_curves, method, question, retuned, spread, which_changes
+from reports.tables import Cell, Rows, to_runs
 from studies.plan import PlannedVariant
 
 METHODS = (

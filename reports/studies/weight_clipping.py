@@ -17,8 +17,8 @@ from reports.page import Animation, Block, Heading, Paragraph, Strong
 from reports.pictures import samples
 from reports.report import Report, composed
 from reports.results import Results
-from reports.rows import Rows, to_runs
 from reports.sections import findings, learning_curves, method
+from reports.tables import Rows, to_runs
 from studies.plan import PlannedVariant
 
 MEASURES = {

@@ -10,8 +10,8 @@ from studies.commands.request import Request, estimated, requested
 from studies.options import Asked
 from studies.plan import Plan
 from studies.runner.execute import Ended, run_plan, with_choices
+from studies.runner.outages import error_line
 from studies.runner.retune import retuned_plan, tuning_plan
-from studies.runner.stores import error_line
 from studies.screen import screen
 
 

@@ -21,7 +21,7 @@ from core.errors import InputError
 from core.files import make_folder
 from studies.mlflow_view.artifacts import FOLDER, Beside, sound_id
 from studies.mlflow_view.database import check_file
-from studies.runner.stores import Unreachable
+from studies.runner.outages import Unreachable
 from studies.stores import DRIVER, SQLITE, sqlite_url
 
 CONNECT_SECONDS = 10

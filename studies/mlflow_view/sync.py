@@ -28,7 +28,7 @@ from studies.mlflow_view.experiment import Experiment
 from studies.mlflow_view.runs import Labels
 from studies.plan import VERDICTS, Plan, jobs_root
 from studies.runner.environment import forbid_telemetry
-from studies.runner.stores import error_line
+from studies.runner.outages import error_line
 from studies.runner.tasks import Task, tasks_of
 
 if TYPE_CHECKING:

@@ -29,11 +29,11 @@ from studies.plan import Plan, check_received, jobs_root, plans_lock, record_pla
 from studies.run_state import to_train
 from studies.runner.launchers import launch
 from studies.runner.order import Order, WorkersLost
+from studies.runner.outages import Unreachable, error_line, waiting_until
 from studies.runner.preflight import check_queue, check_start, check_trainable, files_of, folders_of, notes
 from studies.runner.progress import StudyProgress
 from studies.runner.resources import Resources
 from studies.runner.searches import SearchGaveUp, searched
-from studies.runner.stores import Unreachable, error_line, waiting_until
 from studies.runner.tasks import Task, longest_first, tasks_of
 from studies.times.calibration import calibrate, uncalibrated
 from studies.times.costs import costs_kept

@@ -13,7 +13,7 @@ from optuna.distributions import FloatDistribution
 from optuna.importance import FanovaImportanceEvaluator
 from optuna.trial import create_trial
 
-from studies.sweeps import Importance, Sweep, Trial
+from studies.search_records import Importance, Sweep, Trial
 
 FEWEST = 8
 """Below so many trials nothing is said."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from core.config import Job
-    from studies.runner.claims import Claims
+    from studies.runner.claimed_jobs import Claims
     from studies.runner.queue import Queue
 
 TOLD_TO_STOP = 75

@@ -28,7 +28,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, Pending
 
 from core.command_line import say_error
 from core.errors import InputError
-from studies.runner.stores import Unreachable, asked_to_stop, error_line
+from studies.runner.outages import Unreachable, asked_to_stop, error_line
 from studies.stores import QUEUE_VARIABLE, address, folder_id
 
 T = TypeVar("T")

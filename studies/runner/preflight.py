@@ -124,7 +124,7 @@ def check_queue_file(journal: Path, name: str, values: Collection[str] = ()) -> 
     nothing."""
     if queue_url() is None and journal.exists():
         # Loads optuna, which is needed only where there is a queue.
-        from studies.runner.storage import check_journal
+        from studies.runner.optuna_stores import check_journal
 
         check_journal(journal, name, values)
 

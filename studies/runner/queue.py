@@ -20,9 +20,9 @@ from core.locks import is_held
 from studies.plan import journal_file
 from studies.run_state import has_result
 from studies.runner.claim import Claim
-from studies.runner.claims import Claims
+from studies.runner.claimed_jobs import Claims
 from studies.runner.heartbeat import HANG_SECONDS
-from studies.runner.storage import trials_in
+from studies.runner.optuna_stores import trials_in
 from studies.runner.tasks import Task
 
 UNSIGNED_CLAIM_SECONDS = 60

@@ -14,10 +14,10 @@ from studies.durations import clock
 from studies.plan import Plan
 from studies.runner.importance import importances
 from studies.runner.launchers import launch
+from studies.runner.outages import Unreachable
 from studies.runner.resources import Resources
-from studies.runner.stores import Unreachable
-from studies.runner.sweep import FAILURES, SearchOrder
-from studies.sweeps import Sweep, Trial, baseline_of, values_line, write_sweep
+from studies.runner.search_worker import FAILURES, SearchOrder
+from studies.search_records import Sweep, Trial, baseline_of, values_line, write_sweep
 
 LOOK_SECONDS = 1.0
 

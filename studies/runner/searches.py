@@ -25,8 +25,8 @@ from studies.planning import with_searched
 from studies.runner.clusters import HERE, Cluster
 from studies.runner.preflight import check_queue_file
 from studies.runner.resources import Resources
+from studies.search_records import ENDED, Sweep, baseline_of, choice_of, key_of, read_sweep, recorded_as, values_line
 from studies.stores import queue_url
-from studies.sweeps import ENDED, Sweep, baseline_of, choice_of, key_of, read_sweep, recorded_as, values_line
 
 
 class SearchGaveUp(RuntimeError):

@@ -27,15 +27,15 @@ from core.config import AnyConfig, Job
 from core.events import Evaluated, Event
 from core.folder import RunFolder
 from core.locks import is_held
-from studies import sweeps
+from studies import search_records
 from studies.plan import journal_file
 from studies.run_state import has_result
 from studies.runner.claim import Claim, GivenUp
-from studies.runner.claims import Claims, result_of
+from studies.runner.claimed_jobs import Claims, result_of
 from studies.runner.heartbeat import HANG_SECONDS
-from studies.runner.storage import trials_in
-from studies.runner.stores import Unreachable
-from studies.sweeps import Proposal, Sweep, become_of, key_of, recorded_as
+from studies.runner.optuna_stores import trials_in
+from studies.runner.outages import Unreachable
+from studies.search_records import Proposal, Sweep, become_of, key_of, recorded_as
 
 COMPLETE_BEFORE_PRUNING = 4
 """The median of fewer complete trials says too little to give one up by."""
@@ -184,10 +184,10 @@ class Trials(Claims):
             trials=tuple(self._record(trial) for trial in self._trials() if "job" in trial.user_attrs),
         )
 
-    def _record(self, trial: FrozenTrial) -> sweeps.Trial:
+    def _record(self, trial: FrozenTrial) -> search_records.Trial:
         folder = RunFolder(self._jobs, str(trial.user_attrs["job"]))
         last = folder.last_event()
-        state: sweeps.TrialState = "running"
+        state: search_records.TrialState = "running"
         match trial.state:
             case TrialState.COMPLETE:
                 state = "complete" if trial.value is not None and math.isfinite(trial.value) else "diverged"
@@ -195,7 +195,7 @@ class Trials(Claims):
                 state = "pruned"
             case TrialState.FAIL:
                 state = "failed"
-        return sweeps.Trial(
+        return search_records.Trial(
             number=trial.number,
             state=state,
             proposal=self._proposal(trial.number),

@@ -35,12 +35,12 @@ from studies.runner.claim import Claim, GivenUp
 from studies.runner.deaths import note_claim
 from studies.runner.heartbeat import Heart
 from studies.runner.order import AGAIN, NO_ROOM, TOLD_TO_STOP, Order, TrainingOrder, starts_before
-from studies.runner.stores import Unreachable, asked_to_stop, waiting_until
+from studies.runner.outages import Unreachable, asked_to_stop, waiting_until
 from studies.stores import redacted
 
 if TYPE_CHECKING:
     from core.config import Job
-    from studies.runner.claims import Claims
+    from studies.runner.claimed_jobs import Claims
 
 TRAINER_VARIABLE = "INR_GAN_TRAINER"
 

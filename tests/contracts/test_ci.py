@@ -103,7 +103,9 @@ def test_a_change_chooses_the_sets_that_it_touches() -> None:
     assert touched("studies/ui.py") == ["browser"]
     assert touched("studies/runner/launchers/local.py") == ["postgres"]
     assert touched("studies/runner/launchers/__init__.py") == ["slurm", "ray"]
-    assert touched("studies/runner/storage.py") == touched("requirements-extras.lock") == touched(".ci/run") == NAMES
+    assert (
+        touched("studies/runner/optuna_stores.py") == touched("requirements-extras.lock") == touched(".ci/run") == NAMES
+    )
     # The same name elsewhere is another file, and a star stays in its folder.
     assert touched("docs/studies/ui.py", "tests/engines/more/pages.py") == []
 

@@ -35,7 +35,7 @@ from reports.page import (
     without_dead_links,
 )
 from reports.render import FORMATS, formats_of, main, render
-from reports.rows import anchor
+from reports.tables import anchor
 from studies import catalogue
 from tests.support.hostile_pages import Elements
 from tests.support.pages import assert_links_resolve

@@ -17,7 +17,7 @@ from reports.searches import Noise, pooled_noise, ties
 from reports.studies.learning_rates import check_alike, not_sought, rate_words
 from studies.plan import jobs_root, record_plan
 from studies.planning import with_searched
-from studies.sweeps import Sweep, Trial, choice_of, write_sweep
+from studies.search_records import Sweep, Trial, choice_of, write_sweep
 from tests.support.pages import page_of
 from tests.support.runs import protocols_of, train_all
 from tests.support.searches import G_RATE, STUDY, a_plan, a_sweep, searched

@@ -13,7 +13,7 @@ from core.events import Evaluated
 from reports.page import Heading, Link, Paragraph, Table
 from reports.quality import caption, other_measures
 from reports.results import Results, load
-from reports.rows import anchor
+from reports.tables import anchor
 from studies.plan import PlannedVariant
 from tests.support.runs import planned, train_all
 

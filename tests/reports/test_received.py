@@ -52,7 +52,7 @@ from reports.page import (
 from reports.render import main, render, render_comparison
 from reports.report import FIGURES
 from reports.results import load
-from reports.rows import anchor
+from reports.tables import anchor
 from studies.mlflow_view.experiment import Experiment
 from studies.overrides import overridden, override, parse_override
 from studies.plan import jobs_root, plan_file, read_plan, report_folder

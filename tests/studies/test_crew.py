@@ -19,8 +19,8 @@ from studies.runner.heartbeat import Silence, heartbeat_file
 from studies.runner.launchers import crew as rules
 from studies.runner.launchers.crew import EXITS_OF_A_PLACE, KILLS_OF_A_PLACE, End, OwnCrew, Slot, Streak
 from studies.runner.order import NO_ROOM, Order, WorkersLost
+from studies.runner.outages import Unreachable
 from studies.runner.queue import Queue
-from studies.runner.stores import Unreachable
 from studies.runner.worker import work
 from tests.support import fake_job
 

@@ -25,7 +25,7 @@ from core.machine import this_machine
 from core.train import main as train
 from reports import publish, render
 from studies import sync, ui
-from studies.runner import sweep, worker
+from studies.runner import search_worker, worker
 from studies.screen import Screen, screen
 from studies.times import costs, measure
 from studies.times.budget import parse_budget
@@ -120,7 +120,7 @@ def test_every_command_ends_by_the_one_boundary() -> None:
         assert re.search(r"cls=(Sectioned)?Command|code_with\(", text) or file.name in ("side_process.py", "walk.py"), (
             file
         )
-    for main in (measure.main, sweep.main, worker.main):
+    for main in (measure.main, search_worker.main, worker.main):
         assert answer(main=main).code == 2
 
 

@@ -19,7 +19,7 @@ from studies.plan import Plan, jobs_root
 from studies.runner import heartbeat
 from studies.runner.heartbeat import LONGEST_PAUSES, Heart, Silence, heartbeat_file
 from studies.runner.order import Order
-from studies.runner.stores import waiting_until
+from studies.runner.outages import waiting_until
 from studies.runner.worker import work
 from tests.support import fake_job
 

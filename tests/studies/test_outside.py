@@ -17,9 +17,9 @@ from core.errors import InputError
 from studies import catalogue, outside
 from studies.plan import Plan, plan_file, record_plan
 from studies.planning import make_plan
+from studies.runner.optuna_stores import store_of
 from studies.runner.order import Order
 from studies.runner.resources import resources_of
-from studies.runner.storage import store_of
 from studies.runner.tasks import tasks_of
 from tests.support.commands import answer, refused
 

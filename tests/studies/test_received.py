@@ -19,7 +19,7 @@ from studies.planning import make_plan
 from studies.runner.heartbeat import Heart, heartbeat_file
 from studies.runner.queue import Queue
 from studies.runner.tasks import tasks_of
-from studies.sweeps import read_sweep, sweep_file
+from studies.search_records import read_sweep, sweep_file
 from tests.support.commands import answer, refused
 
 TRAP = "from pathlib import Path\nPath({where!r}).write_text('ran')\nSTUDY = None\n"

@@ -27,8 +27,8 @@ from studies.mlflow_view.experiment import without_user
 from studies.mlflow_view.sync import BackgroundSync, MlflowView
 from studies.plan import Plan, record_plan
 from studies.runner import postgres
+from studies.runner.outages import Unreachable, error_line, waiting_until
 from studies.runner.postgres import Outages
-from studies.runner.stores import Unreachable, error_line, waiting_until
 from studies.runner.tasks import tasks_of
 from studies.runner.worker import serve
 from studies.stores import address, folder_id, redacted, use_stores

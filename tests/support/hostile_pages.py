@@ -30,7 +30,7 @@ from reports.page import (
     Table,
     Text,
 )
-from reports.rows import anchor
+from reports.tables import anchor
 from tests.support.hostile_words import words
 
 

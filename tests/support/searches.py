@@ -11,7 +11,7 @@ from ablations.search import Search
 from studies import catalogue
 from studies.plan import Plan, record_plan
 from studies.planning import make_plan, with_searched
-from studies.sweeps import Importance, Sweep, Trial, choice_of, key_of, write_sweep
+from studies.search_records import Importance, Sweep, Trial, choice_of, key_of, write_sweep
 
 STUDY = catalogue.study("learning_rates")
 G_RATE = "optimizers.learning_rates.generator"

@@ -26,7 +26,7 @@ from studies.run_state import has_result, mark_failed
 from studies.runner.deaths import note_death
 from studies.runner.heartbeat import Silence, presume_dead
 from studies.runner.order import NO_ROOM, TrainingOrder, WorkersLost
-from studies.runner.stores import Unreachable
+from studies.runner.outages import Unreachable
 
 if TYPE_CHECKING:
     from studies.runner.claim import Claim

@@ -21,7 +21,7 @@ from studies.run_state import final_value, mark_failed
 from studies.runner.claim import Claim
 from studies.runner.deaths import LOST, note_death
 from studies.runner.heartbeat import Silence, presume_dead
-from studies.runner.storage import queue_folder, store_of, study_in, worker_lock_in
+from studies.runner.optuna_stores import queue_folder, store_of, study_in, worker_lock_in
 
 
 class Claims:
@@ -49,7 +49,7 @@ class Claims:
         return worker_lock_in(self._workers, worker)
 
     def at_once(self) -> AbstractContextManager[None]:
-        """Within it nothing waits for a database that is gone: `studies.runner.stores.Unreachable` is raised."""
+        """Within it nothing waits for a database that is gone: `studies.runner.outages.Unreachable` is raised."""
         return self._store.at_once()
 
     def waiting(self, wanted: Collection[str]) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reports import stats
 from reports.page import Code, Column, Link, Strong
-from reports.rows import Led, Rows
+from reports.tables import Led, Rows
 
 
 def test_a_cell_is_written_by_its_type() -> None:
