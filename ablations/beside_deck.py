@@ -19,10 +19,10 @@ def leaves(data: Any, prefix: str = "") -> dict[str, Any]:
     """Plain data as its leaves by dotted path."""
     if not isinstance(data, Mapping):
         return {prefix: data}
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for key, value in data.items():
-        found |= leaves(value, f"{prefix}.{key}" if prefix else str(key))
-    return found
+        values |= leaves(value, f"{prefix}.{key}" if prefix else str(key))
+    return values
 
 
 def by_path(data: Any) -> dict[str, Any]:

@@ -41,10 +41,10 @@ def abstract(report: Report, answers: Sequence[Text]) -> Abstract:
 
 def terms(report: Report) -> Text:
     """What a reader who begins here has to know of the words."""
-    told = "“The deck” is Ivan Skorokhodov's slides “Meta Generation” of 31 August 2020"
+    line = "“The deck” is Ivan Skorokhodov's slides “Meta Generation” of 31 August 2020"
     if report.results.study.changes and "ladder" in planned_designs(report.results):
-        told += "; a rung is one step of its list of changes, piled up in its order"
-    return (Strong("Words:"), f" {told}.")
+        line += "; a rung is one step of its list of changes, piled up in its order"
+    return (Strong("Words:"), f" {line}.")
 
 
 def what_was_run(report: Report) -> Text:
@@ -70,14 +70,14 @@ def what_was_run(report: Report) -> Text:
 def claim_line(verdict: ClaimVerdict, report: Report) -> Text:
     """A claim of the deck, its verdict and both numbers."""
     claim = verdict.claim
-    told: list[Piece] = [Strong(f"{verdict.word.capitalize()}:"), f" {said_by(claim)}. "]
-    told.append(f"Ours: {ours(verdict, report)}; the deck's: {theirs(claim)}.")
+    parts: list[Piece] = [Strong(f"{verdict.word.capitalize()}:"), f" {said_by(claim)}. "]
+    parts.append(f"Ours: {ours(verdict, report)}; the deck's: {theirs(claim)}.")
     if verdict.differs and claim.expects != "value":
-        told.append(" Directions compare, magnitudes do not.")
+        parts.append(" Directions compare, magnitudes do not.")
     if verdict.exploratory:
-        told.append(f" Exploratory: {verdict.exploratory}.")
-    told.append(not_hidden(verdict, report))
-    return tuple(piece for piece in told if piece)
+        parts.append(f" Exploratory: {verdict.exploratory}.")
+    parts.append(not_hidden(verdict, report))
+    return tuple(piece for piece in parts if piece)
 
 
 def said_by(claim: Claim) -> str:
@@ -90,18 +90,18 @@ def said_by(claim: Claim) -> str:
 def not_hidden(verdict: ClaimVerdict, report: Report) -> str:
     """What a claim's one word would hide: an interval without 1 where no change is claimed, and what the same
     comparison is called as a change."""
-    said = [EXCLUDES] if excludes_no_change(verdict) else []
+    remarks = [EXCLUDES] if excludes_no_change(verdict) else []
     claim = verdict.claim
     # Of the metric at the last iteration, as changes are judged.
     alike = verdict.iteration is None and not any(number.series for number in claim.numbers)
     for effects in report.effects.values():
         for effect in effects:
-            found = effect.resolved or effect.why.endswith(ALONE)
-            if alike and found and (effect.before, effect.after) == claim.variants and claim.expects == "same":
-                said.append(
+            telling = effect.resolved or effect.why.endswith(ALONE)
+            if alike and telling and (effect.before, effect.after) == claim.variants and claim.expects == "same":
+                remarks.append(
                     f"as one of this study's {counted(len(effects), 'change')} the same comparison is {effect.verdict}"
                 )
-    text = "; ".join(dict.fromkeys(said))
+    text = "; ".join(dict.fromkeys(remarks))
     return f" {sentence(text)}" if text else ""
 
 
@@ -116,8 +116,8 @@ def ours(verdict: ClaimVerdict, report: Report) -> str:
             values = claimed_values(verdict.claim, verdict.claim.after, report.results)
         except MixedProtocols:
             return verdict.why
-        found = stats.log_summary(values if values is not None else [])
-        return mean_spread(found, fixed([found.mean]))
+        arm = stats.log_summary(values if values is not None else [])
+        return mean_spread(arm, fixed([arm.mean]))
     if verdict.effect is None or verdict.effect.ratio is None:
         return verdict.why
     return f"×{interval(verdict.effect)}, n = {verdict.effect.n}"
@@ -127,8 +127,8 @@ def several_ratios(verdict: ClaimVerdict) -> str:
     """The ratio of every pair, reading by reading."""
     by_reading: dict[str, list[str]] = {}
     for part in verdict.parts:
-        told = f"{part.comparison.title} ×{interval(part.effect)}" if part.effect and part.effect.ratio else part.why
-        by_reading.setdefault(part.comparison.reading, []).append(told)
+        line = f"{part.comparison.title} ×{interval(part.effect)}" if part.effect and part.effect.ratio else part.why
+        by_reading.setdefault(part.comparison.reading, []).append(line)
     said = "; ".join(
         f"{reading}: {', '.join(pairs)}" if reading else ", ".join(pairs) for reading, pairs in by_reading.items()
     )
@@ -151,10 +151,10 @@ def theirs(claim: Claim) -> str:
 def change_answers(report: Report) -> list[Text]:
     """Of each design which changes it resolves."""
     items: list[Text] = []
-    asked = planned_designs(report.results)
+    designs = planned_designs(report.results)
     for design, effects in report.effects.items():
         tested = [effect for effect in effects if effect.tested]
-        if tested and design in asked:
+        if tested and design in designs:
             late = report.results.unplanned(design)
             but = f" Exploratory: {late}." if late else ""
             title = design_title(design, report.results.study)
@@ -164,43 +164,43 @@ def change_answers(report: Report) -> list[Text]:
 
 def resolved(tested: Sequence[ChangeEffect], report: Report) -> str:
     """Which changes help and hurt, with their factors and what else is to be known of each, and how many are open."""
-    said = []
+    lines = []
     for word, phrase in (("helps", "help"), ("hurts", "hurt")):
-        found = [finding(effect, report.results, report.effects) for effect in tested if effect.word == word]
-        said += [f"{len(found)} {phrase if len(found) > 1 else word}: {listed(found)}"] if found else []
+        findings = [finding(effect, report.results, report.effects) for effect in tested if effect.word == word]
+        lines += [f"{len(findings)} {phrase if len(findings) > 1 else word}: {listed(findings)}"] if findings else []
     open_ones = sum(effect.word == "inconclusive" for effect in tested)
-    said += [f"{open_ones} of {len(tested)} inconclusive"] if open_ones else []
+    lines += [f"{open_ones} of {len(tested)} inconclusive"] if open_ones else []
     near = [e for e in tested if e.word == "inconclusive" and e.why.endswith(ALONE) and e.p_holm is not None]
-    if near and len(said) == 1:
+    if near and len(lines) == 1:
         nearest = min(near, key=lambda e: e.p_holm or 0.0)
-        said.append(f"the strongest, significant before the correction alone, is {candidate(nearest, report.results)}")
+        lines.append(f"the strongest, significant before the correction alone, is {candidate(nearest, report.results)}")
     lost = sum(effect.word == "unstable" for effect in tested)
-    said += [f"{lost} of {len(tested)} unstable, which are no finding"] if lost else []
+    lines += [f"{lost} of {len(tested)} unstable, which are no finding"] if lost else []
     if tested[0].design == "ladder" and (rungs := rungs_words(report.results)):
-        said.append(rungs[0].lower() + rungs[1:].removesuffix("."))
-    return "; ".join(said)
+        lines.append(rungs[0].lower() + rungs[1:].removesuffix("."))
+    return "; ".join(lines)
 
 
 def beware(report: Report) -> Text:
     """What a reader of nothing else has to know."""
     results = report.results
-    told = []
+    cautions = []
     if report.n <= PILOT:
         open_too = any(v.word == "inconclusive" for v in report.claims) or any(
             e.word == "inconclusive" for effects in report.effects.values() for e in effects
         )
-        told.append(f"a pilot of {counted(report.n, 'seed')}" + (": inconclusive is not “no effect”" * open_too))
+        cautions.append(f"a pilot of {counted(report.n, 'seed')}" + (": inconclusive is not “no effect”" * open_too))
     on_ladder = ladder_names(results.study) if "ladder" in planned_designs(results) else []
     if unstable := unstable_words(results, on_ladder):
-        told.append(unstable)
+        cautions.append(unstable)
     judged = "grid" not in results.study.designs  # Grids print no verdicts on changes.
     if judged and any(e.resolved for effects in report.effects.values() for e in effects):
-        told.append("verdicts on changes are corrected within a design, not over all designs")
+        cautions.append("verdicts on changes are corrected within a design, not over all designs")
     if results.metric == "fd_rooms":
-        told.append("the metric is a proxy and no FID")
+        cautions.append("the metric is a proxy and no FID")
     if results.profile.scalings:
-        told.append("the scale is far below the deck's, so that directions are evidence and magnitudes are not")
-    return (Strong("Beware:"), f" {'; '.join(told) or 'see the threats to validity'}.")
+        cautions.append("the scale is far below the deck's, so that directions are evidence and magnitudes are not")
+    return (Strong("Beware:"), f" {'; '.join(cautions) or 'see the threats to validity'}.")
 
 
 # --- for other programs -----------------------------------------------------------------------------------------------

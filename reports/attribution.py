@@ -93,14 +93,14 @@ def main_effects(results: Results) -> Sequence[Estimate] | str:
             return NO_RATIO
         logs.append(np.log(values))
     try:
-        found = stats.main_effects(tables, logs)
+        effects = stats.main_effects(tables, logs)
     except ValueError as error:
         return str(error)
     return [
         Estimate(
             stats.Effect(n=e.seeds, ratio=e.ratio, low=e.low, high=e.high), e.p, e.se, e.df, e.diverged, screened=e
         )
-        for e in found
+        for e in effects
     ]
 
 

@@ -74,14 +74,14 @@ def ladder(ax: Axes, rungs: Sequence[Rung], metric: str) -> Axes:
 
 def beyond_words(values: NDArray[np.float64], ends: tuple[float, float]) -> list[tuple[str, Literal["left", "right"]]]:
     """What lies beyond either end of an axis, in words with an arrow: "one seed: 11.5 →"."""
-    found: list[tuple[str, Literal["left", "right"]]] = []
+    marks: list[tuple[str, Literal["left", "right"]]] = []
     finite = values[np.isfinite(values)]
     for side, there in (("left", finite[finite < ends[0]]), ("right", finite[finite > ends[1]])):
         if there.size:
             seeds = "one seed" if there.size == 1 else f"{there.size} seeds"
-            said = f"{seeds}: {', '.join(short(float(value)) for value in np.sort(there))}"
-            found.append((f"← {said}", "left") if side == "left" else (f"{said} →", "right"))
-    return found
+            label = f"{seeds}: {', '.join(short(float(value)) for value in np.sort(there))}"
+            marks.append((f"← {label}", "left") if side == "left" else (f"{label} →", "right"))
+    return marks
 
 
 @dataclass(frozen=True)
@@ -102,14 +102,14 @@ def forest(ax: Axes, rows: Sequence[ForestRow], designs: Sequence[str], groups: 
 
     `groups` are headers, each with the row it stands above. Effects that are "unstable" do not stretch the axis.
     """
-    told = [
+    drawn = [
         effect
         for row in rows
         for effect, word in zip(row.effects, row.words, strict=True)
         if effect is not None and word != "unstable"
     ]
-    ratios = [e.ratio for e in told if e.ratio is not None]
-    ends = [x for e in told for x in (e.low, e.high) if x is not None]
+    ratios = [e.ratio for e in drawn if e.ratio is not None]
+    ends = [x for e in drawn for x in (e.low, e.high) if x is not None]
     # The axis holds every ratio and most intervals; the few that go on for decades end in an arrow.
     reach = np.quantile(np.abs(np.log(ends)), 0.85) if ends else 0.0
     reach = max(float(reach), 1.15 * max((abs(np.log(r)) for r in ratios), default=0.0), np.log(1.5))

@@ -65,8 +65,8 @@ def judge_claim(claim: Claim, results: Results) -> ClaimVerdict:
     """The verdict on one claim in the setting of `results`, and whether it stands as registered."""
     verdict = judged_claim(claim, results)
     if unsteady := [name for name in claim.variants if (v := results.variant(name)) and v.name in results.unstable]:
-        told = f"unstable over seeds: {', '.join(results.title(name) for name in unsteady)}"
-        verdict = replace(verdict, why=f"{verdict.why}; {told}" if verdict.why else told)
+        remark = f"unstable over seeds: {', '.join(results.title(name) for name in unsteady)}"
+        verdict = replace(verdict, why=f"{verdict.why}; {remark}" if verdict.why else remark)
     if verdict.word == "not tested" or verdict.exploratory:
         return verdict
     late = results.unplanned() or results.trained_before(claim.variants) or incomplete(claim, results)
@@ -75,8 +75,8 @@ def judge_claim(claim: Claim, results: Results) -> ClaimVerdict:
 
 def incomplete(claim: Claim, results: Results) -> str | None:
     """Why a verdict is one of an interim look: fewer seeds have ended than were registered. None: all have."""
-    found = [values for number in claim.numbers if (values := claimed_values(claim, number, results)) is not None]
-    ended = int((~np.isnan(np.array(found))).all(axis=0).sum()) if found else 0
+    arrays = [values for number in claim.numbers if (values := claimed_values(claim, number, results)) is not None]
+    ended = int((~np.isnan(np.array(arrays))).all(axis=0).sum()) if arrays else 0
     return interim(ended, results)
 
 
@@ -98,16 +98,16 @@ def judged_claim(claim: Claim, results: Results) -> ClaimVerdict:
     values: dict[Measured, np.ndarray] = {}
     for number in claim.numbers:
         try:
-            found = claimed_values(claim, number, results)
+            array = claimed_values(claim, number, results)
         except MixedProtocols as error:
             return replace(verdict, why=str(error))
-        if found is None:
+        if array is None:
             return replace(verdict, why=f"{quoted(number.variant)} is not in the plan")
-        if np.isnan(found).all():
+        if np.isnan(array).all():
             what, at = number.series or "a value", claim_iteration(claim, number, results)
             where = f" at iteration {at:,}" if at is not None else ""
             return replace(verdict, why=f"no run of {quoted(number.variant)} has ended with {what}{where}")
-        values[number] = found
+        values[number] = array
     match claim.expects:
         case "value":
             return judge_value(verdict, values[claim.after])
@@ -137,8 +137,8 @@ def judge_pairs(
         return replace(verdict, word=parts[0].word, why=parts[0].why)
     words = {reading: together([p.word for p in parts if p.comparison.reading == reading]) for reading in readings}
     if len(set(words.values())) > 1:
-        told = "; ".join(f"{reading}: {word}" for reading, word in words.items())
-        return replace(verdict, word="inconclusive", why=f"it depends on the reading: {told}")
+        by_reading = "; ".join(f"{reading}: {word}" for reading, word in words.items())
+        return replace(verdict, word="inconclusive", why=f"it depends on the reading: {by_reading}")
     word = next(iter(words.values()))
     titles = dict.fromkeys(part.comparison.title for part in parts)
     deciding = [title for title in titles if all(p.word == word for p in parts if p.comparison.title == title)]
@@ -154,11 +154,11 @@ def pair_by_pair(title: str, parts: Sequence[PairVerdict]) -> str:
     mine = [part for part in parts if part.comparison.title == title]
     held = sum(part.word == "reproduced" for part in mine)
     small = sum(part.why.endswith(NO_MAGNITUDE) for part in mine)
-    told = f"{title}: holds in {held} of {len(mine)}" if held else f"{title}: open"
-    told += " readings" if held and len(mine) > 1 else " reading" if held else ""
+    line = f"{title}: holds in {held} of {len(mine)}" if held else f"{title}: open"
+    line += " readings" if held and len(mine) > 1 else " reading" if held else ""
     if small:
-        told += f", where the margin is missed in {small} of {len(mine)}{NO_MAGNITUDE}"
-    return told
+        line += f", where the margin is missed in {small} of {len(mine)}{NO_MAGNITUDE}"
+    return line
 
 
 def together(words: Sequence[ClaimWord]) -> ClaimWord:
@@ -183,28 +183,30 @@ def judge_pair(
     it has to at 1 - 5% / `pairs`.
     """
     effect = stats.paired_effect(*arms)
-    found = PairVerdict(pair, "inconclusive", "", effect)
+    open_verdict = PairVerdict(pair, "inconclusive", "", effect)
     if effect.n == 0:
         names = dict.fromkeys((pair.before.variant, pair.after.variant))
-        return replace(found, word="not tested", why=f"no seed has ended in both {' and '.join(map(quoted, names))}")
+        return replace(
+            open_verdict, word="not tested", why=f"no seed has ended in both {' and '.join(map(quoted, names))}"
+        )
     if effect.diverged:
         return replace(
-            found,
+            open_verdict,
             why=f"{quoted(pair.before.variant)} diverged in {effect.diverged_before} and {quoted(pair.after.variant)} "
             f"in {effect.diverged_after} of {effect.n} seeds, so the ratio has no interval",
         )
     if effect.low is None or effect.high is None:
-        return replace(found, why=no_interval(effect))
+        return replace(open_verdict, why=no_interval(effect))
     where, words = lies(claim, effect)
     if where == "outside" and claim.margin is not None and claim.expects != "same" and not compares:
         wrong = "above" if claim.expects == "lower" else "below"
         if side_of_one(effect) != wrong:
-            return replace(found, why=f"{words}{NO_MAGNITUDE}")
+            return replace(open_verdict, why=f"{words}{NO_MAGNITUDE}")
     strict = effect if pairs == 1 else stats.paired_effect(*arms, level=1 - LEVEL / pairs)
     if where == "outside" and lies(claim, strict)[0] != "outside":
-        return replace(found, why=f"{words}, but not at 5% over {pairs} comparisons")
+        return replace(open_verdict, why=f"{words}, but not at 5% over {pairs} comparisons")
     verdicts: dict[str, ClaimWord] = {"inside": "reproduced", "outside": "contradicted"}
-    return replace(found, word=verdicts.get(where, "inconclusive"), why=words)
+    return replace(open_verdict, word=verdicts.get(where, "inconclusive"), why=words)
 
 
 def lies(claim: Claim, effect: stats.Effect) -> tuple[Literal["inside", "outside", "unresolved"], str]:
@@ -237,25 +239,27 @@ def judge_order(
     """The verdict on a claim of an order, by rank correlation with the deck's values: whether the two orders agree
     beyond chance and in every seed, not whether every place is the same, of which `why` tells."""
     ended = ~np.isnan(np.array(list(values.values()))).any(axis=0)
-    found = stats.order_agreement([number.value or 0.0 for number in values], np.array(list(values.values()))[:, ended])
-    if found is None:
+    agreement = stats.order_agreement(
+        [number.value or 0.0 for number in values], np.array(list(values.values()))[:, ended]
+    )
+    if agreement is None:
         return replace(verdict, why="no seed has ended in all of them")
-    if len(set(found.ours)) == 1:
+    if len(set(agreement.ours)) == 1:
         return replace(verdict, word="inconclusive", why="all of ours are tied or diverged")
-    least, most = f"{found.least:.2f}", f"{found.most:.2f}"
+    least, most = f"{agreement.least:.2f}", f"{agreement.most:.2f}"
     single = f"in each of {int(ended.sum())} seeds" if least == most else f"single seeds {least} to {most}"
     words = (
-        f"Spearman's ρ with the deck's order is {found.rho:.2f} ({single}, "
-        f"n = {int(ended.sum())}); a random order agrees or disagrees as strongly with probability {found.p:.2g}"
+        f"Spearman's ρ with the deck's order is {agreement.rho:.2f} ({single}, "
+        f"n = {int(ended.sum())}); a random order agrees or disagrees as strongly with probability {agreement.p:.2g}"
     )
     word: ClaimWord = "inconclusive"
     if int(ended.sum()) < 2:
         words += "; one seed is no verdict"
-    elif found.p <= LEVEL and found.least > 0:
+    elif agreement.p <= LEVEL and agreement.least > 0:
         word = "reproduced"
-    elif found.p <= LEVEL and found.most < 0:
+    elif agreement.p <= LEVEL and agreement.most < 0:
         word = "contradicted"
-    return replace(verdict, word=word, why=f"{words}; {reversals(values, quoted)}", order=found)
+    return replace(verdict, word=word, why=f"{words}; {reversals(values, quoted)}", order=agreement)
 
 
 def reversals(values: Mapping[Measured, np.ndarray], quoted: Callable[[str], str]) -> str:
@@ -273,8 +277,8 @@ def reversals(values: Mapping[Measured, np.ndarray], quoted: Callable[[str], str
         for (less, more), e, p in zip(apart, effects, corrected, strict=True)
         if e.ratio is not None and e.ratio < 1 and p is not None and p <= LEVEL
     ]
-    told = f"{as_there} of {len(apart)} pairs lie as in the deck"
-    return f"{told}, {len(turned)} are resolved the other way round: {', and '.join(turned)}" if turned else told
+    line = f"{as_there} of {len(apart)} pairs lie as in the deck"
+    return f"{line}, {len(turned)} are resolved the other way round: {', and '.join(turned)}" if turned else line
 
 
 def judge_value(verdict: ClaimVerdict, values: np.ndarray) -> ClaimVerdict:

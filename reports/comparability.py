@@ -27,8 +27,8 @@ class MixedProtocols(InputError):
 def by_protocol(tidy: pd.DataFrame, series: str) -> dict[str, pd.DataFrame]:
     """The rows of a series by fingerprint, those of most runs first; recorded ones before others of as many."""
     mine = tidy[tidy["metric"] == series]
-    found = {str(fingerprint): rows for fingerprint, rows in mine.groupby("protocol", sort=False)}
-    return dict(sorted(found.items(), key=lambda item: (-item[1]["run"].nunique(), item[0] == UNRECORDED)))
+    groups = {str(fingerprint): rows for fingerprint, rows in mine.groupby("protocol", sort=False)}
+    return dict(sorted(groups.items(), key=lambda item: (-item[1]["run"].nunique(), item[0] == UNRECORDED)))
 
 
 def with_rows(tidy: pd.DataFrame, rows: Sequence[tuple[str, str, str, str]]) -> pd.DataFrame:
@@ -62,19 +62,19 @@ def mixture(tidy: pd.DataFrame, series: str, known: Known) -> str | None:
     if len(groups) < 2:
         return None
     fields = told_apart(list(groups), known)
-    told = []
+    lines = []
     for index, rows in enumerate(groups.values()):
-        said = " and ".join(f"{name} {values[index]}" for name, values in fields.items())
+        differing = " and ".join(f"{name} {values[index]}" for name, values in fields.items())
         variants = list(dict.fromkeys(rows["variant"].astype(str)))
         more = [f"{len(variants) - 4} more"] if len(variants) > 4 else []
-        told.append(f"{said} in {counted(rows['run'].nunique(), 'run')} ({', '.join([*variants[:4], *more])})")
+        lines.append(f"{differing} in {counted(rows['run'].nunique(), 'run')} ({', '.join([*variants[:4], *more])})")
     # The largest group that says what it is stays; all others are to be trained again like it.
     kept = next((fingerprint for fingerprint in groups if fingerprint != UNRECORDED), UNRECORDED)
     others = [run for fingerprint, rows in groups.items() if fingerprint != kept for run in rows["run"]]
     again = list(dict.fromkeys(map(str, others)))
     folders = [*again[:4], *([f"{len(again) - 4} more"] if len(again) > 4 else [])]
     return (
-        f"{series} was measured under {len(groups)} protocols, which no table mixes: {'; '.join(told)}. "
+        f"{series} was measured under {len(groups)} protocols, which no table mixes: {'; '.join(lines)}. "
         f"Train {counted(len(again), 'run')} again like the others: remove the run "
         f"{'folder' if len(again) == 1 else 'folders'} {listed(folders)}, keep the same weights file and data, and "
         "give the study's command"

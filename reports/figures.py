@@ -120,15 +120,15 @@ def log_axis(ax: Axes, which: str, low: float, high: float, text: Callable[[floa
 
 def shared_legend(figure: Figure, panels: Sequence[Axes], columns: int = 4) -> Figure:
     """One legend below all panels, of every label that any of them has."""
-    found: dict[str, Any] = {}
+    handles: dict[str, Any] = {}
     for ax in panels:
         for handle, label in zip(*ax.get_legend_handles_labels(), strict=True):
-            found.setdefault(label, handle)
-    if found:
+            handles.setdefault(label, handle)
+    if handles:
         # matplotlib's stubs know no place outside the axes.
         below: Any = {"loc": "outside lower center"}
-        labels = [in_lines(label, 6.5, ROW_POINTS) for label in found]
-        figure.legend(list(found.values()), labels, ncols=columns, frameon=False, fontsize=6.5, **below)
+        labels = [in_lines(label, 6.5, ROW_POINTS) for label in handles]
+        figure.legend(list(handles.values()), labels, ncols=columns, frameon=False, fontsize=6.5, **below)
     return figure
 
 
@@ -206,8 +206,8 @@ LONG_LINE = 120
 
 
 def _family() -> tuple[str, ...]:
-    found = tuple(matplotlib.rcParams["font.family"])
-    return found if found[:1] == (fonts.FIGURES,) else (fonts.FIGURES,)
+    families = tuple(matplotlib.rcParams["font.family"])
+    return families if families[:1] == (fonts.FIGURES,) else (fonts.FIGURES,)
 
 
 @lru_cache(maxsize=4096)

@@ -41,10 +41,10 @@ def g_updates_remark(change: Change, results: Results) -> str:
 
 def g_updates_note(results: Results) -> str:
     """Of all changes of the study that alter how often G is updated, as a sentence; nothing where none does."""
-    told = [
+    cells = [
         f"{change.title}: {remark}" for change in results.study.changes if (remark := g_updates_remark(change, results))
     ]
-    return f" At equal iterations updates of G are not equal ({'; '.join(told)})." if told else ""
+    return f" At equal iterations updates of G are not equal ({'; '.join(cells)})." if cells else ""
 
 
 def family_remark(effect: ChangeEffect, effects: Effects) -> str:
@@ -71,8 +71,8 @@ def candidate(effect: ChangeEffect, results: Results) -> str:
 def remarked(effect: ChangeEffect, *remarks: str) -> str:
     """A change with its ratio and remarks, as far as there are any."""
     ratio = interval(effect.effect) if effect.effect is not None and effect.effect.ratio is not None else ""
-    said = "; ".join(part for part in (ratio, *remarks) if part)
-    return f"{effect.change.title} ({said})" if said else effect.change.title
+    line = "; ".join(part for part in (ratio, *remarks) if part)
+    return f"{effect.change.title} ({line})" if line else effect.change.title
 
 
 # --- instability ------------------------------------------------------------------------------------------------------
@@ -133,14 +133,14 @@ def unstable_words(results: Results, told_already: Sequence[str] = ()) -> str:
     """Every unstable variant with its seeds, for a list of what to beware of, but those that are told of already;
     nothing where all are stable."""
     known = {variant.name for name in told_already if (variant := results.variant(name)) is not None}
-    found = [
+    lines = [
         f"“{results.title(variant.name)}” ({seeds_words(results.last(variant))})"
         for variant in results.plan.variants
         if variant.name in results.unstable - known
     ]
-    if not found:
+    if not lines:
         return ""
-    return f"{counted(len(found), 'variant is', 'variants are')} unstable over seeds and no evidence: {listed(found)}"
+    return f"{counted(len(lines), 'variant is', 'variants are')} unstable over seeds and no evidence: {listed(lines)}"
 
 
 def verdict_text(effect: ChangeEffect) -> Text:

@@ -150,18 +150,18 @@ def highlighted(report: Report) -> dict[str, str]:
     """The few variants that curves and strips are about, each with its colour, in the order of their importance: the
     ends of the ladder, those of claims, the best alternatives, what searches chose."""
     results = report.results
-    found: dict[str, str] = {}
+    colours: dict[str, str] = {}
     spare = [colour for colour in figures.CATEGORIES if colour != figures.GREEN][:MOST_HIGHLIGHTS]
     for name, colour in HIGHLIGHTS:
         if (variant := results.variant(name)) is not None:
-            found.setdefault(variant.name, colour)
+            colours.setdefault(variant.name, colour)
     named = [results.variant(name) for verdict in report.claims for name in verdict.claim.variants]
     named += best_variants(results) if results.study.groups else []
     named += [results.variant(choice.variant) for choice in results.plan.searched]
     for variant in named:
-        if variant is not None and variant.name not in found and spare:
-            found[variant.name] = spare.pop(0)
-    return found or {variant.name: colour for variant, colour in zip(results.plan.listed, spare, strict=False)}
+        if variant is not None and variant.name not in colours and spare:
+            colours[variant.name] = spare.pop(0)
+    return colours or {variant.name: colour for variant, colour in zip(results.plan.listed, spare, strict=False)}
 
 
 def best_variants(results: Results) -> list[PlannedVariant]:

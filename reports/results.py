@@ -125,12 +125,12 @@ class Results:
     @cached_property
     def _values(self) -> dict[tuple[str, str, int], dict[int, float]]:
         """Every value by seed, of a variant, a metric and an iteration."""
-        found: dict[tuple[str, str, int], dict[int, float]] = {}
+        values: dict[tuple[str, str, int], dict[int, float]] = {}
         measured = self.tidy[self.tidy["iteration"].notna()]
         columns = ("variant", "metric", "iteration", "seed", "value")
         for variant, metric, iteration, seed, value in zip(*(measured[column] for column in columns), strict=True):
-            found.setdefault((str(variant), str(metric), int(iteration)), {})[int(seed)] = float(value)
-        return found
+            values.setdefault((str(variant), str(metric), int(iteration)), {})[int(seed)] = float(value)
+        return values
 
     def _mixture(self, series: str) -> str | None:
         if series not in self._mixtures:
@@ -169,13 +169,13 @@ class Results:
     @cached_property
     def evaluated_iterations(self) -> list[int]:
         """Iterations on the evaluation grid of the plan's variants that some run reached, in order."""
-        found: set[int] = set()
+        iterations: set[int] = set()
         for variant in self.plan.variants:
             every, end = variant.config.evaluation.every, variant.config.iterations
             for seed in self.plan.seeds_of(variant):
                 reached = self._measured.get((variant.name, seed), {})
-                found |= {i for i in reached if i == end or i % every == 0}
-        return sorted(found)
+                iterations |= {i for i in reached if i == end or i % every == 0}
+        return sorted(iterations)
 
     @property
     def iterations(self) -> tuple[int, ...]:
@@ -264,8 +264,8 @@ class Results:
 
     def recorded(self, name: str) -> list[tuple[str, dict[str, Any]]]:
         """(run, content) of that JSON file for every run that has it, in the plan's order."""
-        found = ((run, self.folder(run).read(name)) for run in readable(self.jobs))
-        return [(run, content) for run, content in found if content]
+        contents = ((run, self.folder(run).read(name)) for run in readable(self.jobs))
+        return [(run, content) for run, content in contents if content]
 
 
 def which_seeds(seeds: Sequence[int]) -> str:
@@ -277,8 +277,8 @@ def load(study: str, runs: Path, setting: str | None = None) -> Results:
     """Reads one setting of a study. Raises InputError where there is nothing to read, and MixedProtocols for runs that
     measured the reported metric differently."""
     check_received(runs)
-    found = catalogue.find(study, runs)
-    declared = found.study
+    entry = catalogue.find(study, runs)
+    declared = entry.study
     train = typed("python", "-m", "studies.run", study)
     study = declared.name
     there = settings_of(runs, study)
@@ -290,7 +290,7 @@ def load(study: str, runs: Path, setting: str | None = None) -> Results:
         setting = "cpu" if "cpu" in there else there[0]
     if setting not in there:
         raise InputError(f"'{study}' has no setting '{setting}' under {runs}: it has {', '.join(there)}")
-    plan = of_found(read_plan(plan_file(runs, study, setting)), declared, found.file)
+    plan = of_found(read_plan(plan_file(runs, study, setting)), declared, entry.file)
     check_received(runs, plan)
     try:
         profile = declared.profile(plan.profile)
@@ -312,11 +312,11 @@ def load(study: str, runs: Path, setting: str | None = None) -> Results:
 
 def read_protocols(jobs: pd.DataFrame, runs: Path) -> dict[str, Protocol]:
     """What these jobs' run folders say that they measured with, by fingerprint."""
-    found: dict[str, Protocol] = {}
+    protocols: dict[str, Protocol] = {}
     for run in readable(jobs):
         recorded = from_json(RunFolder(jobs_root(runs), run).read("protocol.json"))
-        found |= {protocol.fingerprint: protocol for protocol in recorded.values()}
-    return found
+        protocols |= {protocol.fingerprint: protocol for protocol in recorded.values()}
+    return protocols
 
 
 METRICS = {

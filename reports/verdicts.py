@@ -120,14 +120,14 @@ def pair_effect(change: Change, design: DesignName, results: Results) -> ChangeE
     """The effect of one pair of variants, wherever both are in the plan, whichever design asked for them."""
     before, after = arms(results.study, change, design)
     one, other = results.variant(before), results.variant(after)
-    found = ChangeEffect(change, design, before, after, None, "not tested", "not run")
+    open_effect = ChangeEffect(change, design, before, after, None, "not tested", "not run")
     if one is None or other is None:
-        return found
+        return open_effect
     if one == other:
-        return replace(found, why="both arms are one config at this scale")
+        return replace(open_effect, why="both arms are one config at this scale")
     effect = stats.paired_effect(results.last(one), results.last(other))
     if effect.n == 0:
-        return replace(found, effect=effect, why="no seed ended in both arms")
+        return replace(open_effect, effect=effect, why="no seed ended in both arms")
     apart = [
         f"seeds {arm} it {seeds_words(results.last(variant))}"
         for arm, variant in (("without", one), ("with", other))
@@ -135,7 +135,7 @@ def pair_effect(change: Change, design: DesignName, results: Results) -> ChangeE
     ]
     # With an infinite ratio among them, log-ratios have no mean: the exact signed-rank test is left.
     p = effect.rank_p if effect.diverged else effect.t_p
-    return replace(found, effect=effect, p=p, unstable="; ".join(apart))
+    return replace(open_effect, effect=effect, p=p, unstable="; ".join(apart))
 
 
 def seeds_words(values: np.ndarray) -> str:
@@ -200,9 +200,9 @@ def verdict_on(found: ChangeEffect, certain: bool = False) -> ChangeEffect:
 def judge_design(design: DesignName, results: Results) -> list[ChangeEffect]:
     """Every change in one design, in the study's order."""
     if design in ("screening", "shapley"):
-        found = estimated(design, results)
+        effects = estimated(design, results)
     else:
-        found = [pair_effect(change, design, results) for change in results.study.changes]
+        effects = [pair_effect(change, design, results) for change in results.study.changes]
     unplanned = results.unplanned(design)
     late = [
         e.change.source is None
@@ -210,9 +210,9 @@ def judge_design(design: DesignName, results: Results) -> list[ChangeEffect]:
         or bool(e.effect is not None and e.effect.n and interim(e.effect.n, results))
         or bool(results.trained_before((e.before, e.after) if e.before else names_in(design, results)))
         or bool(e.estimate and e.estimate.screened and e.estimate.screened.missing)
-        for e in found
+        for e in effects
     ]
-    return judged([replace(e, exploratory=mark) for e, mark in zip(found, late, strict=True)])
+    return judged([replace(e, exploratory=mark) for e, mark in zip(effects, late, strict=True)])
 
 
 def names_in(design: DesignName, results: Results) -> list[str]:

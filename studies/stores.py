@@ -189,17 +189,17 @@ def address(url: str) -> str:
 
 def secrets_of(url: str) -> set[str]:
     """What is secret in a URL, as it stands there and as it is meant; one that was not encoded is found as well."""
-    found = [password[1] for password in LOOSE.finditer(url)]
-    found += [user[0][:-1] for user in WEB_USER.finditer(url)]
+    passwords = [password[1] for password in LOOSE.finditer(url)]
+    passwords += [user[0][:-1] for user in WEB_USER.finditer(url)]
     # The URL may be one that nobody can parse.
     with suppress(ValueError):
         parts = urlsplit(url)
         # A name without a password is one to a server.
         name = parts.username if parts.scheme in ("http", "https") and not parts.password else None
-        found += [parts.password or "", name or ""]
+        passwords += [parts.password or "", name or ""]
         named = re.compile(SECRET_PARAMETER, re.IGNORECASE)
-        found += [value for key, value in parse_qsl(parts.query, separator="&") if named.fullmatch(key)]
-    return {form for secret in found if secret for form in (secret, unquote(secret))}
+        passwords += [value for key, value in parse_qsl(parts.query, separator="&") if named.fullmatch(key)]
+    return {form for secret in passwords if secret for form in (secret, unquote(secret))}
 
 
 def redacted(text: str) -> str:

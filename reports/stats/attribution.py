@@ -73,9 +73,9 @@ def _value(x: NDArray[np.float64], level: float, every_order: bool, share: float
         if seed_square is not None:
             variance, df = seed_square, float(seeds - 1)
     elif order_square is not None and seed_square is not None:
-        left = x - by_order[:, None] - by_seed[None] + centre
+        residuals = x - by_order[:, None] - by_seed[None] + centre
         noise_df = (orders - 1) * (seeds - 1)
-        noise = float((left**2).sum()) / noise_df / (orders * seeds)
+        noise = float((residuals**2).sum()) / noise_df / (orders * seeds)
         variance = max(order_square + seed_square - noise, order_square, seed_square)
         spread = order_square**2 / (orders - 1) + seed_square**2 / (seeds - 1) + noise**2 / noise_df
         # Satterthwaite's for a sum lie between the least of its parts and their sum; subtracting leaves that range.

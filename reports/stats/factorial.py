@@ -73,11 +73,11 @@ def main_effects(
         raise ValueError("no seed has enough runs that ended to tell the changes apart")
     means, errors = over_seeds(np.stack(estimates))
     n = len(estimates)
-    found = []
+    effects = []
     for mean, error in zip(means, errors, strict=True):
         spread = bool(error * np.sqrt(n) >= ROUNDING)  # Not where it is NaN, for one seed.
         low, high = ends_of(float(mean), float(student.ppf((1 + level) / 2, n - 1) * error) if spread else None)
-        found.append(
+        effects.append(
             FactorEffect(
                 ratio=float(np.exp(mean)),
                 low=low,
@@ -92,7 +92,7 @@ def main_effects(
                 diverged=gone,
             )
         )
-    return found
+    return effects
 
 
 def tells_apart(design: NDArray[np.float64]) -> bool:

@@ -53,9 +53,9 @@ def measured_by_seeds(log_effects: ArrayLike) -> Measured:
     x = np.asarray(log_effects, dtype=float)
     seeds, changes = x.shape[-2:]
     centres = x.mean(axis=-2)
-    left = x - centres[..., None, :] - x.mean(axis=-1, keepdims=True) + x.mean(axis=(-2, -1), keepdims=True)
+    residuals = x - centres[..., None, :] - x.mean(axis=-1, keepdims=True) + x.mean(axis=(-2, -1), keepdims=True)
     df = (seeds - 1) * (changes - 1)
-    return Measured(centres, (left**2).sum(axis=(-2, -1)) / df / seeds, float(df))
+    return Measured(centres, (residuals**2).sum(axis=(-2, -1)) / df / seeds, float(df))
 
 
 def measured_each(estimates: ArrayLike, ses: ArrayLike, dfs: ArrayLike) -> Measured:

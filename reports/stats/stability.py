@@ -56,11 +56,11 @@ def unstable(arms: Sequence[ArrayLike]) -> list[bool]:
 def largest_variation(arms: Iterable[ArrayLike]) -> float | None:
     """The largest coefficient of variation of any arm; None where one of them has fewer than two values, or none is
     there, so that nobody knows."""
-    found = []
+    variations = []
     for arm in arms:
         x = np.asarray(arm, dtype=float)
         x = x[np.isfinite(x)]
         if x.size < 2:
             return None
-        found.append(float(x.std(ddof=1) / x.mean()) if x.mean() > 0 else 0.0)
-    return max(found, default=None)
+        variations.append(float(x.std(ddof=1) / x.mean()) if x.mean() > 0 else 0.0)
+    return max(variations, default=None)

@@ -364,8 +364,8 @@ def cost_of_searches(report: Report, sweeps: Sequence[Sweep]) -> list[Block]:
     """The time that trials took."""
     if not sweeps:
         return []
-    told = [f"{sweep.search.name} {short(sum(trial.seconds for trial in sweep.trials) / 60)}" for sweep in sweeps]
-    return [Paragraph(f"Minutes of training in trials, beside these runs: {'; '.join(told)}.")]
+    minutes = [f"{sweep.search.name} {short(sum(trial.seconds for trial in sweep.trials) / 60)}" for sweep in sweeps]
+    return [Paragraph(f"Minutes of training in trials, beside these runs: {'; '.join(minutes)}.")]
 
 
 def limits(report: Report, sweeps: Sequence[Sweep]) -> list[Block]:

@@ -62,8 +62,8 @@ class _Watch:
         self.sweep = self.trials.sweep()
         self.shown = {trial.number for trial in self.sweep.trials if trial.state != "running"}
         self.looked = self.began = time.monotonic()
-        left = max(0, order.trials - len(self.sweep.ended))
-        self.say(f"search {order.search.name}: {len(self.sweep.ended)} trials ended, {left} to go")
+        to_go = max(0, order.trials - len(self.sweep.ended))
+        self.say(f"search {order.search.name}: {len(self.sweep.ended)} trials ended, {to_go} to go")
 
     def say(self, line: str) -> None:
         self._say(f"[{clock(time.monotonic() - self.began)}] {line}")

@@ -144,8 +144,8 @@ def search_documents(
     for search in study.searches:
         budget = trials or search.trials
         sweep = there.get(search.name)
-        left = max(0, budget - (len(sweep.ended) if sweep else 0))
-        most = 0.0 if left == 0 else None if seconds is None else -(-left // resources.workers) * seconds
+        to_go = max(0, budget - (len(sweep.ended) if sweep else 0))
+        most = 0.0 if to_go == 0 else None if seconds is None else -(-to_go // resources.workers) * seconds
         parameters = []
         for parameter in search.parameters:
             low, high = parameter.ends(base)
@@ -158,7 +158,7 @@ def search_documents(
                 "variant": search.variant,
                 "seed": search.seed,
                 "trials": budget,
-                "left": left,
+                "left": to_go,
                 "most_seconds": most,
                 "parameters": parameters,
             }

@@ -127,19 +127,19 @@ def costing(tasks: Sequence[Task], runs: Path, *, machine: Machine, workers: int
 def part(study: Study, everything: Plan, designs: Collection[DesignName], seeds: int) -> Plan:
     """The variants of these designs and of the claims, with the first `seeds` seeds."""
     first = everything.seeds[:seeds]
-    asked: dict[str, tuple[int, ...] | None] = {name: None for claim in study.claims for name in claim.variants}
+    seeds_of: dict[str, tuple[int, ...] | None] = {name: None for claim in study.claims for name in claim.variants}
     for design in designs:
         for subset, trained in DESIGNS[design](study, first).items():
             name = variant_name(study, subset)
-            asked[name] = both_seeds(asked.get(name, ()), trained)
+            seeds_of[name] = both_seeds(seeds_of.get(name, ()), trained)
     variants = []
     for variant in everything.variants:
-        names = asked.keys() & {variant.name, *variant.aliases}
+        names = seeds_of.keys() & {variant.name, *variant.aliases}
         if names:
             places = {design: place for design, place in variant.designs.items() if design in designs}
             own: tuple[int, ...] | None = ()
             for name in names:
-                own = both_seeds(own, asked[name])
+                own = both_seeds(own, seeds_of[name])
             variants.append(variant.replace(designs=places, seeds=own))
     return everything.replace(variants=tuple(variants), seeds=first)
 
