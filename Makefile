@@ -16,8 +16,8 @@ CHECKED := --require-hashes --only-binary :all:
 COMPILE := .venv/bin/uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --quiet
 
 .DEFAULT_GOAL := changes_overview
-.PHONY: changes_overview all_designs test test-slow gpu get-extras get-postgres test-postgres get-slurm test-slurm \
-  get-ray test-ray get-browser test-browser screenshots ui chaos lint lock clean
+.PHONY: changes_overview all_designs test test-slow gpu get-extras get-postgres have-postgres test-postgres get-slurm \
+  have-slurm test-slurm get-ray have-ray test-ray get-browser have-browser test-browser screenshots ui chaos lint lock clean
 
 .venv/synced: requirements.lock requirements-uv.lock pyproject.toml
 	@echo "setting up .venv (about 7 GB with torch's CUDA libraries; some minutes at first)"
@@ -53,7 +53,10 @@ gpu: .venv/synced
 	@.venv/bin/python -m tests.benchmarks.layers --device cuda
 
 # The tests on real engines: get-X sees to what test-X needs, and gets Debian's packages where INSTALL=1 says so, as root;
-# ONLY=a test's name runs that test alone.
+# have-X says whether all of it is here; ONLY=a test's name runs that test alone.
+INITDB := command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1
+CHROMIUM_HERE := test -n "$$CHROMIUM" || command -v chromium >/dev/null
+MISSING = echo "error: it is not here: make get-$(@:have-%=%) INSTALL=1 gets it"; exit 2
 DEBIAN := export DEBIAN_FRONTEND=noninteractive; apt-get update -qq && apt-get install -y -qq --no-install-recommends
 ONE := $(if $(ONLY),-k $(ONLY))
 
@@ -62,10 +65,12 @@ get-extras: .venv/synced
 
 # On a server of the tests' own: nothing has to run, nothing stays.
 get-postgres: get-extras
-	@command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || \
-	  { test -n "$(INSTALL)" && { $(DEBIAN) postgresql; } >/dev/null; } || \
+	@$(INITDB) || { test -n "$(INSTALL)" && { $(DEBIAN) postgresql; } >/dev/null; } || \
 	  { echo "error: PostgreSQL's initdb is needed: apt-get install postgresql, or make test-postgres INSTALL=1"; exit 2; }
 	@.venv/bin/python -c 'import psycopg, sqlalchemy'
+
+have-postgres: .venv/synced
+	@{ $(INITDB); } && .venv/bin/python -c 'import psycopg, sqlalchemy' 2>/dev/null || { $(MISSING); }
 
 test-postgres: get-postgres
 	@.venv/bin/python -m pytest -m postgres -n 0 $(ONE) tests/engines/test_postgres.py
@@ -75,6 +80,9 @@ get-slurm: .venv/synced
 	@test "$$(id -u)" = 0 || { echo "error: root is needed to start a SLURM"; exit 2; }
 	@tests/engines/slurm.sh $(if $(INSTALL),install,look)
 
+have-slurm: .venv/synced
+	@test "$$(id -u)" = 0 && tests/engines/slurm.sh look 2>/dev/null || { $(MISSING); }
+
 test-slurm: get-slurm
 	@.venv/bin/python -m pytest -m slurm -n 0 $(ONE) tests/engines/test_slurm_launcher.py
 
@@ -82,14 +90,19 @@ test-slurm: get-slurm
 get-ray: get-extras
 	@.venv/bin/python -c 'import ray'
 
+have-ray: .venv/synced
+	@.venv/bin/python -c 'import ray' 2>/dev/null || { $(MISSING); }
+
 test-ray: get-ray
 	@.venv/bin/python -m pytest -m ray -n 0 $(ONE) tests/engines/test_ray_launcher.py
 
 # In Debian's Chromium, or the one that CHROMIUM names; `make screenshots` writes docs/screenshots from the runs here.
 get-browser: .venv/synced
-	@test -n "$$CHROMIUM" || command -v chromium >/dev/null || \
-	  { test -n "$(INSTALL)" && { $(DEBIAN) chromium; } >/dev/null; } || \
+	@$(CHROMIUM_HERE) || { test -n "$(INSTALL)" && { $(DEBIAN) chromium; } >/dev/null; } || \
 	  { echo "error: a Chromium is needed: apt-get install chromium, or CHROMIUM=its path"; exit 2; }
+
+have-browser: .venv/synced
+	@$(CHROMIUM_HERE) || { $(MISSING); }
 
 test-browser: get-browser
 	@.venv/bin/python -m pytest -m browser -n 0 $(ONE) tests/engines

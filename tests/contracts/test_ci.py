@@ -93,7 +93,7 @@ def test_the_shortest_test_and_the_targets_are_there(one) -> None:  # type: igno
     defined = [path for path in TESTS[one.name] if f"def {one.shortest}(" in (ROOT / path).read_text()]
     assert len(defined) == 1
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
-    assert {f"get-{one.name}", f"test-{one.name}"} <= set(targets)
+    assert {f"{verb}-{one.name}" for verb in ("get", "have", "test")} <= set(targets)
 
 
 def test_a_change_chooses_the_sets_that_it_touches() -> None:
@@ -183,6 +183,9 @@ def test_a_set_whose_engine_cannot_be_had_is_skipped_with_the_reason(played) -> 
     assert "skipped: root is needed to start a SLURM" in ci.table([skipped])
 
 
-def test_the_reason_is_the_last_line_that_getting_it_says() -> None:
+def test_nothing_is_got_unless_asked_for_and_the_reason_is_the_last_line_said(monkeypatch: pytest.MonkeyPatch) -> None:
     nowhere = ci.SETS[0]._replace(name="nowhere")
+    monkeypatch.delenv("ENGINES", raising=False)
+    assert ci.missing(nowhere, 60) == "make have-nowhere failed"
+    monkeypatch.setenv("ENGINES", "touched")
     assert ci.missing(nowhere, 60) == "make get-nowhere failed"

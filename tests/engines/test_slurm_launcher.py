@@ -582,7 +582,7 @@ def test_a_worker_that_starts_takes_what_was_left_in_its_place_by_one_that_beat_
 IMAGES = ("data.train=256", "data.held_out=256", "evaluation.quality=null")
 TRAINED = ("changes_overview", "iterations=800", "evaluation.every=200", *IMAGES, "--only", "all", "--seeds", "2")
 SEARCHED = ("learning_rates", "iterations=20", "evaluation.every=10", *IMAGES, "--trials", "2", "--seeds", "1")
-NODES = ROOT / "tests" / "cluster" / "slurm.sh"
+NODES = Path(__file__).with_name("slurm.sh")
 
 
 def nodes(*arguments: str) -> None:
