@@ -1,8 +1,8 @@
 """The tests that need a real engine, as CI runs them.
 
 A set runs whole where the change touches what it covers, else its shortest test alone; with ENGINES=1 all run whole.
-Without ENGINES nothing is installed: a set whose engine is not here is skipped. With it the engine is got first, where it
-can be had. What was skipped is said, and why; a set that fails is tried once more.
+Without ENGINES nothing is installed: a set whose engine is not here is skipped. With it the engine is got first, where
+it can be had. What was skipped is said, and why; a set that fails is tried once more.
 """
 
 from __future__ import annotations

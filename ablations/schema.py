@@ -16,6 +16,10 @@ from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from ablations import patch
 from ablations.claims import Claim, Source
+
+# Studies of users import these two from here.
+from ablations.claims import Comparison as Comparison
+from ablations.claims import Measured as Measured
 from ablations.paths import places
 from ablations.search import Search
 from core.config import AnyConfig, Node, Resampling, canonical, parse
