@@ -14,7 +14,6 @@ import threading
 import traceback
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
-from typing import Any
 
 import torch
 
@@ -28,14 +27,14 @@ from core.streams import initialising
 from core.words import degrade_streams, first_words
 
 
-def _messages(connection: Connection) -> queue.SimpleQueue[Any]:
-    """All messages as they come, by a thread of its own, which ends the process when the trainer is gone."""
-    messages: queue.SimpleQueue[Any] = queue.SimpleQueue()
+def _messages(connection: Connection) -> queue.SimpleQueue[bytes]:
+    """All pickled messages as they come, by a thread of its own, which ends the process when the trainer is gone."""
+    messages: queue.SimpleQueue[bytes] = queue.SimpleQueue()
 
     def receive() -> None:
         while True:
             try:
-                messages.put(pickle.loads(connection.recv_bytes()))
+                messages.put(connection.recv_bytes())
             except (EOFError, OSError):
                 os._exit(0)
 
@@ -59,9 +58,9 @@ def _loaded(order: Order) -> tuple[Generator, Evaluation]:
         return build_generator(config).to(order.device), evaluation
 
 
-def _replies(messages: queue.SimpleQueue[Any]) -> Iterator[object]:
+def _replies(messages: queue.SimpleQueue[bytes]) -> Iterator[object]:
     """The messages to the trainer, in order."""
-    order: Order = messages.get()
+    order: Order = pickle.loads(messages.get())
     sys.path += [place for place in order.search_path if place not in sys.path]
     torch.set_num_threads(order.threads)
     try:
@@ -71,7 +70,7 @@ def _replies(messages: queue.SimpleQueue[Any]) -> Iterator[object]:
         return
     yield evaluation.protocols
     while True:
-        moment, state = messages.get()
+        moment, state = pickle.loads(messages.get())
         generator.load_state_dict(state)
         yield from evaluation(generator, moment)
         yield None

@@ -228,12 +228,10 @@ def _factor(ratio: float) -> str:
 def spread_words(spread: Spread, titles: Mapping[str, str]) -> str:
     """What the spread is of, with the comparisons that were set aside; `titles` are by name, where there is a better
     word than that."""
-    several = "s" * (spread.comparisons > 1)
-    words = (
-        f"sd of a paired log-ratio {spread.log_sd:.3g}, from {spread.pairs} pairs of {spread.comparisons} comparison"
-    )
+    comparisons = f"{spread.comparisons} comparison{'s' * (spread.comparisons > 1)}"
+    words = f"sd of a paired log-ratio {spread.log_sd:.3g}, from {spread.pairs} pairs of {comparisons}"
     if not spread.set_aside:
-        return words + several
+        return words
     asides = ", ".join(f"{titles.get(aside.name, aside.name)} {aside.log_sd:.3g}" for aside in spread.set_aside)
     return f"{words}; set aside, for they scatter far more: {asides}"
 

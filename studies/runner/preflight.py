@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import threading
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -239,7 +238,9 @@ def _check_metric(metric: Metric) -> None:
 @cache
 def _answers(host: str) -> bool:
     """Whether `host`, or the proxy on the way to it, takes a connection."""
-    proxy = os.environ.get("https_proxy", os.environ.get("HTTPS_PROXY"))
+    from urllib.request import getproxies  # Loads http and ssl, which only missing weights need.
+
+    proxy = getproxies().get("https")
     parts = urlsplit(proxy if proxy and "://" in proxy else f"//{proxy}" if proxy else f"//{host}:443")
     connected = threading.Event()
 

@@ -25,8 +25,8 @@ class Resources(Node):
 
     `gpus` are those of this machine; `parts_of_gpus` says that a cluster puts several workers on one of its own.
     `cache` is where prepared images and statistics are kept. With `evaluation` "beside" each worker has a second
-    process that evaluates while it trains (`core.beside`). A worker whose loop stands still for `hang_seconds` at least
-    is taken for dead (`studies.runner.heartbeat`).
+    process that evaluates while it trains (`core.side_evaluator`). A worker whose loop stands still for `hang_seconds`
+    at least is taken for dead (`studies.runner.heartbeat`).
 
     With `most_workers` there are `workers`, one per GPU, at first, and so many in the end as the GPUs' memory allows
     (`studies.runner.sharing`). Expected times are those of `workers`.

@@ -16,7 +16,7 @@ from studies.runner.importance import importances
 from studies.runner.launchers import launch
 from studies.runner.outages import Unreachable
 from studies.runner.resources import Resources
-from studies.runner.search_worker import FAILURES, SearchOrder
+from studies.runner.sweep import FAILURES, SearchOrder
 from studies.search_records import Sweep, Trial, baseline_of, values_line, write_sweep
 
 LOOK_SECONDS = 1.0

@@ -17,7 +17,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from statistics import mean, stdev
 from typing import IO, TYPE_CHECKING, Any
@@ -225,6 +225,15 @@ class _Processes:
         self._kept = ExitStack()
 
     def __enter__(self) -> _Processes:
+        try:
+            self._start()
+        except BaseException:
+            # The readers wait for processes that have started, and these for this one.
+            self.__exit__()
+            raise
+        return self
+
+    def _start(self) -> None:
         file = self._order.write(f"calibration-{uuid.uuid4().hex[:8]}")
         self._kept.callback(file.unlink, missing_ok=True)
         logs = [self._kept.enter_context(tempfile.TemporaryFile()) for _ in range(self._order.workers)]  # noqa: SIM115
@@ -242,15 +251,16 @@ class _Processes:
             )
             self._processes.append(process)
             readers.submit(self._follow, process, log, began)
-        return self
 
     def _follow(self, process: subprocess.Popen[bytes], log: IO[bytes], began: float) -> None:
         """Passes on what a process says, and its last words once it has ended: the input is unusable, or it broke."""
         with process:
             assert process.stdout is not None
             for text in process.stdout:
-                line = json.loads(text)
-                self._lines.put({"ready": time.monotonic() - began} if "ready" in line else line)
+                # A library may print a line of its own.
+                with suppress(ValueError):
+                    line = json.loads(text)
+                    self._lines.put({"ready": time.monotonic() - began} if "ready" in line else line)
         log.seek(0)
         words = [text for text in log.read().decode(errors="replace").splitlines() if text.strip()]
         last = words[-1] if words else f"it ended with code {process.returncode} and printed nothing"

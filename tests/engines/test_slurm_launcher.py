@@ -30,7 +30,7 @@ from studies.runner.launchers.slurm import Fleet
 from studies.runner.launchers.slurm_script import BEFORE_LISTENING, Submission, script
 from studies.runner.order import TOLD_TO_STOP, Order, TrainingOrder, WorkersLost
 from studies.runner.queue import Queue
-from studies.runner.search_worker import SearchOrder
+from studies.runner.sweep import SearchOrder
 from studies.runner.worker import work
 from tests.studies.test_clusters import NAMED, SMALL, write_launchers
 from tests.studies.test_local_launcher import status, wait_for

@@ -3,9 +3,10 @@ config, machine and load. Equal work shares its times, other work does not."""
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 
@@ -212,6 +213,25 @@ def test_all_workers_measure_until_the_last_config_is_known(
     assert 1 <= len(processes) <= 3
     entry = read_calibration(tmp_path).configs[config_key(made.tasks[0].job.config, HERE, 3)]
     assert entry.n >= 2 and entry.spread == 0
+
+
+@pytest.mark.usefixtures("_no_training")
+def test_stopped_as_its_processes_start_a_calibration_ends_those_that_have(
+    small_plan: Callable[..., Plan], order: Callable[..., Order], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[subprocess.Popen[bytes]] = []
+    start = subprocess.Popen
+
+    def popen(*arguments: Any, **others: Any) -> subprocess.Popen[bytes]:
+        if started:
+            raise KeyboardInterrupt
+        started.append(start(*arguments, **others))
+        return started[0]
+
+    monkeypatch.setattr(calibration.subprocess, "Popen", popen)
+    with pytest.raises(KeyboardInterrupt):
+        calibrate(order(small_plan(variants=1), workers=2), HERE, lambda _: None)
+    assert started[0].returncode is not None
 
 
 @pytest.mark.usefixtures("_no_training")

@@ -25,7 +25,8 @@ from core.machine import this_machine
 from core.train import main as train
 from reports import publish, render
 from studies import sync, ui
-from studies.runner import search_worker, worker
+from studies.runner import sweep as search_worker
+from studies.runner import worker
 from studies.screen import Screen, screen
 from studies.times import costs, measure
 from studies.times.budget import parse_budget

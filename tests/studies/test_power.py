@@ -35,6 +35,7 @@ from studies.spreads import (
     needs_words,
     observed_spreads,
     shows_words,
+    spread_words,
 )
 from studies.times.estimate import REFERENCE_TIMES
 from tests.choices.reference_times import as_record
@@ -120,6 +121,9 @@ def test_comparisons_that_collapse_are_set_aside_by_name_and_not_pooled() -> Non
     found = common_spread("ladder", {name: of_sd(sd) for name, sd in PUBLISHED.items()}, family=10)
     assert found is not None
     assert [aside.name for aside in found.set_aside] == ["d1_g1", "batch_size"]
+    assert f" pairs of {found.comparisons} comparisons; set aside, for they scatter far more: " in spread_words(
+        found, {}
+    )
     rest = [sd**2 for name, sd in PUBLISHED.items() if name not in ("d1_g1", "batch_size")]
     assert found.log_sd == pytest.approx(math.sqrt(np.mean(rest)))
     assert (found.pairs, found.comparisons) == (24, 8)

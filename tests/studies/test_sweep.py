@@ -32,8 +32,8 @@ from studies.runner.launchers import launch
 from studies.runner.outages import Unreachable
 from studies.runner.resources import Resources
 from studies.runner.search_run import _Watch
-from studies.runner.search_worker import SearchOrder
 from studies.runner.searches import SearchGaveUp, check_searches, recorded, searched
+from studies.runner.sweep import SearchOrder
 from studies.runner.trials import Trials
 from studies.search_records import Sweep, Trial, choice_of, key_of, read_sweep
 from studies.times.estimate import REFERENCE_TIMES

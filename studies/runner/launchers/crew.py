@@ -154,9 +154,14 @@ class Crew(ABC):
     def close(self) -> None:
         """Removes what the command leaves behind, whatever ended it."""
 
+    @property
+    def orphans_due(self) -> bool:
+        """Whether it is time to look for jobs without a worker."""
+        return time.monotonic() - self._orphans >= ORPHANS_SECONDS
+
     def release_orphans(self) -> None:
         """Has the queue put back jobs without a worker, once in a while."""
-        if time.monotonic() - self._orphans >= ORPHANS_SECONDS:
+        if self.orphans_due:
             self._orphans = time.monotonic()
             self.queue.release_orphans()
 
@@ -327,9 +332,10 @@ class OwnCrew(Crew, Generic[S]):
     def look(self) -> bool:
         """See `Crew`."""
         # A worker that left its lock has died: its end is taken in first, by which its job's deaths are counted.
-        locks = [self.queue.worker_lock(slot.name) for slot in self.slots if slot.state == "works"]
-        if all(self.silence.alive(lock) for lock in locks if lock.exists()):
-            self.release_orphans()
+        if self.orphans_due:
+            locks = [self.queue.worker_lock(slot.name) for slot in self.slots if slot.state == "works"]
+            if all(self.silence.alive(lock) for lock in locks if lock.exists()):
+                self.release_orphans()
         return self.fill()
 
     def fill(self) -> bool:

@@ -280,11 +280,14 @@ class RayCrew(OwnCrew[RaySlot]):
         """See `OwnCrew`."""
         slot.actor.kill.remote()
 
+    def take_in(self) -> None:
+        """See `Crew`: of other machines it is asked no oftener than the cluster's `poll_seconds`."""
+        if time.monotonic() - self.polled >= self.cluster.poll_seconds:
+            self.polled = time.monotonic()
+            super().take_in()
+
     def ends(self) -> Iterator[tuple[RaySlot, int | End]]:
         """See `OwnCrew`. Raises InputError where there will be no room for any."""
-        if time.monotonic() - self.polled < self.cluster.poll_seconds:
-            return
-        self.polled = time.monotonic()
         awaited = {slot.answer: slot for slot in self.alive}
         ready = self.ray.wait(list(awaited), num_returns=len(awaited), timeout=0)[0] if awaited else []
         for slot in (awaited[answer] for answer in ready):

@@ -1,6 +1,6 @@
 """Orders for trials of a search, whose workers ask Optuna for one, train it, and tell how it went.
 
-`python -m studies.runner.search_worker ORDER NAME` is a worker, which the launchers start as they do those of a queue.
+`python -m studies.runner.sweep ORDER NAME` is a worker, which the launchers start as they do those of a queue.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FAILURES = 3
 class SearchOrder(TrainingOrder):
     """Trials of a search, which are proposed as workers claim them."""
 
-    module: ClassVar[str] = "studies.runner.search_worker"
+    module: ClassVar[str] = "studies.runner.sweep"
     taken_seconds: ClassVar[float] = 0.0
 
     search: Search
