@@ -43,7 +43,7 @@ def named(file: Path, aside: Path | None = None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.filename is None or str(error.filename) == str(aside):
+        if error.filename is None or (aside is not None and str(error.filename) == str(aside)):
             error.filename, error.filename2 = str(file), None
         raise
 

@@ -151,8 +151,9 @@ def landscape(report: Report, sweeps: Sequence[Sweep]) -> Block:
 
 
 def last_measured(trial: Trial) -> float | None:
-    """A trial's last measurement."""
-    return trial.measured[-1][1] if trial.measured else None
+    """A trial's last finite measurement."""
+    finite = [value for _, value in sorted(trial.measured) if np.isfinite(value)]
+    return finite[-1] if finite else None
 
 
 def trials_panel(ax: Axes, results: Results, sweep: Sweep, limits: tuple[float, float]) -> Axes:

@@ -39,11 +39,13 @@ def plan_of(study: Study, asked: Asked, gpus: tuple[str, ...], *, declared_in: s
     wanted = asked.wanted
     seeds = _seeds(asked.seeds, profile.seeds)
     by_name = bool(wanted) and asked.designs is None
+    designs = _designs_with(study, wanted, seeds) if by_name else designs_of(asked.designs, study)
+    # Last: to describe a set that is not prepared takes as long as to read all of its images.
     data, data_name = _images(study, profile, overrides, asked.data_path) if asked.data_path else (None, None)
     plan = make_plan(
         study,
         profile,
-        designs=_designs_with(study, wanted, seeds) if by_name else designs_of(asked.designs, study),
+        designs=designs,
         seeds=seeds,
         overrides=overrides,
         data=data,

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from core.config.node import Node, PositiveInt
-from core.numbers import Seed
 
 
 class Rooms(Node):
@@ -21,7 +20,7 @@ class Rooms(Node):
     resolution: PositiveInt = 64
     train: PositiveInt = 8192
     held_out: PositiveInt = 4096
-    seed: Seed = 0
+    seed: int = 0
     renderer: Literal[1] = 1
 
 

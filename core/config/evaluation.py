@@ -7,7 +7,6 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 
 from core.config.node import JOINED, Node, PositiveInt
-from core.numbers import Seed
 
 
 class RoomsFrechet(Node):
@@ -126,7 +125,7 @@ class Evaluation(Node):
 
     metric: GanMetric = PUBLIC_FID
     every: PositiveInt = 2000
-    latents_seed: Seed = 8192
+    latents_seed: int = 8192
     quality: Quality | None = None
     resamples: NonNegativeInt = 0
     upsampling: Upsampling | None = None

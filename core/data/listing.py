@@ -55,7 +55,7 @@ class LeftOut(Node):
 
 
 def left_out_words(left_out: Sequence[LeftOut]) -> str:
-    """One left_out_words, empty where nothing is left out."""
+    """One line, empty where nothing is left out."""
     return f"left out: {'; '.join(each.words for each in left_out)}" if left_out else ""
 
 

@@ -183,6 +183,8 @@ class _Draft:
         """Whether the next block is there as its line says, and of the images that are next now."""
         if line.seen - self.seen != line.rows + len(line.skipped) or line.seen > len(names):
             return False
+        if list(line.enlarged) != [str(side) for side in self.how.resolutions]:
+            return False
         # Images have been added behind what was the last block.
         if line.rows < BLOCK and line.seen < len(names):
             return False

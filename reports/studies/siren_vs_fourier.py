@@ -202,9 +202,10 @@ def small_gradients(results: Results) -> list[Text]:
         built = first_built(results, results.variant(name))
         if built is None or not built.initial:
             continue
-        first, hidden = built.initial[0].emitted_gradient, hidden_gradient(built.initial)
-        if first and hidden:
-            ratios.append(f"{title}: {factor(first / hidden)}")
+        first, *layers, _ = built.initial
+        hidden = [layer.emitted_gradient for layer in layers if layer.emitted_gradient]
+        if first.emitted_gradient and hidden:
+            ratios.append(f"{title}: {factor(first.emitted_gradient / float(np.mean(hidden)))}")
     if not ratios:
         return []
     return [

@@ -159,6 +159,19 @@ def test_the_same_seed_proposes_the_same_and_another_one_other_trials(tmp_path: 
     assert [trial.values for trial in launched(an_order(tmp_path, other)).trials][1:] != proposed[0][1:]
 
 
+def test_a_killed_workers_trial_goes_on_in_its_folder(tmp_path: Path) -> None:
+    order = an_order(tmp_path, a_study(trials=2, startup=2, seed=fake_job.KILLS_ITS_WORKER_ONCE).searches[0])
+    lines: list[str] = []
+    launch(order.replace(launcher="local"), stop=lambda: False, tick=lambda: None, say=lines.append)
+    sweep = order.queue().sweep()
+    assert [trial.state for trial in sweep.trials] == ["complete", "complete"]
+    assert [attempts(order, trial.digest) for trial in sweep.trials] == [2, 2]
+    assert len(lines) == 2 and all("SIGKILL" in line and "one_rate trial" in line for line in lines)
+    for trial in sweep.trials:
+        events = RunFolder(jobs_root(tmp_path), trial.digest).events()
+        assert [e.iteration for e in events if e.kind == "losses"] == list(range(1, ITERATIONS + 1))
+
+
 def test_failed_trials_do_not_count_and_end_the_search_when_they_go_on(tmp_path: Path) -> None:
     order = an_order(tmp_path, a_study(trials=5, seed=fake_job.FAILS).searches[0], failures=2)
     sweep = launched(order)
