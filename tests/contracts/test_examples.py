@@ -189,8 +189,10 @@ def test_every_command_of_the_page_comes_to_a_report(here: Path) -> None:
         # Every example's change is judged: one seed leaves no interval.
         assert "inconclusive (exploratory)" in text
         done("-m", "studies.sync", f"mine/{folder.parent.name}.py", "--setting", folder.name)
-    one, other = (f"low_rank_layer:{folder.name}" for folder in reports if folder.parent.name == "low_rank_layer")
-    done("-m", "reports.render", "--compare", one, other.replace("low_rank_layer", "mine/low_rank_layer.py", 1))
+    one, other = (
+        f"mine/low_rank_layer.py:{folder.name}" for folder in reports if folder.parent.name == "low_rank_layer"
+    )
+    done("-m", "reports.render", "--compare", one, other)
 
 
 def test_a_study_brings_the_report_of_the_page(here: Path) -> None:
