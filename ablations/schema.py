@@ -20,6 +20,7 @@ from ablations.claims import Claim, Source
 # Studies of users import these two from here.
 from ablations.claims import Comparison as Comparison
 from ablations.claims import Measured as Measured
+from ablations.controls import Control
 from ablations.paths import places
 from ablations.search import Search
 from core.config import AnyConfig, Node, Resampling, canonical, parse
@@ -223,6 +224,8 @@ class Study(Node):
     `base_title` says what the base is, for people: the same name, `baseline`, stands for other things in other studies.
     `designs` are run unless others are asked for, `more_designs` make sense, too. `permutations` is the number of
     orders in which the design "shapley" adds the changes.
+    A change is negligible where its whole effect lies within a factor of `negligible`.
+    `controls` are arms beside the designs, for comparisons at equal something else than iterations.
     `searches` seek numbers of the base; the config that each chooses is a further variant.
     `report` names the module that has the body of its report: one of `reports.studies`, or one of somebody's own, found
     beside the study's file or installed. None is "changes", or "alternatives" where the changes
@@ -241,6 +244,8 @@ class Study(Node):
     permutations: PositiveInt = 4
     profiles: tuple[Profile, ...]
     claims: tuple[Claim, ...] = ()
+    negligible: float = Field(default=1.15, gt=1)
+    controls: tuple[Control, ...] = ()
     searches: tuple[Search, ...] = ()
     report: ModuleName | None = None
 
@@ -290,6 +295,17 @@ class Study(Node):
         return self
 
     @model_validator(mode="after")
+    def _controls_are_of_changes(self) -> Study:
+        changes = {change.name for change in self.changes}
+        names = [control.name for control in self.controls]
+        for control in self.controls:
+            if control.change not in changes:
+                raise ValueError(f"control {control.name} names the unknown change {control.change}")
+            if names.count(control.name) > 1 or control.name in {"baseline", "all"}:
+                raise ValueError(f"control {control.name} has the name of another variant")
+        return self
+
+    @model_validator(mode="after")
     def _searches_find_their_numbers(self) -> Study:
         names = [search.name for search in self.searches]
         if len(set(names)) != len(names):
@@ -311,7 +327,8 @@ class Study(Node):
         The claims stay behind, for their variants have other changes there: what is called "all", above all. So does
         the report, which speaks of the changes that it knows.
         """
-        own = {"name": name, "title": title, "question": question, "source": None, "claims": (), "report": None}
+        own = {"name": name, "title": title, "question": question, "source": None, "report": None}
+        own |= {"claims": (), "controls": ()}
         return self.replace(**{**own, "changes": (*self.changes, *changes), **fields})
 
     @property
@@ -335,6 +352,7 @@ class Study(Node):
             "base": canonical(self.base),
             f"profile {profile}": [self._declared(scaling) for scaling in self.profile(profile).scalings],
             "designs": list(self.designs),
+            "negligible": self.negligible,
         }
         for change in self.changes:
             parts[f"change {change.name}"] = [self._declared(edit) for edit in change.edits]
@@ -344,6 +362,8 @@ class Study(Node):
                 for key, value in canonical(claim).items()
                 if key not in ("remark", "source", "late", "title")
             }
+        for control in self.controls:
+            parts[f"control {control.name}"] = control.model_dump(mode="json", exclude={"title"})
         for search in self.searches:
             parts[f"search {search.name}"] = search.model_dump(mode="json", exclude={"title"})
         return {

@@ -36,6 +36,8 @@ def train_command(
         words += ["--only", ",".join(only)]
     # A comma after a single seed says that it is one, not a number of seeds.
     words += ["--seeds", ",".join(str(seed) for seed in seeds) + ("," if len(seeds) == 1 else "")]
+    if {control.name for control in results.study.controls} & {variant.name for variant in plan.variants}:
+        words.append("--controls")
     if plan.retuned is not None and not as_published:
         words += ["--retune", str(plan.retuned.trials)]
     if plan.variants and plan.variants[0].config.data.kind == "images":

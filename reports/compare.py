@@ -92,6 +92,7 @@ class Side:
         did not finish."""
         job = ["variant", "seed"]
         measured = self.tidy[(self.tidy["metric"] == self.metric) & self.tidy["iteration"].notna()]
+        measured = measured.assign(value=measured["averaged"])
         last = measured.sort_values("iteration", kind="stable").groupby(job)[["iteration", "value"]].tail(1)
         runs = self.tidy.drop_duplicates(job)[[*job, "status", "run"]]
         runs = runs.merge(measured.loc[last.index, [*job, "iteration", "value"]], "left", on=job)

@@ -15,6 +15,7 @@ from core.events import Built, Diverged, Evaluated
 from core.folder import Outcome, RunFolder, Status
 from core.metrics.protocol import from_json
 from core.reading import Damaged
+from core.values import averaged
 from reports.comparability import UNRECORDED
 from studies.plan import Plan, PlannedVariant, jobs_root
 
@@ -27,14 +28,16 @@ TIDY_COLUMNS = (
     "seconds",
     "metric",
     "value",
+    "averaged",
     "protocol",
     "reported",
     "status",
     "run",
 )
 """`results.csv`: one row per evaluation, and one with the status for a job that has none. A diverged job ends with a
-row of value inf. `protocol` is the fingerprint of what a value was measured with, empty where the run recorded none;
-`reported` says of which metric the report is."""
+row of value inf. `averaged` is the run's value at that iteration, of all its evaluations in the window that its config
+declares (`core.values`), the evaluation's own where there is none. `protocol` is the fingerprint of what a value was
+measured with, empty where the run recorded none; `reported` says of which metric the report is."""
 
 OF_NETWORKS = ("macs", "layer_parameters", "emitted_parameters", "generator_parameters", "discriminator_parameters")
 """What a job row has of the networks as they were built."""
@@ -81,7 +84,7 @@ def as_frame(rows: list[dict[str, Any]], columns: Sequence[str]) -> pd.DataFrame
     """A frame with these columns, whole numbers kept whole where some are missing."""
     frame = pd.DataFrame(rows, columns=list(columns))
     for column in columns:
-        if column in ("value", "seconds", "evaluation_seconds", "job_seconds"):
+        if column in ("value", "averaged", "seconds", "evaluation_seconds", "job_seconds"):
             frame[column] = frame[column].astype("float64")
         elif column in WHOLE or column.endswith("_parameters"):
             frame[column] = frame[column].astype("Int64")
@@ -118,18 +121,23 @@ def read_job(plan: Plan, variant: PlannedVariant, seed: int, runs: Path) -> tupl
             "seconds": event.seconds,
             "metric": event.metric,
             "value": event.value if np.isfinite(event.value) else np.inf,
+            "averaged": event.value if np.isfinite(event.value) else np.inf,
             "protocol": event.protocol,
         }
         for event in sorted(measured.values(), key=lambda event: (event.metric, event.iteration))
     ]
     metric = reported_key(job.config.evaluation.metric.kind, [row["metric"] for row in rows])
-    values = {row["iteration"]: row["value"] for row in rows if row["metric"] == metric}
+    mine = [row for row in rows if row["metric"] == metric]
+    values = averaged({row["iteration"]: row["value"] for row in mine}, job.config.evaluation.window)
+    for row in mine:
+        row["averaged"] = values[row["iteration"]]
     value = values.get(job.config.iterations, np.nan) if status == "finished" else np.nan
     if status == "diverged" and outcome is not None:
         value = np.inf
         # Of what it measured besides nothing is said: infinity is not the worst of every measure.
         if np.inf not in values.values():
-            rows.append({**common, **end_of_divergence(job, outcome, events), "metric": metric, "value": np.inf})
+            end = end_of_divergence(job, outcome, events)
+            rows.append({**common, **end, "metric": metric, "value": np.inf, "averaged": np.inf})
             rows[-1]["protocol"] = protocol_of(folder, metric)
     built = next((event for event in reversed(events) if isinstance(event, Built)), None)
     reached = outcome.iteration if outcome else last.iteration if last else None
@@ -153,6 +161,7 @@ def read_job(plan: Plan, variant: PlannedVariant, seed: int, runs: Path) -> tupl
             "seconds": job_row["seconds"],
             "metric": None,
             "value": value,
+            "averaged": value,
             "protocol": UNRECORDED,
         }
         rows = [{**common, **unmeasured}]

@@ -39,7 +39,7 @@ PROTOCOLS = "protocols.json"
 
 AGAIN = "render the report again"
 
-MEASURED = ["metric", "iteration", "images", "seconds", "value", "protocol"]
+MEASURED = ["metric", "iteration", "images", "seconds", "value", "averaged", "protocol"]
 """The columns of a run's record."""
 
 
@@ -108,7 +108,7 @@ WORDS = {"study": NAME, "variant": VARIANT, "metric": SERIES, "protocol": FINGER
 NUMBERS: Mapping[str, Callable[[pd.Series], pd.Series]] = {
     "seed": lambda numbers: (numbers >= 0) & (numbers < MOST_SEED) & (numbers % 1 == 0),
     "iteration": lambda numbers: (numbers >= 0) & (numbers <= MOST) & (numbers % 1 == 0),
-    "value": lambda numbers: (numbers.abs() <= MOST_VALUE) | (numbers.abs() == np.inf),
+    **dict.fromkeys(("value", "averaged"), lambda numbers: (numbers.abs() <= MOST_VALUE) | (numbers.abs() == np.inf)),
 }
 """Which numbers a results.csv can have, as far as they are there: those of a run (`core.numbers`)."""
 
@@ -122,7 +122,9 @@ def read_tidy(file: Path) -> pd.DataFrame:
         tidy = pd.read_csv(io.BytesIO(content), dtype=dict.fromkeys((*WORDS, "run", "reported"), str))
     except (ValueError, UnicodeDecodeError) as error:
         raise InputError(f"{file} cannot be read as a table: {first_words(error)}") from None
-    # Reports of earlier versions have neither: their protocols count as not recorded.
+    # Reports of earlier versions have none of these: protocols count as not recorded, and nothing was averaged.
+    if "averaged" not in tidy.columns and "value" in tidy.columns:
+        tidy["averaged"] = tidy["value"]
     tidy["protocol"] = tidy["protocol"].fillna(UNRECORDED) if "protocol" in tidy.columns else UNRECORDED
     tidy["reported"] = tidy["reported"] == "True" if "reported" in tidy.columns else False
     if missing := [column for column in TIDY_COLUMNS if column not in tidy.columns]:

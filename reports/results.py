@@ -53,7 +53,7 @@ class Results:
         for choice in self.plan.searched:
             if choice.variant == name and choice.search in searches:
                 return searched_title(choice, searches[choice.search])
-        return title_of(self.study, name)
+        return next((c.title for c in self.study.controls if c.name == name), None) or title_of(self.study, name)
 
     def folder(self, run: str) -> RunFolder:
         """The run folder of a digest."""
@@ -69,6 +69,7 @@ class Results:
     @cached_property
     def _curves(self) -> dict[tuple[str, int], pd.DataFrame]:
         measured = self.tidy[(self.tidy["metric"] == self.metric) & self.tidy["iteration"].notna()]
+        measured = measured.assign(value=measured["averaged"])
         grouped = measured.groupby(["variant", "seed"], sort=False)
         return {(str(key[0]), int(key[1])): frame for key, frame in cast(Any, grouped)}
 
@@ -92,12 +93,15 @@ class Results:
         return [name for name in names if name not in planned or seed not in self.plan.seeds_of(planned[name])]
 
     def curve(self, variant: PlannedVariant, seed: int) -> pd.DataFrame:
-        """The measurements of one job in order (iteration, images, seconds, value), empty where it has none."""
+        """One job's values in order (iteration, images, seconds, value), empty where it has none.
+
+        They are the run's as if it had ended there (`core.values`), as all values of the reported metric are.
+        """
         return self._curves.get((variant.name, seed), self.tidy.iloc[:0])
 
     def last(self, variant: PlannedVariant) -> np.ndarray:
-        """The value at the last iteration per seed of the plan: inf where it diverged, NaN where it has not got there
-        and where the variant is not trained with that seed."""
+        """The run's value per seed of the plan (`core.values`): inf where it diverged, NaN where it has not got to its
+        last iteration and where the variant is not trained with that seed."""
         rows = self._rows.get(variant.name, {})
         return np.array([rows[seed]["value"] if seed in rows else np.nan for seed in self.plan.seeds], dtype=float)
 

@@ -4,6 +4,7 @@ The deck adds ten changes, reports one number before and one after, and says "I 
 """
 
 from ablations.claims import Claim, Measured
+from ablations.controls import Control
 from ablations.deck import CHANGES, said
 from ablations.schema import Study
 from core.config import AnyConfig, Config, Evaluation, Quality
@@ -25,6 +26,35 @@ STUDY = Study(
     designs=("ladder",),
     more_designs=("add_one_in", "leave_one_out", "screening", "shapley"),
     profiles=(CPU, LSUN64),
+    controls=(
+        Control(
+            name="all_d5_g1_five_times",
+            title="all − D1:G1, five times the iterations",
+            change="d1_g1",
+            of="all-d1_g1",
+            against="all",
+            equal="updates of G",
+            times=5,
+        ),
+        Control(
+            name="none_five_times",
+            title="none of the ten changes, five times the iterations",
+            change="d1_g1",
+            of="baseline",
+            against="baseline+d1_g1",
+            equal="updates of G",
+            times=5,
+        ),
+        Control(
+            name="all_small_batch_twice",
+            title="all − batch ×2, twice the iterations",
+            change="batch_size",
+            of="all-batch_size",
+            against="all",
+            equal="real images",
+            times=2,
+        ),
+    ),
     claims=(
         Claim(
             name="overall",

@@ -2,10 +2,10 @@
 
 from ablations.claims import Claim, Measured, Source
 from ablations.schema import Multiply, Put, Study, edited
-from core.config import Evaluation, Rooms, RoomsFrechet, StridedDiscriminator
+from core.config import Rooms, RoomsFrechet, StridedDiscriminator
 from core.metrics.identity import extractor_sha256
 from studies.changes_overview import EVERYTHING
-from studies.profiles import CPU, CPU_QUALITY, LSUN128
+from studies.profiles import CPU, LSUN128, cpu_evaluation
 
 SOURCE = Source(
     slide="Model samples for LSUN bedroom 128x128",
@@ -33,12 +33,7 @@ STUDY = Study(
             Put(path="discriminator", value=StridedDiscriminator(blocks=2), why="cheap layers instead of a ResNet"),
             Put(
                 path="evaluation",
-                value=Evaluation(
-                    metric=RoomsFrechet(resolution=32, extractor=extractor_sha256(32)),
-                    every=200,
-                    quality=CPU_QUALITY,
-                    resamples=2,
-                ),
+                value=cpu_evaluation(RoomsFrechet(resolution=32, extractor=extractor_sha256(32))),
                 why="a proxy over a network that ships with the code and sees 32×32",
             ),
             title="the deck's numbers scaled down to two CPU cores: 32×32 embedded rooms, 800 iterations",

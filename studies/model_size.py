@@ -2,10 +2,10 @@
 
 from ablations.claims import Claim, Measured, Source
 from ablations.schema import Change, Edit, Multiply, Put, Study, Translate, edited
-from core.config import Evaluation, Heads, LearningRates, ResNetDiscriminator, Rooms, RoomsFrechet, StridedDiscriminator
+from core.config import Heads, LearningRates, ResNetDiscriminator, Rooms, RoomsFrechet, StridedDiscriminator
 from core.metrics.identity import extractor_sha256
 from studies import changes_overview
-from studies.profiles import CPU, CPU_QUALITY, LSUN128, R1_ELSEWHERE, UNIT_EMISSION
+from studies.profiles import CPU, LSUN128, R1_ELSEWHERE, UNIT_EMISSION, cpu_evaluation
 
 SLIDE = "Bluntly increasing the model size"
 INR = Source(
@@ -94,9 +94,7 @@ STUDY = Study(
             Multiply(path="iterations", factor=0.016, why="seconds per run, not days"),
             Put(
                 path="evaluation",
-                value=Evaluation(
-                    metric=RoomsFrechet(extractor=extractor_sha256()), every=160, quality=CPU_QUALITY, resamples=2
-                ),
+                value=cpu_evaluation(RoomsFrechet(extractor=extractor_sha256())),
                 why="a proxy over a network that ships with the code; 640 stands for the slide's 40k",
             ),
             Multiply(path="hypernetwork.heads.width", factor=0.25, why="networks in proportion to a 16×16 image"),

@@ -146,6 +146,12 @@ class Asked:
         shell_complete=completion.declared("variants"),
         help="Only this variant of any design (a comma list, or given repeatedly).",
     )
+    controls: bool = option(
+        TRAIN,
+        "--controls",
+        is_flag=True,
+        help="Also the study's control arms: trained for longer, so that updates of G or real images are equal.",
+    )
     data_path: Path | None = option(
         TRAIN,
         "--data",

@@ -172,10 +172,10 @@ def of_found(plan: Plan, study: Study, file: str | None) -> Plan:
     on record has those of its day, and declared in the `file` that was typed. What a plan that was received names is
     shown to nobody as something to type."""
     known = {change.name for change in study.changes}
-    searched = {choice.variant for choice in plan.searched}
+    apart = {*(choice.variant for choice in plan.searched), *(control.name for control in study.controls)}
     variants = (
         variant.replace(title=variant_title(study, variant.changes))
-        if variant.name not in searched and known.issuperset(variant.changes)
+        if variant.name not in apart and known.issuperset(variant.changes)
         else variant
         for variant in plan.variants
     )

@@ -78,12 +78,13 @@ def make_plan(
     data_name: str | None = None,
     protocol: str | None = None,
     declared_in: str | None = None,
+    controls: bool = False,
 ) -> Plan:
     """Folds, scales and overrides every variant of the designs and of the claims; equal configs become one variant.
 
     `data` replaces the profile's data (at its resolution), `data_name` is what people call it. `protocol` replaces what
-    every variant is measured by, `declared_in` is the study's file. Raises InputError for overrides and a protocol that
-    do not fit.
+    every variant is measured by, `declared_in` is the study's file. With `controls` the study's control arms are
+    there whose two variants are. Raises InputError for overrides and a protocol that do not fit.
     """
     overrides = dict(overrides or {})
     if len(seeds) > MOST_SEEDS:
@@ -129,6 +130,8 @@ def make_plan(
         )
         for subset, config in configs.items()
     )
+    if controls:
+        variants = with_controls(study, variants)
     return sized(
         study=study.name,
         declared_in=declared_in,
@@ -155,6 +158,32 @@ def distinct(variants: Iterable[PlannedVariant]) -> tuple[PlannedVariant, ...]:
                 seeds=both_seeds(twin.seeds, variant.seeds),
             )
     return tuple(by_digest.values())
+
+
+def with_controls(study: Study, variants: tuple[PlannedVariant, ...]) -> tuple[PlannedVariant, ...]:
+    """The variants and the study's controls of those among them, each trained with the seeds that its variant has.
+
+    Raises InputError for a study that has none.
+    """
+    if not study.controls:
+        raise InputError(f"--controls: {study.name} has no control arms")
+    by_name = {name: variant for variant in variants for name in (variant.name, *variant.aliases)}
+    there = [control for control in study.controls if control.of in by_name and control.against in by_name]
+    return distinct(
+        (
+            *variants,
+            *(
+                by_name[control.of].replace(
+                    name=control.name,
+                    aliases=(),
+                    title=control.title,
+                    designs={},
+                    config=control.applied(by_name[control.of].config),
+                )
+                for control in there
+            ),
+        )
+    )
 
 
 def with_searched(plan: Plan, study: Study, chosen: Sequence[SearchChoice]) -> Plan:

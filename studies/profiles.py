@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from ablations.schema import Multiply, Profile, Put
 from core.config import (
@@ -39,6 +40,17 @@ UNIT_EMISSION = Put(
 
 CPU_QUALITY = Quality(samples=1024, kernel_subsets=20, kernel_subset=250, points=15, smallest=512)
 """What half a second of a run measures besides; most of it goes into making and looking at the images once more."""
+
+
+def cpu_evaluation(metric: RoomsFrechet, *, every: int = 80, **measures: Any) -> Evaluation:
+    """What a run of the `cpu` profile is measured by: ten times, its value of the last quarter.
+
+    Without an averaged G the value wobbles from evaluation to evaluation, and the mean over a quarter has a third of
+    the last one's variance; an averaged G gains nothing (docs/profiles.md). Every 80 of 800 iterations lie on the
+    numbers of updates of G and of images at which arms of unequal cost are compared.
+    """
+    return Evaluation(metric=metric, every=every, window=0.25, quality=CPU_QUALITY, resamples=2, **measures)
+
 
 CPU_RULE = """\
 Init, feature scale and learning rates are the free numbers of this profile. They were chosen on seeds 1000 and 1001,
@@ -126,9 +138,7 @@ def cpu(
             ),
             Put(
                 path="evaluation",
-                value=Evaluation(
-                    metric=RoomsFrechet(extractor=extractor_sha256()), every=200, quality=CPU_QUALITY, resamples=2
-                ),
+                value=cpu_evaluation(RoomsFrechet(extractor=extractor_sha256())),
                 why="a proxy over a network that ships with the code: Inception's weights need a download",
             ),
         ),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
+from contextlib import suppress
 
-from core.events import Evaluated
 from core.files import append
 from core.folder import RESULTS, Outcome, RunFolder, State
 from core.reading import last_text
+from core.values import values_in
 
 
 def has_result(folder: RunFolder) -> bool:
@@ -30,15 +30,22 @@ def outcome_mark(folder: RunFolder) -> int:
 
 
 def final_value(folder: RunFolder) -> float | None:
-    """The last value of the metric that the job is about, the first it measures; None where it measured nothing.
+    """The value of the metric that the job is about, the first it measures; None where it measured nothing.
 
-    Infinite where it was not finite. Raises Damaged.
+    It is infinite where it was not finite. Raises Damaged.
     """
-    measured = [event for event in folder.each_event(b'"evaluated"') if isinstance(event, Evaluated)]
-    mine = [event.value for event in measured if event.metric == measured[0].metric]
-    if not mine:
-        return None
-    return mine[-1] if math.isfinite(mine[-1]) else math.inf
+    return next(reversed(values_of(folder).values()), None)
+
+
+def values_of(folder: RunFolder) -> dict[int, float]:
+    """The values of the metric that the job is about at each of its evaluations, in order (`core.values.averaged`).
+
+    Raises Damaged.
+    """
+    window = None
+    with suppress(FileNotFoundError):
+        window = folder.job().config.evaluation.window
+    return values_in(folder.each_event(b'"evaluated"'), window)
 
 
 def log_tail(folder: RunFolder, lines: int = 6) -> list[str]:

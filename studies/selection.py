@@ -52,6 +52,7 @@ def plan_of(study: Study, asked: Asked, gpus: tuple[str, ...], *, declared_in: s
         data_name=data_name,
         protocol=asked.protocol,
         declared_in=declared_in,
+        controls=asked.controls,
     )
     return _restricted(study, plan, wanted)
 

@@ -7,7 +7,7 @@ from ablations.schema import Change, Edit, Multiply, Put, Study, edited
 from core.config import Evaluation, Rooms, RoomsFrechet, Upsampling
 from core.metrics.identity import extractor_sha256
 from studies.changes_overview import EVERYTHING, QUALITY
-from studies.profiles import CPU, CPU_QUALITY, LSUN128, R1_ELSEWHERE
+from studies.profiles import CPU, LSUN128, R1_ELSEWHERE, cpu_evaluation
 
 SLIDE = "INR natural upsampling vs bilinear upsampling"
 BETTER = Source(slide=SLIDE, quote="22 vs 41.4 after 70k iterations on LSUN bedroom")
@@ -112,11 +112,9 @@ STUDY = Study(
             Multiply(path="iterations", factor=0.02, why="a minute per run, not a day"),
             Put(
                 path="evaluation",
-                value=Evaluation(
-                    metric=RoomsFrechet(extractor=extractor_sha256()),
-                    every=350,
-                    quality=CPU_QUALITY,
-                    resamples=2,
+                value=cpu_evaluation(
+                    RoomsFrechet(extractor=extractor_sha256()),
+                    every=140,
                     upsampling=Upsampling(metric=RoomsFrechet(resolution=32, extractor=extractor_sha256(32))),
                 ),
                 why="a proxy; one network that sees 32×32 for both sizes, as Inception sees 299×299 of all",

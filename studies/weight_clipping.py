@@ -5,7 +5,7 @@ from ablations.schema import Change, Edit, Multiply, Put, Study, edited
 from core.config import Evaluation, Interpolation, Rooms, RoomsFrechet
 from core.metrics.identity import extractor_sha256
 from studies.changes_overview import EVERYTHING, QUALITY
-from studies.profiles import CPU, CPU_QUALITY, LSUN128, R1_ELSEWHERE, UNIT_EMISSION
+from studies.profiles import CPU, LSUN128, R1_ELSEWHERE, UNIT_EMISSION, cpu_evaluation
 
 SLIDE = "Clipping G output"
 CLIP = Source(slide=SLIDE, quote=r"$$w = \text{clip}(G(z), -2, 2)$$")
@@ -75,13 +75,7 @@ STUDY = Study(
             Put(path="iterations", value=800, why="seconds per run, not days"),
             Put(
                 path="evaluation",
-                value=Evaluation(
-                    metric=RoomsFrechet(extractor=extractor_sha256()),
-                    every=200,
-                    quality=CPU_QUALITY,
-                    resamples=2,
-                    interpolation=MEASURES,
-                ),
+                value=cpu_evaluation(RoomsFrechet(extractor=extractor_sha256()), interpolation=MEASURES),
                 why="a proxy over a network that ships with the code: Inception's weights need a download",
             ),
         ),

@@ -119,6 +119,8 @@ class Quality(Node):
 class Evaluation(Node):
     """Every `every` iterations and at the last: `metric` on fixed latents, of the EMA generator if there is one.
 
+    A run's value is its last evaluation or, with a `window`, the geometric mean of the evaluations in that share of its
+    iterations at its end (`core.values`).
     At the last iteration also: `quality`, of the same images; the metric on `resamples` further sets of latents, which
     tells how much of a difference is the draw of the evaluated images; `upsampling`; `interpolation`.
     """
@@ -126,6 +128,7 @@ class Evaluation(Node):
     metric: GanMetric = PUBLIC_FID
     every: PositiveInt = 2000
     latents_seed: int = 8192
+    window: Annotated[float | None, JOINED] = Field(default=None, gt=0, lt=1)
     quality: Quality | None = None
     resamples: NonNegativeInt = 0
     upsampling: Upsampling | None = None
@@ -158,6 +161,7 @@ class ErrorEvaluation(Node):
     metric: MeanAbsoluteError = MeanAbsoluteError()
     every: PositiveInt = 500
 
+    window: ClassVar[None] = None
     quality: ClassVar[None] = None
     upsampling: ClassVar[None] = None
     interpolation: ClassVar[None] = None

@@ -80,7 +80,7 @@ def spread(report: Report) -> list[Block]:
     if not keys:
         return []
     measured = [
-        np.stack([results.last(variant), *(results.last_of(variant, str(key)) for key in keys)], axis=1)
+        np.stack([results.worst_where_diverged(variant, key) for key in (results.metric, *keys)], axis=1)
         for variant in results.plan.variants
     ]
     parts = stats.variance_components(measured)

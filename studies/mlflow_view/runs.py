@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -141,14 +141,16 @@ def counts_of(settled: Sequence[Event]) -> dict[str, str]:
     return {name: str(getattr(built, name)) for name in names if name.endswith("_parameters")}
 
 
-def metrics_of(event: Event, started: int) -> list[tuple[str, float, int, int]]:
+def metrics_of(event: Event, started: int, values: Mapping[int, float]) -> list[tuple[str, float, int, int]]:
     """An event as MLflow's metrics: key, value, milliseconds, step.
 
-    The time is that of training, so that writing a metric again is no second row.
+    The metric has the run's value at that iteration, of `values` (`core.values.averaged`); where that is no single
+    evaluation, the evaluation is beside it. The time is that of training, so that writing a metric again is no second
+    row.
     """
     match event:
         case Losses():
-            values = {
+            shown = {
                 "loss/d": event.d_loss,
                 "loss/g": event.g_loss,
                 "loss/penalty": event.penalty,
@@ -156,18 +158,21 @@ def metrics_of(event: Event, started: int) -> list[tuple[str, float, int, int]]:
                 "score/fake": event.fake_score,
             }
         case Fitted():
-            values = {"loss/fit": event.loss}
+            shown = {"loss/fit": event.loss}
         case Evaluated(metric=metric) if "/resample_" in metric:
             # The same metric on other latents: the report tells scatter from it, a page of charts would lead with it.
             return []
         case Evaluated(metric=metric) if "/" in metric:
             section, _, name = metric.partition("/")
             # Charts come in the alphabet of their sections, and these must not lead.
-            values = {f"quality/{name}" if section in KINDS else metric: event.value}
+            shown = {f"quality/{name}" if section in KINDS else metric: event.value}
         case Evaluated():
-            values = {event.metric: event.value, "images": event.images, "seconds": event.seconds}
+            value = values.get(event.iteration, event.value)
+            shown = {event.metric: value, "images": event.images, "seconds": event.seconds}
+            if value != event.value:
+                shown["quality/one_evaluation"] = event.value
         case _:
             return []
     # An infinite value would come back as 1.8e308 and flatten every chart.
-    finite = {key: float(value) if math.isfinite(float(value)) else math.nan for key, value in values.items()}
+    finite = {key: float(value) if math.isfinite(float(value)) else math.nan for key, value in shown.items()}
     return [(key, value, started + int(event.seconds * 1000), event.iteration) for key, value in finite.items()]

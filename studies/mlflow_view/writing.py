@@ -16,6 +16,7 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from core.events import Evaluated, Event
 from core.folder import RESULTS, RunFolder, State
 from core.reading import Damaged
+from core.values import values_in
 from core.words import code_span, typed
 from studies.mlflow_view import fitting
 from studies.mlflow_view.artifacts import Beside
@@ -168,19 +169,28 @@ class Writer:
             # The study has another title for it now; a name of another form is somebody's own.
             self.client.update_run(run_id, name=name)
         fresh = "events" not in run.data.tags
-        self._log(run, settled, tags, counts | self.labels.parameters(task) if fresh else counts)
+        values = values_in(settled, task.job.config.evaluation.window)
+        self._log(run, settled, values, tags, counts | self.labels.parameters(task) if fresh else counts)
         problems = self._attach(run, folder, state, files, fresh, task.job.config.data.resolution)
         self._set_status(run, folder, state)
         return problems
 
-    def _log(self, run: Run, settled: list[Event], tags: dict[str, str], parameters: Mapping[str, str]) -> None:
+    def _log(
+        self,
+        run: Run,
+        settled: list[Event],
+        values: Mapping[int, float],
+        tags: dict[str, str],
+        parameters: Mapping[str, str],
+    ) -> None:
         """Writes the events that the run has not, and their count with the last batch: before, a repeated write finds
-        the same rows."""
+        the same rows. `values` are the run's by iteration."""
         shown = int(run.data.tags.get("events", 0))
         if "reason" in run.data.tags:
             tags.setdefault("reason", "")  # The failure before a retry is no property of the result.
         tags["events"] = str(max(shown, len(settled)))
-        metrics = [Metric(*row) for event in settled[shown:] for row in metrics_of(event, run.info.start_time)]
+        started = run.info.start_time
+        metrics = [Metric(*row) for event in settled[shown:] for row in metrics_of(event, started, values)]
         # MLflow takes each parameter once.
         new = fitting.parameters({key: value for key, value in parameters.items() if key not in run.data.params})
         whole = len(metrics) - len(metrics) % fitting.BATCH

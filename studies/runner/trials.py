@@ -24,12 +24,12 @@ from scipy.stats.qmc import LatinHypercube
 from ablations import patch
 from ablations.search import Search
 from core.config import AnyConfig, Job
-from core.events import Evaluated, Event
+from core.events import Event
 from core.folder import RunFolder
 from core.locks import is_held
 from studies import search_records
 from studies.plan import journal_file
-from studies.run_state import has_result
+from studies.run_state import has_result, values_of
 from studies.runner.claim import Claim, GivenUp
 from studies.runner.claimed_jobs import Claims, result_of
 from studies.runner.heartbeat import HANG_SECONDS
@@ -315,10 +315,8 @@ class Trials(Claims):
 
 
 def measured(folder: RunFolder) -> list[tuple[int, float]]:
-    """The finite (iteration, value) of the job's own metric, the first it measures, each iteration once, in order."""
-    events = [event for event in folder.each_event(b'"evaluated"') if isinstance(event, Evaluated)]
-    mine = {event.iteration: event.value for event in events if event.metric == events[0].metric}
-    return sorted((iteration, value) for iteration, value in mine.items() if math.isfinite(value))
+    """The finite (iteration, value) of the job's own metric, each iteration once, in order."""
+    return [(iteration, value) for iteration, value in values_of(folder).items() if math.isfinite(value)]
 
 
 def placed(share: float, low: float, high: float, *, log: bool) -> float:
