@@ -327,7 +327,7 @@ class Study(Node):
         The claims stay behind, for their variants have other changes there: what is called "all", above all. So does
         the report, which speaks of the changes that it knows.
         """
-        own = {"name": name, "title": title, "question": question, "source": None, "report": None}
+        own: dict[str, Any] = {"name": name, "title": title, "question": question, "source": None, "report": None}
         own |= {"claims": (), "controls": ()}
         return self.replace(**{**own, "changes": (*self.changes, *changes), **fields})
 

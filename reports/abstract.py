@@ -12,9 +12,9 @@ from reports.claims import EXCLUDES, ClaimVerdict, excludes_no_change
 from reports.commands import planned_designs
 from reports.comparability import MixedProtocols
 from reports.deck import claimed_values
-from reports.numbers import counted, factor, fixed, interval, listed, mean_spread, sentence
+from reports.numbers import counted, factor, fixed, interval, mean_spread, sentence
 from reports.page import Abstract, Anchor, Code, Grey, Link, Piece, Strong, Text, pieces
-from reports.remarks import candidate, finding, ladder_names, rungs_words, unstable_words
+from reports.remarks import clauses, ladder_names, rungs_words, unstable_words
 from reports.report import PILOT, Report, design_title
 from reports.results import metric_name
 from reports.verdicts import ALONE, ChangeEffect
@@ -163,19 +163,8 @@ def change_answers(report: Report) -> list[Text]:
 
 
 def resolved(tested: Sequence[ChangeEffect], report: Report) -> str:
-    """Which changes help and hurt, with their factors and what else is to be known of each, and how many are open."""
-    lines = []
-    for word, phrase in (("helps", "help"), ("hurts", "hurt")):
-        findings = [finding(effect, report.results, report.effects) for effect in tested if effect.word == word]
-        lines += [f"{len(findings)} {phrase if len(findings) > 1 else word}: {listed(findings)}"] if findings else []
-    open_ones = sum(effect.word == "inconclusive" for effect in tested)
-    lines += [f"{open_ones} of {len(tested)} inconclusive"] if open_ones else []
-    near = [e for e in tested if e.word == "inconclusive" and e.why.endswith(ALONE) and e.p_holm is not None]
-    if near and len(lines) == 1:
-        nearest = min(near, key=lambda e: e.p_holm or 0.0)
-        lines.append(f"the strongest, significant before the correction alone, is {candidate(nearest, report.results)}")
-    lost = sum(effect.word == "unstable" for effect in tested)
-    lines += [f"{lost} of {len(tested)} unstable, which are no finding"] if lost else []
+    """What a design found of its changes, by their verdicts."""
+    lines = clauses(tested, report.results, report.effects)
     if tested[0].design == "ladder" and (rungs := rungs_words(report.results)):
         lines.append(rungs[0].lower() + rungs[1:].removesuffix("."))
     return "; ".join(lines)
@@ -187,9 +176,9 @@ def beware(report: Report) -> Text:
     cautions = []
     if report.n <= PILOT:
         open_too = any(v.word == "inconclusive" for v in report.claims) or any(
-            e.word == "inconclusive" for effects in report.effects.values() for e in effects
+            e.word == "open" for effects in report.effects.values() for e in effects
         )
-        cautions.append(f"a pilot of {counted(report.n, 'seed')}" + (": inconclusive is not “no effect”" * open_too))
+        cautions.append(f"a pilot of {counted(report.n, 'seed')}" + (": what is open is not “no effect”" * open_too))
     on_ladder = ladder_names(results.study) if "ladder" in planned_designs(results) else []
     if unstable := unstable_words(results, on_ladder):
         cautions.append(unstable)

@@ -6,7 +6,7 @@ Each estimate is a ratio with / without the change, below 1 where it helps, on a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import t as student
@@ -15,6 +15,7 @@ from ablations.designs import DESIGNS, Subset, in_order, permutations, variant_n
 from ablations.schema import DesignName
 from reports import stats
 from reports.results import Results
+from reports.stats.arms import ROUNDING
 from reports.stats.effects import two_sided_p
 
 NO_RATIO = "a value of 0 or below has no ratio"
@@ -36,6 +37,12 @@ class Estimate:
     diverged: int = 0
     shapley: stats.ShapleyValue | None = None
     screened: stats.FactorEffect | None = None
+
+    def negligible_p(self, margin: float) -> float | None:
+        """See `stats.Effect.negligible_p`; None where the error is not known, or is rounding."""
+        if self.se is None or not self.df or self.se < ROUNDING:
+            return None
+        return replace(self.effect, error=self.se, df=self.df).negligible_p(margin)
 
 
 def values_of(results: Results, design: DesignName) -> dict[Subset, np.ndarray] | str:

@@ -18,7 +18,7 @@ from reports import stats
 from reports.comparability import MixedProtocols
 from reports.deck import claim_iteration, claimed_values, what_differs
 from reports.results import Results
-from reports.verdicts import LEVEL, ROUNDED, interim, no_interval, side_of_one
+from reports.verdicts import LEVEL, ROUNDED, effect_of_pair, interim, no_interval, side_of_one
 
 ClaimWord = Literal["reproduced", "contradicted", "inconclusive", "not comparable", "not tested"]
 
@@ -114,13 +114,16 @@ def judged_claim(claim: Claim, results: Results) -> ClaimVerdict:
         case "order":
             return judge_order(verdict, values, quoted)
         case "lower" | "higher" | "same":
-            return judge_pairs(verdict, values, quoted)
+            return judge_pairs(verdict, values, quoted, results)
         case _:
             assert_never(claim.expects)
 
 
 def judge_pairs(
-    verdict: ClaimVerdict, values: Mapping[Measured, np.ndarray], quoted: Callable[[str], str]
+    verdict: ClaimVerdict,
+    values: Mapping[Measured, np.ndarray],
+    quoted: Callable[[str], str],
+    results: Results,
 ) -> ClaimVerdict:
     """The verdict on a claim of one pair or several: all pairs of a reading, and all readings, have to agree."""
     claim = verdict.claim
@@ -128,7 +131,12 @@ def judge_pairs(
     sizes = {reading: sum(pair.reading == reading for pair in claim.comparisons) for reading in readings}
     parts = tuple(
         judge_pair(
-            claim, pair, (values[pair.before], values[pair.after]), sizes[pair.reading], not verdict.differs, quoted
+            claim,
+            pair,
+            effect_between(pair, values, verdict, results),
+            sizes[pair.reading],
+            not verdict.differs,
+            quoted,
         )
         for pair in claim.comparisons
     )
@@ -147,6 +155,15 @@ def judge_pairs(
         return replace(verdict, word=word, why="; ".join(pair_by_pair(title, parts) for title in titles))
     against = f" against {', '.join(deciding)}" if 0 < len(deciding) < len(titles) else ""
     return replace(verdict, word=word, why=f"{word}{against}{everywhere}")
+
+
+def effect_between(
+    pair: Comparison, values: Mapping[Measured, np.ndarray], verdict: ClaimVerdict, results: Results
+) -> stats.Effect:
+    """A pair's effect: that of the study's design which compares the same values, else one that borrows nothing."""
+    own = pair.before.series is None and pair.after.series is None and verdict.iteration is None
+    shared = effect_of_pair(pair.before.variant, pair.after.variant, results) if own else None
+    return shared or stats.paired_effect(values[pair.before], values[pair.after])
 
 
 def pair_by_pair(title: str, parts: Sequence[PairVerdict]) -> str:
@@ -172,7 +189,7 @@ def together(words: Sequence[ClaimWord]) -> ClaimWord:
 def judge_pair(
     claim: Claim,
     pair: Comparison,
-    arms: tuple[np.ndarray, np.ndarray],
+    effect: stats.Effect,
     pairs: int,
     compares: bool,
     quoted: Callable[[str], str],
@@ -182,7 +199,6 @@ def judge_pair(
     All of them holding is as rare by chance as the rarest, so each is asked at 95%; that one of them fails is not, so
     it has to at 1 - 5% / `pairs`.
     """
-    effect = stats.paired_effect(*arms)
     open_verdict = PairVerdict(pair, "inconclusive", "", effect)
     if effect.n == 0:
         names = dict.fromkeys((pair.before.variant, pair.after.variant))
@@ -202,7 +218,7 @@ def judge_pair(
         wrong = "above" if claim.expects == "lower" else "below"
         if side_of_one(effect) != wrong:
             return replace(open_verdict, why=f"{words}{NO_MAGNITUDE}")
-    strict = effect if pairs == 1 else stats.paired_effect(*arms, level=1 - LEVEL / pairs)
+    strict = effect if pairs == 1 else effect.at(1 - LEVEL / pairs)
     if where == "outside" and lies(claim, strict)[0] != "outside":
         return replace(open_verdict, why=f"{words}, but not at 5% over {pairs} comparisons")
     verdicts: dict[str, ClaimWord] = {"inside": "reproduced", "outside": "contradicted"}

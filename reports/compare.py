@@ -26,7 +26,7 @@ from reports import kept, stats
 from reports.comparability import UNRECORDED, Known, MixedProtocols, by_protocol, mixture, told_apart
 from reports.numbers import listed
 from reports.report import PUBLISHED
-from reports.results import METRICS, load
+from reports.results import METRICS, load, window_words
 from studies import catalogue
 
 BASELINE = "baseline"
@@ -85,6 +85,12 @@ class Side:
     def metric_title(self) -> str:
         """The metric in words, with the word proxy where it is one."""
         return METRICS.get(self.metric, ("", self.metric))[1]
+
+    @cached_property
+    def windows(self) -> set[float | None]:
+        """The shares of a run that its value is of, None for its last evaluation; nothing where no config is on
+        record."""
+        return {config.get("evaluation.window") for config in self.configs.values()}
 
     @cached_property
     def runs(self) -> pd.DataFrame:
@@ -210,6 +216,10 @@ class Comparison:
         if fingerprints[0] != fingerprints[1]:
             fields = told_apart(fingerprints, {**one.protocols, **other.protocols})
             return tuple(f"{name.replace('_', ' ')}: {a} in A, {b} in B" for name, (a, b) in fields.items())
+        windows = one.windows, other.windows
+        if all(windows) and windows[0] != windows[1]:
+            said = (" and ".join(sorted(map(window_words, each))) for each in windows)
+            return ("a run's value: {} in A, {} in B".format(*said),)
         if UNRECORDED in fingerprints and None not in (one.data, other.data) and one.data != other.data:
             return (f"data: {one.data} in A, {other.data} in B",)
         return ()

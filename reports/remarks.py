@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from reports.page import Strong, Text
 from reports.results import Results
 from reports.verdicts import ChangeEffect, compare, one_family, seeds_words
 from studies.numbers import trained_here
+from studies.power import MOST_SEEDS, seeds_to_decide
 
 Effects = Mapping[DesignName, Sequence[ChangeEffect]]
 
@@ -47,25 +49,50 @@ def g_updates_note(results: Results) -> str:
     return f" At equal iterations updates of G are not equal ({'; '.join(cells)})." if cells else ""
 
 
-def family_remark(effect: ChangeEffect, effects: Effects) -> str:
-    """Whether a significant effect stays so over the comparisons of all designs as one family; nothing where one design
-    was tested, whose verdicts are corrected so already."""
+def family_words(resolved: Sequence[ChangeEffect], effects: Effects) -> str:
+    """Which of these significant effects stay so over the comparisons of all designs as one family; nothing where one
+    design was tested, whose verdicts are corrected so already."""
     family = one_family(effects)
-    if family.designs < 2:
+    if family.designs < 2 or not resolved:
         return ""
-    keeps = "still significant" if family.keeps(effect) else "not significant"
-    return f"{keeps} when all {family.comparisons} comparisons of all designs are one family"
+    lost = [effect.change.brief for effect in resolved if not family.keeps(effect)]
+    whole = f"when all {family.comparisons} comparisons of all designs are one family"
+    if not lost:
+        return f"{'it stays' if len(resolved) == 1 else f'all {len(resolved)} stay'} so {whole}"
+    if len(lost) == len(resolved):
+        return f"{'it does not stay' if len(resolved) == 1 else 'none stays'} so {whole}"
+    return f"all but {listed(lost)} stay so {whole}"
 
 
-def finding(effect: ChangeEffect, results: Results, effects: Effects) -> str:
-    """A change that helps or hurts, with its factor and everything that has to stand in the same sentence."""
-    return remarked(effect, g_updates_remark(effect.change, results), family_remark(effect, effects))
+def clauses(tested: Sequence[ChangeEffect], results: Results, effects: Effects) -> list[str]:
+    """What a design found, word by word: the changes with each verdict, and what has to stand in the same sentence."""
+    lines = []
+    resolved = [e for e in tested if e.resolved]
+    for word, phrase in (("helps", "help"), ("hurts", "hurt")):
+        findings = [remarked(e, g_updates_remark(e.change, results)) for e in tested if e.word == word]
+        lines += [f"{len(findings)} {phrase if len(findings) > 1 else word}: {listed(findings)}"] if findings else []
+    lines += [words] if (words := family_words(resolved, effects)) else []
+    if small := [remarked(e, e.why) for e in tested if e.word == "negligible"]:
+        within = f"within a factor of {results.study.negligible:g}"
+        lines.append(f"{len(small)} negligible, {within}: {listed(small)}")
+    if open_ones := [remarked(e, e.why, seeds_remark(e, results)) for e in tested if e.word == "open"]:
+        lines.append(f"{len(open_ones)} open: {listed(open_ones)}")
+    if lost := [f"{e.change.title} ({e.why})" for e in tested if e.word == "unstable"]:
+        lines.append(f"{len(lost)} unstable over seeds, so that nothing more is said of it: {listed(lost)}")
+    return lines
 
 
-def candidate(effect: ChangeEffect, results: Results) -> str:
-    """A change that is significant before the correction only, with all that has to stand in the same sentence."""
-    corrected = "" if effect.p_holm is None else f"p = {effect.p_holm:.2g} after the correction"
-    return remarked(effect, corrected, g_updates_remark(effect.change, results))
+def seeds_remark(effect: ChangeEffect, results: Results) -> str:
+    """How many seeds it would take to decide an open change, were its ratio and its scatter what they are here."""
+    known = effect.effect
+    if known is None or known.ratio is None or known.error is None or not known.n:
+        return ""
+    log_sd = known.error * math.sqrt(known.n)
+    family = len(results.study.changes)
+    borrowed = (known.df or 0.0) - (known.n - 1) if effect.estimate is None else 0.0
+    margin = results.study.negligible
+    needed = seeds_to_decide(log_sd, known.ratio, margin, comparisons=family, borrowed=max(0.0, borrowed))
+    return f"over {MOST_SEEDS:,} seeds would decide it" if needed is None else f"about {needed} seeds would decide it"
 
 
 def remarked(effect: ChangeEffect, *remarks: str) -> str:

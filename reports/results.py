@@ -330,6 +330,33 @@ METRICS = {
 }
 
 
+WINDOWS = {0.5: "half", 0.25: "quarter", 0.2: "fifth", 0.1: "tenth"}
+
+
+def window_of(results: Results) -> float | None:
+    """The share of a run that its value is of, None for its last evaluation (`core.values`)."""
+    return results.plan.variants[0].config.evaluation.window if results.plan.variants else None
+
+
+def window_words(window: float | None) -> str:
+    """What part of a run its value is of: "last evaluation", "last quarter"."""
+    return "last evaluation" if window is None else f"last {WINDOWS.get(window, f'{window:.0%}')}"
+
+
+def last_part(results: Results) -> str:
+    """The same of the results' runs."""
+    return window_words(window_of(results))
+
+
+def when(results: Results, iteration: int | None = None) -> str:
+    """When values are read: "at the last iteration", "over the last quarter of the iterations" or, of an `iteration`,
+    "at iteration 400", "over the last quarter before iteration 400"."""
+    if window_of(results) is None:
+        return "at the last iteration" if iteration is None else f"at iteration {iteration:,}"
+    whole = "of the iterations" if iteration is None else f"before iteration {iteration:,}"
+    return f"over the {last_part(results)} {whole}"
+
+
 def metric_letters(results: Results) -> str:
     """The metric as a table's head says it."""
     return METRICS.get(results.metric, (results.metric, ""))[0]

@@ -17,7 +17,7 @@ from reports import figures, stats
 from reports.numbers import counted
 from reports.page import Block, Code, Heading, Paragraph, Table
 from reports.report import Report
-from reports.results import Results, metric_letters, metric_name
+from reports.results import Results, metric_letters, metric_name, when
 from reports.tables import Rows
 from studies.search_records import Importance, Sweep, Trial
 
@@ -142,8 +142,8 @@ def landscape(report: Report, sweeps: Sequence[Sweep]) -> Block:
     return report.figure(
         canvas,
         "sweep.svg",
-        f"{metric_letters(results)} of the trials over the rate of G, one run each on the search's seed: dots at the "
-        "last iteration, hollow squares where a trial was pruned or diverged, at its last measurement. What else a "
+        f"{metric_letters(results)} of the trials over the rate of G, one run each on the search's seed: dots "
+        f"{when(results)}, hollow squares where a trial was pruned or diverged, at its last measurement. What else a "
         "search varies goes through them as scatter. On top, with other seeds, what was trained anew: geometric means "
         "with 95% Student-t intervals on the log scale, thin dots single seeds.",
         "Scatter of the trials of each search over the rate of G, with the variants that were trained anew.",

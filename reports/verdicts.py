@@ -1,8 +1,13 @@
 """Judging changes by a rule that was fixed before the numbers were there; claims have theirs in `reports.claims`.
 
 A change helps or hurts in a design when the effect, below or above 1, is significant at 5% after Holm's correction over
-the design's changes: the chance that a design calls any change so when none does anything is at most 5%. A diverged run
-leaves no interval and counts as the worst outcome in an exact signed-rank test. Where the seeds of one of a
+the design's changes: the chance that a design calls any change so when none does anything is at most 5%. It is
+negligible when two one-sided tests, corrected in the same way, put the whole effect within the factor that the study
+declares, whatever its sign: the chance that a design calls any change so that does more is at most 5%, too. All else is
+open, which is not "no effect".
+
+The comparisons of one design borrow from each other what they know of their variances (`stats.borrowing`). A diverged
+run leaves no interval and counts as the worst outcome in an exact signed-rank test. Where the seeds of one of a
 comparison's variants lie wildly apart (`stats.unstable`) the change is called unstable instead: going into such a
 variant and coming out of it again are neither loss nor gain of a change.
 """
@@ -22,8 +27,11 @@ from reports.attribution import NO_RATIO, Estimate, main_effects, shapley_values
 from reports.numbers import counted, short
 from reports.results import Results
 from reports.stats.arms import ROUNDING
+from studies.plan import designs_in
 
-Word = Literal["helps", "hurts", "inconclusive", "unstable", "not tested"]
+Word = Literal["helps", "hurts", "negligible", "open", "unstable", "not tested"]
+DECIDED: tuple[Word, ...] = ("helps", "hurts", "negligible", "unstable")
+"""The words that answer a question. No further seeds are asked for."""
 
 LEVEL = 0.05
 """The family-wise error rate of verdicts on changes."""
@@ -31,9 +39,12 @@ LEVEL = 0.05
 ALONE = "before the correction"
 """How a remark ends on what is significant before the correction only."""
 
+UNKNOWN_P = 1.0
+"""Of what was not run: it counts as if nothing had been found, else a pair would be judged by what else is there."""
+
 
 def compare(results: Results, before: str, after: str) -> stats.Effect | None:
-    """The paired effect at the last iteration between two variants by name; None where the plan lacks one."""
+    """The paired effect between two variants by name, which borrows nothing; None where the plan lacks one."""
     one, other = results.variant(before), results.variant(after)
     if one is None or other is None:
         return None
@@ -81,9 +92,10 @@ class ChangeEffect:
     """What one change did in one design. `word` is the verdict, `why` its remark.
 
     `after` has the change and `before` has not; both are empty for designs that compare no single pair. `p` is the
-    two-sided p of this effect alone, `p_holm` the same after Holm's correction over the design's changes. `estimate` is
-    there for designs that estimate it from many variants. `exploratory` marks a change that the deck does not name or
-    that was declared after the first run. `unstable` names the unstable variants among the two, with their seeds.
+    two-sided p of this effect alone, `p_holm` the same after Holm's correction over the design's changes, and
+    `negligible_p` that of an effect that is not negligible, corrected in the same way. `estimate` is there for designs
+    that estimate it from many variants. `exploratory` marks a change that the deck does not name, or one of which a
+    part was declared after the first run. `unstable` names the unstable variants among the two, with their seeds.
     """
 
     change: Change
@@ -95,6 +107,7 @@ class ChangeEffect:
     why: str
     p: float | None = None
     p_holm: float | None = None
+    negligible_p: float | None = None
     estimate: Estimate | None = None
     exploratory: bool = False
     unstable: str = ""
@@ -108,6 +121,11 @@ class ChangeEffect:
     def resolved(self) -> bool:
         """Whether the change helps or hurts."""
         return self.word in ("helps", "hurts")
+
+    @property
+    def decided(self) -> bool:
+        """Whether no further seed is needed to say what the change does."""
+        return self.word in DECIDED
 
     @property
     def verdict(self) -> str:
@@ -129,13 +147,34 @@ def pair_effect(change: Change, design: DesignName, results: Results) -> ChangeE
     if effect.n == 0:
         return replace(open_effect, effect=effect, why="no seed ended in both arms")
     apart = [
-        f"seeds {arm} it {seeds_words(results.last(variant))}"
+        f"{arm} it {astray_words(results.last(variant))}"
         for arm, variant in (("without", one), ("with", other))
         if variant.name in results.unstable
     ]
+    return replace(open_effect, effect=effect, unstable="; ".join(apart))
+
+
+def pair_effects(design: DesignName, results: Results) -> list[ChangeEffect]:
+    """The effects of a design that compares pairs, in the study's order, each with what it borrows from the others."""
+    alone = [pair_effect(change, design, results) for change in results.study.changes]
+    borrowed = stats.borrowing([e.effect for e in alone], [not e.unstable for e in alone])
     # With an infinite ratio among them, log-ratios have no mean: the exact signed-rank test is left.
-    p = effect.rank_p if effect.diverged else effect.t_p
-    return replace(open_effect, effect=effect, p=p, unstable="; ".join(apart))
+    return [
+        e if effect is None else replace(e, effect=effect, p=effect.rank_p if effect.diverged else effect.t_p)
+        for e, effect in zip(alone, borrowed, strict=True)
+    ]
+
+
+def astray_words(values: np.ndarray) -> str:
+    """How many of an unstable arm's seeds lie far from its median, and where: "1 of 3 seeds is far from the median 1.2
+    (11.5)"."""
+    ended = values[~np.isnan(values)]
+    far = np.sort(ended[stats.outlying(ended)])
+    middle = short(float(np.median(ended)))
+    return (
+        f"{len(far)} of {counted(len(ended), 'seed')} {'is' if len(far) == 1 else 'are'} far from the median {middle} "
+        f"({', '.join(short(float(value)) for value in far)})"
+    )
 
 
 def seeds_words(values: np.ndarray) -> str:
@@ -156,18 +195,35 @@ def estimated(design: DesignName, results: Results) -> list[ChangeEffect]:
     ]
 
 
-def judged(effects: Sequence[ChangeEffect]) -> list[ChangeEffect]:
+def judged(effects: Sequence[ChangeEffect], margin: float) -> list[ChangeEffect]:
     """The effects of one design with their verdicts: one family, corrected together.
 
-    What was not run counts as if nothing had been found: else a pair would be judged by what else happens to be there.
+    An effect within `margin` is negligible. That it is not is a family of its own: of one change, "does nothing" and
+    "does as much as the margin" are never both true.
     """
-    corrected = stats.holm([1.0 if effect.p is None else effect.p for effect in effects])
-    ranks = [1.0 if e.effect is None or e.effect.rank_p is None else e.effect.rank_p for e in effects]
-    by_ranks = [p is not None and p <= LEVEL for p in stats.holm(ranks)]
+    small = [negligible_p(effect, margin) for effect in effects]
+    ranks = [None if e.effect is None else e.effect.rank_p for e in effects]
+    by_p, by_rank, by_small = (corrected(family) for family in ([e.p for e in effects], ranks, small))
     return [
-        verdict_on(replace(e, p_holm=None if e.p is None else p), certain)
-        for e, p, certain in zip(effects, corrected, by_ranks, strict=True)
+        verdict_on(
+            replace(e, p_holm=None if e.p is None else p, negligible_p=None if alone is None else below),
+            certain <= LEVEL,
+        )
+        for e, p, certain, alone, below in zip(effects, by_p, by_rank, small, by_small, strict=True)
     ]
+
+
+def corrected(family: Sequence[float | None]) -> list[float]:
+    """These p-values after Holm's correction, those that are not known as `UNKNOWN_P`."""
+    adjusted = stats.holm([UNKNOWN_P if p is None else p for p in family])
+    return [UNKNOWN_P if p is None else p for p in adjusted]
+
+
+def negligible_p(found: ChangeEffect, margin: float) -> float | None:
+    """The p of an effect that is not within the margin; None where nothing is known of it."""
+    if found.estimate is not None:
+        return found.estimate.negligible_p(margin)
+    return None if found.effect is None else found.effect.negligible_p(margin)
 
 
 def verdict_on(found: ChangeEffect, certain: bool = False) -> ChangeEffect:
@@ -179,30 +235,31 @@ def verdict_on(found: ChangeEffect, certain: bool = False) -> ChangeEffect:
     if found.unstable and not certain:
         return replace(found, word="unstable", why=found.unstable)
     if effect.ratioless:
-        return replace(found, word="inconclusive", why=no_interval(effect))
+        return replace(found, word="open", why=no_interval(effect))
     if effect.diverged:
         # The same order of pairs as the test's: of a median that is a tie or unknown nothing is said.
         middle = effect.median_ratio
         if middle is None or middle == 1:
-            return replace(found, word="inconclusive", why=diverged_words(effect))
+            return replace(found, word="open", why=diverged_words(effect))
         side: Word = "helps" if middle < 1 else "hurts"
         why = diverged_words(effect)
     elif found.p is None or effect.ratio is None:
-        return replace(found, word="inconclusive", why=no_interval(effect, found.estimate))
+        return replace(found, word="open", why=no_interval(effect, found.estimate))
     else:
         side = "helps" if effect.ratio < 1 else "hurts"
         why = f"{side} {ALONE}" if found.p <= LEVEL else ""
-    if found.p_holm is not None and found.p_holm <= LEVEL:
+    significant = found.p_holm is not None and found.p_holm <= LEVEL
+    if found.negligible_p is not None and found.negligible_p <= LEVEL:
+        return replace(found, word="negligible", why=f"{side}, but by no more" if significant else "")
+    if significant:
         return replace(found, word=side, why=why if effect.diverged else "")
-    return replace(found, word="inconclusive", why=why)
+    return replace(found, word="open", why=why)
 
 
 def judge_design(design: DesignName, results: Results) -> list[ChangeEffect]:
     """Every change in one design, in the study's order."""
-    if design in ("screening", "shapley"):
-        effects = estimated(design, results)
-    else:
-        effects = [pair_effect(change, design, results) for change in results.study.changes]
+    combined = design in ("screening", "shapley")
+    effects = estimated(design, results) if combined else pair_effects(design, results)
     unplanned = results.unplanned(design)
     late = [
         e.change.source is None
@@ -212,12 +269,29 @@ def judge_design(design: DesignName, results: Results) -> list[ChangeEffect]:
         or bool(e.estimate and e.estimate.screened and e.estimate.screened.missing)
         for e in effects
     ]
-    return judged([replace(e, exploratory=mark) for e, mark in zip(effects, late, strict=True)])
+    marked = [replace(e, exploratory=mark) for e, mark in zip(effects, late, strict=True)]
+    undeclared = results.exploratory("negligible") is not None
+    return [
+        replace(e, exploratory=e.exploratory or (undeclared and e.word == "negligible"))
+        for e in judged(marked, results.study.negligible)
+    ]
 
 
 def names_in(design: DesignName, results: Results) -> list[str]:
     """The variants of a design, for every seed of the plan."""
     return [variant.name for variant in results.plan.variants if design in variant.designs]
+
+
+def effect_of_pair(before: str, after: str, results: Results) -> stats.Effect | None:
+    """The effect between two variants as the first of the plan's designs has it that compares them, so that one pair
+    has one interval in claims and changes; None where none does."""
+    asked = designs_in(results.plan)
+    for design in dict.fromkeys((*results.study.designs, *asked)):
+        if design in asked and design not in ("grid", "screening", "shapley"):
+            for effect in pair_effects(design, results):
+                if (effect.before, effect.after) == (before, after) and effect.effect is not None:
+                    return effect.effect
+    return None
 
 
 def judge_changes(results: Results) -> dict[DesignName, list[ChangeEffect]]:

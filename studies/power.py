@@ -1,12 +1,13 @@
 """Planning: which effects so many seeds can find, how many seeds an effect asks for, and which spreads stand apart.
 
-Power of the two-sided paired t-test of log-ratios, whose standard deviation `log_sd` comes from a pilot. A pilot of
+Power of the two-sided t-test of paired log-ratios, whose standard deviation `log_sd` comes from a pilot. A pilot of
 three pairs leaves it open by a factor of twelve (95% interval, 0.52 to 6.3 times), and these answers no less: pool it
 over comparisons.
 """
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections.abc import Mapping
 from statistics import median
@@ -25,9 +26,10 @@ MEDIAN_IS_WORTH = 0.6
 the asymptotic efficiency of a median, 2 / pi for normal values, is a little less for skewed ones."""
 
 
-def power_of_shift(shift: float, n: int, alpha: float = 0.05) -> float:
+def power_of_shift(shift: float, n: int, alpha: float = 0.05, borrowed: float = 0.0) -> float:
     """Power of the two-sided one-sample t-test of `n` values whose true mean is `shift` standard deviations from 0.
 
+    Its variance is known with n - 1 degrees of freedom and those that are `borrowed`.
     t squared has a noncentral F distribution; its tail is finite where the noncentral t that statsmodels' TTestPower
     asks gives NaN (two values and a shift of 8, for one).
     """
@@ -35,10 +37,13 @@ def power_of_shift(shift: float, n: int, alpha: float = 0.05) -> float:
         return 0.0
     if shift == 0:
         return alpha
-    return float(ncf.sf(student.isf(alpha / 2, n - 1) ** 2, 1, n - 1, n * shift**2))
+    freedom = n - 1 + borrowed
+    return float(ncf.sf(student.isf(alpha / 2, freedom) ** 2, 1, freedom, n * shift**2))
 
 
-def detectable_ratio(log_sd: float, n: int, power: float = 0.8, alpha: float = 0.05) -> float | None:
+def detectable_ratio(
+    log_sd: float, n: int, power: float = 0.8, alpha: float = 0.05, borrowed: float = 0.0
+) -> float | None:
     """The smallest true ratio, a factor above 1, that a paired t-test of `n` seeds finds in `power` of all studies.
 
     Its inverse is the factor below 1. None below two seeds. Raises ValueError for a spread that is not above 0.
@@ -48,7 +53,7 @@ def detectable_ratio(log_sd: float, n: int, power: float = 0.8, alpha: float = 0
         return None
 
     def spare(shift: float) -> float:
-        return power_of_shift(shift, n, alpha) - power
+        return power_of_shift(shift, n, alpha, borrowed) - power
 
     top = 1.0
     while spare(top) < 0:
@@ -57,7 +62,13 @@ def detectable_ratio(log_sd: float, n: int, power: float = 0.8, alpha: float = 0
 
 
 def seeds_needed(
-    log_sd: float, ratio: float, power: float = 0.8, alpha: float = 0.05, comparisons: int = 1, most: int = MOST_SEEDS
+    log_sd: float,
+    ratio: float,
+    power: float = 0.8,
+    alpha: float = 0.05,
+    comparisons: int = 1,
+    most: int = MOST_SEEDS,
+    borrowed: float = 0.0,
 ) -> int | None:
     """The fewest seeds whose paired t-test finds a true `ratio` (1.05 or 1 / 1.05 for 5%) in `power` of all studies.
 
@@ -70,7 +81,34 @@ def seeds_needed(
         raise ValueError(f"no number of seeds finds a ratio of {ratio:g}: name a positive one other than 1")
     shift, level = abs(float(np.log(ratio))) / log_sd, alpha / comparisons
     numbers = range(2, most + 1)
-    place = bisect_left(numbers, power, key=lambda n: power_of_shift(shift, n, level))
+    place = bisect_left(numbers, power, key=lambda n: power_of_shift(shift, n, level, borrowed))
+    return numbers[place] if place < len(numbers) else None
+
+
+def seeds_to_decide(
+    log_sd: float,
+    ratio: float,
+    margin: float,
+    power: float = 0.8,
+    alpha: float = 0.05,
+    comparisons: int = 1,
+    most: int = MOST_SEEDS,
+    borrowed: float = 0.0,
+) -> int | None:
+    """The fewest seeds that find a true `ratio` or, where it lies within `margin`, find that it does, in `power` of all
+    studies. None beyond `most`. Raises ValueError as `seeds_needed`."""
+    _check(log_sd)
+    apart, room = abs(math.log(ratio)), math.log(margin) - abs(math.log(ratio))
+    shifts = [apart / log_sd, room / log_sd]
+    # One side of a two-sided test at twice the level is a one-sided one.
+    levels = [alpha / comparisons, 2 * alpha / comparisons]
+    numbers = range(2, most + 1)
+
+    def place_of(shift: float, level: float) -> int:
+        return bisect_left(numbers, power, key=lambda n: power_of_shift(shift, n, level, borrowed))
+
+    places = [place_of(shift, level) for shift, level in zip(shifts, levels, strict=True) if shift > 0]
+    place = min(places, default=len(numbers))
     return numbers[place] if place < len(numbers) else None
 
 

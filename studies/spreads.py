@@ -1,7 +1,8 @@
 """How far the log-ratios of a design's pairs scatter, and how many seeds an effect asks for at that scatter.
 
 Dry runs and reports both answer from here, so that a study is planned by the test it is judged by: Student's t of
-paired log-ratios, at 5% alone and, in brackets, at the first step of Holm's correction over the design's changes.
+paired log-ratios with what a design's comparisons borrow from each other, at 5% alone and, in brackets, at the first
+step of Holm's correction over the design's changes.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ EFFECTS = (0.05, 0.10, 0.20)
 LEVEL, POWER = 0.05, 0.8
 MOST_SEEDS = 1000
 """Beyond this many seeds an answer says no more than that."""
+FEWEST = 3
+"""Comparisons below which nothing is borrowed."""
+MOST_BORROWED = 2.0
+"""Degrees of freedom that a comparison of a design borrows at most from its others (`reports.stats.moderated`)."""
 MOST_RECORDED = 20
 """Seeds up to which a record says what they can detect."""
 DESIGNS: Mapping[DesignName, str] = {
@@ -75,13 +80,20 @@ class Spread:
         pairs, comparisons, family = (int(record[key]) for key in ("pairs", "comparisons", "family"))
         return cls(record["design"], float(record["sd"]), pairs, comparisons, family, asides, record)
 
+    @property
+    def borrowed(self) -> float:
+        """Degrees of freedom that each of its comparisons borrows from the others, where there are enough of them."""
+        return MOST_BORROWED if self.design is not None and self.comparisons >= FEWEST else 0.0
+
     def seeds_needed(self, effect: float) -> Power:
         """The fewest seeds that find a ratio of 1 + `effect` four times in five."""
         if self.record is not None:
             alone, corrected = self.record["seeds_needed"][EFFECTS.index(effect)]
         else:
             alone, corrected = (
-                _power().seeds_needed(self.log_sd, 1 + effect, POWER, LEVEL, comparisons, most=MOST_SEEDS)
+                _power().seeds_needed(
+                    self.log_sd, 1 + effect, POWER, LEVEL, comparisons, most=MOST_SEEDS, borrowed=self.borrowed
+                )
                 for comparisons in (1, self.family)
             )
         return alone, corrected
@@ -92,7 +104,9 @@ class Spread:
             alone, corrected = self.record["detectable"][seeds]
             return alone, corrected
         alone, corrected = (
-            _power().detectable_ratio(self.log_sd, seeds, power=POWER, alpha=LEVEL / comparisons)
+            _power().detectable_ratio(
+                self.log_sd, seeds, power=POWER, alpha=LEVEL / comparisons, borrowed=self.borrowed
+            )
             for comparisons in (1, self.family)
         )
         return _six_digits(alone), _six_digits(corrected)
@@ -195,8 +209,8 @@ def common_spread(design: DesignName | None, pairs: Mapping[str, Sequence[float]
 # --- in words ---------------------------------------------------------------------------------------------------------
 
 HOW = (
-    f"Student's t of paired log-ratios at {LEVEL:.0%}, found in {POWER:.0%} of studies; in brackets with Holm's "
-    "correction, which verdicts on changes have"
+    f"Student's t of paired log-ratios, as verdicts have it, at {LEVEL:.0%}, found in {POWER:.0%} of studies; in "
+    "brackets with Holm's correction, which verdicts on changes have"
 )
 
 

@@ -14,14 +14,15 @@ from reports.attribution import Estimate
 from reports.commands import planned_designs, train_command
 from reports.numbers import MEAN_SPREAD, counted, factor, interval, listed, p_text, sentence, short
 from reports.page import Block, Bullets, Heading, Listing, Paragraph, Piece, Strong, Table, Text
-from reports.remarks import candidate, finding, g_updates_note, rungs_words, verdict_text
+from reports.remarks import clauses, g_updates_note, rungs_words, verdict_text
 from reports.report import DESIGN_HEADS, PAGE_INCHES, Report, design_title
-from reports.results import Results, metric_letters
+from reports.results import Results, metric_letters, when
 from reports.sections.limits import power
 from reports.stats.arms import ROUNDING
 from reports.tables import Cell, Rows, last_values, to_runs
-from reports.verdicts import ALONE, LEVEL, ChangeEffect
+from reports.verdicts import LEVEL, ChangeEffect
 from studies.power import outlying
+from studies.spreads import MOST_BORROWED
 
 
 def which_changes(report: Report) -> list[Block]:
@@ -33,18 +34,12 @@ def which_changes(report: Report) -> list[Block]:
         if not tested:
             items.append((name, " Not run."))
             continue
-        pieces: list[Piece] = [name, " "]
-        for word, phrase in (("helps", "help"), ("hurts", "hurt")):
-            if findings := [finding(e, report.results, report.effects) for e in effects if e.word == word]:
-                pieces.append(f"{len(findings)} {phrase}: {'; '.join(findings)}. ")
-        unresolved = [e for e in effects if e.word == "inconclusive"]
-        pieces.append(f"{len(unresolved)} of {counted(len(tested), 'tested change')} inconclusive.")
-        if alone := [candidate(e, report.results) for e in unresolved if e.why.endswith(ALONE)]:
-            pieces.append(f" Significant, but not among {len(effects)} comparisons: {'; '.join(alone)}.")
+        pieces: list[Piece] = [
+            name,
+            *(f" {sentence(line)}" for line in clauses(tested, report.results, report.effects)),
+        ]
         if design == "ladder" and (rungs := rungs_words(report.results)):
             pieces.append(f" {rungs}")
-        if lost := [e.change.title for e in effects if e.word == "unstable"]:
-            pieces.append(f" Unstable over seeds, so that nothing is said of them: {'; '.join(lost)}.")
         if same := [e.change.title for e in effects if e.before and e.why.startswith("both arms")]:
             pieces.append(f" Change nothing at this scale: {'; '.join(same)}.")
         if untested := len(effects) - len(tested):
@@ -233,7 +228,7 @@ def single_changes(report: Report) -> list[Block]:
                     canvas,
                     "effects.svg",
                     f"Effect of each change on {metric_letters(results)} per design: the ratio with / without the "
-                    "change at the last iteration with its 95% interval (an arrow where it goes on). The shape is the "
+                    f"change {when(results)} with its 95% interval (an arrow where it goes on). The shape is the "
                     "design; filled, and blue where it helps or vermilion where it hurts, if it is significant after "
                     "Holm's correction over the design, else grey. The designs answer different questions: they agree "
                     f"only where changes do not interact.{g_updates_note(results)}",
@@ -290,6 +285,12 @@ def forest_word(effect: ChangeEffect) -> str:
     return effect.word
 
 
+BORROWED = (
+    "The variance of a comparison is in part that of the design's others (Smyth 2004), of which it borrows at most "
+    f"{MOST_BORROWED:g} degrees of freedom; one with an unstable variant neither lends nor borrows."
+)
+
+
 def design_table(results: Results, design: DesignName, effects: Sequence[ChangeEffect]) -> Table:
     """One row per change: with and without it, the ratio, the exact p."""
     base = results.title("baseline")
@@ -316,9 +317,9 @@ def design_table(results: Results, design: DesignName, effects: Sequence[ChangeE
     most = max((e.effect.n for e in effects if e.effect is not None), default=0)
     floor = f", never below {stats.smallest_sign_flip_p(most):g} at {counted(most, 'pair')}" if most else ""
     return rows.table(
-        f"{what} {metric_letters(results)} at the last iteration, {MEAN_SPREAD}; ratio with / without "
-        f"paired by seed; p of no effect by the exact sign-flip test{floor}, by the paired t-test of log-ratios, and "
-        "the latter after Holm's correction over the design's changes, which the verdict goes by."
+        f"{what} {metric_letters(results)} {when(results)}, {MEAN_SPREAD}; ratio with / without "
+        f"paired by seed; p of no effect by the exact sign-flip test{floor}, by Student's t of the log-ratios, and "
+        f"the latter after Holm's correction over the design's changes, which the verdict goes by. {BORROWED}"
         + g_updates_note(results),
         name=design,
         size=7.8,
@@ -359,7 +360,7 @@ def estimates_table(results: Results, design: DesignName, effects: Sequence[Chan
         "error of the log from orders alone (more orders shrink it) and from training seeds alone (more seeds do).",
     }
     return rows.table(
-        f"{words[design]} {metric_letters(results)} at the last iteration."
+        f"{words[design]} {metric_letters(results)} {when(results)}."
         + (f" {counted(gone, 'diverged run')} stand in with the worst value that any run reached." if gone else "")
         + lost_seeds(effects)
         + g_updates_note(results),

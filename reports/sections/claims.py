@@ -15,7 +15,7 @@ from reports.deck import claimed_values, deck_number, grey_note
 from reports.numbers import MEAN_SPREAD, factor, listed, sentence
 from reports.page import Block, Grey, Heading, Listing, Paragraph, Piece, Quote, Strong, Table, Text
 from reports.report import PILOT, Report
-from reports.results import Results, metric_name
+from reports.results import Results, metric_name, when
 from reports.sections.limits import pilot_note
 from reports.tables import Cell, Rows, to_runs
 
@@ -118,7 +118,7 @@ def claim_table(verdict: ClaimVerdict, results: Results) -> Table:
         rows.numbers("after / before [95%]", share=1.2)
         ours.append(verdict.effect)
         deck.append(deck_number(factor(claim.ratio), differs))
-    paired = "; the ratio paired by seed, a geometric mean too, with its Student-t interval on the log scale"
+    paired = "; the ratio paired by seed, a geometric mean too, with its interval on the log scale"
     units = " The rows have different units." if "metric" in {part.partition(":")[0] for part in differs} else ""
     return rows.table(
         f"The claim, ours and the deck's: {MEAN_SPREAD}{paired if claim.before else ''}.{units}",
@@ -156,15 +156,14 @@ def claim_pairs_table(verdict: ClaimVerdict, results: Results) -> Table:
     rows.words(
         "verdict", lambda part: Strong(part.word) if part.word in ("reproduced", "contradicted") else part.word, 0.9
     )
-    length = f"iteration {verdict.iteration:,}" if verdict.iteration else "the last iteration"
     of_metric = all(n.series is None or n.series.startswith("upsampled/") for n in claim.numbers)
     measured = metric_name(results) if of_metric else "the measures named"
     expected = {"lower": "below 1", "higher": "above 1", "same": "about 1"}[claim.expects]
     margin = f" by the declared factor of {claim.margin:g}" if claim.margin is not None else ""
     return rows.table(
         f"One sentence of the deck, every pair that it speaks of, and every reading of it: {measured}, "
-        f"{plan.data_name}, at {length}, {MEAN_SPREAD}; the geometric mean of the ratio paired by seed with its "
-        f"Student-t interval on the log scale, expected {expected}{margin}.",
+        f"{plan.data_name}, {when(results, verdict.iteration)}, {MEAN_SPREAD}; the geometric mean of the ratio paired "
+        f"by seed with its interval on the log scale, expected {expected}{margin}.",
         name=f"claim_{claim.name}",
         size=7.8,
         note=grey_note(verdict.differs) if any(isinstance(deck(part), Grey) for part in verdict.parts) else "",

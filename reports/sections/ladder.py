@@ -14,7 +14,7 @@ from reports.numbers import WORK, factor, fixed_unit, listed, short
 from reports.page import Block, Heading, Listing, Paragraph, Strong, Table
 from reports.remarks import g_updates_note, ladder_names, peak_words, unstable_rungs_words, verdict_text
 from reports.report import Report, rung_label
-from reports.results import Results, metric_letters, metric_name
+from reports.results import Results, metric_letters, metric_name, when
 from reports.seconds import finished_seconds, left_out, why_left_out
 from reports.tables import Cell, Rows, to_runs
 from reports.verdicts import ChangeEffect
@@ -50,7 +50,7 @@ def ladder_section(report: Report) -> list[Block]:
         drawn = report.figure(
             canvas,
             "ladder.svg",
-            f"The ladder at the last iteration, n = {report.n} at most. Dots are seeds, the upright bar their "
+            f"The ladder {when(results)}, n = {report.n} at most. Dots are seeds, the upright bar their "
             "geometric mean with its 95% Student-t interval on the log scale (an arrow where it goes on). At the "
             "right the geometric mean; blue with “helps”, vermilion with “hurts” where the ratio to the rung before is "
             "significant, else black. The axis ends where the bulk of the seeds does: a seed of an unstable rung "

@@ -15,7 +15,7 @@ from reports.results import Results, metric_letters, metric_name
 from reports.verdicts import one_family
 from studies.overrides import override
 from studies.plan import PlannedVariant
-from studies.spreads import HOW, answer, design_words, spreads
+from studies.spreads import HOW, MOST_BORROWED, answer, design_words, spreads
 
 
 def pilot_note(report: Report) -> Note:
@@ -25,13 +25,14 @@ def pilot_note(report: Report) -> Note:
         return Note((Strong("Nothing to judge yet."), " No run has ended."))
     if n == 1:
         return Note((Strong("One seed."), " Nothing here has an interval or a test: read every number as an anecdote."))
-    width = stats.standard_errors(n)
+    alone, borrowed = stats.standard_errors(n), stats.standard_errors(n + int(MOST_BORROWED))
     return Note(
         (
             Strong(f"A pilot: n = {n}."),
             f" The exact sign-flip test cannot go below p = 2/2{superscript(n)} = {stats.smallest_sign_flip_p(n):g} "
-            f"at this n, so it calls nothing significant at .05; the Student-t interval can, at {width:.1f} standard "
-            "errors to each side, if log-ratios are about normal. The exact test can reach .05 from "
+            "at this n, so it calls nothing significant at .05; Student's t can, if log-ratios are about normal, at "
+            f"{alone:.1f} standard errors to each side by itself and at {borrowed:.1f} with what a design's "
+            "comparisons tell each other of their scatter. The exact test can reach .05 from "
             f"{stats.seeds_for_sign_flip(0.05)} seeds on.",
         )
     )
@@ -119,7 +120,7 @@ def limits(report: Report) -> list[Block]:
     n = report.n
     if n < 6:
         items.append(
-            f"n = {n} at most. Student-t intervals are right if log-ratios over seeds are about normal, which "
+            f"n = {n} at most. intervals are right if log-ratios over seeds are about normal, which "
             "so few values cannot show. Intervals are over training seeds: they hold for other seeds of this "
             "data and these settings only."
         )

@@ -11,7 +11,7 @@ from reports.numbers import MEAN_SPREAD
 from reports.page import Block, Heading, Listing, Paragraph, Table
 from reports.remarks import Effects, verdict_text
 from reports.report import DESIGN_HEADS, Report
-from reports.results import Results, load, metric_letters
+from reports.results import Results, load, metric_letters, when
 from reports.tables import Rows
 from reports.verdicts import judge_changes
 from studies.plan import PlannedVariant, settings_of
@@ -105,7 +105,7 @@ def retuned_rates(published: Results, tuned: Results) -> Table:
     rows.numbers("as published", lambda variant: published.ends(variant.name), 0.9)
     rows.numbers("re-tuned", lambda variant: tuned.ends(variant.name), 0.9)
     return rows.table(
-        f"Chosen rates, and {metric_letters(tuned)} at the last iteration, {MEAN_SPREAD}.",
+        f"Chosen rates, and {metric_letters(tuned)} {when(tuned)}, {MEAN_SPREAD}.",
         name="retuned_rates",
         size=7.6,
         alike=lambda variant: variant.name,

@@ -15,7 +15,7 @@ from reports.frames import STATUSES
 from reports.numbers import WORK, factor, fixed_unit, short
 from reports.page import Anchor, Block, Bullets, Code, Heading, Link, Paragraph, Piece, Strong, Table, Text
 from reports.report import Report
-from reports.results import Results, metric_letters
+from reports.results import Results, last_part, metric_letters
 from reports.seconds import left_out, why_left_out
 from reports.tables import Cell, Rows, anchor, to_runs
 from studies.plan import PlannedVariant
@@ -112,7 +112,7 @@ def runs_table(results: Results, target: Callable[[str], str | None]) -> Table:
     rows.words("run", run)
     rows.words("status", lambda row: str(row["status"]))
     rows.numbers("iteration", lambda row: None if pd.isna(row["iteration"]) else int(row["iteration"]))
-    rows.numbers(f"last {metric_letters(results)}", lambda row: float(row["value"]))
+    rows.numbers(f"{metric_letters(results)}, {last_part(results)}", lambda row: float(row["value"]))
     rows.numbers("train s", lambda row: short(float(row["seconds"])))
     return rows.table(
         "Every planned run, to which the numbers of a variant lead; the run's name leads to what is on record of it.",

@@ -4,7 +4,8 @@ Arrays are aligned by seed. NaN is a missing run and leaves its pair; inf is a d
 and stays. Effects are ratios, taken on the log scale, where a Frechet distance has roughly constant spread and where
 helping by a factor and hurting by it are equally far from none.
 
-Intervals are Student's t on the paired log-ratios. The method was chosen by simulation among five (docs/intervals.md,
+Intervals are Student's t on the paired log-ratios; those of one design's comparisons borrow from each other what they
+know of their variances (`borrowing`). The method was chosen by simulation among five (docs/intervals.md,
 `python -m tests.choices.interval`): with three to ten seeds no other covers as often as it says at a lesser width. A
 percentile bootstrap of three values can never leave their range and covers three times in four at best. Where the
 log-ratios themselves are strongly skewed no method keeps its promise at these n; that page says by how much.
@@ -31,6 +32,7 @@ from reports.stats.curves import spread_apart, value_at
 from reports.stats.effects import (
     Effect,
     UnpairedEffect,
+    borrowing,
     equivalent,
     holm,
     holm_t,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -11,8 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 from scipy.stats import ttest_ind
 
-from reports.stats.arms import ROUNDING, ends_of, half_width
+from reports.stats.arms import ROUNDING, ends_of
+from reports.stats.moderated import fit, squeeze
 from reports.stats.sign_flips import sign_flip_p, signed_rank_p, smallest_sign_flip_p
+from studies.spreads import MOST_BORROWED
 
 
 @dataclass(frozen=True)
@@ -21,10 +23,11 @@ class Effect:
 
     `ratio` is the geometric mean. `low` and `high` are None for one pair, wherever a run diverged (a ratio to infinity
     has no interval), and where all ratios agree to rounding (`rounded`), which is no spread to test by. `p` is the
-    exact two-sided sign-flip p, `p_floor` the smallest that n pairs can give, `t_p` that of the paired t-test of the
+    exact two-sided sign-flip p, `p_floor` the smallest that n pairs can give, `t_p` that of the t-test of the
     log-ratios, None as the interval is. `log_sd` is the standard deviation of the log-ratios, 0 where they agree to
-    rounding. `ratioless` pairs have a value of 0 or below: they have no ratio, and one of them leaves the whole effect
-    without any.
+    rounding. Interval and t-test are of the standard error `error` of their mean, which is known with `df` degrees of
+    freedom: n - 1, and what was borrowed from other comparisons (`borrowing`). `ratioless` pairs have a value of 0 or
+    below: they have no ratio, and one of them leaves the whole effect without any.
 
     `median_ratio` and `rank_p`, the exact signed-rank p, are there with diverged runs too. A pair is then ordered by
     what happened: infinite where only `after` diverged, 0 where only `before` did, 1, a tie, where both did.
@@ -43,6 +46,8 @@ class Effect:
     median_ratio: float | None = None
     rank_p: float | None = None
     ratioless: int = 0
+    error: float | None = None
+    df: float | None = None
 
     @property
     def rounded(self) -> bool:
@@ -53,6 +58,22 @@ class Effect:
     def diverged(self) -> int:
         """Diverged runs in both arms."""
         return self.diverged_before + self.diverged_after
+
+    def at(self, level: float) -> Effect:
+        """The same with an interval of another level."""
+        if self.ratio is None or self.error is None or self.df is None:
+            return self
+        low, high = ends_of(float(np.log(self.ratio)), float(student.ppf((1 + level) / 2, self.df)) * self.error)
+        return replace(self, low=low, high=high)
+
+    def negligible_p(self, margin: float) -> float | None:
+        """The p of a ratio that lies outside of 1 / margin to margin: the larger of two one-sided tests (Schuirmann
+        1987). None as the interval is. Raises ValueError for a margin that is not above 1."""
+        if margin <= 1:
+            raise ValueError(f"a margin is a factor above 1, not {margin:g}")
+        if self.ratio is None or self.error is None or self.df is None:
+            return None
+        return float(student.sf((np.log(margin) - abs(np.log(self.ratio))) / self.error, self.df))
 
 
 def paired_effect(before: ArrayLike, after: ArrayLike, level: float = 0.95) -> Effect:
@@ -72,20 +93,20 @@ def paired_effect(before: ArrayLike, after: ArrayLike, level: float = 0.95) -> E
     if gone_before or gone_after:
         return Effect(n, diverged_before=gone_before, diverged_after=gone_after, median_ratio=median, rank_p=rank_p)
     centre = float(logs.mean())
-    low, high = ends_of(centre, half_width(logs, level))
     log_sd = float(logs.std(ddof=1)) if n > 1 else None
+    scatters = log_sd is not None and log_sd >= ROUNDING
     return Effect(
         n=n,
         ratio=float(np.exp(centre)),
-        low=low,
-        high=high,
         p=sign_flip_p(logs),
         p_floor=smallest_sign_flip_p(n),
-        log_sd=0.0 if log_sd is not None and log_sd < ROUNDING else log_sd,
+        log_sd=0.0 if log_sd is not None and not scatters else log_sd,
         t_p=paired_t_p(logs),
         median_ratio=median,
         rank_p=rank_p,
-    )
+        error=log_sd / float(np.sqrt(n)) if log_sd is not None and scatters else None,
+        df=float(n - 1) if scatters else None,
+    ).at(level)
 
 
 def log_ratios(before: NDArray[np.float64], after: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -184,6 +205,31 @@ def equivalent(effect: Effect, margin: float) -> Literal["inside", "outside", "u
 
 
 # --- families ---------------------------------------------------------------------------------------------------------
+
+
+def borrowing(effects: Sequence[Effect | None], steady: Sequence[bool], level: float = 0.95) -> list[Effect | None]:
+    """A design's effects, each with what the others know of its variance (`reports.stats.moderated`).
+
+    Those that are not `steady`, for the seeds of one of their arms lie wildly apart, neither lend nor borrow, nor do
+    those without an interval.
+    """
+    takes_part = [e is not None and e.error is not None and kept for e, kept in zip(effects, steady, strict=True)]
+    known = [e for e, part in zip(effects, takes_part, strict=True) if part and e is not None]
+    variances = np.array([(e.error or 0.0) ** 2 * e.n for e in known])
+    df = np.array([e.df or 0.0 for e in known])
+    prior = fit(variances, df)
+    squeezed = squeeze(variances, df, prior, np.minimum(prior.df, MOST_BORROWED) * np.ones(len(known)))
+    moderated = iter(
+        _with_error(e, float(np.sqrt(variance / e.n)), float(freedom), level)
+        for e, variance, freedom in zip(known, squeezed.variance, squeezed.df, strict=True)
+    )
+    return [next(moderated) if part else e for e, part in zip(effects, takes_part, strict=True)]
+
+
+def _with_error(effect: Effect, error: float, df: float, level: float) -> Effect:
+    """The effect by another standard error, known with `df` degrees of freedom."""
+    t_p = two_sided_p(float(np.log(effect.ratio or 1.0)), error, df)
+    return replace(effect, error=error, df=df, t_p=t_p).at(level)
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:

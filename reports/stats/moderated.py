@@ -22,13 +22,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import digamma, polygamma
 
+from studies.spreads import FEWEST
+
 Array = NDArray[np.float64]
-
-FEWEST = 3
-"""Comparisons below which there is no prior: each keeps its own variance."""
-
-MOST_BORROWED = 2.0
-"""Degrees of freedom that a comparison borrows at most."""
 
 TINY = 1e-300
 

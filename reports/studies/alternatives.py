@@ -9,7 +9,7 @@ from reports.abstract import change_answers
 from reports.numbers import MEAN_SPREAD, counted, interval
 from reports.page import Block, Heading, Strong, Text
 from reports.report import Report, best_variants, composed
-from reports.results import Results, metric_letters, metric_name
+from reports.results import Results, metric_letters, metric_name, when
 from reports.tables import Rows, last_values
 from reports.verdicts import compare, side_of_one
 from studies.plan import PlannedVariant
@@ -72,7 +72,7 @@ def combinations(report: Report) -> list[Block]:
     )
     ended = sum(results.ends(variant.name).n > 0 for variant in results.plan.variants)
     caption = (
-        f"{metric_name(results)} at the last iteration, {MEAN_SPREAD}, of {counted(ended, 'combination')} with runs "
+        f"{metric_name(results)} {when(results)}, {MEAN_SPREAD}, of {counted(ended, 'combination')} with runs "
         "that ended: those that ended in all seeds first, by their mean, then unstable, diverged and unfinished ones. "
         "Ratios are paired by seed, with Student-t intervals on the log scale that are not corrected for the number of "
         "rows: the order is a description, the verdicts stand below. “–” is what the base has."

@@ -21,7 +21,7 @@ from reports.comparability import MixedProtocols, mixture, with_rows
 from reports.numbers import MEAN_SPREAD, counted, factor, fixed, interval, listed, short
 from reports.page import Block, Bullets, Code, Heading, Listing, Paragraph, Strong, Table, Text
 from reports.report import PILOT, Report, composed
-from reports.results import Results, metric_letters, metric_name
+from reports.results import Results, metric_letters, metric_name, when
 from reports.searches import G_RATE, HEADS, MAPPING, Noise, among, number, pooled_noise, searches, ties, value_of
 from reports.tables import Rows, last_values
 from reports.verdicts import compare, side_of_one
@@ -307,7 +307,7 @@ def reruns(results: Results, sweeps: dict[str, Sweep]) -> Table:
         1.4,
     )
     caption = (
-        f"{metric_name(results)} at the last iteration: of the one trial that the search chose by, and of the same "
+        f"{metric_name(results)} {when(results)}: of the one trial that the search chose by, and of the same "
         f"config with the study's seeds, {MEAN_SPREAD}; ratios paired by seed to the profile's own rates, geometric "
         "means with 95% Student-t intervals on the log scale."
     )

@@ -13,7 +13,7 @@ from reports.layers import first_built, magnitude
 from reports.numbers import MEAN_SPREAD, factor, interval, short
 from reports.page import Block, Bullets, Heading, Paragraph, Strong, Text
 from reports.report import PILOT, Report, composed
-from reports.results import Results, metric_letters, metric_name
+from reports.results import Results, metric_letters, metric_name, when
 from reports.tables import Rows, last_values
 from reports.verdicts import compare, side_of_one
 from studies.plan import PlannedVariant
@@ -72,7 +72,7 @@ def which_one(report: Report) -> list[Block]:
         1.3,
     )
     caption = (
-        f"{metric_name(results)} at the last iteration, {MEAN_SPREAD}, with the coordinate layer generated per image "
+        f"{metric_name(results)} {when(results)}, {MEAN_SPREAD}, with the coordinate layer generated per image "
         "or shared by all; ratios paired by seed to the deck's SIREN with the same owner, with Student-t intervals on "
         "the log scale. std: of the first layer's weights at the start; Nyquist: the angular frequency that alternates "
         "from pixel to pixel. Above 1 most features alias: neighbouring pixels look unrelated to the layers above."

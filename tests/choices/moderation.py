@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 from scipy.stats import f as fisher
 from scipy.stats import t as student
 
-from reports.stats.moderated import MOST_BORROWED, TINY, Squeezed, fit, squeeze
+from reports.stats.moderated import TINY, Squeezed, fit, squeeze
 from reports.stats.stability import AWAY, SPREAD_TIMES
+from studies.spreads import MOST_BORROWED
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
