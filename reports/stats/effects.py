@@ -227,7 +227,9 @@ def borrowing(effects: Sequence[Effect | None], steady: Sequence[bool], level: f
 
 
 def _with_error(effect: Effect, error: float, df: float, level: float) -> Effect:
-    """The effect by another standard error, known with `df` degrees of freedom."""
+    """The effect by another standard error, known with `df` degrees of freedom; itself where nothing was borrowed."""
+    if df == effect.df:
+        return effect
     t_p = two_sided_p(float(np.log(effect.ratio or 1.0)), error, df)
     return replace(effect, error=error, df=df, t_p=t_p).at(level)
 

@@ -38,7 +38,7 @@ def kept(
 ) -> str:
     """A report folder whose results.csv has these last values; None is a run that failed, inf one that diverged.
 
-    As of a version that recorded neither protocols nor which metric is reported.
+    As of a version that recorded neither protocols nor which metric is reported, and averaged nothing.
     """
     rows = []
     for variant, given in values.items():
@@ -51,13 +51,16 @@ def kept(
             rows += [(*common, iteration, 2, 2.0, key, v, status, run) for key, v in (further or {}).items()]
             rows.append((*common, iteration, 2, 2.0, metric, value, status, run))
     folder.mkdir(parents=True)
-    columns = [column for column in TIDY_COLUMNS if column not in ("protocol", "reported")]
+    columns = [column for column in TIDY_COLUMNS if column not in ("averaged", "protocol", "reported")]
     pd.DataFrame(rows, columns=columns).to_csv(folder / "results.csv", index=False)
     return str(folder)
 
 
 A: Values = {"baseline": [20.0, 22.0, 24.0], "all": [10.0, 11.5, 11.0], "baseline+r1": [20.0, 23.0, 25.0]}
 B: Values = {"baseline": [10.0, 11.0, 12.5], "all": [6.0, 7.0, 6.1], "baseline+r1": [9.0, 11.0, 12.0]}
+
+
+OFTEN = {"evaluation.every": 100}
 
 
 def page(tmp_path: Path, a: str, b: str) -> str:
@@ -202,10 +205,12 @@ def test_the_base_of_one_study_is_all_of_another(tmp_path: Path) -> None:
     train_all(tmp_path, planned(tmp_path, only=names, seeds=(0, 1)))
     train_all(tmp_path, planned(tmp_path, "model_size", designs=("add_one_in",), seeds=(2, 3)))
     found = compare.read("changes_overview", "model_size", tmp_path)
-    # It has other seeds and measures more often: neither runs nor whole configs are the same.
+    assert found.matches == {"all": ("baseline", "config")}, "other seeds: no run is the same"
+    train_all(tmp_path, often := planned(tmp_path, "model_size", designs=("add_one_in",), seeds=(2, 3), overrides=OFTEN))
+    found = compare.read("changes_overview", f"model_size:{often.setting}", tmp_path)
     assert found.matches == {"all": ("baseline", "training")}
     assert found.namesakes == ["baseline"]
-    text = page(tmp_path, "changes_overview", "model_size")
+    text = page(tmp_path, "changes_overview", f"model_size:{often.setting}")
     assert "**By their training (1):** one config but for how it is measured (evaluation.every)" in text
     assert "| all ten changes (`all` in A, `baseline` in B) | " in text
     cells = row(text, "baseline", "Same name, other config")
@@ -307,8 +312,8 @@ def test_wrong_input_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     head = ",".join(TIDY_COLUMNS)
     contents = {
         "columns": "study,variant\ns,all\n",
-        "words": f"{head}\ns,all,0,1,1,1,fd_rooms,good,,,finished,r\n",
-        "unmeasured": f"{head}\ns,all,0,,,,,,,,failed,r\n",
+        "words": f"{head}\ns,all,0,1,1,1,fd_rooms,good,,,,finished,r\n",
+        "unmeasured": f"{head}\ns,all,0,,,,,,,,,failed,r\n",
         "blank": "",
         "large": "",
         "wide": "," * 1000,

@@ -27,8 +27,11 @@ def test_one_row_per_evaluation_and_one_for_a_job_without_any(results: Results) 
     further = ("resample_1", "resample_2", "kid", "precision", "recall", "density", "coverage", "infinity")
     assert set(one["metric"]) == {"fd_rooms", *(f"fd_rooms/{name}" for name in further)}
     one = one[one["metric"] == "fd_rooms"]
-    assert list(one["iteration"]) == [200, 400, 600, 800]
-    assert list(one["images"]) == [3200, 6400, 9600, 12800]
+    assert list(one["iteration"]) == list(range(80, 801, 80))
+    assert list(one["images"]) == [16 * iteration for iteration in one["iteration"]]
+    quarter = one[one["iteration"] >= 600]["value"]
+    assert one["averaged"].iloc[-1] == pytest.approx(np.exp(np.log(quarter).mean()))
+    assert one["averaged"].iloc[0] == one["value"].iloc[0]
     unmeasured = tidy[(tidy["variant"] == "all-inr_size") & (tidy["seed"] == 1)]
     assert len(unmeasured) == 1
     assert unmeasured["status"].iloc[0] == "finished"
@@ -39,11 +42,11 @@ def test_a_diverged_run_is_the_worst_outcome_from_there_on(results: Results) -> 
     variant = results.variant("baseline+r1")
     assert variant is not None
     curve = results.curve(variant, 1)
-    assert list(curve["iteration"]) == [200, 400, 450]
+    assert list(curve["iteration"]) == [80, 160, 240, 320, 400, 450]
     assert np.isinf(curve["value"].iloc[-1])
     assert np.isinf(results.last(variant)[1])
-    assert np.isfinite(results.at(variant, 200)).all()
-    assert np.isinf(results.at(variant, 600)[1])
+    assert np.isfinite(results.at(variant, 160)).all()
+    assert np.isinf(results.at(variant, 640)[1])
 
 
 def test_failed_and_unfinished_runs_have_no_last_value_but_keep_their_curve(results: Results) -> None:
@@ -51,7 +54,7 @@ def test_failed_and_unfinished_runs_have_no_last_value_but_keep_their_curve(resu
         variant = results.variant(name)
         assert variant is not None
         assert np.isnan(results.last(variant)[seed])
-        assert len(results.curve(variant, seed)) == 2
+        assert len(results.curve(variant, seed)) == 5
 
 
 def test_a_resumed_job_counts_each_iteration_once(tmp_path: Path) -> None:
@@ -60,7 +63,7 @@ def test_a_resumed_job_counts_each_iteration_once(tmp_path: Path) -> None:
     lines = folder.events_file.read_text().splitlines(keepends=True)
     folder.events_file.write_text("".join(lines[:5] + lines[3:]))
     tidy = load("changes_overview", tmp_path).tidy
-    assert list(tidy[tidy["metric"] == "fd_rooms"]["iteration"]) == [200, 400, 600, 800]
+    assert list(tidy[tidy["metric"] == "fd_rooms"]["iteration"]) == list(range(80, 801, 80))
 
 
 def test_nothing_planned_is_said_with_the_command(tmp_path: Path) -> None:

@@ -155,13 +155,13 @@ def test_nothing_that_scatters_is_nothing_known() -> None:
 def test_seeds_needed_are_of_the_test_that_verdicts_use() -> None:
     for effect in EFFECTS:
         assert LADDER.seeds_needed(effect) == (
-            seeds_needed(0.21, 1 + effect),
-            seeds_needed(0.21, 1 + effect, comparisons=10),
+            seeds_needed(0.21, 1 + effect, borrowed=2),
+            seeds_needed(0.21, 1 + effect, comparisons=10, borrowed=2),
         )
-    least = detectable_ratio(0.21, 3), detectable_ratio(0.21, 3, alpha=0.005)
+    least = detectable_ratio(0.21, 3, borrowed=2), detectable_ratio(0.21, 3, alpha=0.005, borrowed=2)
     assert LADDER.detectable(3) == (pytest.approx(least[0], rel=1e-5), pytest.approx(least[1], rel=1e-5))
-    assert needs_words(LADDER) == "5% 148 (251), 10% 41 (69), 20% 13 (22)"
-    assert shows_words(LADDER, 3) == "with 3 seeds the smallest detectable effect is ×1.98 (×8.8)"
+    assert needs_words(LADDER) == "5% 148 (251), 10% 40 (69), 20% 13 (22)"
+    assert shows_words(LADDER, 3) == "with 3 seeds the smallest detectable effect is ×1.58 (×2.35)"
     assert shows_words(LADDER, 1) == "one seed can show no effect"
     assert needs_words(replace(LADDER, log_sd=2.0)).startswith("5% over 1,000 (over 1,000)")
 

@@ -170,9 +170,11 @@ def write_run(
             discriminator_parameters=190_000,
         )
     ]
-    for iteration in range(50, stop + 1, 50):
+    every = config.evaluation.every
+    for iteration in sorted({*range(50, stop + 1, 50), *range(every, stop + 1, every)}):
         at = {"iteration": iteration, "images": iteration * config.batch_size, "seconds": pace * iteration}
-        events.append(Losses(**at, d_loss=1.0, g_loss=0.5, penalty=0.1, real_score=0.4, fake_score=-0.4))
+        if iteration % 50 == 0:
+            events.append(Losses(**at, d_loss=1.0, g_loss=0.5, penalty=0.1, real_score=0.4, fake_score=-0.4))
         if measured and (iteration % config.evaluation.every == 0 or iteration == config.iterations):
             value = final * (1 + 2.5 * np.exp(-4 * iteration / config.iterations)) * float(np.exp(0.02 * rng.normal()))
             fingerprint = fingerprints.get(key, "")
