@@ -23,7 +23,7 @@ from scipy.stats import bootstrap
 from core.files import write_whole
 from reports.stats import standard_errors
 from studies.click_life import Command, Count
-from tests.choices import looks, moderation, ranking, screening
+from tests.choices import looks, moderation, ranking, screening, sequential
 
 Array = NDArray[np.float64]
 Ends = tuple[Array, Array]
@@ -55,6 +55,7 @@ SIMULATIONS: Mapping[str, Simulation] = MappingProxyType(
         "ranking": ranking,
         "screening": screening,
         "moderation": moderation,
+        "sequential": sequential,
     }
 )
 """What follows on the page, by its key in the record: a further module joins here."""
