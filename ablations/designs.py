@@ -150,6 +150,10 @@ def available(study: Study) -> list[DesignName]:
     return [design for design in DESIGNS if design in (*study.designs, *study.more_designs)]
 
 
+DRAWING: frozenset[DesignName] = frozenset({"screening"})
+"""Designs whose subsets are others in every seed."""
+
+
 def variant_name(study: Study, subset: Subset) -> str:
     """The one name of a subset."""
     order = tuple(change.name for change in study.changes)

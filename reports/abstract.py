@@ -19,6 +19,7 @@ from reports.report import PILOT, Report, design_title
 from reports.results import metric_name
 from reports.verdicts import ALONE, ChangeEffect
 from studies.overrides import override
+from studies.plan import Plan
 
 NO_NUMBER = "no number"
 MOST_CLAIMS = 3
@@ -61,10 +62,18 @@ def what_was_run(report: Report) -> Text:
         drawn = f", and {plan.drawn_words} that its seeds drew, in {counted(runs, 'run')},"
     return (
         Strong("Run:"),
-        f" {counted(len(plan.listed), 'variant')} with {counted(len(plan.seeds), 'seed')} each{drawn} on "
+        f" {counted(len(plan.listed), 'variant')} with {seeds_each(plan)}{drawn} on "
         f"{results.plan.data_name}, profile {results.profile.name} ({results.profile.title}){but}, measured by "
         f"{metric_name(results)}. {ended} of {counted(len(results.jobs), 'run')} ended{lost}.",
     )
+
+
+def seeds_each(plan: Plan) -> str:
+    """How many seeds a plan's variants have: "3 seeds each", "3 to 20 seeds, as many as it took"."""
+    counts = [len(plan.seeds_of(variant)) for variant in plan.listed]
+    if min(counts) == max(counts):
+        return f"{counted(counts[0], 'seed')} each"
+    return f"{min(counts)} to {max(counts)} seeds, as many as each took"
 
 
 def claim_line(verdict: ClaimVerdict, report: Report) -> Text:

@@ -21,7 +21,7 @@ from reports.comparability import MixedProtocols
 from reports.page import Block, Figure, Note, Strong, Text
 from reports.results import Results
 from reports.verdicts import ChangeEffect, judge_changes
-from studies.plan import PlannedVariant
+from studies.plan import PlannedVariant, is_drawn
 
 FIGURES = (
     "interpolation.gif",
@@ -96,7 +96,7 @@ class Report:
     def n(self) -> int:
         """The largest number of seeds that any variant has finished or diverged with."""
         ended = self.results.jobs[self.results.jobs["status"].isin(["finished", "diverged"])]
-        if all(variant.seeds is not None for variant in self.results.plan.variants):
+        if all(map(is_drawn, self.results.plan.variants)):
             return int(ended["seed"].nunique())  # Only of a design whose seeds draw variants of their own.
         return int(ended.groupby("variant")["seed"].nunique().max()) if len(ended) else 0
 

@@ -248,13 +248,19 @@ class Results:
 
     def registered_seeds(self) -> Results:
         """The same runs without the seeds that were asked for later."""
-        late = set(self.late_seeds)
-        if not late:
+        return self.without_seeds(self.late_seeds)
+
+    def first_seeds(self, count: int) -> Results:
+        """The runs of the plan's first seeds, as many as that."""
+        return self.without_seeds(self.plan.seeds[count:])
+
+    def without_seeds(self, seeds: Sequence[int]) -> Results:
+        """The same runs without those of these seeds."""
+        if not seeds:
             return self
-        kept = tuple(seed for seed in self.plan.seeds if seed not in late)
-        plan = self.plan.replace(seeds=kept)
-        tidy, jobs = (frame[~frame["seed"].isin(late)] for frame in (self.tidy, self.jobs))
-        return replace(self, plan=plan, tidy=tidy, jobs=jobs)
+        kept = tuple(seed for seed in self.plan.seeds if seed not in seeds)
+        tidy, jobs = (frame[~frame["seed"].isin(seeds)] for frame in (self.tidy, self.jobs))
+        return replace(self, plan=self.plan.replace(seeds=kept), tidy=tidy, jobs=jobs)
 
     @cached_property
     def damaged(self) -> dict[str, str]:

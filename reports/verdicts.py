@@ -15,7 +15,7 @@ variant and coming out of it again are neither loss nor gain of a change.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -27,7 +27,7 @@ from reports.attribution import NO_RATIO, Estimate, main_effects, shapley_values
 from reports.numbers import counted, short
 from reports.results import Results
 from reports.stats.arms import ROUNDING
-from studies.plan import designs_in
+from studies.plan import Decide, designs_in
 
 Word = Literal["helps", "hurts", "negligible", "open", "unstable", "not tested"]
 DECIDED: tuple[Word, ...] = ("helps", "hurts", "negligible", "unstable")
@@ -38,6 +38,9 @@ LEVEL = 0.05
 
 ALONE = "before the correction"
 """How a remark ends on what is significant before the correction only."""
+
+FIRST_LOOK = "its first look is to come"
+"""Why nothing is said of a comparison with fewer seeds than the first look has."""
 
 UNKNOWN_P = 1.0
 """Of what was not run: it counts as if nothing had been found, else a pair would be judged by what else is there."""
@@ -80,7 +83,10 @@ def side_of_one(effect: stats.Effect) -> Literal["below", "above", "unresolved"]
 
 
 def interim(ended: int, results: Results) -> str | None:
-    """Says that `ended` seeds are fewer than were registered; None where they are not."""
+    """Says that `ended` seeds are fewer than were registered; None where they are not, and where seeds are added until
+    all is decided."""
+    if results.plan.decide is not None:
+        return None
     registered = len(results.plan.looks[0].seeds) if results.plan.looks else 0
     if ended >= registered:
         return None
@@ -94,8 +100,10 @@ class ChangeEffect:
     `after` has the change and `before` has not; both are empty for designs that compare no single pair. `p` is the
     two-sided p of this effect alone, `p_holm` the same after Holm's correction over the design's changes, and
     `negligible_p` that of an effect that is not negligible, corrected in the same way. `estimate` is there for designs
-    that estimate it from many variants. `exploratory` marks a change that the deck does not name, or one of which a
-    part was declared after the first run. `unstable` names the unstable variants among the two, with their seeds.
+    that estimate it from many variants. `looks` has the effect at each look so far, by its number of seeds, where seeds
+    are added until all is decided: `p` is then that of all looks together (`stats.sequential_p`). `exploratory` marks
+    a change that the deck does not name, or one of which a part was declared after the first run. `unstable` names the
+    unstable variants among the two, with their seeds.
     """
 
     change: Change
@@ -109,6 +117,7 @@ class ChangeEffect:
     p_holm: float | None = None
     negligible_p: float | None = None
     estimate: Estimate | None = None
+    looks: Mapping[int, ChangeEffect] = field(default_factory=dict)
     exploratory: bool = False
     unstable: str = ""
 
@@ -165,6 +174,41 @@ def pair_effects(design: DesignName, results: Results) -> list[ChangeEffect]:
     ]
 
 
+def looked_at(design: DesignName, decide: Decide, results: Results) -> list[ChangeEffect]:
+    """The effects of a design whose seeds are added until all is decided, as they are at the last look of each.
+
+    A look is of the first seeds alone, so that no later one changes what it found.
+    """
+    reached = [n for n in decide.looks if n <= len(results.plan.seeds)]
+    rounds = {n: pair_effects(design, results.first_seeds(n)) for n in reached}
+    now = pair_effects(design, results)
+    return [
+        at_its_look(e, {n: found[k] for n, found in rounds.items() if ended(found[k], n)}, decide)
+        for k, e in enumerate(now)
+    ]
+
+
+def ended(found: ChangeEffect, n: int) -> bool:
+    """Whether all `n` seeds of a look have ended in both arms."""
+    return found.effect is not None and found.effect.n == n
+
+
+def at_its_look(now: ChangeEffect, looks: Mapping[int, ChangeEffect], decide: Decide) -> ChangeEffect:
+    """An effect at the last of these looks, with the p of all of them and an interval that holds at every look."""
+    if not looks:
+        return now if now.effect is None or not now.effect.n else replace(now, p=None, why=FIRST_LOOK)
+    last = looks[max(looks)]
+    assert last.effect is not None
+    level = stats.interval_level(max(looks), looks=decide.looks)
+    shown = {
+        n: replace(e, effect=e.effect.at(stats.interval_level(n, looks=decide.looks) or level or 0.95))
+        for n, e in looks.items()
+        if e.effect is not None
+    }
+    p = stats.sequential_p({n: e.p for n, e in looks.items()}, decide.looks)
+    return replace(shown[max(looks)], p=p, looks=shown)
+
+
 def astray_words(values: np.ndarray) -> str:
     """How many of an unstable arm's seeds lie far from its median, and where: "1 of 3 seeds is far from the median 1.2
     (11.5)"."""
@@ -195,14 +239,15 @@ def estimated(design: DesignName, results: Results) -> list[ChangeEffect]:
     ]
 
 
-def judged(effects: Sequence[ChangeEffect], margin: float) -> list[ChangeEffect]:
-    """The effects of one design with their verdicts: one family, corrected together.
+def judged(effects: Sequence[ChangeEffect], margin: float, looks: tuple[int, ...] = ()) -> list[ChangeEffect]:
+    """The effects of one design with their verdicts: one family, corrected together. `looks` are those that seeds are
+    added at, none where their number was fixed.
 
     An effect within `margin` is negligible. That it is not is a family of its own: of one change, "does nothing" and
     "does as much as the margin" are never both true.
     """
-    small = [negligible_p(effect, margin) for effect in effects]
-    ranks = [None if e.effect is None else e.effect.rank_p for e in effects]
+    small = [negligible_p(effect, margin, looks) for effect in effects]
+    ranks = [rank_p(effect, looks) for effect in effects]
     by_p, by_rank, by_small = (corrected(family) for family in ([e.p for e in effects], ranks, small))
     return [
         verdict_on(
@@ -219,8 +264,23 @@ def corrected(family: Sequence[float | None]) -> list[float]:
     return [UNKNOWN_P if p is None else p for p in adjusted]
 
 
-def negligible_p(found: ChangeEffect, margin: float) -> float | None:
+def rank_p(found: ChangeEffect, looks: tuple[int, ...]) -> float | None:
+    """The exact signed-rank p; None where nothing is known of it."""
+    if found.looks:
+        by_look = {n: None if e.effect is None else e.effect.rank_p for n, e in found.looks.items()}
+        return stats.sequential_p(by_look, looks)
+    return None if found.effect is None else found.effect.rank_p
+
+
+def negligible_p(found: ChangeEffect, margin: float, looks: tuple[int, ...]) -> float | None:
     """The p of an effect that is not within the margin; None where nothing is known of it."""
+    if found.looks:
+        return stats.sequential_p({n: negligible_p_alone(e, margin) for n, e in found.looks.items()}, looks, sides=1)
+    return negligible_p_alone(found, margin)
+
+
+def negligible_p_alone(found: ChangeEffect, margin: float) -> float | None:
+    """That of all its seeds, or of one look."""
     if found.estimate is not None:
         return found.estimate.negligible_p(margin)
     return None if found.effect is None else found.effect.negligible_p(margin)
@@ -243,6 +303,8 @@ def verdict_on(found: ChangeEffect, certain: bool = False) -> ChangeEffect:
             return replace(found, word="open", why=diverged_words(effect))
         side: Word = "helps" if middle < 1 else "hurts"
         why = diverged_words(effect)
+    elif found.why == FIRST_LOOK:
+        return replace(found, word="open")
     elif found.p is None or effect.ratio is None:
         return replace(found, word="open", why=no_interval(effect, found.estimate))
     else:
@@ -259,7 +321,11 @@ def verdict_on(found: ChangeEffect, certain: bool = False) -> ChangeEffect:
 def judge_design(design: DesignName, results: Results) -> list[ChangeEffect]:
     """Every change in one design, in the study's order."""
     combined = design in ("screening", "shapley")
-    effects = estimated(design, results) if combined else pair_effects(design, results)
+    decide = None if combined else results.plan.decide
+    if combined:
+        effects = estimated(design, results)
+    else:
+        effects = pair_effects(design, results) if decide is None else looked_at(design, decide, results)
     unplanned = results.unplanned(design)
     late = [
         e.change.source is None
@@ -270,6 +336,8 @@ def judge_design(design: DesignName, results: Results) -> list[ChangeEffect]:
         for e in effects
     ]
     marked = [replace(e, exploratory=mark) for e, mark in zip(effects, late, strict=True)]
+    if decide is not None:
+        return judged(marked, decide.margin, decide.looks)
     undeclared = results.exploratory("negligible") is not None
     return [
         replace(e, exploratory=e.exploratory or (undeclared and e.word == "negligible"))
@@ -288,7 +356,9 @@ def effect_of_pair(before: str, after: str, results: Results) -> stats.Effect | 
     asked = designs_in(results.plan)
     for design in dict.fromkeys((*results.study.designs, *asked)):
         if design in asked and design not in ("grid", "screening", "shapley"):
-            for effect in pair_effects(design, results):
+            decide = results.plan.decide
+            effects = pair_effects(design, results) if decide is None else looked_at(design, decide, results)
+            for effect in effects:
                 if (effect.before, effect.after) == (before, after) and effect.effect is not None:
                     return effect.effect
     return None

@@ -165,6 +165,13 @@ class Asked:
         help="Train what fits this wall time, as in 30m or 2h: the claims' variants, at least 3 seeds, then whole "
         "designs, then more seeds up to 10. --design and --seeds limit the choice.",
     )
+    decide: str | None = option(
+        TRAIN,
+        "--decide",
+        metavar="TIME|until=F",
+        help="Add seeds where they decide, look by look, for this wall time (2h), or until each change helps, hurts or "
+        "is within a factor F (until=1.15); both: '2h,until=1.15'. --seeds N is the most a variant may have.",
+    )
     retune: int | None = option(
         TRAIN,
         "--retune",

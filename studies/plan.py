@@ -7,12 +7,13 @@ those asked for before, so that a report always covers everything that the setti
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, NonNegativeInt, ValidationError, model_validator
 
-from ablations.designs import DESIGNS, variant_title
+from ablations.designs import DESIGNS, DRAWING, variant_title
 from ablations.schema import DesignName, Study
 from core.config import AnyConfig, Job, LearningRates, Node
 from core.errors import InputError
@@ -45,6 +46,11 @@ class PlannedVariant(Node):
         return Job(config=self.config, seed=seed)
 
 
+def is_drawn(variant: PlannedVariant) -> bool:
+    """Whether only designs ask for a variant that draw others in every seed."""
+    return variant.seeds is not None and bool(variant.designs) and set(variant.designs) <= DRAWING
+
+
 class TunedRates(Node):
     """Every variant has the best of the same `trials` pairs of learning rates, tried with `seed`; `rates` are by its
     name."""
@@ -63,6 +69,22 @@ class SearchChoice(Node):
     trials: int
     trial: int
     values: dict[str, float]
+
+
+class Decide(Node):
+    """Seeds are added until every comparison is decided: how many seeds each of the looks has, the last one the most.
+
+    `margin` is the factor within which a change is negligible. Both are declared before the first run.
+    """
+
+    looks: tuple[Annotated[int, Field(ge=2, le=MOST_SEEDS)], ...] = Field(min_length=1)
+    margin: float = Field(gt=1)
+
+    @model_validator(mode="after")
+    def _more_at_every_look(self) -> Decide:
+        if any(later <= earlier for earlier, later in pairwise(self.looks)):
+            raise ValueError(f"looks are at ever more seeds, not at {self.looks}")
+        return self
 
 
 class Look(Node):
@@ -86,6 +108,7 @@ class Plan(Node):
     `registered` is the study's declaration (`ablations.schema.Study.declaration`) before the first run of the setting,
     `looks` are the seeds and designs that were asked for, those before the first run first.
     `protocol` names what every variant is measured by instead of the profile's metric (`ablations.protocols`).
+    With `decide` the seeds of a variant are as many as its comparisons have needed so far.
     `declared_in` is the file that declares the study where it was given by that, as it was given: relative to the
     folder in which the command ran, or absolute.
     """
@@ -102,6 +125,7 @@ class Plan(Node):
     retuned: TunedRates | None = None
     registered: dict[str, str] = Field(default_factory=dict)
     looks: tuple[Look, ...] = ()
+    decide: Decide | None = None
     searched: tuple[SearchChoice, ...] = ()
 
     @model_validator(mode="after")
@@ -134,8 +158,9 @@ class Plan(Node):
 
     @property
     def listed(self) -> tuple[PlannedVariant, ...]:
-        """The variants that people are told of one by one: those of all seeds; all where there are none such."""
-        return tuple(variant for variant in self.variants if variant.seeds is None) or self.variants
+        """The variants that people are told of one by one: all but those that only designs ask for which draw others in
+        every seed; all where there are none such."""
+        return tuple(variant for variant in self.variants if not is_drawn(variant)) or self.variants
 
     @property
     def drawn(self) -> tuple[PlannedVariant, ...]:
@@ -226,6 +251,7 @@ def merged(old: Plan, new: Plan) -> Plan:
             "seeds": tuple(sorted({*old.seeds, *new.seeds})),
             "registered": old.registered,
             "looks": old.looks,
+            "decide": old.decide or new.decide,
             "retuned": _both_retuned(old.retuned, new.retuned),
             "searched": new.searched or old.searched,
         }
@@ -293,6 +319,7 @@ def joined(runs: Path, plan: Plan) -> Plan:
     if file.exists():
         old = read_plan(file)
         _check_same_file(old, plan)
+        _check_looks(old, plan, begun(old, runs))
         whole = merged(old, plan)
         first = old.looks[0] if old.looks else None
         seen = len(begun(old, runs))
@@ -306,6 +333,21 @@ def joined(runs: Path, plan: Plan) -> Plan:
     return whole
 
 
+def _check_looks(old: Plan, new: Plan, begun_runs: Sequence[str]) -> None:
+    """Raises InputError where looks would be declared after runs of the setting could be seen."""
+    if new.decide is None or not begun_runs or new.decide == old.decide:
+        return
+    had = "a fixed number of seeds" if old.decide is None else f"{_looks_words(old.decide)}"
+    raise InputError(
+        f"the setting {old.setting} of {old.study} was registered with {had}, and now {_looks_words(new.decide)} are "
+        "asked for: looks are declared before the first run, so name another folder with --runs, or ask as before"
+    )
+
+
+def _looks_words(decide: Decide) -> str:
+    return f"looks at {', '.join(map(str, decide.looks))} seeds and a factor of {decide.margin:g}"
+
+
 def begun(plan: Plan, runs: Path) -> list[str]:
     """The digests of a plan's runs that have begun: their folders are there, and what they measured can be seen."""
     digests = (variant.job(seed).digest for variant, seed in plan.jobs())
@@ -315,9 +357,8 @@ def begun(plan: Plan, runs: Path) -> list[str]:
 def _look(plan: Plan, runs: Path) -> Look:
     """All that a plan asks for, as one look."""
     seen = begun(plan, runs)
-    return Look(
-        seeds=plan.seeds, designs=designs_in(plan), begun=len(seen), runs=len(plan.jobs()), seen=tuple(sorted(seen))
-    )
+    seeds = plan.seeds if plan.decide is None else tuple(range(plan.decide.looks[-1]))
+    return Look(seeds=seeds, designs=designs_in(plan), begun=len(seen), runs=len(plan.jobs()), seen=tuple(sorted(seen)))
 
 
 def _further(looks: Sequence[Look], asked: Plan, whole: Plan, seen: int) -> tuple[Look, ...]:

@@ -47,6 +47,10 @@ def command(**given: Any) -> int:
         from studies.commands import dry_run
 
         return dry_run.run(asked)
+    if asked.decide is not None:
+        from studies.commands import decide
+
+        return decide.run(asked)
     from studies.commands import train
 
     return train.run(asked)

@@ -59,5 +59,6 @@ from reports.stats.ranking import (
     shrunk_draws,
     top_k,
 )
+from reports.stats.sequential import interval_level, sequential_p
 from reports.stats.sign_flips import EXACT_UP_TO, seeds_for_sign_flip, sign_flip_p, signed_rank_p, smallest_sign_flip_p
 from reports.stats.stability import AWAY, SPREAD_TIMES, STEADY, largest_variation, outlying, unstable

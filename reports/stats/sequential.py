@@ -33,12 +33,11 @@ from scipy.special import ndtr
 from scipy.stats import norm
 from scipy.stats import t as student
 
+from studies.rounds import LOOKS
+
 Array = NDArray[np.float64]
 Spending = Callable[[float, Array], Array]
 """Of a total level, what may be spent up to these shares of the most seeds, all of it at 1."""
-
-LOOKS = (3, 5, 8, 12, 20, 30)
-"""Seeds at which every open comparison of a design is looked at."""
 
 LEVEL = 0.05
 """The total of a family."""
@@ -54,11 +53,6 @@ NODES, WEIGHTS = np.polynomial.legendre.leggauss(64)
 
 HALVINGS = 16
 """Of a range of totals, which are then apart by less than 1e-4 of themselves: the larger is taken."""
-
-
-def looks_up_to(most: int) -> tuple[int, ...]:
-    """The looks of a design of at most so many seeds, which are its last look. To be fixed before the first run."""
-    return (*(n for n in LOOKS if n < most), most)
 
 
 def passed(n: int, looks: Sequence[int] = LOOKS) -> int | None:

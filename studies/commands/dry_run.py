@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from core.command_line import BAD_INPUT, DONE, say_error
+from core.words import visible
 from studies.commands.request import Request, Timed, estimated, requested
 from studies.options import Asked
 from studies.plan import joined
@@ -45,6 +46,14 @@ def _plan(request: Request, timed: Timed, document: dict[str, Any], console: Con
         check_recorded(study, plan, resources.runs, asked.trials)
     elif asked.retune is not None:
         plan = tuning_plan(study, plan, asked.retune)
+    elif request.wish is not None:
+        from studies.commands import decide  # Reads what has been found, and loads pandas where runs are there.
+
+        coming = decide.coming(request)
+        document["decide"], plan = coming.document(), coming.plan
+        if not asked.as_json:
+            for line in coming.lines:
+                console.print(visible(line), soft_wrap=True)
     outlook = Outlook.of(study, plan, timed(plan, resources), resources=resources, retry_failed=asked.retry_failed)
     asks = submission(outlook, resources) if resources.cluster is not None else None
     if asked.as_json:

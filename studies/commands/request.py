@@ -15,14 +15,15 @@ from core.errors import InputError
 from core.metrics.identity import INCEPTION_VARIABLE
 from core.words import visible
 from studies.options import Asked
-from studies.plan import Plan, check_received
+from studies.plan import Plan, check_received, designs_in
+from studies.rounds import LOOKS, Wish, check_designs, decide_of, parse_decide
 from studies.runner.clusters import find_launcher
 from studies.runner.resources import PerGpu, Resources, accelerators, resources_of
 from studies.runner.searches import check_searches
 from studies.runner.tasks import Task, tasks_of
 from studies.selection import designs_of, entry_of, plan_of
 from studies.stores import use_stores
-from studies.times.budget import MOST_SEEDS, costing, fitting, parse_budget
+from studies.times.budget import MOST_SEEDS, costing, fitting, parse_time
 from studies.times.estimate import with_estimates
 
 Timed = Callable[[Plan, Resources], list[Task]]
@@ -33,7 +34,8 @@ Timed = Callable[[Plan, Resources], list[Task]]
 class Request:
     """A study, the plan of it that was asked for, and the resources that it would be trained with.
 
-    `budget` is how a budget chose the plan, as `--json` shows it; empty without one.
+    `budget` is how a budget chose the plan, as `--json` shows it; empty without one. `wish` is what `--decide` says:
+    the plan then has all seeds that it may come to (`studies.commands.decide`).
     """
 
     asked: Asked
@@ -41,6 +43,7 @@ class Request:
     plan: Plan
     resources: Resources
     budget: Mapping[str, Any]
+    wish: Wish | None = None
 
     @property
     def searches(self) -> bool:
@@ -78,8 +81,13 @@ def requested(asked: Asked, timed: Timed = estimated) -> Request:
     if seconds is not None:
         # All that a budget may choose from.
         asked = replace(asked, designs=asked.designs or "all", seeds=asked.seeds or str(MOST_SEEDS))
+    wish = _wish(study, asked)
+    if wish is not None:
+        asked = replace(asked, seeds=asked.seeds or str(LOOKS[-1]))
     check_received(asked.runs)
     plan = plan_of(study, asked, gpus, declared_in=entry.file)
+    if wish is not None:
+        plan = _to_decide(plan, study, wish)
     check_received(asked.runs, plan)
     resources = resources_of(
         asked.device,
@@ -97,7 +105,7 @@ def requested(asked: Asked, timed: Timed = estimated) -> Request:
     if not asked.only or asked.trials is not None:
         check_searches(study, plan, asked.launcher_name, asked.trials, cluster)
     if seconds is None:
-        return Request(asked, study, plan, resources, {})
+        return Request(asked, study, plan, resources, {}, wish)
     tasks = timed(plan, resources)
     cost = costing(
         tasks, resources.runs, machine=resources.machine, workers=resources.workers, retry_failed=asked.retry_failed
@@ -110,13 +118,33 @@ def requested(asked: Asked, timed: Timed = estimated) -> Request:
 def _budget_seconds(study: Study, asked: Asked) -> float | None:
     if asked.budget is None:
         return None
-    seconds = parse_budget(asked.budget)
+    seconds = parse_time("--budget", asked.budget)
     if study.searches or asked.retune is not None:
         what = "--retune" if asked.retune is not None else f"the searches of {study.name}"
         raise InputError(f"--budget counts runs of designs, not those of {what}: leave it out")
     if asked.only:
         raise InputError("--budget chooses what is trained: leave out --only, or --budget")
     return seconds
+
+
+def _wish(study: Study, asked: Asked) -> Wish | None:
+    """What `--decide` says, None without it. Raises InputError for what does not go with it."""
+    if asked.decide is None:
+        return None
+    wish = parse_decide(asked.decide)
+    others = {"--budget": asked.budget, "--retune": asked.retune, "--only": asked.only or None}
+    if given := next((option for option, value in others.items() if value is not None), None):
+        raise InputError(f"--decide chooses what is trained: leave out {given}, or --decide")
+    if study.searches:
+        raise InputError(f"--decide counts seeds of comparisons, and {study.name} searches rates first: leave it out")
+    return wish
+
+
+def _to_decide(plan: Plan, study: Study, wish: Wish) -> Plan:
+    if plan.seeds != tuple(range(len(plan.seeds))):
+        raise InputError("--decide takes seeds in order, from 0 on: give --seeds N, the most that a variant may have")
+    check_designs(designs_in(plan), study)
+    return plan.replace(decide=decide_of(wish, study, len(plan.seeds)))
 
 
 def _per_gpu(text: str | None) -> PerGpu | None:

@@ -26,22 +26,23 @@ def run(asked: Asked) -> int:
             return chosen
         plan = chosen
     elif asked.retune is not None:
-        code = _trained(request, tuning_plan(study, plan, asked.retune), console).code
+        code = trained(request, tuning_plan(study, plan, asked.retune), console).code
         if code != DONE:
             return code
         plan = retuned_plan(study, plan, asked.retune, resources.runs)
-    ended = _trained(request, plan, console)
+    ended = trained(request, plan, console)
     if asked.no_report or ended.code == INTERRUPTED:
         return ended.code
-    return ended.code if _report(ended, console) else FAILED
+    return ended.code if reported(ended, console) else FAILED
 
 
-def _trained(request: Request, plan: Plan, console: Console) -> Ended:
+def trained(request: Request, plan: Plan, console: Console) -> Ended:
+    """Trains what this plan has not. Raises as `run_plan`."""
     resources, retry_failed = request.resources, request.asked.retry_failed
     return run_plan(request.study, plan, estimated(plan, resources), resources, console, retry_failed=retry_failed)
 
 
-def _report(ended: Ended, console: Console) -> bool:
+def reported(ended: Ended, console: Console) -> bool:
     """Renders the report and shows it in MLflow; False, and a line that says why, where the first did not work."""
     plan, view = ended.plan, ended.view
     try:

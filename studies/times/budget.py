@@ -42,11 +42,11 @@ class Choice:
     lines: tuple[str, ...]
 
 
-def parse_budget(text: str) -> float:
-    """Seconds of "2h", "30m", "90s", "1.5h" or "1d". Raises InputError."""
+def parse_time(option: str, text: str) -> float:
+    """Seconds of "2h", "30m", "90s", "1.5h" or "1d", which an option was given. Raises InputError."""
     parts = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]+)?)\s*([smhd])", text.strip().lower())
     if parts is None or float(parts[1]) == 0:
-        raise InputError(f"--budget {text}: give a time, as in 90s, 30m, 1.5h or 1d")
+        raise InputError(f"{option} {text}: give a time, as in 90s, 30m, 1.5h or 1d")
     return float(parts[1]) * UNITS[parts[2]]
 
 

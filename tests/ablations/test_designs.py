@@ -442,10 +442,11 @@ def test_fields_that_joined_later_are_no_part_of_a_declaration_at_their_default(
     base = Config(evaluation=Evaluation(metric=CleanFid()))
     study = Study(**{**dict(small_study(ema)), "profiles": profiles, "base": base})
     declared = study.declaration("p")
-    # As these parts were before `warmup`, `real_taken` and `quantised` joined.
+    # As these parts were before `warmup`, `real_taken`, `quantised` and `window` joined.
     assert declared["change ema"] == digest([{"path": "ema", "before": None, "after": {"decay": 0.999}}])
     assert declared["profile p"] == digest([{"kind": "put", "path": "evaluation.metric", "value": fid, "only": None}])
     evaluation = {**plain(base.evaluation), "metric": fid}
+    del evaluation["window"]
     assert declared["base"] == digest({**plain(base), "evaluation": evaluation})
     there = {**fid, "real_taken": "first", "quantised": False}
     assert study.declaration("q")["profile q"] == digest(
@@ -458,7 +459,9 @@ def test_fields_that_joined_later_are_no_part_of_a_declaration_at_their_default(
 def test_a_declaration_changes_with_what_is_promised_and_not_with_wording() -> None:
     study = small_study(BATCH, EMA)
     declared = study.declaration("deck")
-    assert set(declared) == {"question", "base", "designs", "profile deck", "change batch", "change ema"}
+    assert set(declared) == {
+        *("question", "base", "designs", "negligible", "profile deck", "change batch", "change ema")
+    }
     reworded = small_study(change("batch", *BATCH.edits, reading="otherwise"), EMA)
     assert reworded.declaration("deck") == declared
     other = small_study(change("batch", Edit(path="batch_size", before=32, after=16)), EMA).declaration("deck")

@@ -157,7 +157,7 @@ def test_at_the_decks_scale_what_neither_source_has_is_told() -> None:
     ],
 )
 def test_whatever_is_neither_sources_comes_into_the_table(values: dict[str, Node | bool], told: str) -> None:
-    alone = {"base": edited(OVERVIEW.base, values), "changes": (), "claims": (), "profiles": ()}
+    alone = {"base": edited(OVERVIEW.base, values), "changes": (), "claims": (), "controls": (), "profiles": ()}
     study = Study(**{**dict(OVERVIEW), **alone})
     assert told in paths(study, Profile(name="p", title="t"))
 

@@ -29,8 +29,10 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from reports.stats.moderated import MOST_BORROWED, fit, squeeze
-from reports.stats.sequential import LEVEL, LOOKS, Spending, increments, levels, looks_up_to, pocock
+from reports.stats.moderated import fit, squeeze
+from reports.stats.sequential import LEVEL, Spending, increments, levels, pocock
+from studies.rounds import LOOKS, looks_up_to
+from studies.spreads import MOST_BORROWED
 from tests.choices import moderation
 
 Array = NDArray[np.float64]

@@ -46,7 +46,9 @@ def recorded(runs: Path) -> dict[str, Any]:
     an evaluation and of the training, medians. Raises InputError where there are none."""
     settings = settings_of(runs, STUDY)
     if len(settings) != 1:
-        raise InputError(f"{runs} has {len(settings)} settings of {STUDY}, not one: name the folder of these runs alone")
+        raise InputError(
+            f"{runs} has {len(settings)} settings of {STUDY}, not one: name the folder of these runs alone"
+        )
     plan = read_plan(plan_file(runs, STUDY, settings[0]))
     rows: dict[str, Any] = {}
     for name in VARIANTS:

@@ -52,7 +52,13 @@ def test_the_series_is_the_jobs_own_and_a_later_line_counts() -> None:
         return Evaluated(**at, iteration=iteration, metric=metric, value=value, evaluation_seconds=0.1)
 
     losses = Losses(**at, iteration=1, d_loss=1.0, g_loss=1.0, penalty=0.0, real_score=0.0, fake_score=0.0)
-    events = [losses, measured("fd", 4, 9.0), measured("fd/kid", 4, 5.0), measured("fd", 3, 4.0), measured("fd", 4, 1.0)]
+    events = [
+        losses,
+        measured("fd", 4, 9.0),
+        measured("fd/kid", 4, 5.0),
+        measured("fd", 3, 4.0),
+        measured("fd", 4, 1.0),
+    ]
     assert values_in(events, None) == {3: 4.0, 4: 1.0}
     assert values_in(events, 0.25) == {3: 4.0, 4: 2.0}
     assert values_in([losses], 0.25) == {}

@@ -206,7 +206,9 @@ def test_the_base_of_one_study_is_all_of_another(tmp_path: Path) -> None:
     train_all(tmp_path, planned(tmp_path, "model_size", designs=("add_one_in",), seeds=(2, 3)))
     found = compare.read("changes_overview", "model_size", tmp_path)
     assert found.matches == {"all": ("baseline", "config")}, "other seeds: no run is the same"
-    train_all(tmp_path, often := planned(tmp_path, "model_size", designs=("add_one_in",), seeds=(2, 3), overrides=OFTEN))
+    train_all(
+        tmp_path, often := planned(tmp_path, "model_size", designs=("add_one_in",), seeds=(2, 3), overrides=OFTEN)
+    )
     found = compare.read("changes_overview", f"model_size:{often.setting}", tmp_path)
     assert found.matches == {"all": ("baseline", "training")}
     assert found.namesakes == ["baseline"]

@@ -17,7 +17,7 @@ from studies.durations import duration
 from studies.plan import Plan
 from studies.planning import make_plan
 from studies.runner.tasks import tasks_of
-from studies.times.budget import Choice, costing, fitting, parse_budget, preference
+from studies.times.budget import Choice, costing, fitting, parse_time, preference
 from tests.studies.test_estimate import finish
 
 WHOLE = catalogue.study("changes_overview")
@@ -41,10 +41,10 @@ def chosen(budget: float, study: Study = STUDY, designs: Sequence[DesignName] | 
 
 def test_budgets_and_durations_are_times() -> None:
     texts = {"2h": 7200, "30m": 1800, "90s": 90, "1.5h": 5400, "1d": 86400, "2 H": 7200}
-    assert {text: parse_budget(text) for text in texts} == texts
+    assert {text: parse_time("--budget", text) for text in texts} == texts
     for text in ("", "2", "h", "-2h", "0h", "2 hours", "1e3s", "nan"):
         with pytest.raises(InputError, match="give a time, as in 90s"):
-            parse_budget(text)
+            parse_time("--budget", text)
     assert [duration(s) for s in (45, 185, 7500)] == ["45 s", "3 min 5 s", "2 h 5 min"]
 
 

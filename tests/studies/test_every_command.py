@@ -29,7 +29,7 @@ from studies.runner import sweep as search_worker
 from studies.runner import worker
 from studies.screen import Screen, screen
 from studies.times import costs, measure
-from studies.times.budget import parse_budget
+from studies.times.budget import parse_time
 from tests.choices import cpu_profile, interval, reference_times
 from tests.support import runs as synthetic
 from tests.support.commands import ROOT, answer, refused
@@ -104,7 +104,7 @@ def test_a_number_that_nobody_means_is_refused_in_one_line(main: Main, arguments
 @pytest.mark.parametrize("budget", ["٣h", "infh", "nanm", "9" * 400 + "h", "-1h", "1e3h"])
 def test_a_budget_is_in_plain_digits(budget: str) -> None:
     with pytest.raises(InputError, match="--budget"):
-        parse_budget(budget)
+        parse_time("--budget", budget)
 
 
 def test_every_command_ends_by_the_one_boundary() -> None:

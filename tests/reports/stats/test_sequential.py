@@ -10,16 +10,15 @@ from scipy.stats import t as student
 from reports.stats import holm
 from reports.stats.sequential import (
     LEVEL,
-    LOOKS,
     crossings,
     increments,
     interval_level,
     levels,
-    looks_up_to,
     negligible_p,
     passed,
     sequential_p,
 )
+from studies.rounds import LOOKS, looks_up_to
 
 FIVE = (1, 2, 3, 4, 5)
 

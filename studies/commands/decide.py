@@ -1,0 +1,152 @@
+"""`--decide`: trains round by round what is still open, until all is decided or the time is spent, then reports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.command_line import DONE, FAILED, INTERRUPTED
+from core.words import visible
+from studies.commands.request import Request, estimated, requested
+from studies.commands.train import reported, trained
+from studies.durations import duration
+from studies.options import Asked
+from studies.plan import Plan, begun, plan_file, read_plan
+from studies.rounds import counts_in, with_seeds
+from studies.screen import screen
+from studies.times.budget import costing
+
+
+@dataclass(frozen=True)
+class Round:
+    """What is trained next: `plan` has it with what has been trained before. `open_ones` are the comparisons that are
+    not decided, each with the seeds of its next look, None where it is not looked at in this round; `lines` say it."""
+
+    plan: Plan
+    open_ones: Sequence[tuple[str, int | None]]
+    lines: Sequence[str]
+    ends: bool = False
+
+    def document(self) -> dict[str, Any]:
+        """As `--json` shows it."""
+        assert self.plan.decide is not None
+        return {
+            "looks": list(self.plan.decide.looks),
+            "factor": self.plan.decide.margin,
+            "open": [{"comparison": name, "next_look": look} for name, look in self.open_ones],
+        }
+
+
+def run(asked: Asked) -> int:
+    """Trains and reports; returns the exit code. Raises InputError."""
+    began = time.monotonic()
+    request, console = requested(asked), screen()
+    assert request.wish is not None
+    left = request.wish.seconds
+    coming = so_far(request)
+    while True:
+        ended = trained(request, coming.plan, console)
+        if ended.code != DONE:
+            break
+        if left is not None:
+            left = (request.wish.seconds or 0.0) - (time.monotonic() - began)
+        coming = next_round(request, left)
+        for line in coming.lines:
+            console.print(visible(line), soft_wrap=True)
+        if coming.ends:
+            break
+    if asked.no_report or ended.code == INTERRUPTED:
+        return ended.code
+    return ended.code if reported(ended, console) else FAILED
+
+
+def coming(request: Request) -> Round:
+    """What the command would train first: what is left of the round that was begun, else the next one."""
+    first = so_far(request)
+    if any(task for task in begun_tasks(request, first.plan)):
+        return first
+    assert request.wish is not None
+    return next_round(request, request.wish.seconds)
+
+
+def begun_tasks(request: Request, plan: Plan) -> list[str]:
+    """The digests of a plan's runs that have not begun."""
+    there = set(begun(plan, request.resources.runs))
+    return [variant.job(seed).digest for variant, seed in plan.jobs() if variant.job(seed).digest not in there]
+
+
+def recorded(request: Request) -> Plan | None:
+    """The setting's plan on record, None before its first round."""
+    file = plan_file(request.resources.runs, request.plan.study, request.plan.setting)
+    return read_plan(file) if file.exists() else None
+
+
+def so_far(request: Request) -> Round:
+    """All that earlier rounds asked for, of this plan's variants; the first round before there is any."""
+    plan = request.plan
+    assert plan.decide is not None
+    counts = counts_in(plan, recorded(request))
+    looks = ", ".join(map(str, plan.decide.looks))
+    line = f"looks at {looks} seeds; a change is negligible within a factor of {plan.decide.margin:g}"
+    return Round(with_seeds(plan, counts), [], [line])
+
+
+def next_round(request: Request, left: float | None) -> Round:
+    """The next seeds of the comparisons that are open: as many of those as fit into the seconds that are left, the most
+    likely decided per second first. It `ends` where none is open or none fits."""
+    from reports.decide import (  # Loads pandas, which the first round does without.
+        comparisons,
+        counted_words,
+        next_look,
+    )
+
+    plan, runs = request.plan, request.resources.runs
+    decide = plan.decide
+    assert decide is not None
+    counts = counts_in(plan, recorded(request))
+    found = comparisons(plan.asked_as, runs, plan.setting)
+    state = f"after {max(counts.values())} seeds at most: {counted_words(found)}"
+    waiting = [(each, look) for each in found if (look := next_look(each, decide)) is not None]
+    by_name = {name: variant.name for variant in plan.variants for name in (variant.name, *variant.aliases)}
+
+    def with_looks(before: Mapping[str, int], each: Any, look: int) -> dict[str, int]:
+        arms = (by_name[each.before], by_name[each.after])
+        return {**before, **{arm: max(before[arm], look) for arm in arms}}
+
+    def seconds(wanted: Mapping[str, int]) -> float | None:
+        whole = with_seeds(plan, wanted)
+        cost = costing(
+            estimated(whole, request.resources),
+            runs,
+            machine=request.resources.machine,
+            workers=request.resources.workers,
+            retry_failed=request.asked.retry_failed,
+        )
+        return cost(whole)
+
+    worth = []
+    for each, look in waiting:
+        alone = seconds(with_looks(counts, each, look))
+        worth.append((-each.chance / max(alone or 1.0, 1e-9), each, look))
+    wanted, taken = dict(counts), set()
+    for _, each, look in sorted(worth, key=lambda item: item[0]):
+        tried = with_looks(wanted, each, look)
+        needed = None if left is None else seconds(tried)
+        if needed is None or left is None or needed <= left:
+            wanted = tried
+            taken.add((each.design, each.change))
+    told = [(f"{e.change} ({e.design})", look if (e.design, e.change) in taken else None) for e, look in waiting]
+    names = ", ".join(name for name, _ in told)
+    if not waiting:
+        last = "all is decided" if all(each.decided for each in found) else f"{decide.looks[-1]} seeds are the most"
+        return Round(with_seeds(plan, counts), told, [state, last], ends=True)
+    if not taken:
+        line = f"the time is spent: {len(told)} open: {names}; the same command with more time goes on"
+        return Round(with_seeds(plan, counts), told, [state, line], ends=True)
+    whole = seconds(wanted)
+    how_long = "" if whole is None else f", about {duration(whole)}"
+    later = f"; {len(told) - len(taken)} open ones do not fit into the time" if len(taken) < len(told) else ""
+    line = f"next: {len(taken)} of {len(told)} open comparisons get more seeds{how_long}{later}: {names}"
+    return Round(with_seeds(plan, wanted), told, [state, line])
