@@ -11,6 +11,7 @@ from ablations.designs import in_order, ladder, variant_name
 from ablations.schema import Change, DesignName, Study
 from core.arithmetic import g_updates
 from core.config import AnyConfig
+from reports.fair import fair_remark
 from reports.numbers import counted, interval, listed, short
 from reports.page import Strong, Text
 from reports.results import Results
@@ -41,6 +42,12 @@ def g_updates_remark(change: Change, results: Results) -> str:
     return f"with it G also has {more} updates: {with_it:,}, not {without:,}"
 
 
+def cost_remark(effect: ChangeEffect, results: Results) -> str:
+    """Whether a finding stands at equal updates of G, images and arithmetic; where that is not known, how often G is
+    updated."""
+    return fair_remark(effect, results) or g_updates_remark(effect.change, results)
+
+
 def g_updates_note(results: Results) -> str:
     """Of all changes of the study that alter how often G is updated, as a sentence; nothing where none does."""
     cells = [
@@ -69,7 +76,7 @@ def clauses(tested: Sequence[ChangeEffect], results: Results, effects: Effects) 
     lines = []
     resolved = [e for e in tested if e.resolved]
     for word, phrase in (("helps", "help"), ("hurts", "hurt")):
-        findings = [remarked(e, g_updates_remark(e.change, results)) for e in tested if e.word == word]
+        findings = [remarked(e, cost_remark(e, results)) for e in tested if e.word == word]
         lines += [f"{len(findings)} {phrase if len(findings) > 1 else word}: {listed(findings)}"] if findings else []
     lines += [words] if (words := family_words(resolved, effects)) else []
     if small := [remarked(e, e.why) for e in tested if e.word == "negligible"]:

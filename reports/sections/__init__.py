@@ -14,6 +14,7 @@ from reports.sections.changes import single_changes, which_changes
 from reports.sections.claims import claims, question
 from reports.sections.curves import learning_curves
 from reports.sections.end_to_end import end_to_end_line
+from reports.sections.fair import fair_arms
 from reports.sections.ladder import ladder_section
 from reports.sections.limits import few_images, limits, pilot_note, spread
 from reports.sections.retuned import retuned
@@ -37,7 +38,7 @@ def findings(report: Report) -> list[Block]:
     parts += [which_changes] if changes else []
     parts += [retuned]
     parts += [ladder_section] if "ladder" in designs else []
-    parts += [single_changes] if changes else []
+    parts += [single_changes, fair_arms] if changes else []
     return composed(report, [*parts, spread])
 
 

@@ -46,6 +46,8 @@ def run(asked: Asked) -> int:
     assert request.wish is not None
     left = request.wish.seconds
     coming = so_far(request)
+    for line in coming.lines:
+        console.print(visible(line), soft_wrap=True)
     while True:
         ended = trained(request, coming.plan, console)
         if ended.code != DONE:

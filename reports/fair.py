@@ -1,0 +1,124 @@
+"""A change that alters how much is computed, at equal something else than iterations.
+
+An iteration is one update of D. A change of how often G is updated, of the batch or of the networks' sizes makes equal
+iterations unequal in updates of G, in real images, or in arithmetic. Equal is made of them in two ways: the costlier
+arm is read earlier, where it has had as much as the cheaper one at its end; and a control arm of the study is trained
+for longer (`ablations.controls`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from core.arithmetic import g_updates, training
+from core.config import AnyConfig
+from reports import stats
+from reports.numbers import interval, listed
+from reports.results import Results
+from reports.verdicts import ChangeEffect, side_of_one
+from studies.plan import PlannedVariant
+
+Cost = Literal["updates of G", "real images", "arithmetic"]
+
+COSTS: dict[Cost, Callable[[AnyConfig, int], int]] = {
+    "updates of G": g_updates,
+    "real images": lambda config, iterations: config.batch_size * iterations,
+    "arithmetic": training,
+}
+"""What so many iterations of a config come to."""
+
+ALIKE = 0.05
+"""Costs that differ by no more count as equal: what another form of a layer takes is no question of budget."""
+
+
+@dataclass(frozen=True)
+class AtEqual:
+    """The ratio with / without a change at equal `cost`: where `control` is empty the costlier arm was read earlier, at
+    iteration `read_at`; else the control arm of that name has had as much as the other one at its end."""
+
+    cost: Cost
+    effect: stats.Effect
+    read_at: int = 0
+    control: str = ""
+
+    @property
+    def words(self) -> str:
+        """What is equal, and how."""
+        return f"{self.cost}, trained for longer" if self.control else self.cost
+
+
+def differs_in(before: AnyConfig, after: AnyConfig) -> list[Cost]:
+    """What two configs differ in when each is trained to its end."""
+    ends = {cost: (of(before, before.iterations), of(after, after.iterations)) for cost, of in COSTS.items()}
+    return [cost for cost, (one, other) in ends.items() if abs(one - other) > ALIKE * max(one, other)]
+
+
+def at_equal(found: ChangeEffect, results: Results) -> list[AtEqual]:
+    """A comparison at equal everything that its arms differ in; nothing where they differ in none, or are not there."""
+    one, other = results.variant(found.before), results.variant(found.after)
+    if not found.before or one is None or other is None:
+        return []
+    earlier = [read_earlier(cost, one, other, results) for cost in differs_in(one.config, other.config)]
+    return [*(each for each in earlier if each is not None), *controlled(found, results)]
+
+
+def read_earlier(cost: Cost, one: PlannedVariant, other: PlannedVariant, results: Results) -> AtEqual | None:
+    """The costlier arm where it has cost what the cheaper one has at its end; None where that lies before its first
+    evaluation, or a run diverged."""
+    of = COSTS[cost]
+    reached = min(of(variant.config, variant.config.iterations) for variant in (one, other))
+
+    def values(variant: PlannedVariant) -> np.ndarray:
+        return np.array([value_at(cost, variant, seed, reached, results) for seed in results.plan.seeds])
+
+    effect = stats.paired_effect(values(one), values(other))
+    if not effect.n or effect.ratio is None:
+        return None
+    costlier = max((one, other), key=lambda variant: of(variant.config, variant.config.iterations)).config
+    read_at = round(costlier.iterations * reached / of(costlier, costlier.iterations))
+    return AtEqual(cost, effect, read_at)
+
+
+def value_at(cost: Cost, variant: PlannedVariant, seed: int, reached: float, results: Results) -> float:
+    """A finished run's value where it has cost so much, log-linear between two evaluations; NaN where there is none."""
+    if seed not in results.plan.seeds_of(variant) or results.job(variant, seed)["status"] != "finished":
+        return float("nan")
+    curve = results.curve(variant, seed)
+    along = [COSTS[cost](variant.config, int(iteration)) for iteration in curve["iteration"]]
+    value = stats.value_at(along, curve["value"], reached)
+    return float("nan") if value is None else value
+
+
+def controlled(found: ChangeEffect, results: Results) -> list[AtEqual]:
+    """The comparison with each of the study's control arms that answer for it."""
+    there = []
+    for control in results.study.controls:
+        arm, against = results.variant(control.name), results.variant(control.against)
+        if control.change != found.change.name or control.of != found.before or arm is None or against is None:
+            continue
+        effect = stats.paired_effect(results.last(arm), results.last(against))
+        if effect.n and effect.ratio is not None:
+            there.append(AtEqual(control.equal, effect, control=control.name))
+    return there
+
+
+def fair_remark(found: ChangeEffect, results: Results) -> str:
+    """Under which costs a finding stands as at equal iterations, and under which it does not; nothing where its arms
+    cost the same, or nothing is known."""
+    if not found.resolved:
+        return ""
+    side = "below" if found.word == "helps" else "above"
+    stands, falls = [], []
+    for each in at_equal(found, results):
+        where = side_of_one(each.effect)
+        ratio = f"{each.words} ×{interval(each.effect)}"
+        if where == side:
+            stands.append(ratio)
+        else:
+            falls.append(f"{'not resolved' if where == 'unresolved' else 'the reverse'} at equal {ratio}")
+    also = [f"also at equal {listed(stands)}"] if stands else []
+    return "; ".join([*also, *falls])
