@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from ablations import patch
+from ablations.answers import ChangesAnswer
 from ablations.claims import Claim, Source
 
 # Studies of users import these two from here.
@@ -227,6 +228,7 @@ class Study(Node):
     A change is negligible where its whole effect lies within a factor of `negligible`.
     `controls` are arms beside the designs, for comparisons at equal something else than iterations.
     `searches` seek numbers of the base; the config that each chooses is a further variant.
+    `answer` says what the one figure shows that answers it.
     `report` names the module that has the body of its report: one of `reports.studies`, or one of somebody's own, found
     beside the study's file or installed. None is "changes", or "alternatives" where the changes
     have groups.
@@ -247,6 +249,7 @@ class Study(Node):
     negligible: float = Field(default=1.15, gt=1)
     controls: tuple[Control, ...] = ()
     searches: tuple[Search, ...] = ()
+    answer: ChangesAnswer | None = None
     report: ModuleName | None = None
 
     @model_validator(mode="after")
@@ -328,7 +331,7 @@ class Study(Node):
         the report, which speaks of the changes that it knows.
         """
         own: dict[str, Any] = {"name": name, "title": title, "question": question, "source": None, "report": None}
-        own |= {"claims": (), "controls": ()}
+        own |= {"claims": (), "controls": (), "answer": None}
         return self.replace(**{**own, "changes": (*self.changes, *changes), **fields})
 
     @property

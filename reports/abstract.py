@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ablations.claims import Claim
-from reports import stats
+from reports import finding, stats
 from reports.claims import EXCLUDES, ClaimVerdict, excludes_no_change
 from reports.commands import planned_designs
 from reports.comparability import MixedProtocols
@@ -260,4 +260,5 @@ def record(report: Report, answers: Sequence[Text]) -> dict[str, Any]:
             if effect.tested
         ],
         "answers": [spoken(text) for text in answers],
+        "finding": finding.lines(report),
     }

@@ -15,7 +15,7 @@ from reports.fair import fair_remark
 from reports.numbers import counted, interval, listed, short
 from reports.page import Strong, Text
 from reports.results import Results
-from reports.verdicts import ChangeEffect, compare, one_family, seeds_words
+from reports.verdicts import ChangeEffect, astray_words, compare, one_family, seeds_words
 from studies.numbers import trained_here
 from studies.power import MOST_SEEDS, seeds_to_decide
 
@@ -151,7 +151,7 @@ def unstable_rungs_words(results: Results) -> str:
     rungs = {rung: variant for rung, variant in variants if variant is not None and variant.name in results.unstable}
     if not rungs:
         return ""
-    told_of = [f"{rung} ({seeds_words(results.last(variant))})" for rung, variant in rungs.items()]
+    told_of = [f"{rung} ({astray_words(results.last(variant))})" for rung, variant in rungs.items()]
     # A rung's own step leads into it, the next one's out of it again; rung 0 is nobody's step.
     steps = sorted({step for rung in rungs for step in (rung, rung + 1) if 0 < step < len(names)})
     many = len(rungs) > 1
@@ -168,7 +168,7 @@ def unstable_words(results: Results, told_already: Sequence[str] = ()) -> str:
     nothing where all are stable."""
     known = {variant.name for name in told_already if (variant := results.variant(name)) is not None}
     lines = [
-        f"“{results.title(variant.name)}” ({seeds_words(results.last(variant))})"
+        f"“{results.title(variant.name)}” ({astray_words(results.last(variant))})"
         for variant in results.plan.variants
         if variant.name in results.unstable - known
     ]

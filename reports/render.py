@@ -24,6 +24,7 @@ from reports.page import Animation, Document, Figure, Table, Text, without_dead_
 from reports.report import FIGURES, Report
 from reports.results import load
 from reports.sections import few_images, subtitle
+from reports.sections.answer import answer_figure
 from studies.click_life import Command
 from studies.mlflow_view.experiment import Experiment
 from studies.plan import VERDICTS, plan_file, read_plan, report_folder
@@ -185,7 +186,14 @@ def compose(report: Report, layout: Layout, answers: Sequence[Text], *, with_rec
         title=results.study.title,
         subtitle=subtitle(results),
         footer=f"{results.plan.study} · {results.plan.setting}",
-        blocks=without_dead_links([abstract.abstract(report, answers), *few_images(results), *layout.body(report)]),
+        blocks=without_dead_links(
+            [
+                *answer_figure(report),
+                abstract.abstract(report, answers),
+                *few_images(results),
+                *layout.body(report),
+            ]
+        ),
         records=kept.for_page(report) if with_records else (),
     )
 

@@ -24,6 +24,7 @@ from reports.verdicts import ChangeEffect, judge_changes
 from studies.plan import PlannedVariant, is_drawn
 
 FIGURES = (
+    "answer.svg",
     "interpolation.gif",
     "ladder.svg",
     "effects.svg",

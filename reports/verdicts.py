@@ -42,6 +42,9 @@ ALONE = "before the correction"
 FIRST_LOOK = "its first look is to come"
 """Why nothing is said of a comparison with fewer seeds than the first look has."""
 
+MOST_TOLD = 5
+"""Seeds of an arm that are told one by one."""
+
 UNKNOWN_P = 1.0
 """Of what was not run: it counts as if nothing had been found, else a pair would be judged by what else is there."""
 
@@ -210,20 +213,23 @@ def at_its_look(now: ChangeEffect, looks: Mapping[int, ChangeEffect], decide: De
 
 
 def astray_words(values: np.ndarray) -> str:
-    """How many of an unstable arm's seeds lie far from its median, and where: "1 of 3 seeds is far from the median 1.2
-    (11.5)"."""
+    """How many of an unstable arm's seeds lie far from its median, and where: "1 of 3 seeds far from the median 1.2:
+    11.5"."""
     ended = values[~np.isnan(values)]
     far = np.sort(ended[stats.outlying(ended)])
     middle = short(float(np.median(ended)))
     return (
-        f"{len(far)} of {counted(len(ended), 'seed')} {'is' if len(far) == 1 else 'are'} far from the median {middle} "
-        f"({', '.join(short(float(value)) for value in far)})"
+        f"{len(far)} of {counted(len(ended), 'seed')} far from the median {middle}: "
+        f"{', '.join(short(float(value)) for value in far)}"
     )
 
 
 def seeds_words(values: np.ndarray) -> str:
-    """An arm's values, the least first."""
-    return ", ".join(short(float(value)) for value in np.sort(values[~np.isnan(values)]))
+    """An arm's values, the least first; of many, the least and the most."""
+    ended = np.sort(values[~np.isnan(values)])
+    if ended.size > MOST_TOLD:
+        return f"{short(float(ended[0]))} to {short(float(ended[-1]))} in {ended.size} seeds"
+    return ", ".join(short(float(value)) for value in ended)
 
 
 def estimated(design: DesignName, results: Results) -> list[ChangeEffect]:

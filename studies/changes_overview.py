@@ -3,6 +3,7 @@
 The deck adds ten changes, reports one number before and one after, and says "I didn't test each change individually".
 """
 
+from ablations.answers import ChangesAnswer
 from ablations.claims import Claim, Measured
 from ablations.controls import Control
 from ablations.deck import CHANGES, said
@@ -26,6 +27,7 @@ STUDY = Study(
     designs=("ladder",),
     more_designs=("add_one_in", "leave_one_out", "screening", "shapley"),
     profiles=(CPU, LSUN64),
+    answer=ChangesAnswer(designs=("leave_one_out", "add_one_in")),
     controls=(
         Control(
             name="all_d5_g1_five_times",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ablations.designs import available
 from reports.frames import STATUSES
-from reports.numbers import counted, sentence
+from reports.numbers import counted, numbers_words, sentence
 from reports.page import Block
 from reports.pictures import between_latents, samples
 from reports.quality import other_measures
@@ -53,7 +53,7 @@ def subtitle(results: Results) -> str:
     """The data with its size, the setting and the runs in one line."""
     plan = results.plan
     counts = [f"{results.count(status)} {status}" for status in STATUSES if results.count(status)]
-    seeds = ("seed " if len(plan.seeds) == 1 else "seeds ") + ", ".join(str(seed) for seed in plan.seeds)
+    seeds = f"{'seed' if len(plan.seeds) == 1 else 'seeds'} {numbers_words(plan.seeds)}"
     instead = [f"protocol {plan.protocol}"] if plan.protocol else []
     instead += [f"data {plan.data_name}"] if any(v.config.data.kind == "images" for v in plan.variants) else []
     instead += [override(path, value) for path, value in plan.overrides.items()]

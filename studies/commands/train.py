@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 from rich.console import Console
 
 from core.command_line import DONE, FAILED, INTERRUPTED, say_error
 from core.words import typed, visible
 from studies.commands.request import Request, estimated, requested
 from studies.options import Asked
-from studies.plan import Plan
+from studies.plan import VERDICTS, Plan
 from studies.runner.execute import Ended, run_plan, with_choices
 from studies.runner.outages import error_line
 from studies.runner.retune import retuned_plan, tuning_plan
@@ -42,6 +45,12 @@ def trained(request: Request, plan: Plan, console: Console) -> Ended:
     return run_plan(request.study, plan, estimated(plan, resources), resources, console, retry_failed=retry_failed)
 
 
+def found_in(folder: Path) -> list[str]:
+    """What a report found, in a few lines."""
+    found = json.loads((folder / VERDICTS).read_text()).get("finding", ())
+    return [str(line) for line in found]
+
+
 def reported(ended: Ended, console: Console) -> bool:
     """Renders the report and shows it in MLflow; False, and a line that says why, where the first did not work."""
     plan, view = ended.plan, ended.view
@@ -52,6 +61,8 @@ def reported(ended: Ended, console: Console) -> bool:
     except Exception as error:
         say_error(f"report not rendered: {error_line(error)}", bare=True)
         return False
+    for line in found_in(folder):
+        console.print(visible(line), highlight=False, soft_wrap=True)
     for name in ("report.md", "report.pdf", "report.html"):
         if (folder / name).exists():
             console.print(visible(f"report: {folder / name}"), soft_wrap=True)

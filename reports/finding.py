@@ -1,0 +1,100 @@
+"""The finding in a few words: the title of the figure that answers a study, and what the command ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ablations.designs import all_title, base_title
+from ablations.schema import DesignName, Study
+from reports import stats
+from reports.numbers import factor, sentence
+from reports.report import Report
+from reports.results import metric_name
+from reports.verdicts import ChangeEffect, Word, compare, side_of_one
+
+COMPANY: dict[DesignName, str] = {
+    "ladder": "piled up in the slide's order",
+    "add_one_in": "each added alone",
+    "leave_one_out": "each taken out of all",
+    "screening": "on average over the others on and off",
+    "shapley": "on average over orders",
+}
+"""How a design asks of a change, in a sentence about several."""
+
+PHRASES: dict[Word, tuple[str, str]] = {
+    "helps": ("helps", "help"),
+    "hurts": ("hurts", "hurt"),
+    "negligible": ("is negligible", "are negligible"),
+    "open": ("is open", "are open"),
+    "unstable": ("is unstable over seeds", "are unstable over seeds"),
+}
+
+
+RESOLVED: tuple[Word, ...] = ("helps", "hurts")
+
+
+def together(report: Report) -> str:
+    """What all changes do together; empty where one of the two variants is not there, or there is one change."""
+    results = report.results
+    effect = compare(results, "baseline", "all") if len(results.study.changes) > 1 else None
+    if effect is None or effect.ratio is None:
+        return ""
+    whole, base = all_title(results.study), base_title(results.study)
+    ratio = f"{factor(effect.ratio)}{ends(effect)}"
+    match side_of_one(effect):
+        case "below":
+            return f"{whole} together cut the distance to real images to {ratio} of that with {base}"
+        case "above":
+            return f"{whole} together raise the distance to real images to {ratio} of that with {base}"
+    return f"what {whole} do together is not resolved: {ratio} of the distance with {base}"
+
+
+def ends(effect: stats.Effect) -> str:
+    """The ends of an interval, in brackets behind a ratio."""
+    return "" if effect.low is None else f" [{factor(effect.low)}, {factor(effect.high)}]"
+
+
+def counts(effects: Sequence[ChangeEffect]) -> str:
+    """How many changes have which verdict: "7 help, 2 hurt, 1 is open"."""
+    parts = []
+    for word, (one, many) in PHRASES.items():
+        if n := sum(e.word == word for e in effects):
+            parts.append(f"{n} {one if n == 1 else many}")
+    return ", ".join(parts)
+
+
+def one_at_a_time(report: Report, designs: Sequence[DesignName]) -> list[str]:
+    """How many single changes have which verdict, by design: of those that were run whole or in part."""
+    lines = []
+    for design in designs:
+        tested = [effect for effect in report.effects.get(design, ()) if effect.tested]
+        if tested:
+            lines.append(f"{COMPANY[design]}, {counts(tested)}")
+    return lines
+
+
+def title(report: Report, designs: Sequence[DesignName]) -> str:
+    """The finding as one or two sentences."""
+    first, *_ = [*one_at_a_time(report, designs), ""]
+    single = f"of the single changes, {first}" if first and together(report) else first
+    return " ".join(sentence(part) for part in (together(report), single) if part)
+
+
+def designs_of(study: Study, report: Report) -> list[DesignName]:
+    """The designs that a finding is told of: those of the study's answer first, then others that have verdicts."""
+    named: list[DesignName] = [*(study.answer.designs if study.answer else ())]
+    return [*named, *(d for d, effects in report.effects.items() if d not in named and any(e.tested for e in effects))]
+
+
+def lines(report: Report) -> list[str]:
+    """The finding for a terminal: what all changes do, what each does, and what it was measured by."""
+    designs = designs_of(report.results.study, report)
+    found = [sentence(line) for line in (together(report), *one_at_a_time(report, designs[:1])) if line]
+    for design in designs[:1]:
+        told = []
+        for word in RESOLVED:
+            if names := [e.change.brief for e in report.effects[design] if e.word == word]:
+                told.append(f"{PHRASES[word][len(names) > 1]}: {', '.join(names)}")
+        found += [sentence("; ".join(told))] if told else []
+    scope = f"{metric_name(report.results)}, n = {report.n}, profile {report.results.profile.name}"
+    return [*found, f"({scope})"] if found else []
