@@ -95,10 +95,10 @@ def build_metric(
             weights = inception_sha256(mode)
             identity = f"clean_fid {mode} {weights}"
             features = inception_features(mode, inception_weights(mode), device)
-        case ImageNetFrechet(resolution=resolution):
+        case ImageNetFrechet(side=side):
             weights = IMAGENET_SHA256
-            identity = f"fd_imagenet {resolution} stage 5 pooled {weights}"
-            features = imagenet_features(resolution, device)
+            identity = f"fd_imagenet {side} stage 5 pooled {weights}"
+            features = imagenet_features(side, device)
         case _:
             assert_never(metric)
     features = in_single_precision(features)

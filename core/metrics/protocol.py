@@ -95,7 +95,7 @@ def of_metric(
         case CleanFid(mode=mode):
             extractor = "Inception v3 of 2015-12-05, pool3"
             resize = f"{RESIZED[mode]}, {side} to 299"
-        case ImageNetFrechet(resolution=seen):
+        case ImageNetFrechet(side=seen):
             extractor = "EfficientNet-Lite0 of ImageNet, stage 5 pooled"
             resize = f"{RESIZED['legacy_pytorch']}, {side} to {seen}"
         case _:

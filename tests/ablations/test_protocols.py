@@ -26,7 +26,7 @@ def test_words_and_numbers_agree() -> None:
     metric = IMAGENET.metric
     assert isinstance(metric, ImageNetFrechet) and IMAGENET.upsampling == metric
     assert f"{metric.real:,} real" in IMAGENET.source
-    assert f"{metric.resolution} x {metric.resolution}" in IMAGENET.source
+    assert f"{metric.side} x {metric.side}" in IMAGENET.source
     assert "not an FID" in IMAGENET.title
     assert list(PROTOCOLS) == ["deck-2020", "clean-50k", "embedded", "imagenet"]
 

@@ -1,6 +1,6 @@
 """What the ImageNet Frechet distance reads of photographs: its floor, corrupted ones, and how long it takes.
 
-    python -m tests.benchmarks.photographs photos.zip [--side 32] [--resolution 64] [--samples 2048] [--real 8192]
+    python -m tests.benchmarks.photographs photos.zip [--side 32] [--seen 64] [--samples 2048] [--real 8192]
 
 Real and corrupted photographs are different ones of one set, spread over it. A floor is the distance of real ones;
 corruptions are told in units of that of as many. Images a second are of one thread, the resizing included.
@@ -26,23 +26,23 @@ from tests.support.corruptions import OF_PHOTOGRAPHS, joined, quantised
 @click.command(help=__doc__)
 @click.argument("path", type=click.Path(path_type=Path, exists=True))
 @click.option("--side", default=32, show_default=True)
-@click.option("--resolution", default=64, show_default=True)
+@click.option("--seen", "seen_at", default=64, show_default=True)
 @click.option("--samples", default=2048, show_default=True)
 @click.option("--real", default=8192, show_default=True)
 @click.option("--floors", multiple=True, type=int, default=(2048, 8192), show_default=True)
 @click.option("--few", is_flag=True, help="Of each corruption the two weakest alone.")
-def main(path: Path, side: int, resolution: int, samples: int, real: int, floors: tuple[int, ...], few: bool) -> None:
+def main(path: Path, side: int, seen_at: int, samples: int, real: int, floors: tuple[int, ...], few: bool) -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as cache:
         images = prepare(described(path, side), path=path, cache=Path(cache))[0]
         order = np.random.default_rng(0).permutation(len(images))
         compared = torch.from_numpy(images[np.sort(order[:real])])
         others = images[order[real:]]
-    metric = ImageNetFrechet(samples=samples, real=real, resolution=resolution)  # type: ignore[arg-type]
+    metric = ImageNetFrechet(samples=samples, real=real, side=seen_at)  # type: ignore[arg-type]
     started = time.perf_counter()
     measure = build_metric(metric, compared, device="cpu", cache=None)
     seconds = time.perf_counter() - started
-    print(f"{path.name}, {len(images):,} of {side} x {side}, seen at {resolution} x {resolution}")
+    print(f"{path.name}, {len(images):,} of {side} x {side}, seen at {seen_at} x {seen_at}")
     print(f"real set      {len(compared):,} images in {seconds:.1f} s, {len(compared) / seconds:.0f} images/s")
     for count in floors:
         if 2 * count <= len(images):

@@ -23,7 +23,7 @@ from core.metrics import identity, imagenet
 from core.metrics import real as real_set
 from core.metrics.identity import IMAGENET_SHA256, imagenet_file, imagenet_weights
 from core.metrics.imagenet import FEATURES, MEAN, STD, EfficientNetLite0, imagenet_features
-from core.metrics.measure import build_metric
+from core.metrics.measure import Measure, build_metric
 from core.metrics.protocol import of_metric
 from tests.support.corruptions import OF_PHOTOGRAPHS, joined, quantised
 from tests.support.pictures import shared
@@ -163,13 +163,20 @@ def test_worse_photographs_are_further_away() -> None:
     assert value(joined(shown)) > 4 * floor
 
 
+@pytest.fixture(scope="module")
+def measured() -> tuple[Measure, np.ndarray]:
+    """Against 4,096 photographs, and 2,048 others to be shown."""
+    images = photographs(3 * SAMPLES)
+    config = ImageNetFrechet(samples=SAMPLES)
+    measure = build_metric(config, torch.from_numpy(images[: 2 * SAMPLES]), device="cpu", cache=None)
+    return measure, images[2 * SAMPLES :]
+
+
 @needs_weights
 @pytest.mark.slow
 @pytest.mark.parametrize("what", OF_PHOTOGRAPHS)
-def test_more_corruption_is_further_away(what: str) -> None:
-    images = photographs(3 * SAMPLES)
-    real, shown = torch.from_numpy(images[: 2 * SAMPLES]), images[2 * SAMPLES : 3 * SAMPLES]
-    measure = build_metric(ImageNetFrechet(samples=SAMPLES), real, device="cpu", cache=None)
+def test_more_corruption_is_further_away(what: str, measured: tuple[Measure, np.ndarray]) -> None:
+    measure, shown = measured
     corrupt, strengths = OF_PHOTOGRAPHS[what]
     worse = [quantised(corrupt(shown.astype(np.float32), strength)) for strength in strengths]
     values = [measure(iter(torch.from_numpy(images).split(256))) for images in (shown, *worse)]
@@ -191,10 +198,10 @@ def test_it_says_what_it_is_and_never_fid() -> None:
 
 
 def test_another_metric_leaves_no_trace_of_it() -> None:
-    assert canonical(ImageNetFrechet()) == {"kind": "fd_imagenet", "samples": 2048, "real": 8192, "resolution": 64}
+    assert canonical(ImageNetFrechet()) == {"kind": "fd_imagenet", "samples": 2048, "real": 8192, "side": 64}
     digests = {
         Job(config=Config(evaluation=Evaluation(metric=metric)), seed=0).digest
-        for metric in (ImageNetFrechet(), ImageNetFrechet(resolution=128), RoomsFrechet())
+        for metric in (ImageNetFrechet(), ImageNetFrechet(side=128), RoomsFrechet())
     }
     assert len(digests) == 3
     # As they were before there was this metric.
@@ -217,7 +224,7 @@ def test_real_statistics_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with mock.patch.object(real_set, "features_of", side_effect=AssertionError):
         build_metric(config, some_images(20), device="cpu", cache=tmp_path)
     # At another side it is another extractor.
-    build_metric(config.replace(resolution=128), some_images(20), device="cpu", cache=tmp_path)
+    build_metric(config.replace(side=128), some_images(20), device="cpu", cache=tmp_path)
     assert len(list(tmp_path.glob("statistics/*.safetensors"))) == 2
 
 

@@ -46,5 +46,6 @@ CORRUPTIONS: dict[str, tuple[Corruption, list[float]]] = {
 OF_PHOTOGRAPHS: dict[str, tuple[Corruption, list[float]]] = {
     **CORRUPTIONS,
     "a lower resolution, enlarged": (coarser, [2, 4, 8]),
-    "red for blue": (lambda x, share: x + share * (x[:, ::-1] - x), [0.25, 0.5, 1]),
+    # At 1 they are exchanged, which natural colours come nearer to than to having one of two.
+    "red mixed with blue": (lambda x, share: x + share * (x[:, ::-1] - x), [0.25, 0.5]),
 }
