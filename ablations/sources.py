@@ -232,6 +232,7 @@ ORIGINS: tuple[Origin, ...] = (
     Origin(path="evaluation.metric.real_taken", only="clean_fid", public=_public("first")),
     Origin(path="evaluation.metric.quantised", only="clean_fid", public=_public(False)),
     *(Origin(path=f"evaluation.metric.{name}", only="fd_rooms") for name in ("resolution", "layer", "extractor")),
+    Origin(path="evaluation.metric.side", only="fd_imagenet"),
     Origin(path="evaluation.every", public=_public(2000)),
     Origin(path="evaluation.window", public=_public(None), note="our own measurement"),
     Origin(path="evaluation.latents_seed", note="any: fixed there, too, other draws", besides=True),

@@ -194,7 +194,7 @@ def beware(report: Report) -> Text:
     judged = "grid" not in results.study.designs  # Grids print no verdicts on changes.
     if judged and any(e.resolved for effects in report.effects.values() for e in effects):
         cautions.append("verdicts on changes are corrected within a design, not over all designs")
-    if results.metric == "fd_rooms":
+    if results.metric in ("fd_rooms", "fd_imagenet"):
         cautions.append("the metric is a proxy and no FID")
     if results.profile.scalings:
         cautions.append("the scale is far below the deck's, so that directions are evidence and magnitudes are not")

@@ -100,7 +100,8 @@ def caption(variant: PlannedVariant, quality: Quality, *, inception: bool, logar
     else:
         features = "features, a proxy"
         kernel = "The kernel distance is KID's estimate on the proxy's features and is not KID; it is unbiased"
-        unlimited = "FD for N → ∞ is the rooms Fréchet distance, not FID∞,"
+        whose = {"fd_imagenet": "ImageNet"}.get(variant.config.evaluation.metric.kind, "rooms")
+        unlimited = f"FD for N → ∞ is the {whose} Fréchet distance, not FID∞,"
     geometric = (
         f" (of {listed(logarithmic)}: geometric mean ×/÷ geometric standard deviation, as of the metric itself)"
         if logarithmic

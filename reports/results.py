@@ -332,6 +332,7 @@ def read_protocols(jobs: pd.DataFrame, runs: Path) -> dict[str, Protocol]:
 METRICS = {
     "mae": ("MAE", "MAE in [−1, 1]"),
     "fd_rooms": ("FD", "rooms FD (a proxy, not an FID)"),
+    "fd_imagenet": ("FD", "ImageNet FD (a proxy, not an FID)"),
     "clean_fid": ("FID", "FID (Inception, clean-fid)"),
 }
 

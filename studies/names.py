@@ -16,6 +16,6 @@ NAMES: tuple[str, ...] = (
 )
 """Those of the deck, in its order: each is a file here."""
 
-PROTOCOLS = ("deck-2020", "clean-50k", "embedded")
+PROTOCOLS = ("deck-2020", "clean-50k", "embedded", "imagenet")
 LAUNCHERS = ("local", "inline")
 """A test holds these two to be `ablations.protocols`' and `studies.runner.launchers`' own."""

@@ -192,7 +192,8 @@ class Asked:
         "--protocol",
         metavar="NAME",
         shell_complete=completion.protocols,
-        help="Measure every variant by this protocol, not by the profile's metric: deck-2020, clean-50k, embedded.",
+        help="Measure every variant by this protocol, not by the profile's metric: deck-2020, clean-50k, embedded, "
+        "imagenet.",
     )
     inception: Path | None = option(
         MEASURE,

@@ -9,12 +9,12 @@ from typing import Any
 
 from ablations import patch
 from ablations.designs import DESIGNS, Subset, subset_named, variant_name, variant_title
-from ablations.protocols import PROTOCOLS
+from ablations.protocols import DECK_2020, EMBEDDED, IMAGENET, PROTOCOLS
 from ablations.schema import DesignName, Profile, Study, edited
 from ablations.search import Search
-from core.config import AnyConfig, Config, Data, GanMetric, RoomsFrechet, canonical
+from core.config import AnyConfig, Config, Data, GanMetric, Images, RoomsFrechet, canonical
 from core.errors import InputError, unknown
-from core.metrics.identity import extractor_sha256
+from core.metrics.identity import IMAGENET_INSTALL, extractor_sha256, imagenet_file, inception_here
 from studies.overrides import check_overrides, overridden
 from studies.plan import MOST_SEEDS, Plan, PlannedVariant, SearchChoice, both_seeds, sized
 
@@ -40,6 +40,51 @@ def _shipped(metric: GanMetric) -> GanMetric:
 def measured_by(config: AnyConfig, protocol: str | None) -> AnyConfig:
     """`config` measured by the protocol of that name, enlarged images too where it measures such; None: as it is."""
     return edited(config, metrics_of(protocol, config))
+
+
+def _knows_rooms(study: Study, profile: Profile) -> bool:
+    """Whether the profile's own metric is over a network that was trained on rooms."""
+    own = profile.scaled(study.base)
+    return isinstance(own, Config) and isinstance(own.evaluation.metric, RoomsFrechet)
+
+
+def protocol_of_images(study: Study, profile: Profile, overrides: Iterable[str]) -> str | None:
+    """The protocol that real images are measured by where nobody names one; None: what the profile says.
+
+    Where that knows rooms alone it is Inception's if its weights are here, else ImageNet's if its package is. Overrides
+    of what is measured win.
+    """
+    measures = ("evaluation.metric", "evaluation.upsampling.metric")
+    if not _knows_rooms(study, profile) or any(patch.overlap(path, own) for path in overrides for own in measures):
+        return None
+    if inception_here("legacy_pytorch"):
+        return DECK_2020.name
+    return None if imagenet_file() is None else IMAGENET.name
+
+
+def metric_of_images(study: Study, plan: Plan) -> list[str]:
+    """What measures real images, in one line, where the profile's own metric knows rooms alone; none elsewhere.
+
+    The same whether the protocol was named or found (`protocol_of_images`).
+    """
+    config = plan.variants[0].config if plan.variants else None
+    if not isinstance(config, Config) or not isinstance(config.data, Images):
+        return []
+    if not _knows_rooms(study, study.profile(plan.profile)):
+        return []
+    measured = f"these images are measured by {config.evaluation.metric.kind}"
+    if isinstance(config.evaluation.metric, RoomsFrechet):
+        return [
+            f"{measured}, whose network knows rooms alone and says little of photographs: --protocol {IMAGENET.name} "
+            f"measures them ({IMAGENET_INSTALL})"
+        ]
+    if plan.protocol in (None, EMBEDDED.name):
+        return []
+    inception = f"; {DECK_2020.name} asks for Inception's weights" if plan.protocol == IMAGENET.name else ""
+    return [
+        f"{measured} (protocol {plan.protocol}{inception}), not by the profile's fd_rooms, whose network knows rooms "
+        "alone; --protocol names another"
+    ]
 
 
 def check_protocol(study: Study, configs: Iterable[AnyConfig], protocol: str, overrides: Mapping[str, Any]) -> None:

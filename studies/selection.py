@@ -16,7 +16,7 @@ from studies.catalogue import Entry
 from studies.options import Asked
 from studies.overrides import overridden, parse_override
 from studies.plan import Plan
-from studies.planning import make_plan
+from studies.planning import make_plan, protocol_of_images
 
 MOST_SEEDS = 10_000
 """More than anybody trains."""
@@ -42,6 +42,7 @@ def plan_of(study: Study, asked: Asked, gpus: tuple[str, ...], *, declared_in: s
     designs = _designs_with(study, wanted, seeds) if by_name else designs_of(asked.designs, study)
     # Last: to describe a set that is not prepared takes as long as to read all of its images.
     data, data_name = _images(study, profile, overrides, asked.data_path) if asked.data_path else (None, None)
+    found = None if data is None else protocol_of_images(study, profile, overrides)
     plan = make_plan(
         study,
         profile,
@@ -50,7 +51,7 @@ def plan_of(study: Study, asked: Asked, gpus: tuple[str, ...], *, declared_in: s
         overrides=overrides,
         data=data,
         data_name=data_name,
-        protocol=asked.protocol,
+        protocol=asked.protocol or found,
         declared_in=declared_in,
         controls=asked.controls,
     )

@@ -62,7 +62,25 @@ PUBLIC_FID = CleanFid(real_taken="first", quantised=False)
 """As the public code computes it: the first 8,192 real images, generated ones as floats."""
 
 
-GanMetric = Annotated[RoomsFrechet | CleanFid, Field(discriminator="kind")]
+class ImageNetFrechet(Node):
+    """Frechet distance over EfficientNet-Lite0, trained on ImageNet, for photographs without a download. Not an FID.
+
+    Its weights are the package of the extra `imagenet`. Features are its fifth stage averaged over positions, of which
+    2,048 images tell more than of later ones. `side` is that of the images that the network sees; all are
+    resized to it bilinearly by torch, as FID's are to 299. `real` is as in `CleanFid`.
+    """
+
+    kind: Literal["fd_imagenet"] = "fd_imagenet"
+    samples: PositiveInt = 2048
+    real: PositiveInt | None = 8192
+    side: Literal[64, 128, 224] = 64
+
+    real_taken: ClassVar[Literal["spread"]] = "spread"
+    quantised: ClassVar[bool] = True
+    features: ClassVar[int] = 112
+
+
+GanMetric = Annotated[RoomsFrechet | CleanFid | ImageNetFrechet, Field(discriminator="kind")]
 
 
 class Upsampling(Node):

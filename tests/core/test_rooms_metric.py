@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from core.config import RoomsFrechet
@@ -23,6 +22,7 @@ from core.metrics.measure import Measure, build_metric
 from core.metrics.real import RealSet
 from core.metrics.upsampling import interpolated, positions
 from tests.core.conftest import a_protocol
+from tests.support.corruptions import CORRUPTIONS, joined, quantised
 
 SAMPLES = 2048
 CONFIG = RoomsFrechet(samples=SAMPLES, extractor=identity.extractor_sha256())
@@ -30,10 +30,6 @@ CONFIG = RoomsFrechet(samples=SAMPLES, extractor=identity.extractor_sha256())
 
 def batches(images: np.ndarray) -> Iterator[Tensor]:
     return iter(torch.from_numpy(images).split(500))
-
-
-def quantised(images: np.ndarray) -> np.ndarray:
-    return np.clip(np.round(images), 0, 255).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -64,20 +60,6 @@ def floor(measure: Measure, shown: np.ndarray) -> float:
 # --- sanity -----------------------------------------------------------------------------------------------------------
 
 
-def noise(shape: tuple[int, ...]) -> np.ndarray:
-    return np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
-
-
-CORRUPTIONS: dict[str, tuple[Callable[[np.ndarray, float], np.ndarray], list[float]]] = {
-    # standard deviation in units of the [-1, 1] range's half, 127.5 levels
-    "noise": (lambda x, sd: x + 127.5 * sd * noise(x.shape), [0.05, 0.1, 0.2, 0.4]),
-    "blur": (lambda x, pixels: gaussian_filter(x, (0, 0, pixels, pixels)), [0.5, 1, 2, 4]),
-    "mode collapse": (lambda x, lost: np.resize(x[: max(1, len(x) // lost)], x.shape), [4, 16, 64, 256, 2048]),
-    "greying": (lambda x, share: x + share * (x.mean(1, keepdims=True) - x), [0.25, 0.5, 0.75, 1]),
-    "pull to the mean": (lambda x, share: x + share * (x.mean(0) - x), [0.25, 0.5, 0.75, 1]),
-}
-
-
 @pytest.mark.parametrize("what", CORRUPTIONS)
 def test_more_corruption_is_further_away(measure: Measure, shown: np.ndarray, floor: float, what: str) -> None:
     corrupt, strengths = CORRUPTIONS[what]
@@ -91,9 +73,7 @@ def test_more_corruption_is_further_away(measure: Measure, shown: np.ndarray, fl
 
 def test_joined_halves_of_different_rooms_are_far(measure: Measure, shown: np.ndarray, floor: float) -> None:
     """Every patch is real, the pictures are not."""
-    joined = shown[:SAMPLES].copy()
-    joined[..., 8:] = joined[::-1, ..., 8:]
-    assert measure(batches(joined)) > 5 * floor
+    assert measure(batches(joined(shown[:SAMPLES]))) > 5 * floor
 
 
 def test_values_are_steady_over_resampling(measure: Measure, shown: np.ndarray) -> None:
@@ -133,9 +113,7 @@ def test_more_corruption_is_further_away_at_32(fine_measure: Measure, fine_shown
         values = [fine_measure(batches(quantised(images))) for images in corrupted]
         assert [floor, *values] == sorted([floor, *values]), what
         assert values[-1] > 20 * floor, what
-    joined = fine_shown.copy()
-    joined[..., 16:] = joined[::-1, ..., 16:]
-    assert fine_measure(batches(joined)) > 5 * floor
+    assert fine_measure(batches(joined(fine_shown))) > 5 * floor
 
 
 def test_enlarged_images_are_told_from_those_of_the_size(fine_measure: Measure, fine_shown: np.ndarray) -> None:

