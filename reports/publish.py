@@ -22,6 +22,7 @@ from reports.render import render
 from reports.results import load
 from reports.tables import Rows
 from studies import catalogue
+from studies.adopt import ARCHIVE, pack
 from studies.click_life import Command
 
 MADE_BY = "made_by.json"
@@ -89,7 +90,8 @@ def page(folder: Path) -> str:
         "Real results, each with its setting: in the profile `cpu` **directions compare with the deck's, magnitudes do "
         "not.** Seconds are those of the machine that a report names, under whatever load it had. "
         "Each folder has the report as Markdown and PDF, its tables for LaTeX, every measurement (`results.csv`), what "
-        "is on record of each run (`runs.jsonl`) and the verdicts as data (`verdicts.json`).",
+        "is on record of each run (`runs.jsonl`), the verdicts as data (`verdicts.json`), and the runs without their "
+        "weights (`runs.tar.xz`): `python -m studies.adopt FOLDER` takes them up, to go on with more seeds or designs.",
         "",
         table(folder, ""),
         "## What made them",
@@ -123,6 +125,7 @@ def publish(studies: Sequence[str], *, runs: Path, out: Path) -> list[Path]:
         name = catalogue.study(study, runs).name
         check_inside(out, out / name)
         folders.append(render(study, runs=runs, out=out / name, formats=FORMATS, published=True))
+        write_whole(out / name / ARCHIVE, pack(load(study, runs).plan, runs))
         write_whole(out / name / MADE_BY, (json.dumps(provenance(study, runs), indent=1) + "\n").encode())
     write_whole(out / "README.md", page(out).encode())
     return folders
