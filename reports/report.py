@@ -25,6 +25,7 @@ from studies.plan import PlannedVariant, is_drawn
 
 FIGURES = (
     "answer.svg",
+    *(f"path_{design}.svg" for design in ("ladder", "add_one_in", "leave_one_out")),
     "interpolation.gif",
     "ladder.svg",
     "effects.svg",

@@ -17,6 +17,7 @@ from reports.sections.end_to_end import end_to_end_line
 from reports.sections.fair import fair_arms
 from reports.sections.ladder import ladder_section
 from reports.sections.limits import few_images, limits, pilot_note, spread
+from reports.sections.path import path
 from reports.sections.retuned import retuned
 from reports.sections.runs import cost, missing, runs
 from reports.sections.setting import marked, provenance, the_setting
@@ -38,7 +39,7 @@ def findings(report: Report) -> list[Block]:
     parts += [which_changes] if changes else []
     parts += [retuned]
     parts += [ladder_section] if "ladder" in designs else []
-    parts += [single_changes, fair_arms] if changes else []
+    parts += [path, single_changes, fair_arms] if changes else []
     return composed(report, [*parts, spread])
 
 

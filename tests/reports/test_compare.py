@@ -224,6 +224,14 @@ def test_the_base_of_one_study_is_all_of_another(tmp_path: Path) -> None:
     ]
 
 
+def test_a_mean_of_a_window_is_not_divided_by_a_last_evaluation(tmp_path: Path) -> None:
+    names = {"baseline", "all"}
+    train_all(tmp_path, planned(tmp_path, only=names, seeds=(0, 1)))
+    train_all(tmp_path, last := planned(tmp_path, only=names, seeds=(0, 1), overrides={"evaluation.window": None}))
+    found = compare.read("changes_overview", f"changes_overview:{last.setting}", tmp_path)
+    assert found.apart == ("a run's value: last quarter in A, last evaluation in B",)
+
+
 def test_a_published_report_is_matched_by_the_configs_it_kept(tmp_path: Path) -> None:
     train_all(tmp_path, planned(tmp_path, only={"baseline", "all"}, seeds=(0, 1)))
     earlier = render("changes_overview", runs=tmp_path, out=tmp_path / "earlier", formats=("md",), published=True)

@@ -320,6 +320,66 @@ def test_a_pair_is_judged_alike_whatever_other_designs_were_run(ladder_runs: Pat
     assert alone.word == "open"
 
 
+def scattered(results: Results, count: int, factors: Mapping[str, float]) -> Results:
+    """So many seeds of values that scatter by a tenth, times these factors by variant."""
+    many = with_seeds(results, count, looks=(Look(seeds=tuple(range(count)), designs=EVERY, runs=9 * count),))
+    rng = np.random.default_rng(5)
+    shared = dict(zip(range(count), 0.05 * rng.normal(size=count), strict=True))
+    for place, row in many.jobs.iterrows():
+        value = 0.2 * factors.get(str(row["variant"]), 1.0) * np.exp(shared[int(row["seed"])] + 0.05 * rng.normal())
+        many.jobs.loc[place, "value"] = value  # type: ignore[index]
+    return many
+
+
+EVERY: tuple[DesignName, ...] = ("ladder", "add_one_in", "leave_one_out")
+
+
+def test_the_four_words_and_what_stands_in_no_word(results: Results) -> None:
+    many = scattered(results, 20, {"all-d1_g1": 2.0, "all-learning_rates": 0.7, "all-r1": 1.12})
+    words = {e.change.name: e for e in judge_design("leave_one_out", many)}
+    assert words["d1_g1"].word == "helps" and words["learning_rates"].word == "hurts"
+    assert words["residual_weight"].word == "negligible" and words["residual_weight"].why == ""
+    # As far from none as from the margin, with both excluded by no test.
+    assert words["r1"].word in ("open", "helps", "negligible")
+    small = scattered(results, 20, {"all-r1": 1.07})
+    r1 = next(e for e in judge_design("leave_one_out", small) if e.change.name == "r1")
+    assert (r1.word, r1.why) == ("negligible", "helps, but by no more") and r1.decided and not r1.resolved
+    few = {e.word for e in judge_design("leave_one_out", scattered(results, 3, {}))}
+    assert few <= {"open", "negligible"} and "open" in few, "few seeds are no evidence of no effect"
+
+
+def test_a_margin_that_was_declared_after_the_first_run_makes_negligible_exploratory(results: Results) -> None:
+    many = scattered(results, 20, {})
+    plan = many.plan.replace(registered={k: v for k, v in many.plan.registered.items() if k != "negligible"})
+    for found, exploratory in ((many, False), (dataclasses.replace(many, plan=plan), True)):
+        words = [e for e in judge_design("leave_one_out", found) if e.word == "negligible"]
+        assert words and {e.exploratory for e in words} == {exploratory}
+
+
+def test_a_variant_that_collapses_in_some_seeds_is_told_with_its_rate_and_lends_nothing(results: Results) -> None:
+    many = scattered(results, 6, {})
+    before = {e.change.name: e for e in judge_design("leave_one_out", many)}
+    jobs = many.jobs.copy()
+    jobs.loc[jobs[(jobs["variant"] == "all-r1") & (jobs["seed"] == 2)].index[0], "value"] = 9.0
+    after = {e.change.name: e for e in judge_design("leave_one_out", dataclasses.replace(many, jobs=jobs))}
+    assert after["r1"].word == "unstable" and after["r1"].why.startswith("without it 1 of 6 seeds far from the median")
+    assert after["r1"].effect is not None and after["r1"].effect.df == 5, "and it borrows nothing"
+    kept = [e.effect for name, e in after.items() if name != "r1"]
+    assert all(e is not None and e.high is not None and e.low is not None and e.high / e.low < 1.3 for e in kept)
+    assert {name for name in before if before[name].effect is None} == set()
+
+
+def test_a_claim_has_the_interval_of_the_design_that_compares_its_pair(results: Results) -> None:
+    many = scattered(results, 3, {"all-r1": 1.5})
+    pair = claim(results, before=Measured(variant="all-r1"), after=Measured(variant="all"))
+    verdict, change = judge_claim(pair, many), judged(many, "r1", "leave_one_out")
+    assert verdict.effect == change.effect and change.effect is not None and (change.effect.df or 0) > 2
+    one, other = many.variant("all-r1"), many.variant("all")
+    assert one is not None and other is not None
+    alone = stats.paired_effect(many.last(one), many.last(other))
+    assert alone.df == 2 and verdict.effect != alone
+
+
 # --- looks ------------------------------------------------------------------------------------------------------------
 
 

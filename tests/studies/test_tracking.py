@@ -309,12 +309,20 @@ def test_further_measures_are_shown_once_and_resamples_are_not() -> None:
 
     def keys(metric: str) -> list[str]:
         event = event_adapter.validate_python({**at, "metric": metric})
-        return [key for key, *_ in metrics_of(event, 0)]
+        return [key for key, *_ in metrics_of(event, 0, {})]
 
     assert keys("fd_rooms") == ["fd_rooms", "images", "seconds"]
     assert keys("upsampled/own") == ["upsampled/own"]
     assert keys("fd_rooms/kid") == keys("clean_fid/kid") == ["quality/kid"]
     assert keys("fd_rooms/resample_1") == []
+
+
+def test_the_metric_is_the_runs_value_and_an_evaluation_of_a_window_stands_beside_it() -> None:
+    at = {"kind": "evaluated", "iteration": 8, "images": 16, "seconds": 0.5, "value": 4.0, "evaluation_seconds": 0.1}
+    event = event_adapter.validate_python({**at, "metric": "fd_rooms"})
+    shown = {key: (value, step) for key, value, _, step in metrics_of(event, 0, {8: 2.0})}
+    assert shown["fd_rooms"] == (2.0, 8) and shown["quality/one_evaluation"] == (4.0, 8)
+    assert "quality/one_evaluation" not in {key for key, *_ in metrics_of(event, 0, {8: 4.0})}
 
 
 def write_report(folder: Path, text: str, *figures: str) -> Path:

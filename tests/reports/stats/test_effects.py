@@ -236,3 +236,61 @@ def test_holm_keeps_the_family_wise_error(n: int, shared: bool) -> None:
     # What a true rate of 5% exceeds once in a thousand simulations; without Holm the rate is several times that.
     assert adjusted <= reference.binom.ppf(0.999, draws, 0.05)
     assert single > 0.15 * draws
+
+
+# --- what a design's comparisons tell each other ----------------------------------------------------------------------
+
+
+def drawn(count: int, n: int, sd: float = 0.2) -> list[stats.Effect]:
+    rng = np.random.default_rng(7)
+    return [stats.paired_effect(np.ones(n), np.exp(rng.normal(0, sd, n))) for _ in range(count)]
+
+
+def test_comparisons_borrow_at_most_two_degrees_of_freedom() -> None:
+    alone = drawn(10, 3)
+    borrowed = stats.borrowing(alone, [True] * 10)
+    for before, after in zip(alone, borrowed, strict=True):
+        assert after is not None and after.ratio == before.ratio and after.log_sd == before.log_sd
+        assert before.df == 2 and after.df is not None and 2 < after.df <= 4
+        # Interval and test are of the same standard error.
+        assert after.low is not None and after.ratio is not None and after.error is not None
+        half = float(reference.t.ppf(0.975, after.df)) * after.error
+        assert math.log(after.ratio) - math.log(after.low) == pytest.approx(half)
+        p = 2 * reference.t.sf(abs(math.log(after.ratio)) / after.error, after.df)
+        assert after.t_p == pytest.approx(float(p))
+
+    def wide(effects: list[stats.Effect] | list[stats.Effect | None]) -> float:
+        return float(np.median([math.log((e.high or 1) / (e.low or 1)) for e in effects if e is not None]))
+
+    assert wide(borrowed) < 0.75 * wide(alone)
+    # Three values that happen to lie close make no tight interval any more.
+    tight = min(range(10), key=lambda k: alone[k].log_sd or 0.0)
+    assert (borrowed[tight].error or 0.0) > (alone[tight].error or 0.0)  # type: ignore[union-attr]
+
+
+def test_who_is_not_steady_or_has_no_interval_neither_lends_nor_borrows() -> None:
+    alone = drawn(6, 3)
+    wild = stats.paired_effect([1.0, 1.0, 1.0], [1.0, 1.2, 20.0])
+    lost = stats.paired_effect([1.0, 1.0, 1.0], [1.0, 1.2, INF])
+    family = [*alone, wild, lost, None, stats.paired_effect([1.0], [2.0])]
+    found = stats.borrowing(family, [*[True] * 6, False, True, True, True])
+    assert found[6:] == family[6:]
+    assert found[:6] == stats.borrowing(alone, [True] * 6)
+    assert stats.borrowing(alone[:2], [True, True]) == alone[:2], "two know too little of each other"
+
+
+def test_a_level_and_negligible() -> None:
+    effect = stats.paired_effect([1.0, 1.0, 1.0, 1.0], [1.01, 0.99, 1.02, 1.0])
+    assert effect.at(0.95) == effect
+    wider = effect.at(0.99)
+    assert (wider.low or 0) < (effect.low or 0) and (wider.high or 0) > (effect.high or 0)
+    p = effect.negligible_p(1.15)
+    assert p is not None and p < 0.01
+    # The larger of two one-sided tests, as by hand: the interval of 1 - 2 p ends on the margin.
+    on_the_edge = effect.at(1 - 2 * p)
+    ends = (math.log(on_the_edge.low or 1), math.log(on_the_edge.high or 1))
+    assert max(map(abs, ends)) == pytest.approx(math.log(1.15), rel=1e-6)
+    assert stats.paired_effect([1.0], [1.0]).negligible_p(1.15) is None
+    assert (stats.paired_effect([1.0, 1.0], [2.0, 2.1]).negligible_p(1.15) or 0) > 0.5
+    with pytest.raises(ValueError, match="above 1"):
+        effect.negligible_p(1.0)
