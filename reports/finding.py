@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from ablations.designs import all_title, base_title
 from ablations.schema import DesignName, Study
 from reports import stats
-from reports.numbers import factor, sentence
+from reports.fair import at_equal
+from reports.numbers import factor, interval, listed, sentence
 from reports.report import Report
 from reports.results import metric_name
 from reports.verdicts import ChangeEffect, Word, compare, side_of_one
@@ -80,6 +81,21 @@ def title(report: Report, designs: Sequence[DesignName]) -> str:
     return " ".join(sentence(part) for part in (together(report), single) if part)
 
 
+def unequal(report: Report, design: DesignName) -> str:
+    """The findings of a design that do not stand at equal updates of G, real images or arithmetic, as a sentence; empty
+    where all do."""
+    parts = []
+    for effect in report.effects[design]:
+        if effect.resolved:
+            falls = [
+                f"{each.cost} ×{interval(each.effect)}"
+                for each in at_equal(effect, report.results)
+                if side_of_one(each.effect) != ("below" if effect.word == "helps" else "above")
+            ]
+            parts += [f"{effect.change.brief} ({', '.join(falls)})"] if falls else []
+    return f"At equal cost it is not so of {listed(parts)}." if parts else ""
+
+
 def designs_of(study: Study, report: Report) -> list[DesignName]:
     """The designs that a finding is told of: those of the study's answer first, then others that have verdicts."""
     named: list[DesignName] = [*(study.answer.designs if study.answer else ())]
@@ -96,5 +112,6 @@ def lines(report: Report) -> list[str]:
             if names := [e.change.brief for e in report.effects[design] if e.word == word]:
                 told.append(f"{PHRASES[word][len(names) > 1]}: {', '.join(names)}")
         found += [sentence("; ".join(told))] if told else []
+    found += [unequal(report, designs[0])] if designs and unequal(report, designs[0]) else []
     scope = f"{metric_name(report.results)}, n = {report.n}, profile {report.results.profile.name}"
     return [*found, f"({scope})"] if found else []

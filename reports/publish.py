@@ -63,12 +63,43 @@ def verdicts(record: dict[str, Any]) -> Text:
     return tuple(piece for piece in words if piece)
 
 
-def table(folder: Path, to: str) -> str:
-    """The studies with their questions and verdicts as a Markdown table; links begin with `to`."""
+MOST_WORDS = 20
+"""Of a finding in the table of a README."""
+
+
+def found(record: dict[str, Any]) -> Text:
+    """A study's finding in at most `MOST_WORDS` words: its changes' verdicts, else its claims', else the beginning of
+    its answer."""
+    words = [*(record.get("finding") or ())][:2]
+    counts = counted_words(claim["verdict"] for claim in record["claims"])
+    claims = f"the deck's claims: {counts}" if counts else ""
+    if len(words) > 1:
+        singles = words[1].rstrip(".")
+        return in_words(f"{claims}; {singles}" if claims else singles)
+    return in_words(claims or str(record["answers"][0] if record["answers"] else ""))
+
+
+def in_words(text: str) -> str:
+    """The text, or its first words."""
+    words = text.split()
+    return text if len(words) <= MOST_WORDS else " ".join(words[: MOST_WORDS - 1]) + " …"
+
+
+def findings(folder: Path, study: str) -> str:
+    """What the published report of a study found, as bullets for a README."""
+    told = record_of(folder / study / "verdicts.json", "publish that report again").get("finding", ())
+    lines = [str(line) for line in told if not str(line).startswith("(")]
+    scope = [str(line).strip("()") for line in told if str(line).startswith("(")]
+    return "".join(f"- {line}\n" for line in (*lines, *(f"Measured by {line}." for line in scope)))
+
+
+def table(folder: Path, to: str, *, short: bool = False) -> str:
+    """The studies with their questions and verdicts as a Markdown table; links begin with `to`. A `short` one has
+    findings of at most `MOST_WORDS` words."""
     rows = Rows(records(folder))
     rows.words("study", lambda record: Link(record["study"], f"{to}{record['study']}/report.md", code=True))
     rows.words("asks", lambda record: record["question"])
-    rows.words("found", verdicts)
+    rows.words("found", found if short else verdicts)
     rows.words("setting", lambda record: record["setting"])
     rows.numbers("variants × seeds", lambda record: f"{record['variants']} × {record['seeds']}")
     made = markdown.block(shown(rows.table("Studies.")), {"Figure": 0, "Table": 0})
@@ -144,10 +175,15 @@ def publish(studies: Sequence[str], *, runs: Path, out: Path) -> list[Path]:
     help="The folder that gets a folder for each study.",
 )
 @click.option("--table", "only_table", is_flag=True, help="Print the table of what is published, for a README.")
-def main(studies: tuple[str, ...], runs: Path, out: Path, only_table: bool) -> None:
+@click.option("--findings", "only_findings", is_flag=True, help="Print what the published STUDIES found, for a README.")
+def main(studies: tuple[str, ...], runs: Path, out: Path, only_table: bool, only_findings: bool) -> None:
     """Write the reports of STUDIES (default: all that have runs) so that their folders stand by themselves."""
     if only_table:
-        print(table(out, f"{out.as_posix()}/"), end="")
+        print(table(out, f"{out.as_posix()}/", short=True), end="")
+        return
+    if only_findings:
+        for study in studies:
+            print(findings(out, study), end="")
         return
     chosen = studies or tuple(name for name in catalogue.NAMES if trained(name, runs))
     if not chosen:

@@ -76,7 +76,7 @@ def clauses(tested: Sequence[ChangeEffect], results: Results, effects: Effects) 
     lines = []
     resolved = [e for e in tested if e.resolved]
     for word, phrase in (("helps", "help"), ("hurts", "hurt")):
-        findings = [remarked(e, cost_remark(e, results)) for e in tested if e.word == word]
+        findings = [remarked(e, e.why, cost_remark(e, results)) for e in tested if e.word == word]
         lines += [f"{len(findings)} {phrase if len(findings) > 1 else word}: {listed(findings)}"] if findings else []
     lines += [words] if (words := family_words(resolved, effects)) else []
     if small := [remarked(e, e.why) for e in tested if e.word == "negligible"]:

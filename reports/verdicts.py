@@ -7,9 +7,10 @@ declares, whatever its sign: the chance that a design calls any change so that d
 open, which is not "no effect".
 
 The comparisons of one design borrow from each other what they know of their variances (`stats.borrowing`). A diverged
-run leaves no interval and counts as the worst outcome in an exact signed-rank test. Where the seeds of one of a
-comparison's variants lie wildly apart (`stats.unstable`) the change is called unstable instead: going into such a
-variant and coming out of it again are neither loss nor gain of a change.
+run leaves no interval and counts as the worst outcome in an exact signed-rank test. The same test, which no straying
+seed moves much, takes the place of the t-test where the seeds of one of a comparison's variants lie wildly apart
+(`stats.unstable`); where it is not significant either the change is called unstable: going into such a variant and
+coming out of it again are neither loss nor gain of a change.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from ablations.designs import arms, available
 from ablations.schema import Change, DesignName
 from reports import stats
 from reports.attribution import NO_RATIO, Estimate, main_effects, shapley_values
-from reports.numbers import counted, short
+from reports.numbers import counted, factor, short
 from reports.results import Results
 from reports.stats.arms import ROUNDING
 from studies.plan import Decide, designs_in
@@ -170,9 +171,12 @@ def pair_effects(design: DesignName, results: Results) -> list[ChangeEffect]:
     """The effects of a design that compares pairs, in the study's order, each with what it borrows from the others."""
     alone = [pair_effect(change, design, results) for change in results.study.changes]
     borrowed = stats.borrowing([e.effect for e in alone], [not e.unstable for e in alone])
-    # With an infinite ratio among them, log-ratios have no mean: the exact signed-rank test is left.
+    # With an infinite ratio among them, log-ratios have no mean, and with a straying one it says little: the exact
+    # signed-rank test is left.
     return [
-        e if effect is None else replace(e, effect=effect, p=effect.rank_p if effect.diverged else effect.t_p)
+        e
+        if effect is None
+        else replace(e, effect=effect, p=effect.rank_p if effect.diverged or e.unstable else effect.t_p)
         for e, effect in zip(alone, borrowed, strict=True)
     ]
 
@@ -253,14 +257,10 @@ def judged(effects: Sequence[ChangeEffect], margin: float, looks: tuple[int, ...
     "does as much as the margin" are never both true.
     """
     small = [negligible_p(effect, margin, looks) for effect in effects]
-    ranks = [rank_p(effect, looks) for effect in effects]
-    by_p, by_rank, by_small = (corrected(family) for family in ([e.p for e in effects], ranks, small))
+    by_p, by_small = corrected([effect.p for effect in effects]), corrected(small)
     return [
-        verdict_on(
-            replace(e, p_holm=None if e.p is None else p, negligible_p=None if alone is None else below),
-            certain <= LEVEL,
-        )
-        for e, p, certain, alone, below in zip(effects, by_p, by_rank, small, by_small, strict=True)
+        verdict_on(replace(e, p_holm=None if e.p is None else p, negligible_p=None if alone is None else below))
+        for e, p, alone, below in zip(effects, by_p, small, by_small, strict=True)
     ]
 
 
@@ -268,14 +268,6 @@ def corrected(family: Sequence[float | None]) -> list[float]:
     """These p-values after Holm's correction, those that are not known as `UNKNOWN_P`."""
     adjusted = stats.holm([UNKNOWN_P if p is None else p for p in family])
     return [UNKNOWN_P if p is None else p for p in adjusted]
-
-
-def rank_p(found: ChangeEffect, looks: tuple[int, ...]) -> float | None:
-    """The exact signed-rank p; None where nothing is known of it."""
-    if found.looks:
-        by_look = {n: None if e.effect is None else e.effect.rank_p for n, e in found.looks.items()}
-        return stats.sequential_p(by_look, looks)
-    return None if found.effect is None else found.effect.rank_p
 
 
 def negligible_p(found: ChangeEffect, margin: float, looks: tuple[int, ...]) -> float | None:
@@ -292,36 +284,35 @@ def negligible_p_alone(found: ChangeEffect, margin: float) -> float | None:
     return None if found.effect is None else found.effect.negligible_p(margin)
 
 
-def verdict_on(found: ChangeEffect, certain: bool = False) -> ChangeEffect:
-    """The rule. `certain` says that the exact signed-rank test, which no straying seed moves much, is significant after
-    the correction: a variant that is unstable over seeds then withholds no verdict."""
+def verdict_on(found: ChangeEffect) -> ChangeEffect:
+    """The rule."""
     effect = found.effect
     if effect is None or effect.n == 0:
         return found
-    if found.unstable and not certain:
-        return replace(found, word="unstable", why=found.unstable)
+    significant = found.p_holm is not None and found.p_holm <= LEVEL
+    if found.why == FIRST_LOOK:
+        return replace(found, word="open")
     if effect.ratioless:
         return replace(found, word="open", why=no_interval(effect))
-    if effect.diverged:
+    if effect.diverged or found.unstable:
         # The same order of pairs as the test's: of a median that is a tie or unknown nothing is said.
-        middle = effect.median_ratio
-        if middle is None or middle == 1:
-            return replace(found, word="open", why=diverged_words(effect))
-        side: Word = "helps" if middle < 1 else "hurts"
-        why = diverged_words(effect)
-    elif found.why == FIRST_LOOK:
-        return replace(found, word="open")
-    elif found.p is None or effect.ratio is None:
+        middle, why = effect.median_ratio, diverged_words(effect) if effect.diverged else found.unstable
+        if significant and middle is not None and middle != 1:
+            by_ranks = "" if effect.diverged else f"by ranks, median {factor(middle)}; "
+            return replace(found, word="helps" if middle < 1 else "hurts", why=f"{by_ranks}{why}")
+        if found.unstable:
+            return replace(found, word="unstable", why=why)
+        if middle is not None and middle != 1 and found.p is not None and found.p <= LEVEL:
+            why = f"{why}; {'helps' if middle < 1 else 'hurts'} {ALONE}"
+        return replace(found, word="open", why=why)
+    if found.p is None or effect.ratio is None:
         return replace(found, word="open", why=no_interval(effect, found.estimate))
-    else:
-        side = "helps" if effect.ratio < 1 else "hurts"
-        why = f"{side} {ALONE}" if found.p <= LEVEL else ""
-    significant = found.p_holm is not None and found.p_holm <= LEVEL
+    side: Word = "helps" if effect.ratio < 1 else "hurts"
     if found.negligible_p is not None and found.negligible_p <= LEVEL:
         return replace(found, word="negligible", why=f"{side}, but by no more" if significant else "")
     if significant:
-        return replace(found, word=side, why=why if effect.diverged else "")
-    return replace(found, word="open", why=why)
+        return replace(found, word=side, why="")
+    return replace(found, word="open", why=f"{side} {ALONE}" if found.p <= LEVEL else "")
 
 
 def judge_design(design: DesignName, results: Results) -> list[ChangeEffect]:

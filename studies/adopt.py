@@ -1,6 +1,6 @@
 """Takes up runs that were published: `python -m studies.adopt reports/published/changes_overview`.
 
-A published study can so be gone on with, by more seeds or other designs, and looked at in MLflow beside one's own runs.
+A published study can so be gone on with, by more seeds or other designs, and compared with one's own runs.
 What is carried is every run's record and, of the first seed, its pictures: no weights. Nothing of an archive is
 believed: a run counts where its job is the one that its folder is named after and its record is the one that its
 outcome was found with.
@@ -50,7 +50,7 @@ AGAIN = "publish that study again"
 def pack(plan: Plan, runs: Path) -> bytes:
     """The plan and the runs of it that have a result, the same bytes for the same runs."""
     content = io.BytesIO()
-    with lzma.open(content, "wb", preset=6) as squeezed, tarfile.open(fileobj=squeezed, mode="w") as archive:
+    with lzma.LZMAFile(content, "wb", preset=6) as squeezed, tarfile.TarFile(fileobj=squeezed, mode="w") as archive:
         add(archive, PLAN, (plan.model_dump_json(indent=1) + "\n").encode())
         packed: set[str] = set()
         for variant, seed in plan.jobs():
@@ -81,8 +81,8 @@ def members(file: Path) -> Iterator[tuple[str, bytes]]:
     left = MOST_IN_ALL
     try:
         with (
-            lzma.open(io.BytesIO(bytes_of(file, AGAIN, MOST_ARCHIVE))) as plain,
-            tarfile.open(fileobj=plain, mode="r|") as archive,
+            lzma.LZMAFile(io.BytesIO(bytes_of(file, AGAIN, MOST_ARCHIVE))) as plain,
+            tarfile.TarFile(fileobj=plain) as archive,
         ):
             for count, member in enumerate(archive):
                 fits = member.isreg() and not member.issparse() and 0 <= member.size <= MOST_FILE

@@ -9,6 +9,8 @@ import tempfile
 from functools import cache, lru_cache
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 from core.errors import InputError
 from core.reading import record_of
 
@@ -62,8 +64,6 @@ def inception_place(mode: str) -> Path:
 
 
 def _cache() -> Path:
-    from platformdirs import user_cache_path  # For those alone who measure with these.
-
     cache = user_cache_path()
     # A user without a home has no cache either; what is in this one is checked before it is used.
     return cache if cache.is_absolute() else Path(tempfile.gettempdir()) / f"inr-gan-ablations-{os.getuid()}"

@@ -25,7 +25,16 @@ from reports.verdicts import ChangeEffect
 TILES = 4
 """Images of each variant."""
 
-ROW_INCHES = 0.215
+ROW_INCHES = 0.225
+
+TILES_INCHES = 1.25
+"""The width of a row of tiles; the names of changes begin behind it."""
+
+NAMES_POINTS = 130
+"""The widest that a change's name may be in a line."""
+
+BOLD = 1.12
+"""How much wider bold letters are than those that text is measured by."""
 
 PANELS = {
     "leave_one_out": ("take it out of all", "the distance grows by this factor"),
@@ -47,16 +56,17 @@ def answer_figure(report: Report) -> list[Block]:
     pictures = tiles_of(report, answer)
     finding = title(report, list(shown))
     with figures.style():
-        lines = figures.wrapped(finding, 10.0, 72 * figures.WIDTH)
+        lines = figures.wrapped(finding, 10.0 * BOLD, 72 * figures.WIDTH)
         tall = 0.95 + 0.17 * len(lines) + ROW_INCHES * len(order)
         canvas = Canvas(figsize=(figures.WIDTH, tall))
         canvas.text(0.0, 1 - 0.04 / tall, "\n".join(lines), fontsize=10, fontweight="bold", va="top", linespacing=1.15)
         top, bottom = 1 - (0.52 + 0.17 * len(lines)) / tall, 0.43 / tall
-        left, wide, gap = 0.42, 0.55, 0.09
+        left, wide, gap = 0.47, 0.52, 0.09
+        limits = limits_of([effect for effects in shown.values() for effect in effects])
         each = (wide - gap * (len(shown) - 1)) / len(shown)
         for k, (design, effects) in enumerate(shown.items()):
             ax = canvas.add_axes((left + k * (each + gap), bottom, each - 0.03, top - bottom))
-            panel(ax, [effects[index] for index in order], named=k == 0)
+            panel(ax, [effects[index] for index in order], limits, named=k == 0)
             heading, what = PANELS[design]
             ax.set_title(heading, loc="left", fontsize=8, fontweight="bold", pad=14)
             ax.text(0, 1.02, what, transform=ax.transAxes, fontsize=6.5, color=GREY, va="bottom")
@@ -102,7 +112,7 @@ def tiles_of(report: Report, answer: ChangesAnswer) -> list[tuple[str, NDArray[n
 
 def draw_pictures(canvas: Canvas, rows: Sequence[tuple[str, NDArray[np.uint8]]], top: float, tall: float) -> None:
     """Rows of tiles below each other at the left, each under its name."""
-    side = 1.0 / figures.WIDTH / TILES * 1.22
+    side = TILES_INCHES / figures.WIDTH / TILES
     step = min(0.72, (tall * top - 0.05) / max(1, len(rows)))
     for row, (name, tiles) in enumerate(rows):
         above = top + 0.12 / tall - row * step / tall
@@ -114,13 +124,17 @@ def draw_pictures(canvas: Canvas, rows: Sequence[tuple[str, NDArray[np.uint8]]],
             ax.set_axis_off()
 
 
-def panel(ax: Axes, effects: Sequence[ChangeEffect], *, named: bool) -> Axes:
-    """One design: a row for each change, helping to the right, its factor at the mark."""
+def limits_of(effects: Sequence[ChangeEffect]) -> tuple[float, float]:
+    """The ends of an axis that holds every ratio and most of the intervals."""
     found = [e.effect for e in effects if e.effect is not None and e.effect.ratio is not None]
     far = [abs(float(np.log(e.ratio or 1.0))) for e in found]
     ends = [abs(float(np.log(x))) for e in found for x in (e.low, e.high) if x is not None]
     reach = float(np.exp(max(np.log(1.5), 1.1 * max(far, default=0.0), float(np.quantile(ends, 0.8)) if ends else 0.0)))
-    limits = 1 / reach, reach
+    return 1 / reach, reach
+
+
+def panel(ax: Axes, effects: Sequence[ChangeEffect], limits: tuple[float, float], *, named: bool) -> Axes:
+    """One design: a row for each change, helping to the right, its factor at the mark."""
     for row, e in enumerate(effects):
         colour = {**VERDICT_COLOURS, "negligible": INK}.get(e.word, GREY)
         if e.effect is None or e.effect.ratio is None:
@@ -134,10 +148,13 @@ def panel(ax: Axes, effects: Sequence[ChangeEffect], *, named: bool) -> Axes:
         said = f"{factor(ratio)} unstable" if e.word == "unstable" else factor(ratio)
         ax.text(1.03, row, said, transform=ax.get_yaxis_transform(), fontsize=6.5, color=colour, va="center")
     ax.axvline(1, color=INK, lw=0.8, zorder=1)
-    ax.set_yticks(range(len(effects)), [e.change.title for e in effects] if named else [""] * len(effects))
+    names = [figures.in_lines(e.change.title, 7, NAMES_POINTS) if named else "" for e in effects]
+    ax.set_yticks(range(len(effects)), names)
     ax.tick_params(axis="y", length=0, labelsize=7)
     ax.set_ylim(len(effects) - 0.5, -0.5)
     ax.spines["left"].set_visible(False)
     log_axis(ax, "x", *limits, times)
+    ax.set_xticks([tick for tick in (0.125, 0.25, 0.5, 1, 2, 4, 8) if limits[0] <= tick <= limits[1]] or [1])
+    ax.tick_params(axis="x", labelsize=6.5)
     ax.set_xlabel("← it hurts        it helps →", fontsize=6.5)
     return ax

@@ -67,8 +67,8 @@ UNSTABLE_RULE = (
     "The rule, fixed after a first ladder had shown such a variant and before these runs: the logs of a variant's "
     f"seeds spread by more than {stats.SPREAD_TIMES:g} times the median of the study's variants, and one seed at least "
     f"is a factor of {stats.AWAY:g} or more from the variant's median. The mean ratio of a step into such a variant or "
-    "out of it says little; its seeds are told instead. Where the exact signed-rank test is significant after the "
-    "correction a verdict stands all the same."
+    "out of it says little: the exact signed-rank test judges it, and where that is not significant after the "
+    "correction it is called unstable."
 )
 
 

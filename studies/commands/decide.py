@@ -9,6 +9,7 @@ from typing import Any
 
 from core.command_line import DONE, FAILED, INTERRUPTED
 from core.words import visible
+from reports.decide import comparisons, counted_words, next_look
 from studies.commands.request import Request, estimated, requested
 from studies.commands.train import reported, trained
 from studies.durations import duration
@@ -98,12 +99,6 @@ def so_far(request: Request) -> Round:
 def next_round(request: Request, left: float | None) -> Round:
     """The next seeds of the comparisons that are open: as many of those as fit into the seconds that are left, the most
     likely decided per second first. It `ends` where none is open or none fits."""
-    from reports.decide import (  # Loads pandas, which the first round does without.
-        comparisons,
-        counted_words,
-        next_look,
-    )
-
     plan, runs = request.plan, request.resources.runs
     decide = plan.decide
     assert decide is not None

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from rich.console import Console
 
 from core.command_line import DONE, FAILED, INTERRUPTED, say_error
+from core.reading import record_of
 from core.words import typed, visible
 from studies.commands.request import Request, estimated, requested
 from studies.options import Asked
@@ -47,8 +47,7 @@ def trained(request: Request, plan: Plan, console: Console) -> Ended:
 
 def found_in(folder: Path) -> list[str]:
     """What a report found, in a few lines."""
-    found = json.loads((folder / VERDICTS).read_text()).get("finding", ())
-    return [str(line) for line in found]
+    return [str(line) for line in record_of(folder / VERDICTS, "render the report again").get("finding", ())]
 
 
 def reported(ended: Ended, console: Console) -> bool:

@@ -398,7 +398,8 @@ def lines(rows: list[dict[str, Any]]) -> list[str]:
         "correlations between arms (-0.07 to 0.83) are those of 20 seeds of `changes_overview`. The rule: "
         "in every cell, to the whole percent, ordinary comparisons are covered 93% to 97% on average, one with "
         "an arm that scatters twice as widely 90% or more, and at most 5% of families call anything after Holm; of "
-        f"those methods the one with the shortest intervals. Chosen: **{chosen}**, which verdicts use (`reports.stats.borrowing`).",
+        f"those methods the one with the shortest intervals. Chosen: **{chosen}**, which verdicts use "
+        "(`reports.stats.borrowing`).",
         "",
         "“Arms” and “pairs” squeeze the variances of arms, or of paired differences, towards their common value (Smyth "
         "2004); robust is Phipson et al. 2016. A bound on what is borrowed became a choice after a first look had "

@@ -81,7 +81,8 @@ def effects_at(study: Study, design: DesignName, pairs: Sequence[Pair], values: 
     borrowed = stats.borrowing(alone, steady)
     return [
         ChangeEffect(study.change(pair.change), design, pair.before, pair.after, effect, "not tested", "",
-                     p=None if effect is None else effect.t_p, unstable="" if kept_ else "apart")
+                     p=None if effect is None else effect.t_p if kept_ else effect.rank_p,
+                     unstable="" if kept_ else "apart")
         for pair, effect, kept_ in zip(pairs, borrowed, steady, strict=True)
     ]  # fmt: skip
 

@@ -52,8 +52,21 @@ def test_tests_that_hold_a_promise_are_there(page: Path) -> None:
 
 def test_the_readmes_table_is_that_of_the_published_reports() -> None:
     begins, ends = "<!-- python -m reports.publish --table -->\n", "<!-- end of the table -->"
-    assert README.partition(begins)[2].partition(ends)[0] == publish.table(PUBLISHED, "reports/published/")
+    assert README.partition(begins)[2].partition(ends)[0] == publish.table(PUBLISHED, "reports/published/", short=True)
     assert (PUBLISHED / "README.md").read_text() == publish.page(PUBLISHED)
+
+
+def test_the_readmes_findings_are_those_of_the_published_report() -> None:
+    begins, ends = "<!-- python -m reports.publish --findings changes_overview -->\n", "<!-- end of the findings -->"
+    told = README.partition(begins)[2].partition(ends)[0]
+    assert told == publish.findings(PUBLISHED, "changes_overview") and told.count("\n- ") >= 2
+    figure = "reports/published/changes_overview/figures/answer.svg"
+    assert README.index(figure) < README.index(begins) < README.index("make changes_overview")
+
+
+def test_the_readmes_table_tells_findings_in_a_few_words() -> None:
+    for record in publish.records(PUBLISHED):
+        assert len(str(publish.found(record)).split()) <= publish.MOST_WORDS
 
 
 def test_the_readmes_example_is_one_that_is_run() -> None:
@@ -69,7 +82,7 @@ def test_published_numbers_are_those_on_record_of_the_runs(folder: Path) -> None
     assert len(runs) == told["variants"] * told["seeds"] == sum(told["runs"].values())
     assert set(tidy["run"]) == {run["run"] for run in runs}
     for run in runs:
-        metric, iteration, _, _, value, _ = run["measured"]["rows"][-1]
+        metric, iteration, _, _, value, *_ = run["measured"]["rows"][-1]
         assert run["outcome"]["status"] in ("finished", "diverged")
         mine = tidy[(tidy["run"] == run["run"]) & (tidy["metric"] == metric) & (tidy["iteration"] == iteration)]
         assert mine["value"].iloc[0] == float(value)

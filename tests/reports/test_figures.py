@@ -123,14 +123,14 @@ def test_an_unstable_rung_and_the_way_out_of_it_are_nobodys_gain(exploded: Resul
     said = "rung 4 ("
     (answer,) = (spoken(a) for a in change_answers(report) if spoken(a).startswith("Ladder"))
     assert said in answer and "rungs 4 and 5 cannot be read as single steps" in answer
-    assert "2 of 10 unstable" in answer
+    assert "2 unstable over seeds" in answer and "1 of 3 seeds far from the median" in answer
     section = ladder_section(report)
     assert any("Rung 4 (" in str(block) and "is unstable over seeds" in str(block) for block in section)
     (table,) = (block for block in section if isinstance(block, Table))
     verdict = [column.title for column in table.columns].index("verdict")
     assert [str(row[verdict]).split(":")[0] for row in table.rows[4:6]] == ["unstable", "unstable"]
     bullets = " ".join(spoken(item) for block in which_changes(report) for item in getattr(block, "items", ()))
-    assert "Ladder: SIREN" not in bullets and "Unstable over seeds, so that nothing is said of them" in bullets
+    assert "Ladder: SIREN" not in bullets and "2 unstable over seeds, so that nothing more is said" in bullets
 
 
 def test_a_study_without_such_a_rung_says_nothing_of_it(ladder_runs: Path, tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_an_outlying_seed_is_named_at_the_edge_of_the_axis() -> None:
 def test_an_unstable_effect_does_not_stretch_the_forest() -> None:
     wild, tame = stats.Effect(3, 0.02, 0.001, 50.0), stats.Effect(3, 0.9, 0.8, 1.1)
     limits = []
-    for word in ("unstable", "inconclusive"):
+    for word in ("unstable", "open"):
         ax = Canvas().subplots()
         charts.forest(ax, [charts.ForestRow("a", (wild,), (word,)), charts.ForestRow("b", (tame,), ("open",))], "x")
         limits.append(ax.get_xlim()[1])
@@ -176,7 +176,7 @@ def test_tables_and_figures_of_one_quantity_print_the_same_number(exploded: Resu
     assert len(printed) == len(drawn) == 11
     for one, other, variant in zip(printed, drawn, rungs, strict=True):
         assert float(one) == pytest.approx(float(other), rel=0.006)
-        assert float(other) == pytest.approx(np.exp(np.log(exploded.last(variant)).mean()), rel=0.006)
+        assert float(other) == pytest.approx(np.exp(np.log(exploded.last(variant)).mean()), rel=0.01)
     variant = rungs[4]
     curves = [exploded.curve(variant, seed) for seed in exploded.plan.seeds]
     mean = charts.mean_curve([(c["iteration"].to_numpy(float), c["value"].to_numpy(float)) for c in curves])
@@ -240,9 +240,9 @@ def test_more_updates_of_g_are_told_wherever_the_effect_is(exploded: Results, tm
     report = Report.of(exploded, tmp_path)
     said = "with it G also has 5 times as many updates: 800, not 160"
     found = [spoken(answer) for answer in change_answers(report) if f" helps: {TITLE}" in spoken(answer)]
-    assert found and all(said in answer for answer in found)
+    assert found and all("equal updates of G ×" in answer for answer in found)
     bullets = [spoken(item) for block in which_changes(report) for item in getattr(block, "items", ())]
-    assert any(said in bullet for bullet in bullets if " help: " in bullet and TITLE in bullet)
+    assert any("equal updates of G ×" in bullet for bullet in bullets if " help" in bullet and TITLE in bullet)
     rows = {str(row[1]): str(row[-1]) for row in changes_table(exploded).rows}
     assert [said.capitalize().replace("g also", "G also") in reading for reading in rows.values()].count(True) == 1
     changes = {change.name: remarks.g_updates_remark(change, exploded) for change in exploded.study.changes}
@@ -255,11 +255,14 @@ def test_a_finding_says_whether_it_holds_over_all_designs(exploded: Results, tmp
     assert (family.comparisons, family.designs) == (28, 3)
     found = [e for effects in report.effects.values() for e in effects if e.word in VERDICTS]
     assert found
+    whole = "when all 28 comparisons of all designs are one family"
     for effect in found:
-        keeps = "still significant" if family.keeps(effect) else "not significant"
-        assert f"{keeps} when all 28 comparisons" in remarks.finding(effect, exploded, report.effects)
-    alone = {"add_one_in": report.effects["add_one_in"]}
-    assert "comparisons" not in remarks.finding(found[0], exploded, alone)  # type: ignore[arg-type]
+        keeps = "it stays" if family.keeps(effect) else "it does not stay"
+        assert remarks.family_words([effect], report.effects) == f"{keeps} so {whole}"
+    lost = [effect.change.brief for effect in found if not family.keeps(effect)]
+    words = remarks.family_words(found, report.effects)
+    assert words.endswith(whole) and all(name in words for name in lost) == (0 < len(lost) < len(found) or not lost)
+    assert remarks.family_words(found, {"add_one_in": report.effects["add_one_in"]}) == ""
 
 
 def lines_of(study: str, results: Results, folder: Path) -> list[str]:
@@ -286,7 +289,7 @@ def test_a_claim_of_no_change_hides_neither_its_interval_nor_the_change(tmp_path
     change = "as one of this study's 2 changes the same comparison is"
     before = line(0.93, 1.01, 1.05)
     assert before.startswith("Reproduced:") and "The interval excludes “no change at all”; " in before
-    assert f"{change} inconclusive: helps before the correction." in before
+    assert f"{change} open: helps before the correction." in before
     assert f"{change} helps" in line(0.91, 0.99, 1.06)
     assert "excludes" not in line(0.93, 1.15, 1.12) and change not in line(0.93, 1.15, 1.12)
 

@@ -68,7 +68,7 @@ def test_the_html_is_one_file_whose_links_stay_in_it(full_report: Path) -> None:
     seen = Seen(text)
     places, sources = seen.all("id"), seen.all("src")
     assert seen.open == [] and len(places) == len(set(places))
-    assert len(sources) == 4 and all(source.startswith("data:image/") for source in sources)
+    assert len(sources) == 5 and all(source.startswith("data:image/") for source in sources)
     assert set(seen.all("href")) <= {f"#{place}" for place in places}
     assert "http:" not in text.replace("http://www.w3.org", "") and "https:" not in text
     runs = [place for place in places if place.startswith("run-")]
@@ -98,7 +98,7 @@ def test_names_of_places_differ_where_names_of_variants_do() -> None:
 
 def test_every_table_is_latex_of_as_many_cells_as_columns(full_report: Path) -> None:
     files = sorted((full_report / "tables").glob("*.tex"))
-    assert len(files) == 14
+    assert len(files) == 15
     for file in files:
         text = file.read_text()
         assert text.isascii(), file.name

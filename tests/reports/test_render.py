@@ -63,7 +63,7 @@ def test_results_csv_is_tidy(full_report: Path) -> None:
 def test_every_link_resolves(full_report: Path) -> None:
     text = (full_report / "report.md").read_text()
     targets = re.findall(r"\]\(([^)]+)\)", text)
-    assert sum(not target.startswith("#") for target in targets) == 87 + 4
+    assert sum(not target.startswith("#") for target in targets) == 88 + 4
     assert_links_resolve(full_report, text)
 
 
@@ -111,7 +111,7 @@ MISSING: dict[str, tuple[dict[str, Any], Callable[[Plan], dict[str, Any]], list[
     "two rungs and one seed": (
         {"only": TWO_RUNGS, "seeds": (0,)},
         lambda _: {},
-        ["effects.svg", "1 of 1 tested change inconclusive"],
+        ["effects.svg", "1 open: Fourier features, not SIREN"],
     ),
     "failed and unfinished": (
         {"designs": ("ladder", "leave_one_out"), "seeds": (0, 1)},
@@ -156,7 +156,7 @@ def test_other_images_and_overrides_are_named(tmp_path: Path, page: Page) -> Non
     )
     train_all(tmp_path, plan)
     text = page()
-    assert "Overrides on the command line apply to every variant: iterations=400." in text
+    assert "Overrides on the command line apply to every variant: iterations=400, evaluation.every=200." in text
     assert "The data is indoor64; the deck's claims are of LSUN conference room." in text
     assert "the data given: indoor64" in text
     assert "iterations=400" in text

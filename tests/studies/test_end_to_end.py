@@ -65,7 +65,7 @@ def test_the_tidy_table_has_every_evaluation_once(studied: tuple[Path, str]) -> 
     folder, _ = studied
     (report,) = (folder / "runs" / "reports" / "changes_overview").iterdir()
     frame = pd.read_csv(report / "results.csv")
-    expected = ["study", "variant", "seed", "iteration", "images", "seconds", "metric", "value"]
+    expected = ["study", "variant", "seed", "iteration", "images", "seconds", "metric", "value", "averaged"]
     assert list(frame.columns) == [*expected, "protocol", "reported", "status", "run"]
     reported = frame[frame["reported"]]
     assert len(set(reported["protocol"])) == 1 and set(reported["metric"]) == {"fd_rooms"}
