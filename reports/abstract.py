@@ -37,7 +37,7 @@ def abstract(report: Report, answers: Sequence[Text]) -> Abstract:
     if len(claims) > MOST_CLAIMS:
         counts = counted_words(verdict.word for verdict in report.claims)
         claims = [(Strong(f"The deck's {len(claims)} claims:"), f" {counts}.")]
-    return Abstract((what_was_run(report), *claims, *answers, beware(report), terms(report)))
+    return Abstract((*answers, *claims, what_was_run(report), beware(report), terms(report)))
 
 
 def terms(report: Report) -> Text:
@@ -161,8 +161,8 @@ def change_answers(report: Report) -> list[Text]:
     """Of each design which changes it resolves."""
     items: list[Text] = []
     designs = planned_designs(report.results)
-    for design, effects in report.effects.items():
-        tested = [effect for effect in effects if effect.tested]
+    for design in finding.designs_of(report.results.study, report):
+        tested = [effect for effect in report.effects.get(design, ()) if effect.tested]
         if tested and design in designs:
             late = report.results.unplanned(design)
             but = f" Exploratory: {late}." if late else ""

@@ -74,7 +74,7 @@ def found(record: dict[str, Any]) -> Text:
     counts = counted_words(claim["verdict"] for claim in record["claims"])
     claims = f"the deck's claims: {counts}" if counts else ""
     if len(words) > 1:
-        singles = words[1].rstrip(".")
+        singles = words[1][:1].lower() + words[1][1:].rstrip(".")
         return in_words(f"{claims}; {singles}" if claims else singles)
     return in_words(claims or str(record["answers"][0] if record["answers"] else ""))
 
