@@ -13,9 +13,9 @@ PairDesign = Literal["ladder", "add_one_in", "leave_one_out"]
 
 
 class ChangesAnswer(Node):
-    """Samples of a few variants beside real ones, and the effect of every change in one or two designs, sorted by the
-    first of them that was run. `pictured` are names of variants."""
+    """Samples of a few variants beside real ones, and the effect of every change in the first two of these designs that
+    were run, sorted by the first. `pictured` are names of variants."""
 
     kind: Literal["changes"] = "changes"
-    designs: tuple[PairDesign, ...] = Field(min_length=1, max_length=2)
+    designs: tuple[PairDesign, ...] = Field(min_length=1, max_length=3)
     pictured: Annotated[tuple[str, ...], Field(max_length=3)] = ("baseline", "all")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from ablations.designs import all_title, base_title
 from ablations.schema import DesignName, Study
 from reports import stats
+from reports.commands import planned_designs
 from reports.fair import at_equal
 from reports.numbers import factor, interval, listed, sentence
 from reports.report import Report
@@ -97,9 +98,11 @@ def unequal(report: Report, design: DesignName) -> str:
 
 
 def designs_of(study: Study, report: Report) -> list[DesignName]:
-    """The designs that a finding is told of: those of the study's answer first, then others that have verdicts."""
-    named: list[DesignName] = [*(study.answer.designs if study.answer else ())]
-    return [*named, *(d for d, effects in report.effects.items() if d not in named and any(e.tested for e in effects))]
+    """The designs that a finding is told of: those that were asked for and have verdicts, the study's answer's first."""
+    asked = planned_designs(report.results)
+    there = [d for d, effects in report.effects.items() if d in asked and any(e.tested for e in effects)]
+    named = [design for design in (study.answer.designs if study.answer else ()) if design in there]
+    return [*named, *(design for design in there if design not in named)]
 
 
 def lines(report: Report) -> list[str]:

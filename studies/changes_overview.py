@@ -27,7 +27,7 @@ STUDY = Study(
     designs=("ladder",),
     more_designs=("add_one_in", "leave_one_out", "screening", "shapley"),
     profiles=(CPU, LSUN64),
-    answer=ChangesAnswer(designs=("leave_one_out", "add_one_in")),
+    answer=ChangesAnswer(designs=("leave_one_out", "add_one_in", "ladder")),
     controls=(
         Control(
             name="all_d5_g1_five_times",

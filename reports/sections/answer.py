@@ -14,7 +14,7 @@ from ablations.answers import ChangesAnswer
 from core.reading import Damaged
 from reports import figures
 from reports.figures import GREY, INK, VERDICT_COLOURS, interval_bar, log_axis
-from reports.finding import title
+from reports.finding import designs_of, title
 from reports.numbers import factor, short, times
 from reports.page import Block
 from reports.pictures import real_images, value_of
@@ -49,9 +49,10 @@ def answer_figure(report: Report) -> list[Block]:
     answer = report.results.study.answer
     if answer is None:
         return []
-    shown = {d: report.effects[d] for d in answer.designs if any(e.tested for e in report.effects.get(d, ()))}
-    if not shown:
+    there = [design for design in designs_of(report.results.study, report) if design in answer.designs]
+    if not there:
         return []
+    shown = {design: report.effects[design] for design in there[:2]}
     order = sorted(range(len(report.results.study.changes)), key=lambda k: gain(next(iter(shown.values()))[k]))
     pictures = tiles_of(report, answer)
     finding = title(report, list(shown))
