@@ -98,7 +98,7 @@ def unequal(report: Report, design: DesignName) -> str:
 
 
 def designs_of(study: Study, report: Report) -> list[DesignName]:
-    """The designs that a finding is told of: those that were asked for and have verdicts, the study's answer's first."""
+    """The designs that a finding is told of: those asked for that have verdicts, those of the study's answer first."""
     asked = planned_designs(report.results)
     there = [d for d, effects in report.effects.items() if d in asked and any(e.tested for e in effects)]
     named = [design for design in (study.answer.designs if study.answer else ()) if design in there]
