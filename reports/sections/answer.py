@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -32,6 +33,9 @@ TILES_INCHES = 1.25
 
 NAMES_POINTS = 130
 """The widest that a change's name may be in a line."""
+
+VALUES = 0.05
+"""The share of the width that the values beside a panel take."""
 
 BOLD = 1.12
 """How much wider bold letters are than those that text is measured by."""
@@ -66,7 +70,7 @@ def answer_figure(report: Report) -> list[Block]:
         limits = limits_of([effect for effects in shown.values() for effect in effects])
         each = (wide - gap * (len(shown) - 1)) / len(shown)
         for k, (design, effects) in enumerate(shown.items()):
-            ax = canvas.add_axes((left + k * (each + gap), bottom, each - 0.03, top - bottom))
+            ax = canvas.add_axes((left + k * (each + gap), bottom, each - VALUES, top - bottom))
             panel(ax, [effects[index] for index in order], limits, named=k == 0)
             heading, what = PANELS[design]
             ax.set_title(heading, loc="left", fontsize=8, fontweight="bold", pad=14)
@@ -147,7 +151,8 @@ def panel(ax: Axes, effects: Sequence[ChangeEffect], limits: tuple[float, float]
             interval_bar(ax, 1 / e.effect.high, 1 / e.effect.low, row, colour, limits)
         ax.plot(ratio, row, "o", ms=4, mfc=colour if e.decided else "white", mec=colour, mew=0.9, zorder=4)
         said = f"{factor(ratio)} unstable" if e.word == "unstable" else factor(ratio)
-        ax.text(1.03, row, said, transform=ax.get_yaxis_transform(), fontsize=6.5, color=colour, va="center")
+        place: dict[str, Any] = {"xytext": (7, 0), "textcoords": "offset points", "xycoords": ax.get_yaxis_transform()}
+        ax.annotate(said, (1, row), fontsize=6.5, color=colour, va="center", annotation_clip=False, **place)
     ax.axvline(1, color=INK, lw=0.8, zorder=1)
     names = [figures.in_lines(e.change.title, 7, NAMES_POINTS) if named else "" for e in effects]
     ax.set_yticks(range(len(effects)), names)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure as Canvas
 
 from core.arithmetic import g_updates, training
 from reports import charts, figures, stats
-from reports.commands import train_command
+from reports.commands import planned_designs, train_command
 from reports.numbers import WORK, factor, fixed_unit, listed, short
 from reports.page import Block, Heading, Listing, Paragraph, Strong, Table
 from reports.remarks import g_updates_note, ladder_names, peak_words, unstable_rungs_words, verdict_text
@@ -26,10 +26,11 @@ def ladder_section(report: Report) -> list[Block]:
     results = report.results
     there = [results.variant(name) for name in ladder_names(results.study)]
     blocks: list[Block] = [Heading("The ladder: one more change at a time")]
-    if sum(variant is not None for variant in there) < 2:
+    few = sum(variant is not None for variant in there) < 2
+    if few or "ladder" not in planned_designs(results):
         return [
             *blocks,
-            Paragraph("Not run: fewer than two rungs are in the plan. To run it:"),
+            Paragraph(f"Not run{': fewer than two rungs are in the plan' if few else ''}. To run it:"),
             Listing(train_command(results, ["ladder"])),
         ]
     if unstable := unstable_rungs_words(results):

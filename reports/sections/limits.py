@@ -65,7 +65,7 @@ def power(report: Report) -> list[Block]:
         return []
     titles = {change.name: change.title for change in results.study.changes}
     return [
-        Paragraph(f"How fine these runs can see ({HOW}). A verdict of “inconclusive” is not a verdict of “no effect”."),
+        Paragraph(f"How fine these runs can see ({HOW}). A change that is “open” is no change of “no effect”."),
         Bullets(
             tuple((Strong(f"{design_words(s).capitalize()}."), f" {answer(s, report.n, titles)}") for s in designs)
         ),
