@@ -61,6 +61,9 @@ def render(document: Document, folder: Path) -> str:
     document = shown(document)
     known = {record.target: f"#run-{record.name}" for record in document.records}
     writer = _Writer(folder, known)
+    # What stands up to the abstract comes before the contents.
+    ends = (k + 1 for k, part in enumerate(document.blocks) if isinstance(part, page.Abstract))
+    first = max(ends, default=0)
     headings = [part for part in document.blocks if isinstance(part, page.Heading) and part.level == 1]
     behaviour = [_SCRIPT] if document.records else []
     named = [*(part.text for part in headings), *([RECORDS] if document.records else [])]
@@ -73,9 +76,9 @@ def render(document: Document, folder: Path) -> str:
         f"<title>{html.escape(document.title)}</title>",
         f"<style>\n{_STYLE}</style></head><body>",
         f'<h1>{html.escape(document.title)}</h1>\n<p class="subtitle">{writer.inline(document.subtitle)}</p>',
-        *(writer.block(part) for part in document.blocks if isinstance(part, page.Abstract)),
+        *map(writer.block, document.blocks[:first]),
         f"<nav>{contents}</nav>",
-        *(writer.block(part) for part in document.blocks if not isinstance(part, page.Abstract)),
+        *map(writer.block, document.blocks[first:]),
         *([records(document.records)] if document.records else []),
         f'<p class="foot">{html.escape(document.footer)}</p>\n</body></html>',
     ]
