@@ -160,14 +160,12 @@ def theirs(claim: Claim) -> str:
 def change_answers(report: Report) -> list[Text]:
     """Of each design which changes it resolves."""
     items: list[Text] = []
-    designs = planned_designs(report.results)
     for design in finding.designs_of(report.results.study, report):
-        tested = [effect for effect in report.effects.get(design, ()) if effect.tested]
-        if tested and design in designs:
-            late = report.results.unplanned(design)
-            but = f" Exploratory: {late}." if late else ""
-            title = design_title(design, report.results.study)
-            items.append((Strong(sentence(title)), f" {sentence(resolved(tested, report))}{but}"))
+        tested = [effect for effect in report.effects[design] if effect.tested]
+        late = report.results.unplanned(design)
+        but = f" Exploratory: {late}." if late else ""
+        title = design_title(design, report.results.study)
+        items.append((Strong(sentence(title)), f" {sentence(resolved(tested, report))}{but}"))
     return items
 
 

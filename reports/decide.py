@@ -17,9 +17,7 @@ from reports.stats.sequential import levels
 from reports.verdicts import LEVEL, ChangeEffect, judge_design
 from studies.plan import Decide, designs_in
 from studies.power import power_of_shift
-
-COMBINING: frozenset[DesignName] = frozenset({"grid", "screening", "shapley"})
-"""Designs that compare no pairs: no comparison of theirs is decided by itself."""
+from studies.rounds import PAIRS
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ def comparisons(study: str, runs: Path, setting: str) -> list[Comparison]:
     decide = results.plan.decide
     if decide is None:
         raise InputError(f"the setting {setting} of {study} has a fixed number of seeds: nothing decides on more")
-    designs = [design for design in designs_in(results.plan) if design not in COMBINING]
+    designs = [design for design in designs_in(results.plan) if design in PAIRS]
     return [
         _comparison(effect, decide, results)
         for design in designs

@@ -154,6 +154,11 @@ def span(values: Sequence[float], margin: float = 1.12) -> tuple[float, float]:
 VERDICT_COLOURS = {"helps": BLUE, "hurts": VERMILLION}
 
 
+def word_colour(word: str) -> str:
+    """The colour of a verdict: black where a change is negligible, grey where nothing is decided."""
+    return str({**VERDICT_COLOURS, "negligible": INK}.get(word, GREY))
+
+
 def interval_bar(ax: Axes, low: float, high: float, y: float, colour: str, ends: tuple[float, float]) -> Axes:
     """An interval as a line; an arrow where it goes on beyond the axis."""
     inside = max(low, ends[0]), min(high, ends[1])

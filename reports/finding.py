@@ -6,10 +6,9 @@ from collections.abc import Sequence
 
 from ablations.designs import all_title, base_title
 from ablations.schema import DesignName, Study
-from reports import stats
 from reports.commands import planned_designs
 from reports.fair import at_equal
-from reports.numbers import factor, interval, listed, sentence
+from reports.numbers import interval, listed, sentence
 from reports.report import Report
 from reports.results import metric_name
 from reports.verdicts import ChangeEffect, Word, compare, side_of_one
@@ -42,18 +41,13 @@ def together(report: Report) -> str:
     if effect is None or effect.ratio is None:
         return ""
     whole, base = all_title(results.study), base_title(results.study)
-    ratio = f"{factor(effect.ratio)}{ends(effect)}"
+    ratio = interval(effect)
     match side_of_one(effect):
         case "below":
             return f"{whole} together cut the distance to real images to {ratio} of that with {base}"
         case "above":
             return f"{whole} together raise the distance to real images to {ratio} of that with {base}"
     return f"what {whole} do together is not resolved: {ratio} of the distance with {base}"
-
-
-def ends(effect: stats.Effect) -> str:
-    """The ends of an interval, in brackets behind a ratio."""
-    return "" if effect.low is None else f" [{factor(effect.low)}, {factor(effect.high)}]"
 
 
 def counts(effects: Sequence[ChangeEffect]) -> str:

@@ -29,6 +29,7 @@ from reports.numbers import counted, factor, short
 from reports.results import Results
 from reports.stats.arms import ROUNDING
 from studies.plan import Decide, designs_in
+from studies.rounds import PAIRS
 
 Word = Literal["helps", "hurts", "negligible", "open", "unstable", "not tested"]
 DECIDED: tuple[Word, ...] = ("helps", "hurts", "negligible", "unstable")
@@ -352,7 +353,7 @@ def effect_of_pair(before: str, after: str, results: Results) -> stats.Effect | 
     has one interval in claims and changes; None where none does."""
     asked = designs_in(results.plan)
     for design in dict.fromkeys((*results.study.designs, *asked)):
-        if design in asked and design not in ("grid", "screening", "shapley"):
+        if design in asked and design in PAIRS:
             decide = results.plan.decide
             effects = pair_effects(design, results) if decide is None else looked_at(design, decide, results)
             for effect in effects:

@@ -80,9 +80,7 @@ def seeds_needed(
     if ratio <= 0 or ratio == 1:
         raise ValueError(f"no number of seeds finds a ratio of {ratio:g}: name a positive one other than 1")
     shift, level = abs(float(np.log(ratio))) / log_sd, alpha / comparisons
-    numbers = range(2, most + 1)
-    place = bisect_left(numbers, power, key=lambda n: power_of_shift(shift, n, level, borrowed))
-    return numbers[place] if place < len(numbers) else None
+    return _fewest(shift, level, power, most, borrowed)
 
 
 def seeds_to_decide(
@@ -102,13 +100,16 @@ def seeds_to_decide(
     shifts = [apart / log_sd, room / log_sd]
     # One side of a two-sided test at twice the level is a one-sided one.
     levels = [alpha / comparisons, 2 * alpha / comparisons]
+    needed = [
+        _fewest(shift, level, power, most, borrowed) for shift, level in zip(shifts, levels, strict=True) if shift > 0
+    ]
+    return min((seeds for seeds in needed if seeds is not None), default=None)
+
+
+def _fewest(shift: float, level: float, power: float, most: int, borrowed: float) -> int | None:
+    """The fewest seeds whose test of that level has the power; None beyond `most`."""
     numbers = range(2, most + 1)
-
-    def place_of(shift: float, level: float) -> int:
-        return bisect_left(numbers, power, key=lambda n: power_of_shift(shift, n, level, borrowed))
-
-    places = [place_of(shift, level) for shift, level in zip(shifts, levels, strict=True) if shift > 0]
-    place = min(places, default=len(numbers))
+    place = bisect_left(numbers, power, key=lambda n: power_of_shift(shift, n, level, borrowed))
     return numbers[place] if place < len(numbers) else None
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ablations.answers import ChangesAnswer
 from core.reading import Damaged
 from reports import figures
-from reports.figures import GREY, INK, VERDICT_COLOURS, interval_bar, log_axis
+from reports.figures import GREY, INK, interval_bar, log_axis, word_colour
 from reports.finding import designs_of, title
 from reports.numbers import factor, short, times
 from reports.page import Block
@@ -141,7 +141,7 @@ def limits_of(effects: Sequence[ChangeEffect]) -> tuple[float, float]:
 def panel(ax: Axes, effects: Sequence[ChangeEffect], limits: tuple[float, float], *, named: bool) -> Axes:
     """One design: a row for each change, helping to the right, its factor at the mark."""
     for row, e in enumerate(effects):
-        colour = {**VERDICT_COLOURS, "negligible": INK}.get(e.word, GREY)
+        colour = word_colour(e.word)
         if e.effect is None or e.effect.ratio is None:
             word = "diverged" if e.effect is not None and e.effect.diverged else "not run" if not e.tested else e.word
             ax.text(1, row - 0.3, word, fontsize=6, color=GREY, ha="center", va="center")

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure as Canvas
 
 from reports import figures
 from reports.commands import planned_designs
-from reports.figures import GREY, INK, VERDICT_COLOURS, log_axis, span
+from reports.figures import GREY, INK, log_axis, span, word_colour
 from reports.numbers import counted, interval, times
 from reports.page import Block, Heading, Paragraph
 from reports.report import DESIGN_HEADS, Report
@@ -92,7 +92,7 @@ def drawn(effects: Sequence[ChangeEffect]) -> Canvas:
 
 def panel(ax: Axes, effect: ChangeEffect, limits: tuple[float, float]) -> Axes:
     """The intervals of one comparison against seeds."""
-    colour = {**VERDICT_COLOURS, "negligible": INK}.get(effect.word, GREY)
+    colour = word_colour(effect.word)
     ax.axhline(1, color=INK, lw=0.6)
     last = max(effect.looks)
     for n, at in effect.looks.items():

@@ -13,6 +13,7 @@ from scipy.stats import ttest_ind
 
 from reports.stats.arms import ROUNDING, ends_of
 from reports.stats.moderated import fit, squeeze
+from reports.stats.sequential import negligible_p
 from reports.stats.sign_flips import sign_flip_p, signed_rank_p, smallest_sign_flip_p
 from studies.spreads import MOST_BORROWED
 
@@ -69,11 +70,9 @@ class Effect:
     def negligible_p(self, margin: float) -> float | None:
         """The p of a ratio that lies outside of 1 / margin to margin: the larger of two one-sided tests (Schuirmann
         1987). None as the interval is. Raises ValueError for a margin that is not above 1."""
-        if margin <= 1:
-            raise ValueError(f"a margin is a factor above 1, not {margin:g}")
         if self.ratio is None or self.error is None or self.df is None:
             return None
-        return float(student.sf((np.log(margin) - abs(np.log(self.ratio))) / self.error, self.df))
+        return negligible_p(float(np.log(self.ratio)), self.error, self.df, margin)
 
 
 def paired_effect(before: ArrayLike, after: ArrayLike, level: float = 0.95) -> Effect:

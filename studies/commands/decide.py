@@ -68,13 +68,13 @@ def run(asked: Asked) -> int:
 def coming(request: Request) -> Round:
     """What the command would train first: what is left of the round that was begun, else the next one."""
     first = so_far(request)
-    if any(task for task in begun_tasks(request, first.plan)):
+    if not_begun(request, first.plan):
         return first
     assert request.wish is not None
     return next_round(request, request.wish.seconds)
 
 
-def begun_tasks(request: Request, plan: Plan) -> list[str]:
+def not_begun(request: Request, plan: Plan) -> list[str]:
     """The digests of a plan's runs that have not begun."""
     there = set(begun(plan, request.resources.runs))
     return [variant.job(seed).digest for variant, seed in plan.jobs() if variant.job(seed).digest not in there]
