@@ -15,9 +15,9 @@ from core.errors import InputError
 from reports.results import Results, load
 from reports.stats.sequential import levels
 from reports.verdicts import LEVEL, ChangeEffect, judge_design
+from studies.looks import PAIRS
 from studies.plan import Decide, designs_in
 from studies.power import power_of_shift
-from studies.rounds import PAIRS
 
 
 @dataclass(frozen=True)

@@ -28,8 +28,8 @@ from reports.attribution import NO_RATIO, Estimate, main_effects, shapley_values
 from reports.numbers import counted, factor, short
 from reports.results import Results
 from reports.stats.arms import ROUNDING
+from studies.looks import PAIRS
 from studies.plan import Decide, designs_in
-from studies.rounds import PAIRS
 
 Word = Literal["helps", "hurts", "negligible", "open", "unstable", "not tested"]
 DECIDED: tuple[Word, ...] = ("helps", "hurts", "negligible", "unstable")

@@ -13,21 +13,11 @@ from dataclasses import dataclass
 
 from ablations.schema import DesignName, Study
 from core.errors import InputError
+from studies.looks import LOOKS, PAIRS, looks_up_to
 from studies.plan import Decide, Plan, PlannedVariant, sized
 from studies.times.budget import parse_time
 
-LOOKS = (3, 5, 8, 12, 20, 30)
-"""Seeds at which every open comparison of a design is looked at."""
-
 LEAST_SEEDS = LOOKS[0]
-
-PAIRS: tuple[DesignName, ...] = ("ladder", "add_one_in", "leave_one_out")
-"""Designs whose changes are compared pair by pair, each of which can be decided by itself."""
-
-
-def looks_up_to(most: int) -> tuple[int, ...]:
-    """The looks of a design of at most so many seeds, which are its last look. To be fixed before the first run."""
-    return (*(n for n in LOOKS if n < most), most)
 
 
 @dataclass(frozen=True)

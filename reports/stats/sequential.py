@@ -33,7 +33,7 @@ from scipy.special import ndtr
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from studies.rounds import LOOKS
+from studies.looks import LOOKS
 
 Array = NDArray[np.float64]
 Spending = Callable[[float, Array], Array]

@@ -14,9 +14,10 @@ from core.arguments import MOST_WORKERS, whole_number
 from core.errors import InputError
 from core.metrics.identity import INCEPTION_VARIABLE
 from core.words import visible
+from studies.looks import LOOKS
 from studies.options import Asked
 from studies.plan import Plan, check_received, designs_in
-from studies.rounds import LOOKS, Wish, check_designs, decide_of, parse_decide
+from studies.rounds import Wish, check_designs, decide_of, parse_decide
 from studies.runner.clusters import find_launcher
 from studies.runner.resources import PerGpu, Resources, accelerators, resources_of
 from studies.runner.searches import check_searches

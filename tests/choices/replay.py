@@ -25,7 +25,7 @@ from reports.stats.stability import outlying
 from reports.verdicts import ChangeEffect, judged
 from studies import catalogue
 from studies.click_life import Command, Count
-from studies.rounds import PAIRS, looks_up_to
+from studies.looks import PAIRS, looks_up_to
 
 Values = Mapping[str, NDArray[np.float64]]
 PUBLISHED = Path(__file__).parents[2] / "reports" / "published"

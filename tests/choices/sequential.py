@@ -31,7 +31,7 @@ from scipy.stats import t as student
 
 from reports.stats.moderated import fit, squeeze
 from reports.stats.sequential import LEVEL, Spending, increments, levels, pocock
-from studies.rounds import LOOKS, looks_up_to
+from studies.looks import LOOKS, looks_up_to
 from studies.spreads import MOST_BORROWED
 from tests.choices import moderation
 

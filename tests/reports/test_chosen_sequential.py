@@ -9,7 +9,7 @@ import pytest
 
 from reports.stats import holm
 from reports.stats.sequential import LEVEL, levels, sequential_p
-from studies.rounds import LOOKS, looks_up_to
+from studies.looks import LOOKS, looks_up_to
 from tests.choices import interval as ci
 from tests.choices import moderation
 from tests.choices import sequential as seq

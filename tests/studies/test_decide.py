@@ -16,10 +16,11 @@ from reports.verdicts import judge_design
 from studies.catalogue import study as declared
 from studies.commands import decide
 from studies.commands.request import Request
+from studies.looks import LOOKS, looks_up_to
 from studies.mlflow_view.sync import MlflowView
 from studies.plan import Plan, plan_file, read_plan, record_plan
 from studies.planning import make_plan
-from studies.rounds import LOOKS, Wish, decide_of, looks_up_to, parse_decide
+from studies.rounds import Wish, decide_of, parse_decide
 from studies.runner.execute import Ended
 from tests.support.commands import answer
 from tests.support.runs import train_all

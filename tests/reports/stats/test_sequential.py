@@ -18,7 +18,7 @@ from reports.stats.sequential import (
     passed,
     sequential_p,
 )
-from studies.rounds import LOOKS, looks_up_to
+from studies.looks import LOOKS, looks_up_to
 
 FIVE = (1, 2, 3, 4, 5)
 
