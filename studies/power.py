@@ -14,7 +14,7 @@ from statistics import median
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.stats import chi2, f, ncf
+from scipy.stats import chi2, f, ncf, norm
 from scipy.stats import t as student
 
 MOST_SEEDS = 1000
@@ -104,6 +104,28 @@ def seeds_to_decide(
         _fewest(shift, level, power, most, borrowed) for shift, level in zip(shifts, levels, strict=True) if shift > 0
     ]
     return min((seeds for seeds in needed if seeds is not None), default=None)
+
+
+def chance_to_decide(
+    log_ratio: float, error: float, df: float, n: int, later: int, margin: float, level: float = 0.05
+) -> float:
+    """How probable it is, after n pairs, that a test of `later` pairs decides: finds a ratio, or that it is negligible.
+
+    A predictive probability (Spiegelhalter, Freedman and Blackburn 1986): given mean and scatter so far, the mean of
+    all later pairs is normal about it. `error` is the standard error of the mean log-ratio now, with `df` degrees of
+    freedom; `level` is that of the later test, twice of each of the two one-sided ones. Raises ValueError for fewer
+    pairs than now.
+    """
+    if not n <= later:
+        raise ValueError(f"{later} pairs are fewer than the {n} there are")
+    log_sd, freedom = error * math.sqrt(n), df + later - n
+    ahead, then = log_sd * math.sqrt(1 / n - 1 / later) or math.ulp(1.0), log_sd / math.sqrt(later)
+    bound = float(student.isf(level / 2, freedom)) * then
+    found = norm.sf((bound - log_ratio) / ahead) + norm.cdf((-bound - log_ratio) / ahead)
+    # One side of a two-sided test at twice the level is a one-sided one.
+    room = max(0.0, math.log(margin) - float(student.isf(level, freedom)) * then)
+    within = norm.cdf((room - log_ratio) / ahead) - norm.cdf((-room - log_ratio) / ahead)
+    return min(1.0, float(found + within))
 
 
 def _fewest(shift: float, level: float, power: float, most: int, borrowed: float) -> int | None:

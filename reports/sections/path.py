@@ -9,6 +9,7 @@ from matplotlib.figure import Figure as Canvas
 
 from reports import figures
 from reports.commands import planned_designs
+from reports.decide import HOPE
 from reports.figures import GREY, INK, log_axis, span, word_colour
 from reports.numbers import counted, interval, times
 from reports.page import Block, Heading, Paragraph
@@ -39,7 +40,9 @@ def path(report: Report) -> list[Block]:
         Paragraph(
             f"Seeds were added until every comparison was decided, at looks that were declared before the first run: "
             f"{looks} seeds. Intervals and tests hold at all looks together (docs/intervals.md), so that looking again "
-            f"finds nothing by itself; they are wider than those of a number of seeds that was fixed. "
+            f"finds nothing by itself; they are wider than those of a number of seeds that was fixed. From the second "
+            f"look on, a comparison that is less than {HOPE:.0%} likely to be decided by the last one gets no more "
+            "seeds. "
             f"{counted(runs, 'run')} were asked for; {most:,} would have been with the most seeds everywhere."
         ),
     ]

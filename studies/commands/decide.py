@@ -9,7 +9,7 @@ from typing import Any
 
 from core.command_line import DONE, FAILED, INTERRUPTED
 from core.words import visible
-from reports.decide import comparisons, counted_words, next_look
+from reports.decide import HOPE, Comparison, comparisons, counted_words, next_look
 from studies.commands.request import Request, estimated, requested
 from studies.commands.train import reported, trained
 from studies.durations import duration
@@ -99,51 +99,69 @@ def so_far(request: Request) -> Round:
 def next_round(request: Request, left: float | None) -> Round:
     """The next seeds of the comparisons that are open: as many of those as fit into the seconds that are left, the most
     likely decided per second first. It `ends` where none is open or none fits."""
-    plan, runs = request.plan, request.resources.runs
+    plan = request.plan
     decide = plan.decide
     assert decide is not None
+    most = decide.looks[-1]
     counts = counts_in(plan, recorded(request))
-    found = comparisons(plan.asked_as, runs, plan.setting)
-    state = f"after {max(counts.values())} seeds at most: {counted_words(found)}"
-    waiting = [(each, look) for each in found if (look := next_look(each, decide)) is not None]
+    found = comparisons(plan.asked_as, request.resources.runs, plan.setting)
+    aside = [each.name for each in found if each.set_aside]
+    waiting = {each: look for each in found if (look := next_look(each, decide)) is not None}
+    lines = [f"after {max(counts.values())} seeds at most: {counted_words(found)}"]
+    if aside:
+        lines.append(f"set aside, less than {HOPE:.0%} likely to be decided by {most} seeds: {', '.join(aside)}")
+    wanted, taken = fitting(request, counts, waiting, left)
+    told = [(each.name, look if each in taken else None) for each, look in waiting.items()]
+    names, whole = ", ".join(name for name, _ in told), with_seeds(plan, wanted)
+    if not taken:
+        if waiting:
+            lines.append(f"the time is spent: {len(told)} open: {names}; the same command with more time goes on")
+        elif all(each.decided for each in found):
+            lines.append("all is decided")
+        elif not all(each.decided or each.set_aside for each in found):
+            lines.append(f"{most} seeds are the most")
+    else:
+        seconds = coming_seconds(request, whole)
+        how_long = "" if seconds is None else f", about {duration(seconds)}"
+        later = f"; {len(told) - len(taken)} open ones do not fit into the time" if len(taken) < len(told) else ""
+        lines.append(f"next: {len(taken)} of {len(told)} open comparisons get more seeds{how_long}{later}: {names}")
+    return Round(whole, [*told, *((name, None) for name in aside)], lines, ends=not taken)
+
+
+def fitting(
+    request: Request, counts: Mapping[str, int], waiting: Mapping[Comparison, int], left: float | None
+) -> tuple[dict[str, int], set[Comparison]]:
+    """Which of the comparisons that wait for a look fit into the seconds that are left, the most likely decided per
+    second first, and how many seeds each variant then has."""
+    plan = request.plan
     by_name = {name: variant.name for variant in plan.variants for name in (variant.name, *variant.aliases)}
 
-    def with_looks(before: Mapping[str, int], each: Any, look: int) -> dict[str, int]:
+    def with_look(before: Mapping[str, int], each: Comparison) -> dict[str, int]:
         arms = (by_name[each.before], by_name[each.after])
-        return {**before, **{arm: max(before[arm], look) for arm in arms}}
+        return {**before, **{arm: max(before[arm], waiting[each]) for arm in arms}}
 
-    def seconds(wanted: Mapping[str, int]) -> float | None:
-        whole = with_seeds(plan, wanted)
-        cost = costing(
-            estimated(whole, request.resources),
-            runs,
-            machine=request.resources.machine,
-            workers=request.resources.workers,
-            retry_failed=request.asked.retry_failed,
-        )
-        return cost(whole)
+    def per_second(each: Comparison) -> float:
+        alone = coming_seconds(request, with_seeds(plan, with_look(counts, each)))
+        return each.chance / max(alone or 1.0, 1e-9)
 
-    worth = []
-    for each, look in waiting:
-        alone = seconds(with_looks(counts, each, look))
-        worth.append((-each.chance / max(alone or 1.0, 1e-9), each, look))
     wanted, taken = dict(counts), set()
-    for _, each, look in sorted(worth, key=lambda item: item[0]):
-        tried = with_looks(wanted, each, look)
-        needed = None if left is None else seconds(tried)
+    for each in sorted(waiting, key=per_second, reverse=True):
+        tried = with_look(wanted, each)
+        needed = None if left is None else coming_seconds(request, with_seeds(plan, tried))
         if needed is None or left is None or needed <= left:
             wanted = tried
-            taken.add((each.design, each.change))
-    told = [(f"{e.change} ({e.design})", look if (e.design, e.change) in taken else None) for e, look in waiting]
-    names = ", ".join(name for name, _ in told)
-    if not waiting:
-        last = "all is decided" if all(each.decided for each in found) else f"{decide.looks[-1]} seeds are the most"
-        return Round(with_seeds(plan, counts), told, [state, last], ends=True)
-    if not taken:
-        line = f"the time is spent: {len(told)} open: {names}; the same command with more time goes on"
-        return Round(with_seeds(plan, counts), told, [state, line], ends=True)
-    whole = seconds(wanted)
-    how_long = "" if whole is None else f", about {duration(whole)}"
-    later = f"; {len(told) - len(taken)} open ones do not fit into the time" if len(taken) < len(told) else ""
-    line = f"next: {len(taken)} of {len(told)} open comparisons get more seeds{how_long}{later}: {names}"
-    return Round(with_seeds(plan, wanted), told, [state, line])
+            taken.add(each)
+    return wanted, taken
+
+
+def coming_seconds(request: Request, plan: Plan) -> float | None:
+    """What the plan's runs that have not ended take here; None where nothing says so."""
+    resources = request.resources
+    cost = costing(
+        estimated(plan, resources),
+        resources.runs,
+        machine=resources.machine,
+        workers=resources.workers,
+        retry_failed=request.asked.retry_failed,
+    )
+    return cost(plan)

@@ -11,6 +11,7 @@ from statistics import variance
 
 import numpy as np
 import pytest
+from scipy.stats import t as student
 from scipy.stats import ttest_1samp
 from statsmodels.stats.power import TTestPower
 
@@ -21,7 +22,7 @@ from reports.render import render
 from studies import catalogue
 from studies.plan import jobs_root, record_plan
 from studies.planning import make_plan
-from studies.power import detectable_ratio, outlying, power_of_shift, seeds_needed
+from studies.power import chance_to_decide, detectable_ratio, outlying, power_of_shift, seeds_needed
 from studies.runner.preview import _power
 from studies.spreads import (
     EFFECTS,
@@ -259,3 +260,22 @@ def test_there_may_be_no_answer() -> None:
         seeds_needed(0.2, 1.0)
     with pytest.raises(ValueError, match="above 0"):
         detectable_ratio(0.0, 5)
+
+
+@pytest.mark.parametrize(("log_ratio", "later"), [(0.0, 20), (0.05, 20), (0.12, 12), (0.3, 8)])
+def test_the_chance_to_decide_is_how_often_more_pairs_do(log_ratio: float, later: int) -> None:
+    """Against draws: the mean of all pairs, given that of the first eight, and both tests on it."""
+    n, sd, margin, level = 8, 0.15, 1.15, 0.02
+    rng = np.random.default_rng(7)
+    further = rng.normal(log_ratio, sd * math.sqrt(1 / n - 1 / later), 200_000)
+    error, df = sd / math.sqrt(later), later - 1
+    found = np.abs(further) / error > student.isf(level / 2, df)
+    within = (math.log(margin) - np.abs(further)) / error > student.isf(level, df)
+    chance = chance_to_decide(log_ratio, sd / math.sqrt(n), n - 1, n, later, margin, level)
+    assert chance == pytest.approx(float((found | within).mean()), abs=0.005)
+
+
+def test_a_chance_is_of_pairs_to_come() -> None:
+    assert chance_to_decide(0.1, 0.01, 7, 8, 8, 1.15) == pytest.approx(1.0), "the test of today's pairs decides"
+    with pytest.raises(ValueError, match="fewer than the 8"):
+        chance_to_decide(0.1, 0.01, 7, 8, 5, 1.15)
