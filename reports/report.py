@@ -27,6 +27,7 @@ FIGURES = (
     "answer.svg",
     *(f"path_{design}.svg" for design in ("ladder", "add_one_in", "leave_one_out")),
     "interpolation.gif",
+    "scales.svg",
     "ladder.svg",
     "effects.svg",
     "upsampling.svg",

@@ -8,13 +8,14 @@ NAMES: tuple[str, ...] = (
     "inr_layers",
     "inr_layers_gan",
     "changes_overview",
+    "scale_transfer",
     "learning_rates",
     "lsun_bedroom_128",
     "model_size",
     "upsampling",
     "weight_clipping",
 )
-"""Those of the deck, in its order: each is a file here."""
+"""Those of the deck, in its order, and what they raise behind the one that raises it: each is a file here."""
 
 PROTOCOLS = ("deck-2020", "clean-50k", "embedded", "imagenet")
 LAUNCHERS = ("local", "inline")

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure as Canvas
-
 from reports import figures
 from reports.commands import planned_designs
 from reports.decide import HOPE
-from reports.figures import GREY, INK, log_axis, span, word_colour
-from reports.numbers import counted, interval, times
+from reports.figures import GREY, word_colour
+from reports.numbers import counted, interval
 from reports.page import Block, Heading, Paragraph
 from reports.report import DESIGN_HEADS, Report
+from reports.sections.panels import Panel, Point, drawn
 from reports.tables import Rows
 from reports.verdicts import ChangeEffect
-
-COLUMNS = 5
-PANEL_INCHES = 1.15
 
 
 def path(report: Report) -> list[Block]:
@@ -50,7 +43,7 @@ def path(report: Report) -> list[Block]:
         with figures.style():
             blocks.append(
                 report.figure(
-                    drawn(effects),
+                    drawn([panel(effect) for effect in effects], "seeds"),
                     f"path_{design}.svg",
                     f"{DESIGN_HEADS[design].capitalize()}: ratio with / without each change and its interval at every "
                     "look, against seeds; below 1 it helps. Blue helps, vermilion hurts, black is negligible, grey is "
@@ -78,37 +71,8 @@ def path(report: Report) -> list[Block]:
     return blocks
 
 
-def drawn(effects: Sequence[ChangeEffect]) -> Canvas:
-    """A panel for each comparison."""
-    columns = min(COLUMNS, len(effects))
-    rows = -(-len(effects) // columns)
-    canvas = Canvas(figsize=(figures.WIDTH, 0.3 + PANEL_INCHES * rows), layout="constrained")
-    panels = canvas.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
-    ends = [x for e in effects for at in e.looks.values() if at.effect for x in (at.effect.low, at.effect.high) if x]
-    limits = span([min(max(x, 0.05), 20.0) for x in ends] or [0.5, 2.0])
-    for ax, effect in zip(panels, effects, strict=False):
-        panel(ax, effect, limits)
-    for ax in panels[len(effects) :]:
-        ax.set_axis_off()
-    return canvas
-
-
-def panel(ax: Axes, effect: ChangeEffect, limits: tuple[float, float]) -> Axes:
-    """The intervals of one comparison against seeds."""
-    colour = word_colour(effect.word)
-    ax.axhline(1, color=INK, lw=0.6)
-    last = max(effect.looks)
-    for n, at in effect.looks.items():
-        if at.effect is None or at.effect.ratio is None:
-            continue
-        shade = colour if n == last else GREY
-        if at.effect.low is not None and at.effect.high is not None:
-            ax.plot((n, n), (max(at.effect.low, limits[0]), min(at.effect.high, limits[1])), color=shade, lw=1.3)
-        ax.plot(n, at.effect.ratio, "o", ms=3, color=shade)
-    title = figures.in_lines(effect.change.brief, 6.5, 72 * figures.WIDTH / COLUMNS - 22)
-    ax.set_title(title, fontsize=6.5, loc="left", color=colour)
-    log_axis(ax, "y", *limits, times)
-    ax.tick_params(labelsize=6)
-    ax.set_xlabel("seeds", fontsize=6)
-    ax.label_outer()
-    return ax
+def panel(effect: ChangeEffect) -> Panel:
+    """The intervals of one comparison against seeds; those of looks before its last are grey."""
+    colour, last = word_colour(effect.word), max(effect.looks)
+    points = [Point(n, at.effect, colour if n == last else GREY) for n, at in effect.looks.items()]
+    return Panel(effect.change.brief, colour, points)

@@ -32,6 +32,7 @@ from reports.stats.curves import spread_apart, value_at
 from reports.stats.effects import (
     Effect,
     UnpairedEffect,
+    between_effects,
     borrowing,
     equivalent,
     holm,
@@ -48,6 +49,7 @@ from reports.stats.orders import (
     order_agreement,
     random_order_p,
     rank_correlation,
+    same_order,
     seed_bootstrap_rank_correlation,
 )
 from reports.stats.ranking import (

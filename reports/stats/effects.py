@@ -175,6 +175,26 @@ def unpaired_effect(before: ArrayLike, after: ArrayLike, level: float = 0.95) ->
     )
 
 
+def between_effects(before: Effect, after: Effect, level: float = 0.95) -> UnpairedEffect:
+    """The ratio of two effects of other runs, by their errors and Satterthwaite's degrees of freedom.
+
+    `low`, `high` and `p` are None where an effect has no interval; `ratio` where one has none.
+    """
+    gone = before.diverged, after.diverged
+    known = UnpairedEffect(before.n, after.n, diverged_before=gone[0], diverged_after=gone[1])
+    if before.ratio is None or after.ratio is None:
+        return known
+    log_ratio = float(np.log(after.ratio / before.ratio))
+    known = replace(known, ratio=float(np.exp(log_ratio)))
+    if before.error is None or after.error is None or before.df is None or after.df is None:
+        return known
+    squares = before.error**2, after.error**2
+    error = float(np.sqrt(sum(squares)))
+    df = sum(squares) ** 2 / (squares[0] ** 2 / before.df + squares[1] ** 2 / after.df)
+    low, high = ends_of(log_ratio, float(student.ppf((1 + level) / 2, df)) * error)
+    return replace(known, low=low, high=high, p=two_sided_p(log_ratio, error, df), df=float(df))
+
+
 def smallest_pairing_ratio(before: ArrayLike, after: ArrayLike) -> float | None:
     """The least of before_i / after_j over every pairing of seeds: the gain of the unluckiest pair of runs.
 

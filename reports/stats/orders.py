@@ -57,6 +57,26 @@ def seed_bootstrap_rank_correlation(
     return RankCorrelation(len(a), rank_correlation(*means), float(low), float(high), random_order_p(*means))
 
 
+def same_order(table: ArrayLike, size: int, draws: int = 1000) -> float | None:
+    """The median rank correlation of two disjoint draws of `size` seeds of one [items, seeds] table of positive values:
+    what training noise alone leaves of full agreement.
+
+    Draws are smaller where there are fewer than twice as many seeds. Items are left out as by
+    `seed_bootstrap_rank_correlation`; None below three items or two seeds in a draw.
+    """
+    values = np.asarray(table, dtype=float)
+    logs = np.log(values[(np.isfinite(values) & (values > 0)).all(axis=1)])
+    size = min(size, logs.shape[1] // 2)
+    if len(logs) < 3 or size < 2:
+        return None
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(draws):
+        order = rng.permutation(logs.shape[1])
+        found.append(rank_correlation(logs[:, order[:size]].mean(axis=1), logs[:, order[size : 2 * size]].mean(axis=1)))
+    return float(np.median(found))
+
+
 @dataclass(frozen=True)
 class OrderAgreement:
     """How far an order of `items` agrees with a given one: Spearman's rho by geometric means over seeds, the least and
