@@ -14,20 +14,29 @@ from reports import studies
 from reports.abstract import change_answers
 from reports.page import Block, Text
 from reports.report import Report
+from reports.results import Results
+from studies.plan import Plan
 
 
 @dataclass(frozen=True)
 class Layout:
     """`body` is the page from the question to the list of runs; `answers` are what an abstract says besides claims, the
-    most important first."""
+    most important first. `settings` are the plans that it reads beside the report's own.
+    """
 
     body: Callable[[Report], list[Block]]
     answers: Callable[[Report], list[Text]]
+    settings: Callable[[Results], list[Plan]]
+
+
+def none_beside(results: Results) -> list[Plan]:
+    """The other settings that a report of one setting reads."""
+    return []
 
 
 def layout_of(study: Study) -> Layout:
-    """How this study is reported: by the `body` of the module that `Study.report` names, and its `answers` where it
-    has some. Raises InputError where there is no such module, or nothing in it."""
+    """How this study is reported: by the `body` of the module that `Study.report` names, and its `answers` and
+    `settings` where it has some. Raises InputError where there is no such module, or nothing in it."""
     name = study.report or ("alternatives" if study.groups else "changes")
     where = f"the study '{study.name}' names the report '{name}'"
     ours = (Path(studies.__file__).parent / f"{name}.py").exists()
@@ -38,4 +47,4 @@ def layout_of(study: Study) -> Layout:
     body = getattr(module, "body", None)
     if not callable(body):
         raise InputError(f"{where}, which has no function body(report)")
-    return Layout(body, getattr(module, "answers", change_answers))
+    return Layout(body, getattr(module, "answers", change_answers), getattr(module, "settings", none_beside))

@@ -17,9 +17,10 @@ from core.words import code_span, visible
 from reports import markdown
 from reports.abstract import MOST_CLAIMS, NO_NUMBER, counted_words
 from reports.commands import reproduce_commands
+from reports.layouts import layout_of
 from reports.page import Link, Listing, Piece, Strong, Text, shown
 from reports.render import render
-from reports.results import load
+from reports.results import Results, load
 from reports.tables import Rows
 from studies import catalogue
 from studies.adopt import ARCHIVE, pack
@@ -106,11 +107,18 @@ def table(folder: Path, to: str, *, short: bool = False) -> str:
     return made.partition("\n\n")[2].strip() + "\n"
 
 
-def provenance(study: str, runs: Path) -> dict[str, Any]:
-    """The commit and the command behind a published report."""
-    results = load(study, runs)
-    commits = Counter(content.get("commit") or "" for _, content in results.recorded("provenance.json"))
-    return {"commits": dict(commits), "commands": reproduce_commands(results)}
+def read_by(results: Results) -> list[Results]:
+    """The results of a report's setting, and of the others that it reads."""
+    plans = layout_of(results.study).settings(results)
+    return [results, *(load(plan.asked_as, results.runs, plan.setting) for plan in plans)]
+
+
+def provenance(settings: Sequence[Results]) -> dict[str, Any]:
+    """The commit and the command behind a published report, of all settings that it reads."""
+    found = [content for results in settings for _, content in results.recorded("provenance.json")]
+    commands = [command for results in settings for command in reproduce_commands(results)[:-1]]
+    commits = Counter(content.get("commit") or "" for content in found)
+    return {"commits": dict(commits), "commands": [*commands, reproduce_commands(settings[0])[-1]]}
 
 
 def page(folder: Path) -> str:
@@ -156,8 +164,9 @@ def publish(studies: Sequence[str], *, runs: Path, out: Path) -> list[Path]:
         name = catalogue.study(study, runs).name
         check_inside(out, out / name)
         folders.append(render(study, runs=runs, out=out / name, formats=FORMATS, published=True))
-        write_whole(out / name / ARCHIVE, pack(load(study, runs).plan, runs))
-        write_whole(out / name / MADE_BY, (json.dumps(provenance(study, runs), indent=1) + "\n").encode())
+        settings = read_by(load(study, runs))
+        write_whole(out / name / ARCHIVE, pack([results.plan for results in settings], runs))
+        write_whole(out / name / MADE_BY, (json.dumps(provenance(settings), indent=1) + "\n").encode())
     write_whole(out / "README.md", page(out).encode())
     return folders
 

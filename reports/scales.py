@@ -15,7 +15,6 @@ from core.errors import InputError
 from reports import stats
 from reports.comparability import MixedProtocols
 from reports.numbers import numbers_words
-from reports.report import Report
 from reports.results import Results, load
 from reports.verdicts import LEVEL, ChangeEffect, judge_design
 from studies.plan import settings_of
@@ -40,10 +39,11 @@ class Scale:
         return f"{named}{numbers_words(sizes)}×{numbers_words(sizes)}, {iterations} iterations"
 
     @property
-    def size(self) -> tuple[bool, int]:
-        """What scales are ordered by: embedded rooms first, then pixels seen times iterations."""
+    def size(self) -> tuple[bool, int, int]:
+        """What scales are ordered by: embedded rooms first, then pixels of an image times iterations, then pixels."""
         configs = [variant.config for variant in self.results.plan.variants]
-        return any(c.data.kind == "images" for c in configs), max(c.data.resolution**2 * c.iterations for c in configs)
+        pixels = max(config.data.resolution**2 for config in configs)
+        return any(c.data.kind == "images" for c in configs), pixels * max(self.results.iterations), pixels
 
     @property
     def n(self) -> int:
@@ -82,13 +82,12 @@ class Agreement:
     apart: tuple[tuple[Change, stats.UnpairedEffect], ...]
 
 
-def scales_of(report: Report) -> list[Scale]:
-    """The settings of the report's study in which the design was run, the smallest scale first.
+def scales_of(own: Results) -> list[Scale]:
+    """The settings of a study in which the design was run, the smallest scale first.
 
     Raises MixedProtocols where one of them measured its runs differently.
     """
-    own = report.results
-    scales = [Scale(own, report.effects.get(DESIGN, ()))]
+    scales = [Scale(own, judge_design(DESIGN, own))]
     for setting in settings_of(own.runs, own.plan.study):
         if setting == own.plan.setting:
             continue

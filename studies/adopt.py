@@ -13,7 +13,7 @@ import lzma
 import re
 import shutil
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -31,9 +31,11 @@ from studies.click_life import Command
 from studies.plan import MOST_JOBS, Plan, check_received, jobs_root, plan_file, plans_lock
 
 ARCHIVE = "runs.tar.xz"
-"""Beside a published report: its plan and its runs."""
+"""Beside a published report: its plans and its runs."""
 
-PLAN = "plan.json"
+PLAN, PLANS = "plan.json", re.compile(r"plan(_[1-9])?\.json")
+"""Of the setting that is reported, and of others that its report reads."""
+
 RECORDS = ("job.json", "events.jsonl", "outcome.json", "protocol.json", "provenance.json", "data.json")
 _FILES = "|".join(map(re.escape, RECORDS))
 MEMBER = re.compile(rf"jobs/{DIGEST.strip('^$')}/({_FILES}|samples/[a-z0-9_]{{1,40}}\.png)")
@@ -47,22 +49,25 @@ AGAIN = "publish that study again"
 # --- packed -----------------------------------------------------------------------------------------------------------
 
 
-def pack(plan: Plan, runs: Path) -> bytes:
-    """The plan and the runs of it that have a result, the same bytes for the same runs."""
+def pack(plans: Sequence[Plan], runs: Path) -> bytes:
+    """The plans and the runs of them that have a result, the same bytes for the same runs. The first is reported."""
     content = io.BytesIO()
     with lzma.LZMAFile(content, "wb", preset=6) as squeezed, tarfile.TarFile(fileobj=squeezed, mode="w") as archive:
-        add(archive, PLAN, (plan.model_dump_json(indent=1) + "\n").encode())
+        for place, plan in enumerate(plans):
+            name = f"plan_{place}.json" if place else PLAN
+            add(archive, name, (plan.model_dump_json(indent=1) + "\n").encode())
         packed: set[str] = set()
-        for variant, seed in plan.jobs():
-            folder = RunFolder(jobs_root(runs), variant.job(seed))
-            if folder.digest in packed or folder.state() not in RESULTS:
-                continue
-            packed.add(folder.digest)
-            last = f"{variant.config.iterations:06d}.png"
-            shown = (last, "real.png", "interpolations.png", "upsampled.png") if seed == plan.seeds[0] else ()
-            for name in (*RECORDS, *(f"samples/{picture}" for picture in shown)):
-                if (file := folder.path / name).is_file():
-                    add(archive, f"jobs/{folder.digest}/{name}", bytes_of(file, folder.remedy, MOST_FILE))
+        for plan in plans:
+            for variant, seed in plan.jobs():
+                folder = RunFolder(jobs_root(runs), variant.job(seed))
+                if folder.digest in packed or folder.state() not in RESULTS:
+                    continue
+                packed.add(folder.digest)
+                last = f"{variant.config.iterations:06d}.png"
+                shown = (last, "real.png", "interpolations.png", "upsampled.png") if seed == plan.seeds[0] else ()
+                for name in (*RECORDS, *(f"samples/{picture}" for picture in shown)):
+                    if (file := folder.path / name).is_file():
+                        add(archive, f"jobs/{folder.digest}/{name}", bytes_of(file, folder.remedy, MOST_FILE))
     return content.getvalue()
 
 
@@ -89,7 +94,7 @@ def members(file: Path) -> Iterator[tuple[str, bytes]]:
                 left -= member.size
                 if not fits or left < 0 or count > MOST_JOBS * (len(RECORDS) + 4):
                     raise Damaged(file, "it has what no archive of runs has", AGAIN)
-                if member.name != PLAN and not MEMBER.fullmatch(member.name):
+                if not PLANS.fullmatch(member.name) and not MEMBER.fullmatch(member.name):
                     raise Damaged(file, f"'{member.name[:80]}' is no file of a run", AGAIN)
                 stream = archive.extractfile(member)
                 assert stream is not None
@@ -109,27 +114,29 @@ def plan_in(content: bytes, file: Path) -> Plan:
     return plan.replace(declared_in=None)
 
 
-def adopt(file: Path, runs: Path) -> tuple[Plan, int, int]:
-    """Puts an archive's runs among those in `runs`, and its plan where the setting has none; returns the plan, how many
-    runs came and how many were there already. Raises InputError where the setting is another plan's."""
+def adopt(file: Path, runs: Path) -> tuple[list[Plan], int, int]:
+    """Puts an archive's runs among those in `runs`, and its plans where the settings have none; returns the plans, how
+    many runs came and how many were there already. Raises InputError where a setting is another plan's."""
     make_folder(jobs_root(runs))
     check_received(runs)
-    came, there, plan = 0, 0, None
+    plans: list[Plan] = []
+    came, there = 0, 0
     with TemporaryDirectory(prefix=".adopting-", dir=runs) as place:
         staged = Path(place)
         for name, content in members(file):
-            if name == PLAN:
-                plan = plan_in(content, file)
+            if PLANS.fullmatch(name):
+                plans.append(plan_in(content, file))
             else:
                 make_folder((staged / name).parent)
                 (staged / name).write_bytes(content)
-        if plan is None:
+        if not plans:
             raise Damaged(file, "it has no plan", AGAIN)
-        wanted = {variant.job(seed).digest for variant, seed in plan.jobs()}
+        wanted = {variant.job(seed).digest for plan in plans for variant, seed in plan.jobs()}
         digests = checked(staged, wanted, file)
         make_folder(plans_lock(runs).parent)
         with FileLock(plans_lock(runs)):
-            record(plan, runs)
+            for plan in plans:
+                record(plan, runs)
         for digest in digests:
             folder = check_inside(runs, jobs_root(runs) / digest)
             if folder.exists():
@@ -137,7 +144,7 @@ def adopt(file: Path, runs: Path) -> tuple[Plan, int, int]:
             else:
                 shutil.move(staged / "jobs" / digest, folder)
                 came += 1
-    return plan, came, there
+    return plans, came, there
 
 
 def checked(staged: Path, wanted: set[str], file: Path) -> Iterable[str]:
@@ -146,7 +153,7 @@ def checked(staged: Path, wanted: set[str], file: Path) -> Iterable[str]:
     digests = sorted(path.name for path in root.iterdir()) if root.is_dir() else []
     for digest in digests:
         if digest not in wanted or not is_whole(RunFolder(root, digest)):
-            raise Damaged(file, f"its run {digest} is not whole, or not of its plan", AGAIN)
+            raise Damaged(file, f"its run {digest} is not whole, or of none of its plans", AGAIN)
     return digests
 
 
@@ -178,8 +185,9 @@ def main(folder: Path, runs: Path) -> None:
     file = folder / ARCHIVE
     if not file.is_file():
         raise InputError(f"{folder} has no {ARCHIVE}: name the folder of a published report")
-    plan, came, there = adopt(file, runs)
-    print(one_line(f"{plan.study}, setting {plan.setting}: {came} runs taken up, {there} were there"))
+    plans, came, there = adopt(file, runs)
+    settings = f"{'setting' if len(plans) == 1 else 'settings'} {', '.join(plan.setting for plan in plans)}"
+    print(one_line(f"{plans[0].study}, {settings}: {came} runs taken up, {there} were there"))
 
 
 if __name__ == "__main__":

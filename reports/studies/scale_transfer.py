@@ -10,11 +10,12 @@ from reports.numbers import interval, listed, p_text, times
 from reports.page import Block, Heading, Listing, Paragraph, Strong, Text
 from reports.pictures import between_latents, samples
 from reports.report import Report, composed
-from reports.results import metric_letters
+from reports.results import Results, metric_letters
 from reports.scales import Agreement, Scale, agreements, scales_of
 from reports.sections import fair_arms, learning_curves, method, path, question, single_changes, spread
 from reports.sections.panels import Panel, Point, drawn
 from reports.tables import Rows
+from studies.plan import Plan
 
 FEW_SEEDS = 10
 """Below this many seeds a rank correlation's interval is said to be too narrow."""
@@ -26,9 +27,15 @@ def body(report: Report) -> list[Block]:
     return composed(report, (*parts, method))
 
 
+def settings(results: Results) -> list[Plan]:
+    """The plans of the other settings that the report reads."""
+    mine = results.plan.setting
+    return [scale.results.plan for scale in scales_of(results) if scale.results.plan.setting != mine]
+
+
 def transfer(report: Report) -> list[Block]:
     """Every change at every scale, and how far the scales agree."""
-    scales = scales_of(report)
+    scales = scales_of(report.results)
     blocks: list[Block] = [Heading("The same changes at several scales")]
     if len(scales) < 2:
         names = [p.name for p in report.results.study.profiles if p.name != report.results.profile.name]
@@ -131,7 +138,7 @@ def differing(found: Agreement) -> str:
 
 def answers(report: Report) -> list[Text]:
     """For each larger scale whether the order and the verdicts of the smallest one hold."""
-    scales = scales_of(report)
+    scales = scales_of(report.results)
     if len(scales) < 2:
         return ["One scale was run, so nothing is compared."]
     said: list[Text] = []

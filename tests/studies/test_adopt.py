@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 
 from core.errors import InputError
-from core.folder import Outcome, Recorded, RunFolder
 from core.reading import Damaged
 from studies import adopt
 from studies.plan import jobs_root, plan_file, read_plan
 from tests.support.commands import answer
-from tests.support.runs import planned, train_all
+from tests.support.runs import planned, record_whole, train_all
 
 STUDY = "changes_overview"
 
@@ -26,17 +25,12 @@ def runs(tmp_path: Path) -> Path:
     """Two variants with two seeds, recorded as the runner records them."""
     there = tmp_path / "theirs"
     train_all(there, plan := planned(there, only={"baseline", "all"}, seeds=(0, 1)))
-    for variant, seed in plan.jobs():
-        folder = RunFolder(jobs_root(there), variant.job(seed))
-        outcome = folder.outcome()
-        assert outcome is not None
-        whole = Outcome(**{**dict(outcome), "recorded": Recorded.of(folder.events_file.read_bytes())})
-        folder.write("outcome.json", whole.model_dump_json())
+    record_whole(there, plan)
     return there
 
 
 def packed(runs: Path) -> bytes:
-    return adopt.pack(read_plan(plan_file(runs, STUDY, "cpu")), runs)
+    return adopt.pack([read_plan(plan_file(runs, STUDY, "cpu"))], runs)
 
 
 def archive(folder: Path, content: bytes | Mapping[str, bytes]) -> Path:

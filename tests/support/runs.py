@@ -13,7 +13,7 @@ from PIL import Image
 from ablations.schema import DesignName
 from core.config import Config, Data, Job, Reconstruction
 from core.events import Built, Diverged, Evaluated, Event, Finished, LayerAtStart, Losses
-from core.folder import Outcome, RunFolder
+from core.folder import Outcome, Recorded, RunFolder
 from core.metrics.protocol import Protocol, as_json, of_fit, of_metric
 from studies.catalogue import study as declared_study
 from studies.plan import Plan, PlannedVariant, jobs_root, record_plan
@@ -100,6 +100,16 @@ def train_all(
             fields = (otherwise or {}).get(place, {})
             protocols = () if place in unrecorded else protocols_of(variant, fields, series)
             write_run(runs, variant, seed, ending, measured=place not in unmeasured, protocols=protocols)
+
+
+def record_whole(runs: Path, plan: Plan) -> None:
+    """Says in every outcome which record the run ended with, as the runner does."""
+    for variant, seed in plan.jobs():
+        folder = RunFolder(jobs_root(runs), variant.job(seed))
+        outcome = folder.outcome()
+        assert outcome is not None
+        whole = Outcome(**{**dict(outcome), "recorded": Recorded.of(folder.events_file.read_bytes())})
+        folder.write("outcome.json", whole.model_dump_json())
 
 
 WEIGHTS, REAL = "6726825d" + "ab" * 28, "cd" * 32
