@@ -129,7 +129,9 @@ def replay(
 
 @dataclass(frozen=True)
 class Replayed:
-    """What the replays of one design come to. Shares are of the runs with all seeds."""
+    """What the replays of one design come to. Shares are of the runs with all seeds; of three
+    seeds, had their number been fixed, `said` is the mean number of comparisons that help, hurt or are negligible, and
+    `astray` that of unstable ones."""
 
     design: DesignName
     seeds: int
@@ -140,11 +142,14 @@ class Replayed:
     share: float
     low: float
     high: float
+    said: float
+    astray: float
 
     def row(self) -> str:
         return (
-            f"{self.design} | {self.seeds} | {self.decided} of {self.comparisons} | {self.reached:.0%} | "
-            f"{self.reversed} | {self.share:.0%} ({self.low:.0%} to {self.high:.0%})"
+            f"{self.design} | {self.said:.1f}, {self.astray:.1f} | "
+            f"{self.decided} of {self.comparisons} in {self.seeds} | "
+            f"{self.reached:.0%} | {self.reversed} | {self.share:.0%} ({self.low:.0%} to {self.high:.0%})"
         )
 
 
@@ -159,29 +164,50 @@ def replayed(study: Study, design: DesignName, values: Values, draws: int) -> Re
     mine = {arm: values[arm] for pair in pairs for arm in (pair.before, pair.after)}
     decided = [k for k, word in enumerate(fixed) if word != "open"]
     shares, reached, falls = [], [], 0
+    three: list[str] = []
     rng = np.random.default_rng(SEED)
     for _ in range(draws):
         order = rng.permutation(seeds)
         shuffled = {name: x[:seeds][order] for name, x in mine.items()}
+        three += fixed_words(study, design, pairs, shuffled, 3)
         words, counts = replay(study, design, pairs, shuffled, looks_up_to(seeds))
         reached.append(sum(words[k] == fixed[k] for k in decided) / max(1, len(decided)))
         falls += sum({a, b} == {"helps", "hurts"} for a, b in zip(words, fixed, strict=True))
         shares.append(sum(counts.values()) / whole)
     low, high = np.quantile(shares, [0.25, 0.75])
     return Replayed(
-        design, seeds, len(pairs), len(decided), median(reached), falls, median(shares), float(low), float(high)
+        design,
+        seeds,
+        len(pairs),
+        len(decided),
+        median(reached),
+        falls,
+        median(shares),
+        float(low),
+        float(high),
+        sum(word not in ("open", "unstable") for word in three) / draws,
+        three.count("unstable") / draws,
     )
 
 
 def page(study: str, rows: Sequence[Replayed], draws: int) -> str:
     """docs/replay.md."""
-    head = ("design", "seeds", "decided with all seeds", "of those a replay reaches", "reversed", "runs (middle half)")
+    head = (
+        "design",
+        "three seeds say, are unstable",
+        "decided with all seeds",
+        "of those a replay reaches",
+        "reversed",
+        "runs (middle half)",
+    )
     words = (
         f"By `python -m tests.choices.replay`: the published values of `{study}`, their seeds in {draws} other orders, "
         "looked at as `--decide` looks, all seeds at the last look. The verdicts of all seeds, had their number been "
         "fixed, are what a replay is to reach: what it leaves open needs more seeds than there are, for several looks "
         "cost some power (docs/intervals.md). Reached verdicts and runs are medians, runs a share of those with all "
-        "seeds; reversed is how many of all replays' verdicts said helps for hurts or the other way round.",
+        "seeds; reversed is how many of all replays' verdicts said helps for hurts or the other way round. First, what "
+        "three seeds of a fixed number say: how many changes on average help, hurt or are negligible, and how many are "
+        "unstable, which says something of a variant and little of the change.",
         f"A comparison that is less than {HOPE:.0%} likely to be decided by the last look gets no more seeds. That "
         "share, and that it counts from the second look on, were chosen after a look at these values: without it the "
         "replays took 70% of the runs of leave_one_out and 91% of those of add_one_in, and reached as many verdicts.",
