@@ -43,7 +43,8 @@ def recorded(runs: Path) -> Values:
     values = values[np.isfinite(values)]
     if len(values) < VARIANTS * SEEDS:
         raise InputError(f"{runs} has {len(values)} runs of {VARIANT}: {VARIANTS * SEEDS} are needed")
-    return values[: VARIANTS * SEEDS]
+    kept: Values = values[: VARIANTS * SEEDS]
+    return kept
 
 
 def p_values(table: Values) -> list[float | None]:
