@@ -172,9 +172,9 @@ class Results:
 
     @cached_property
     def evaluated_iterations(self) -> list[int]:
-        """Iterations on the evaluation grid of the plan's variants that some run reached, in order."""
+        """Iterations on the evaluation grid of `without_controls` that some run reached, in order."""
         iterations: set[int] = set()
-        for variant in self.plan.variants:
+        for variant in self.without_controls:
             every, end = variant.config.evaluation.every, variant.config.iterations
             for seed in self.plan.seeds_of(variant):
                 reached = self._measured.get((variant.name, seed), {})
@@ -183,8 +183,14 @@ class Results:
 
     @property
     def iterations(self) -> tuple[int, ...]:
-        """The last iteration of the plan's variants: one number unless the study varies it."""
-        return tuple(sorted({variant.config.iterations for variant in self.plan.variants}))
+        """The last iteration of the plan's variants: one number unless the study varies it, or they are `controls`."""
+        return tuple(sorted({variant.config.iterations for variant in self.without_controls}))
+
+    @property
+    def without_controls(self) -> list[PlannedVariant]:
+        """The plan's variants but for control arms, which are trained for longer."""
+        controls = {control.name for control in self.study.controls}
+        return [variant for variant in self.plan.variants if variant.name not in controls]
 
     @cached_property
     def declaration(self) -> dict[str, str]:

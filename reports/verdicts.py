@@ -108,7 +108,8 @@ class ChangeEffect:
     that estimate it from many variants. `looks` has the effect at each look so far, by its number of seeds, where seeds
     are added until all is decided: `p` is then that of all looks together (`stats.sequential_p`). `exploratory` marks
     a change that the deck does not name, or one of which a part was declared after the first run. `unstable` names the
-    unstable variants among the two, with their seeds.
+    unstable variants among the two, with their seeds; `unstable_before` says whether the one without the change is:
+    to leave it behind is no gain of the change.
     """
 
     change: Change
@@ -125,6 +126,7 @@ class ChangeEffect:
     looks: Mapping[int, ChangeEffect] = field(default_factory=dict)
     exploratory: bool = False
     unstable: str = ""
+    unstable_before: bool = False
 
     @property
     def tested(self) -> bool:
@@ -165,7 +167,8 @@ def pair_effect(change: Change, design: DesignName, results: Results) -> ChangeE
         for arm, variant in (("without", one), ("with", other))
         if variant.name in results.unstable
     ]
-    return replace(open_effect, effect=effect, unstable="; ".join(apart))
+    lent = one.name in results.unstable
+    return replace(open_effect, effect=effect, unstable="; ".join(apart), unstable_before=lent)
 
 
 def pair_effects(design: DesignName, results: Results) -> list[ChangeEffect]:
@@ -300,6 +303,8 @@ def verdict_on(found: ChangeEffect) -> ChangeEffect:
         middle, why = effect.median_ratio, diverged_words(effect) if effect.diverged else found.unstable
         if significant and middle is not None and middle != 1:
             by_ranks = "" if effect.diverged else f"by ranks, median {factor(middle)}; "
+            if middle < 1 and found.unstable_before:
+                return replace(found, word="unstable", why=f"{by_ranks}{why}")
             return replace(found, word="helps" if middle < 1 else "hurts", why=f"{by_ranks}{why}")
         if found.unstable:
             return replace(found, word="unstable", why=why)

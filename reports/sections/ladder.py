@@ -68,8 +68,8 @@ UNSTABLE_RULE = (
     "The rule, fixed after a first ladder had shown such a variant and before these runs: the logs of a variant's "
     f"seeds spread by more than {stats.SPREAD_TIMES:g} times the median of the study's variants, and one seed at least "
     f"is a factor of {stats.AWAY:g} or more from the variant's median. The mean ratio of a step into such a variant or "
-    "out of it says little: the exact signed-rank test judges it, and where that is not significant after the "
-    "correction it is called unstable."
+    "out of it says little: the exact signed-rank test judges it, and it is called unstable where that is not "
+    "significant after the correction, and where all it shows is that the step leaves such a variant behind."
 )
 
 

@@ -9,7 +9,7 @@ Nothing is trained. A replay looks at 3, 5, 8, 12 and all seeds.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -86,7 +86,7 @@ def effects_at(study: Study, design: DesignName, pairs: Sequence[Pair], values: 
     return [
         ChangeEffect(study.change(pair.change), design, pair.before, pair.after, effect, "not tested", "",
                      p=None if effect is None else effect.t_p if kept_ else effect.rank_p,
-                     unstable="" if kept_ else "apart")
+                     unstable="" if kept_ else "apart", unstable_before=apart[pair.before])
         for pair, effect, kept_ in zip(pairs, borrowed, steady, strict=True)
     ]  # fmt: skip
 
@@ -115,8 +115,7 @@ def replay(
             mine = seen[pair.change]
             last = mine[max(mine)]
             p = stats.sequential_p({n: e.p for n, e in mine.items()}, looks)
-            now.append(ChangeEffect(last.change, design, last.before, last.after, last.effect, "not tested", "",
-                                    p=p, unstable=last.unstable, looks=mine))  # fmt: skip
+            now.append(replace(last, p=p, looks=mine))
         done = judged(now, study.negligible, looks)
         words = [e.word for e in done]
         if at + 1 < len(looks):

@@ -369,6 +369,21 @@ def test_a_variant_that_collapses_in_some_seeds_is_told_with_its_rate_and_lends_
     assert {name for name in before if before[name].effect is None} == set()
 
 
+def test_to_leave_an_unstable_variant_behind_is_no_gain_and_to_run_into_one_is_a_loss(results: Results) -> None:
+    """Twenty seeds resolve both by ranks: one change undoes a collapse, the other brings it about."""
+    many = scattered(results, 20, {"all-r1": 1.5, "all": 1.0})
+    for collapsing, word in (("all-r1", "unstable"), ("all", "hurts")):
+        jobs = many.jobs.copy()
+        mine = jobs[(jobs["variant"] == collapsing) & (jobs["seed"] < 3)].index
+        jobs.loc[mine, "value"] = 9.0
+        if collapsing == "all":
+            jobs.loc[jobs["variant"] == "all-r1", "value"] *= 0.4
+        found = dataclasses.replace(many, jobs=jobs)
+        r1 = next(e for e in judge_design("leave_one_out", found) if e.change.name == "r1")
+        assert r1.p_holm is not None and r1.p_holm < 0.05
+        assert r1.word == word and r1.why.startswith("by ranks, median")
+
+
 def test_a_claim_has_the_interval_of_the_design_that_compares_its_pair(results: Results) -> None:
     many = scattered(results, 3, {"all-r1": 1.5})
     pair = claim(results, before=Measured(variant="all-r1"), after=Measured(variant="all"))
