@@ -12,12 +12,12 @@ from reports.claims import EXCLUDES, ClaimVerdict, excludes_no_change
 from reports.commands import planned_designs
 from reports.comparability import MixedProtocols
 from reports.deck import claimed_values
-from reports.numbers import counted, factor, fixed, interval, mean_spread, sentence
+from reports.numbers import counted, factor, fixed, interval, listed, mean_spread, sentence
 from reports.page import Abstract, Anchor, Code, Grey, Link, Piece, Strong, Text, pieces
-from reports.remarks import clauses, ladder_names, rungs_words, unstable_words
+from reports.remarks import clauses, family_words, ladder_names, rungs_words, unread_steps, unstable_words
 from reports.report import PILOT, Report, design_title
 from reports.results import metric_name
-from reports.verdicts import ALONE, ChangeEffect
+from reports.verdicts import ALONE, ChangeEffect, Word
 from studies.overrides import override
 from studies.plan import Plan
 
@@ -158,15 +158,64 @@ def theirs(claim: Claim) -> str:
 
 
 def change_answers(report: Report) -> list[Text]:
-    """Of each design which changes it resolves."""
+    """Of each design which changes it resolves: with the ratios of the design that answers the study, the names of the
+    others', whose ratios the report has below."""
     items: list[Text] = []
     for design in finding.designs_of(report.results.study, report):
         tested = [effect for effect in report.effects[design] if effect.tested]
         late = report.results.unplanned(design)
         but = f" Exploratory: {late}." if late else ""
         title = design_title(design, report.results.study)
-        items.append((Strong(sentence(title)), f" {sentence(resolved(tested, report))}{but}"))
+        on_ladder = design == "ladder"
+        if items:
+            steps = unread_steps(report.results) if on_ladder else ""
+            parts = [sentence("; ".join(part for part in (named(tested), steps) if part))]
+        else:
+            rungs = rungs_words(report.results) if on_ladder else ""
+            parts = [sentence(ratios(tested, report)), finding.unequal(report, design), rungs]
+        told = " ".join(part for part in parts if part)
+        items.append((Strong(sentence(title)), f" {told}{but}"))
     return items
+
+
+def ratios(tested: Sequence[ChangeEffect], report: Report) -> str:
+    """The changes of a design by their verdicts, each decided one with its ratio and interval."""
+    lines = []
+    for word, names in by_word(tested).items():
+        within = f", within a factor of {report.results.study.negligible:g}" if word == "negligible" else ""
+        told = [e.change.brief + ratio_of(e) * e.decided for e in names]
+        lines.append(f"{phrase(word, len(names))}{within}: {listed(told)}")
+    family = family_words([e for e in tested if e.resolved], report.effects)
+    return "; ".join([*lines, *([family] if family else [])])
+
+
+def ratio_of(effect: ChangeEffect) -> str:
+    """What stands behind a change's name: its ratio with the interval or, judged by ranks, the median ratio."""
+    known = effect.effect
+    if known is None:
+        return ""
+    if effect.unstable or known.diverged:
+        return "" if known.median_ratio is None else f" (by ranks, median {factor(known.median_ratio)})"
+    return "" if known.ratio is None else f" {interval(known)}"
+
+
+def named(tested: Sequence[ChangeEffect]) -> str:
+    """The changes of a design by their verdicts, names alone."""
+    return "; ".join(
+        f"{phrase(word, len(names))}: {listed([e.change.brief for e in names])}"
+        for word, names in by_word(tested).items()
+    )
+
+
+def by_word(tested: Sequence[ChangeEffect]) -> dict[Word, list[ChangeEffect]]:
+    """The changes with each verdict, those that help first."""
+    found = {word: [e for e in tested if e.word == word] for word in finding.PHRASES}
+    return {word: effects for word, effects in found.items() if effects}
+
+
+def phrase(word: Word, n: int) -> str:
+    """A number of changes with a verdict: "7 help"."""
+    return f"{n} {finding.PHRASES[word][n > 1]}"
 
 
 def resolved(tested: Sequence[ChangeEffect], report: Report) -> str:

@@ -83,7 +83,7 @@ def unequal(report: Report, design: DesignName) -> str:
     for effect in report.effects[design]:
         if effect.resolved:
             falls = [
-                f"{each.cost} ×{interval(each.effect)}"
+                f"{each.words} ×{interval(each.effect)}"
                 for each in at_equal(effect, report.results)
                 if side_of_one(each.effect) != ("below" if effect.word == "helps" else "above")
             ]

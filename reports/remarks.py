@@ -17,6 +17,7 @@ from reports.page import Strong, Text
 from reports.results import Results
 from reports.verdicts import ChangeEffect, astray_words, compare, one_family, seeds_words
 from studies.numbers import trained_here
+from studies.plan import PlannedVariant
 from studies.power import MOST_SEEDS, seeds_to_decide
 
 Effects = Mapping[DesignName, Sequence[ChangeEffect]]
@@ -144,23 +145,32 @@ def peak_words(results: Results) -> str:
     )
 
 
+def unstable_rungs(results: Results) -> dict[int, PlannedVariant]:
+    """The rungs of the ladder whose seeds end wildly apart."""
+    variants = enumerate(map(results.variant, ladder_names(results.study)))
+    return {rung: variant for rung, variant in variants if variant is not None and variant.name in results.unstable}
+
+
 def unstable_rungs_words(results: Results) -> str:
     """The unstable rungs with their seeds, and which steps cannot be read; nothing where all rungs are stable."""
-    names = ladder_names(results.study)
-    variants = enumerate(map(results.variant, names))
-    rungs = {rung: variant for rung, variant in variants if variant is not None and variant.name in results.unstable}
+    rungs = unstable_rungs(results)
     if not rungs:
         return ""
     told_of = [f"{rung} ({astray_words(results.last(variant))})" for rung, variant in rungs.items()]
-    # A rung's own step leads into it, the next one's out of it again; rung 0 is nobody's step.
-    steps = sorted({step for rung in rungs for step in (rung, rung + 1) if 0 < step < len(names)})
     many = len(rungs) > 1
     subject = f"{'Rungs' if many else 'Rung'} {listed(told_of)} {'are' if many else 'is'} unstable over seeds"
+    return f"{'; '.join(part for part in (subject, unread_steps(results)) if part)}."
+
+
+def unread_steps(results: Results) -> str:
+    """Which steps cannot be read for unstable rungs: a rung's own leads into it, the next one's out of it again; rung 0
+    is nobody's step."""
+    names = ladder_names(results.study)
+    steps = sorted({s for rung in unstable_rungs(results) for s in (rung, rung + 1) if 0 < s < len(names)})
     if not steps:
-        return f"{subject}."
-    whole = "rungs" if len(steps) > 1 else "rung"
-    how = "single steps" if len(steps) > 1 else "a single step"
-    return f"{subject}; {whole} {listed([str(step) for step in steps])} cannot be read as {how}."
+        return ""
+    whole, how = ("rungs", "single steps") if len(steps) > 1 else ("rung", "a single step")
+    return f"{whole} {listed([str(step) for step in steps])} cannot be read as {how}"
 
 
 def unstable_words(results: Results, told_already: Sequence[str] = ()) -> str:
@@ -174,7 +184,8 @@ def unstable_words(results: Results, told_already: Sequence[str] = ()) -> str:
     ]
     if not lines:
         return ""
-    return f"{counted(len(lines), 'variant is', 'variants are')} unstable over seeds and no evidence: {listed(lines)}"
+    many = counted(len(lines), "variant is", "variants are")
+    return f"{many} unstable over seeds and judged by ranks, never by a mean: {listed(lines)}"
 
 
 def verdict_text(effect: ChangeEffect) -> Text:

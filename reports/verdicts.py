@@ -147,7 +147,9 @@ class ChangeEffect:
     def verdict(self) -> str:
         """The verdict as a table says it."""
         word = f"{self.word} (exploratory)" if self.exploratory and self.tested else self.word
-        return f"{word}: {self.why}" if self.why else word
+        # Of an unstable arm the seeds are told elsewhere.
+        why = self.why.partition(";" if self.why.startswith("by ranks") else ": ")[0] if self.unstable else self.why
+        return f"{word}: {why}" if why else word
 
 
 def pair_effect(change: Change, design: DesignName, results: Results) -> ChangeEffect:

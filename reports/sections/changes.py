@@ -315,7 +315,7 @@ def design_table(results: Results, design: DesignName, effects: Sequence[ChangeE
     rows.numbers("Holm p", lambda e: p_text(e.p_holm))
     rows.words("verdict", verdict_text, 0.85)
     most = max((e.effect.n for e in effects if e.effect is not None), default=0)
-    floor = f", never below {stats.smallest_sign_flip_p(most):g} at {counted(most, 'pair')}" if most else ""
+    floor = f", never below {stats.smallest_sign_flip_p(most):.2g} at {counted(most, 'pair')}" if most else ""
     return rows.table(
         f"{what} {metric_letters(results)} {when(results)}, {MEAN_SPREAD}; ratio with / without "
         f"paired by seed; p of no effect by the exact sign-flip test{floor}, by Student's t of the log-ratios, and "
