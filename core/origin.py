@@ -52,7 +52,7 @@ def _is_ours(installed: Distribution) -> bool:
 
 
 def commit() -> tuple[str | None, bool | None]:
-    """The commit that is checked out and whether it was changed since; None where this is no checkout of its own.
+    """The commit that is checked out and whether the code was changed since; None where this is no checkout of its own.
 
     A repository somewhere above an installed package, or the one that a program was started for, is not asked.
     """
@@ -63,8 +63,14 @@ def commit() -> tuple[str | None, bool | None]:
     if names is None:
         return _git("rev-parse", "HEAD"), None
     filters = [name for name in names.split("\0") if name.startswith("filter.")]
-    status = _git("status", "--porcelain", "--ignore-submodules=all", emptied=filters)
-    return _git("rev-parse", "HEAD"), None if status is None else bool(status)
+    status = _git("status", "--porcelain", "-z", "--ignore-submodules=all", emptied=filters)
+    return _git("rev-parse", "HEAD"), None if status is None else any(map(_counts, status.split("\0")))
+
+
+def _counts(entry: str) -> bool:
+    """Whether an entry of git's status may change what runs: a file that git does not know and Python does not import,
+    such as a database or notes, does not."""
+    return bool(entry) and (not entry.startswith("?? ") or entry.endswith((".py", ".so", "/")))
 
 
 def _git(*arguments: str, emptied: Sequence[str] = ()) -> str | None:

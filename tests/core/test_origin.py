@@ -102,6 +102,21 @@ def test_a_checkout_says_its_own_commit_wherever_it_is_asked_from(tmp_path: Path
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_only_what_may_run_makes_a_checkout_a_changed_one(tmp_path: Path) -> None:
+    ours = checkout(tmp_path / "ours")
+    (ours / "runs.db").write_bytes(b"a database")
+    assert asked(ours)[2] is False
+    (ours / "core" / "origins.py").write_text("")
+    assert asked(ours)[2] is True
+    (ours / "core" / "origins.py").unlink()
+    (ours / "more").mkdir()
+    (ours / "more" / "notes").write_text("who knows what a folder has")
+    assert asked(ours)[2] is True
+    shutil.rmtree(ours / "more")
+    (ours / "core" / "home.py").write_text("x = 1\n")
+    assert asked(ours)[2] is True
+
+
 def test_a_clone_of_another_user_is_read(tmp_path: Path) -> None:
     code = checkout(tmp_path / "code")
     for path in (code, *code.rglob("*")):
