@@ -70,7 +70,9 @@ def commit() -> tuple[str | None, bool | None]:
 def _counts(entry: str) -> bool:
     """Whether an entry of git's status may change what runs: a file that git does not know and Python does not import,
     such as a database or notes, does not."""
-    return bool(entry) and (not entry.startswith("?? ") or entry.endswith((".py", ".so", "/")))
+    if not entry.startswith("?? "):
+        return bool(entry)
+    return entry.endswith((".py", ".so", "/")) and not entry.endswith("__pycache__/")
 
 
 def _git(*arguments: str, emptied: Sequence[str] = ()) -> str | None:
