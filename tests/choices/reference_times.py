@@ -9,7 +9,7 @@ import json
 import os
 from collections import defaultdict
 from pathlib import Path
-from statistics import mean
+from statistics import median
 from typing import Any
 
 import click
@@ -44,7 +44,7 @@ def as_record(spread: Spread) -> dict[str, Any]:
 
 
 def record(study: str, setting: str, runs: Path, file: Path, calibration: Path | None = None) -> int:
-    """Writes the mean seconds of each variant's finished runs to `file`; returns how many variants had any.
+    """Writes the median seconds of each variant's finished runs to `file`; returns how many variants had any.
 
     Where the runs shared their machine with other work, their times are no reference: with `calibration`, another
     folder of runs, what was calibrated there stands instead. Variants that have no times here keep those that are on
@@ -89,7 +89,7 @@ def record(study: str, setting: str, runs: Path, file: Path, calibration: Path |
         "machine": here,
         "device": provenance.get("device"),
         "torch": provenance.get("torch"),
-        "seconds": {**kept, **{name: round(mean(values), 2) for name, values in seconds.items()}},
+        "seconds": {**kept, **{name: round(median(values), 2) for name, values in seconds.items()}},
         **({"spreads": [as_record(spread) for spread in spreads]} if spreads else {}),
     }
     write_whole(file, (json.dumps(recorded, indent=1) + "\n").encode())
