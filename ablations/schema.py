@@ -171,6 +171,8 @@ class Profile(Node):
 
     `rule` says how the free numbers among the scalings were chosen, `caveat` what a report must say of the magnitudes.
     `resampling` is the filter for images that are given and not prepared yet; a prepared set has its own.
+    `piloted` are seeds whose runs at this scale had been seen before what is now read off a run was fixed, which
+    `pilot` says in words: a report says what the other seeds say alone.
     """
 
     name: Name
@@ -180,6 +182,8 @@ class Profile(Node):
     caveat: str | None = None
     seeds: PositiveInt = 3
     resampling: Resampling = "box"
+    piloted: tuple[int, ...] = ()
+    pilot: str = ""
 
     def adjusted(self, *scalings: AnyScaling, without: Sequence[str] = (), **fields: Any) -> Profile:
         """This profile with these scalings in the place of its own at the same paths, or added; none at `without`."""

@@ -34,6 +34,13 @@ def begins(end: int, window: float) -> float:
     return end * (1 - window) * (1 - ROUNDING)
 
 
+def shares(every: int, iterations: int, window: float | None) -> tuple[float, ...]:
+    """Where the evaluations lie that a run's value is of, as shares of its iterations, in order."""
+    grid = sorted({*range(every, iterations + 1, every), iterations})
+    first = iterations if window is None else begins(iterations, window)
+    return tuple(at / iterations for at in grid if at >= first)
+
+
 def _mean(values: list[float]) -> float:
     if len(values) == 1 or math.inf in values:
         return max(values)

@@ -14,7 +14,7 @@ from reports.comparability import MixedProtocols
 from reports.deck import claimed_values
 from reports.numbers import counted, factor, fixed, interval, listed, mean_spread, sentence
 from reports.page import Abstract, Anchor, Code, Grey, Link, Piece, Strong, Text, pieces
-from reports.remarks import clauses, family_words, ladder_names, rungs_words, unread_steps, unstable_words
+from reports.remarks import clauses, family_words, rungs_words, unread_steps, unstable_words
 from reports.report import PILOT, Report, design_title
 from reports.results import metric_name
 from reports.verdicts import ALONE, ChangeEffect, Word
@@ -190,11 +190,15 @@ def ratios(tested: Sequence[ChangeEffect], report: Report) -> str:
 
 
 def ratio_of(effect: ChangeEffect) -> str:
-    """What stands behind a change's name: its ratio with the interval or, judged by ranks, the median ratio."""
+    """What stands behind a change's name: its ratio with the interval; of an unstable one what ranks say, if they do;
+    with diverged runs the median ratio."""
     known = effect.effect
+    if effect.word == "unstable":
+        said, by_ranks, _ = effect.why.partition(" by ranks")
+        return f" ({said}{by_ranks}, median {factor(known.median_ratio)})" if known and by_ranks else ""
     if known is None:
         return ""
-    if effect.unstable or known.diverged:
+    if known.diverged:
         return "" if known.median_ratio is None else f" (by ranks, median {factor(known.median_ratio)})"
     return "" if known.ratio is None else f" {interval(known)}"
 
@@ -235,8 +239,7 @@ def beware(report: Report) -> Text:
             e.word == "open" for effects in report.effects.values() for e in effects
         )
         cautions.append(f"a pilot of {counted(report.n, 'seed')}" + (": what is open is not “no effect”" * open_too))
-    on_ladder = ladder_names(results.study) if "ladder" in planned_designs(results) else []
-    if unstable := unstable_words(results, on_ladder):
+    if unstable := unstable_words(results):
         cautions.append(unstable)
     judged = "grid" not in results.study.designs  # Grids print no verdicts on changes.
     if judged and any(e.resolved for effects in report.effects.values() for e in effects):

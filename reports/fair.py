@@ -16,6 +16,7 @@ import numpy as np
 
 from core.arithmetic import g_updates, training
 from core.config import AnyConfig
+from core.values import shares
 from reports import stats
 from reports.numbers import interval, listed
 from reports.results import Results
@@ -59,11 +60,18 @@ def differs_in(before: AnyConfig, after: AnyConfig) -> list[Cost]:
 
 def at_equal(found: ChangeEffect, results: Results) -> list[AtEqual]:
     """A comparison at equal everything that its arms differ in; nothing where they differ in none, or are not there."""
-    one, other = results.variant(found.before), results.variant(found.after)
-    if not found.before or one is None or other is None:
+    if not found.before:
+        return []
+    return [*both_read(found.before, found.after, results), *controlled(found, results)]
+
+
+def both_read(before: str, after: str, results: Results) -> list[AtEqual]:
+    """Two variants at equal everything that they differ in, the costlier one read earlier."""
+    one, other = results.variant(before), results.variant(after)
+    if one is None or other is None:
         return []
     earlier = [read_earlier(cost, one, other, results) for cost in differs_in(one.config, other.config)]
-    return [*(each for each in earlier if each is not None), *controlled(found, results)]
+    return [each for each in earlier if each is not None]
 
 
 def read_earlier(cost: Cost, one: PlannedVariant, other: PlannedVariant, results: Results) -> AtEqual | None:
@@ -84,13 +92,22 @@ def read_earlier(cost: Cost, one: PlannedVariant, other: PlannedVariant, results
 
 
 def value_at(cost: Cost, variant: PlannedVariant, seed: int, reached: float, results: Results) -> float:
-    """A finished run's value where it has cost so much, log-linear between two evaluations; NaN where there is none."""
+    """A finished run's value had it ended where it has cost so much; NaN where there is none.
+
+    Of a value over a window the places are the same shares of that cost as of a whole run, each log-linear between two
+    evaluations: a window of an early stretch has fewer of its own.
+    """
     if seed not in results.plan.seeds_of(variant) or results.job(variant, seed)["status"] != "finished":
         return float("nan")
     curve = results.curve(variant, seed)
     along = [COSTS[cost](variant.config, int(iteration)) for iteration in curve["iteration"]]
-    value = stats.value_at(along, curve["value"], reached)
+    value = stats.mean_along(along, curve["evaluated"], [share * reached for share in shares_of(variant.config)])
     return float("nan") if value is None else value
+
+
+def shares_of(config: AnyConfig) -> tuple[float, ...]:
+    """Where the evaluations lie that a run's value is of, as shares of its iterations."""
+    return shares(config.evaluation.every, config.iterations, config.evaluation.window)
 
 
 def controlled(found: ChangeEffect, results: Results) -> list[AtEqual]:
@@ -107,18 +124,37 @@ def controlled(found: ChangeEffect, results: Results) -> list[AtEqual]:
 
 
 def fair_remark(found: ChangeEffect, results: Results) -> str:
-    """Under which costs a finding stands as at equal iterations, and under which it does not; nothing where its arms
-    cost the same, or nothing is known."""
+    """Under which costs a finding stands as at equal iterations, and under which it does not, with intervals that are
+    not corrected; nothing where its arms cost the same, or nothing is known."""
+    stands, falls = fair_words(found, results)
+    also = [f"holds at equal {listed(stands)}"] if stands else []
+    return listed([*also, *falls])
+
+
+def fair_words(found: ChangeEffect, results: Results) -> tuple[list[str], list[str]]:
+    """The costs at which a finding stands as at equal iterations, and what it is at the others; each with the ratio."""
     if not found.resolved:
-        return ""
+        return [], []
     side = "below" if found.word == "helps" else "above"
     stands, falls = [], []
-    for each in at_equal(found, results):
-        where = side_of_one(each.effect)
-        ratio = f"{each.words} ×{interval(each.effect)}"
+    for together in alike(at_equal(found, results)):
+        effect = together[0].effect
+        where = side_of_one(effect)
+        ratio = f"{listed([each.words for each in together])} ×{interval(effect)}"
         if where == side:
             stands.append(ratio)
         else:
-            falls.append(f"{'not resolved' if where == 'unresolved' else 'the reverse'} at equal {ratio}")
-    also = [f"also at equal {listed(stands)}"] if stands else []
-    return "; ".join([*also, *falls])
+            falls.append(f"is {'not resolved' if where == 'unresolved' else 'reversed'} at equal {ratio}")
+    return stands, falls
+
+
+def alike(read: list[AtEqual]) -> list[list[AtEqual]]:
+    """Those that are one reading of the same runs, as equal images and equal arithmetic of two batch sizes are."""
+    groups: list[list[AtEqual]] = []
+    for each in read:
+        mine = [g for g in groups if not each.control and not g[0].control and g[0].read_at == each.read_at]
+        if mine:
+            mine[0].append(each)
+        else:
+            groups.append([each])
+    return groups

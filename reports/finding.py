@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from ablations.designs import all_title, base_title
 from ablations.schema import DesignName, Study
 from reports.commands import planned_designs
-from reports.fair import at_equal
-from reports.numbers import interval, listed, sentence
+from reports.fair import both_read, fair_remark, fair_words
+from reports.numbers import interval, sentence
 from reports.report import Report
 from reports.results import metric_name
 from reports.verdicts import ChangeEffect, Word, compare, side_of_one
@@ -44,7 +44,9 @@ def together(report: Report) -> str:
     ratio = interval(effect)
     match side_of_one(effect):
         case "below":
-            return f"{whole} together cut the distance to real images to {ratio} of that with {base}"
+            fair = [each.effect for each in both_read("baseline", "all", results) if each.cost == "arithmetic"]
+            also = f" ({interval(fair[0])} at equal arithmetic)" if fair else ""
+            return f"{whole} together cut the distance to real images to {ratio} of that with {base}{also}"
         case "above":
             return f"{whole} together raise the distance to real images to {ratio} of that with {base}"
     return f"what {whole} do together is not resolved: {ratio} of the distance with {base}"
@@ -77,18 +79,14 @@ def title(report: Report, designs: Sequence[DesignName]) -> str:
 
 
 def unequal(report: Report, design: DesignName) -> str:
-    """The findings of a design that do not stand at equal updates of G, real images or arithmetic, as a sentence; empty
-    where all do."""
-    parts = []
-    for effect in report.effects[design]:
-        if effect.resolved:
-            falls = [
-                f"{each.words} ×{interval(each.effect)}"
-                for each in at_equal(effect, report.results)
-                if side_of_one(each.effect) != ("below" if effect.word == "helps" else "above")
-            ]
-            parts += [f"{effect.change.brief} ({', '.join(falls)})"] if falls else []
-    return f"At equal cost it is not so of {listed(parts)}." if parts else ""
+    """What becomes of the findings of a design at equal updates of G, real images and arithmetic, as a sentence: of
+    those that do not stand at all of them. Empty where all do."""
+    parts = [
+        f"{effect.change.brief} {fair_remark(effect, report.results)}"
+        for effect in report.effects[design]
+        if fair_words(effect, report.results)[1]
+    ]
+    return f"At equal cost (95%, not corrected): {'; '.join(parts)}." if parts else ""
 
 
 def designs_of(study: Study, report: Report) -> list[DesignName]:

@@ -84,10 +84,13 @@ def clauses(tested: Sequence[ChangeEffect], results: Results, effects: Effects) 
         within = f"within a factor of {results.study.negligible:g}"
         lines.append(f"{len(small)} negligible, {within}: {listed(small)}")
     if open_ones := [remarked(e, e.why, seeds_remark(e, results)) for e in tested if e.word == "open"]:
-        lines.append(f"{len(open_ones)} open: {listed(open_ones)}")
+        lines.append(f"{len(open_ones)} open{SEEDS_NEEDED}: {listed(open_ones)}")
     if lost := [f"{e.change.title} ({e.why})" for e in tested if e.word == "unstable"]:
-        lines.append(f"{len(lost)} unstable over seeds, so that nothing more is said of it: {listed(lost)}")
+        lines.append(f"{len(lost)} unstable over seeds: {listed(lost)}")
     return lines
+
+
+SEEDS_NEEDED = " (with the seeds at which 80% of studies would decide it, were ratio and scatter exactly these)"
 
 
 def seeds_remark(effect: ChangeEffect, results: Results) -> str:
@@ -100,7 +103,7 @@ def seeds_remark(effect: ChangeEffect, results: Results) -> str:
     borrowed = (known.df or 0.0) - (known.n - 1) if effect.estimate is None else 0.0
     margin = results.study.negligible
     needed = seeds_to_decide(log_sd, known.ratio, margin, comparisons=family, borrowed=max(0.0, borrowed))
-    return f"over {MOST_SEEDS:,} seeds would decide it" if needed is None else f"about {needed} seeds would decide it"
+    return f"over {MOST_SEEDS:,} seeds" if needed is None else f"{needed} seeds"
 
 
 def remarked(effect: ChangeEffect, *remarks: str) -> str:
@@ -173,19 +176,17 @@ def unread_steps(results: Results) -> str:
     return f"{whole} {listed([str(step) for step in steps])} cannot be read as {how}"
 
 
-def unstable_words(results: Results, told_already: Sequence[str] = ()) -> str:
-    """Every unstable variant with its seeds, for a list of what to beware of, but those that are told of already;
-    nothing where all are stable."""
-    known = {variant.name for name in told_already if (variant := results.variant(name)) is not None}
+def unstable_words(results: Results) -> str:
+    """Every unstable variant with its seeds, for a list of what to beware of; nothing where all are stable."""
     lines = [
         f"“{results.title(variant.name)}” ({astray_words(results.last(variant))})"
         for variant in results.plan.variants
-        if variant.name in results.unstable - known
+        if variant.name in results.unstable
     ]
     if not lines:
         return ""
     many = counted(len(lines), "variant is", "variants are")
-    return f"{many} unstable over seeds and judged by ranks, never by a mean: {listed(lines)}"
+    return f"{many} unstable over seeds, so that ratios with one, which are of means, say little: {listed(lines)}"
 
 
 def verdict_text(effect: ChangeEffect) -> Text:

@@ -69,7 +69,7 @@ class Results:
     @cached_property
     def _curves(self) -> dict[tuple[str, int], pd.DataFrame]:
         measured = self.tidy[(self.tidy["metric"] == self.metric) & self.tidy["iteration"].notna()]
-        measured = measured.assign(value=measured["averaged"])
+        measured = measured.assign(evaluated=measured["value"], value=measured["averaged"])
         grouped = measured.groupby(["variant", "seed"], sort=False)
         return {(str(key[0]), int(key[1])): frame for key, frame in cast(Any, grouped)}
 
@@ -93,9 +93,10 @@ class Results:
         return [name for name in names if name not in planned or seed not in self.plan.seeds_of(planned[name])]
 
     def curve(self, variant: PlannedVariant, seed: int) -> pd.DataFrame:
-        """One job's values in order (iteration, images, seconds, value), empty where it has none.
+        """One job's values in order (iteration, images, seconds, value, evaluated), empty where it has none.
 
-        They are the run's as if it had ended there (`core.values`), as all values of the reported metric are.
+        A value is the run's as if it had ended there (`core.values`), as all values of the reported metric are;
+        `evaluated` is the evaluation there alone.
         """
         return self._curves.get((variant.name, seed), self.tidy.iloc[:0])
 

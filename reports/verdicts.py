@@ -108,8 +108,7 @@ class ChangeEffect:
     that estimate it from many variants. `looks` has the effect at each look so far, by its number of seeds, where seeds
     are added until all is decided: `p` is then that of all looks together (`stats.sequential_p`). `exploratory` marks
     a change that the deck does not name, or one of which a part was declared after the first run. `unstable` names the
-    unstable variants among the two, with their seeds; `unstable_before` says whether the one without the change is:
-    to leave it behind is no gain of the change.
+    unstable variants among the two, with their seeds.
     """
 
     change: Change
@@ -126,7 +125,6 @@ class ChangeEffect:
     looks: Mapping[int, ChangeEffect] = field(default_factory=dict)
     exploratory: bool = False
     unstable: str = ""
-    unstable_before: bool = False
 
     @property
     def tested(self) -> bool:
@@ -148,7 +146,7 @@ class ChangeEffect:
         """The verdict as a table says it."""
         word = f"{self.word} (exploratory)" if self.exploratory and self.tested else self.word
         # Of an unstable arm the seeds are told elsewhere.
-        why = self.why.partition(";" if self.why.startswith("by ranks") else ": ")[0] if self.unstable else self.why
+        why = self.why.partition("; " if " by ranks" in self.why else ": ")[0] if self.unstable else self.why
         return f"{word}: {why}" if why else word
 
 
@@ -169,8 +167,7 @@ def pair_effect(change: Change, design: DesignName, results: Results) -> ChangeE
         for arm, variant in (("without", one), ("with", other))
         if variant.name in results.unstable
     ]
-    lent = one.name in results.unstable
-    return replace(open_effect, effect=effect, unstable="; ".join(apart), unstable_before=lent)
+    return replace(open_effect, effect=effect, unstable="; ".join(apart))
 
 
 def pair_effects(design: DesignName, results: Results) -> list[ChangeEffect]:
@@ -300,18 +297,19 @@ def verdict_on(found: ChangeEffect) -> ChangeEffect:
         return replace(found, word="open")
     if effect.ratioless:
         return replace(found, word="open", why=no_interval(effect))
-    if effect.diverged or found.unstable:
-        # The same order of pairs as the test's: of a median that is a tie or unknown nothing is said.
-        middle, why = effect.median_ratio, diverged_words(effect) if effect.diverged else found.unstable
-        if significant and middle is not None and middle != 1:
-            by_ranks = "" if effect.diverged else f"by ranks, median {factor(middle)}; "
-            if middle < 1 and found.unstable_before:
-                return replace(found, word="unstable", why=f"{by_ranks}{why}")
-            return replace(found, word="helps" if middle < 1 else "hurts", why=f"{by_ranks}{why}")
-        if found.unstable:
-            return replace(found, word="unstable", why=why)
-        if middle is not None and middle != 1 and found.p is not None and found.p <= LEVEL:
-            why = f"{why}; {'helps' if middle < 1 else 'hurts'} {ALONE}"
+    # The same order of pairs as the signed-rank test's: of a median that is a tie or unknown nothing is said.
+    middle = effect.median_ratio
+    by_ranks: Word | None = None if middle is None or middle == 1 else "helps" if middle < 1 else "hurts"
+    if found.unstable:
+        # What most seeds say and what a few do are two things: neither a gain nor a loss has both in it.
+        said = f"{by_ranks} by ranks, median {factor(middle)}; " if significant and by_ranks else ""
+        return replace(found, word="unstable", why=f"{said}{found.unstable}")
+    if effect.diverged:
+        why = diverged_words(effect)
+        if significant and by_ranks:
+            return replace(found, word=by_ranks, why=why)
+        if by_ranks and found.p is not None and found.p <= LEVEL:
+            why = f"{why}; {by_ranks} {ALONE}"
         return replace(found, word="open", why=why)
     if found.p is None or effect.ratio is None:
         return replace(found, word="open", why=no_interval(effect, found.estimate))

@@ -38,6 +38,7 @@ def longer(times: int) -> Profile:
         name=f"cpu_x{times}",
         title=f"the deck's numbers scaled down to two CPU cores: 16×16 embedded rooms, {800 * times:,} iterations",
         rule=UNTUNED,
+        piloted=(),
     )
 
 
@@ -53,6 +54,7 @@ CPU_32 = CPU.adjusted(
     name="cpu_32",
     title="the deck's numbers scaled down to two CPU cores: 32×32 embedded rooms, 800 iterations",
     rule=UNTUNED,
+    piloted=(),
 )
 
 STUDY = changes_overview.STUDY.replace(

@@ -10,6 +10,7 @@ import pandas as pd
 
 from core.arithmetic import g_updates, training
 from reports import stats
+from reports.fair import shares_of
 from reports.numbers import MEAN_SPREAD, WORK, factor, listed, short, work_text
 from reports.page import Block, Heading, Paragraph, Table
 from reports.report import Report
@@ -132,14 +133,20 @@ def end_to_end_at_equal(axis: Axis, results: Results, before: str, after: str) -
     if one is None or other is None or one == other:
         return None
     curves: list[dict[int, tuple[np.ndarray, np.ndarray]]] = []
+    places = shares_of(one.config)
     for arm in (one, other):
         states = {seed: results.job(arm, seed)["status"] for seed in results.plan.seeds_of(arm)}
         measured = {seed: results.curve(arm, seed) for seed, state in states.items() if state == "finished"}
         if not measured or "diverged" in states.values() or any(curve.empty for curve in measured.values()):
             return None
-        curves.append({s: (axis(arm, curve), curve["value"].to_numpy(dtype=float)) for s, curve in measured.items()})
+        curves.append(
+            {s: (axis(arm, curve), curve["evaluated"].to_numpy(dtype=float)) for s, curve in measured.items()}
+        )
     reached = min(float(along[-1]) for arm in curves for along, _ in arm.values())
-    read = [[stats.value_at(along, values, reached) for along, values in arm.values()] for arm in curves]
+    read = [
+        [stats.mean_along(along, values, [share * reached for share in places]) for along, values in arm.values()]
+        for arm in curves
+    ]
     known = [[value for value in arm if value is not None] for arm in read]
     if known != read:
         return None

@@ -28,6 +28,7 @@ def fair_arms(report: Report) -> list[Block]:
     table.words("equal", lambda row: "iterations" if row[1] is None else row[1].words, 1.2)
     table.words("how", lambda row: how(row[1], report), 1.6)
     table.numbers("ratio [95%]", lambda row: (row[1] or row[0]).effect, 1.1)
+    table.numbers("n", lambda row: n_of(row[1] or row[0]), 0.3)
     return [
         Heading("Changes that alter how much is computed", 2),
         Paragraph(
@@ -38,13 +39,19 @@ def fair_arms(report: Report) -> list[Block]:
         table.table(
             f"Ratio of the {metric_letters(report.results)} with / without the change, below 1 where it helps, at "
             "equal iterations as in the design, and at equal everything in which the two variants differ by more than "
-            "5%: the costlier one read earlier, log-linear between its evaluations, or the cheaper one trained for "
+            "5%: the costlier one read earlier, at the same shares of that cost as the cheaper one is of its own, "
+            "log-linear between its evaluations, or the cheaper one trained for "
             f"longer. Paired by seed, 95% intervals that are not corrected and, but for those at equal iterations, "
             f"borrow nothing. {WORK}",
             name="fair_arms",
             size=7.8,
         ),
     ]
+
+
+def n_of(compared: ChangeEffect | AtEqual) -> int:
+    """The seeds that a ratio is of."""
+    return compared.effect.n if compared.effect else 0
 
 
 def how(equal: AtEqual | None, report: Report) -> str:

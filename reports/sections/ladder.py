@@ -65,11 +65,12 @@ def ladder_section(report: Report) -> list[Block]:
 
 
 UNSTABLE_RULE = (
-    "The rule, fixed after a first ladder had shown such a variant and before these runs: the logs of a variant's "
+    "Which variants are, by a rule fixed after a first ladder had shown such a one: the logs of a variant's "
     f"seeds spread by more than {stats.SPREAD_TIMES:g} times the median of the study's variants, and one seed at least "
     f"is a factor of {stats.AWAY:g} or more from the variant's median. The mean ratio of a step into such a variant or "
-    "out of it says little: the exact signed-rank test judges it, and it is called unstable where that is not "
-    "significant after the correction, and where all it shows is that the step leaves such a variant behind."
+    "out of it says little. The step is called unstable, and beside that stands what the exact signed-rank test says "
+    "of most seeds; that ranks alone make no verdict there was decided after 20 seeds of changes_overview had been "
+    "seen."
 )
 
 

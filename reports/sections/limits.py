@@ -65,7 +65,7 @@ def power(report: Report) -> list[Block]:
         return []
     titles = {change.name: change.title for change in results.study.changes}
     return [
-        Paragraph(f"How fine these runs can see ({HOW}). A change that is “open” is no change of “no effect”."),
+        Paragraph(f"How fine these runs can see ({HOW}). “Open” does not mean “no effect”."),
         Bullets(
             tuple((Strong(f"{design_words(s).capitalize()}."), f" {answer(s, report.n, titles)}") for s in designs)
         ),
@@ -87,13 +87,16 @@ def spread(report: Report) -> list[Block]:
     parts = stats.variance_components(measured)
     if parts is None:
         return []
+    steady = [x for x, v in zip(measured, results.plan.variants, strict=True) if v.name not in results.unstable]
+    without = stats.variance_components(steady) if results.unstable else None
+    calm = f"; without the unstable ones by {without.training_cv:.1%}" if without is not None else ""
     return [
         Heading("Where the scatter comes from", 2),
         Paragraph(
             f"The last {metric_letters(results)} of every run was measured on "
             f"{counted(1 + len(keys), 'independent set')} of latents. Between evaluations of one model it scatters by "
             f"{parts.evaluation_cv:.1%} ({parts.evaluation_df} degrees of freedom), between training seeds by "
-            f"{parts.training_cv:.1%} beyond that ({parts.seed_df}), both pooled over variants. "
+            f"{parts.training_cv:.1%} beyond that ({parts.seed_df}), both pooled over variants{calm}. "
             + (
                 "Training seeds are what the intervals are made of; more samples per evaluation would change little."
                 if parts.training_sd > 2 * parts.evaluation_sd
@@ -148,6 +151,12 @@ def limits(report: Report) -> list[Block]:
         items.append(
             "Hyperparameters that no change names were not tuned per variant: a change may look worse for want of its "
             "own learning rate."
+            + (
+                " They were chosen for none and for all of the changes: leave one out, which compares what was tuned "
+                "with what was not, favours the changes, and add one in disfavours them."
+                if results.profile.rule and {"leave_one_out", "add_one_in"} <= set(available(results.study))
+                else ""
+            )
         )
     elif plan.retuned is not None:
         items.append(
@@ -200,6 +209,8 @@ def comparisons(report: Report) -> list[Text]:
         if family.keeps(e) and e.word != "unstable"
     ]
     named = f"{len(kept)} stay significant: {'; '.join(kept)}" if kept else "none stays significant"
+    astray = sum(family.keeps(e) and e.word == "unstable" for effects in report.effects.values() for e in effects)
+    named += f"; so would {astray} by ranks that have an unstable variant" if astray else ""
     if family.designs < 2:
         return [
             f"Verdicts on the {family.comparisons} changes are corrected together (Holm): if none did anything, the "
@@ -208,5 +219,7 @@ def comparisons(report: Report) -> list[Text]:
     return [
         "Verdicts are corrected within a design (Holm): if no change did anything, the chance of a single “helps” or "
         "“hurts” in it would be at most 5%. "
-        f"All {family.comparisons} comparisons of all designs as one family: {named}."
+        f"All {family.comparisons} comparisons of all designs as one family: {named}.",
+        "The comparisons of add one in share the variant without any change, those of leave one out the one with all: "
+        "their errors are correlated, and so many findings are not as many independent ones.",
     ]

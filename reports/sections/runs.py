@@ -252,7 +252,8 @@ def predicted_table(results: Results) -> Table | None:
     middle = f" Median actual / predicted {factor(float(np.median(ratios)))} (n = {len(ratios)})." if ratios else ""
     machines = dict.fromkeys(line.machine.words for line in invocations)
     return rows.table(
-        "Predicted and actual hours of each training command: wall time, the report not counted; last the sum over its "
+        "Predicted and actual hours of the training commands on record here: wall time, the report not counted; last "
+        "the sum over its "
         f"runs, of which as many went on at a time as there are workers.{middle} Machine: {'; '.join(machines)}.",
         name="predicted",
         size=7.4,

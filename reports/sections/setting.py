@@ -20,12 +20,13 @@ from reports.commands import reproduce_commands, ui_command
 from reports.numbers import counted, interval, listed, sentence
 from reports.page import Block, Bullets, Code, Heading, Listing, Note, Paragraph, Piece, Strong, Table, Text
 from reports.remarks import g_updates_remark
-from reports.report import Report, design_title
+from reports.report import DESIGN_HEADS, Report, design_title
 from reports.results import Results, metric_name, which_seeds
 from reports.tables import Rows
+from reports.verdicts import judge_design
 from studies import numbers
 from studies.mlflow_view.experiment import experiment_name
-from studies.plan import settings_of
+from studies.plan import designs_in, settings_of
 from studies.planning import metric_of_images
 
 
@@ -48,7 +49,29 @@ def registration(report: Report) -> list[Block]:
         ]
     if ours:
         pieces.append(f" Not the deck's, and exploratory in any case: {'; '.join(ours)}.")
-    return [Heading("Planned or exploratory"), Paragraph(tuple(pieces)), *looks(report)]
+    return [Heading("Planned or exploratory"), Paragraph(tuple(pieces)), *pilot(report), *looks(report)]
+
+
+def pilot(report: Report) -> list[Block]:
+    """Seeds that had been seen before the value of a run and the rules were fixed, and what the others say alone;
+    nothing where the profile has none."""
+    results = report.results
+    seen = [seed for seed in results.profile.piloted if seed in results.plan.seeds]
+    if not seen:
+        return []
+    told = f"{which_seeds(seen).capitalize()} {results.profile.pilot}."
+    fresh = results.without_seeds(seen)
+    if len(fresh.plan.seeds) < 2:
+        return [Paragraph((Strong("A pilot."), f" {told} There are no other seeds."))]
+    alone = {design: judge_design(design, fresh) for design in designs_in(results.plan) if design in report.effects}
+    both = [(e, other) for d, found in alone.items() for e, other in zip(report.effects[d], found, strict=True)]
+    changed = [
+        f"{e.change.brief} ({DESIGN_HEADS[e.design]}): {other.word}" for e, other in both if e.word != other.word
+    ]
+    if not both:
+        return [Paragraph((Strong("A pilot."), f" {told}"))]
+    how = f"other verdicts are {'; '.join(changed)}" if changed else "every verdict is the same"
+    return [Paragraph((Strong("A pilot."), f" {told} Without them, on {len(fresh.plan.seeds)} seeds, {how}."))]
 
 
 def looks(report: Report) -> list[Block]:

@@ -28,7 +28,7 @@ from reports.stats.arms import (
 )
 from reports.stats.attribution import ShapleyValue, shapley
 from reports.stats.components import VarianceComponents, variance_components
-from reports.stats.curves import spread_apart, value_at
+from reports.stats.curves import mean_along, spread_apart, value_at
 from reports.stats.effects import (
     Effect,
     UnpairedEffect,

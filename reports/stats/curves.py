@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import isotonic_regression
@@ -18,6 +20,13 @@ def value_at(along: ArrayLike, values: ArrayLike, at: float) -> float | None:
     if not np.isfinite(v).all() or (v <= 0).any():
         return None
     return float(np.exp(np.interp(at, s, np.log(v))))
+
+
+def mean_along(along: ArrayLike, values: ArrayLike, places: Sequence[float]) -> float | None:
+    """The geometric mean of the metric at several places, each as `value_at` reads it; None where it cannot one."""
+    read = [value_at(along, values, place) for place in places]
+    known = [value for value in read if value is not None]
+    return float(np.exp(np.log(known).mean())) if known and len(known) == len(read) else None
 
 
 def spread_apart(positions: ArrayLike, gap: float) -> NDArray[np.float64]:

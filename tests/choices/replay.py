@@ -86,7 +86,7 @@ def effects_at(study: Study, design: DesignName, pairs: Sequence[Pair], values: 
     return [
         ChangeEffect(study.change(pair.change), design, pair.before, pair.after, effect, "not tested", "",
                      p=None if effect is None else effect.t_p if kept_ else effect.rank_p,
-                     unstable="" if kept_ else "apart", unstable_before=apart[pair.before])
+                     unstable="" if kept_ else "apart")
         for pair, effect, kept_ in zip(pairs, borrowed, steady, strict=True)
     ]  # fmt: skip
 
