@@ -148,9 +148,9 @@ def cpu(
         ),
         rule=" ".join(CPU_RULE.format(scales=SCALES_CHOSEN if scales else SCALES_LEFT).split()),
         piloted=(0, 1, 2),
-        pilot="had been trained and published, their last evaluation read as the value, before the window over the last "
-        "quarter, the words negligible and unstable, and how variances are shared were fixed. The "
-        "simulation that chose the last of these took its scatter from a trial of leave one out at 20 seeds of this profile, "
+        pilot="had been trained and published, their last evaluation read as the value, before the window over the "
+        "last quarter, the words negligible and unstable, and how variances are shared were fixed. The simulation that "
+        "chose the last of these took its scatter from a trial of leave one out at 20 seeds of this profile, "
         "then with R1 at every fourth step",
         caveat="Directions compare with the deck's, magnitudes do not: other images, another metric, networks and a "
         "training thousands of times smaller.",

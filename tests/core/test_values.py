@@ -8,7 +8,7 @@ import pytest
 
 from core import config as cfg
 from core.events import Evaluated, Event, Losses
-from core.values import averaged, values_in
+from core.values import averaged, shares, values_in
 
 INF, NAN = math.inf, math.nan
 
@@ -73,3 +73,11 @@ def test_off_is_no_part_of_an_identity_and_on_is_one() -> None:
     for wrong in (0.0, 1.0, -0.5):
         with pytest.raises(ValueError, match="window"):
             cfg.Evaluation(window=wrong)
+
+
+def test_shares_are_where_the_evaluations_of_a_value_lie() -> None:
+    assert shares(80, 800, 0.25) == pytest.approx((0.8, 0.9, 1.0))
+    assert shares(80, 800, None) == (1.0,)
+    assert shares(300, 800, 0.3) == pytest.approx((0.75, 1.0)), "the last iteration is evaluated, whatever the grid"
+    values = {at: float(at) for at in (300, 600, 800)}
+    assert averaged(values, 0.3)[800] == pytest.approx((600 * 800) ** 0.5)

@@ -18,9 +18,11 @@ from ablations.schema import DesignName, Study
 from reports import stats
 from reports.claims import ClaimVerdict, judge_claim
 from reports.deck import claimed_values
+from reports.report import Report
 from reports.results import Results, load
 from reports.sections.claims import designs_with
 from reports.sections.end_to_end import end_to_end, end_to_end_at_equal, seconds_axis, work_axis
+from reports.sections.setting import pilot
 from reports.verdicts import ChangeEffect, judge_design
 from studies.plan import Look, Plan, PlannedVariant
 from studies.planning import make_plan
@@ -369,19 +371,20 @@ def test_a_variant_that_collapses_in_some_seeds_is_told_with_its_rate_and_lends_
     assert {name for name in before if before[name].effect is None} == set()
 
 
-def test_to_leave_an_unstable_variant_behind_is_no_gain_and_to_run_into_one_is_a_loss(results: Results) -> None:
-    """Twenty seeds resolve both by ranks: one change undoes a collapse, the other brings it about."""
-    many = scattered(results, 20, {"all-r1": 1.5, "all": 1.0})
-    for collapsing, word in (("all-r1", "unstable"), ("all", "hurts")):
-        jobs = many.jobs.copy()
-        mine = jobs[(jobs["variant"] == collapsing) & (jobs["seed"] < 3)].index
-        jobs.loc[mine, "value"] = 9.0
-        if collapsing == "all":
-            jobs.loc[jobs["variant"] == "all-r1", "value"] *= 0.4
-        found = dataclasses.replace(many, jobs=jobs)
-        r1 = next(e for e in judge_design("leave_one_out", found) if e.change.name == "r1")
-        assert r1.p_holm is not None and r1.p_holm < 0.05
-        assert r1.word == word and r1.why.startswith("by ranks, median")
+@pytest.mark.parametrize(("collapsing", "arm", "said"), [("all-r1", "without", "helps"), ("all", "with", "hurts")])
+def test_neither_to_leave_an_unstable_variant_nor_to_run_into_one_is_a_verdict(
+    collapsing: str, arm: str, said: str, results: Results
+) -> None:
+    """Twenty seeds resolve it by ranks, which is said beside the word."""
+    many = scattered(results, 20, {"all-r1": 1.5 if said == "helps" else 0.6})
+    jobs = many.jobs.copy()
+    jobs.loc[jobs[(jobs["variant"] == collapsing) & (jobs["seed"] < 3)].index, "value"] = 9.0
+    found = dataclasses.replace(many, jobs=jobs)
+    r1 = next(e for e in judge_design("leave_one_out", found) if e.change.name == "r1")
+    assert r1.p_holm is not None and r1.p_holm < 0.05
+    assert r1.word == "unstable" and r1.decided and not r1.resolved
+    assert r1.why.startswith(f"{said} by ranks, median") and f"; {arm} it 3 of 20 seeds far from" in r1.why
+    assert r1.verdict == f"unstable: {r1.why.partition('; ')[0]}", "a table has no room for the seeds"
 
 
 def test_a_claim_has_the_interval_of_the_design_that_compares_its_pair(results: Results) -> None:
@@ -522,3 +525,22 @@ def test_a_claim_whose_margin_came_late_is_exploratory(results: Results) -> None
     assert judge_claim(late, results).exploratory == "its margin was declared after a look"
     declared = Study(**{**dict(results.study), "claims": (late,)}).declaration("cpu")
     assert declared == results.study.declaration("cpu"), "what is said of a promise is no part of it"
+
+
+def test_seeds_that_had_been_seen_are_told_with_what_the_others_say(results: Results, tmp_path: Path) -> None:
+    """Here all of an effect is in the first three seeds."""
+    many = scattered(results, 12, {})
+    jobs = many.jobs.copy()
+    jobs.loc[(jobs["variant"] == "all-d1_g1") & (jobs["seed"] < 3), "value"] *= 3.0
+    found = dataclasses.replace(many, jobs=jobs)
+    report = Report.of(found, tmp_path)
+    before = next(e.word for e in report.effects["leave_one_out"] if e.change.name == "d1_g1")
+    after = next(
+        e.word for e in judge_design("leave_one_out", found.without_seeds((0, 1, 2))) if e.change.name == "d1_g1"
+    )
+    assert before != after
+    (told,) = pilot(report)
+    assert "Seeds 0, 1 and 2 had been trained and published" in str(told)
+    assert "on 9 seeds, other verdicts are" in str(told) and f"D1:G1 (leave one out): {after}" in str(told)
+    few = Report.of(scattered(results, 3, {}), tmp_path)
+    assert "There are no other seeds" in str(pilot(few))

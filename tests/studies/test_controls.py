@@ -11,7 +11,7 @@ from ablations.controls import Control
 from core.arithmetic import g_updates, training
 from core.config import Config
 from core.errors import InputError
-from reports.fair import COSTS, at_equal, differs_in, fair_remark, read_earlier
+from reports.fair import COSTS, alike, at_equal, differs_in, fair_remark, read_earlier
 from reports.render import render
 from reports.results import load
 from reports.verdicts import judge_design
@@ -78,14 +78,24 @@ def test_a_finding_says_whether_it_holds_at_equal_cost(tmp_path: Path) -> None:
     early = at["updates of G", False]
     without, with_it = results.variant("all-d1_g1"), results.variant("all")
     assert without is not None and with_it is not None and early.read_at == 160
-    ratio = results.at(with_it, 160) / results.last(without)
+    # Its value there is of 80, 90 and 100% of those updates, as the other's is of its own, not of the one at 160 alone.
+    curves = [results.curve(with_it, seed).set_index("iteration")["evaluated"] for seed in range(4)]
+    logs = [np.interp([128, 144, 160], c.index.to_numpy(float), np.log(c.to_numpy(float))).mean() for c in curves]
+    ratio = np.exp(logs) / results.last(without)
     assert early.effect.ratio == pytest.approx(float(np.exp(np.log(ratio).mean())))
+    assert not np.allclose(np.exp(logs), results.at(with_it, 160))
     longer = results.variant("all_d5_g1_five_times")
     assert longer is not None
     ratio = results.last(with_it) / results.last(longer)
     assert at["updates of G", True].effect.ratio == pytest.approx(float(np.exp(np.log(ratio).mean())))
     remark = fair_remark(found["d1_g1"], results)
     assert "equal updates of G" in remark and "arithmetic" in remark
+    # Equal images and equal arithmetic of two batch sizes are one reading.
+    batch = at_equal(found["batch_size"], results)
+    assert [[each.cost for each in together] for together in alike(batch)] == [
+        ["real images", "arithmetic"],
+        ["real images"],
+    ]
     # Equal arithmetic is read between two evaluations.
     work = read_earlier("arithmetic", without, with_it, results)
     assert work is not None

@@ -26,3 +26,11 @@ def test_spread_apart_keeps_order_and_distance() -> None:
     assert list(np.argsort(moved)) == [1, 3, 2, 0]
     assert moved[0] == 5.0
     assert stats.spread_apart([], 1.0).size == 0
+
+
+def test_a_mean_along_a_curve_is_geometric_and_of_all_its_places_or_none() -> None:
+    along, values = [1.0, 2.0, 3.0], [100.0, 10.0, 1.0]
+    assert stats.mean_along(along, values, [1.0, 2.0, 3.0]) == pytest.approx(10.0)
+    assert stats.mean_along(along, values, [1.5, 2.5]) == pytest.approx(10.0)
+    assert stats.mean_along(along, values, [0.5, 2.0]) is None
+    assert stats.mean_along(along, values, []) is None
