@@ -20,8 +20,9 @@ from reports.report import Report, composed
 from reports.results import Results, load, metric_letters, metric_name
 from reports.tables import Cell, Rows, to_runs
 from reports.verdicts import LEVEL
+from studies.inr_layers_gan import FITS
 
-RECONSTRUCTION = "inr_layers"
+RECONSTRUCTION = FITS.study
 
 
 def body(report: Report) -> list[Block]:
@@ -43,14 +44,10 @@ def body(report: Report) -> list[Block]:
     return composed(report, parts)
 
 
-SCALE_OF_FIT = {"cpu": "cpu", "lsun64": "deck128"}
-"""The profile of the fits that goes with one of the GANs."""
-
-
 def reconstruction(report: Report) -> Results | None:
     """The reconstruction study under the same runs at the scale that goes with this one; None: not run there."""
     try:
-        return load(RECONSTRUCTION, report.results.runs, SCALE_OF_FIT.get(report.results.plan.profile))
+        return load(RECONSTRUCTION, report.results.runs, FITS.profile_for(report.results.plan.profile))
     except MixedProtocols:
         raise
     except InputError:
@@ -90,7 +87,7 @@ def rankings(report: Report, fits: Results | None) -> list[Block]:
         return [
             *blocks,
             Paragraph("The reconstruction study has not been run here, so there is nothing to correlate with:"),
-            Listing(f"python -m studies.run {RECONSTRUCTION} --profile {SCALE_OF_FIT[results.plan.profile]}"),
+            Listing(f"python -m studies.run {RECONSTRUCTION} --profile {FITS.profile_for(results.plan.profile)}"),
         ]
     blocks += [
         Bullets(tuple(correlations(results, fits))),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from reports import figures, stats
 from reports.numbers import MEAN_SPREAD, counted
 from reports.page import Block, Heading, Paragraph, Strong
-from reports.pictures import between_latents, samples
+from reports.pictures import ENLARGED_BY, ENLARGED_ROWS, between_latents, samples
 from reports.report import Report, composed
 from reports.results import Results
 from reports.sections import claims, learning_curves, method, question, retuned, spread, which_changes
@@ -30,7 +30,6 @@ CONVENTIONS = {
     "corners": "corners: every second sample is a coarse one",
 }
 OWN, AVERAGED, NEAREST = "upsampled/own", "upsampled/natural_averaged", "upsampled/nearest"
-PICTURE_ROWS, PICTURE_COLUMNS = 6, ("nearest", "bilinear", "bicubic", "natural")
 
 
 def body(report: Report) -> list[Block]:
@@ -179,10 +178,10 @@ def pictures(report: Report) -> list[Block]:
         if folder is None:
             continue
         size = 2 * variant.config.data.resolution
-        tiles = figures.first_tiles(folder.samples / "upsampled.png", size, PICTURE_ROWS * len(PICTURE_COLUMNS))
+        tiles = figures.first_tiles(folder.samples / "upsampled.png", size, ENLARGED_ROWS * len(ENLARGED_BY))
         if tiles is None:
             continue
-        by_method = [(name, tiles[index :: len(PICTURE_COLUMNS)]) for index, name in enumerate(PICTURE_COLUMNS)]
+        by_method = [(name, tiles[index :: len(ENLARGED_BY)]) for index, name in enumerate(ENLARGED_BY)]
         with figures.style():
             sheet = figures.sample_sheet(by_method)
             name = "upsampled.png" if not variant.changes else "upsampled_centres.png"
