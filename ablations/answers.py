@@ -52,7 +52,7 @@ class Elsewhere(Node):
     where the two have other names."""
 
     study: Name
-    profiles: dict[Name, Name] = {}
+    profiles: dict[Name, Name] = Field(default_factory=dict)
 
     def profile_for(self, profile: str) -> str:
         """The profile there that goes with this one here."""

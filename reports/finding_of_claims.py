@@ -76,11 +76,11 @@ def headline(verdicts: Sequence[ClaimVerdict], report: Report) -> str:
         for word, of_word in by_word.items()
         if of_word
     ]
-    named = f"With {counted(report.n, 'seed')}, {'; '.join(parts)}."
+    named = sentence(f"{'; '.join(parts)} (n = {report.n})")
     if len(named.split()) <= MOST_WORDS:
         return named
     counts = listed([f"{len(of_word)} {WORDS[word][1]}" for word, of_word in by_word.items() if of_word])
-    return sentence(f"of the deck's {counted(len(verdicts), 'claim')}, {counts} with {counted(report.n, 'seed')}")
+    return sentence(f"of the deck's {counted(len(verdicts), 'claim')}, {counts} (n = {report.n})")
 
 
 def ratios(verdicts: Sequence[ClaimVerdict], report: Report) -> list[str]:

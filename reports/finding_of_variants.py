@@ -225,15 +225,15 @@ def best_of(arms: Sequence[Arm], report: Report) -> list[str]:
     said = [against(best, ranked, arms, report)]
     if best.name != "baseline" and len(ranked) > 1:
         said.append("It was picked as the best on these seeds, so its advantage is overstated.")
-    if lost := [each for each in arms if each.summary.diverged]:
-        said.append(f"{counted(len(lost), 'variant')} of {len(arms)} diverged in a seed or more.")
+    if gone := sum(each.summary.diverged > 0 for each in arms):
+        said.append(f"{gone} of {counted(len(arms), 'variant')} diverged in a seed or more.")
     return said
 
 
 def against(best: Arm, ranked: Sequence[Arm], arms: Sequence[Arm], report: Report) -> str:
     """The best one's ratio to the base, or the next one's to it."""
     results = report.results
-    which, title = f"best of {len(ranked)}", f"{best.title}"
+    which, title = f"best of {len(ranked)}", best.title
     base = next((each for each in arms if each.name == "baseline"), None)
     if best.name == "baseline" and len(ranked) > 1:
         other, effect, words = ranked[1], compare(results, best.name, ranked[1].name), "the next, {other}, has"
@@ -247,7 +247,10 @@ def against(best: Arm, ranked: Sequence[Arm], arms: Sequence[Arm], report: Repor
         which += ", not resolved"
     ratio, n = f"×{interval(effect)}", f"(n = {effect.n})"
     if words:
-        forms = [f"{title}; {words.format(other=other.title)} {ratio} of its value {n}", f"{title}; the next has {ratio} {n}"]
+        forms = [
+            f"{title}; {words.format(other=other.title)} {ratio} of its value {n}",
+            f"{title}; the next has {ratio} {n}",
+        ]
     else:
         forms = [f"{title}, {ratio} of {other.title} {n}", f"{title}, {ratio} of the base {n}"]
     sentences = [f"{which[:1].upper()}{which[1:]}: {form}." for form in forms]

@@ -83,7 +83,8 @@ def reach_of(ratios: Sequence[float], ends: Sequence[float]) -> tuple[float, flo
 def ratio_axis(ax: Axes, limits: tuple[float, float]) -> Axes:
     """A log axis of factors around 1."""
     log_axis(ax, "x", *limits, times)
-    ax.set_xticks([tick for tick in (0.125, 0.25, 0.5, 1, 2, 4, 8) if limits[0] <= tick <= limits[1]] or [1])
+    doubled = [tick for tick in (0.125, 0.25, 0.5, 1, 2, 4, 8) if limits[0] <= tick <= limits[1]]
+    ax.set_xticks(doubled if len(doubled) > 1 else [0.7, 1, 1.4])
     ax.tick_params(axis="x", labelsize=6.5)
     return ax
 

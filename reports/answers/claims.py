@@ -16,11 +16,11 @@ from reports.answers.changes import ratio_axis, reach_of
 from reports.answers.frame import LEFT, ROW_INCHES, WIDE, framed, name_rows, tiles_of, title_of
 from reports.claims import ClaimVerdict
 from reports.figures import GREEN, GREY, INK, PURPLE, interval_bar
+from reports.finding_of_claims import asked, label_of, pairs_of
 from reports.numbers import factor, short
 from reports.page import Block
 from reports.report import Report
 from reports.results import metric_name, when
-from reports.finding_of_claims import asked, label_of, pairs_of
 
 WORD_COLOURS = {"reproduced": GREEN, "contradicted": PURPLE}
 """Neither is a colour of what changes do; all else is grey, and every claim has its word."""
@@ -70,7 +70,7 @@ def figure(report: Report, answer: ClaimsAnswer, told: Sequence[str]) -> list[Bl
                 f"The answer: each claim of the deck in its words, with the ratios after / before that it speaks of, "
                 f"ours paired by seed with 95% intervals (an arrow where one goes on), n = {report.n} at most, "
                 f"{when(report.results)}; distances are {metric_name(report.results)}. Green is reproduced, purple "
-                "contradicted, grey neither. Images are the first of the fixed latents and not chosen, pixels enlarged.",
+                "contradicted, grey neither. Images are the first of the fixed latents, not chosen; pixels enlarged.",
                 f"{finding} Samples beside real images, and the ratio of every comparison of the deck's claims.",
             )
         ]
@@ -84,11 +84,12 @@ def rows_of(verdict: ClaimVerdict, report: Report) -> list[Drawn]:
         mean = report.results.ends(claim.after.variant).mean
         return [Drawn(name, None, verdict.word, instead=f"{short(mean)}; the deck's {short(claim.after.value)}")]
     drawn = []
+    several = len({pair.reading for pair in claim.comparisons}) > 1
     for pair, effect, word in pairs_of(verdict, report.results):
         before, after = pair.before.value, pair.after.value
         deck = after / before if before is not None and after is not None else None
         label = label_of(pair, report)
-        label = f"{label}, {pair.reading}" if pair.reading and len({p.reading for p in claim.comparisons}) > 1 else label
+        label = f"{label}, {pair.reading}" if pair.reading and several else label
         drawn.append(Drawn(label, effect, word, deck, range_of(verdict)))
     return drawn
 

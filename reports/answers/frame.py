@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -25,8 +26,11 @@ TILES = 4
 TILES_INCHES = 1.25
 """The width of a row of tiles; the names of rows begin behind it."""
 
-PICTURE_INCHES = 0.5
-"""The least height of a row of tiles with its name."""
+PICTURE_INCHES = 0.6
+"""The least height of a row of tiles with its name, which may have two lines."""
+
+PICTURE_POINTS = 97
+"""The widest that the name of a row of tiles may be in a line."""
 
 ROW_INCHES = 0.225
 """The height of a row of a panel; of few rows, up to twice as much where images leave the room."""
@@ -38,7 +42,7 @@ NAMES_POINTS = 130
 BOLD = 1.12
 """How much wider bold letters are than those that text is measured by."""
 
-MOST_LINES = 3
+MOST_LINES = 2
 """Of the title: a second sentence that would make it longer is left to the page."""
 
 LEFT, WIDE = 0.47, 0.52
@@ -65,7 +69,8 @@ class Frame:
         if heading:
             ax.set_title(heading, loc="left", fontsize=8, fontweight="bold", pad=14 if what else 5)
         if what:
-            ax.text(0, 1 + 0.05 / (high * self.tall), what, transform=ax.transAxes, fontsize=6.5, color=GREY, va="bottom")
+            above = 1 + 0.05 / (high * self.tall)
+            ax.text(0, above, what, transform=ax.transAxes, fontsize=6.5, color=GREY, va="bottom")
         return ax
 
 
@@ -83,17 +88,18 @@ def lines_of(title: str) -> list[str]:
 def framed(title: str, pictures: Sequence[Row], inches: float) -> Frame:
     """A figure whose panels have `inches` of height, more where the images need it."""
     lines = lines_of(title)
+    named = [(figures.in_lines(name, 7, PICTURE_POINTS), tiles) for name, tiles in pictures]
     tall = 0.95 + 0.17 * len(lines) + max(inches, PICTURE_INCHES * len(pictures) - 0.3)
     canvas = Canvas(figsize=(figures.WIDTH, tall))
     draw_title(canvas, lines, tall)
     top = 1 - (0.52 + 0.17 * len(lines)) / tall
-    draw_pictures(canvas, pictures, top, tall)
+    draw_pictures(canvas, named, top, tall)
     return Frame(canvas, top, 0.43 / tall, tall)
 
 
 def draw_title(canvas: Canvas, lines: Sequence[str], tall: float) -> None:
     """The finding at the head of a figure."""
-    looks = {"fontsize": TITLE_POINTS, "fontweight": "bold", "va": "top", "linespacing": 1.15}
+    looks: dict[str, Any] = {"fontsize": TITLE_POINTS, "fontweight": "bold", "va": "top", "linespacing": 1.15}
     canvas.text(0.0, 1 - 0.04 / tall, "\n".join(lines), **looks)
 
 
@@ -132,7 +138,7 @@ def draw_pictures(canvas: Canvas, rows: Sequence[Row], top: float, tall: float) 
     step = min(0.72, (tall * top - 0.05) / max(1, len(rows)))
     for row, (name, tiles) in enumerate(rows):
         above = top + 0.12 / tall - row * step / tall
-        canvas.text(0.0, above, name, fontsize=7, va="bottom")
+        canvas.text(0.0, above, name, fontsize=7 if "\n" not in name else 6.2, va="bottom", linespacing=1.05)
         high = side * figures.WIDTH / tall
         for column, tile in enumerate(tiles):
             ax = canvas.add_axes((column * side, above - 0.03 / tall - high, side, high))
@@ -140,10 +146,15 @@ def draw_pictures(canvas: Canvas, rows: Sequence[Row], top: float, tall: float) 
             ax.set_axis_off()
 
 
-def name_rows(ax: Axes, names: Sequence[str], places: Sequence[float] | None = None) -> Axes:
-    """The names of rows at the left of a panel, from the top down."""
-    labels = [figures.in_lines(name, 7, NAMES_POINTS) if name else "" for name in names]
+def name_rows(
+    ax: Axes, names: Sequence[str], places: Sequence[float] | None = None, width: float = NAMES_POINTS
+) -> Axes:
+    """The names of rows at the left of a panel, from the top down, none wider than so many points."""
+    labels = [figures.in_lines(name, 7, width) if name else "" for name in names]
     ax.set_yticks(range(len(names)) if places is None else places, labels)
     ax.tick_params(axis="y", length=0, labelsize=7)
+    for tick, label in zip(ax.get_yticklabels(), labels, strict=True):
+        if "\n" in label:
+            tick.set_fontsize(6)
     ax.spines["left"].set_visible(False)
     return ax

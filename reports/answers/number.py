@@ -83,7 +83,8 @@ def panel(ax: Axes, lines: dict[str, Points], ends: tuple[tuple[float, float], t
     for (title, points), colour, mark in zip(lines.items(), CATEGORIES, MARKS, strict=False):
         means = [(x, stats.geometric_mean(each.values)) for x, each in points]
         known = [(x, mean) for x, mean in means if mean is not None]
-        ax.plot([x for x, _ in known], [m.centre for _, m in known], f"{mark}-", color=colour, ms=4.5, lw=1.4, label=title)
+        line = [x for x, _ in known], [mean.centre for _, mean in known]
+        ax.plot(*line, f"{mark}-", color=colour, ms=4.5, lw=1.4, label=title)
         for x, mean in known:
             if mean.low is not None and mean.high is not None:
                 ax.plot((x, x), (max(mean.low, up[0]), min(mean.high, up[1])), color=colour, lw=0.9, alpha=0.6)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from ablations.answers import VariantsAnswer
 from reports import figures, stats
 from reports.answers.frame import (
     LEFT,
+    NAMES_POINTS,
     ROW_INCHES,
     WIDE,
     Row,
@@ -35,8 +36,13 @@ from reports.results import metric_letters, metric_name, when
 VALUES = 0.055
 """The share of the width that the values beside a panel take."""
 
+OWN_NAMES = 92
+"""The widest that a row's name may be in a line where every panel has names of its own."""
+
 WIDE_TILES = 8
 """Images in a row of a figure that has no panel."""
+
+Write = Callable[[float | None], str]
 
 
 def figure(report: Report, answer: VariantsAnswer, told: Sequence[str]) -> list[Block]:
@@ -114,12 +120,11 @@ def with_panels(report: Report, answer: VariantsAnswer, finding: str, panels: Se
     drawn = [value for panel in panels for arm in panel.arms for value in shown_values(arm)]
     limits = figures.span(drawn, 1.25)
     write = fixed([arm.summary.mean for panel in panels for arm in panel.arms])
-    gap = 0.165 if own_names else 0.03
-    left = 0.36 if own_names else LEFT
+    gap, left = (0.21, 0.375) if own_names else (0.03, LEFT)
     each = (LEFT + WIDE - left - gap * (len(panels) - 1)) / len(panels)
     for k, panel in enumerate(panels):
         ax = frame.panel(left + k * (each + gap), each - VALUES, rows, panel.heading)
-        draw_panel(ax, panel, limits, write, named=own_names or k == 0)
+        draw_panel(ax, panel, limits, write, named=own_names or k == 0, width=OWN_NAMES if own_names else NAMES_POINTS)
         ax.set_xlabel(f"{metric_letters(report.results)}, log scale", fontsize=6.5)
     return frame.canvas
 
@@ -130,7 +135,7 @@ def shown_values(arm: Arm) -> NDArray[np.float64]:
     return finite[~stats.outlying(finite)] if arm.unstable else finite
 
 
-def draw_panel(ax: Axes, panel: Panel, limits: tuple[float, float], write: Any, *, named: bool) -> Axes:
+def draw_panel(ax: Axes, panel: Panel, limits: tuple[float, float], write: Write, *, named: bool, width: float) -> Axes:
     """A row for each arm, from the top down."""
     base = next((arm for arm in panel.arms if arm.name == panel.base), None)
     if base is not None and base.rank[0] == 0 and len(panel.arms) > 1:
@@ -139,7 +144,7 @@ def draw_panel(ax: Axes, panel: Panel, limits: tuple[float, float], write: Any, 
         ax.axhline(row, color="#eeeeee", lw=0.6, zorder=0)
         draw_arm(ax, arm, row, limits, write)
     titles = [a.title if a.elsewhere is None else f"{a.title}  {short(a.elsewhere)}" for a in panel.arms]
-    name_rows(ax, titles if named else [""] * len(titles))
+    name_rows(ax, titles if named else [""] * len(titles), width=width)
     ax.set_ylim(len(panel.arms) - 0.5, -0.5)
     log_axis(ax, "x", *limits)
     few = figures.log_ticks(*limits)
@@ -148,30 +153,30 @@ def draw_panel(ax: Axes, panel: Panel, limits: tuple[float, float], write: Any, 
     return ax
 
 
-def draw_arm(ax: Axes, arm: Arm, row: int, limits: tuple[float, float], write: Any) -> None:
+def draw_arm(ax: Axes, arm: Arm, row: int, limits: tuple[float, float], write: Write) -> None:
     """The seeds of one arm, their mean with its interval, and its value in digits or what became of it in words."""
     summary, mean = arm.summary, stats.geometric_mean(arm.values)
     sound = mean is not None and not arm.unstable
     colour = INK if sound else GREY
     if mean is not None:
-        if mean.low is not None and mean.high is not None:
+        if sound and mean.low is not None and mean.high is not None:
             interval_bar(ax, mean.low, mean.high, row, colour, limits)
         if limits[0] <= mean.centre <= limits[1]:
             ax.plot(mean.centre, row, "|", ms=8, mew=1.7, color=colour, zorder=3)
     seeds = shown_values(arm)
     ax.plot(seeds, np.full(seeds.size, row), "o", ms=2.8, mfc="white", mec=colour, mew=0.7, zorder=4)
-    looks: dict[str, Any] = {"fontsize": 6, "color": GREY, "va": "center"}
+    looks: dict[str, Any] = {"fontsize": 6, "color": GREY, "va": "center", "transform": ax.get_yaxis_transform()}
     outside = beyond_words(arm.values, limits) if arm.unstable else []
     for text, side in outside:
         x = 0.99 if side == "right" else 0.01
-        ax.text(x, row - 0.3, text, transform=ax.get_yaxis_transform(), ha=side, **looks)
+        ax.text(x, row - 0.3, text, ha=side, **looks)
     said = write(summary.mean) if mean is not None else ""
     if not arm.planned or not summary.n:
-        ax.text(0.5, row, "no run has ended" if arm.planned else "not run", transform=ax.get_yaxis_transform(), ha="center", **looks)
+        ax.text(0.5, row - 0.05, "no run has ended" if arm.planned else "not run", ha="center", **looks)
     elif summary.diverged:
         said = f"∞ {summary.diverged}/{summary.n}"
-        ax.text(0.99, row - 0.3, "diverged", transform=ax.get_yaxis_transform(), ha="right", **looks)
+        ax.text(0.99, row - 0.3, "diverged", ha="right", **looks)
     elif arm.unstable:
-        ax.text(0.5, row + 0.3, "unstable", transform=ax.get_yaxis_transform(), ha="center", **looks)
+        ax.text(0.5, row + 0.3, "unstable", ha="center", **looks)
     place: dict[str, Any] = {"xytext": (5, 0), "textcoords": "offset points", "xycoords": ax.get_yaxis_transform()}
     ax.annotate(said, (1, row), annotation_clip=False, fontsize=6.5, color=colour, va="center", **place)

@@ -12,7 +12,7 @@ from reports.report import Report
 
 
 def answer_figure(report: Report, told: Sequence[str]) -> list[Block]:
-    """The figure under the finding, which is `told`; nothing where the study declares none, or nothing of it was run."""
+    """The figure under the finding, which is `told`; nothing where there is none, or nothing of it was run."""
     answer = report.results.study.answer
     match answer:
         case None:
