@@ -13,14 +13,14 @@ from reports.numbers import MOST_WORDS, counted, interval, listed, sentence
 from reports.report import Report
 from reports.results import Results, metric_letters
 
-WORDS: dict[ClaimWord, tuple[str, str]] = {
-    "reproduced": ("as the deck says", "reproduced"),
-    "contradicted": ("against the deck", "contradicted"),
-    "inconclusive": ("inconclusive", "inconclusive"),
-    "not comparable": ("not comparable", "not comparable"),
-    "not tested": ("not tested", "not tested"),
+WORDS: dict[ClaimWord, str] = {
+    "reproduced": "as the deck says",
+    "contradicted": "against the deck",
+    "inconclusive": "inconclusive",
+    "not comparable": "not comparable",
+    "not tested": "not tested",
 }
-"""A verdict before the names of what it is of, and behind a number of claims."""
+"""A verdict before the names of what it is of."""
 
 
 def asked(report: Report, answer: ClaimsAnswer) -> list[ClaimVerdict]:
@@ -65,22 +65,22 @@ def of_claims(report: Report, answer: ClaimsAnswer) -> list[str]:
     verdicts = asked(report, answer)
     if all(verdict.word == "not tested" for verdict in verdicts):
         return []
-    return [headline(verdicts, report), *ratios(verdicts, report)]
+    return [*by_verdict(verdicts, report), *ratios(verdicts, report)]
 
 
-def headline(verdicts: Sequence[ClaimVerdict], report: Report) -> str:
-    """Which claims have which verdict, by what they are of; how many where that takes too many words."""
+def by_verdict(verdicts: Sequence[ClaimVerdict], report: Report) -> list[str]:
+    """Which claims have which verdict, by what they are of; before that, where it takes too many words, how many."""
     by_word = {word: [v for v in verdicts if v.word == word] for word in WORDS}
     parts = [
-        f"{WORDS[word][0]}: {'; '.join(names_of(verdict, report) for verdict in of_word)}"
-        for word, of_word in by_word.items()
-        if of_word
+        f"{before}: {'; '.join(names_of(verdict, report) for verdict in by_word[word])}"
+        for word, before in WORDS.items()
+        if by_word[word]
     ]
     named = sentence(f"{'; '.join(parts)} (n = {report.n})")
     if len(named.split()) <= MOST_WORDS:
-        return named
-    counts = listed([f"{len(of_word)} {WORDS[word][1]}" for word, of_word in by_word.items() if of_word])
-    return sentence(f"of the deck's {counted(len(verdicts), 'claim')}, {counts} (n = {report.n})")
+        return [named]
+    counts = [f"{len(each)} {'is' if len(each) == 1 else 'are'} {word}" for word, each in by_word.items() if each]
+    return [sentence(f"of the deck's {counted(len(verdicts), 'claim')} {listed(counts)} (n = {report.n})"), named]
 
 
 def ratios(verdicts: Sequence[ClaimVerdict], report: Report) -> list[str]:

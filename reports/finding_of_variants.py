@@ -15,7 +15,7 @@ from core.errors import InputError
 from reports import stats
 from reports.claims import ClaimWord
 from reports.comparability import MixedProtocols
-from reports.numbers import MOST_WORDS, counted, interval, sentence, short
+from reports.numbers import MOST_WORDS, counted, interval, short
 from reports.report import Report
 from reports.results import Results, load, metric_letters
 from reports.verdicts import compare, side_of_one
@@ -233,25 +233,20 @@ def best_of(arms: Sequence[Arm], report: Report) -> list[str]:
 def against(best: Arm, ranked: Sequence[Arm], arms: Sequence[Arm], report: Report) -> str:
     """The best one's ratio to the base, or the next one's to it."""
     results = report.results
-    which, title = f"best of {len(ranked)}", best.title
+    title = best.title
     base = next((each for each in arms if each.name == "baseline"), None)
     if best.name == "baseline" and len(ranked) > 1:
-        other, effect, words = ranked[1], compare(results, best.name, ranked[1].name), "the next, {other}, has"
+        other, effect = ranked[1], compare(results, best.name, ranked[1].name)
     elif best.name != "baseline" and base is not None and base.summary.n:
-        other, effect, words = base, compare(results, base.name, best.name), ""
+        other, effect = base, compare(results, base.name, best.name)
     else:
-        return f"{sentence(which)[:-1]}: {title}, {short(best.summary.mean)} (n = {best.summary.n})."
+        return f"Best of {len(ranked)}: {title}, {short(best.summary.mean)} (n = {best.summary.n})."
     if effect is None or effect.ratio is None:
-        return f"{sentence(which)[:-1]}: {title}; {other.title} gives no ratio to it."
-    if side_of_one(effect) == "unresolved":
-        which += ", not resolved"
+        return f"Best of {len(ranked)}: {title}; {other.title} gives no ratio to it (n = {best.summary.n})."
+    which = f"Best of {len(ranked)}{', not resolved' if side_of_one(effect) == 'unresolved' else ''}: {title}"
     ratio, n = f"×{interval(effect)}", f"(n = {effect.n})"
-    if words:
-        forms = [
-            f"{title}; {words.format(other=other.title)} {ratio} of its value {n}",
-            f"{title}; the next has {ratio} {n}",
-        ]
+    if best.name == "baseline":
+        forms = [f"{which}; then {other.title}, {ratio} of it {n}.", f"{which}; the next has {ratio} of it {n}."]
     else:
-        forms = [f"{title}, {ratio} of {other.title} {n}", f"{title}, {ratio} of the base {n}"]
-    sentences = [f"{which[:1].upper()}{which[1:]}: {form}." for form in forms]
-    return next((each for each in sentences if len(each.split()) <= MOST_WORDS), sentences[-1])
+        forms = [f"{which}, {ratio} of {other.title} {n}.", f"{which}, {ratio} of the base {n}."]
+    return next((each for each in forms if len(each.split()) <= MOST_WORDS), forms[-1])

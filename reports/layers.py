@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from ablations.layers import ROWS, Row
 from core.events import Built
 from reports import finding as findings
 from reports import pictures, stats
-from reports.numbers import MOST_WORDS, interval, listed
+from reports.numbers import MOST_WORDS, interval, listed, sentence
 from reports.report import Report
 from reports.results import Results
 from reports.verdicts import compare, side_of_one
@@ -75,7 +76,7 @@ def finding(report: Report) -> list[str]:
     results = report.results
     blank = constant_error(results)
     by_init = {words: against_constant(results, init, blank) for init, words in INITS} if blank is not None else {}
-    told = [failing({words: found for words, found in by_init.items() if found is not None}, report.n)]
+    told = [failing({words: found for words, found in by_init.items() if found.ended}, report.n)]
     told += [best_at(results, init, words) for init, words in INITS]
     for verdict in report.claims:
         if verdict.order is not None:
@@ -84,38 +85,52 @@ def finding(report: Report) -> list[str]:
     return [words for words in told if words] or findings.sentences(report)
 
 
-def against_constant(results: Results, init: str, blank: float) -> tuple[list[str], list[str]] | None:
-    """The layers whose error lies above that of a constant colour with its whole interval, and those of which that is
-    open; None where no layer has ended at that init."""
-    worse, unclear = [], []
-    means = {row.title: stats.geometric_mean(errors(results, row, init)) for row in ROWS}
-    for title, found in means.items():
-        if found is None:
-            continue
-        if found.low is None or found.high is None or found.low <= blank <= found.high:
-            unclear.append(title)
-        elif found.low > blank:
-            worse.append(title)
-    return (worse, unclear) if any(found is not None for found in means.values()) else None
+@dataclass(frozen=True)
+class AgainstConstant:
+    """Of the slide's layers at one init: how many have ended, and those whose error lies above that of a constant
+    colour with its whole interval, and those of which that is open."""
+
+    ended: int
+    worse: tuple[str, ...]
+    unclear: tuple[str, ...]
+
+    @property
+    def counted(self) -> str:
+        """How many are worse."""
+        return f"{len(self.worse) or 'none'} of {self.ended}"
+
+    @property
+    def named(self) -> str:
+        """Which are worse; how many of those that ended, where none is and others are missing."""
+        return listed(self.worse) if self.worse else "none" if self.ended == len(ROWS) else self.counted
 
 
-def failing(by_init: dict[str, tuple[list[str], list[str]]], n: int) -> str:
+def against_constant(results: Results, init: str, blank: float) -> AgainstConstant:
+    """The layers at an init beside the error of one constant colour an image."""
+    found = {row.title: stats.geometric_mean(errors(results, row, init)) for row in ROWS}
+    means = {title: mean for title, mean in found.items() if mean is not None}
+    low = {title: mean.low for title, mean in means.items() if mean.low is not None}
+    worse = tuple(title for title, end in low.items() if end > blank)
+    below = {title for title, mean in means.items() if mean.high is not None and mean.high < blank}
+    return AgainstConstant(len(means), worse, tuple(title for title in means if title not in {*worse, *below}))
+
+
+def failing(by_init: Mapping[str, AgainstConstant], n: int) -> str:
     """Which layers end above a constant colour, init by init, in `MOST_WORDS` words at most; empty where nothing is
     known."""
+
+    def line(names: Callable[[AgainstConstant], str]) -> str:
+        parts: list[str] = []
+        for words, found in by_init.items():
+            verb = "" if parts else f" {'is' if len(found.worse) < 2 else 'are'} worse than a constant colour"
+            unclear = f" ({len(found.unclear)} open)" if found.unclear else ""
+            parts.append(f"at {words} {names(found)}{verb}{unclear}")
+        return sentence(f"{', '.join(parts)} (n = {n})")
+
     if not by_init:
         return ""
-
-    def line(names: Callable[[Sequence[str]], str]) -> str:
-        parts: list[str] = []
-        for words, (worse, unclear) in by_init.items():
-            what = names(worse) if worse else "none"
-            verb = "" if parts else f" {'is' if len(worse) < 2 else 'are'} worse than a constant colour"
-            parts.append(f"at {words} {what}{verb}{f' ({len(unclear)} open)' if unclear else ''}")
-        return f"{', '.join(parts)} (n = {n})."
-
-    whole = line(listed)
-    whole = whole if len(whole.split()) <= MOST_WORDS else line(lambda names: f"{len(names)} of {len(ROWS)} layers")
-    return f"{whole[:1].upper()}{whole[1:]}"
+    whole = line(lambda found: found.named)
+    return whole if len(whole.split()) <= MOST_WORDS else line(lambda found: found.counted)
 
 
 def best_at(results: Results, init: str, words: str) -> str:

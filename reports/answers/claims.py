@@ -13,7 +13,7 @@ from matplotlib.patches import Rectangle
 from ablations.answers import ClaimsAnswer
 from reports import figures, stats
 from reports.answers.changes import ratio_axis, reach_of
-from reports.answers.frame import LEFT, ROW_INCHES, WIDE, framed, name_rows, tiles_of, title_of
+from reports.answers.frame import BOLD, LEFT, ROW_INCHES, WIDE, framed, name_rows, tiles_of, title_of
 from reports.claims import ClaimVerdict
 from reports.figures import GREEN, GREY, INK, PURPLE, interval_bar
 from reports.finding_of_claims import asked, label_of, pairs_of
@@ -31,6 +31,7 @@ VALUES = 0.07
 QUOTES = 0.2
 """Where the deck's words begin, as a share of the figure's width: behind the images."""
 
+RIGHT = 0.995
 QUOTE_POINTS = 6.5
 RANGE = "#e6e6e6"
 
@@ -129,12 +130,12 @@ def header(ax: Axes, verdict: ClaimVerdict, place: float) -> None:
     """The deck's words across the figure, and what became of them."""
     at: dict[str, Any] = {"xycoords": ("figure fraction", "data"), "va": "center", "annotation_clip": False}
     colour = WORD_COLOURS.get(verdict.word, GREY)
-    word = figures.text_points(verdict.word, 7) * 1.15
-    room = 72 * figures.WIDTH * (1 - QUOTES) - word - 12
+    word = figures.text_points(verdict.word, 7) * BOLD
+    room = 72 * figures.WIDTH * (RIGHT - QUOTES) - word - 14
     words = figures.in_lines(f"“{verdict.claim.source.words}”", QUOTE_POINTS, room, most=1)
     box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
     ax.annotate(words, (QUOTES, place + 0.1), fontsize=QUOTE_POINTS, style="italic", color=INK, bbox=box, **at)
-    ax.annotate(verdict.word, (1.0, place + 0.1), fontsize=7, fontweight="bold", color=colour, ha="right", **at)
+    ax.annotate(verdict.word, (RIGHT, place + 0.1), fontsize=7, fontweight="bold", color=colour, ha="right", **at)
 
 
 def draw_row(ax: Axes, row: Drawn, place: float, limits: tuple[float, float]) -> None:

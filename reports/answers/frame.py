@@ -81,8 +81,9 @@ def title_of(told: Sequence[str]) -> str:
 
 
 def lines_of(title: str) -> list[str]:
-    """The title in lines of the figure's width."""
-    return figures.wrapped(title, TITLE_POINTS * BOLD, 72 * figures.WIDTH)
+    """The title in lines of the figure's width, none of which ends within a number of seeds."""
+    kept = title.replace("n = ", "n.=.")
+    return [line.replace("n.=.", "n = ") for line in figures.wrapped(kept, TITLE_POINTS * BOLD, 72 * figures.WIDTH)]
 
 
 def framed(title: str, pictures: Sequence[Row], inches: float) -> Frame:

@@ -120,12 +120,14 @@ def with_panels(report: Report, answer: VariantsAnswer, finding: str, panels: Se
     drawn = [value for panel in panels for arm in panel.arms for value in shown_values(arm)]
     limits = figures.span(drawn, 1.25)
     write = fixed([arm.summary.mean for panel in panels for arm in panel.arms])
+    ordered = any(arm.elsewhere is not None for panel in panels for arm in panel.arms)
+    what = f"in the order of {answer.order_of.study}" if ordered and answer.order_of is not None else ""
     gap, left = (0.21, 0.375) if own_names else (0.03, LEFT)
     each = (LEFT + WIDE - left - gap * (len(panels) - 1)) / len(panels)
     for k, panel in enumerate(panels):
-        ax = frame.panel(left + k * (each + gap), each - VALUES, rows, panel.heading)
+        ax = frame.panel(left + k * (each + gap), each - VALUES, rows, panel.heading, what)
         draw_panel(ax, panel, limits, write, named=own_names or k == 0, width=OWN_NAMES if own_names else NAMES_POINTS)
-        ax.set_xlabel(f"{metric_letters(report.results)}, log scale", fontsize=6.5)
+        ax.set_xlabel(f"{metric_letters(report.results)} (lower is better)", fontsize=6.5)
     return frame.canvas
 
 
@@ -163,7 +165,7 @@ def draw_arm(ax: Axes, arm: Arm, row: int, limits: tuple[float, float], write: W
             interval_bar(ax, mean.low, mean.high, row, colour, limits)
         if limits[0] <= mean.centre <= limits[1]:
             ax.plot(mean.centre, row, "|", ms=8, mew=1.7, color=colour, zorder=3)
-    seeds = shown_values(arm)
+    seeds = arm.values[(arm.values >= limits[0]) & (arm.values <= limits[1])]
     ax.plot(seeds, np.full(seeds.size, row), "o", ms=2.8, mfc="white", mec=colour, mew=0.7, zorder=4)
     looks: dict[str, Any] = {"fontsize": 6, "color": GREY, "va": "center", "transform": ax.get_yaxis_transform()}
     outside = beyond_words(arm.values, limits) if arm.unstable else []
