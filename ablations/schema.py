@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from ablations import patch
-from ablations.answers import ChangesAnswer
+from ablations.answers import Answer, ClaimsAnswer, NumberAnswer, VariantsAnswer
 from ablations.claims import Claim, Source
 
 # Studies of users import these two from here.
@@ -253,7 +253,7 @@ class Study(Node):
     negligible: float = Field(default=1.15, gt=1)
     controls: tuple[Control, ...] = ()
     searches: tuple[Search, ...] = ()
-    answer: ChangesAnswer | None = None
+    answer: Answer | None = None
     report: ModuleName | None = None
 
     @model_validator(mode="after")
@@ -326,6 +326,21 @@ class Study(Node):
                     raise ValueError(f"search {search.name}: {parameter.path} is what a change varies")
             for profile in self.profiles:
                 search.check(profile.scaled(self.base))
+        return self
+
+    @model_validator(mode="after")
+    def _answer_finds_its_parts(self) -> Study:
+        match self.answer:
+            case ClaimsAnswer(claims=named):
+                what, known = "claim", [claim.name for claim in self.claims]
+            case VariantsAnswer() | NumberAnswer():
+                what, known, named = "group", list(self.groups), self.answer.groups
+            case _:
+                return self
+        if unknown := [name for name in named if name not in known]:
+            raise ValueError(f"the answer of study {self.name} names the unknown {what} {unknown[0]}")
+        if isinstance(self.answer, NumberAnswer) and not patch.has(self.base.model_dump(mode="json"), self.answer.path):
+            raise ValueError(f"the answer of study {self.name} is over {self.answer.path}, which its base has not")
         return self
 
     def extended(self, *changes: Change, name: str, title: str, question: str, **fields: Any) -> Study:

@@ -268,9 +268,10 @@ def spoken(text: Text) -> str:
     return "".join(words)
 
 
-def record(report: Report, answers: Sequence[Text]) -> dict[str, Any]:
-    """The verdicts as plain data: what `verdicts.json` beside a report holds."""
+def record(report: Report, answers: Sequence[Text], told: Sequence[str]) -> dict[str, Any]:
+    """The verdicts as plain data, with the sentences that are `told` as the finding: what `verdicts.json` holds."""
     results = report.results
+    answer = results.study.answer
     return {
         "study": results.study.name,
         "title": results.study.title,
@@ -310,5 +311,6 @@ def record(report: Report, answers: Sequence[Text]) -> dict[str, Any]:
             if effect.tested
         ],
         "answers": [spoken(text) for text in answers],
-        "finding": finding.lines(report),
+        "answer": None if answer is None else answer.kind,
+        "finding": finding.lines(told, report),
     }

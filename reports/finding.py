@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ablations.answers import ChangesAnswer, ClaimsAnswer, NumberAnswer, VariantsAnswer
 from ablations.designs import all_title, base_title
 from ablations.schema import DesignName, Study
 from reports.commands import planned_designs
 from reports.fair import both_read, fair_remark, fair_words
+from reports.finding_of_claims import of_claims
+from reports.finding_of_variants import of_number, of_variants
 from reports.numbers import interval, sentence
 from reports.report import Report
 from reports.results import metric_name
@@ -93,12 +96,26 @@ def designs_of(study: Study, report: Report) -> list[DesignName]:
     """The designs that a finding is told of: those asked for that have verdicts, those of the study's answer first."""
     asked = planned_designs(report.results)
     there = [d for d, effects in report.effects.items() if d in asked and any(e.tested for e in effects)]
-    named = [design for design in (study.answer.designs if study.answer else ()) if design in there]
+    wanted = study.answer.designs if isinstance(study.answer, ChangesAnswer) else ()
+    named = [design for design in wanted if design in there]
     return [*named, *(design for design in there if design not in named)]
 
 
-def lines(report: Report) -> list[str]:
-    """The finding for a terminal: what all changes do, what each does, and what it was measured by."""
+def sentences(report: Report) -> list[str]:
+    """The finding by what kind of answer the study declares, the most important sentence first."""
+    match report.results.study.answer:
+        case ClaimsAnswer() as answer:
+            return of_claims(report, answer)
+        case VariantsAnswer() as answer:
+            return of_variants(report, answer)
+        case NumberAnswer() as answer:
+            return of_number(report, answer)
+        case _:
+            return of_changes(report)
+
+
+def of_changes(report: Report) -> list[str]:
+    """What all changes do, and what each does."""
     designs = designs_of(report.results.study, report)
     found = [sentence(line) for line in (together(report), *one_at_a_time(report, designs[:1])) if line]
     for design in designs[:1]:
@@ -107,6 +124,10 @@ def lines(report: Report) -> list[str]:
             if names := [e.change.brief for e in report.effects[design] if e.word == word]:
                 told.append(f"{PHRASES[word][len(names) > 1]}: {', '.join(names)}")
         found += [sentence("; ".join(told))] if told else []
-    found += [unequal(report, designs[0])] if designs and unequal(report, designs[0]) else []
+    return [*found, unequal(report, designs[0])] if designs and unequal(report, designs[0]) else found
+
+
+def lines(told: Sequence[str], report: Report) -> list[str]:
+    """A finding for a terminal, with what it was measured by; nothing where nothing was found."""
     scope = f"{metric_name(report.results)}, n = {report.n}, profile {report.results.profile.name}"
-    return [*found, f"({scope})"] if found else []
+    return [*told, f"({scope})"] if told else []

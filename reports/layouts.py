@@ -10,7 +10,7 @@ from pathlib import Path
 from ablations.schema import Study
 from core.errors import InputError
 from core.words import first_words
-from reports import studies
+from reports import finding, studies
 from reports.abstract import change_answers
 from reports.page import Block, Text
 from reports.report import Report
@@ -21,11 +21,13 @@ from studies.plan import Plan
 @dataclass(frozen=True)
 class Layout:
     """`body` is the page from the question to the list of runs; `answers` are what an abstract says besides claims, the
-    most important first. `settings` are the plans that it reads beside the report's own.
+    most important first; `finding` is that in sentences, the first of them short, for titles and terminals; `settings`
+    are the plans that it reads beside the report's own.
     """
 
     body: Callable[[Report], list[Block]]
     answers: Callable[[Report], list[Text]]
+    finding: Callable[[Report], list[str]]
     settings: Callable[[Results], list[Plan]]
 
 
@@ -35,8 +37,8 @@ def none_beside(results: Results) -> list[Plan]:
 
 
 def layout_of(study: Study) -> Layout:
-    """How this study is reported: by the `body` of the module that `Study.report` names, and its `answers` and
-    `settings` where it has some. Raises InputError where there is no such module, or nothing in it."""
+    """How this study is reported: by the `body` of the module that `Study.report` names, and its `answers`, `finding`
+    and `settings` where it has them. Raises InputError where there is no such module, or nothing in it."""
     name = study.report or ("alternatives" if study.groups else "changes")
     where = f"the study '{study.name}' names the report '{name}'"
     ours = (Path(studies.__file__).parent / f"{name}.py").exists()
@@ -47,4 +49,9 @@ def layout_of(study: Study) -> Layout:
     body = getattr(module, "body", None)
     if not callable(body):
         raise InputError(f"{where}, which has no function body(report)")
-    return Layout(body, getattr(module, "answers", change_answers), getattr(module, "settings", none_beside))
+    return Layout(
+        body,
+        getattr(module, "answers", change_answers),
+        getattr(module, "finding", finding.sentences),
+        getattr(module, "settings", none_beside),
+    )

@@ -9,6 +9,9 @@ import numpy as np
 
 from reports import stats
 
+MOST_WORDS = 20
+"""Of a finding's first sentence, which stands in a table of studies."""
+
 
 def short(value: float | None) -> str:
     """Three significant digits, no exponent; ∞ for a diverged run, – where there is none."""

@@ -20,6 +20,9 @@ from studies.plan import PlannedVariant
 TILES = 12
 """Samples per row of the sheet."""
 
+ENLARGED_ROWS, ENLARGED_BY = 6, ("nearest", "bilinear", "bicubic", "natural")
+"""Of the images that a run made twice as large: latents that are shown, and the methods, a column each."""
+
 
 def samples(report: Report) -> list[Block]:
     """What the generators draw at the same latents."""

@@ -18,6 +18,7 @@ from reports import markdown
 from reports.abstract import MOST_CLAIMS, NO_NUMBER, counted_words
 from reports.commands import reproduce_commands
 from reports.layouts import layout_of
+from reports.numbers import MOST_WORDS
 from reports.page import Link, Listing, Piece, Strong, Text, shown
 from reports.render import render
 from reports.results import Results, load
@@ -64,14 +65,12 @@ def verdicts(record: dict[str, Any]) -> Text:
     return tuple(piece for piece in words if piece)
 
 
-MOST_WORDS = 20
-"""Of a finding in the table of a README."""
-
-
 def found(record: dict[str, Any]) -> Text:
-    """A study's finding in at most `MOST_WORDS` words: its changes' verdicts, else its claims', else the beginning of
-    its answer."""
+    """A study's finding in at most `MOST_WORDS` words: its first sentence; of a study of changes their verdicts, else
+    its claims', else the beginning of its answer."""
     words = [*(record.get("finding") or ())][:2]
+    if words and record.get("answer") not in (None, "changes"):
+        return in_words(str(words[0]))
     counts = counted_words(claim["verdict"] for claim in record["claims"])
     claims = f"the deck's claims: {counts}" if counts else ""
     if len(words) > 1:

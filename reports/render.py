@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 
@@ -21,7 +22,7 @@ from core.words import one_line, typed, visible
 from reports import abstract, compare, figures, fonts, html, kept, latex, markdown, pdf, side_by_side
 from reports.layouts import Layout, layout_of
 from reports.page import Animation, Document, Figure, Table, Text, without_dead_links
-from reports.report import FIGURES, Report
+from reports.report import FIGURES, Report, unless_unsound
 from reports.results import load
 from reports.sections import few_images, subtitle
 from reports.sections.answer import answer_figure
@@ -160,11 +161,12 @@ def _write_all(report: Report, formats: Sequence[str], *, ours: bool) -> None:
     results, folder = report.results, report.folder
     layout = layout_of(results.study)
     answers = layout.answers(report)
-    document = compose(report, layout, answers, with_records="html" in formats)
+    told = layout.finding(report)
+    document = compose(report, layout, answers, told, with_records="html" in formats)
     _save_figures(report, {block.path for block in document.blocks if isinstance(block, Figure | Animation)})
     kept.write(report)
     write(document, folder, formats, ours=ours)
-    write_whole(folder / VERDICTS, (json.dumps(abstract.record(report, answers), indent=1) + "\n").encode())
+    write_whole(folder / VERDICTS, (json.dumps(abstract.record(report, answers, told), indent=1) + "\n").encode())
 
 
 def _save_figures(report: Report, shown: Collection[str]) -> None:
@@ -178,9 +180,11 @@ def _save_figures(report: Report, shown: Collection[str]) -> None:
             (report.folder / "figures" / name).unlink(missing_ok=True)
 
 
-def compose(report: Report, layout: Layout, answers: Sequence[Text], *, with_records: bool) -> Document:
-    """The page, its figures drawn but not yet saved; `answers` are those of the `layout`. Records of runs, which
-    read every run folder again, are for a page in one file."""
+def compose(
+    report: Report, layout: Layout, answers: Sequence[Text], told: Sequence[str], *, with_records: bool
+) -> Document:
+    """The page, its figures drawn but not yet saved; `answers` and the finding, which is `told`, are those of the
+    `layout`. Records of runs, which read every run folder again, are for a page in one file."""
     results = report.results
     return Document(
         title=results.study.title,
@@ -188,7 +192,7 @@ def compose(report: Report, layout: Layout, answers: Sequence[Text], *, with_rec
         footer=f"{results.plan.study} · {results.plan.setting}",
         blocks=without_dead_links(
             [
-                *answer_figure(report),
+                *unless_unsound(partial(answer_figure, told=told), report),
                 abstract.abstract(report, answers),
                 *few_images(results),
                 *layout.body(report),

@@ -4,6 +4,7 @@ No GAN: INRs are fitted to 50 images, as the author's public `StaticINRs` does, 
 at corrected ones, with free parameters and through a hypernetwork.
 """
 
+from ablations.answers import VariantsAnswer
 from ablations.claims import Claim, Comparison, Measured, Source
 from ablations.layers import LAYERS, LINEAR_MAE, OTHER_READINGS, ROWS, SLIDE, UNIT_INIT
 from ablations.schema import Change, Edit, Multiply, Profile, Put, Study
@@ -87,6 +88,12 @@ STUDY = Study(
     changes=(*LAYERS, *OTHER_READINGS, UNIT_INIT, CODES),
     designs=("grid",),
     more_designs=("add_one_in",),
+    answer=VariantsAnswer(
+        rows="layer",
+        panels="init",
+        base_panel="the formulas' init",
+        pictured=("baseline", "baseline+mfilm", "baseline+mfilm+unit_init"),
+    ),
     profiles=(CPU, DECK128),
     claims=(
         Claim(

@@ -3,11 +3,15 @@
 The deck chose by the first and used the second.
 """
 
+from ablations.answers import Elsewhere, VariantsAnswer
 from ablations.claims import Source
 from ablations.layers import LAYERS, SLIDE, UNIT_INIT
 from ablations.schema import Study
 from studies import changes_overview
 from studies.profiles import CPU, LSUN64, UNIT_EMISSION
+
+FITS = Elsewhere(study="inr_layers", profiles={"lsun64": "deck128"})
+"""The same layers, fitted to images."""
 
 STUDY = Study(
     name="inr_layers_gan",
@@ -23,5 +27,12 @@ STUDY = Study(
     changes=(*LAYERS, UNIT_INIT),
     designs=("grid",),
     more_designs=("add_one_in",),
+    answer=VariantsAnswer(
+        rows="layer",
+        panels="init",
+        base_panel="the formulas' init",
+        order_of=FITS,
+        pictured=("baseline", "baseline+factorized_se"),
+    ),
     profiles=(CPU, LSUN64.adjusted(UNIT_EMISSION)),
 )

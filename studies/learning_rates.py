@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ablations.answers import VariantsAnswer
 from ablations.claims import Source
 from ablations.schema import Study
 from ablations.search import Parameter, Search
@@ -63,6 +64,9 @@ MULTIPLIERS = (
     ),
 )
 
+RETRAINED = ("baseline", "best_one_rate", "best_separate")
+"""The base, and what each search chose, on seeds that no search saw."""
+
 STUDY = Study(
     name="learning_rates",
     title="Learning rates",
@@ -76,6 +80,7 @@ STUDY = Study(
     base=changes_overview.EVERYTHING,
     base_title="all ten changes",
     profiles=(CPU, LSUN64),
+    answer=VariantsAnswer(variants=RETRAINED, pictured=RETRAINED),
     searches=(
         Search(name="one_rate", title="one rate for all of G", parameters=(*RATES, *BETAS)),
         # From where the other one ended: what it finds is what multipliers add to the best single rate.

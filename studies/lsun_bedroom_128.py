@@ -1,5 +1,6 @@
 """The slide "Model samples for LSUN bedroom 128x128": FID 7.2 after 500,000 iterations."""
 
+from ablations.answers import VariantsAnswer
 from ablations.claims import Claim, Measured, Source
 from ablations.schema import Multiply, Put, Study, edited
 from core.config import Rooms, RoomsFrechet, StridedDiscriminator
@@ -20,6 +21,7 @@ STUDY = Study(
     base=edited(EVERYTHING, {"data": Rooms(resolution=128), "iterations": 500_000}),
     base_title="all ten changes",
     designs=("add_one_in",),
+    answer=VariantsAnswer(variants=("baseline",)),
     profiles=(
         CPU.adjusted(
             Put(path="data", value=Rooms(resolution=32), why="embedded scenes instead of LSUN: nothing to download"),

@@ -1,5 +1,6 @@
 """The slide "Samples on LSUN bedroom 64x64 (FID: 12.75)": one model, one number."""
 
+from ablations.answers import VariantsAnswer
 from ablations.claims import Claim, Measured, Source
 from ablations.schema import Put, Study, edited
 from studies.changes_overview import EVERYTHING
@@ -17,6 +18,7 @@ STUDY = Study(
     base=edited(EVERYTHING, {"iterations": 500_000}),
     base_title="all ten changes",
     designs=("add_one_in",),
+    answer=VariantsAnswer(variants=("baseline",)),
     profiles=(
         CPU.adjusted(Put(path="iterations", value=800, why="seconds per run, not days")),
         LSUN64.adjusted(title="the deck's scale: 64×64, all ten changes, 500,000 iterations"),

@@ -1,5 +1,6 @@
 """The slide "Bluntly increasing the model size": three networks made larger one at a time, and what rescues depth."""
 
+from ablations.answers import ClaimsAnswer
 from ablations.claims import Claim, Measured, Source
 from ablations.schema import Change, Edit, Multiply, Put, Study, Translate, edited
 from core.config import Heads, LearningRates, ResNetDiscriminator, Rooms, RoomsFrechet, StridedDiscriminator
@@ -88,6 +89,7 @@ STUDY = Study(
         ),
     ),
     designs=("add_one_in",),
+    answer=ClaimsAnswer(pictured=("baseline", "baseline+inr_depth_10", "baseline+g_heads")),
     profiles=(
         CPU.adjusted(
             Multiply(path="penalty.weight", factor=0.0625, only="r1", why=R1_ELSEWHERE),

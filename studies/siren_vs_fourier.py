@@ -1,5 +1,6 @@
 """The slide "Q: FourierINR vs SIREN": which one, and why does the factor 30 matter?"""
 
+from ablations.answers import Line, NumberAnswer
 from ablations.claims import Source
 from ablations.schema import Change, Edit, Study
 from core.config import Basis, Fourier, Siren
@@ -84,5 +85,16 @@ STUDY = Study(
     ),
     designs=("grid",),
     more_designs=("add_one_in",),
+    answer=NumberAnswer(
+        path="inr.basis.scale",
+        title="scale of the first layer's weights",
+        lines=(
+            Line(title="SIREN", variants=("baseline", *(f"baseline+siren_{named(scale)}" for scale in SCALES[1:]))),
+            Line(title="Fourier features", variants=tuple(f"baseline+fourier_{named(scale)}" for scale in SCALES)),
+        ),
+        panels="coordinates",
+        base_panel="coordinate layer generated",
+        pictured=("baseline", "baseline+fourier_1", "baseline+fourier_100"),
+    ),
     profiles=(CPU_SCALES_FREE, LSUN64.adjusted(UNIT_EMISSION)),
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ablations.answers import ClaimsAnswer, Enlarged
 from ablations.claims import Claim, Comparison, Measured, Source
 from ablations.schema import Change, Edit, Multiply, Put, Study, edited
 from core.config import Evaluation, Rooms, RoomsFrechet, Upsampling
@@ -106,6 +107,13 @@ STUDY = Study(
         ),
     ),
     designs=("add_one_in",),
+    answer=ClaimsAnswer(
+        pictured=(
+            Enlarged(variant="baseline", method="bilinear"),
+            Enlarged(variant="baseline", method="bicubic"),
+            Enlarged(variant="baseline", method="natural"),
+        )
+    ),
     profiles=(
         CPU.adjusted(
             Multiply(path="penalty.weight", factor=0.0625, only="r1", why=R1_ELSEWHERE),

@@ -1,5 +1,6 @@
 """The slide "Clipping G output": does it leave the FID alone and spoil interpolations?"""
 
+from ablations.answers import ClaimsAnswer
 from ablations.claims import Claim, Comparison, Measured, Source
 from ablations.schema import Change, Edit, Multiply, Put, Study, edited
 from core.config import Evaluation, Interpolation, Rooms, RoomsFrechet
@@ -69,6 +70,7 @@ STUDY = Study(
         ),
     ),
     designs=("add_one_in",),
+    answer=ClaimsAnswer(pictured=("baseline", "baseline+clip_2", "baseline+clip_1")),
     profiles=(
         CPU.adjusted(
             Multiply(path="penalty.weight", factor=0.0625, only="r1", why=R1_ELSEWHERE),

@@ -10,7 +10,8 @@ from matplotlib.figure import Figure as Canvas
 from ablations.layers import LINEAR_MAE, READINGS, ROWS, Row, emitted_numbers
 from reports import figures, pictures, sections, stats
 from reports.deck import deck_number, grey_note
-from reports.layers import INITS, MARKS, errors, first_built, magnitude, mean, named
+from reports.layers import INITS, MARKS, constant_error, errors, first_built, magnitude, mean, named
+from reports.layers import finding as finding  # The report's own, as everything in this module.
 from reports.numbers import MEAN_SPREAD, factor, listed, short
 from reports.page import Block, Bullets, Heading, Paragraph, Piece, Strong, Text
 from reports.report import PAGE_INCHES, PILOT, Report, composed
@@ -26,8 +27,6 @@ BETTER, WORSE = ("linear", "se_linear", "factorized_se"), ("mfilm_scale", "adain
 """The slide's two groups among the layers that train at all."""
 
 TILES = 10
-GRID = 64
-"""Images in a run folder's grids, at most."""
 
 
 def body(report: Report) -> list[Block]:
@@ -71,17 +70,6 @@ def answers(report: Report) -> list[Text]:
             text += f" {listed(diverged)} diverged."
         items.append((Strong(f"At {words}:"), f"{text} {groups(results, init)}"))
     return [failures(results), *items]
-
-
-def constant_error(results: Results) -> float | None:
-    """The MAE in [−1, 1] of the best constant colour for each image, over the first seed's images that were kept."""
-    # The rest of a run folder's grid is empty.
-    count = min(GRID, results.plan.variants[0].config.batch_size)
-    images = pictures.real_images(results, results.plan.seeds[:1], count)
-    if images is None:
-        return None
-    pixels = images.reshape(len(images), -1, 3) / 127.5 - 1
-    return float(np.abs(pixels - np.median(pixels, axis=1, keepdims=True)).mean())
 
 
 def groups(results: Results, init: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -12,16 +12,18 @@ from matplotlib.figure import Figure as Canvas
 from ablations.layers import READINGS, ROWS, Row
 from core.errors import InputError
 from reports import figures, pictures, sections, stats
+from reports import finding as findings
 from reports.comparability import MixedProtocols
 from reports.layers import INITS, MARKS, errors, named
-from reports.numbers import factor, fixed, listed, mean_spread, p_text
+from reports.numbers import counted, factor, fixed, listed, mean_spread, p_text
 from reports.page import Block, Bullets, Heading, Listing, Note, Paragraph, Strong, Text
 from reports.report import Report, composed
 from reports.results import Results, load, metric_letters, metric_name
 from reports.tables import Cell, Rows, to_runs
 from reports.verdicts import LEVEL
+from studies.inr_layers_gan import FITS
 
-RECONSTRUCTION = "inr_layers"
+RECONSTRUCTION = FITS.study
 
 
 def body(report: Report) -> list[Block]:
@@ -43,14 +45,10 @@ def body(report: Report) -> list[Block]:
     return composed(report, parts)
 
 
-SCALE_OF_FIT = {"cpu": "cpu", "lsun64": "deck128"}
-"""The profile of the fits that goes with one of the GANs."""
-
-
 def reconstruction(report: Report) -> Results | None:
     """The reconstruction study under the same runs at the scale that goes with this one; None: not run there."""
     try:
-        return load(RECONSTRUCTION, report.results.runs, SCALE_OF_FIT.get(report.results.plan.profile))
+        return load(RECONSTRUCTION, report.results.runs, FITS.profile_for(report.results.plan.profile))
     except MixedProtocols:
         raise
     except InputError:
@@ -90,7 +88,7 @@ def rankings(report: Report, fits: Results | None) -> list[Block]:
         return [
             *blocks,
             Paragraph("The reconstruction study has not been run here, so there is nothing to correlate with:"),
-            Listing(f"python -m studies.run {RECONSTRUCTION} --profile {SCALE_OF_FIT[results.plan.profile]}"),
+            Listing(f"python -m studies.run {RECONSTRUCTION} --profile {FITS.profile_for(results.plan.profile)}"),
         ]
     blocks += [
         Bullets(tuple(correlations(results, fits))),
@@ -174,6 +172,43 @@ def answers(report: Report) -> list[Text]:
             f"{'is' if predicted == 1 else 'are'} significant at 5% after Holm's correction over them.",
         )
     ]
+
+
+def finding(report: Report) -> list[str]:
+    """Whether the order of the fits predicts that of the GANs, and which layer is best as a GAN."""
+    results, best = report.results, findings.sentences(report)
+    fits = reconstruction(report)
+    if not best:
+        return []
+    if fits is None:
+        return ["The layers were not fitted to images under the same runs: no order to compare with.", *best]
+    correlated = [each for each in rank_correlations(results, fits) if each[2] is not None]
+    orders = [order for *_, order in correlated if order is not None]
+    if not orders:
+        return ["Too few layers have both numbers for an order.", *best]
+    corrected = stats.holm([order.p for order in orders])
+    shown = [p is not None and p <= LEVEL and order.rho > 0 for p, order in zip(corrected, orders, strict=True)]
+    first = predicts([words for words, *_ in correlated], orders, shown, report.n)
+    each = [f"at {words} by {how} {o.rho:.2f} (p = {p_text(o.p)})" for words, how, o in correlated if o is not None]
+    return [first, f"Spearman's ρ {', '.join(each)}, p before Holm's correction over them.", *best]
+
+
+def predicts(inits: Sequence[str], orders: Sequence[stats.RankCorrelation], shown: Sequence[bool], n: int) -> str:
+    """At which init the one order is shown to predict the other; in how many comparisons, where that is no matter of
+    the init."""
+    by_init = {init: [k for k, other in enumerate(inits) if other == init] for init in inits}
+    clear = [init for init, places in by_init.items() if all(shown[k] for k in places)]
+    unclear = [init for init, places in by_init.items() if not any(shown[k] for k in places)]
+    if clear and unclear and len(clear) + len(unclear) == len(by_init):
+        rhos = ", ".join(f"{orders[k].rho:.2f}" for init in clear for k in by_init[init])
+        where = f"at {listed(clear)} (ρ {rhos}), not shown at {listed(unclear)}"
+        return f"Fitting error predicts GANs' order {where} ({counted(n, 'seed')})."
+    least, most = min(order.rho for order in orders), max(order.rho for order in orders)
+    span = f"ρ {least:.2f} to {most:.2f} (n = {n})"
+    if not any(shown):
+        return f"No order by fitting error is shown to predict the order as GANs: {span}."
+    where = "" if all(shown) else f" in {sum(shown)} of {len(shown)} comparisons"
+    return f"Fitting error predicts the order as GANs{where}: {span}."
 
 
 def rank_correlations(results: Results, fits: Results) -> list[tuple[str, str, stats.RankCorrelation | None]]:

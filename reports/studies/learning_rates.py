@@ -19,6 +19,7 @@ from core.words import typed
 from reports import pictures, sections, stats
 from reports.comparability import MixedProtocols, mixture, with_rows
 from reports.numbers import MEAN_SPREAD, counted, factor, fixed, interval, listed, short
+from reports.numbers import sentence as in_a_sentence
 from reports.page import Block, Bullets, Code, Heading, Listing, Paragraph, Strong, Table, Text
 from reports.report import PILOT, Report, composed
 from reports.results import Results, metric_letters, metric_name, when
@@ -117,18 +118,33 @@ def answer(report: Report, sweeps: Sequence[Sweep]) -> list[Block]:
     return blocks
 
 
+def finding(report: Report) -> list[str]:
+    """What the rates that were found do on other seeds, which others did as well, and whether G's parts want their
+    own."""
+    results = report.results
+    if not results.plan.searched:
+        return ["No search has come to its end here."] if report.n else []
+    sweep = next((sweep for sweep in sweeps_of(results) if sweep.search.variant == ONE), None)
+    told = (against_the_profile(results), trials_words(sweep, noise_of(results)), separate_words(results))
+    return [in_a_sentence(words) for words in told if words]
+
+
 def sentence(results: Results, sweeps: dict[str, Sweep], noise: Noise | None) -> str:
     """The deck's two questions answered in one sentence, with what is uncertain about it."""
-    first = rate_words(results, sweeps.get(ONE), noise)
+    return f"{rate_words(results, sweeps.get(ONE), noise)}; {separate_words(results)}."
+
+
+def separate_words(results: Results) -> str:
+    """What separate rates within G bring over one, as the second half of a sentence."""
     if same_config(results, ONE, SEPARATE):
         return (
-            f"{first}; the search over separate rates, which began there, found none that were better on its seed, so "
-            "nothing here shows that the trunk needs a rate of its own, as StyleGAN's mapping network has."
+            "the search over separate rates, which began there, found none that were better on its seed, so "
+            "nothing here shows that the trunk needs a rate of its own, as StyleGAN's mapping network has"
         )
     effect = compare(results, ONE, SEPARATE)
     if effect is None or effect.ratio is None:
-        return f"{first}; whether parts of G need rates of their own was not compared."
-    finding = {
+        return "whether parts of G need rates of their own was not compared"
+    said = {
         "below": "separate rates within G are better than one, so its parts are not equivalent",
         "above": "the separate rates that were found are worse than one, so nothing speaks for the trunk's own rate",
     }.get(
@@ -136,14 +152,20 @@ def sentence(results: Results, sweeps: dict[str, Sweep], noise: Noise | None) ->
         "no difference between separate rates within G and one rate is resolved, so nothing here shows that the trunk "
         "needs a rate of its own, as StyleGAN's mapping network has, and nothing rules it out: the interval is wide",
     )
-    return f"{first}; {finding} (separate over one rate {interval(effect)}, n = {effect.n} seeds)."
+    return f"{said} (separate over one rate {interval(effect)}, n = {effect.n} seeds)"
 
 
 def rate_words(results: Results, sweep: Sweep | None, noise: Noise | None) -> str:
     """Which rates of G did how well, as the first half of a sentence: never more than one run each can say, and what
     the choice did over the profile's rates on other seeds."""
+    trials = trials_words(sweep, noise)
+    return f"{trials}; {against_the_profile(results)}" if trials else "No rate of G was found"
+
+
+def trials_words(sweep: Sweep | None, noise: Noise | None) -> str:
+    """Which trials one run each cannot tell apart; empty where there are none."""
     if sweep is None or sweep.best is None:
-        return "No rate of G was found"
+        return ""
     tied = [] if noise is None else ties(sweep, noise)
     if len(tied) > 1:
         low, high = among(tied, G_RATE)
@@ -157,7 +179,7 @@ def rate_words(results: Results, sweep: Sweep | None, noise: Noise | None) -> st
         text = (
             f"The best of {len(sweep.ended)} trials, one run each, had G's rate at {number(sweep.best.values[G_RATE])}"
         )
-    return f"{text}; {against_the_profile(results)}"
+    return text
 
 
 def against_the_profile(results: Results) -> str:
@@ -167,11 +189,11 @@ def against_the_profile(results: Results) -> str:
     effect = compare(results, "baseline", ONE)
     if effect is None or effect.ratio is None:
         return "the best trial's settings were not compared with the profile's on other seeds"
-    finding = {
+    said = {
         "below": "on other seeds the best trial's settings are better than the profile's",
         "above": "on other seeds the best trial's settings are worse than the profile's",
     }.get(side_of_one(effect), "the best trial's settings are not shown better than the profile's")
-    return f"{finding} (×{interval(effect)}, n = {effect.n})"
+    return f"{said} (×{interval(effect)}, n = {effect.n})"
 
 
 def same_config(results: Results, one: str, other: str) -> bool:

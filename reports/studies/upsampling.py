@@ -10,9 +10,11 @@ from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
 
 from reports import figures, stats
-from reports.numbers import MEAN_SPREAD, counted
+from reports import finding as findings
+from reports.claims import ClaimVerdict
+from reports.numbers import MEAN_SPREAD, counted, factor
 from reports.page import Block, Heading, Paragraph, Strong
-from reports.pictures import between_latents, samples
+from reports.pictures import ENLARGED_BY, ENLARGED_ROWS, between_latents, samples
 from reports.report import Report, composed
 from reports.results import Results
 from reports.sections import claims, learning_curves, method, question, retuned, spread, which_changes
@@ -30,7 +32,6 @@ CONVENTIONS = {
     "corners": "corners: every second sample is a coarse one",
 }
 OWN, AVERAGED, NEAREST = "upsampled/own", "upsampled/natural_averaged", "upsampled/nearest"
-PICTURE_ROWS, PICTURE_COLUMNS = 6, ("nearest", "bilinear", "bicubic", "natural")
 
 
 def body(report: Report) -> list[Block]:
@@ -49,6 +50,39 @@ def body(report: Report) -> list[Block]:
         method,
     )
     return composed(report, parts)
+
+
+def finding(report: Report) -> list[str]:
+    """What a denser grid does against each other way in all readings, and against the model at its own size."""
+    verdicts = {verdict.claim.name: verdict for verdict in report.claims}
+    bilinear = verdicts.get("natural_against_bilinear")
+    if bilinear is None or (span := span_of(bilinear, "bilinear")) is None:
+        return findings.sentences(report)
+    n = f"n = {report.n}"
+    readings = len(bilinear.parts)
+    told = [
+        {
+            "reproduced": f"A denser grid beats bilinear enlarging in all {readings} readings: {span} of its distance "
+            f"({n}).",
+            "contradicted": f"A denser grid is worse than bilinear enlarging: {span} of its distance ({n}).",
+        }.get(bilinear.word, f"Whether a denser grid beats bilinear enlarging is not resolved: {span} ({n}).")
+    ]
+    if (much := verdicts.get("much_better")) is not None:
+        others = [f"{name} {of_all}" for name in ("nearest", "bicubic") if (of_all := span_of(much, name)) is not None]
+        told.append(f"Over the other ways it has {', '.join(others)}; that it is much better is {much.word}.")
+    if (own := verdicts.get("natural_against_own")) is not None and (span := span_of(own, "own size")) is not None:
+        told.append(f"It has {span} of the distance of the model at its own size; that it is worse is {own.word}.")
+    return told
+
+
+def span_of(verdict: ClaimVerdict, opponent: str) -> str | None:
+    """The least and the largest ratio against one opponent over the readings; None where none is known."""
+    effects = [part.effect for part in verdict.parts if part.comparison.title == opponent]
+    ratios = [effect.ratio for effect in effects if effect is not None and effect.ratio is not None]
+    if not ratios or len(ratios) < len(effects):
+        return None
+    least, most = factor(min(ratios)), factor(max(ratios))
+    return f"×{least}" if least == most else f"×{least} to ×{most}"
 
 
 def series_of(name: str, convention: str) -> str:
@@ -179,10 +213,10 @@ def pictures(report: Report) -> list[Block]:
         if folder is None:
             continue
         size = 2 * variant.config.data.resolution
-        tiles = figures.first_tiles(folder.samples / "upsampled.png", size, PICTURE_ROWS * len(PICTURE_COLUMNS))
+        tiles = figures.first_tiles(folder.samples / "upsampled.png", size, ENLARGED_ROWS * len(ENLARGED_BY))
         if tiles is None:
             continue
-        by_method = [(name, tiles[index :: len(PICTURE_COLUMNS)]) for index, name in enumerate(PICTURE_COLUMNS)]
+        by_method = [(name, tiles[index :: len(ENLARGED_BY)]) for index, name in enumerate(ENLARGED_BY)]
         with figures.style():
             sheet = figures.sample_sheet(by_method)
             name = "upsampled.png" if not variant.changes else "upsampled_centres.png"

@@ -12,7 +12,8 @@ from PIL import Image
 
 from core.files import write_whole
 from reports import figures, stats
-from reports.numbers import MEAN_SPREAD, fixed, mean_spread
+from reports.finding import sentences
+from reports.numbers import MEAN_SPREAD, fixed, interval, listed, mean_spread
 from reports.page import Animation, Block, Heading, Paragraph, Strong
 from reports.pictures import samples
 from reports.report import Report, composed
@@ -34,6 +35,32 @@ ENLARGED, FRAME_MILLISECONDS = 6, 90
 def body(report: Report) -> list[Block]:
     """The report from the question to the list of runs."""
     return composed(report, (findings, smoothness, strips, learning_curves, samples, method))
+
+
+def finding(report: Report) -> list[str]:
+    """What clipping does to the distance, by the margin that was declared, and to interpolations."""
+    verdicts = {verdict.claim.name: verdict for verdict in report.claims}
+    distance, awful = verdicts.get("fid"), verdicts.get("awful")
+    if distance is None or distance.effect is None or distance.effect.ratio is None:
+        return sentences(report)
+    margin, ratio = f"a factor of {distance.claim.margin:g}", f"×{interval(distance.effect)}"
+    n = f"n = {distance.effect.n}"
+    told = [
+        {
+            "reproduced": f"Clipping at ±2 leaves the distance within {margin}: {ratio} ({n}).",
+            "contradicted": f"Clipping at ±2 moves the distance by more than {margin}: {ratio} ({n}).",
+        }.get(distance.word, f"Whether clipping leaves the distance within {margin} is not resolved: {ratio} ({n}).")
+    ]
+    if awful is not None and awful.parts:
+        measures = [
+            f"{part.comparison.title} ×{interval(part.effect)}"
+            for part in awful.parts
+            if part.effect is not None and part.effect.ratio is not None
+        ]
+        words = {"reproduced": "It makes interpolations worse", "contradicted": "It does not make interpolations worse"}
+        said = words.get(awful.word, "That it makes interpolations worse is not resolved")
+        told.append(f"{said}: {listed(measures)}." if measures else f"{said}.")
+    return told
 
 
 def smoothness(report: Report) -> list[Block]:

@@ -19,7 +19,7 @@ def page_of(study: str, *, runs: Path, setting: str | None = None) -> str:
     results = load(study, runs, setting)
     report = Report.of(results, report_folder(runs, results.plan.study, results.plan.setting))
     layout = layout_of(results.study)
-    return markdown.render(compose(report, layout, layout.answers(report), with_records=False))
+    return markdown.render(compose(report, layout, layout.answers(report), layout.finding(report), with_records=False))
 
 
 def assert_links_resolve(folder: Path, text: str) -> None:
