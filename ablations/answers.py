@@ -1,7 +1,7 @@
 """What the one figure shows that answers a study, as data: the report draws it and titles it with the finding.
 
 A kind for each sort of question: what changes do (`changes`), whether claims hold (`claims`), which variant is best
-(`variants`), where a number should lie (`number`).
+(`variants`), where a number should lie (`number`), whether effects carry over to larger scales (`scales`).
 """
 
 from __future__ import annotations
@@ -109,5 +109,14 @@ class NumberAnswer(Node):
         return () if self.panels is None else (self.panels,)
 
 
-AnyAnswer = ChangesAnswer | ClaimsAnswer | VariantsAnswer | NumberAnswer
+class ScalesAnswer(Node):
+    """Samples, and the effect of every change taken out of all, at the smallest of the study's settings that were run
+    and at the largest ones, `most` in all."""
+
+    kind: Literal["scales"] = "scales"
+    most: int = Field(default=3, ge=2, le=4)
+    pictured: Pictured = ("baseline", "all")
+
+
+AnyAnswer = ChangesAnswer | ClaimsAnswer | VariantsAnswer | NumberAnswer | ScalesAnswer
 Answer = Annotated[AnyAnswer, Field(discriminator="kind")]

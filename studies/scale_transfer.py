@@ -6,6 +6,7 @@ resolution, real images (`--data`), and the deck's scale where there is a GPU. E
 those of `changes_overview` where that has the same.
 """
 
+from ablations.answers import ScalesAnswer
 from ablations.schema import Multiply, Profile, Put
 from core.config import Rooms, RoomsFrechet, StridedDiscriminator
 from core.metrics.identity import extractor_sha256
@@ -68,4 +69,5 @@ STUDY = changes_overview.STUDY.replace(
     profiles=(CPU, longer(4), longer(16), CPU_32, LSUN64),
     claims=(),
     controls=(),
+    answer=ScalesAnswer(pictured=("all",)),
 )

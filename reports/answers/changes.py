@@ -53,8 +53,9 @@ def figure(report: Report, answer: ChangesAnswer) -> list[Block]:
                 "answer.svg",
                 f"The answer: {metric_name(report.results)} {when(report.results)}, n = {report.n} at most. Ratios "
                 "with their intervals (an arrow where one goes on), helping to the right; blue helps, vermilion hurts, "
-                "black is negligible, grey open or unstable, after Holm's correction over each design. Images are the "
-                "first of the fixed latents and not chosen, pixels enlarged.",
+                "black is negligible, grey open or unstable, after Holm's correction over each design. These are the "
+                "inverse of the tables' ratios with / without. Images are the first of the fixed latents of the first "
+                "seed and not chosen, pixels enlarged; numbers above them are that run's.",
                 f"{finding} Samples beside real images, and a forest plot of every change.",
             )
         ]

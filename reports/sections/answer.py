@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from ablations.answers import ChangesAnswer, ClaimsAnswer, NumberAnswer, VariantsAnswer
-from reports.answers import changes, claims, number, variants
+from ablations.answers import ChangesAnswer, ClaimsAnswer, NumberAnswer, ScalesAnswer, VariantsAnswer
+from reports.answers import changes, claims, number, scales, variants
 from reports.page import Block
 from reports.report import Report
 
@@ -25,5 +25,7 @@ def answer_figure(report: Report, told: Sequence[str]) -> list[Block]:
             return variants.figure(report, answer, told)
         case NumberAnswer():
             return number.figure(report, answer, told)
+        case ScalesAnswer():
+            return scales.figure(report, answer, told)
         case _:
             assert_never(answer)

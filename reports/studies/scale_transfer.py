@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from reports import figures
+from reports.abstract import spoken
 from reports.figures import GREY, word_colour
 from reports.numbers import interval, listed, p_text, times
 from reports.page import Block, Heading, Listing, Paragraph, Strong, Text
@@ -134,6 +135,21 @@ def differing(found: Agreement) -> str:
         for change, effect in found.apart
     ]
     return "; ".join(told) or "none"
+
+
+def finding(report: Report) -> list[str]:
+    """How many verdicts flip and how far the orders agree, then each scale by itself."""
+    scales = scales_of(report.results)
+    if len(scales) < 2:
+        where = f" ({scales[0].title})" if scales else ""
+        return [f"One scale was run{where}: nothing is compared yet."]
+    found = agreements(scales)
+    flips = sum(len(each.flips) for each in found)
+    orders = [f"{each.order.rho:.2f}" for each in found if each.order is not None]
+    told = f"; rank correlation of the effects {listed(orders)}" if orders else ""
+    larger = f"{len(found)} larger scales" if len(found) > 1 else "a larger scale"
+    first = f"{flips or 'No'} {'verdict flips' if flips < 2 else 'verdicts flip'} at {larger}{told}."
+    return [first, *(spoken(answer) for answer in answers(report))]
 
 
 def answers(report: Report) -> list[Text]:
