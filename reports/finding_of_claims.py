@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from ablations.answers import ClaimsAnswer
 from ablations.claims import Comparison
 from reports import stats
 from reports.claims import ClaimVerdict, ClaimWord
+from reports.comparability import MixedProtocols
 from reports.deck import claimed_values
 from reports.numbers import MOST_WORDS, counted, interval, listed, sentence
 from reports.report import Report
@@ -37,9 +39,11 @@ def pairs_of(verdict: ClaimVerdict, results: Results) -> Iterator[tuple[Comparis
         if pair in judged:
             yield pair, judged[pair].effect, judged[pair].word
             continue
-        ends = [claimed_values(verdict.claim, number, results) for number in (pair.before, pair.after)]
-        before, after = ends
-        yield pair, None if before is None or after is None else stats.paired_effect(before, after), "not tested"
+        effect = None
+        with suppress(MixedProtocols):  # The verdict says so.
+            before, after = (claimed_values(verdict.claim, number, results) for number in (pair.before, pair.after))
+            effect = None if before is None or after is None else stats.paired_effect(before, after)
+        yield pair, effect, "not tested"
 
 
 def label_of(pair: Comparison, report: Report) -> str:

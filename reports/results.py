@@ -98,7 +98,7 @@ class Results:
         A value is the run's as if it had ended there (`core.values`), as all values of the reported metric are;
         `evaluated` is the evaluation there alone.
         """
-        return self._curves.get((variant.name, seed), self.tidy.iloc[:0])
+        return self._curves.get((variant.name, seed), self.tidy.iloc[:0].assign(evaluated=0.0))
 
     def last(self, variant: PlannedVariant) -> np.ndarray:
         """The run's value per seed of the plan (`core.values`): inf where it diverged, NaN where it has not got to its

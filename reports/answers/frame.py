@@ -39,7 +39,7 @@ TITLE_POINTS = 10.0
 NAMES_POINTS = 130
 """The widest that a row's name may be in a line."""
 
-BOLD = 1.12
+BOLD = 1.18
 """How much wider bold letters are than those that text is measured by."""
 
 MOST_LINES = 2
@@ -70,7 +70,7 @@ class Frame:
             ax.set_title(heading, loc="left", fontsize=8, fontweight="bold", pad=14 if what else 5)
         if what:
             above = 1 + 0.05 / (high * self.tall)
-            ax.text(0, above, what, transform=ax.transAxes, fontsize=6.5, color=GREY, va="bottom")
+            ax.text(0, above, what, transform=ax.transAxes, fontsize=6.2, color=GREY, va="bottom")
         return ax
 
 

@@ -119,14 +119,24 @@ def test_without_a_run_that_ended_there_is_no_figure_and_no_finding(name: str, t
 
 @pytest.mark.parametrize("name", ["model_size", "siren_vs_fourier", "weight_clipping", "upsampling", "inr_layers_gan"])
 def test_what_diverged_failed_or_is_missing_is_drawn_all_the_same(name: str, tmp_path: Path) -> None:
-    plan = planned(tmp_path, name, designs=("add_one_in",), seeds=(0, 1))
+    plan = planned(tmp_path, name, designs=("add_one_in",), seeds=(0, 1, 2))
     last = plan.variants[-1].name
-    train_all(tmp_path, plan, diverged={(last, 0), (last, 1)}, failed={("baseline", 0)}, skip={("baseline", 1)})
+    train_all(tmp_path, plan, diverged={(last, 0)}, failed={(last, 1)}, skip={("baseline", 2)})
     report = report_of(name, tmp_path)
     told = layout_of(report.results.study).finding(report)
-    blocks = answer_figure(report, told)
-    assert len(blocks) <= 1
+    (block,) = answer_figure(report, told)
+    assert isinstance(block, Figure) and told and block.alt.startswith(told[0])
     assert "A section is left out" not in page_of(name, runs=tmp_path)
+
+
+def test_a_claim_whose_variant_diverged_has_no_mark_and_says_why(tmp_path: Path) -> None:
+    report = trained("model_size", tmp_path, diverged={("baseline+g_heads", 0)})
+    (row,) = claims.rows_of(report.claims[1], report)
+    assert row.effect is not None and row.effect.diverged == 1 and row.word == "inconclusive"
+    with figures.style():
+        ax = claims.panel(axes(), [(report.claims[1], [row])])
+    assert not marks(ax) and "diverged" in written(ax)
+    assert marks(ax, "D")[0][0] == pytest.approx(35 / 12)
 
 
 def test_a_title_does_not_end_a_line_within_a_number_of_seeds() -> None:

@@ -112,7 +112,7 @@ def test_every_table_is_latex_of_as_many_cells_as_columns(full_report: Path) -> 
 
 def test_latex_knows_every_sign_that_studies_and_the_deck_use() -> None:
     for study in map(catalogue.study, catalogue.NAMES):
-        words = [study.title, study.question, study.source.words, *(c.title for c in study.changes)]
+        words = [study.title, study.question, study.source.words if study.source else "", *(c.title for c in study.changes)]
         words += [variant_title(study, s) for design in available(study) for s in DESIGNS[design](study, (0,))]
         words += [c.source.words for c in study.changes if c.source] + [c.reading for c in study.changes if c.reading]
         words += [claim.source.words for claim in study.claims]
