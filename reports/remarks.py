@@ -83,8 +83,10 @@ def clauses(tested: Sequence[ChangeEffect], results: Results, effects: Effects) 
     if small := [remarked(e, e.why) for e in tested if e.word == "negligible"]:
         within = f"within a factor of {results.study.negligible:g}"
         lines.append(f"{len(small)} negligible, {within}: {listed(small)}")
-    if open_ones := [remarked(e, e.why, seeds_remark(e, results)) for e in tested if e.word == "open"]:
-        lines.append(f"{len(open_ones)} open{SEEDS_NEEDED}: {listed(open_ones)}")
+    if open_ones := [e for e in tested if e.word == "open"]:
+        needed = [seeds_remark(e, results) for e in open_ones]
+        told = [remarked(e, e.why, seeds) for e, seeds in zip(open_ones, needed, strict=True)]
+        lines.append(f"{len(told)} open{SEEDS_NEEDED if any(needed) else ''}: {listed(told)}")
     if lost := [f"{e.change.title} ({e.why})" for e in tested if e.word == "unstable"]:
         lines.append(f"{len(lost)} unstable over seeds: {listed(lost)}")
     return lines

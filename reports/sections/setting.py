@@ -57,12 +57,12 @@ def pilot(report: Report) -> list[Block]:
     nothing where the profile has none."""
     results = report.results
     seen = [seed for seed in results.profile.piloted if seed in results.plan.seeds]
-    if not seen:
+    if not seen or results.plan.setting != results.profile.name:
         return []
     told = f"{which_seeds(seen).capitalize()} {results.profile.pilot}."
     fresh = results.without_seeds(seen)
     if len(fresh.plan.seeds) < 2:
-        return [Paragraph((Strong("A pilot."), f" {told} There are no other seeds."))]
+        return [Paragraph((Strong("A pilot."), f" {told} Too few other seeds are there to judge by."))]
     alone = {design: judge_design(design, fresh) for design in designs_in(results.plan) if design in report.effects}
     both = [(e, other) for d, found in alone.items() for e, other in zip(report.effects[d], found, strict=True)]
     changed = [

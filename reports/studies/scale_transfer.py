@@ -141,14 +141,17 @@ def finding(report: Report) -> list[str]:
     """How many verdicts flip and how far the orders agree, then each scale by itself."""
     scales = scales_of(report.results)
     if len(scales) < 2:
-        where = f" ({scales[0].title})" if scales else ""
+        where = f" ({scales[0].title}, n = {scales[0].n})" if scales else ""
         return [f"One scale was run{where}: nothing is compared yet."]
     found = agreements(scales)
     flips = sum(len(each.flips) for each in found)
     orders = [f"{each.order.rho:.2f}" for each in found if each.order is not None]
+    least = min(scale.n for scale in scales)
     told = f"; rank correlation of the effects {listed(orders)}" if orders else ""
     larger = f"{len(found)} larger scales" if len(found) > 1 else "a larger scale"
-    first = f"{flips or 'No'} {'verdict flips' if flips < 2 else 'verdicts flip'} at {larger}{told}."
+    first = (
+        f"{flips or 'No'} {'verdict flips' if flips < 2 else 'verdicts flip'} at {larger} (n = {least} at least){told}."
+    )
     return [first, *(spoken(answer) for answer in answers(report))]
 
 

@@ -112,7 +112,8 @@ def test_every_table_is_latex_of_as_many_cells_as_columns(full_report: Path) -> 
 
 def test_latex_knows_every_sign_that_studies_and_the_deck_use() -> None:
     for study in map(catalogue.study, catalogue.NAMES):
-        words = [study.title, study.question, study.source.words if study.source else "", *(c.title for c in study.changes)]
+        words = [study.title, study.question, *(c.title for c in study.changes)]
+        words += [study.source.words] if study.source else []
         words += [variant_title(study, s) for design in available(study) for s in DESIGNS[design](study, (0,))]
         words += [c.source.words for c in study.changes if c.source] + [c.reading for c in study.changes if c.reading]
         words += [claim.source.words for claim in study.claims]
@@ -242,7 +243,7 @@ def test_the_abstract_and_the_record_say_the_verdicts_of_the_report(full_report:
     assert f"**Reproduced:** “{claim['quote']}”. Ours: {claim['ours']}; the deck's: {claim['deck']}." in short
     helped = {c["change"] for c in told["changes"] if c["design"] == "ladder" and c["verdict"] == "helps"}
     study = catalogue.study("changes_overview")
-    titles = [change.title for change in study.changes if change.name in helped]
+    titles = [change.brief for change in study.changes if change.name in helped]
     (line,) = [line for line in short.splitlines() if line.startswith("- **Ladder")]
     assert titles and all(markdown.escaped(title) in line for title in titles)
     assert f"{len(titles)} help" in line.lower()
@@ -256,6 +257,7 @@ def test_every_study_has_a_layout_with_an_answer() -> None:
         "studies.inr_layers",
         "studies.inr_layers_gan",
         "studies.learning_rates",
+        "studies.scale_transfer",
         "studies.siren_vs_fourier",
     }
 

@@ -543,4 +543,4 @@ def test_seeds_that_had_been_seen_are_told_with_what_the_others_say(results: Res
     assert "Seeds 0, 1 and 2 had been trained and published" in str(told)
     assert "on 9 seeds, other verdicts are" in str(told) and f"D1:G1 (leave one out): {after}" in str(told)
     few = Report.of(scattered(results, 3, {}), tmp_path)
-    assert "There are no other seeds" in str(pilot(few))
+    assert "Too few other seeds" in str(pilot(few))
