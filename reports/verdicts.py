@@ -7,10 +7,10 @@ declares, whatever its sign: the chance that a design calls any change so that d
 open, which is not "no effect".
 
 The comparisons of one design borrow from each other what they know of their variances (`stats.borrowing`). A diverged
-run leaves no interval and counts as the worst outcome in an exact signed-rank test. The same test, which no straying
-seed moves much, takes the place of the t-test where the seeds of one of a comparison's variants lie wildly apart
-(`stats.unstable`); where it is not significant either the change is called unstable: going into such a variant and
-coming out of it again are neither loss nor gain of a change.
+run leaves no interval and counts as the worst outcome in an exact signed-rank test. Where the seeds of one of a
+comparison's variants lie wildly apart (`stats.unstable`) the change is called unstable, with how many: going into such
+a variant and coming out of it again are neither loss nor gain of a change. What the same test, which no straying seed
+moves much, says of most seeds stands beside the word.
 """
 
 from __future__ import annotations
