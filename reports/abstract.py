@@ -165,7 +165,7 @@ def change_answers(report: Report) -> list[Text]:
         tested = [effect for effect in report.effects[design] if effect.tested]
         late = report.results.unplanned(design)
         but = f" Exploratory: {late}." if late else ""
-        title = design_title(design, report.results.study)
+        title = design_title(design, report.results.study) + fewer(tested, report)
         on_ladder = design == "ladder"
         if items:
             steps = unread_steps(report.results) if on_ladder else ""
@@ -176,6 +176,12 @@ def change_answers(report: Report) -> list[Text]:
         told = " ".join(part for part in parts if part)
         items.append((Strong(sentence(title)), f" {told}{but}"))
     return items
+
+
+def fewer(tested: Sequence[ChangeEffect], report: Report) -> str:
+    """That a design has fewer seeds than the study; nothing where it has as many."""
+    most = max((e.effect.n for e in tested if e.effect is not None), default=0)
+    return f" (n = {most})" if most < report.n else ""
 
 
 def ratios(tested: Sequence[ChangeEffect], report: Report) -> str:
@@ -278,7 +284,7 @@ def record(report: Report, answers: Sequence[Text], told: Sequence[str]) -> dict
         "question": results.study.question,
         "setting": results.plan.setting,
         "metric": metric_name(results),
-        "variants": len(results.plan.variants),
+        "variants": len(results.plan.listed or results.plan.variants),
         "seeds": len(results.plan.seeds),
         "runs": {status: results.count(status) for status in ("finished", "diverged", "failed")},
         "claims": [

@@ -30,7 +30,7 @@ PHRASES: dict[Word, tuple[str, str]] = {
     "hurts": ("hurts", "hurt"),
     "negligible": ("is negligible", "are negligible"),
     "open": ("is open", "are open"),
-    "unstable": ("is unstable over seeds", "are unstable over seeds"),
+    "unstable": ("is unstable", "are unstable"),
 }
 
 

@@ -72,7 +72,7 @@ def found(record: dict[str, Any]) -> Text:
     if words and record.get("answer") not in (None, "changes"):
         return in_words(str(words[0]))
     counts = counted_words(claim["verdict"] for claim in record["claims"])
-    claims = f"the deck's claims: {counts}" if counts else ""
+    claims = f"deck's claims: {counts}" if counts else ""
     if len(words) > 1:
         singles = words[1][:1].lower() + words[1][1:].rstrip(".")
         return in_words(f"{claims}; {singles}" if claims else singles)

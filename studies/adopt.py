@@ -28,7 +28,7 @@ from core.reading import MOST_JSON, Damaged, bytes_of
 from core.words import one_line
 from studies import catalogue
 from studies.click_life import Command
-from studies.plan import MOST_JOBS, Plan, check_received, jobs_root, plan_file, plans_lock
+from studies.plan import MOST_JOBS, Plan, check_received, is_drawn, jobs_root, plan_file, plans_lock
 
 ARCHIVE = "runs.tar.xz"
 """Beside a published report: its plans and its runs."""
@@ -64,7 +64,8 @@ def pack(plans: Sequence[Plan], runs: Path) -> bytes:
                     continue
                 packed.add(folder.digest)
                 last = f"{variant.config.iterations:06d}.png"
-                shown = (last, "real.png", "interpolations.png", "upsampled.png") if seed == plan.seeds[0] else ()
+                pictured = seed == plan.seeds[0] and not is_drawn(variant)
+                shown = (last, "real.png", "interpolations.png", "upsampled.png") if pictured else ()
                 for name in (*RECORDS, *(f"samples/{picture}" for picture in shown)):
                     if (file := folder.path / name).is_file():
                         add(archive, f"jobs/{folder.digest}/{name}", bytes_of(file, folder.remedy, MOST_FILE))

@@ -121,7 +121,7 @@ def test_an_unstable_rung_and_the_way_out_of_it_are_nobodys_gain(exploded: Resul
     assert [name for name, word in words.items() if word == "unstable"] == ["d1_g1", "batch_size"]
     assert not [e for d in ("add_one_in", "leave_one_out") for e in report.effects[d] if e.word == "unstable"]
     (answer,) = (spoken(a) for a in change_answers(report) if spoken(a).startswith("Ladder"))
-    assert "2 are unstable over seeds: D1:G1 and batch ×2; rungs 4 and 5 cannot be read as single steps" in answer
+    assert "2 are unstable: D1:G1 and batch ×2; rungs 4 and 5 cannot be read as single steps" in answer
     section = ladder_section(report)
     assert any("Rung 4 (" in str(block) and "is unstable over seeds" in str(block) for block in section)
     (table,) = (block for block in section if isinstance(block, Table))
