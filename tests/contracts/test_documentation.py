@@ -79,7 +79,8 @@ def test_published_numbers_are_those_on_record_of_the_runs(folder: Path) -> None
     tidy = pd.read_csv(folder / "results.csv", keep_default_na=False, na_values=[""])
     runs = [json.loads(line) for line in (folder / "runs.jsonl").read_text().splitlines()]
     told = json.loads((folder / "verdicts.json").read_text())
-    assert len(runs) == told["variants"] * told["seeds"] == sum(told["runs"].values())
+    # A design that draws variants by seed has more runs, each of them on record as well.
+    assert len(runs) == sum(told["runs"].values()) >= told["variants"] * told["seeds"]
     assert set(tidy["run"]) == {run["run"] for run in runs}
     for run in runs:
         metric, iteration, _, _, value, *_ = run["measured"]["rows"][-1]
@@ -90,7 +91,8 @@ def test_published_numbers_are_those_on_record_of_the_runs(folder: Path) -> None
 
 def test_the_readmes_headline_follows_from_what_is_published() -> None:
     tidy = pd.read_csv(PUBLISHED / "changes_overview" / "results.csv")
-    last = tidy[(tidy["metric"] == "fd_rooms") & (tidy["iteration"] == tidy["iteration"].max())]
+    ours = tidy[(tidy["metric"] == "fd_rooms") & tidy["variant"].isin(["baseline", "all"])]
+    last = ours[ours["iteration"] == ours["iteration"].max()]
     by_seed = last.pivot_table(index="seed", columns="variant", values="averaged")
     found = stats.paired_effect(np.asarray(by_seed["baseline"]), np.asarray(by_seed["all"]))
     said = f"All ten changes together cut the distance to real images to {interval(found)} of that with none"
