@@ -22,9 +22,11 @@ def why_left_out(results: Results) -> str:
     Runs of one variant do the same work, and so do variants of equal arithmetic: what their seconds differ by is the
     machine's. Seconds are shown where both vary by less than `stats.STEADY`, over seeds within every variant (the
     coefficient of variation) and between the means of variants of equal arithmetic. A variant of which no run has
-    finished has no seconds, and does not count; one with a single run says nothing of the scatter.
+    finished has no seconds, and does not count; one with a single run says nothing of the scatter, and those that seeds
+    drew, which have one each, do not count beside others.
     """
-    arms = {v.name: found for v in results.plan.variants if (found := finished_seconds(results, v))}
+    variants = results.plan.listed or results.plan.variants
+    arms = {v.name: found for v in variants if (found := finished_seconds(results, v))}
     if not arms:
         return "no run has finished"
     varies = stats.largest_variation(arms.values())
@@ -36,7 +38,7 @@ def why_left_out(results: Results) -> str:
             f"{stats.STEADY:.0%} is the most that is shown): they measure the machine's load"
         )
     by_work: dict[float, list[float]] = {}
-    for variant in results.plan.variants:
+    for variant in variants:
         if variant.name in arms:
             by_work.setdefault(float(training(variant.config)), []).append(fmean(arms[variant.name]))
     apart = max(max(means) / min(means) for means in by_work.values()) - 1

@@ -60,8 +60,10 @@ def subtitle(results: Results) -> str:
     instead += [override(path, value) for path, value in plan.overrides.items()]
     but = f", but with {', '.join(instead)}" if instead else ""
     sizes = {variant.config.data.resolution for variant in plan.variants}
+    drawn = f" and {plan.drawn_words}" if plan.listed and plan.drawn else ""
     data = ", ".join([plan.data_name, *(f"{size}×{size}" for size in sorted(sizes))])
     return (
         f"{sentence(data)} Setting {plan.setting}: {results.profile.title}{but}. "
-        f"{counted(len(plan.variants), 'variant')}, {seeds}; {counted(len(results.jobs), 'run')}: {', '.join(counts)}."
+        f"{counted(len(plan.listed or plan.variants), 'variant')}{drawn}, {seeds}; "
+        f"{counted(len(results.jobs), 'run')}: {', '.join(counts)}."
     )
