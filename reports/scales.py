@@ -71,11 +71,13 @@ class Agreement:
     """How the effects at one scale agree with those at another, the smaller one.
 
     `order` is the rank correlation of the effects, `noise` that of as many seeds of the smaller scale with as many
-    others of it. `flips` are the changes that help at one and hurt at the other; `apart` those whose effect differs,
-    with how many times the ratio it is at the larger scale, after Holm's correction over all changes.
+    others of it. `resolved` changes help or hurt at both; `flips` are those that help at one and hurt at the other,
+    `apart` those whose effect differs, with how many times the ratio it is at the larger scale, after Holm's correction
+    over all changes.
     """
 
     larger: Scale
+    resolved: int
     order: stats.RankCorrelation | None
     noise: float | None
     flips: tuple[Change, ...]
@@ -116,7 +118,8 @@ def agreement(smaller: Scale, larger: Scale) -> Agreement:
     with suppress(ValueError):
         order = stats.seed_bootstrap_rank_correlation(smaller.distances, larger.distances)
         noise = stats.same_order(smaller.distances, larger.distances.shape[1])
-    return Agreement(larger, order, noise, flips, apart)
+    resolved = sum(a.resolved and b.resolved for a, b in both)
+    return Agreement(larger, resolved, order, noise, flips, apart)
 
 
 def agreements(scales: Sequence[Scale]) -> list[Agreement]:

@@ -134,7 +134,7 @@ def differing(found: Agreement) -> str:
         + ("" if effect.low is None or effect.high is None else f" [{effect.low:.2f}, {effect.high:.2f}]")
         for change, effect in found.apart
     ]
-    return "; ".join(told) or "none"
+    return "; ".join(told) or "none resolved"
 
 
 def finding(report: Report) -> list[str]:
@@ -166,7 +166,7 @@ def answers(report: Report) -> list[Text]:
             said.append(f"At {found.larger.title} fewer than three changes have two seeds.")
             continue
         noise = "" if found.noise is None else f", where noise alone leaves {found.noise:.2f}"
-        flips = f"{len(found.flips)} of {len(scales[0].effects)} verdicts flip" if found.flips else "no verdict flips"
+        flips = f"{len(found.flips)} of {found.resolved} that help or hurt at both flip"
         if found.flips:
             flips += f" ({listed([change.brief for change in found.flips])})"
         said.append(
