@@ -149,9 +149,8 @@ def finding(report: Report) -> list[str]:
     least = min(scale.n for scale in scales)
     told = f"; rank correlation of the effects {listed(orders)}" if orders else ""
     larger = f"{len(found)} larger scales" if len(found) > 1 else "a larger scale"
-    first = (
-        f"{flips or 'No'} {'verdict flips' if flips < 2 else 'verdicts flip'} at {larger} (n = {least} at least){told}."
-    )
+    resolved = sum(each.resolved for each in found)
+    first = f"{flips or 'None'} of {resolved} resolved verdicts flips at {larger} (n = {least} at least){told}."
     return [first, *(spoken(answer) for answer in answers(report))]
 
 
