@@ -146,11 +146,12 @@ def finding(report: Report) -> list[str]:
     found = agreements(scales)
     flips = sum(len(each.flips) for each in found)
     orders = [f"{each.order.rho:.2f}" for each in found if each.order is not None]
+    # Of the scale that has the fewest.
     least = min(scale.n for scale in scales)
-    told = f"; rank correlation of the effects {listed(orders)}" if orders else ""
+    told = f"; rank correlation {listed(orders)}" if orders else ""
     larger = f"{len(found)} larger scales" if len(found) > 1 else "a larger scale"
     resolved = sum(each.resolved for each in found)
-    first = f"{flips or 'None'} of {resolved} resolved verdicts flips at {larger} (n = {least} at least){told}."
+    first = f"{flips or 'None'} of {resolved} resolved verdicts flips at {larger} (n = {least}){told}."
     return [first, *(spoken(answer) for answer in answers(report))]
 
 
