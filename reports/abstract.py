@@ -190,7 +190,7 @@ def ratios(tested: Sequence[ChangeEffect], report: Report) -> str:
     for word, names in by_word(tested).items():
         within = f", within a factor of {report.results.study.negligible:g}" if word == "negligible" else ""
         told = [e.change.brief + ratio_of(e) * e.decided for e in names]
-        lines.append(f"{phrase(word, len(names))}{within}: {listed(told)}")
+        lines.append(f"{finding.phrase(word, len(names))}{within}: {listed(told)}")
     family = family_words([e for e in tested if e.resolved], report.effects)
     return "; ".join([*lines, *([family] if family else [])])
 
@@ -212,7 +212,7 @@ def ratio_of(effect: ChangeEffect) -> str:
 def named(tested: Sequence[ChangeEffect]) -> str:
     """The changes of a design by their verdicts, names alone."""
     return "; ".join(
-        f"{phrase(word, len(names))}: {listed([e.change.brief for e in names])}"
+        f"{finding.phrase(word, len(names))}: {listed([e.change.brief for e in names])}"
         for word, names in by_word(tested).items()
     )
 
@@ -221,11 +221,6 @@ def by_word(tested: Sequence[ChangeEffect]) -> dict[Word, list[ChangeEffect]]:
     """The changes with each verdict, those that help first."""
     found = {word: [e for e in tested if e.word == word] for word in finding.PHRASES}
     return {word: effects for word, effects in found.items() if effects}
-
-
-def phrase(word: Word, n: int) -> str:
-    """A number of changes with a verdict: "7 help"."""
-    return f"{n} {finding.PHRASES[word][n > 1]}"
 
 
 def resolved(tested: Sequence[ChangeEffect], report: Report) -> str:

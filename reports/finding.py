@@ -55,12 +55,17 @@ def together(report: Report) -> str:
     return f"what {whole} do together is not resolved: {ratio} of the distance with {base}"
 
 
+def phrase(word: Word, n: int) -> str:
+    """A number of changes with a verdict: "7 help"."""
+    return f"{n} {PHRASES[word][n > 1]}"
+
+
 def counts(effects: Sequence[ChangeEffect]) -> str:
     """How many changes have which verdict: "7 help, 2 hurt, 1 is open"."""
     parts = []
-    for word, (one, many) in PHRASES.items():
+    for word in PHRASES:
         if n := sum(e.word == word for e in effects):
-            parts.append(f"{n} {one if n == 1 else many}")
+            parts.append(phrase(word, n))
     return ", ".join(parts)
 
 

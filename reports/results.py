@@ -43,6 +43,24 @@ class Results:
     jobs: pd.DataFrame
     protocols: Known = field(default_factory=dict)
 
+    @cached_property
+    def other_settings(self) -> tuple[Results, ...]:
+        """The study's other settings that can be read, each read once.
+
+        Raises MixedProtocols where one of them measured its runs differently.
+        """
+        found = []
+        for setting in settings_of(self.runs, self.plan.study):
+            if setting == self.plan.setting:
+                continue
+            try:
+                found.append(load(self.plan.asked_as, self.runs, setting))
+            except MixedProtocols:
+                raise
+            except InputError:
+                continue
+        return tuple(found)
+
     def variant(self, name: str) -> PlannedVariant | None:
         """The planned variant of that name or alias."""
         return self.plan.variant(name)

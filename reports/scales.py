@@ -11,13 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ablations.schema import Change, DesignName
-from core.errors import InputError
 from reports import stats
-from reports.comparability import MixedProtocols
 from reports.numbers import numbers_words
-from reports.results import Results, load
+from reports.results import Results
 from reports.verdicts import LEVEL, ChangeEffect, judge_design
-from studies.plan import settings_of
 
 DESIGN: DesignName = "leave_one_out"
 
@@ -89,17 +86,7 @@ def scales_of(own: Results) -> list[Scale]:
 
     Raises MixedProtocols where one of them measured its runs differently.
     """
-    scales = [Scale(own, judge_design(DESIGN, own))]
-    for setting in settings_of(own.runs, own.plan.study):
-        if setting == own.plan.setting:
-            continue
-        try:
-            results = load(own.plan.asked_as, own.runs, setting)
-        except MixedProtocols:
-            raise
-        except InputError:
-            continue
-        scales.append(Scale(results, judge_design(DESIGN, results)))
+    scales = [Scale(results, judge_design(DESIGN, results)) for results in (own, *own.other_settings)]
     return sorted((s for s in scales if any(e.tested for e in s.effects)), key=lambda scale: scale.size)
 
 

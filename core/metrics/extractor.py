@@ -63,7 +63,7 @@ class FactorNet(nn.Module):
         """
         scaled = resized(images, self.resolution) / 127.5 - 1
         if scaled.is_cpu:
-            # What the layers hand on then stays in the cache: a quarter less time, and the same bits.
+            # What the layers hand on then stays in the cache: less time, and the same bits.
             return torch.cat([self._features(part, layer) for part in scaled.split(CPU_BATCH)])
         return self._features(scaled, layer)
 
