@@ -19,7 +19,7 @@ from studies.looks import PAIRS
 from studies.plan import Decide, designs_in
 from studies.power import chance_to_decide
 
-HOPE = 0.05
+HOPE = 0.1
 """What the runs so far must leave a comparison of being decided by the last look, for it to get more seeds.
 
 Chosen after a look at replays of a published study (docs/replay.md); ending early calls nothing falsely.

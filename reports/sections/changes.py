@@ -310,6 +310,7 @@ def design_table(results: Results, design: DesignName, effects: Sequence[ChangeE
     rows.numbers(heads[1], lambda e: last_values(results, e.after), 1.0)
     rows.numbers("pairs", lambda e: e.effect.n if e.effect else 0)
     rows.numbers("ratio [95%]", lambda e: e.effect)
+    rows.numbers("median", lambda e: factor(e.effect.median_ratio if e.effect and e.effect.n > 1 else None))
     rows.numbers("exact p", lambda e: p_text(e.effect.p if e.effect and e.effect.n > 1 else None))
     rows.numbers("p", lambda e: p_text(e.p))
     rows.numbers("Holm p", lambda e: p_text(e.p_holm))
@@ -318,9 +319,10 @@ def design_table(results: Results, design: DesignName, effects: Sequence[ChangeE
     floor = f", never below {stats.smallest_sign_flip_p(most):.2g} at {counted(most, 'pair')}" if most else ""
     return rows.table(
         f"{what} {metric_letters(results)} {when(results)}, {MEAN_SPREAD}; ratio with / without "
-        f"paired by seed; p of no effect by the exact sign-flip test{floor}, by Student's t of the log-ratios (by "
-        "the exact signed-rank test where a variant is unstable or a run diverged), and the latter after Holm's "
-        f"correction over the design's changes, which the verdict goes by. {BORROWED}" + g_updates_note(results),
+        f"paired by seed, and the median of the pairs' ratios; p of no effect by the exact sign-flip test{floor}, by "
+        "Student's t of the log-ratios (by the exact signed-rank test where a variant is unstable or a run diverged), "
+        "and the latter after Holm's correction over the design's changes, which the verdict goes by. "
+        f"{BORROWED}{g_updates_note(results)}",
         name=design,
         size=7.8,
     )

@@ -327,11 +327,13 @@ def provenance(report: Report) -> list[Block]:
 def from_what(recorded: Sequence[Mapping[str, Any]]) -> str:
     """What the commands are to be given with: the code as far as the runs recorded it."""
     known = [bool(content.get("commit")) for content in recorded]
+    commits = {content["commit"] for content in recorded if content.get("commit")}
+    above = "from the commit above" if len(commits) < 2 else "a run from the commit that its record names"
     versions = sorted({str(content["version"]) for content in recorded if content.get("version")})
     if known and all(known):
-        return "To reproduce, from the commit above:"
+        return f"To reproduce, {above}:"
     if any(known):
-        return "To reproduce, from the commit above, which some of the runs did not record:"
+        return f"To reproduce, {above}, which some of the runs did not record:"
     if versions:
         return f"The commit is not known. To reproduce, with version {' or '.join(versions)} of {origin.NAME}:"
     return "Neither the commit nor the version of the code is known. To reproduce, as far as it is the same:"

@@ -214,6 +214,9 @@ def test_images_that_were_skipped_are_listed(tmp_path: Path) -> None:
 def test_the_page_names_the_code_only_as_far_as_the_runs_recorded_it() -> None:
     known, unknown = {"commit": "a" * 40, "version": "0.1.0"}, {"commit": None, "version": "0.1.0"}
     assert from_what([known, known]) == "To reproduce, from the commit above:"
+    assert (
+        from_what([known, known | {"commit": "b" * 40}]) == "To reproduce, a run from the commit that its record names:"
+    )
     assert "some of the runs did not record" in from_what([known, unknown])
     assert from_what([unknown]).endswith("with version 0.1.0 of inr-gan-ablations:")
     for provenance in ([], [{"commit": None}], [{}]):
