@@ -55,3 +55,67 @@ class Pixels:
     def at(self, position_S: Tensor) -> Pixels:
         """The same picture at other columns and rows, in its own pixels."""
         return Pixels(self.resolution, self.config, position_S)
+
+
+class Cells:
+    """Columns and rows of any widths: a part of a picture, its shape, and how densely it is seen.
+
+    `columns` and `rows` are the edges between cells, float64 [W + 1] and [H + 1], or [B, W + 1] and [B, H + 1] where
+    each sample has its own, in units of the picture: 0 is its left or upper edge, 1 its right or lower one. A cell is a
+    pixel. f is evaluated in its middle, or at its left upper corner where the `coordinates` sample corners; with
+    `points` k at the same place of k x k equal parts of it, of which its value is the mean.
+    """
+
+    inputs = 2
+
+    def __init__(self, columns: Tensor, rows: Tensor, coordinates: cfg.Coordinates, *, points: int = 1) -> None:
+        self.columns, self.rows, self.config, self.points = columns, rows, coordinates, points
+        self.width, self.height = columns.shape[-1] - 1, rows.shape[-1] - 1
+
+    def coordinates(self) -> Tensor:
+        """[P, 2], or [B, P, 2] where samples have cells of their own, as (x, y), row by row."""
+        x, y = (self._to_coordinates(self._places(edges)) for edges in (self.columns, self.rows))
+        return _pairs(x, y)
+
+    def sides(self) -> Tensor:
+        """Width and height of what each point stands for, in units of coordinates; shaped as `coordinates`."""
+        extent = self.config.high - self.config.low
+        x, y = ((extent * parted(edges, self.points).diff(dim=-1)).float() for edges in (self.columns, self.rows))
+        return _pairs(x, y)
+
+    def arranged(self, values_BPC: Tensor) -> Tensor:
+        """[B, C, H, W]."""
+        k = self.points
+        values = values_BPC.transpose(1, 2).reshape(len(values_BPC), -1, self.height * k, self.width * k)
+        return values if k == 1 else torch.nn.functional.avg_pool2d(values, k)
+
+    def _places(self, edges: Tensor) -> Tensor:
+        edges = parted(edges, self.points)
+        low, high = edges[..., :-1], edges[..., 1:]
+        return (low + high) / 2 if self.config.sampling == "centres" else low
+
+    def _to_coordinates(self, places: Tensor) -> Tensor:
+        return (self.config.low + (self.config.high - self.config.low) * places).float()
+
+
+def evenly_cut(count: int, low: float | Tensor = 0.0, high: float | Tensor = 1.0) -> Tensor:
+    """The edges of `count` equal cells from `low` to `high`, float64 [count + 1]; of ends [B], [B, count + 1]."""
+    start, end = torch.as_tensor(low, dtype=torch.float64), torch.as_tensor(high, dtype=torch.float64)
+    steps = torch.arange(count + 1, dtype=torch.float64) / count
+    return start.unsqueeze(-1) + (end - start).unsqueeze(-1) * steps
+
+
+def parted(edges: Tensor, points: int) -> Tensor:
+    """Edges [..., n + 1] with each cell cut into `points` equal parts: [..., points * n + 1]."""
+    if points == 1:
+        return edges
+    low, sides = edges[..., :-1, None], edges.diff(dim=-1)[..., None]
+    inner = (low + sides * torch.arange(points, dtype=edges.dtype) / points).flatten(-2)
+    return torch.cat([inner, edges[..., -1:]], dim=-1)
+
+
+def _pairs(x: Tensor, y: Tensor) -> Tensor:
+    """Of [.., W] and [.., H] every pair, [.., H W, 2], row by row."""
+    height, width = y.shape[-1], x.shape[-1]
+    shape = (*torch.broadcast_shapes(x.shape[:-1], y.shape[:-1]), height, width)
+    return torch.stack([x[..., None, :].expand(shape), y[..., :, None].expand(shape)], dim=-1).flatten(-3, -2)
