@@ -27,7 +27,12 @@ from core.models.layers.mfilm import MFiLM
 from core.models.layers.se_linear import SELinear
 from core.penalties import Penalty, R1Penalty, WganGp
 from core.signals import Picture, Signal
-from core.views import View, Whole
+from core.streams import initialising, stream
+from core.views import View
+from core.views.beside import Beside
+from core.views.places import CHANNELS, PlaceChannels
+from core.views.whole import Growing, Sizes, Whole, whole_cells
+from core.views.windows import Drawing, Foveated, Windows
 
 CHANNELS_LAST = torch.channels_last
 
@@ -94,13 +99,20 @@ def build_generator(config: cfg.Config) -> Generator:
 
 def build_discriminator(config: cfg.Config) -> torch.nn.Module:
     """The discriminator, initialised from torch's global random state."""
-    match config.discriminator:
+    return build_network(config.discriminator, config.looks, config)
+
+
+def build_network(net: cfg.Discriminator, looks: cfg.Looks | cfg.Critic, config: cfg.Config) -> torch.nn.Module:
+    """The network of a critic that looks so, initialised from torch's global random state."""
+    pictures = 2 if isinstance(looks.view, cfg.Beside) else 1
+    channels, size = pictures * (3 + (CHANNELS if looks.places else 0)), config.sizes_of(looks.view)[0]
+    match net:
         case cfg.ResNetDiscriminator():
-            return ResNetDiscriminator(config.discriminator, config.data.resolution).to(memory_format=CHANNELS_LAST)
+            return ResNetDiscriminator(net, size, channels).to(memory_format=CHANNELS_LAST)
         case cfg.StridedDiscriminator():
-            return StridedDiscriminator(config.discriminator, config.data.resolution).to(memory_format=CHANNELS_LAST)
+            return StridedDiscriminator(net, size, channels).to(memory_format=CHANNELS_LAST)
         case _:
-            assert_never(config.discriminator)
+            assert_never(net)
 
 
 def build_penalty(penalty: cfg.Penalty, mixtures: torch.Generator) -> Penalty:
@@ -114,19 +126,72 @@ def build_penalty(penalty: cfg.Penalty, mixtures: torch.Generator) -> Penalty:
             assert_never(penalty)
 
 
-def build_view(config: cfg.Config, grid: Grid, seed: int) -> View:
-    """The view of the discriminator's critic of samples on `grid`, drawn from a stream of its own where it is drawn."""
-    return Whole()
+def build_view(looks: cfg.Looks | cfg.Critic, config: cfg.Config, seed: int, name: str = "") -> View:
+    """What a critic of that name sees, drawn from a stream of its own where it is drawn."""
+    coordinates, images = config.inr.coordinates, looks.images or config.batch_size
+    size = config.sizes_of(looks.view)[0]
+    drawing = Drawing(size, images, seed, name)
+    match looks.view:
+        case cfg.Whole():
+            return Whole()
+        case cfg.Patches() as patches:
+            return Windows(patches, coordinates, drawing, iterations=config.iterations)
+        case cfg.Beside(patches=patches):
+            windows = Windows(patches, coordinates, drawing, iterations=config.iterations)
+            return Beside(whole_cells(size, coordinates), windows)
+        case cfg.Sizes() as sizes:
+            return Sizes(sizes, coordinates, seed, name)
+        case cfg.Growing() as growing:
+            return Growing(growing, coordinates, config.iterations)
+        case cfg.Foveated() as foveated:
+            return Foveated(foveated, coordinates, drawing)
+        case _:
+            assert_never(looks.view)
 
 
 def build_critics(
-    config: cfg.Config, discriminator: torch.nn.Module, view: View, mixtures: torch.Generator, seed: int
+    config: cfg.Config, discriminator: torch.nn.Module, mixtures: torch.Generator, seed: int
 ) -> list[Critic]:
     """The critics that train G, the discriminator's first; others draw from streams of their own."""
     adams, rate = config.optimizers, config.optimizers.learning_rates.discriminator
-    optimizer = build_optimizer(adams.discriminator, rate, discriminator)
-    penalty = build_penalty(config.penalty, mixtures)
-    return [Critic(discriminator, optimizer, build_loss(config.loss), penalty, view)]
+    device = next(discriminator.parameters()).device
+    looks = config.looks
+    first = Critic(
+        discriminator,
+        build_optimizer(adams.discriminator, rate, discriminator),
+        build_loss(config.loss),
+        build_penalty(config.penalty, mixtures),
+        build_view(looks, config, seed),
+        images=None if looks.images in (None, config.batch_size) else slice(0, looks.images),
+        places=_places(looks, config),
+    )
+    return [first, *(_further(critic, config, seed, device) for critic in config.critics)]
+
+
+def _further(critic: cfg.Critic, config: cfg.Config, seed: int, device: torch.device) -> Critic:
+    with initialising(seed, f"discriminator {critic.name}"):
+        network = build_network(critic.discriminator or config.discriminator, critic, config).to(device)
+    rate = critic.learning_rate or config.optimizers.learning_rates.discriminator
+    mixtures = stream(seed, f"mixtures {critic.name}", device)
+    return Critic(
+        network,
+        build_optimizer(config.optimizers.discriminator, rate, network),
+        build_loss(config.loss),
+        build_penalty(critic.penalty or config.penalty, mixtures),
+        build_view(critic, config, seed, critic.name),
+        images=None if critic.images in (None, config.batch_size) else slice(-critic.images, None),
+        places=_places(critic, config),
+        mixtures=mixtures,
+        weight=critic.weight,
+        period=critic.period,
+        name=critic.name,
+    )
+
+
+def _places(looks: cfg.Looks | cfg.Critic, config: cfg.Config) -> PlaceChannels | None:
+    if looks.places is None:
+        return None
+    return PlaceChannels(looks.places.scale, whole_cells(config.data.resolution, config.inr.coordinates))
 
 
 def build_loss(loss: cfg.Loss) -> tuple[Callable[[Tensor, Tensor], Tensor], Callable[[Tensor], Tensor]]:

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from core import config as cfg
-from core.data.load import ImageSet, load, load_real
+from core.data.load import ImageSet, load, load_fine, load_real
 from core.events import Diverged, Evaluated, Event, Pictured, Sampled
 from core.metrics.features import generated
 from core.metrics.interpolation import PathMeasure, PathStrips
@@ -115,6 +115,12 @@ class Evaluation:
 def images_of(data: cfg.Data, path: Path | None, cache: Path) -> ImageSet:
     """The images that `data` describes; raises InputError where they cannot be had."""
     return load(data, path=path, cache=cache)
+
+
+@lru_cache(maxsize=2)
+def fine_of(data: cfg.Data, fine: cfg.Fine | None, path: Path | None, cache: Path) -> Tensor | None:
+    """Training images in more detail, uint8 [M, 3, F, F]; raises InputError where they cannot be had."""
+    return None if fine is None else load_fine(data, fine, path=path, cache=cache)
 
 
 def evaluation_of(config: cfg.Config, *, data_path: Path | None, cache: Path, device: str) -> Evaluation:

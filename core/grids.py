@@ -72,6 +72,15 @@ class Cells:
         self.columns, self.rows, self.config, self.points = columns, rows, coordinates, points
         self.width, self.height = columns.shape[-1] - 1, rows.shape[-1] - 1
 
+    @property
+    def count(self) -> int:
+        """Points."""
+        return self.width * self.height * self.points**2
+
+    def merged(self, block: int) -> Cells:
+        """The same part in larger cells, of block x block of these each."""
+        return Cells(self.columns[..., ::block], self.rows[..., ::block], self.config, points=self.points)
+
     def coordinates(self) -> Tensor:
         """[P, 2], or [B, P, 2] where samples have cells of their own, as (x, y), row by row."""
         x, y = (self._to_coordinates(self._places(edges)) for edges in (self.columns, self.rows))
@@ -96,6 +105,40 @@ class Cells:
 
     def _to_coordinates(self, places: Tensor) -> Tensor:
         return (self.config.low + (self.config.high - self.config.low) * places).float()
+
+
+class Ends(Cells):
+    """Cells of which the first and the last are seen at the window's outer edges, as linspace lays points."""
+
+    def _places(self, edges: Tensor) -> Tensor:
+        count = edges.shape[-1] - 1
+        steps = torch.arange(count, dtype=torch.float64) / max(count - 1, 1)
+        return edges[..., :1] + (edges[..., -1:] - edges[..., :1]) * steps
+
+
+def with_ends(cells: Cells) -> Ends:
+    """The same window, seen from edge to edge."""
+    return Ends(cells.columns, cells.rows, cells.config, points=cells.points)
+
+
+class Pair:
+    """Two grids of one shape; values at the second are further channels."""
+
+    inputs = 2
+
+    def __init__(self, first: Cells, second: Cells) -> None:
+        self.first, self.second = first, second
+
+    def coordinates(self) -> Tensor:
+        """The points of both, one after the other."""
+        first, second = self.first.coordinates(), self.second.coordinates()
+        shape = torch.broadcast_shapes(first.shape[:-2], second.shape[:-2])
+        return torch.cat([points.expand(*shape, *points.shape[-2:]) for points in (first, second)], dim=-2)
+
+    def arranged(self, values_BPC: Tensor) -> Tensor:
+        """[B, 2 C, H, W]."""
+        values = values_BPC.split([self.first.count, self.second.count], dim=1)
+        return torch.cat([self.first.arranged(values[0]), self.second.arranged(values[1])], dim=1)
 
 
 def evenly_cut(count: int, low: float | Tensor = 0.0, high: float | Tensor = 1.0) -> Tensor:

@@ -19,7 +19,7 @@ from core.build import build_domain, check_layer
 from core.data.load import ImageSet
 from core.data.prepare import index_of
 from core.errors import InputError
-from core.evaluation import Evaluator, Inline, evaluation_of, images_of
+from core.evaluation import Evaluator, Inline, evaluation_of, fine_of, images_of
 from core.events import Event
 from core.files import append, check_tree, is_full, make_folder, unwritable
 from core.folder import RunFolder, check_apart
@@ -186,7 +186,8 @@ def _task(
             # Spread over the set: images from a folder come sorted, one class after the other.
             shown = images.real[:: max(1, len(images.real) // PICTURES)][:PICTURES]
             with _evaluator(order, config, evaluation, asked_to_stop) as evaluator:
-                begin = partial(train, job, images.train, evaluator, device=device)
+                fine = fine_of(config.data, config.fine, order.data_path, order.cache)
+                begin = partial(train, job, images.train, evaluator, device=device, fine=fine)
                 yield _Task(begin, evaluator.protocols, shown, evaluation == "beside")
         case cfg.Reconstruction():
             begin = partial(reconstruct, job, images.train, device=device)

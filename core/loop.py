@@ -30,15 +30,17 @@ def train(
     device: torch.device | str = "cpu",
     resume: dict[str, Any] | None = None,
     checkpoint_due: Callable[[], bool] = lambda: False,
+    fine: Tensor | None = None,
 ) -> Iterator[Event]:
     """Trains `job` on `images` (uint8 [N, 3, R, R]) and yields its events, `Finished` or `Diverged` last.
 
+    `fine`, uint8 [M, 3, F, F], are the same images in more detail, where the config asks for them.
     `evaluator` is asked every `evaluation.every` iterations and at the last. `resume` is the state of a `Checkpointed`
     event: the events after it are those of the uninterrupted job, bit for bit on the same machine with the same number
     of threads. `checkpoint_due` is asked after every iteration; while an evaluation is under way
     its answer waits for the next time.
     """
-    loop = Loop(job.gan, job.seed, images, torch.device(device), resume)
+    loop = Loop(job.gan, job.seed, images, torch.device(device), resume, fine)
     return interleaved(loop.events(), evaluator, checkpoint_due)
 
 
@@ -46,11 +48,17 @@ class Loop:
     """A job's networks, how far they have come, and the seconds that their training took."""
 
     def __init__(
-        self, config: cfg.Config, seed: int, images: Tensor, device: torch.device, resume: dict[str, Any] | None
+        self,
+        config: cfg.Config,
+        seed: int,
+        images: Tensor,
+        device: torch.device,
+        resume: dict[str, Any] | None,
+        fine: Tensor | None = None,
     ) -> None:
         check_precision(config.precision, device)
         self.config, self.device = config, device
-        self.nets = Networks(config, seed, images, device)
+        self.nets = Networks(config, seed, images, device, fine)
         self.means = Means(device, (critic.name for critic in self.nets.critics[1:]))
         self.step = Step(config, self.nets, self.means)
         self.iteration, self.spent, self.since = 0, 0.0, time.perf_counter()

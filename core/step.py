@@ -3,26 +3,34 @@ device."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
 from core import build, precision
 from core import config as cfg
 from core.critics import Critic, Part
 from core.data.feed import feed
+from core.data.shown import Real
+from core.grids import Cells
 from core.means import Means
 from core.models.ema import ExponentialAverage
 from core.models.generator import Generator
 from core.streams import initialising, stream
+from core.views import Sight
 
 
 class Networks:
     """The networks, their optimisers and random streams: all that changes while a job trains."""
 
-    def __init__(self, config: cfg.Config, seed: int, images: Tensor, device: torch.device) -> None:
+    def __init__(
+        self, config: cfg.Config, seed: int, images: Tensor, device: torch.device, fine: Tensor | None = None
+    ) -> None:
+        """`images` and `fine` are uint8 [N, 3, R, R] and [M, 3, F, F], see `core.data.shown.Real`."""
         with initialising(seed, "generator"):
             self.generator = build.build_generator(config).to(device)
         with initialising(seed, "discriminator"):
@@ -31,10 +39,10 @@ class Networks:
         self.average = ExponentialAverage(self.generator, ema.decay, warmup=ema.warmup) if ema else None
         self.g_optimizer = build.build_generator_optimizer(config.optimizers, self.generator)
         self.real = feed(images, seed, config.batch_size, flip=config.flip, device=device)
+        self.fine = fine
         self.latents = stream(seed, "latents", device)
         self.mixtures = stream(seed, "mixtures", device)
-        view = build.build_view(config, self.generator.grid, seed)
-        self.critics = build.build_critics(config, discriminator, view, self.mixtures, seed)
+        self.critics = build.build_critics(config, discriminator, self.mixtures, seed)
 
     @property
     def discriminator(self) -> torch.nn.Module:
@@ -95,25 +103,36 @@ class Step:
     def __call__(self, iteration: int) -> None:
         due = [critic for critic in self.networks.critics if iteration % critic.period == 0]
         updates_g = iteration % self.config.d_per_g == 0
-        grids = [critic.view.next(iteration) for critic in due]
+        sights = [critic.view.next(iteration) for critic in due]
+        generator = self.networks.generator
         with precision.products(self.config.precision):
             # Where G's update follows, it reuses the fakes of D's: one pass through G less.
             with self.part("G forward"), torch.set_grad_enabled(updates_g), self.forward():
-                emitted = self.networks.generator.hypernetwork(self.latents())
-                fakes = [self.networks.generator.render(emitted, grid) for grid in grids]
+                emitted = generator.hypernetwork(self.latents())
+                fakes = [
+                    generator.render(critic.of_batch(emitted), sight.generated)
+                    for critic, sight in zip(due, sights, strict=True)
+                ]
             with self.part("real images"):
-                real = self.networks.generator.signal.to_network(self.networks.real.take())
-            for critic, grid, fake in zip(due, grids, fakes, strict=True):
-                shown = critic.view.of_real(real, grid)
-                critic.update(shown, fake.detach(), iteration, self.means, self.part, self.forward)
+                real = Real(self.networks.real.take(), generator.signal, self.networks.fine)
+            for critic, sight, fake in zip(due, sights, fakes, strict=True):
+                with self.part("real images"):
+                    met = real if critic.images is None else real.part(critic.images)
+                    shown = critic.view.of_real(met, sight)
+                critic.update(shown, fake.detach(), iteration, self.means, self.part, self.forward, sight)
             if updates_g:
-                self.update_g(due, fakes)
+                self.update_g(due, sights, fakes, emitted)
 
-    def update_g(self, critics: list[Critic], fakes: list[Tensor]) -> None:
-        """One step of G on what these critics say of `fakes` [B, C, ...], which lead back to G."""
+    def update_g(self, critics: list[Critic], sights: list[Sight], fakes: list[Tensor], emitted: Tensor) -> None:
+        """One step of G on what these critics say of `fakes` [B, C, ...], which lead back to G, as `emitted` does."""
         nets = self.networks
         with self.part("G's D forward"):
-            losses = [critic.g_loss(fake, self.forward) for critic, fake in zip(critics, fakes, strict=True)]
+            losses = [
+                critic.g_loss(fake, self.forward, sight)
+                for critic, sight, fake in zip(critics, sights, fakes, strict=True)
+            ]
+            if self.config.consistency:
+                losses += self._inconsistency(self.config.consistency, critics, sights, fakes, emitted)
             loss = losses[0] if len(losses) == 1 else torch.stack(losses).sum()
         with self.part("G backward"):
             gradients = torch.autograd.grad(loss, self.g_params, allow_unused=True)
@@ -126,6 +145,22 @@ class Step:
                 nets.average.update(nets.generator)
         with self.part("means"):
             self.means.add("g_loss", loss)
+
+    def _inconsistency(
+        self,
+        config: cfg.Consistency,
+        critics: list[Critic],
+        sights: list[Sight],
+        fakes: list[Tensor],
+        emitted: Tensor,
+    ) -> Iterator[Tensor]:
+        """What the windows of further critics differ by from the picture in coarser pixels."""
+        for critic, sight, fake in zip(critics, sights, fakes, strict=True):
+            if critic.name and isinstance(sight.generated, Cells):
+                with torch.no_grad(), self.forward():
+                    grid = sight.generated.merged(config.block)
+                    coarse = self.networks.generator.render(critic.of_batch(emitted), grid)
+                yield config.weight * (avg_pool2d(fake, config.block) - coarse).abs().mean()
 
     def forward(self) -> AbstractContextManager[object]:
         return precision.forward(self.config.precision, self.device)

@@ -16,3 +16,4 @@ from core.config.networks import *
 from core.config.node import *
 from core.config.objectives import *
 from core.config.tasks import *
+from core.config.views import *

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, assert_never
 
 from pydantic import Field, PositiveFloat, model_validator
 
@@ -11,8 +11,9 @@ from core.config.data import Data, Rooms
 from core.config.evaluation import CleanFid, ErrorEvaluation, Evaluation
 from core.config.inr import Fourier, Inr
 from core.config.networks import Discriminator, Hypernetwork, ResNetDiscriminator, StridedDiscriminator
-from core.config.node import Node, PositiveInt
+from core.config.node import JOINED, Node, PositiveInt
 from core.config.objectives import Adam, Ema, GradientPenalty, Loss, Optimizers, Penalty, Precision, Wasserstein
+from core.config.views import Beside, Consistency, Critic, Fine, Foveated, Growing, Looks, Patches, Sizes, View, Whole
 
 
 class Config(Node):
@@ -39,29 +40,116 @@ class Config(Node):
     precision: Precision = "float32"
     iterations: PositiveInt = 20_000
     evaluation: Evaluation = Evaluation()
+    looks: Annotated[Looks, JOINED] = Looks()
+    critics: Annotated[tuple[Critic, ...], JOINED] = ()
+    consistency: Annotated[Consistency | None, JOINED] = None
+    fine: Annotated[Fine | None, JOINED] = None
 
     @property
     def period(self) -> int:
-        """After so many iterations the loop does the same again: updates of G and lazy penalties have come round."""
-        return math.lcm(self.d_per_g, self.penalty.interval)
+        """After so many iterations the loop does the same again: updates of G, critics and lazy penalties have come
+        round."""
+        further = (n for critic in self.critics for n in (critic.period, (critic.penalty or self.penalty).interval))
+        return math.lcm(self.d_per_g, self.penalty.interval, *further)
 
     @property
     def smaller(self) -> str:
         """The field that takes less memory at half its value, as people write it."""
         return f"batch_size={max(1, self.batch_size // 2)} (it is {self.batch_size})"
 
+    @property
+    def finest(self) -> int:
+        """The side of the largest stored real images."""
+        return max(self.data.resolution, self.fine.resolution if self.fine else 0)
+
+    def sizes_of(self, view: View) -> tuple[int, ...]:
+        """The sides, in pixels, of the images that a view shows."""
+        match view:
+            case Whole() | Beside():
+                return (self.data.resolution,)
+            case Patches(size=size) | Foveated(size=size):
+                return (size or self.data.resolution,)
+            case Sizes(sizes=sizes) | Growing(sizes=sizes):
+                return sizes
+            case _:
+                assert_never(view)
+
     @model_validator(mode="after")
     def _image_survives_the_discriminator(self) -> Config:
-        halvings, resolution = self.discriminator.blocks, self.data.resolution
-        patch = self.discriminator.patch if isinstance(self.discriminator, StridedDiscriminator) else 1
-        # Of more blocks the power alone would fill the memory.
-        if halvings > resolution.bit_length():
-            raise ValueError(f"discriminator.blocks is too large: data.resolution cannot be halved {halvings} times")
-        if resolution % (shrink := patch * 2**halvings):
-            raise ValueError(
-                f"data.resolution is {resolution}: the discriminator divides it by {shrink}, which must come out even"
-            )
+        net = self.discriminator
+        _check_halved(net, self.sizes_of(self.looks.view), "discriminator", "data.resolution")
+        for critic in self.critics:
+            at = f"critics.{critic.name}"
+            _check_halved(critic.discriminator or net, self.sizes_of(critic.view), at, f"{at}.view.size")
         return self
+
+    @model_validator(mode="after")
+    def _critics_see_what_there_is(self) -> Config:
+        names = [critic.name for critic in self.critics]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f"critics: two are called '{twice.pop()}': each needs a name of its own")
+        everyone: list[tuple[str, Looks | Critic]] = [("looks", self.looks)]
+        for at, looks in [*everyone, *((f"critics.{critic.name}", critic) for critic in self.critics)]:
+            if looks.images is not None and looks.images > self.batch_size:
+                raise ValueError(f"{at}.images is {looks.images}: a batch has {self.batch_size}")
+            self._check_detail(at, looks.view)
+        if self.consistency:
+            self._check_blocks(self.consistency.block)
+        return self
+
+    def _check_detail(self, at: str, view: View) -> None:
+        """Real images are never made larger than they are: it would show D what tells them from G's."""
+        match view:
+            case Patches() | Beside():
+                patches = view if isinstance(view, Patches) else view.patches
+                if isinstance(view, Beside) and patches.size not in (None, self.data.resolution):
+                    raise ValueError(f"{at}.view.patches.size is {patches.size}: beside the picture it has its size")
+                needed = (patches.size or self.data.resolution) / patches.scale.least
+                what = f"windows of {patches.size or self.data.resolution} pixels at scale {patches.scale.least:g}"
+            case Sizes(sizes=sizes) | Growing(sizes=sizes):
+                needed, what = max(sizes), f"pictures of {max(sizes)} pixels"
+            case Foveated() as foveated:
+                # Where the bump lies at an edge, half of it is all there is beside the floor.
+                whole = foveated.floor + foveated.width * math.sqrt(math.pi / 2)
+                needed = (foveated.size or self.data.resolution) * (1 + foveated.floor) / whole
+                what = "the densest part of a foveated view"
+            case Whole():
+                return
+            case _:
+                assert_never(view)
+        # A window of a fortieth of a pixel more is rounding.
+        if needed > self.finest * 1.025:
+            raise ValueError(
+                f"{at}.view: {what} would need real images of {math.ceil(needed)} pixels a side, and those here have "
+                f"{self.finest}: set fine.resolution={math.ceil(needed)}, or look less closely"
+            )
+
+    def _check_blocks(self, block: int) -> None:
+        windows = [critic for critic in self.critics if isinstance(critic.view, Patches | Foveated)]
+        if not windows:
+            raise ValueError("consistency: no further critic sees windows: add one, or leave it out")
+        for critic in windows:
+            if self.sizes_of(critic.view)[0] % block:
+                raise ValueError(
+                    f"consistency.block is {block}: it must divide the {self.sizes_of(critic.view)[0]} pixels of the "
+                    f"windows of {critic.name}"
+                )
+
+
+def _check_halved(net: Discriminator, sizes: tuple[int, ...], at: str, size_field: str) -> None:
+    """Raises ValueError for a discriminator that cannot take images of these sides."""
+    pooled = isinstance(net, StridedDiscriminator) and net.pool is not None
+    patch = net.patch if isinstance(net, StridedDiscriminator) else 1
+    if len(set(sizes)) > 1 and not pooled:
+        raise ValueError(f"{at}: a discriminator of images of several sizes averages over positions: set pool")
+    for size in sizes:
+        # Of more blocks the power alone would fill the memory.
+        if net.blocks > size.bit_length():
+            raise ValueError(f"{at}.blocks is too large: {size_field} cannot be halved {net.blocks} times")
+        if size % (shrink := patch * 2**net.blocks):
+            raise ValueError(
+                f"{size_field} is {size}: the discriminator divides it by {shrink}, which must come out even"
+            )
 
 
 class FreeParameters(Node):

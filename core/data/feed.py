@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import weakref
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -64,7 +64,25 @@ class _Order:
             self.flips.set_state(state["flips"])
 
 
-def _taken(images: Tensor, indices: Tensor, mirrored: Tensor | None) -> Tensor:
+class Batch(NamedTuple):
+    """Images uint8 [batch, 3, R, R] where D is; which ones of the set they are, int64 [batch], and the places of the
+    batch that are mirrored, both on the CPU."""
+
+    images: Tensor
+    indices: Tensor
+    mirrored: Tensor | None
+
+    def part(self, places: slice) -> Batch:
+        """The images of these places."""
+        mirrored = self.mirrored
+        if mirrored is not None:
+            flags = torch.zeros(len(self.indices), dtype=torch.bool).index_fill_(0, mirrored, True)
+            mirrored = flags[places].nonzero()[:, 0]
+        return Batch(self.images[places], self.indices[places], mirrored)
+
+
+def chosen(images: Tensor, indices: Tensor, mirrored: Tensor | None) -> Tensor:
+    """Images by index, those at the places `mirrored` of the result mirrored left to right."""
     # Copies whole images: several times faster than indexing, which goes pixel by pixel.
     batch = images.index_select(0, indices)
     return batch if mirrored is None else batch.index_copy_(0, mirrored, batch.index_select(0, mirrored).flip(-1))
@@ -76,14 +94,15 @@ class Resident:
     def __init__(self, images: Tensor, order: _Order, device: torch.device) -> None:
         self.images, self.order, self.device = images.to(device), order, device
 
-    def take(self) -> Tensor:
-        """The next images, uint8 [batch, 3, R, R], where D is."""
+    def take(self) -> Batch:
+        """The next images."""
         indices, mirrored = self.order.next()
+        there, flipped = indices, mirrored
         if self.device.type == "cuda":
             # From pinned memory, or the copy of a few numbers would wait for the device.
-            indices = indices.pin_memory().to(self.device, non_blocking=True)
-            mirrored = None if mirrored is None else mirrored.pin_memory().to(self.device, non_blocking=True)
-        return _taken(self.images, indices, mirrored)
+            there = indices.pin_memory().to(self.device, non_blocking=True)
+            flipped = None if mirrored is None else mirrored.pin_memory().to(self.device, non_blocking=True)
+        return Batch(chosen(self.images, there, flipped), indices, mirrored)
 
     def state_dict(self) -> dict[str, Any]:
         return self.order.state_dict()
@@ -114,13 +133,13 @@ class Streamed:
         thread.start()
         self.thread, self.end = thread, weakref.finalize(self, _end, over, thread)
 
-    def take(self) -> Tensor:
+    def take(self) -> Batch:
         """As that of `Resident`."""
         item = self.ready.get()
         if isinstance(item, BaseException):
             raise item
         batch, self.state = item
-        return batch.to(self.device, non_blocking=True)
+        return batch._replace(images=batch.images.to(self.device, non_blocking=True))
 
     def state_dict(self) -> dict[str, Any]:
         return self.state
@@ -139,16 +158,16 @@ def _end(over: threading.Event, thread: threading.Thread) -> None:
         thread.join()
 
 
-_Ready = queue.Queue[tuple[Tensor, dict[str, Any]] | BaseException]
+_Ready = queue.Queue[tuple[Batch, dict[str, Any]] | BaseException]
 
 
 def _read_ahead(images: Tensor, order: _Order, pinned: bool, ready: _Ready, over: threading.Event) -> None:
     while not over.is_set():
-        item: tuple[Tensor, dict[str, Any]] | BaseException
+        item: tuple[Batch, dict[str, Any]] | BaseException
         try:
             indices, mirrored = order.next()
-            batch = _taken(images, indices, mirrored)
-            item = (batch.pin_memory() if pinned else batch, order.state_dict())
+            taken = chosen(images, indices, mirrored)
+            item = (Batch(taken.pin_memory() if pinned else taken, indices, mirrored), order.state_dict())
         except BaseException as error:  # it is raised where the batch is taken
             item = error
         while not over.is_set():

@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.config import Data
-from core.data.prepare import prepare, prepare_real
+from core.config import Data, Fine
+from core.data.prepare import prepare, prepare_fine, prepare_real
 from core.data.prepared import Progress
 
 
@@ -40,6 +40,13 @@ def load_real(
 ) -> Tensor:
     """The metric's real set at another resolution, uint8 [M, 3, R, R]: see `core.data.prepare.prepare_real`."""
     return _tensor(prepare_real(data, resolution, path=path, cache=cache, progress=progress))
+
+
+def load_fine(
+    data: Data, fine: Fine, *, path: Path | None = None, cache: Path, progress: Progress | None = None
+) -> Tensor:
+    """Training images in more detail, uint8 [M, 3, F, F]: see `core.data.prepare.prepare_fine`."""
+    return _tensor(prepare_fine(data, fine, path=path, cache=cache, progress=progress))
 
 
 def _tensor(array: NDArray[np.uint8]) -> Tensor:

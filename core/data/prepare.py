@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from typing import assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from core.config import Data, Images, Resampling, Rooms
+from core.config import Data, Fine, Images, Resampling, Rooms
 from core.data import rooms
 from core.data.arrays import Unfit, header_of, read
 from core.data.decoding import sizes
@@ -126,6 +127,27 @@ def prepare_real(
             images = read_pixels(folder, index, resolution)
             check_real(path or folder, index, resolution)
             return images
+        case _:
+            assert_never(data)
+
+
+def prepare_fine(
+    data: Data,
+    fine: Fine,
+    *,
+    path: Path | None = None,
+    cache: Path,
+    progress: Progress | None = None,
+    workers: int = 1,
+) -> NDArray[np.uint8]:
+    """The first `fine.share` of the training images at `fine.resolution`, [M, 3, F, F]; otherwise as `prepare_real`."""
+    match data:
+        case Rooms():
+            sets = {"train": rooms.train_indices(math.ceil(fine.share * data.train))}
+            return _rendered(data, fine.resolution, sets, cache, progress, workers)["train"]
+        case Images():
+            images = prepare_real(data, fine.resolution, path=path, cache=cache, progress=progress, workers=workers)
+            return images[: math.ceil(fine.share * len(images))]
         case _:
             assert_never(data)
 

@@ -1,4 +1,5 @@
-"""The convolutional discriminators. Both take images [B, 3, R, R] in [-1, 1] to scores [B].
+"""The convolutional discriminators. Both take images [B, C, R, R] in [-1, 1], C = 3 unless told otherwise, to scores
+[B].
 
 `minibatches` says of how many minibatches of one size the images are, one after the other: what is said of a minibatch
 is said of each.
@@ -14,6 +15,9 @@ from torch.nn import functional as F
 from core import config as cfg
 
 LEAK = 0.2
+
+GROUP = 4
+"""Images of a minibatch's std: i, i + B / 4, and so on."""
 
 
 def he_normal(layer: nn.Conv2d | nn.Linear, leak: float = 0.0) -> nn.Conv2d | nn.Linear:
@@ -49,9 +53,9 @@ class ResNetDiscriminator(nn.Module):
     The score is linear in the last feature map, positions and all: rooms have a floor and a ceiling.
     """
 
-    def __init__(self, config: cfg.ResNetDiscriminator, resolution: int) -> None:
+    def __init__(self, config: cfg.ResNetDiscriminator, resolution: int, channels: int = 3) -> None:
         super().__init__()
-        self.stem = conv(3, config.width, 3)
+        self.stem = conv(channels, config.width, 3)
         self.blocks = nn.Sequential(*(DownBlock(config.width * 2**block) for block in range(config.blocks)))
         size = resolution // 2**config.blocks
         self.score = nn.Linear(config.width * 2**config.blocks * size**2, 1)
@@ -61,7 +65,7 @@ class ResNetDiscriminator(nn.Module):
         return self.score(x.relu_().flatten(1)).squeeze(1).to(images.dtype)
 
 
-def minibatch_std(x_BC: Tensor, group: int = 4) -> Tensor:
+def minibatch_std(x_BC: Tensor, group: int = GROUP) -> Tensor:
     """Std over groups of images, averaged over features, [B, 1] (Karras et al. 2018, section 3).
 
     Groups are of four images, or of the largest smaller number that divides four and B.
@@ -76,22 +80,24 @@ def minibatch_std(x_BC: Tensor, group: int = 4) -> Tensor:
 class StridedDiscriminator(nn.Module):
     """Leaky convolutions and one hidden layer, which also sees how much the minibatch varies."""
 
-    def __init__(self, config: cfg.StridedDiscriminator, resolution: int) -> None:
+    def __init__(self, config: cfg.StridedDiscriminator, resolution: int, channels: int = 3) -> None:
         super().__init__()
-        self.patch = config.patch
-        self.stem = he_normal(nn.Conv2d(3 * config.patch**2, config.width, 3, padding=1), LEAK)
-        channels = [config.width * 2**block for block in range(config.blocks + 1)]
+        self.patch, self.pool = config.patch, config.pool
+        self.stem = he_normal(nn.Conv2d(channels * config.patch**2, config.width, 3, padding=1), LEAK)
+        widths = [config.width * 2**block for block in range(config.blocks + 1)]
         self.halvings = nn.ModuleList(
-            he_normal(nn.Conv2d(i, o, 4, stride=2, padding=1), LEAK) for i, o in pairwise(channels)
+            he_normal(nn.Conv2d(i, o, 4, stride=2, padding=1), LEAK) for i, o in pairwise(widths)
         )
-        size = resolution // config.patch // 2**config.blocks
-        self.hidden = he_normal(nn.Linear(channels[-1] * size**2, config.hidden), LEAK)
+        size = config.pool or resolution // config.patch // 2**config.blocks
+        self.hidden = he_normal(nn.Linear(widths[-1] * size**2, config.hidden), LEAK)
         self.score = nn.Linear(config.hidden + 1, 1)
 
     def forward(self, images: Tensor, minibatches: int = 1) -> Tensor:
         x = F.leaky_relu_(self.stem(F.pixel_unshuffle(images, self.patch)), LEAK)
         for halve in self.halvings:
             x = F.leaky_relu_(halve(x), LEAK)
+        if self.pool:
+            x = F.adaptive_avg_pool2d(x, self.pool)
         # Channels last, as the convolutions leave them: flattened any other way, both directions copy.
         h = F.leaky_relu_(self.hidden(x.permute(0, 2, 3, 1).flatten(1)), LEAK)
         spread = torch.cat([minibatch_std(minibatch) for minibatch in h.to(images.dtype).chunk(minibatches)])

@@ -105,7 +105,7 @@ class PlainStep:
     def __call__(self, iteration: int) -> dict[str, float]:
         """One iteration, from 1 on; returns its losses."""
         config, device = self.config, self.random.device
-        real = self.real.take().float() / 127.5 - 1
+        real = self.real.take().images.float() / 127.5 - 1
         z = torch.randn(config.batch_size, config.hypernetwork.latent_dim, generator=self.random, device=device)
         updates_g = iteration % config.d_per_g == 0
         with torch.set_grad_enabled(updates_g):

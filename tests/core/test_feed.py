@@ -17,7 +17,7 @@ CPU = torch.device("cpu")
 
 def taken(count: int, **options: object) -> list[Tensor]:
     source = feed(IMAGES, 3, 4, device=CPU, **options)  # type: ignore[arg-type]
-    return [source.take() for _ in range(count)]
+    return [source.take().images for _ in range(count)]
 
 
 def which(batch: Tensor) -> list[int]:
@@ -60,7 +60,7 @@ def test_a_resumed_feed_goes_on_exactly(resident: bool, flip: bool, before: int)
     second = feed(IMAGES, 3, 4, flip=flip, device=CPU, resident=not resident)
     second.take()
     second.load_state_dict(first.state_dict())
-    assert all(torch.equal(second.take(), batch) for batch in whole[before:])
+    assert all(torch.equal(second.take().images, batch) for batch in whole[before:])
 
 
 def test_a_state_is_small_however_many_images_there_are() -> None:
@@ -71,7 +71,7 @@ def test_a_state_is_small_however_many_images_there_are() -> None:
 
 def test_a_batch_larger_than_the_set_spans_epochs() -> None:
     source = feed(IMAGES[:3], 0, 7, device=CPU)
-    assert source.take().shape == (7, 3, 4, 4)
+    assert source.take().images.shape == (7, 3, 4, 4)
 
 
 def test_the_thread_ends_with_its_feed() -> None:

@@ -40,9 +40,8 @@ def build_discriminator(config: Any) -> torch.nn.Module:
     return DISCRIMINATOR(config)
 
 
-def build_view(config: cfg.Config, grid: Grid, seed: int) -> View:
-    assert isinstance(grid, Pixels)
-    return zoom.Zoom(grid, seed)
+def build_view(looks: cfg.Looks | cfg.Critic, config: cfg.Config, seed: int, name: str = "") -> View:
+    return zoom.Zoom(Pixels(config.data.resolution, config.inr.coordinates), seed)
 
 
 def build_critics(config: cfg.Config, discriminator: torch.nn.Module, *rest: Any) -> list[Critic]:
@@ -141,8 +140,8 @@ def test_a_view_changes_what_is_seen_and_no_stream_but_its_own(monkeypatch: pyte
     plain = Networks(small_config(), 0, images, device)
     monkeypatch.setattr(build, "build_view", build_view)
     zoomed = Networks(small_config(), 0, images, device)
-    grid = zoomed.critics[0].view.next(1)
+    grid = zoomed.critics[0].view.next(1).generated
     assert isinstance(grid, Pixels) and grid.size == 8
     assert zoomed.state_dict()["view"] and "view" not in plain.state_dict()
-    assert torch.equal(zoomed.real.take(), plain.real.take())
+    assert torch.equal(zoomed.real.take().images, plain.real.take().images)
     assert torch.equal(torch.rand(5, generator=zoomed.latents), torch.rand(5, generator=plain.latents))

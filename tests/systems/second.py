@@ -9,7 +9,7 @@ from core import build
 from core import config as cfg
 from core.critics import Critic
 from core.streams import initialising, stream
-from core.views import Whole
+from core.views.whole import Whole
 
 
 class Lightness(nn.Module):

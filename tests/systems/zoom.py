@@ -7,8 +7,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from core.grids import Grid, Pixels
+from core.data.shown import Real
+from core.grids import Pixels
 from core.streams import stream
+from core.views import Sight
 
 
 class Zoom:
@@ -18,15 +20,15 @@ class Zoom:
         self.grid, self.random = grid, stream(seed, "zoom")
         self.corner = 0
 
-    def next(self, iteration: int) -> Grid:
+    def next(self, iteration: int) -> Sight:
         """See `core.views.View`."""
         self.corner = int(torch.randint(0, self.grid.size // 2 + 1, (), generator=self.random))
-        return self.grid.at(self.corner + torch.arange(self.grid.size, dtype=torch.float64) / 2)
+        return Sight(self.grid.at(self.corner + torch.arange(self.grid.size, dtype=torch.float64) / 2))
 
-    def of_real(self, real: Tensor, grid: Grid | None) -> Tensor:
+    def of_real(self, real: Real, sight: Sight) -> Tensor:
         """See `core.views.View`."""
         part = slice(self.corner, self.corner + self.grid.size // 2)
-        return real[..., part, part].repeat_interleave(2, dim=-1).repeat_interleave(2, dim=-2)
+        return real.whole[..., part, part].repeat_interleave(2, dim=-1).repeat_interleave(2, dim=-2)
 
     def state_dict(self) -> dict[str, Any]:
         """See `core.views.View`."""
