@@ -51,6 +51,8 @@ def leaf(value: Any) -> str:
         return "off"
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(node, value)) or "none"
     if isinstance(value, int | float) and value < 0:
         return f"−{leaf(-value)}"
     if isinstance(value, int):
@@ -79,6 +81,8 @@ def brief(value: Any) -> str:
             return "yes" if value else "no"
         case float():
             return f"{value:g}"
+        case list() | tuple():
+            return ", ".join(map(brief, value)) or "none"
         case dict():
             inside = ", ".join(f"{key}={brief(part)}" for key, part in value.items() if key != "kind")
             if "kind" not in value:

@@ -170,6 +170,15 @@ ORIGINS: tuple[Origin, ...] = (
     ),
     Origin(path="discriminator.blocks", only="resnet", public=_public(4)),
     *(Origin(path=f"discriminator.{name}", only="strided") for name in ("patch", "width", "blocks", "hidden")),
+    Origin(path="discriminator.pool", only="strided", public=_public(None)),
+    # --- what is looked at: drafts of the public code have more, all switched off in its config
+    Origin(path="looks.view.kind", public=_public("whole")),
+    Origin(path="looks.view", note="a view of parts, sizes or warps"),
+    Origin(path="looks.places", public=_public(None)),
+    Origin(path="looks.images", public=_public(None)),
+    Origin(path="critics", public=_public(())),
+    Origin(path="consistency", public=_public(None)),
+    Origin(path="fine", public=_public(None)),
     # --- losses and optimisation
     Origin(
         path="loss.kind",
@@ -311,6 +320,8 @@ def _kind_around(data: Mapping[str, Any], path: str, *, whole: bool) -> Any:
 
 
 def _same(one: Any, other: Any) -> bool:
+    # A tuple is a list in plain data.
+    other = tuple(other) if isinstance(other, list) else other
     return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
 
 
