@@ -254,8 +254,9 @@ def _rendered(
     The folder holds one .npy a set and index.json (key, shapes, sha256 of the pixels), which is what makes it whole. A
     folder that is truncated or altered is made anew; a file lock keeps two processes from making the same one.
     """
-    if data.renderer != rooms.RENDERER:
-        raise InputError(f"the config asks for renderer {data.renderer} of the rooms, this is {rooms.RENDERER}")
+    if data.renderer not in rooms.RENDERERS:
+        there = " and ".join(map(str, rooms.RENDERERS))
+        raise InputError(f"the config asks for renderer {data.renderer} of the rooms, here are {there}")
     supersample = rooms.default_supersample(resolution)
     key: dict[str, str | int] = {
         "kind": data.kind,
@@ -282,7 +283,13 @@ def _rendered(
                 before = sum(map(len, arrays.values()))
                 report = None if progress is None else _shifted(progress, before, sum(map(len, sets.values())))
                 arrays[set_name] = rooms.render(
-                    indices, resolution, supersample, data.seed, workers=workers, progress=report
+                    indices,
+                    resolution,
+                    supersample,
+                    data.seed,
+                    renderer=data.renderer,
+                    workers=workers,
+                    progress=report,
                 )
             _keep(folder, key, arrays)
             return arrays

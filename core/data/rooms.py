@@ -9,7 +9,9 @@ function of the column and one of the row, which is what makes the renderer fast
 Every scene has its own counter-based random numbers, splitmix64(seed, index, factor): any image can be rendered alone,
 in any order, at any resolution. Pixels are computed with IEEE-exact operations only (+ - * / sqrt min max, float32, no
 exp, sin or matrix product), so the bytes depend neither on chunking or threads nor on the machine's maths library.
-Change anything that changes a pixel and `core.config.Rooms.renderer` has to be raised with `RENDERER`.
+Two versions are here, 1 and, with the fine detail of `core.data.texture`, 2; `core.data.room_cells` renders parts of
+pictures and pictures that are not square. What would change a pixel of either makes a further version: `RENDERERS` and
+`core.config.Rooms.renderer`.
 """
 
 from __future__ import annotations
@@ -22,8 +24,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.data import texture
+from core.data.splitmix import keys, uniform
+
 RENDERER = 1
-"""Version of the scene function, part of every cache key; `core.config.Rooms.renderer` names the same number."""
+"""Version of the scene function where nothing else is said, as in `core.config.Rooms.renderer`."""
+
+RENDERERS = (1, 2)
+"""All versions, part of every cache key: 2 is 1 with the fine detail of `core.data.texture`."""
 
 Floats = NDArray[Any]
 """float32 throughout; NumPy's stubs would have a Python float make it float64."""
@@ -122,21 +130,9 @@ def extractor_indices(count: int) -> NDArray[np.uint64]:
 # --- random numbers ---------------------------------------------------------------------------------------------------
 
 
-def _splitmix64(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """The output function of Steele, Lea and Flood's SplitMix generator (OOPSLA 2014)."""
-    with np.errstate(over="ignore"):
-        z = state + np.uint64(0x9E3779B97F4A7C15)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return z ^ (z >> np.uint64(31))
-
-
 def factors(seed: int, indices: NDArray[np.integer]) -> dict[str, Floats]:
     """The factors of the scenes `indices` of `seed`: name -> float32 [N], within `RANGES[name]`."""
-    seed_1 = np.array([seed & (2**64 - 1)], np.uint64)
-    scene_N = _splitmix64(_splitmix64(seed_1) ^ np.asarray(indices).astype(np.uint64))
-    counter_F = _splitmix64(np.arange(len(RANGES), dtype=np.uint64))
-    uniform_FN = (_splitmix64(counter_F[:, None] ^ scene_N) >> np.uint64(11)) * 2.0**-53
+    uniform_FN = uniform(keys(seed, indices), np.arange(len(RANGES), dtype=np.uint64))
     low_F, high_F = np.array(list(RANGES.values())).T
     drawn_FN = (low_F[:, None] + (high_F - low_F)[:, None] * uniform_FN).astype(np.float32)
     return dict(zip(RANGES, drawn_FN, strict=True))
@@ -297,10 +293,10 @@ class _Surfaces:
     """
 
     def __init__(self, f: dict[str, Floats], room: _Layout, x_W: Floats, y_H: Floats) -> None:
-        self.shape = (len(f["zoom"]), len(y_H), len(x_W))
+        self.shape = (len(f["zoom"]), y_H.shape[-1], x_W.shape[-1])
         zoom = _column(f["zoom"])
-        ray_x = zoom * ((2 * x_W - 1)[None, None, :] - _column(f["vanishing_x"]))
-        ray_y = zoom * ((1 - 2 * y_H)[None, :, None] - _column(f["vanishing_y"]))
+        ray_x = zoom * ((2 * np.atleast_2d(x_W) - 1)[:, None, :] - _column(f["vanishing_x"]))
+        ray_y = zoom * ((1 - 2 * np.atleast_2d(y_H))[:, :, None] - _column(f["vanishing_y"]))
         # A ray exactly along an axis would divide zero by zero in the slab tests.
         self.ray_x = np.where(np.abs(ray_x) < 1e-6, np.float32(1e-6), ray_x)
         self.ray_y = np.where(np.abs(ray_y) < 1e-6, np.float32(1e-6), ray_y)
@@ -318,12 +314,17 @@ class _Surfaces:
         self._boxes = 0
         self._material = np.zeros(self.shape, np.uint8)
         self._palette: list[Floats] = []
+        self._textures: list[int] = []
 
-    def paint(self, where: NDArray[np.bool_], colour: Floats, glow: Floats | float = 0.0) -> None:
-        """Albedo `colour` [3, N]; where `glow` [N] is above zero it is the light itself, whatever the room's."""
+    def paint(
+        self, where: NDArray[np.bool_], colour: Floats, glow: Floats | float = 0.0, *, of: int = texture.SMOOTH
+    ) -> None:
+        """Albedo `colour` [3, N] `of` a texture; where `glow` [N] is above zero it is the light itself, whatever the
+        room's."""
         rgbg = np.concatenate([colour, np.broadcast_to(np.asarray(glow, np.float32), (1, self.shape[0]))])
         np.maximum(self._material, where * np.uint8(len(self._palette)), out=self._material)
         self._palette.append(rgbg)
+        self._textures.append(of)
 
     def point(self) -> tuple[Floats, Floats, Floats]:
         return self.ray_x * self.t, self.ray_y * self.t, self.t
@@ -346,9 +347,13 @@ class _Surfaces:
         np.minimum(self.t, enter + ~hit * np.float32(1e6), out=self.t)
         return hit
 
+    def axes(self) -> NDArray[np.uint8]:
+        """The axis of the normal: 1 x, 2 y, 3 z."""
+        return self._faces & 3
+
     def normals(self) -> tuple[Floats, Floats, Floats]:
         """Components of the unit normal. A surface met along an axis looks back along it."""
-        axis = self._faces & 3
+        axis = self.axes()
         return (axis == 1) * -np.sign(self.ray_x), (axis == 2) * -np.sign(self.ray_y), -(axis == 3).astype(np.float32)
 
     def colours(self) -> tuple[list[Floats], Floats]:
@@ -359,46 +364,62 @@ class _Surfaces:
         red, green, blue, glow = (channel.take(at) for channel in channels)
         return [red, green, blue], glow
 
+    def detail(self, offsets_2KN: Floats) -> Floats:
+        """What fine detail multiplies colours by, [N, H, W]."""
+        kinds = np.array(self._textures, np.uint8).take(self._material)
+        return texture.detail(kinds, self.axes(), self.point(), offsets_2KN)
+
 
 def _pick(on_back: Floats, x: Floats, z: Floats) -> Floats:
     """`x` for scenes with `on_back` 1, `z` for those with 0."""
     return np.asarray(x * _column(on_back) + z * _column(1 - on_back), np.float32)
 
 
-def scene(f: dict[str, Floats], x_W: Floats, y_H: Floats) -> Floats:
-    """The scenes with factors `f` ([N] each) at the grid of x [W] (rightwards) and y [H] (downwards), both in [0, 1].
+def scene(f: dict[str, Floats], x: Floats, y: Floats, offsets_2KN: Floats | None = None) -> Floats:
+    """The scenes with factors `f` ([N] each) at the grid of x [W] (rightwards) and y [H] (downwards), or [N, W] and
+    [N, H] where each scene has its own.
 
-    Returns rgb [N, 3, H, W], float32 in [0, 1], display-referred. A single point is a grid of one.
+    0 and 1 are the edges of the square picture; beyond them the view goes on, as a wider lens shows it. With
+    `offsets_2KN` (`core.data.texture.offsets`) it is renderer 2, without renderer 1. Returns rgb [N, 3, H, W], float32
+    in [0, 1], display-referred. A single point is a grid of one.
     """
     room = _Layout(f)
-    seen = _Surfaces(f, room, np.asarray(x_W, np.float32), np.asarray(y_H, np.float32))
+    seen = _Surfaces(f, room, np.asarray(x, np.float32), np.asarray(y, np.float32))
     _paint_walls(f, room, seen)
     _place_furniture(f, room, seen)
-    return _lit(f, room, seen)
+    return _lit(f, room, seen, None if offsets_2KN is None else seen.detail(offsets_2KN))
+
+
+def offsets(seed: int, indices: NDArray[np.integer], renderer: int) -> Floats | None:
+    """What `scene` takes for these scenes of `seed` by this renderer. Raises ValueError for one that is none."""
+    if renderer not in RENDERERS:
+        raise ValueError(f"renderer {renderer} is none of {RENDERERS}")
+    return texture.offsets(keys(seed, indices)) if renderer == 2 else None
 
 
 def _paint_walls(f: dict[str, Floats], room: _Layout, seen: _Surfaces) -> None:
     x, y, z = seen.point()
     wall = _colour(f["wall_value"], f["wall_warmth"], f["wall_tint"])
     accent = _colour(f["wall_value"] + f["accent_value"], f["wall_warmth"] + f["accent_warmth"], f["wall_tint"])
-    seen.paint(seen.on_side, wall)
-    seen.paint(seen.on_back, accent)
+    seen.paint(seen.on_side, wall, of=texture.PLASTER)
+    seen.paint(seen.on_back, accent, of=texture.PLASTER)
 
     is_floor = seen.on_flat & (seen.ray_y < 0)
     is_ceiling = seen.on_flat & ~is_floor
-    seen.paint(is_ceiling, _colour(f["ceiling_value"], 0.3 * f["wall_warmth"]))
+    seen.paint(is_ceiling, _colour(f["ceiling_value"], 0.3 * f["wall_warmth"]), of=texture.PLASTER)
     # Boards 0.45 m wide that run away from the camera, darker on every other one.
     board = x * np.float32(1 / 0.9)
     odd = (board - np.floor(board)) < 0.5
-    seen.paint(is_floor, _colour(f["floor_value"], f["floor_warmth"]))
-    seen.paint(is_floor & odd, _colour(f["floor_value"] * (1 - f["floor_planks"]), f["floor_warmth"]))
+    seen.paint(is_floor, _colour(f["floor_value"], f["floor_warmth"]), of=texture.BOARDS)
+    darker = _colour(f["floor_value"] * (1 - f["floor_planks"]), f["floor_warmth"])
+    seen.paint(is_floor & odd, darker, of=texture.BOARDS)
     upright = seen.on_side | seen.on_back
     seen.paint(upright & (y < _column(room.floor + 0.11)), _colour(f["window_frame"]))
 
     rug = is_floor & room.rug_x.inside(x) & room.rug_z.inside(z)
-    seen.paint(rug, _colour(0.7 * f["rug_value"], f["rug_warmth"]))
+    seen.paint(rug, _colour(0.7 * f["rug_value"], f["rug_warmth"]), of=texture.WEAVE)
     inner = rug & room.rug_x.grown(-0.15).inside(x) & room.rug_z.grown(-0.15).inside(z)
-    seen.paint(inner, _colour(f["rug_value"], f["rug_warmth"]))
+    seen.paint(inner, _colour(f["rug_value"], f["rug_warmth"]), of=texture.WEAVE)
 
     _hang_picture(f, room, seen, x, y, z)
     _open_window(f, room, seen, x, y, z)
@@ -415,12 +436,13 @@ def _hang_picture(f: dict[str, Floats], room: _Layout, seen: _Surfaces, x: Float
     along = _pick(room.picture_on_back, x, z)
     wall = _on_wall(seen, room.picture_on_back, room.picture_plane)
     framed = wall & room.picture_along.inside(along) & room.picture_up.inside(y)
-    seen.paint(framed, _colour(0.6 * f["wood_value"], f["wood_warmth"]))
+    seen.paint(framed, _colour(0.6 * f["wood_value"], f["wood_warmth"]), of=texture.WOOD)
     canvas = framed & room.picture_along.grown(-0.06).inside(along) & room.picture_up.grown(-0.06).inside(y)
-    seen.paint(canvas, _colour(f["picture_value"], f["picture_warmth"]))
+    seen.paint(canvas, _colour(f["picture_value"], f["picture_warmth"]), of=texture.WEAVE)
     # The picture's lower part in the complement: something like a landscape.
     split = room.picture_up.low + 0.4 * (room.picture_up.high - room.picture_up.low)
-    seen.paint(canvas & (y < _column(split)), _colour(0.9 - 0.8 * f["picture_value"], -f["picture_warmth"]))
+    lower = _colour(0.9 - 0.8 * f["picture_value"], -f["picture_warmth"])
+    seen.paint(canvas & (y < _column(split)), lower, of=texture.WEAVE)
 
 
 def _open_window(f: dict[str, Floats], room: _Layout, seen: _Surfaces, x: Floats, y: Floats, z: Floats) -> None:
@@ -450,7 +472,7 @@ def _open_window(f: dict[str, Floats], room: _Layout, seen: _Surfaces, x: Floats
         room.window_along.high + 0.12 - (0.12 + drape) * (drape > 0),
     )
     curtain = reach & ~open_.inside(along) & _column(drape > 0)
-    seen.paint(curtain, _colour(f["curtain_value"], f["curtain_warmth"]))
+    seen.paint(curtain, _colour(f["curtain_value"], f["curtain_warmth"]), of=texture.WEAVE)
 
 
 def _place_furniture(f: dict[str, Floats], room: _Layout, seen: _Surfaces) -> None:
@@ -459,25 +481,25 @@ def _place_furniture(f: dict[str, Floats], room: _Layout, seen: _Surfaces) -> No
     sheet = _colour(0.55 + 0.45 * f["blanket_value"], 0.2 * f["blanket_warmth"])
     shade = _colour(np.full_like(f["zoom"], 0.95), 0.15)
 
-    def put(box: _Box, colour: Floats, glow: Floats | float = 0.0) -> NDArray[np.bool_]:
+    def put(box: _Box, colour: Floats, of: int, glow: Floats | float = 0.0) -> NDArray[np.bool_]:
         hit = seen.place(box)
-        seen.paint(hit, colour, glow)
+        seen.paint(hit, colour, glow, of=of)
         return hit
 
-    wardrobe = put(room.wardrobe, wood * np.float32(0.85))
+    wardrobe = put(room.wardrobe, wood * np.float32(0.85), texture.WOOD)
     # The gap between its doors.
     middle = (room.wardrobe.x.low + room.wardrobe.x.high) / 2
     seen.paint(wardrobe & (np.abs(seen.ray_x * seen.t - _column(middle)) < 0.02), wood * np.float32(0.3))
 
-    put(room.headboard, wood)
-    put(room.table, wood * np.float32(0.9))
-    bed = put(room.bed, blanket)
+    put(room.headboard, wood, texture.WOOD)
+    put(room.table, wood * np.float32(0.9), texture.WOOD)
+    bed = put(room.bed, blanket, texture.WEAVE)
     x, y, z = seen.point()
     from_head = _column(room.head_offset) + _column(room.head_across) * x + _column(room.head_away) * z
-    seen.paint(bed & (from_head < _column(f["sheet_fold"])), sheet)
-    seen.paint(bed & (y < _column(room.floor + 0.16)), wood * np.float32(0.7))
-    put(room.pillow, sheet * np.float32(0.97))
-    put(room.lampshade, shade, 0.25 + np.maximum(f["table_lamp_power"], 0))
+    seen.paint(bed & (from_head < _column(f["sheet_fold"])), sheet, of=texture.WEAVE)
+    seen.paint(bed & (y < _column(room.floor + 0.16)), wood * np.float32(0.7), of=texture.WOOD)
+    put(room.pillow, sheet * np.float32(0.97), texture.WEAVE)
+    put(room.lampshade, shade, texture.WEAVE, 0.25 + np.maximum(f["table_lamp_power"], 0))
 
     # A globe of 0.14 m under the ceiling.
     across = seen.ray_x * _column(room.lamp_z) - _column(room.lamp_x)
@@ -486,7 +508,8 @@ def _place_furniture(f: dict[str, Floats], room: _Layout, seen: _Surfaces) -> No
     seen.paint(globe, shade, 0.35 + f["lamp_power"])
 
 
-def _lit(f: dict[str, Floats], room: _Layout, seen: _Surfaces) -> Floats:
+def _lit(f: dict[str, Floats], room: _Layout, seen: _Surfaces, detail: Floats | None) -> Floats:
+    """The shown colours; `detail` [N, H, W] multiplies them."""
     x, y, z = seen.point()
     normal_x, normal_y, normal_z = seen.normals()
     rgb, glow = seen.colours()
@@ -545,6 +568,8 @@ def _lit(f: dict[str, Floats], room: _Layout, seen: _Surfaces) -> Floats:
         np.sqrt(shown, out=shown)
         shown *= rgb[c]
         shown *= np.float32(1.05)
+        if detail is not None:
+            shown *= detail
         np.minimum(shown, 1, out=out[:, c])
     return out
 
@@ -608,10 +633,16 @@ def _chunks(indices: NDArray[np.integer], samples: int) -> Iterator[tuple[int, N
         yield start, indices[start : start + step]
 
 
-def _render_chunk(indices: NDArray[np.integer], resolution: int, supersample: int, seed: int) -> NDArray[np.uint8]:
+def _render_chunk(
+    indices: NDArray[np.integer], resolution: int, supersample: int, seed: int, renderer: int
+) -> NDArray[np.uint8]:
     samples = resolution * supersample
     centres = ((np.arange(samples, dtype=np.float64) + 0.5) / samples).astype(np.float32)
-    rgb = scene(factors(seed, indices), centres, centres)
+    return area_means(scene(factors(seed, indices), centres, centres, offsets(seed, indices, renderer)), supersample)
+
+
+def area_means(rgb: Floats, supersample: int) -> NDArray[np.uint8]:
+    """Of colours [N, 3, k H, k W] in [0, 1] the means over k x k points, rounded to uint8 [N, 3, H, W]."""
     # Summed slice by slice: the order of the additions, hence every bit, is the same for any number of images.
     rows = rgb[:, :, 0::supersample]
     for k in range(1, supersample):
@@ -628,6 +659,7 @@ def render(
     supersample: int | None = None,
     seed: int = 0,
     *,
+    renderer: int = RENDERER,
     workers: int = 1,
     progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.uint8]:
@@ -644,7 +676,7 @@ def render(
 
     def one(chunk: tuple[int, NDArray[np.integer]]) -> int:
         start, part = chunk
-        images[start : start + len(part)] = _render_chunk(part, resolution, supersample, seed)
+        images[start : start + len(part)] = _render_chunk(part, resolution, supersample, seed, renderer)
         return len(part)
 
     chunks = _chunks(indices, resolution * supersample)
