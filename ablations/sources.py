@@ -170,7 +170,7 @@ ORIGINS: tuple[Origin, ...] = (
     ),
     Origin(path="discriminator.blocks", only="resnet", public=_public(4)),
     *(Origin(path=f"discriminator.{name}", only="strided") for name in ("patch", "width", "blocks", "hidden")),
-    Origin(path="discriminator.pool", only="strided", public=_public(None)),
+    *(Origin(path=f"discriminator.{name}", only="pooled") for name in ("patch", "width", "blocks", "hidden", "pool")),
     # --- what is looked at: drafts of the public code have more, all switched off in its config
     Origin(path="looks.view.kind", public=_public("whole")),
     Origin(path="looks.view", note="a view of parts, sizes or warps"),

@@ -9,6 +9,7 @@ same rules; a GPU or CPU may be faster at some of them than at others, so they a
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import assert_never
@@ -83,12 +84,12 @@ def hidden_layer(layer: cfg.Layer, width: int, pixels: int) -> Work:
             assert_never(layer)
 
 
-def rendering(inr: cfg.Inr, resolution: int, images: int) -> Work:
-    """A batch of images from their emitted parameters."""
-    pixels = resolution**2
+def rendering(inr: cfg.Inr, pixels: int, images: int, *, own_points: bool = False) -> Work:
+    """A batch of images of so many pixels from their emitted parameters; `own_points`: each is seen at others."""
     frequencies = inr.width // 2 if isinstance(inr.basis, cfg.Fourier) else inr.width
-    # A shared coordinate layer is the same for all images, and is applied once.
-    first = product(pixels * 2 * frequencies, from_data=True) * (1 if inr.coordinates.layer == "shared" else images)
+    # A shared coordinate layer is the same for all images, and is applied once where they are seen at the same points.
+    once = inr.coordinates.layer == "shared" and not own_points
+    first = product(pixels * 2 * frequencies, from_data=True) * (1 if once else images)
     hidden = hidden_layer(inr.layer, inr.width, pixels) * (inr.depth - 1)
     return first + (hidden + product(pixels * inr.width * 3)) * images
 
@@ -111,12 +112,6 @@ def emission(net: cfg.Hypernetwork, sizes: list[tuple[int, int]], *, trained_lat
     return work
 
 
-def generating(config: cfg.Config) -> Work:
-    """A batch of images from latents."""
-    emitted = emission(config.hypernetwork, sizes_of(config.inr)) * config.batch_size
-    return emitted + rendering(config.inr, config.data.resolution, config.batch_size)
-
-
 # --- D ----------------------------------------------------------------------------------------------------------------
 
 
@@ -129,11 +124,11 @@ class Pass:
     last: int
 
 
-def discriminating(net: cfg.Discriminator, resolution: int) -> Pass:
+def discriminating(net: cfg.Discriminator, resolution: int, channels: int = 3) -> Pass:
     """One image through D."""
     match net:
         case cfg.ResNetDiscriminator(width=width, blocks=blocks):
-            stem = resolution**2 * 3 * width * 9
+            stem = resolution**2 * channels * width * 9
             total = stem
             for block in range(blocks):
                 channels, size = width * 2**block, resolution // 2**block
@@ -141,18 +136,25 @@ def discriminating(net: cfg.Discriminator, resolution: int) -> Pass:
                 total += (size // 2) ** 2 * channels * 2 * channels
             score = width * 2**blocks * (resolution // 2**blocks) ** 2
             return Pass(total + score, stem, score)
-        case cfg.StridedDiscriminator(patch=patch, width=width, blocks=blocks, hidden=hidden):
+        case (
+            cfg.StridedDiscriminator(patch=patch, width=width, blocks=blocks, hidden=hidden)
+            | cfg.PooledDiscriminator(patch=patch, width=width, blocks=blocks, hidden=hidden)
+        ):
             size = resolution // patch
-            stem = size**2 * 3 * patch**2 * width * 9
+            stem = size**2 * channels * patch**2 * width * 9
             total = stem
-            channels = [width * 2**block for block in range(blocks + 1)]
-            for inputs, outputs in pairwise(channels):
+            widths = [width * 2**block for block in range(blocks + 1)]
+            for inputs, outputs in pairwise(widths):
                 size //= 2
                 total += size**2 * inputs * outputs * 16
+            last = net.pool if isinstance(net, cfg.PooledDiscriminator) else size
             # The score also reads how much the minibatch varies.
-            return Pass(total + channels[-1] * size**2 * hidden + hidden + 1, stem, hidden + 1)
+            return Pass(total + widths[-1] * last**2 * hidden + hidden + 1, stem, hidden + 1)
         case _:
             assert_never(net)
+
+
+# --- critics ----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -165,24 +167,74 @@ class Iteration:
     g: int
 
 
-def parts(config: cfg.Config) -> Iteration:
-    """The cost of each part of an iteration."""
-    batch, fake = config.batch_size, generating(config)
-    d = discriminating(config.discriminator, config.data.resolution)
+def sides(view: cfg.View, config: cfg.Config, iterations: int) -> list[tuple[float, int]]:
+    """The sides of the images that a view shows, each with its share of so many iterations, drawn ones on average."""
+    shown = config.sizes_of(view)
+    if isinstance(view, cfg.Growing):
+        stages = [growing_stage(view, i, config.iterations) for i in range(1, iterations + 1)]
+        return [(stages.count(k) / max(1, iterations), side) for k, side in enumerate(shown)]
+    return [(1 / len(shown), side) for side in shown]
+
+
+def growing_stage(view: cfg.Growing, iteration: int, iterations: int) -> int:
+    """Which of its sizes a picture has grown to: each but the last for an equal part of the share it grows in."""
+    last = len(view.sizes) - 1
+    return min(last, int((iteration - 1) * last / (view.until * iterations)))
+
+
+def own(view: cfg.View) -> bool:
+    """Whether images are seen at points of their own."""
+    return isinstance(view, cfg.Patches | cfg.Beside | cfg.Foveated)
+
+
+def met(looks: cfg.Looks | cfg.Critic, config: cfg.Config, side: int) -> Iteration:
+    """What it costs that a critic meets images of that side, the hypernetwork apart."""
+    net, penalty_of = config.discriminator, config.penalty
+    if isinstance(looks, cfg.Critic):
+        net, penalty_of = looks.discriminator or net, looks.penalty or penalty_of
+    images, pictures = looks.images or config.batch_size, 2 if isinstance(looks.view, cfg.Beside) else 1
+    fake = rendering(config.inr, pictures * side**2, images, own_points=own(looks.view))
+    d = discriminating(net, side, pictures * (6 if looks.places else 3))
     # Real and generated images through D and back to its weights; its first layer has nothing further to go back to.
     update = 2 * (3 * d.all - d.first)
     # D's gradient by the images goes through every layer; going back through it, to the weights, takes each layer
     # twice, but the last one, which begins with a constant, once.
     second = 3 * d.all - d.last
-    match config.penalty:
+    match penalty_of:
         case cfg.GradientPenalty():
             # Its mixtures are images of their own: a pass through D more, and back from below the score.
             penalty = second + 3 * d.all - d.first - 2 * d.last
         case cfg.R1():
             penalty = second
         case _:
-            assert_never(config.penalty)
-    return Iteration(d=fake.forward + batch * update, penalty=batch * penalty, g=2 * batch * d.all + fake.backward)
+            assert_never(penalty_of)
+    return Iteration(d=fake.forward + images * update, penalty=images * penalty, g=2 * images * d.all + fake.backward)
+
+
+def parts(config: cfg.Config) -> Iteration:
+    """The cost of each part of an iteration, of the discriminator's critic and the hypernetwork."""
+    emitted = emission(config.hypernetwork, sizes_of(config.inr)) * config.batch_size
+    first = met(config.looks, config, config.sizes_of(config.looks.view)[0])
+    return Iteration(d=emitted.forward + first.d, penalty=first.penalty, g=emitted.backward + first.g)
+
+
+def of_critic(looks: cfg.Looks | cfg.Critic, config: cfg.Config, iterations: int) -> float:
+    """What one critic costs in so many iterations, the hypernetwork apart."""
+    further, period, penalty = False, 1, config.penalty
+    if isinstance(looks, cfg.Critic):
+        further, period, penalty = True, looks.period, looks.penalty or penalty
+    regularised, updating = (iterations // math.lcm(period, each) for each in (penalty.interval, config.d_per_g))
+    total = 0.0
+    for share, side in sides(looks.view, config, iterations):
+        part = met(looks, config, side)
+        coarse = 0
+        if config.consistency and further and not isinstance(looks.view, cfg.Whole | cfg.Beside):
+            points = (side // config.consistency.block) ** 2
+            coarse = rendering(
+                config.inr, points, looks.images or config.batch_size, own_points=own(looks.view)
+            ).forward
+        total += share * (iterations // period * part.d + regularised * part.penalty + updating * (part.g + coarse))
+    return total
 
 
 # --- a run ------------------------------------------------------------------------------------------------------------
@@ -199,10 +251,13 @@ def training(config: cfg.AnyConfig, iterations: int | None = None) -> int:
     done = config.iterations if iterations is None else iterations
     match config:
         case cfg.Config():
-            part = parts(config)
-            return done * part.d + done // config.penalty.interval * part.penalty + g_updates(config, done) * part.g
+            emitted = emission(config.hypernetwork, sizes_of(config.inr)) * config.batch_size
+            critics = of_critic(config.looks, config, done) + sum(
+                of_critic(critic, config, done) for critic in config.critics
+            )
+            return done * emitted.forward + g_updates(config, done) * emitted.backward + round(critics)
         case cfg.Reconstruction():
-            work = rendering(config.inr, config.data.resolution, config.images)
+            work = rendering(config.inr, config.data.resolution**2, config.images)
             if isinstance(config.emitter, cfg.LatentCodes):
                 net = config.emitter.hypernetwork
                 work += emission(net, sizes_of(config.inr), trained_latents=True) * config.images

@@ -111,6 +111,8 @@ def build_network(net: cfg.Discriminator, looks: cfg.Looks | cfg.Critic, config:
             return ResNetDiscriminator(net, size, channels).to(memory_format=CHANNELS_LAST)
         case cfg.StridedDiscriminator():
             return StridedDiscriminator(net, size, channels).to(memory_format=CHANNELS_LAST)
+        case cfg.PooledDiscriminator(pool=pool):
+            return StridedDiscriminator(net, size, channels, pool).to(memory_format=CHANNELS_LAST)
         case _:
             assert_never(net)
 

@@ -18,7 +18,8 @@ import torch
 from torch import Tensor
 
 from core import config as cfg
-from core.data.load import ImageSet, load, load_fine, load_real
+from core.data.fine import FineImages, fine_images
+from core.data.load import ImageSet, load, load_real
 from core.events import Diverged, Evaluated, Event, Pictured, Sampled
 from core.metrics.features import generated
 from core.metrics.interpolation import PathMeasure, PathStrips
@@ -118,9 +119,9 @@ def images_of(data: cfg.Data, path: Path | None, cache: Path) -> ImageSet:
 
 
 @lru_cache(maxsize=2)
-def fine_of(data: cfg.Data, fine: cfg.Fine | None, path: Path | None, cache: Path) -> Tensor | None:
-    """Training images in more detail, uint8 [M, 3, F, F]; raises InputError where they cannot be had."""
-    return None if fine is None else load_fine(data, fine, path=path, cache=cache)
+def fine_of(data: cfg.Data, fine: cfg.AnyFine | None, path: Path | None, cache: Path) -> FineImages | None:
+    """Training images in more detail; raises InputError where they cannot be had."""
+    return fine_images(data, fine, path=path, cache=cache)
 
 
 def evaluation_of(config: cfg.Config, *, data_path: Path | None, cache: Path, device: str) -> Evaluation:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from core import config as cfg
+from core.data.fine import FineImages
 from core.diagnose import built
 from core.evaluation import Evaluator, Moment, fixed_latents
 from core.events import Built, Diverged, Event, Finished, Losses
@@ -30,11 +31,11 @@ def train(
     device: torch.device | str = "cpu",
     resume: dict[str, Any] | None = None,
     checkpoint_due: Callable[[], bool] = lambda: False,
-    fine: Tensor | None = None,
+    fine: FineImages | None = None,
 ) -> Iterator[Event]:
     """Trains `job` on `images` (uint8 [N, 3, R, R]) and yields its events, `Finished` or `Diverged` last.
 
-    `fine`, uint8 [M, 3, F, F], are the same images in more detail, where the config asks for them.
+    `fine` are the same images in more detail, where the config asks for them.
     `evaluator` is asked every `evaluation.every` iterations and at the last. `resume` is the state of a `Checkpointed`
     event: the events after it are those of the uninterrupted job, bit for bit on the same machine with the same number
     of threads. `checkpoint_due` is asked after every iteration; while an evaluation is under way
@@ -54,7 +55,7 @@ class Loop:
         images: Tensor,
         device: torch.device,
         resume: dict[str, Any] | None,
-        fine: Tensor | None = None,
+        fine: FineImages | None = None,
     ) -> None:
         check_precision(config.precision, device)
         self.config, self.device = config, device

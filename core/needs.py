@@ -6,9 +6,12 @@ cannot be trained. No torch.
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import reduce
+from itertools import chain
 from typing import Any, assert_never
 
 from core import config as cfg
@@ -48,7 +51,8 @@ def needs(config: cfg.AnyConfig, *, on_cpu: bool) -> list[Need]:
     """The least that a job of this config takes of the host's memory."""
     match config:
         case cfg.Config():
-            return [*_of_data(config.data), *_of_networks(config, on_cpu), *_of_evaluation(config)]
+            parts = (_of_data(config.data), _of_networks(config, on_cpu), _of_critics(config, on_cpu))
+            return [*chain.from_iterable(parts), *_of_evaluation(config)]
         case cfg.Reconstruction():
             return [*_of_data(config.data), *_of_fit(config, on_cpu)]
         case _:
@@ -168,9 +172,13 @@ def _of_discriminator(net: cfg.Discriminator, resolution: int, each: int) -> Ite
             # Of the last block, which has most.
             numbers += (last // 2) ** 2 * 27 if blocks else 0
             names: tuple[str, ...] = ("width", "blocks")
-        case cfg.StridedDiscriminator(patch=patch, width=width, blocks=blocks, hidden=hidden):
+        case (
+            cfg.StridedDiscriminator(patch=patch, width=width, blocks=blocks, hidden=hidden)
+            | cfg.PooledDiscriminator(patch=patch, width=width, blocks=blocks, hidden=hidden)
+        ):
             last = width * 2**blocks
-            numbers = 27 * patch**2 * width + last * (resolution // patch // 2**blocks) ** 2 * hidden
+            side = net.pool if isinstance(net, cfg.PooledDiscriminator) else resolution // patch // 2**blocks
+            numbers = 27 * patch**2 * width + last * side**2 * hidden
             numbers += (last // 2) * last * 16 if blocks else 0
             names = ("width", "blocks", "hidden", "patch")
         case _:
@@ -190,6 +198,26 @@ def _of_networks(config: cfg.Config, on_cpu: bool) -> Iterator[Need]:
     if on_cpu:
         emitted = 4 * config.batch_size * _emitted(config.inr)
         yield Need("a batch's emitted parameters", ("batch_size", *_size_of(config.inr)), emitted, lasts=False)
+
+
+def _of_critics(config: cfg.Config, on_cpu: bool) -> Iterator[Need]:
+    """What is stored for views of parts, and what further critics and other sizes than the whole picture's take."""
+    each = TRAINED if on_cpu else 4
+    if isinstance(config.fine, cfg.Pool):
+        side, image = config.fine.resolution, 3 * config.fine.resolution**2
+        if isinstance(config.data, cfg.Rooms):
+            scenes = math.ceil(config.fine.share * config.data.train)
+            yield Need("the fine rooms", ("fine.resolution", "data.train"), scenes * (image + 8))
+        else:
+            yield Need("a fine image", ("fine.resolution",), image, lasts=False)
+    everyone: list[cfg.Looks | cfg.Critic] = [config.looks, *config.critics]
+    for looks in everyone:
+        side, images = max(config.sizes_of(looks.view)), looks.images or config.batch_size
+        if isinstance(looks, cfg.Critic):
+            for need in _of_discriminator(looks.discriminator or config.discriminator, side, each):
+                yield dataclasses.replace(need, what=f"the discriminator of {looks.name}", fields=("data.resolution",))
+        shown = (4 * 2 if on_cpu else 1) * images * 3 * side**2
+        yield Need("a batch of what a critic sees", ("batch_size", "data.resolution"), shown, lasts=False)
 
 
 def _of_fit(config: cfg.Reconstruction, on_cpu: bool) -> Iterator[Need]:

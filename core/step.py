@@ -15,6 +15,7 @@ from core import build, precision
 from core import config as cfg
 from core.critics import Critic, Part
 from core.data.feed import feed
+from core.data.fine import FineImages
 from core.data.shown import Real
 from core.grids import Cells
 from core.means import Means
@@ -28,9 +29,9 @@ class Networks:
     """The networks, their optimisers and random streams: all that changes while a job trains."""
 
     def __init__(
-        self, config: cfg.Config, seed: int, images: Tensor, device: torch.device, fine: Tensor | None = None
+        self, config: cfg.Config, seed: int, images: Tensor, device: torch.device, fine: FineImages | None = None
     ) -> None:
-        """`images` and `fine` are uint8 [N, 3, R, R] and [M, 3, F, F], see `core.data.shown.Real`."""
+        """`images` are uint8 [N, 3, R, R], `fine` the same in more detail."""
         with initialising(seed, "generator"):
             self.generator = build.build_generator(config).to(device)
         with initialising(seed, "discriminator"):
@@ -154,7 +155,7 @@ class Step:
         fakes: list[Tensor],
         emitted: Tensor,
     ) -> Iterator[Tensor]:
-        """What the windows of further critics differ by from the picture in coarser pixels."""
+        """How far what further critics see lies from the same in larger pixels."""
         for critic, sight, fake in zip(critics, sights, fakes, strict=True):
             if critic.name and isinstance(sight.generated, Cells):
                 with torch.no_grad(), self.forward():

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from core.config.node import Node, PositiveInt
+from core.config.node import JOINED, Node, PositiveInt
 
 
 class Rooms(Node):
@@ -14,7 +14,8 @@ class Rooms(Node):
 
     `train` scenes are shown to the discriminator, `held_out` further ones are the metric's real set. `renderer` is the
     version of the scene function: images of two versions never share an identity. 2 is 1 with fine detail of surfaces
-    (wood, weave, plaster), for pictures of many pixels.
+    (wood, weave, plaster), for pictures of many pixels. Of the scenes that are shown to the discriminator a pixel is
+    the mean over its area or, `shown` as points, the scene in its middle; the metric's are means in any case.
     """
 
     kind: Literal["rooms"] = "rooms"
@@ -23,6 +24,7 @@ class Rooms(Node):
     held_out: PositiveInt = 4096
     seed: int = 0
     renderer: Literal[1, 2] = 1
+    shown: Annotated[Literal["areas", "points"], JOINED] = "areas"
 
 
 Resampling = Literal["box", "lanczos", "bilinear"]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 
-from core.config.node import JOINED, Node, PositiveInt
+from core.config.node import Node, PositiveInt
 
 
 class BatchNorm(Node):
@@ -69,17 +69,25 @@ class ResNetDiscriminator(Node):
 
 class StridedDiscriminator(Node):
     """Few and cheap layers for small images: patch x patch pixels folded into channels, a convolution to `width`
-    channels, `blocks` strided ones that halve the image and double the channels, `hidden` units, minibatch std.
-
-    With `pool` the last map is averaged to pool x pool pixels, so that images may be of any size that can be halved.
-    """
+    channels, `blocks` strided ones that halve the image and double the channels, `hidden` units, minibatch std."""
 
     kind: Literal["strided"] = "strided"
     patch: PositiveInt = 2
     width: PositiveInt = 32
     blocks: PositiveInt = 1
     hidden: PositiveInt = 128
-    pool: Annotated[PositiveInt | None, JOINED] = None
 
 
-Discriminator = Annotated[ResNetDiscriminator | StridedDiscriminator, Field(discriminator="kind")]
+class PooledDiscriminator(Node):
+    """As `StridedDiscriminator`, for images of any size that can be halved: its last map is averaged to `pool` x `pool`
+    pixels."""
+
+    kind: Literal["pooled"] = "pooled"
+    patch: PositiveInt = 2
+    width: PositiveInt = 32
+    blocks: PositiveInt = 1
+    hidden: PositiveInt = 128
+    pool: PositiveInt = 4
+
+
+Discriminator = Annotated[ResNetDiscriminator | StridedDiscriminator | PooledDiscriminator, Field(discriminator="kind")]

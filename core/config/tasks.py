@@ -10,10 +10,30 @@ from pydantic import Field, PositiveFloat, model_validator
 from core.config.data import Data, Rooms
 from core.config.evaluation import CleanFid, ErrorEvaluation, Evaluation
 from core.config.inr import Fourier, Inr
-from core.config.networks import Discriminator, Hypernetwork, ResNetDiscriminator, StridedDiscriminator
+from core.config.networks import (
+    Discriminator,
+    Hypernetwork,
+    PooledDiscriminator,
+    ResNetDiscriminator,
+    StridedDiscriminator,
+)
 from core.config.node import JOINED, Node, PositiveInt
 from core.config.objectives import Adam, Ema, GradientPenalty, Loss, Optimizers, Penalty, Precision, Wasserstein
-from core.config.views import Beside, Consistency, Critic, Fine, Foveated, Growing, Looks, Patches, Sizes, View, Whole
+from core.config.views import (
+    AnyFine,
+    Beside,
+    Consistency,
+    Critic,
+    Foveated,
+    Growing,
+    Looks,
+    Patches,
+    Pool,
+    Scenes,
+    Sizes,
+    View,
+    Whole,
+)
 
 
 class Config(Node):
@@ -43,7 +63,7 @@ class Config(Node):
     looks: Annotated[Looks, JOINED] = Looks()
     critics: Annotated[tuple[Critic, ...], JOINED] = ()
     consistency: Annotated[Consistency | None, JOINED] = None
-    fine: Annotated[Fine | None, JOINED] = None
+    fine: Annotated[AnyFine | None, JOINED] = None
 
     @property
     def period(self) -> int:
@@ -58,9 +78,17 @@ class Config(Node):
         return f"batch_size={max(1, self.batch_size // 2)} (it is {self.batch_size})"
 
     @property
-    def finest(self) -> int:
-        """The side of the largest stored real images."""
-        return max(self.data.resolution, self.fine.resolution if self.fine else 0)
+    def finest(self) -> float:
+        """The side of the largest real images; infinite where scenes are drawn as they are looked at."""
+        match self.fine:
+            case None:
+                return self.data.resolution
+            case Pool(resolution=resolution):
+                return resolution
+            case Scenes():
+                return math.inf
+            case _:
+                assert_never(self.fine)
 
     def sizes_of(self, view: View) -> tuple[int, ...]:
         """The sides, in pixels, of the images that a view shows."""
@@ -93,6 +121,8 @@ class Config(Node):
             if looks.images is not None and looks.images > self.batch_size:
                 raise ValueError(f"{at}.images is {looks.images}: a batch has {self.batch_size}")
             self._check_detail(at, looks.view)
+        if isinstance(self.fine, Scenes) and not isinstance(self.data, Rooms):
+            raise ValueError("fine: scenes are drawn of rooms alone: of images give a pool, fine=pool")
         if self.consistency:
             self._check_blocks(self.consistency.block)
         return self
@@ -125,23 +155,21 @@ class Config(Node):
             )
 
     def _check_blocks(self, block: int) -> None:
-        windows = [critic for critic in self.critics if isinstance(critic.view, Patches | Foveated)]
-        if not windows:
-            raise ValueError("consistency: no further critic sees windows: add one, or leave it out")
-        for critic in windows:
-            if self.sizes_of(critic.view)[0] % block:
+        others = [critic for critic in self.critics if not isinstance(critic.view, Whole | Beside)]
+        if not others:
+            raise ValueError("consistency: no further critic sees other pixels than the whole picture's: add one")
+        for critic in others:
+            if odd := [size for size in self.sizes_of(critic.view) if size % block]:
                 raise ValueError(
-                    f"consistency.block is {block}: it must divide the {self.sizes_of(critic.view)[0]} pixels of the "
-                    f"windows of {critic.name}"
+                    f"consistency.block is {block}: it must divide the {odd[0]} pixels that {critic.name} sees"
                 )
 
 
 def _check_halved(net: Discriminator, sizes: tuple[int, ...], at: str, size_field: str) -> None:
     """Raises ValueError for a discriminator that cannot take images of these sides."""
-    pooled = isinstance(net, StridedDiscriminator) and net.pool is not None
-    patch = net.patch if isinstance(net, StridedDiscriminator) else 1
-    if len(set(sizes)) > 1 and not pooled:
-        raise ValueError(f"{at}: a discriminator of images of several sizes averages over positions: set pool")
+    patch = net.patch if isinstance(net, StridedDiscriminator | PooledDiscriminator) else 1
+    if len(set(sizes)) > 1 and not isinstance(net, PooledDiscriminator):
+        raise ValueError(f"{at}: of images of several sizes, discriminator is one that is pooled, not {net.kind}")
     for size in sizes:
         # Of more blocks the power alone would fill the memory.
         if net.blocks > size.bit_length():

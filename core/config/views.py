@@ -175,19 +175,31 @@ class Critic(Node):
 
 
 class Consistency(Node):
-    """`weight` E |A f(window) - f(coarse)| added to G's loss: means over blocks of `block` x `block` pixels of a
-    critic's window against f in the middle of the block, whose gradient is stopped.
+    """`weight` E |A f(dense) - f(coarse)| added to G's loss: means over blocks of `block` x `block` pixels of what a
+    further critic sees against f in the middle of the block, whose gradient is stopped.
 
-    What a denser grid shows is then what the coarse one does. Of every further critic whose view has windows.
+    What a denser grid shows is then what the coarse one does. Of all further critics whose pixels are not the whole
+    picture's.
     """
 
     weight: PositiveFloat = 1.0
     block: PositiveInt = 4
 
 
-class Fine(Node):
-    """Real images of more detail than those of `data`, which views of parts are cut from: the same scenes or
-    photographs at `resolution`, of the first `share` of the training images; others' windows are cut from these."""
+class Pool(Node):
+    """The same scenes or photographs at `resolution`, of the first `share` of the training images: of others windows
+    are cut from these. Exact means over areas, as far as a stored pixel is one."""
 
+    kind: Literal["pool"] = "pool"
     resolution: PositiveInt = 64
     share: Share = 1.0
+
+
+class Scenes(Node):
+    """The rooms' own function, at any scale: the mean of `points` x `points` points of every pixel of a window."""
+
+    kind: Literal["scenes"] = "scenes"
+    points: Annotated[int, Field(ge=1, le=16)] = 4
+
+
+AnyFine = Annotated[Pool | Scenes, Field(discriminator="kind")]

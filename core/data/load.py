@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.config import Data, Fine
-from core.data.prepare import prepare, prepare_fine, prepare_real
+from core.config import Data, Pool
+from core.data.prepare import prepare, prepare_pool, prepare_real
 from core.data.prepared import Progress
 
 
@@ -42,11 +42,11 @@ def load_real(
     return _tensor(prepare_real(data, resolution, path=path, cache=cache, progress=progress))
 
 
-def load_fine(
-    data: Data, fine: Fine, *, path: Path | None = None, cache: Path, progress: Progress | None = None
+def stored_pool(
+    data: Data, pool: Pool, *, path: Path | None = None, cache: Path, progress: Progress | None = None
 ) -> Tensor:
-    """Training images in more detail, uint8 [M, 3, F, F]: see `core.data.prepare.prepare_fine`."""
-    return _tensor(prepare_fine(data, fine, path=path, cache=cache, progress=progress))
+    """Training images in more detail, uint8 [M, 3, F, F]: see `core.data.prepare.prepare_pool`."""
+    return _tensor(prepare_pool(data, pool, path=path, cache=cache, progress=progress))
 
 
 def _tensor(array: NDArray[np.uint8]) -> Tensor:

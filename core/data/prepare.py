@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import assert_never
+from typing import Literal, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.config import Data, Fine, Images, Resampling, Rooms
+from core.config import Data, Images, Pool, Resampling, Rooms
 from core.data import rooms
 from core.data.arrays import Unfit, header_of, read
 from core.data.decoding import sizes
@@ -91,9 +91,14 @@ def prepare(
     """
     match data:
         case Rooms():
-            sets = {"train": rooms.train_indices(data.train), "held_out": rooms.held_out_indices(data.held_out)}
-            arrays = _rendered(data, data.resolution, sets, cache, progress, workers)
-            return arrays["train"], arrays["held_out"]
+            train, held_out = rooms.train_indices(data.train), rooms.held_out_indices(data.held_out)
+            if data.shown == "areas":
+                sets = {"train": train, "held_out": held_out}
+                arrays = _rendered(data, data.resolution, sets, cache, progress, workers)
+                return arrays["train"], arrays["held_out"]
+            points = _rendered(data, data.resolution, {"train": train}, cache, progress, workers, shown=data.shown)
+            real = _rendered(data, data.resolution, {"held_out": held_out}, cache, progress, workers)
+            return points["train"], real["held_out"]
         case Images():
             folder, index = prepared_set(
                 data, data.resolution, path=path, cache=cache, progress=progress, workers=workers
@@ -131,23 +136,23 @@ def prepare_real(
             assert_never(data)
 
 
-def prepare_fine(
+def prepare_pool(
     data: Data,
-    fine: Fine,
+    pool: Pool,
     *,
     path: Path | None = None,
     cache: Path,
     progress: Progress | None = None,
     workers: int = 1,
 ) -> NDArray[np.uint8]:
-    """The first `fine.share` of the training images at `fine.resolution`, [M, 3, F, F]; otherwise as `prepare_real`."""
+    """The first `pool.share` of the training images at `pool.resolution`, [M, 3, F, F]; else as `prepare_real`."""
     match data:
         case Rooms():
-            sets = {"train": rooms.train_indices(math.ceil(fine.share * data.train))}
-            return _rendered(data, fine.resolution, sets, cache, progress, workers)["train"]
+            sets = {"train": rooms.train_indices(math.ceil(pool.share * data.train))}
+            return _rendered(data, pool.resolution, sets, cache, progress, workers, shown=data.shown)["train"]
         case Images():
-            images = prepare_real(data, fine.resolution, path=path, cache=cache, progress=progress, workers=workers)
-            return images[: math.ceil(fine.share * len(images))]
+            images = prepare_real(data, pool.resolution, path=path, cache=cache, progress=progress, workers=workers)
+            return images[: math.ceil(pool.share * len(images))]
         case _:
             assert_never(data)
 
@@ -248,8 +253,9 @@ def _rendered(
     cache: Path,
     progress: Progress | None,
     workers: int,
+    shown: Literal["areas", "points"] = "areas",
 ) -> dict[str, NDArray[np.uint8]]:
-    """The scenes of these sets, from <cache>/images/rooms-<hash of what they are>/ or rendered.
+    """The scenes of these sets, pixels as they are `shown`, from <cache>/images/rooms-<hash of what they are>/ or made.
 
     The folder holds one .npy a set and index.json (key, shapes, sha256 of the pixels), which is what makes it whole. A
     folder that is truncated or altered is made anew; a file lock keeps two processes from making the same one.
@@ -257,7 +263,7 @@ def _rendered(
     if data.renderer not in rooms.RENDERERS:
         there = " and ".join(map(str, rooms.RENDERERS))
         raise InputError(f"the config asks for renderer {data.renderer} of the rooms, here are {there}")
-    supersample = rooms.default_supersample(resolution)
+    supersample = rooms.default_supersample(resolution) if shown == "areas" else 1
     key: dict[str, str | int] = {
         "kind": data.kind,
         "renderer": data.renderer,

@@ -78,17 +78,26 @@ def minibatch_std(x_BC: Tensor, group: int = GROUP) -> Tensor:
 
 
 class StridedDiscriminator(nn.Module):
-    """Leaky convolutions and one hidden layer, which also sees how much the minibatch varies."""
+    """Leaky convolutions and one hidden layer, which also sees how much the minibatch varies.
 
-    def __init__(self, config: cfg.StridedDiscriminator, resolution: int, channels: int = 3) -> None:
+    With `pool` the last map is averaged to pool x pool pixels: images may then be of other sizes than `resolution`.
+    """
+
+    def __init__(
+        self,
+        config: cfg.StridedDiscriminator | cfg.PooledDiscriminator,
+        resolution: int,
+        channels: int = 3,
+        pool: int | None = None,
+    ) -> None:
         super().__init__()
-        self.patch, self.pool = config.patch, config.pool
+        self.patch, self.pool = config.patch, pool
         self.stem = he_normal(nn.Conv2d(channels * config.patch**2, config.width, 3, padding=1), LEAK)
         widths = [config.width * 2**block for block in range(config.blocks + 1)]
         self.halvings = nn.ModuleList(
             he_normal(nn.Conv2d(i, o, 4, stride=2, padding=1), LEAK) for i, o in pairwise(widths)
         )
-        size = config.pool or resolution // config.patch // 2**config.blocks
+        size = pool or resolution // config.patch // 2**config.blocks
         self.hidden = he_normal(nn.Linear(widths[-1] * size**2, config.hidden), LEAK)
         self.score = nn.Linear(config.hidden + 1, 1)
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from core import config as cfg
+from core.arithmetic import growing_stage
 from core.data.shown import Real
 from core.grids import Cells, evenly_cut
 from core.streams import stream
@@ -77,9 +78,8 @@ class Growing(Resized):
 
     def __init__(self, config: cfg.Growing, coordinates: cfg.Coordinates, iterations: int) -> None:
         super().__init__(coordinates)
-        self.sizes, self.grown = config.sizes, config.until * iterations
+        self.config, self.iterations = config, iterations
 
     def size_at(self, iteration: int) -> int:
         """See `Resized`."""
-        stage = int((iteration - 1) / self.grown * (len(self.sizes) - 1)) if len(self.sizes) > 1 else 0
-        return self.sizes[min(stage, len(self.sizes) - 1)]
+        return self.config.sizes[growing_stage(self.config, iteration, self.iterations)]

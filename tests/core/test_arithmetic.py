@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import Tensor
 
 from core import arithmetic
 from core import config as cfg
+from core.data.feed import Batch
+from core.grids import Cells
 from core.means import Means
 from core.reconstruct import build_inrs
 from core.step import Networks, Step
@@ -37,6 +40,17 @@ def inr(**fields: object) -> cfg.Config:
     return changed(inr=cfg.Inr(**{**dict(SMALL.inr), **fields}))
 
 
+def looking(**fields: object) -> cfg.Config:
+    return changed(fine=cfg.Pool(resolution=64), **fields)
+
+
+class Flat:
+    """Fine images that take no product: real ones are no part of the networks."""
+
+    def seen(self, batch: Batch, grid: Cells, filtered: str) -> Tensor:
+        return torch.full((len(batch.indices), 3, grid.height, grid.width), 99, dtype=torch.uint8)
+
+
 @pytest.mark.parametrize(
     "config",
     [
@@ -53,11 +67,25 @@ def inr(**fields: object) -> cfg.Config:
         inr(layer=cfg.Factorized(rank=2)),
         inr(layer=cfg.Factorized(rank=3)),
         inr(layer=cfg.FactorizedSE(rank=3)),
+        looking(looks=cfg.Looks(view=cfg.Patches(), places=cfg.Places())),
+        looking(looks=cfg.Looks(view=cfg.Beside(), places=cfg.Places()), penalty=cfg.R1()),
+        looking(
+            looks=cfg.Looks(view=cfg.Growing(sizes=(8, 16)), images=2),
+            discriminator=cfg.PooledDiscriminator(width=4, hidden=8, pool=2),
+        ),
+        looking(
+            inr=cfg.Inr(width=8, depth=3, coordinates=cfg.Coordinates(layer="shared")),
+            critics=(
+                cfg.Critic(name="patch", images=2, penalty=cfg.R1(interval=2)),
+                cfg.Critic(name="large", view=cfg.Sizes(sizes=(32,)), period=2),
+            ),
+            consistency=cfg.Consistency(),
+        ),
     ],
 )
 def test_counts_of_a_gans_training_are_those_of_the_operations_that_ran(config: cfg.Config) -> None:
-    images = torch.zeros(32, 3, 16, 16, dtype=torch.uint8)
-    step = Step(config, Networks(config, 0, images, torch.device("cpu")), Means(torch.device("cpu")))
+    images, names = torch.zeros(32, 3, 16, 16, dtype=torch.uint8), [critic.name for critic in config.critics]
+    step = Step(config, Networks(config, 0, images, torch.device("cpu"), Flat()), Means(torch.device("cpu"), names))
     with Counter() as counter:
         for iteration in range(1, config.iterations + 1):
             step(iteration)

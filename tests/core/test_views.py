@@ -7,6 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -15,7 +16,10 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from core import config as cfg
+from core.data import rooms
 from core.data.feed import Batch
+from core.data.fine import Drawn, Stored, fine_images
+from core.data.prepare import prepare, prepare_pool
 from core.data.shown import Real
 from core.data.windows import seen_in, weights
 from core.evaluation import Evaluation, Inline
@@ -32,7 +36,7 @@ from tests.core.test_train import events_of, payload
 
 COORDINATES = cfg.Coordinates(low=-1.0, high=1.0, sampling="centres")
 CPU = torch.device("cpu")
-POOLED = cfg.StridedDiscriminator(width=4, hidden=8, pool=2)
+POOLED = cfg.PooledDiscriminator(width=4, hidden=8, pool=2)
 STRIDED = cfg.StridedDiscriminator(width=4, hidden=8)
 
 
@@ -99,19 +103,45 @@ def test_a_window_of_a_mirrored_image_is_that_of_the_mirror_image(fine: Tensor) 
     batch = Batch(torch.zeros(4, 3, 8, 8, dtype=torch.uint8), order, torch.tensor([1, 3]))
     left = evenly_cut(4, torch.full((4,), 0.1), torch.full((4,), 0.35))
     cells = Cells(left, evenly_cut(4, 0.5, 0.75), COORDINATES)
-    seen = Real(batch, Picture(), fine).seen(cells)
+    seen = Real(batch, Picture(), Stored(fine)).seen(cells)
     mirrored = Cells((1 - left).flip(-1), evenly_cut(4, 0.5, 0.75), COORDINATES)
-    plain = Real(Batch(batch.images, order, None), Picture(), fine).seen(mirrored).flip(-1)
+    plain = Real(Batch(batch.images, order, None), Picture(), Stored(fine)).seen(mirrored).flip(-1)
     torch.testing.assert_close(seen[[1, 3]], plain[[1, 3]])
-    part = Real(batch, Picture(), fine).part(slice(-2, None))
+    part = Real(batch, Picture(), Stored(fine)).part(slice(-2, None))
     assert torch.equal(part.seen(Cells(left[-2:], cells.rows, COORDINATES)), seen[-2:])
 
 
 def test_of_a_share_of_fine_images_every_image_has_one(fine: Tensor) -> None:
     batch = Batch(torch.zeros(3, 3, 8, 8, dtype=torch.uint8), torch.tensor([1, 7, 60]), None)
     cells = whole_cells(32, COORDINATES)
-    seen = Real(batch, Picture(), fine[:6]).seen(cells)
+    seen = Real(batch, Picture(), Stored(fine[:6])).seen(cells)
     assert torch.equal(seen, Picture().to_network(fine[[1, 1, 0]]))
+
+
+def test_windows_of_scenes_are_those_of_the_pictures_they_make(cache: Path) -> None:
+    data = cfg.Rooms(resolution=16, train=6, held_out=1)
+    pool = prepare_pool(data, cfg.Pool(resolution=64), cache=cache)
+    batch = Batch(torch.zeros(3, 3, 16, 16, dtype=torch.uint8), torch.tensor([4, 0, 5]), torch.tensor([1]))
+    left = evenly_cut(16, torch.tensor([0.25, 0.5, 0.75]), torch.tensor([0.5, 0.75, 1.0]))
+    cells = Cells(left, evenly_cut(16, 0.5, 0.75), COORDINATES)
+    # A cell is a pixel of the pool, whose supersampling is 2.
+    assert torch.equal(
+        Drawn(data, 2).seen(batch, cells, "box"), Stored(torch.from_numpy(pool)).seen(batch, cells, "box")
+    )
+
+
+def test_points_are_the_scenes_in_the_middles_of_pixels(cache: Path) -> None:
+    areas, points = (cfg.Rooms(resolution=16, train=4, held_out=2, shown=shown) for shown in ("areas", "points"))
+    (train, real), (of_areas, real_of_areas) = (prepare(data, cache=cache) for data in (points, areas))
+    assert np.array_equal(real, real_of_areas) and not np.array_equal(train, of_areas)
+    assert np.array_equal(train, rooms.render(rooms.train_indices(4), 16, 1))
+    fine = fine_images(points, cfg.Pool(resolution=48), cache=cache)
+    assert isinstance(fine, Stored) and fine.points
+    batch = Batch(torch.from_numpy(train.copy()), torch.arange(4), None)
+    # 48 is an odd multiple of 16: the middles are middles of stored pixels.
+    assert torch.equal(fine.seen(batch, whole_cells(16, COORDINATES), "box"), batch.images)
+    drawn = fine_images(points, cfg.Scenes(), cache=cache)
+    assert drawn is not None and torch.equal(drawn.seen(batch, whole_cells(16, COORDINATES), "box"), batch.images)
 
 
 # --- views ------------------------------------------------------------------------------------------------------------
@@ -198,8 +228,8 @@ def test_foveated_pixels_are_smallest_at_the_drawn_place_and_cover_the_picture()
 
 
 def test_a_picture_and_its_window_are_channels_of_one_image(fine: Tensor) -> None:
-    config = small_config(looks=cfg.Looks(view=cfg.Beside()), fine=cfg.Fine(resolution=32), discriminator=STRIDED)
-    nets = Networks(config, 0, fine[:, :, ::4, ::4].contiguous(), CPU, fine)
+    config = small_config(looks=cfg.Looks(view=cfg.Beside()), fine=cfg.Pool(resolution=32), discriminator=STRIDED)
+    nets = Networks(config, 0, fine[:, :, ::4, ::4].contiguous(), CPU, Stored(fine))
     (critic,) = nets.critics
     sight = critic.view.next(1)
     assert isinstance(sight.generated, Pair)
@@ -208,7 +238,7 @@ def test_a_picture_and_its_window_are_channels_of_one_image(fine: Tensor) -> Non
     assert both.shape == (6, 6, 8, 8)
     torch.testing.assert_close(both[:, :3], nets.generator.render(emitted))
     torch.testing.assert_close(both[:, 3:], nets.generator.render(emitted, sight.generated.second))
-    real = Real(nets.real.take(), nets.generator.signal, fine)
+    real = Real(nets.real.take(), nets.generator.signal, Stored(fine))
     shown = critic.view.of_real(real, sight)
     assert torch.equal(shown[:, :3], real.whole) and torch.equal(shown[:, 3:], real.seen(sight.generated.second))
 
@@ -237,24 +267,26 @@ def test_the_penalty_is_on_the_images_channels_alone(fine: Tensor) -> None:
 
 # --- configs ----------------------------------------------------------------------------------------------------------
 
-FINE = cfg.Fine(resolution=32)
+FINE = cfg.Pool(resolution=32)
+PHOTOGRAPHS = cfg.Images(resolution=8, count=64, fingerprint="ab" * 32)
 
 
 @pytest.mark.parametrize(
     ("nodes", "words"),
     [
         ({"looks": cfg.Looks(view=cfg.Patches())}, "real images of 32 pixels a side, and those here have 8"),
-        ({"critics": (cfg.Critic(name="a", view=cfg.Sizes(sizes=(8, 64))),), "fine": FINE}, "set pool"),
+        ({"critics": (cfg.Critic(name="a", view=cfg.Sizes(sizes=(8, 64))),), "fine": FINE}, "one that is pooled"),
         ({"looks": cfg.Looks(view=cfg.Growing(sizes=(8, 64))), "discriminator": POOLED, "fine": FINE}, "64 pixels"),
         ({"looks": cfg.Looks(view=cfg.Foveated(floor=0.01))}, "densest part"),
         ({"looks": cfg.Looks(images=9)}, r"looks.images is 9: a batch has 6"),
         ({"critics": (cfg.Critic(name="a", view=cfg.Whole()),) * 2}, "two are called 'a'"),
         ({"critics": (cfg.Critic(name="a", view=cfg.Patches(size=6)),), "fine": FINE}, "critics.a.view.size is 6"),
-        ({"consistency": cfg.Consistency()}, "no further critic sees windows"),
+        ({"consistency": cfg.Consistency()}, "no further critic sees other pixels"),
         (
             {"critics": (cfg.Critic(name="a"),), "fine": FINE, "consistency": cfg.Consistency(block=3)},
-            "must divide the 8 pixels",
+            "must divide the 8 pixels that a sees",
         ),
+        ({"fine": cfg.Scenes(), "data": PHOTOGRAPHS}, "of rooms alone"),
         ({"looks": cfg.Looks(view=cfg.Beside(patches=cfg.Patches(size=16))), "fine": FINE}, "it has its size"),
     ],
 )
@@ -301,23 +333,27 @@ def test_it_trains_and_an_interrupted_job_ends_as_an_undisturbed_one(
     system: str, images: Tensor, fine: Tensor, tmp_path: Path
 ) -> None:
     config, before, state = config_of(system), list[Event](), None
-    whole = events_of(config, images, fine=fine)
+    whole = events_of(config, images, fine=Stored(fine))
     assert isinstance(whole[-1], Finished)
     losses = [event for event in whole if isinstance(event, Losses)]
     assert all(math.isfinite(value) for event in losses for value in (event.d_loss, *event.further.values()))
     evaluator = Inline(Evaluation(config, MeanPixel()))
-    for event in train(cfg.Job(config=config, seed=0), images, evaluator, checkpoint_due=lambda: True, fine=fine):
+    for event in train(
+        cfg.Job(config=config, seed=0), images, evaluator, checkpoint_due=lambda: True, fine=Stored(fine)
+    ):
         if isinstance(event, Checkpointed) and event.iteration == 7:
             state = event.state
             break
         before.append(event)
     torch.save(state, tmp_path / "state.pt")
     state = torch.load(tmp_path / "state.pt", weights_only=True)
-    assert payload(before) + payload(events_of(config, images, resume=state, fine=fine)) == payload(whole)
+    assert payload(before) + payload(events_of(config, images, resume=state, fine=Stored(fine))) == payload(whole)
 
 
 def test_a_further_critic_disturbs_no_stream_of_the_first(images: Tensor, fine: Tensor) -> None:
-    plain, both = (Networks(config, 0, images, CPU, fine) for config in (config_of("windows"), config_of("critics")))
+    plain, both = (
+        Networks(config, 0, images, CPU, Stored(fine)) for config in (config_of("windows"), config_of("critics"))
+    )
     alone = Networks(small_config(discriminator=STRIDED), 0, images, CPU)
     assert torch.equal(both.real.take().images, plain.real.take().images)
     for one, other in zip(alone.discriminator.parameters(), both.discriminator.parameters(), strict=True):
@@ -335,9 +371,11 @@ def test_a_further_critic_disturbs_no_stream_of_the_first(images: Tensor, fine: 
 
 def test_consistency_adds_to_gs_loss_alone(images: Tensor, fine: Tensor) -> None:
     config = config_of("critics")
-    with_it = [event for event in events_of(config, images, fine=fine) if isinstance(event, Losses)]
+    with_it = [event for event in events_of(config, images, fine=Stored(fine)) if isinstance(event, Losses)]
     without = [
-        event for event in events_of(config.replace(consistency=None), images, fine=fine) if isinstance(event, Losses)
+        event
+        for event in events_of(config.replace(consistency=None), images, fine=Stored(fine))
+        if isinstance(event, Losses)
     ]
     assert [event.d_loss for event in with_it[:2]] == [event.d_loss for event in without[:2]]
     assert with_it[1].g_loss > without[1].g_loss
