@@ -94,7 +94,8 @@ class PathOf:
         if self._nodes:
             return f"a JSON object, {{}} for its defaults{off}"
         choice = self._choices[0]
-        name = {"integer": "a whole number", "number": "a number"}.get(choice["type"], "a word")
+        names = {"integer": "a whole number", "number": "a number", "array": "a JSON list"}
+        name = names.get(choice["type"], "a word")
         # Nobody means more than MOST: that goes without saying.
         limits = [f"{word} {choice[key]}" for key, word in BOUNDS.items() if choice.get(key, MOST) != MOST]
         return f"{name} {' and '.join(limits)}".rstrip() + off

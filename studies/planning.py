@@ -112,6 +112,15 @@ def setting_name(profile: Profile, overrides: Mapping[str, Any], data: Data | No
     return f"{begins}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
 
+def _idle(config: AnyConfig, overrides: Mapping[str, Any], rest: Mapping[str, Any]) -> bool:
+    """Whether the `rest` of some overrides make the same config as all of them, which are allowed together."""
+    whole = overridden(config, overrides)
+    try:
+        return overridden(config, rest) == whole
+    except InputError:
+        return False  # One may need another.
+
+
 def make_plan(
     study: Study,
     profile: Profile,
@@ -157,7 +166,7 @@ def make_plan(
     # What changes nothing is no setting of its own: its runs are those that are there.
     for path in list(overrides):
         rest = {other: value for other, value in overrides.items() if other != path}
-        if all(overridden(config, rest) == overridden(config, overrides) for config in configs.values()):
+        if all(_idle(config, overrides, rest) for config in configs.values()):
             overrides = rest
     if protocol is not None:
         check_protocol(study, configs.values(), protocol, overrides)

@@ -17,7 +17,7 @@ from rich.progress import Progress
 
 from ablations.schema import Study
 from core.command_line import DONE, FAILED, GOES_ON, INTERRUPTED, say_error
-from core.config import AnyConfig, Data
+from core.config import AnyConfig, Config, Data, Pool
 from core.files import check_writable, make_folder
 from core.folder import RunFolder, State
 from core.locks import FileLock
@@ -260,7 +260,7 @@ def calibrate_plan(
 def _prepare(configs: Collection[AnyConfig], resources: Resources, console: Console) -> None:
     """Renders or decodes the images before any worker needs them, with all cores and its progress shown."""
     # Loads numpy, which a command with nothing to train does without.
-    from core.data.prepare import prepare, prepare_real
+    from core.data.prepare import prepare, prepare_pool, prepare_real
 
     made: list[tuple[Data, Callable[..., object]]] = [(data, prepare) for data in {c.data for c in configs}]
     larger = {
@@ -269,6 +269,8 @@ def _prepare(configs: Collection[AnyConfig], resources: Resources, console: Cons
         if c.evaluation.upsampling is not None
     }
     made += [(data, partial(prepare_real, resolution=resolution)) for data, resolution in larger]
+    pools = {(c.data, c.fine) for c in configs if isinstance(c, Config) and isinstance(c.fine, Pool)}
+    made += [(data, partial(prepare_pool, pool=pool)) for data, pool in pools]
     for data, make in made:
         with Progress(console=console, transient=True, disable=not console.is_interactive) as progress:
             bar = progress.add_task(f"preparing {data.kind}", total=None)

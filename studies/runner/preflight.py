@@ -21,6 +21,7 @@ from core.config import (
     Imported,
     MeanAbsoluteError,
     Metric,
+    Pool,
     Rooms,
     RoomsFrechet,
 )
@@ -219,6 +220,8 @@ def _check_set(config: AnyConfig, data: Images, path: Path) -> None:
         prepared.check_serves(path, prepared.read_index(path), data, config.data.resolution)
     if config.evaluation.upsampling is not None:
         prepare.check_larger(path, config.evaluation.upsampling.factor * config.data.resolution)
+    if isinstance(config, Config) and isinstance(config.fine, Pool):
+        prepare.check_larger(path, config.fine.resolution)
 
 
 def _check_metric(metric: Metric) -> None:

@@ -122,6 +122,7 @@ def test_overrides_reach_every_variant_that_has_the_path() -> None:
         ({"inr.layer.normalise": False}, "it is of inr.layer=mfilm"),
         ({"evaluation.metric.samples": 100.5}, "a whole number above 0, not 100.5"),
         ({"iterations": 10**12}, "iterations"),
+        ({"critics": "patch"}, "it takes a JSON list"),
     ],
 )
 def test_refused_overrides_are_one_line(overrides: dict[str, Any], message: str) -> None:
@@ -367,6 +368,13 @@ def test_runs_that_another_study_had_trained_are_said_to_have_begun(tmp_path: Pa
 def test_an_override_that_changes_nothing_is_no_setting_of_its_own() -> None:
     assert planned({"iterations": 800}) == planned()
     assert planned({"iterations": 800, "ema.decay": 0.5}).overrides == {"ema.decay": 0.5}
+
+
+def test_overrides_may_need_one_another() -> None:
+    together = planned({"looks.view": "patches", "fine": "pool"})
+    assert {variant.config.looks.view.kind for variant in together.variants} == {"patches"}
+    with pytest.raises(InputError, match=r"of 64 pixels a side, and those here have 16: set fine.resolution=64"):
+        planned({"looks.view": "patches"})
 
 
 # --- variants that only some seeds train ------------------------------------------------------------------------------
