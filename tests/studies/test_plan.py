@@ -104,7 +104,7 @@ def test_overrides_reach_every_variant_that_has_the_path() -> None:
         ({"loss": "non_saturating"}, "'ns_loss' varies"),
         ({"loss.kind": "non_saturating"}, "'ns_loss' varies"),
         ({"data.resolution": 30}, "refused: data.resolution is 30: .* must come out even"),
-        ({"width": 8}, "did you mean 'inr.width', 'hypernetwork.width' or 'discriminator.width'"),
+        ({"width": 8}, "did you mean 'inr.width', 'looks.view.width' or 'hypernetwork.width'"),
         ({"hypernetwork.widht": 8}, "did you mean 'hypernetwork.width'"),
         ({"learning_rate": 0.1}, "did you mean 'optimizers.learning_rates'"),
         ({"iterations.most": 8}, "iterations takes a whole number above 0"),
