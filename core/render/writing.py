@@ -15,6 +15,11 @@ from core.files import written_whole
 from core.machine import memory
 from core.render.painting import Pixels8
 
+try:
+    import tifffile
+except ImportError:  # It is an extra.
+    tifffile = None  # type: ignore[assignment]
+
 Format = Literal["png", "tiff", "gif"]
 
 FORMATS: dict[str, Format] = {".png": "png", ".tif": "tiff", ".tiff": "tiff", ".gif": "gif"}
@@ -39,13 +44,8 @@ def format_of(file: Path) -> Format:
         raise InputError(f"--out {file}: the suffix says the format: {', '.join(FORMATS)}")
     if file.is_dir():
         raise InputError(f"--out {file} is a folder: name a file, or move it away")
-    if kind == "tiff":
-        try:
-            import tifffile  # noqa: F401
-        except ImportError:
-            raise InputError(
-                f"--out {file}: TIFF needs tifffile: pip install 'inr-gan-ablations[render]', or write a .png"
-            ) from None
+    if kind == "tiff" and tifffile is None:
+        raise InputError(f"--out {file}: TIFF needs tifffile: pip install 'inr-gan-ablations[render]', or write a .png")
     return kind
 
 
@@ -78,8 +78,6 @@ def write_png(file: Path, rows: Iterable[Pixels8], width: int, height: int, word
 
 def write_tiff(file: Path, rows: Iterable[Pixels8], width: int, height: int, tile: int, words: str) -> None:
     """A TIFF in tiles, deflated, of rows as high as a tile; a BigTIFF where it may need one."""
-    import tifffile
-
     with (
         written_whole(file) as stream,
         tifffile.TiffWriter(stream, bigtiff=3 * width * height > CLASSIC) as tiff,
