@@ -27,7 +27,7 @@ from core.words import visible
 MOST_SIDE = 2**18
 """Of a picture, in pixels."""
 
-MOST_INDEX, MOST_COUNT, MOST_STEPS, MOST_POINTS, MOST_TILE, MOST_THREADS = 1_000_000, 1024, 1000, 16, 4096, 256
+MOST_INDEX, MOST_COUNT, MOST_STEPS, MOST_POINTS, MOST_TILE, MOST_THREADS = 100_000, 1024, 1000, 16, 4096, 256
 
 COLUMNS = 8
 """Of a sheet, as of recorded samples."""
@@ -65,14 +65,13 @@ def _run(arguments: Sequence[str]) -> None:
     check_fits(kind, width, height, frames=len(steps) if kind == "gif" else 1, tile=given.tile)
     # Every block is evaluated on one thread, so that the number of threads changes no pixel.
     torch.set_num_threads(1)
-    with tqdm(desc="rendering", unit="block", total=pictures.count * blocks_of(view), disable=None) as bar:
+    with tqdm(desc="rendering", unit="block", total=pictures.places * blocks_of(view), disable=None) as bar:
 
         def rows(sheet: Iterator[list[Tensor | None]]) -> Iterator[Pixels8]:
             strips = painted(source.renderer, sheet, view, threads=given.threads, done=bar.update)
             return in_rows(strips, given.tile)
 
-        words = f"{given.run.name}: {pictures.words}"
-        _write(kind, given, pictures, rows, width, height, words)
+        _write(kind, given, pictures, rows, width, height)
     print(visible(f"{given.out}: {width} x {height} pixels, {pictures.words}"))
 
 
@@ -85,6 +84,7 @@ class _Pictures:
         animated = given.out.suffix.lower() == ".gif"
         self.columns = 1 if animated else self.count if self.ends else min(COLUMNS, self.count)
         self.rows = 1 if animated else -(-self.count // self.columns)
+        self.places = self.count if animated else self.columns * self.rows
         if self.ends:
             numbers = f"{self.ends[0]} to {self.ends[1]} in {self.count} steps"
         else:
@@ -115,8 +115,8 @@ def _write(
     rows: Callable[[Iterator[list[Tensor | None]]], Iterator[Pixels8]],
     width: int,
     height: int,
-    words: str,
 ) -> None:
+    words = pictures.words
     try:
         match kind:
             case "png":

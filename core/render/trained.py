@@ -99,13 +99,13 @@ def read_source(path: Path, *, seed: int | None, last: int, paths: bool, allowed
 
 def _of_gan(folder: RunFolder, config: cfg.Config, seed: int | None, last: int) -> Source:
     if seed is None:
-        latents, words = fixed_latents(config, "cpu"), "evaluation latent"
+        latents, words = fixed_latents(config, "cpu"), f"run {folder.digest}, evaluation latent"
         _check_index(last, len(latents), "the evaluation has latents", ", or draw others with --seed")
     else:
         random = stream(seed, "render")
         # One after the other: those that come first are the same however many are drawn.
         drawn = [torch.randn(config.hypernetwork.latent_dim, generator=random) for _ in range(last + 1)]
-        latents, words = torch.stack(drawn), f"seed {seed}, latent"
+        latents, words = torch.stack(drawn), f"run {folder.digest}, seed {seed}, latent"
     with initialising(0, "generator"):
         generator = build_generator(config)
     _load(generator, folder)
@@ -119,7 +119,8 @@ def _of_fit(folder: RunFolder, config: cfg.Reconstruction, last: int) -> Source:
     _load(inrs, folder)
     with torch.inference_mode():
         # As they are fitted and measured: all at once, in training mode.
-        return Source(inrs, inrs.parameters_of_all(), lambda emitted_1E: emitted_1E, "fitted image")
+        emitted_NE = inrs.parameters_of_all()
+    return Source(inrs, emitted_NE, lambda emitted_1E: emitted_1E, f"run {folder.digest}, fitted image")
 
 
 def _check_index(last: int, count: int, what: str, otherwise: str) -> None:
