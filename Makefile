@@ -5,7 +5,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV := uv==0.13.9
 # Of pyproject.toml's optional dependencies: those that are locked in requirements-extras.lock.
-EXTRAS := dashboard imagenet postgres ray
+EXTRAS := dashboard imagenet postgres ray render
 # Byte code makes every later start of torch and mlflow twice as fast.
 unexport PYTHONDONTWRITEBYTECODE
 export MLFLOW_DISABLE_TELEMETRY := true

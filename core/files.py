@@ -49,9 +49,17 @@ def named(file: Path, aside: Path | None = None) -> Iterator[None]:
 
 
 def write_whole(file: Path, *content: bytes | memoryview, before: Path | None = None, lasting: bool = True) -> None:
-    """Replaces `file` by the parts of `content`, or leaves it as it was: nobody ever reads half of it.
+    """Replaces `file` by the parts of `content`, as `written_whole` does."""
+    with written_whole(file, before=before, lasting=lasting) as stream:
+        for part in content:
+            stream.write(part)
 
-    When it returns, bytes and name are on the disk: a power cut takes neither, unless it is not `lasting`, which is
+
+@contextmanager
+def written_whole(file: Path, *, before: Path | None = None, lasting: bool = True) -> Iterator[BinaryIO]:
+    """Replaces `file` by what is written within, or leaves it as it was: nobody ever reads half of it.
+
+    On leaving, bytes and name are on the disk: a power cut takes neither, unless it is not `lasting`, which is
     for copies of what is elsewhere. What the file was is kept as `before`, where that is given: then there is an
     instant in which only `before` is there. No link is followed: one in the place of `file` is replaced. Raises
     InputError where a folder is there.
@@ -60,10 +68,8 @@ def write_whole(file: Path, *content: bytes | memoryview, before: Path | None = 
     aside = file.with_name(f".{file.name[:100]}.{socket.gethostname()[:40]}.{os.getpid()}.{secrets.token_hex(6)}")
     try:
         with named(file, aside):
-            handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | OWN_FILE, 0o666)
-            with os.fdopen(handle, "wb") as stream:
-                for part in content:
-                    stream.write(part)
+            with open(aside, "xb", opener=lambda name, flags: os.open(name, flags | OWN_FILE, 0o666)) as stream:
+                yield stream
                 stream.flush()
                 if lasting:
                     os.fsync(stream.fileno())
