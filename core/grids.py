@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -22,6 +22,15 @@ class Grid(Protocol):
 
     def arranged(self, values_BPC: Tensor) -> Tensor:
         """Values at the points as D sees them, [B, C, ...]."""
+        ...
+
+
+@runtime_checkable
+class Celled(Protocol):
+    """A grid whose points stand for areas, which a footprint takes means over and a coarser grid consists of."""
+
+    def cells(self) -> Cells:
+        """Those areas."""
         ...
 
 
@@ -56,6 +65,12 @@ class Pixels:
         """The same picture at other columns and rows, in its own pixels."""
         return Pixels(self.resolution, self.config, position_S)
 
+    def cells(self) -> Cells:
+        """Each column and row as far as half-way to its neighbours: of a whole image the pixels' areas, whatever the
+        `coordinates` sample of them, of denser positions smaller ones."""
+        edges = (_half_way(self.position_S) + 0.5) / self.resolution
+        return Cells(edges, edges, self.config)
+
 
 class Cells:
     """Columns and rows of any widths: a part of a picture, its shape, and how densely it is seen.
@@ -76,6 +91,10 @@ class Cells:
         """[P, 2], or [B, P, 2] where samples have cells of their own, as (x, y), row by row."""
         x, y = (self._to_coordinates(self._places(edges)) for edges in (self.columns, self.rows))
         return _pairs(x, y)
+
+    def cells(self) -> Cells:
+        """Itself."""
+        return self
 
     def sides(self) -> Tensor:
         """Width and height of what each point stands for, in units of coordinates; shaped as `coordinates`."""
@@ -112,6 +131,14 @@ def parted(edges: Tensor, points: int) -> Tensor:
     low, sides = edges[..., :-1, None], edges.diff(dim=-1)[..., None]
     inner = (low + sides * torch.arange(points, dtype=edges.dtype) / points).flatten(-2)
     return torch.cat([inner, edges[..., -1:]], dim=-1)
+
+
+def _half_way(position_S: Tensor) -> Tensor:
+    """The edges [S + 1] between positions, the outer ones as far out as the next are in; a lone position has side 1."""
+    gaps = position_S.diff() if len(position_S) > 1 else torch.ones(1, dtype=position_S.dtype)
+    return torch.cat(
+        [position_S[:1] - gaps[:1] / 2, position_S[:-1] + position_S.diff() / 2, position_S[-1:] + gaps[-1:] / 2]
+    )
 
 
 def _pairs(x: Tensor, y: Tensor) -> Tensor:
