@@ -65,7 +65,10 @@ def sizes_of(inr: cfg.Inr) -> list[tuple[int, int]]:
     """
     frequencies = inr.width // 2 if isinstance(inr.basis, cfg.Fourier) else inr.width
     first = 0 if inr.coordinates.layer == "shared" else 3 * frequencies
-    return [(1, first), (inr.depth - 1, emitted_by(inr.layer, inr.width)), (1, 3 * inr.width + 3)]
+    # The first hidden layer of every block after the first is two.
+    blocks = 1 if inr.scales is None else inr.scales.blocks
+    hidden = inr.depth - 1 + blocks - 1
+    return [(blocks, first), (hidden, emitted_by(inr.layer, inr.width)), (1, 3 * inr.width + 3)]
 
 
 def hidden_layer(layer: cfg.Layer, width: int, pixels: int) -> Work:
@@ -83,14 +86,42 @@ def hidden_layer(layer: cfg.Layer, width: int, pixels: int) -> Work:
             assert_never(layer)
 
 
+@dataclass(frozen=True)
+class Block:
+    """Layers on one grid: its points, and the hidden layers that are applied to features there."""
+
+    points: int
+    hidden: int
+
+
+def blocks_of(inr: cfg.Inr, resolution: int) -> list[Block]:
+    """Those of an INR at its trained resolution, the coarsest first."""
+    pixels = points_of(inr, resolution)
+    if inr.scales is None:
+        return [Block(pixels, inr.depth - 1)]
+    sides = [-(-resolution // coarsening) for coarsening in inr.scales.coarsening]
+    points = [*(side**2 for side in sides[:-1]), pixels]
+    counts = inr.scales.layers(inr.depth)
+    # A block's last features go into a layer of the next one, which is evaluated where they are.
+    further = [*[1] * (len(counts) - 1), 0]
+    return [Block(*each) for each in zip(points, map(sum, zip(counts, further, strict=True)), strict=True)]
+
+
+def points_of(inr: cfg.Inr, resolution: int) -> int:
+    """Where f is evaluated for an image."""
+    return (resolution * (inr.footprint.points if isinstance(inr.footprint, cfg.Averaged) else 1)) ** 2
+
+
 def rendering(inr: cfg.Inr, resolution: int, images: int) -> Work:
     """A batch of images from their emitted parameters."""
-    pixels = resolution**2
     frequencies = inr.width // 2 if isinstance(inr.basis, cfg.Fourier) else inr.width
-    # A shared coordinate layer is the same for all images, and is applied once.
-    first = product(pixels * 2 * frequencies, from_data=True) * (1 if inr.coordinates.layer == "shared" else images)
-    hidden = hidden_layer(inr.layer, inr.width, pixels) * (inr.depth - 1)
-    return first + (hidden + product(pixels * inr.width * 3)) * images
+    work = product(points_of(inr, resolution) * inr.width * 3) * images
+    for block in blocks_of(inr, resolution):
+        # A shared coordinate layer is the same for all images, and is applied once.
+        first = product(block.points * 2 * frequencies, from_data=True)
+        work += first * (1 if inr.coordinates.layer == "shared" else images)
+        work += hidden_layer(inr.layer, inr.width, block.points) * block.hidden * images
+    return work
 
 
 def trunk(inputs: int, width: int, depth: int, *, from_data: bool) -> Work:

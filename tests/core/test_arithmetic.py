@@ -53,6 +53,11 @@ def inr(**fields: object) -> cfg.Config:
         inr(layer=cfg.Factorized(rank=2)),
         inr(layer=cfg.Factorized(rank=3)),
         inr(layer=cfg.FactorizedSE(rank=3)),
+        inr(footprint=cfg.Averaged(points=3)),
+        inr(footprint=cfg.BoxMean()),
+        inr(depth=7, scales=cfg.MultiScale(blocks=3), basis=cfg.Fourier()),
+        inr(depth=4, scales=cfg.MultiScale(factor=3), layer=cfg.Factorized(rank=2), footprint=cfg.Averaged()),
+        inr(scales=cfg.MultiScale(), coordinates=cfg.Coordinates(layer="shared"), layer=cfg.AdaIN(), residual=True),
     ],
 )
 def test_counts_of_a_gans_training_are_those_of_the_operations_that_ran(config: cfg.Config) -> None:
