@@ -135,8 +135,8 @@ class Averaged(Node):
 
 
 class BoxMean(Node):
-    """The mean over the pixel of what the coordinate layer's sines and cosines are, in closed form
-    (`core.models.inr.box_means`): exact in that layer alone, for layers above it bring new harmonics."""
+    """The mean over the pixel of what the coordinate layer's sines and cosines are, a SIREN's first ones included, in
+    closed form (`core.models.inr.box_means`): exact in that layer alone, for layers above it bring new harmonics."""
 
     kind: Literal["box_mean"] = "box_mean"
 
@@ -150,8 +150,9 @@ class MultiScale(Node):
     `HierarchicalFourierINRs`, where an image of 128 x 128 has two blocks, the first of 64 x 64).
 
     A cell of a block's grid is `factor` x `factor` cells of the next one's; the last block's are the pixels. A block's
-    features are repeated for all cells of the next that lie in its cells, and joined by Fourier features of that grid.
-    The hidden layers are shared out evenly, the last blocks have the odd ones (there 3 and 4).
+    features are repeated for all cells of the next that lie in its cells, and joined by Fourier features of that grid
+    in the next block's first hidden layer. The hidden layers are shared out evenly, the last blocks have the odd ones
+    (there 3, and 4 after the one that joins).
 
     On a denser grid than the trained one the blocks from `denser_from` on are denser, 0 all; those before it keep the
     trained grid (public `upsample_block_idx` 1).

@@ -57,6 +57,10 @@ def inr(**fields: object) -> cfg.Config:
         inr(footprint=cfg.BoxMean()),
         inr(depth=7, scales=cfg.MultiScale(blocks=3), basis=cfg.Fourier()),
         inr(depth=4, scales=cfg.MultiScale(factor=3), layer=cfg.Factorized(rank=2), footprint=cfg.Averaged()),
+        changed(
+            hypernetwork=cfg.Hypernetwork(latent_dim=16, width=24, depth=2, heads=cfg.Heads(width=8, depth=2)),
+            inr=cfg.Inr(width=8, depth=5, scales=cfg.MultiScale(blocks=3), layer=cfg.MFiLM()),
+        ),
         inr(scales=cfg.MultiScale(), coordinates=cfg.Coordinates(layer="shared"), layer=cfg.AdaIN(), residual=True),
     ],
 )
