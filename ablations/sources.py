@@ -140,6 +140,15 @@ ORIGINS: tuple[Origin, ...] = (
     Origin(path="inr.coordinates.high", public=_public(1.0)),
     Origin(path="inr.coordinates.sampling", public=_public("corners")),
     Origin(path="inr.coordinates.layer", public=_public("generated")),
+    Origin(path="inr.footprint", public=_public(None)),
+    Origin(
+        path="inr.scales",
+        deck=(_words(None, "one grid (a reading)", LAYERS),),
+        public=(_words("multi_scale", "two blocks up to 128×128"),),
+    ),
+    Origin(path="inr.scales.blocks", public=_public(2)),
+    Origin(path="inr.scales.factor", public=_public(2)),
+    Origin(path="inr.scales.denser_from", public=_public(1)),
     # --- G's hypernetwork
     Origin(path="hypernetwork.latent_dim", public=_public(512)),
     Origin(path="hypernetwork.width", deck=_deck(SIZES, 1024, 2048), public=_public(1024)),

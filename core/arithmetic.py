@@ -66,7 +66,10 @@ def sizes_of(inr: cfg.Inr) -> list[tuple[int, int]]:
     """
     frequencies = inr.width // 2 if isinstance(inr.basis, cfg.Fourier) else inr.width
     first = 0 if inr.coordinates.layer == "shared" else 3 * frequencies
-    return [(1, first), (inr.depth - 1, emitted_by(inr.layer, inr.width)), (1, 3 * inr.width + 3)]
+    # The first hidden layer of every block after the first is two.
+    blocks = 1 if inr.scales is None else inr.scales.blocks
+    hidden = inr.depth - 1 + blocks - 1
+    return [(blocks, first), (hidden, emitted_by(inr.layer, inr.width)), (1, 3 * inr.width + 3)]
 
 
 def hidden_layer(layer: cfg.Layer, width: int, pixels: int) -> Work:
@@ -84,14 +87,43 @@ def hidden_layer(layer: cfg.Layer, width: int, pixels: int) -> Work:
             assert_never(layer)
 
 
-def rendering(inr: cfg.Inr, pixels: int, images: int, *, own_points: bool = False) -> Work:
-    """A batch of images of so many pixels from their emitted parameters; `own_points`: each is seen at others."""
+@dataclass(frozen=True)
+class Block:
+    """Layers on one grid: its points, and the hidden layers that are applied to features there."""
+
+    points: int
+    hidden: int
+
+
+def blocks_of(inr: cfg.Inr, resolution: int) -> list[Block]:
+    """Those of an INR at its trained resolution, the coarsest first."""
+    pixels = points_of(inr, resolution)
+    if inr.scales is None:
+        return [Block(pixels, inr.depth - 1)]
+    sides = [-(-resolution // coarsening) for coarsening in inr.scales.coarsening]
+    points = [*(side**2 for side in sides[:-1]), pixels]
+    counts = inr.scales.layers(inr.depth)
+    # A block's last features go into a layer of the next one, which is evaluated where they are.
+    further = [*[1] * (len(counts) - 1), 0]
+    return [Block(*each) for each in zip(points, map(sum, zip(counts, further, strict=True)), strict=True)]
+
+
+def points_of(inr: cfg.Inr, resolution: int) -> int:
+    """Where f is evaluated for an image."""
+    return (resolution * (inr.footprint.points if isinstance(inr.footprint, cfg.Averaged) else 1)) ** 2
+
+
+def rendering(inr: cfg.Inr, resolution: int, images: int, *, own_points: bool = False) -> Work:
+    """A batch of images from their emitted parameters; `own_points`: each is seen at others, as if they were on the
+    coarser grids of an INR of several scales."""
     frequencies = inr.width // 2 if isinstance(inr.basis, cfg.Fourier) else inr.width
-    # A shared coordinate layer is the same for all images, and is applied once where they are seen at the same points.
-    once = inr.coordinates.layer == "shared" and not own_points
-    first = product(pixels * 2 * frequencies, from_data=True) * (1 if once else images)
-    hidden = hidden_layer(inr.layer, inr.width, pixels) * (inr.depth - 1)
-    return first + (hidden + product(pixels * inr.width * 3)) * images
+    work = product(points_of(inr, resolution) * inr.width * 3) * images
+    for block in blocks_of(inr, resolution):
+        # A shared coordinate layer is the same for all images, and is applied once where they are seen at one place.
+        once = inr.coordinates.layer == "shared" and not own_points
+        work += product(block.points * 2 * frequencies, from_data=True) * (1 if once else images)
+        work += hidden_layer(inr.layer, inr.width, block.points) * block.hidden * images
+    return work
 
 
 def trunk(inputs: int, width: int, depth: int, *, from_data: bool) -> Work:
@@ -193,7 +225,9 @@ def met(looks: cfg.Looks | cfg.Critic, config: cfg.Config, side: int) -> Iterati
     if isinstance(looks, cfg.Critic):
         net, penalty_of = looks.discriminator or net, looks.penalty or penalty_of
     images, pictures = looks.images or config.batch_size, 2 if isinstance(looks.view, cfg.Beside) else 1
-    fake = rendering(config.inr, pictures * side**2, images, own_points=own(looks.view))
+    fake = rendering(config.inr, side, images, own_points=own(looks.view))
+    if pictures == 2:
+        fake += rendering(config.inr, side, images)
     d = discriminating(net, side, pictures * (6 if looks.places else 3))
     # Real and generated images through D and back to its weights; its first layer has nothing further to go back to.
     update = 2 * (3 * d.all - d.first)
@@ -229,10 +263,8 @@ def of_critic(looks: cfg.Looks | cfg.Critic, config: cfg.Config, iterations: int
         part = met(looks, config, side)
         coarse = 0
         if config.consistency and further and not isinstance(looks.view, cfg.Whole | cfg.Beside):
-            points = (side // config.consistency.block) ** 2
-            coarse = rendering(
-                config.inr, points, looks.images or config.batch_size, own_points=own(looks.view)
-            ).forward
+            images, blocks = looks.images or config.batch_size, side // config.consistency.block
+            coarse = rendering(config.inr, blocks, images, own_points=own(looks.view)).forward
         total += share * (iterations // period * part.d + regularised * part.penalty + updating * (part.g + coarse))
     return total
 
@@ -257,7 +289,7 @@ def training(config: cfg.AnyConfig, iterations: int | None = None) -> int:
             )
             return done * emitted.forward + g_updates(config, done) * emitted.backward + round(critics)
         case cfg.Reconstruction():
-            work = rendering(config.inr, config.data.resolution**2, config.images)
+            work = rendering(config.inr, config.data.resolution, config.images)
             if isinstance(config.emitter, cfg.LatentCodes):
                 net = config.emitter.hypernetwork
                 work += emission(net, sizes_of(config.inr), trained_latents=True) * config.images

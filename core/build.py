@@ -11,6 +11,7 @@ from core import config as cfg
 from core import losses
 from core.adam import Adam
 from core.critics import Critic
+from core.footprint import Footprint, cells_of
 from core.grids import Grid, Pixels
 from core.models.bases import Basis
 from core.models.bases.fourier import Fourier
@@ -25,6 +26,7 @@ from core.models.layers.imported import check_imported, imported_class
 from core.models.layers.linear import Linear
 from core.models.layers.mfilm import MFiLM
 from core.models.layers.se_linear import SELinear
+from core.models.multiscale import MultiScaleInr
 from core.penalties import Penalty, R1Penalty, WganGp
 from core.signals import Picture, Signal
 from core.streams import initialising, stream
@@ -84,10 +86,30 @@ def build_domain(data: cfg.Data, coordinates: cfg.Coordinates) -> tuple[Grid, Si
             assert_never(data)
 
 
+def build_footprint(footprint: cfg.Footprint | None) -> Footprint | None:
+    """What a pixel's area is to the INR."""
+    match footprint:
+        case None:
+            return None
+        case cfg.Averaged(points=points):
+            return Footprint(points=points)
+        case cfg.BoxMean():
+            return Footprint(boxes=True)
+        case _:
+            assert_never(footprint)
+
+
 def build_inr(config: cfg.Inr, grid: Grid, signal: Signal) -> Inr:
     """The INR, what it shares between samples initialised from torch's global random state."""
-    basis, layer = build_basis(config.basis), build_layer(config.layer)
-    return Inr(config, basis, layer, inputs=grid.inputs, channels=signal.channels)
+    basis, layer, footprint = build_basis(config.basis), build_layer(config.layer), build_footprint(config.footprint)
+    sizes = {"inputs": grid.inputs, "channels": signal.channels}
+    match config.scales:
+        case None:
+            return Inr(config, basis, layer, **sizes, footprint=footprint)
+        case cfg.MultiScale():
+            return MultiScaleInr(config, config.scales, cells_of(grid), basis, layer, **sizes, footprint=footprint)
+        case _:
+            assert_never(config.scales)
 
 
 def build_generator(config: cfg.Config) -> Generator:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from core.grids import Grid
+from core.grids import Grid, Pair
 from core.means import Means
 from core.penalties import Penalty
 from core.views import WHOLE, Sight, View
@@ -112,7 +112,7 @@ class Critic:
         both: tuple[Tensor, Tensor] = self.network(torch.cat([seen, fake]), minibatches=2).chunk(2)
         return both
 
-    def _places(self, grid: Grid | None, samples: Tensor) -> Tensor | None:
+    def _places(self, grid: Grid | Pair | None, samples: Tensor) -> Tensor | None:
         if self.places is None:
             return None
         channels = self.places.of(grid).to(samples.device)

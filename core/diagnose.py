@@ -48,7 +48,7 @@ def macs(renderer: Renderer, emitted_BE: Tensor) -> int:
 def at_start(renderer: Renderer, emitted_BE: Tensor) -> tuple[LayerAtStart, ...]:
     """Every layer's state for these emitted parameters, at most `IMAGES` of them at `PIXELS` pixels."""
     inr = renderer.inr
-    layers = [inr.coordinate_layer, *inr.hidden_layers, inr.rgb_layer]
+    layers = inr.layers
     emitted = emitted_BE[:IMAGES].detach().requires_grad_()
     pixels = torch.randperm(len(renderer.coords_PI), generator=stream(0, "diagnosed pixels"))[:PIXELS]
     coords = renderer.coords_PI[pixels.to(renderer.coords_PI.device)]

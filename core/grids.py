@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -22,6 +22,15 @@ class Grid(Protocol):
 
     def arranged(self, values_BPC: Tensor) -> Tensor:
         """Values at the points as D sees them, [B, C, ...]."""
+        ...
+
+
+@runtime_checkable
+class Celled(Protocol):
+    """A grid whose points stand for areas, which a footprint takes means over and a coarser grid consists of."""
+
+    def cells(self) -> Cells:
+        """Those areas."""
         ...
 
 
@@ -56,6 +65,12 @@ class Pixels:
         """The same picture at other columns and rows, in its own pixels."""
         return Pixels(self.resolution, self.config, position_S)
 
+    def cells(self) -> Cells:
+        """Each column and row as far as half-way to its neighbours: of a whole image the pixels' areas, whatever the
+        `coordinates` sample of them, of denser positions smaller ones."""
+        edges = (_half_way(self.position_S) + 0.5) / self.resolution
+        return Cells(edges, edges, self.config)
+
 
 class Cells:
     """Columns and rows of any widths: a part of a picture, its shape, and how densely it is seen.
@@ -85,6 +100,10 @@ class Cells:
         """[P, 2], or [B, P, 2] where samples have cells of their own, as (x, y), row by row."""
         x, y = (self._to_coordinates(self._places(edges)) for edges in (self.columns, self.rows))
         return _pairs(x, y)
+
+    def cells(self) -> Cells:
+        """Itself."""
+        return self
 
     def sides(self) -> Tensor:
         """Width and height of what each point stands for, in units of coordinates; shaped as `coordinates`."""
@@ -121,24 +140,11 @@ def with_ends(cells: Cells) -> Ends:
     return Ends(cells.columns, cells.rows, cells.config, points=cells.points)
 
 
-class Pair:
-    """Two grids of one shape; values at the second are further channels."""
+class Pair(NamedTuple):
+    """Two parts of a picture in pixels of one shape: those of the second are further channels."""
 
-    inputs = 2
-
-    def __init__(self, first: Cells, second: Cells) -> None:
-        self.first, self.second = first, second
-
-    def coordinates(self) -> Tensor:
-        """The points of both, one after the other."""
-        first, second = self.first.coordinates(), self.second.coordinates()
-        shape = torch.broadcast_shapes(first.shape[:-2], second.shape[:-2])
-        return torch.cat([points.expand(*shape, *points.shape[-2:]) for points in (first, second)], dim=-2)
-
-    def arranged(self, values_BPC: Tensor) -> Tensor:
-        """[B, 2 C, H, W]."""
-        values = values_BPC.split([self.first.count, self.second.count], dim=1)
-        return torch.cat([self.first.arranged(values[0]), self.second.arranged(values[1])], dim=1)
+    first: Cells
+    second: Cells
 
 
 def evenly_cut(count: int, low: float | Tensor = 0.0, high: float | Tensor = 1.0) -> Tensor:
@@ -155,6 +161,14 @@ def parted(edges: Tensor, points: int) -> Tensor:
     low, sides = edges[..., :-1, None], edges.diff(dim=-1)[..., None]
     inner = (low + sides * torch.arange(points, dtype=edges.dtype) / points).flatten(-2)
     return torch.cat([inner, edges[..., -1:]], dim=-1)
+
+
+def _half_way(position_S: Tensor) -> Tensor:
+    """The edges [S + 1] between positions, the outer ones as far out as the next are in; a lone position has side 1."""
+    gaps = position_S.diff() if len(position_S) > 1 else torch.ones(1, dtype=position_S.dtype)
+    return torch.cat(
+        [position_S[:1] - gaps[:1] / 2, position_S[:-1] + position_S.diff() / 2, position_S[-1:] + gaps[-1:] / 2]
+    )
 
 
 def _pairs(x: Tensor, y: Tensor) -> Tensor:

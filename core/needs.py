@@ -15,7 +15,7 @@ from itertools import chain
 from typing import Any, assert_never
 
 from core import config as cfg
-from core.arithmetic import sizes_of
+from core.arithmetic import points_of, sizes_of
 from core.errors import InputError
 from core.machine import memory
 
@@ -141,8 +141,13 @@ INR_FIELDS = ("inr.width", "inr.depth")
 
 
 def _of_inr(inr: cfg.Inr, resolution: int, field: str) -> Iterator[Need]:
-    yield Need("the INR's layers", ("inr.depth",), inr.depth * MODULE)
-    yield Need("one image's activations", ("inr.width", field), 4 * resolution**2 * inr.width, lasts=False)
+    yield Need("the INR's layers", ("inr.depth",), sum(count for count, _ in sizes_of(inr)) * MODULE)
+    fields = ("inr.width", field, *_points_of_a_pixel(inr))
+    yield Need("one image's activations", fields, 4 * points_of(inr, resolution) * inr.width, lasts=False)
+
+
+def _points_of_a_pixel(inr: cfg.Inr) -> tuple[str, ...]:
+    return ("inr.footprint.points",) if isinstance(inr.footprint, cfg.Averaged) else ()
 
 
 def _of_hypernetwork(net: cfg.Hypernetwork, inr: cfg.Inr, at: str, each: int) -> Iterator[Need]:
@@ -262,8 +267,8 @@ def _of_evaluation(config: cfg.Config) -> Iterator[Need]:
         yield Need("the samples", (f"{at}.metric.samples", "data.resolution"), coarse, lasts=False)
         fields = (f"{at}.factor", "data.resolution")
         # The mean of 2 x 2 points is rendered at twice the side.
-        enlarged = 4 * (2 * side) ** 2 * max(3, config.inr.width)
-        yield Need("an enlarged image", fields, enlarged, lasts=False)
+        enlarged = 4 * points_of(config.inr, 2 * side) * max(3, config.inr.width)
+        yield Need("an enlarged image", (*fields, *_points_of_a_pixel(config.inr)), enlarged, lasts=False)
         if isinstance(config.data, cfg.Rooms):
             yield Need("the rooms at that size", (*fields, "data.held_out"), config.data.held_out * 3 * side**2)
         seen = 12 * upsampling.metric.samples * upsampling.metric.features

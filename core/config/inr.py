@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 
-from core.config.node import Node, PositiveInt
+from core.arguments import MOST
+from core.config.node import JOINED, Node, PositiveInt
 
 
 class Coordinates(Node):
@@ -126,6 +127,61 @@ DeckLayer = Annotated[Linear | SELinear | MFiLM | Factorized | FactorizedSE | Ad
 Layer = Annotated[Linear | SELinear | MFiLM | Factorized | FactorizedSE | AdaIN | Imported, Field(discriminator="kind")]
 
 
+class Averaged(Node):
+    """The mean of f at `points` x `points` points of a pixel, the middles of its equal parts."""
+
+    kind: Literal["averaged"] = "averaged"
+    points: int = Field(default=2, ge=2, le=MOST)
+
+
+class BoxMean(Node):
+    """The mean over the pixel of what the coordinate layer's sines and cosines are, a SIREN's first ones included, in
+    closed form (`core.models.inr.box_means`): exact in that layer alone, for layers above it bring new harmonics."""
+
+    kind: Literal["box_mean"] = "box_mean"
+
+
+Footprint = Annotated[Averaged | BoxMean, Field(discriminator="kind")]
+"""How f turns a pixel's area into a value. The area is the pixel's own whatever `sampling` says, which is of points."""
+
+
+class MultiScale(Node):
+    """Layers in `blocks` blocks on grids of growing density, the generator published at CVPR 2021 (public code
+    `HierarchicalFourierINRs`, where an image of 128 x 128 has two blocks, the first of 64 x 64).
+
+    A cell of a block's grid is `factor` x `factor` cells of the next one's; the last block's are the pixels. A block's
+    features are repeated for all cells of the next that lie in its cells, and joined by Fourier features of that grid
+    in the next block's first hidden layer. The hidden layers are shared out evenly, the last blocks have the odd ones
+    (there 3, and 4 after the one that joins).
+
+    On a denser grid than the trained one the blocks from `denser_from` on are denser, 0 all; those before it keep the
+    trained grid (public `upsample_block_idx` 1).
+    """
+
+    blocks: int = Field(default=2, ge=2, le=16)
+    factor: int = Field(default=2, ge=2, le=1024)
+    denser_from: NonNegativeInt = 1
+
+    @model_validator(mode="after")
+    def _a_block_gets_denser(self) -> MultiScale:
+        if self.denser_from >= self.blocks:
+            raise ValueError(
+                f"inr.scales.denser_from is {self.denser_from}: blocks count from 0, and of {self.blocks} the last is "
+                f"{self.blocks - 1}"
+            )
+        return self
+
+    @property
+    def coarsening(self) -> tuple[int, ...]:
+        """The side of each block's cells in pixels."""
+        return tuple(self.factor**block for block in reversed(range(self.blocks)))
+
+    def layers(self, depth: int) -> tuple[int, ...]:
+        """The hidden layers of each block of an INR of this depth."""
+        least, odd = divmod(depth - 1, self.blocks)
+        return tuple(least + (block >= self.blocks - odd) for block in range(self.blocks))
+
+
 class Inr(Node):
     """`depth` counts the coordinate layer and the hidden layers, all of `width`; the RGB layer comes on top.
 
@@ -133,7 +189,7 @@ class Inr(Node):
     `init` "deck" takes the layers' formulas as they stand; "unit" multiplies each by a constant, measured once, with
     which pre-activations and the output start with mean square 1 (the coordinate layer keeps its scale). `residual`
     makes every hidden layer (x + f(x)) / sqrt(2), f with its activation: not the deck's, an answer to its trouble with
-    depth.
+    depth. Without a `footprint` f is sampled at points, without `scales` all its layers are on one grid.
     """
 
     basis: Basis = Siren()
@@ -143,9 +199,20 @@ class Inr(Node):
     depth: int = Field(default=5, ge=2)
     residual: bool = False
     coordinates: Coordinates = Coordinates()
+    footprint: Annotated[Footprint | None, JOINED] = None
+    scales: Annotated[MultiScale | None, JOINED] = None
 
     @model_validator(mode="after")
     def _fourier_halves_the_width(self) -> Inr:
         if isinstance(self.basis, Fourier) and self.width % 2:
             raise ValueError(f"inr.width is {self.width}: a Fourier INR needs an even width, half sines, half cosines")
+        return self
+
+    @model_validator(mode="after")
+    def _every_block_has_a_layer(self) -> Inr:
+        if self.scales is not None and self.depth <= self.scales.blocks:
+            raise ValueError(
+                f"inr.depth is {self.depth}: with inr.scales.blocks {self.scales.blocks}, a hidden layer each and the "
+                f"coordinate layer, it has to be {self.scales.blocks + 1} or more"
+            )
         return self

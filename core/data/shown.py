@@ -9,7 +9,7 @@ from torch import Tensor
 from core.data.feed import Batch
 from core.data.fine import FineImages, in_cells
 from core.data.windows import Filter
-from core.grids import Cells, Grid
+from core.grids import Cells, Grid, Pair
 from core.signals import Signal
 
 
@@ -31,7 +31,7 @@ class Real:
         part.whole = self.whole[images]
         return part
 
-    def seen(self, grid: Grid | None, filtered: Filter = "box") -> Tensor:
+    def seen(self, grid: Grid | Pair | None, filtered: Filter = "box") -> Tensor:
         """Them in these cells, [B, C, H, W] in [-1, 1], in 8 bits as all real images are."""
         assert isinstance(grid, Cells)
         if self.fine is None:

@@ -1,32 +1,41 @@
 """From INR parameters to samples: one image is one INR, rendered on any grid."""
 
+import torch
 from torch import Tensor, nn
 
 from core import config as cfg
-from core.grids import Grid, Pixels
+from core.grids import Grid, Pair, Pixels
 from core.models.hypernetwork import Hypernetwork
 from core.models.inr import Inr
+from core.places import Where
 from core.signals import Signal
 
 
 class Renderer(nn.Module):
     """INR parameters -> sample, on `grid` unless told otherwise; `signal` is what its values mean."""
 
-    coords_PI: Tensor
+    coords_PI: Where
 
     def __init__(self, inr: Inr, grid: Grid, signal: Signal, *, calibrated: bool = False) -> None:
         super().__init__()
         self.inr, self.grid, self.signal = inr, grid, signal
-        self.register_buffer("coords_PI", grid.coordinates(), persistent=False)
+        self.seen, where = inr.placed(grid)
+        if isinstance(where, Tensor):
+            self.register_buffer("coords_PI", where, persistent=False)
+        else:
+            self.coords_PI = where
         if calibrated:
             self.inr.calibrate(self.coords_PI)
 
-    def render(self, emitted_BE: Tensor, grid: Grid | None = None) -> Tensor:
+    def render(self, emitted_BE: Tensor, grid: Grid | Pair | None = None) -> Tensor:
         """Samples [B, C, ...] in (-1, 1) of emitted parameters; images [B, 3, R, R] on a grid of pixels."""
-        there, coords = self.grid, self.coords_PI
+        if isinstance(grid, Pair):
+            return torch.cat([self.render(emitted_BE, part) for part in grid], dim=1)
+        there, where = self.seen, self.coords_PI
         if grid is not None:
-            there, coords = grid, grid.coordinates().to(emitted_BE.device)
-        return there.arranged(self.inr(emitted_BE, coords))
+            there, where = self.inr.placed(grid)
+            where = where.to(emitted_BE.device)
+        return there.arranged(self.inr(emitted_BE, where))
 
     @property
     def pixels(self) -> Pixels:

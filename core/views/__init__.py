@@ -7,14 +7,14 @@ from typing import Any, NamedTuple, Protocol
 from torch import Tensor
 
 from core.data.shown import Real
-from core.grids import Grid
+from core.grids import Grid, Pair
 
 
 class Sight(NamedTuple):
     """The grids of an iteration, of generated and of real samples; None is the one that the generator is built with."""
 
-    generated: Grid | None = None
-    real: Grid | None = None
+    generated: Grid | Pair | None = None
+    real: Grid | Pair | None = None
 
 
 WHOLE = Sight()

@@ -17,7 +17,7 @@ class PlaceChannels:
         self.scale, self.whole = scale, whole
         self.own_side = float(whole.columns.diff()[0])
 
-    def of(self, grid: Grid | None) -> Tensor:
+    def of(self, grid: Grid | Pair | None) -> Tensor:
         """float32 [1 or B, 3, H, W] on the CPU; of a pair of grids the channels of both, [.., 6, H, W]."""
         match grid:
             case None:

@@ -81,6 +81,15 @@ class Flat:
             ),
             consistency=cfg.Consistency(),
         ),
+        inr(footprint=cfg.Averaged(points=3)),
+        inr(footprint=cfg.BoxMean()),
+        inr(depth=7, scales=cfg.MultiScale(blocks=3), basis=cfg.Fourier()),
+        inr(depth=4, scales=cfg.MultiScale(factor=3), layer=cfg.Factorized(rank=2), footprint=cfg.Averaged()),
+        changed(
+            hypernetwork=cfg.Hypernetwork(latent_dim=16, width=24, depth=2, heads=cfg.Heads(width=8, depth=2)),
+            inr=cfg.Inr(width=8, depth=5, scales=cfg.MultiScale(blocks=3), layer=cfg.MFiLM()),
+        ),
+        inr(scales=cfg.MultiScale(), coordinates=cfg.Coordinates(layer="shared"), layer=cfg.AdaIN(), residual=True),
     ],
 )
 def test_counts_of_a_gans_training_are_those_of_the_operations_that_ran(config: cfg.Config) -> None:

@@ -52,6 +52,9 @@ MEMBERS: dict[str, dict[str, object]] = {
         ),
         "inr": cfg.Inr(layer=cfg.AdaIN(), width=8, depth=3),
     },
+    "averaged points": {"inr": cfg.Inr(width=8, depth=3, footprint=cfg.Averaged())},
+    "box means": {"inr": cfg.Inr(basis=cfg.Fourier(scale=4.0), width=8, depth=3, footprint=cfg.BoxMean())},
+    "several scales": {"inr": cfg.Inr(basis=cfg.Fourier(scale=4.0), width=8, depth=4, scales=cfg.MultiScale(blocks=3))},
     "residual INR": {"inr": cfg.Inr(basis=cfg.Fourier(scale=4.0), width=8, depth=4, residual=True)},
     "multipliers": {
         "optimizers": cfg.Optimizers(multipliers=cfg.Multipliers(shared=2.0, mapping=0.5)),
