@@ -63,6 +63,16 @@ class Config(Node):
             )
         return self
 
+    @model_validator(mode="after")
+    def _fine_pixels_divide_coarse_ones(self) -> Config:
+        scales, resolution = self.evaluation.scales, self.data.resolution
+        if scales and (scales.fine % resolution or scales.fine == resolution):
+            raise ValueError(
+                f"evaluation.scales.fine is {scales.fine}: it must be a multiple of data.resolution, {resolution}, "
+                "and larger"
+            )
+        return self
+
 
 class FreeParameters(Node):
     """One vector of INR parameters per image, standard normal at first, optimised itself (public `StaticINRs`)."""

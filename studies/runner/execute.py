@@ -267,7 +267,7 @@ def _prepare(configs: Collection[AnyConfig], resources: Resources, console: Cons
         (c.data, c.evaluation.upsampling.factor * c.data.resolution)
         for c in configs
         if c.evaluation.upsampling is not None
-    }
+    } | {(c.data, c.evaluation.scales.fine) for c in configs if c.evaluation.scales is not None}
     made += [(data, partial(prepare_real, resolution=resolution)) for data, resolution in larger]
     for data, make in made:
         with Progress(console=console, transient=True, disable=not console.is_interactive) as progress:

@@ -219,6 +219,8 @@ def _check_set(config: AnyConfig, data: Images, path: Path) -> None:
         prepared.check_serves(path, prepared.read_index(path), data, config.data.resolution)
     if config.evaluation.upsampling is not None:
         prepare.check_larger(path, config.evaluation.upsampling.factor * config.data.resolution)
+    if config.evaluation.scales is not None:
+        prepare.check_larger(path, config.evaluation.scales.fine)
 
 
 def _check_metric(metric: Metric) -> None:
