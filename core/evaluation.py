@@ -24,7 +24,7 @@ from core.events import Diverged, Evaluated, Event, Pictured, Sampled
 from core.metrics.features import generated
 from core.metrics.interpolation import PathMeasure, PathStrips
 from core.metrics.measure import FinalMeasure, Measure, Resamples, Strips, build_metric
-from core.metrics.protocol import Protocol
+from core.metrics.protocol import Protocol, resize_of
 from core.metrics.upsampling import UpsamplingMeasure
 from core.models.generator import Generator
 from core.numbers import measured
@@ -132,7 +132,11 @@ def evaluation_of(config: cfg.Config, *, data_path: Path | None, cache: Path, de
         return _measure(metric, config.data, resolution, data_path, cache, device, seed)
 
     measure = against(config.evaluation.metric, config.data.resolution)
-    return Evaluation(config, measure, _final(config, measure, against), device=device)
+    final = list(_final(config, measure, against))
+    if scales := config.evaluation.scales:
+        seed = config.evaluation.latents_seed
+        final.append(_scales(scales, config.evaluation.metric, config.data, data_path, cache, device, seed))
+    return Evaluation(config, measure, final, device=device)
 
 
 def _final(
@@ -175,6 +179,25 @@ def _measure(
     else:
         real = load_real(data, resolution, path=path, cache=cache)
     return build_metric(metric, real, device=device, cache=cache, latents_seed=latents_seed)
+
+
+@lru_cache(maxsize=2)
+def _scales(
+    scales: cfg.Scales,
+    metric: cfg.GanMetric,
+    data: cfg.Data,
+    path: Path | None,
+    cache: Path,
+    device: str,
+    latents_seed: int,
+) -> FinalMeasure:
+    """Against the data's real set at its fine pixels."""
+    # Its libraries take a second to import.
+    from core.metrics.scales import ScalesMeasure
+
+    measure = _measure(metric, data, data.resolution, path, cache, device, latents_seed)
+    real = load_real(data, scales.fine, path=path, cache=cache)
+    return ScalesMeasure(scales, measure, real, resize_of(metric, cfg.PATCH), latents_seed)
 
 
 # --- where it is evaluated --------------------------------------------------------------------------------------------

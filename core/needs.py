@@ -273,6 +273,15 @@ def _of_evaluation(config: cfg.Config) -> Iterator[Need]:
             yield Need("the rooms at that size", (*fields, "data.held_out"), config.data.held_out * 3 * side**2)
         seen = 12 * upsampling.metric.samples * upsampling.metric.features
         yield Need("the samples' features", (f"{at}.metric.samples",), seen, lasts=False)
+    if scales := evaluation.scales:
+        at = "evaluation.scales"
+        dense = 3 * scales.fine**2
+        # Of a batch no fewer than one: what one layer of the INR holds of it.
+        yield Need("a dense image", (f"{at}.fine",), 4 * scales.fine**2 * max(3, config.inr.width), lasts=False)
+        yield Need("the dense images", (f"{at}.dense", f"{at}.fine"), scales.dense * dense, lasts=False)
+        if isinstance(config.data, cfg.Rooms):
+            yield Need("the rooms at fine pixels", (f"{at}.fine", "data.held_out"), config.data.held_out * dense)
+        yield Need("the patches' features", (f"{at}.patches",), 12 * scales.patches * metric.features, lasts=False)
     if walk := evaluation.interpolation:
         at = "evaluation.interpolation"
         image = 3 * resolution**2

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, model_validator
 
+from core.arguments import MOST
 from core.config.node import JOINED, Node, PositiveInt
 
 
@@ -134,13 +135,54 @@ class Quality(Node):
     smallest: int = Field(default=5_000, ge=2)
 
 
+PATCH = 16
+"""Cells of the side of a patch, whatever it shows."""
+
+
+class Scales(Node):
+    """What the INR holds between and below the pixels that it was trained at, against real images of `fine` pixels.
+
+    Patches: the metric's distance of `patches` windows of 16 x 16 cells, at each of `zooms` a window that shows
+    1 / zoom of the picture's side, to windows of real images, of all places and of each quarter of them. The rest is of
+    `dense` images rendered at `fine` pixels: how far their means over areas are from the images at the training
+    resolution (PSNR), their power by octaves, patches of their Laplacian pyramids (`pyramids` of them; Karras et al.
+    2018), and whether straight edges go on from window to window. Of the metric's real set `real` images are looked at,
+    spread evenly. `docs/scales.md` has what each of them sees.
+    """
+
+    zooms: tuple[Annotated[int, Field(ge=2, le=MOST)], ...] = Field(default=(2, 4), min_length=1)
+    fine: PositiveInt = 64
+    patches: int = Field(default=2048, ge=8, le=MOST)
+    dense: PositiveInt = 256
+    pyramids: PositiveInt = 128
+    real: int = Field(default=4096, ge=2, le=MOST)
+
+    @model_validator(mode="after")
+    def _is_measured_on_pixels(self) -> Scales:
+        if list(self.zooms) != sorted(set(self.zooms)):
+            raise ValueError(f"scales.zooms are {self.zooms}: name each once, the smallest first")
+        if (needed := PATCH * self.zooms[-1]) > self.fine:
+            raise ValueError(
+                f"scales.fine is {self.fine}: real windows of {PATCH} cells at zoom {self.zooms[-1]} have the detail "
+                f"of {needed} pixels: raise it"
+            )
+        if self.fine % 8:
+            raise ValueError(f"scales.fine is {self.fine}: edges are looked at in windows of 8 pixels, which must fit")
+        if self.patches % 4:
+            raise ValueError(f"scales.patches is {self.patches}: a quarter of them is of each place")
+        if self.pyramids > self.dense:
+            raise ValueError(f"scales.pyramids is {self.pyramids}: there are {self.dense} dense images")
+        return self
+
+
 class Evaluation(Node):
     """Every `every` iterations and at the last: `metric` on fixed latents, of the EMA generator if there is one.
 
     A run's value is its last evaluation or, with a `window`, the geometric mean of the evaluations in that share of its
     iterations at its end (`core.values`).
     At the last iteration also: `quality`, of the same images; the metric on `resamples` further sets of latents, which
-    tells how much of a difference is the draw of the evaluated images; `upsampling`; `interpolation`.
+    tells how much of a difference is the draw of the evaluated images; `upsampling`; `interpolation`;
+    `scales`.
     """
 
     metric: GanMetric = PUBLIC_FID
@@ -151,6 +193,7 @@ class Evaluation(Node):
     resamples: NonNegativeInt = 0
     upsampling: Upsampling | None = None
     interpolation: Interpolation | None = None
+    scales: Annotated[Scales | None, JOINED] = None
 
     @property
     def metrics(self) -> tuple[GanMetric, ...]:
@@ -163,6 +206,15 @@ class Evaluation(Node):
             raise ValueError(
                 f"upsampling.metric.samples is {self.upsampling.metric.samples} and the fixed latents are "
                 f"{self.metric.samples}: lower it to metric.samples"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _scales_have_their_latents(self) -> Evaluation:
+        if self.scales and (most := max(self.scales.patches, self.scales.dense)) > self.metric.samples:
+            raise ValueError(
+                f"scales asks for {most} images and the fixed latents are {self.metric.samples}: lower scales.patches "
+                "and scales.dense to metric.samples"
             )
         return self
 
@@ -183,6 +235,7 @@ class ErrorEvaluation(Node):
     quality: ClassVar[None] = None
     upsampling: ClassVar[None] = None
     interpolation: ClassVar[None] = None
+    scales: ClassVar[None] = None
 
     @property
     def metrics(self) -> tuple[MeanAbsoluteError]:

@@ -127,6 +127,16 @@ class Config(Node):
             self._check_blocks(self.consistency.block)
         return self
 
+    @model_validator(mode="after")
+    def _fine_pixels_divide_coarse_ones(self) -> Config:
+        scales, resolution = self.evaluation.scales, self.data.resolution
+        if scales and (scales.fine % resolution or scales.fine == resolution):
+            raise ValueError(
+                f"evaluation.scales.fine is {scales.fine}: it must be a multiple of data.resolution, {resolution}, "
+                "and larger"
+            )
+        return self
+
     def _check_detail(self, at: str, view: View) -> None:
         """Real images are never made larger than they are: it would show D what tells them from G's."""
         match view:

@@ -70,8 +70,7 @@ class Drawn:
 
 def in_cells(images: Tensor, grid: Cells, filtered: Filter = "box") -> Tensor:
     """Stored images, uint8 [B, 3, F, F], as they look in cells, rounded to 8 bits."""
-    columns, rows = (torch.atleast_2d(edges) for edges in (grid.columns, grid.rows))
-    return rounded(seen_in(images, columns, rows, filtered))
+    return rounded(seen_in(images, grid.columns, grid.rows, filtered))
 
 
 def fine_images(

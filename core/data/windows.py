@@ -1,6 +1,9 @@
-"""Parts of stored images, seen in any pixels: each the mean over its area, or what another filter makes of it.
+"""Windows of real images: the means of their pixels over cells of any place and size, as `core.grids.Cells` has them.
 
-An edge is in units of the picture: 0 is its left or upper one, 1 its right or lower one.
+An image of F x F pixels is a function that is constant on each of its pixels. Its mean over a cell is then exact, a
+sum of pixels weighted with the shares of the cell that they cover; the shares are products of one of columns and one
+of rows, so that a window is two small matrix products. Finer than its pixels nothing is known of an image: give images
+whose pixels are no larger than the cells.
 """
 
 from __future__ import annotations
@@ -11,38 +14,63 @@ import torch
 from torch import Tensor
 
 Filter = Literal["box", "bilinear", "nearest"]
+"""What a cell takes of stored pixels: the mean over its area; a triangle around its middle, as wide as two cells and
+never less than two pixels, as PIL's is; the pixel in which its middle lies."""
+
+OUTSIDE = 1e-9
+"""By how much of the picture's side an edge may lie beyond it, which rounding of v + s does."""
 
 
-def weights(edges_BP: Tensor, size: int, filtered: Filter = "box") -> Tensor:
-    """How much each of `size` pixels of a stored row weighs in cells with these edges, float32 [B, P, size]; sums to 1.
+def shares(edges: Tensor, pixels: int) -> Tensor:
+    """What part of each cell lies on each of `pixels` equal pixels: edges float64 [..., n + 1] -> [..., n, pixels].
 
-    "box": the part of the cell that the pixel covers: exact means over areas. "bilinear": a triangle around the cell's
-    middle, as wide as two cells and never less than two pixels, as PIL's filter is. "nearest": the pixel in which the
-    middle lies. A cell outside of the picture is seen as its edge.
+    Edges are in units of the picture, increasing from 0 to 1 at most; the shares of a cell sum to 1. Raises ValueError
+    for others.
     """
-    # In pixels of the stored row, counted from its first one's edge.
-    edges = (edges_BP.double() * size).clamp(0, size)
-    low, high = edges[:, :-1, None], edges[:, 1:, None]
-    pixels = torch.arange(size, dtype=torch.float64)
-    if filtered == "nearest":
-        middle = ((low + high) / 2).clamp(max=size - 0.5).floor()
-        return (pixels == middle).float()
+    edges = edges.double()
+    sides = edges.diff(dim=-1)
+    if not (sides > 0).all() or (edges[..., 0] < -OUTSIDE).any() or (edges[..., -1] > 1 + OUTSIDE).any():
+        raise ValueError("edges of cells must increase and lie within the picture, between 0 and 1")
+    scaled = edges.clamp(0, 1)[..., None] * pixels
+    pixel = torch.arange(pixels, dtype=torch.float64, device=edges.device)
+    # Of the pixel's length what lies to the left of each edge; a cell has what lies between its two.
+    left_of = (scaled - pixel).clamp_(0, 1)
+    return left_of.diff(dim=-2) / (pixels * sides[..., None])
+
+
+def weights(edges: Tensor, pixels: int, filtered: Filter) -> Tensor:
+    """What each of `pixels` equal pixels weighs in each cell, float64 [..., n, pixels]; a cell's weights sum to 1."""
     if filtered == "box":
-        covered = torch.minimum(high, pixels + 1) - torch.maximum(low, pixels)
-    else:
-        reach = (high - low).clamp(min=1)
-        covered = 1 - ((pixels + 0.5 - (low + high) / 2) / reach).abs()
-    covered = covered.clamp(min=0)
-    total = covered.sum(dim=-1, keepdim=True)
-    # What lies outside has no width left: it is the pixel at that edge.
-    outside = (pixels == ((low + high) / 2).clamp(max=size - 0.5).floor()).double()
-    return torch.where(total > 0, covered / total.clamp(min=1e-300), outside).float()
+        return shares(edges, pixels)
+    scaled = edges.double()[..., None] * pixels
+    low, high = scaled[..., :-1, :], scaled[..., 1:, :]
+    pixel, middle = torch.arange(pixels, dtype=torch.float64, device=edges.device), (low + high) / 2
+    if filtered == "nearest":
+        return (pixel == middle.clamp(0, pixels - 0.5).floor()).double()
+    reached = (1 - ((pixel + 0.5 - middle) / (high - low).clamp(min=1)).abs()).clamp(min=0)
+    return reached / reached.sum(dim=-1, keepdim=True)
 
 
-def seen_in(images_BCFF: Tensor, columns_BW: Tensor, rows_BH: Tensor, filtered: Filter = "box") -> Tensor:
-    """Images in 0..255 as they look in cells with these edges, [B, W + 1] and [B, H + 1]: float32 [B, C, H, W]."""
-    images = images_BCFF.float()
-    by_row = weights(rows_BH, images.shape[-2], filtered).to(images.device)
-    by_column = weights(columns_BW, images.shape[-1], filtered).to(images.device)
-    seen: Tensor = by_row[:, None] @ images @ by_column[:, None].mT
-    return seen
+def seen_in(images: Tensor, columns: Tensor, rows: Tensor, filtered: Filter = "box") -> Tensor:
+    """Images [B, C, F, F] in 0..255, uint8 or float, as they look in cells: float32 [B, C, H, W].
+
+    `columns` and `rows` are the edges between cells in units of the picture, float64 [W + 1] and [H + 1], or
+    [B, W + 1] and [B, H + 1] where each image has its own (`core.grids.evenly_cut`). Raises ValueError as `shares`
+    does.
+    """
+    count, channels, height, width = images.shape
+    of_columns, of_rows = (weights(edges, side, filtered).float() for edges, side in ((columns, width), (rows, height)))
+    of_columns, of_rows = of_columns.to(images.device), of_rows.to(images.device)
+    # Columns first, of all channels and rows in one product: what is left for rows is smaller.
+    narrow = images.float().reshape(count, channels * height, width) @ of_columns.mT
+    narrow = narrow.reshape(count, channels, height, -1)
+    return (of_rows if of_rows.ndim == 2 else of_rows[:, None]) @ narrow
+
+
+def area_means(images: Tensor, columns: Tensor, rows: Tensor, *, rounded: bool = False) -> Tensor:
+    """Means over cells, see `seen_in`. `rounded` rounds to 8-bit levels, as images are stored; halves to even ones.
+
+    Exact but for float32's rounding, of 1e-4 levels at most.
+    """
+    means = seen_in(images, columns, rows)
+    return means.round_() if rounded else means

@@ -80,6 +80,20 @@ def differences(one: Protocol | None, other: Protocol | None) -> dict[str, tuple
     }
 
 
+def resize_of(metric: GanMetric, side: int) -> str:
+    """How images of `side` x `side` pixels are brought to what the metric's extractor sees."""
+    match metric:
+        case RoomsFrechet(resolution=seen):
+            how = "means over areas" if side > seen else "bilinear"
+            return f"none, {side}" if side == seen else f"{how}, {side} to {seen}"
+        case CleanFid(mode=mode):
+            return f"{RESIZED[mode]}, {side} to 299"
+        case ImageNetFrechet(side=seen):
+            return f"{RESIZED['legacy_pytorch']}, {side} to {seen}"
+        case _:
+            assert_never(metric)
+
+
 def of_metric(
     metric: GanMetric, *, weights: str, side: int, real_samples: int, real_content: str, latents_seed: int
 ) -> Protocol:
@@ -90,21 +104,17 @@ def of_metric(
     match metric:
         case RoomsFrechet(layer=layer, resolution=seen):
             extractor = f"rooms{seen}, {layer}"
-            how = "means over areas" if side > seen else "bilinear"
-            resize = f"none, {side}" if side == seen else f"{how}, {side} to {seen}"
-        case CleanFid(mode=mode):
+        case CleanFid():
             extractor = "Inception v3 of 2015-12-05, pool3"
-            resize = f"{RESIZED[mode]}, {side} to 299"
-        case ImageNetFrechet(side=seen):
+        case ImageNetFrechet():
             extractor = "EfficientNet-Lite0 of ImageNet, stage 5 pooled"
-            resize = f"{RESIZED['legacy_pytorch']}, {side} to {seen}"
         case _:
             assert_never(metric)
     return Protocol(
         series=metric.kind,
         extractor=extractor,
         weights=weights,
-        resize=resize,
+        resize=resize_of(metric, side),
         quantisation="8 bits a channel"
         if metric.quantised
         else "8 bits a channel of real images, none of generated ones",

@@ -267,7 +267,7 @@ def _prepare(configs: Collection[AnyConfig], resources: Resources, console: Cons
         (c.data, c.evaluation.upsampling.factor * c.data.resolution)
         for c in configs
         if c.evaluation.upsampling is not None
-    }
+    } | {(c.data, c.evaluation.scales.fine) for c in configs if c.evaluation.scales is not None}
     made += [(data, partial(prepare_real, resolution=resolution)) for data, resolution in larger]
     pools = {(c.data, c.fine) for c in configs if isinstance(c, Config) and isinstance(c.fine, Pool)}
     made += [(data, partial(prepare_pool, pool=pool)) for data, pool in pools]

@@ -222,6 +222,8 @@ def _check_set(config: AnyConfig, data: Images, path: Path) -> None:
         prepare.check_larger(path, config.evaluation.upsampling.factor * config.data.resolution)
     if isinstance(config, Config) and isinstance(config.fine, Pool):
         prepare.check_larger(path, config.fine.resolution)
+    if config.evaluation.scales is not None:
+        prepare.check_larger(path, config.evaluation.scales.fine)
 
 
 def _check_metric(metric: Metric) -> None:

@@ -31,6 +31,7 @@ WHOLE = cfg.Config(
         resamples=1,
         upsampling=cfg.Upsampling(),
         interpolation=cfg.Interpolation(),
+        scales=cfg.Scales(fine=128),
     ),
 )
 CONFIGS: dict[str, cfg.AnyConfig] = {

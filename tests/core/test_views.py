@@ -84,7 +84,7 @@ def test_a_cell_is_the_integral_of_what_is_stored_over_it(scale: float, place: f
         whole = min(int(at), size - 1)
         return float(integral[whole] + (at - whole) * stored[whole] / size)
 
-    found = weights(edges, size)[0].double() @ stored
+    found = weights(edges, size, "box")[0] @ stored
     ends = edges[0].tolist()
     expected = [(below(high) - below(low)) / (high - low) for low, high in pairwise(ends)]
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), rtol=0, atol=1e-5)
