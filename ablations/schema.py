@@ -33,7 +33,9 @@ PILING: frozenset[DesignName] = frozenset({"ladder", "leave_one_out", "screening
 
 
 def plain(value: Any) -> Any:
-    """A config node as plain data, all of its defaults spelled out; anything else as it is."""
+    """A config node, or several, as plain data, all of their defaults spelled out; anything else as it is."""
+    if isinstance(value, tuple | list):
+        return [plain(each) for each in value]
     return value.model_dump(mode="json") if isinstance(value, Node) else value
 
 

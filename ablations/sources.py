@@ -184,7 +184,7 @@ ORIGINS: tuple[Origin, ...] = (
     Origin(path="looks.view.kind", public=_public("whole")),
     Origin(path="looks.view", note="a view of parts, sizes or warps"),
     Origin(path="looks.places", public=_public(None)),
-    Origin(path="looks.images", public=_public(None)),
+    Origin(path="looks.share", public=_public(1.0)),
     Origin(path="critics", public=_public(())),
     Origin(path="consistency", public=_public(None)),
     Origin(path="fine", public=_public(None)),

@@ -224,7 +224,7 @@ def met(looks: cfg.Looks | cfg.Critic, config: cfg.Config, side: int) -> Iterati
     net, penalty_of = config.discriminator, config.penalty
     if isinstance(looks, cfg.Critic):
         net, penalty_of = looks.discriminator or net, looks.penalty or penalty_of
-    images, pictures = looks.images or config.batch_size, 2 if isinstance(looks.view, cfg.Beside) else 1
+    images, pictures = config.images_of(looks), 2 if isinstance(looks.view, cfg.Beside) else 1
     fake = rendering(config.inr, side, images, own_points=own(looks.view))
     if pictures == 2:
         fake += rendering(config.inr, side, images)
@@ -263,7 +263,7 @@ def of_critic(looks: cfg.Looks | cfg.Critic, config: cfg.Config, iterations: int
         part = met(looks, config, side)
         coarse = 0
         if config.consistency and further and not isinstance(looks.view, cfg.Whole | cfg.Beside):
-            images, blocks = looks.images or config.batch_size, side // config.consistency.block
+            images, blocks = config.images_of(looks), side // config.consistency.block
             coarse = rendering(config.inr, blocks, images, own_points=own(looks.view)).forward
         total += share * (iterations // period * part.d + regularised * part.penalty + updating * (part.g + coarse))
     return total

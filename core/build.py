@@ -152,7 +152,7 @@ def build_penalty(penalty: cfg.Penalty, mixtures: torch.Generator) -> Penalty:
 
 def build_view(looks: cfg.Looks | cfg.Critic, config: cfg.Config, seed: int, name: str = "") -> View:
     """What a critic of that name sees, drawn from a stream of its own where it is drawn."""
-    coordinates, images = config.inr.coordinates, looks.images or config.batch_size
+    coordinates, images = config.inr.coordinates, config.images_of(looks)
     size = config.sizes_of(looks.view)[0]
     drawing = Drawing(size, images, seed, name)
     match looks.view:
@@ -186,7 +186,7 @@ def build_critics(
         build_loss(config.loss),
         build_penalty(config.penalty, mixtures),
         build_view(looks, config, seed),
-        images=None if looks.images in (None, config.batch_size) else slice(0, looks.images),
+        images=None if looks.share == 1 else slice(0, config.images_of(looks)),
         places=_places(looks, config),
     )
     return [first, *(_further(critic, config, seed, device) for critic in config.critics)]
@@ -203,7 +203,7 @@ def _further(critic: cfg.Critic, config: cfg.Config, seed: int, device: torch.de
         build_loss(config.loss),
         build_penalty(critic.penalty or config.penalty, mixtures),
         build_view(critic, config, seed, critic.name),
-        images=None if critic.images in (None, config.batch_size) else slice(-critic.images, None),
+        images=None if critic.share == 1 else slice(-config.images_of(critic), None),
         places=_places(critic, config),
         mixtures=mixtures,
         weight=critic.weight,

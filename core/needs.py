@@ -217,7 +217,7 @@ def _of_critics(config: cfg.Config, on_cpu: bool) -> Iterator[Need]:
             yield Need("a fine image", ("fine.resolution",), image, lasts=False)
     everyone: list[cfg.Looks | cfg.Critic] = [config.looks, *config.critics]
     for looks in everyone:
-        side, images = max(config.sizes_of(looks.view)), looks.images or config.batch_size
+        side, images = max(config.sizes_of(looks.view)), config.images_of(looks)
         if isinstance(looks, cfg.Critic):
             for need in _of_discriminator(looks.discriminator or config.discriminator, side, each):
                 yield dataclasses.replace(need, what=f"the discriminator of {looks.name}", fields=("data.resolution",))

@@ -14,8 +14,10 @@ NAMES: tuple[str, ...] = (
     "model_size",
     "upsampling",
     "weight_clipping",
+    "dense_patches",
 )
-"""Those of the deck, in its order, and what they raise behind the one that raises it: each is a file here."""
+"""Those of the deck, in its order, and what they raise behind the one that raises it: each is a file here. Behind them
+those of what it promises."""
 
 PROTOCOLS = ("deck-2020", "clean-50k", "embedded", "imagenet")
 LAUNCHERS = ("local", "inline")

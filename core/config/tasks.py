@@ -90,6 +90,10 @@ class Config(Node):
             case _:
                 assert_never(self.fine)
 
+    def images_of(self, looks: Looks | Critic) -> int:
+        """Of a batch those that a critic meets."""
+        return round(looks.share * self.batch_size)
+
     def sizes_of(self, view: View) -> tuple[int, ...]:
         """The sides, in pixels, of the images that a view shows."""
         match view:
@@ -118,8 +122,8 @@ class Config(Node):
             raise ValueError(f"critics: two are called '{twice.pop()}': each needs a name of its own")
         everyone: list[tuple[str, Looks | Critic]] = [("looks", self.looks)]
         for at, looks in [*everyone, *((f"critics.{critic.name}", critic) for critic in self.critics)]:
-            if looks.images is not None and looks.images > self.batch_size:
-                raise ValueError(f"{at}.images is {looks.images}: a batch has {self.batch_size}")
+            if not self.images_of(looks):
+                raise ValueError(f"{at}.share is {looks.share:g}: of a batch of {self.batch_size} that is no image")
             self._check_detail(at, looks.view)
         if isinstance(self.fine, Scenes) and not isinstance(self.data, Rooms):
             raise ValueError("fine: scenes are drawn of rooms alone: of images give a pool, fine=pool")

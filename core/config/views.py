@@ -149,15 +149,15 @@ class Places(Node):
 
 
 class Looks(Node):
-    """What the discriminator looks at: its view, of `images` of the batch, None: all; the first ones."""
+    """What the discriminator looks at: its view, of the first `share` of the batch."""
 
     view: View = Whole()
     places: Places | None = None
-    images: PositiveInt | None = None
+    share: Share = 1.0
 
 
 class Critic(Node):
-    """A further discriminator: what it looks at, of the last `images` of the batch; all that is its own.
+    """A further discriminator: what it looks at, of the last `share` of the batch; all that is its own.
 
     Its part in G's loss has `weight`; it is met at every iteration that `period` divides. None is as the first
     discriminator's: architecture, learning rate, penalty.
@@ -166,7 +166,7 @@ class Critic(Node):
     name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,19}$")
     view: View = Patches()
     places: Places | None = None
-    images: PositiveInt | None = None
+    share: Share = 1.0
     discriminator: Discriminator | None = None
     penalty: Penalty | None = None
     learning_rate: PositiveFloat | None = None

@@ -70,13 +70,13 @@ class Flat:
         looking(looks=cfg.Looks(view=cfg.Patches(), places=cfg.Places())),
         looking(looks=cfg.Looks(view=cfg.Beside(), places=cfg.Places()), penalty=cfg.R1()),
         looking(
-            looks=cfg.Looks(view=cfg.Growing(sizes=(8, 16)), images=2),
+            looks=cfg.Looks(view=cfg.Growing(sizes=(8, 16)), share=0.5),
             discriminator=cfg.PooledDiscriminator(width=4, hidden=8, pool=2),
         ),
         looking(
             inr=cfg.Inr(width=8, depth=3, coordinates=cfg.Coordinates(layer="shared")),
             critics=(
-                cfg.Critic(name="patch", images=2, penalty=cfg.R1(interval=2)),
+                cfg.Critic(name="patch", share=0.5, penalty=cfg.R1(interval=2)),
                 cfg.Critic(name="large", view=cfg.Sizes(sizes=(32,)), period=2),
             ),
             consistency=cfg.Consistency(),

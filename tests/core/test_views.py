@@ -278,7 +278,7 @@ PHOTOGRAPHS = cfg.Images(resolution=8, count=64, fingerprint="ab" * 32)
         ({"critics": (cfg.Critic(name="a", view=cfg.Sizes(sizes=(8, 64))),), "fine": FINE}, "one that is pooled"),
         ({"looks": cfg.Looks(view=cfg.Growing(sizes=(8, 64))), "discriminator": POOLED, "fine": FINE}, "64 pixels"),
         ({"looks": cfg.Looks(view=cfg.Foveated(floor=0.01))}, "densest part"),
-        ({"looks": cfg.Looks(images=9)}, r"looks.images is 9: a batch has 6"),
+        ({"looks": cfg.Looks(share=0.05)}, r"looks.share is 0.05: of a batch of 6 that is no image"),
         ({"critics": (cfg.Critic(name="a", view=cfg.Whole()),) * 2}, "two are called 'a'"),
         ({"critics": (cfg.Critic(name="a", view=cfg.Patches(size=6)),), "fine": FINE}, "critics.a.view.size is 6"),
         ({"consistency": cfg.Consistency()}, "no further critic sees other pixels"),
@@ -312,9 +312,9 @@ SYSTEMS: dict[str, dict[str, Any]] = {
     "growing": {"looks": cfg.Looks(view=cfg.Growing(sizes=(4, 8))), "discriminator": POOLED},
     "foveated": {"looks": cfg.Looks(view=cfg.Foveated())},
     "critics": {
-        "looks": cfg.Looks(images=4),
+        "looks": cfg.Looks(share=2 / 3),
         "critics": (
-            cfg.Critic(name="patch", images=2, places=cfg.Places(scale=0.25), penalty=cfg.R1(interval=3)),
+            cfg.Critic(name="patch", share=1 / 3, places=cfg.Places(scale=0.25), penalty=cfg.R1(interval=3)),
             cfg.Critic(name="odd", view=cfg.Foveated(), period=3, weight=0.5, discriminator=STRIDED),
         ),
         "consistency": cfg.Consistency(),
