@@ -15,6 +15,7 @@ NAMES: tuple[str, ...] = (
     "upsampling",
     "weight_clipping",
     "dense_patches",
+    "local_discriminator",
 )
 """Those of the deck, in its order, and what they raise behind the one that raises it: each is a file here. Behind them
 those of what it promises."""

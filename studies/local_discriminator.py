@@ -1,0 +1,84 @@
+"""The slide "Next steps": a local patch discriminator "would make training 2 times slower. Can we alleviate this?" """
+
+from __future__ import annotations
+
+from ablations.answers import ClaimsAnswer
+from ablations.claims import Claim, Comparison, Measured, Source
+from ablations.schema import Change, Study
+from core.config import Critic, Looks
+from studies.dense_patches import BASE, PATCH, form
+from studies.dense_patches import STUDY as DENSE_PATCHES
+
+SLIDE = "Next steps"
+LOCAL = Source(slide=SLIDE, quote="Local patch discriminator: additional D that operates on local upsampled patches")
+SLOWER = Source(slide=SLIDE, quote="This would make training 2 times slower. Can we alleviate this?")
+
+
+def cheaper(name: str, title: str, critic: Critic, looks: Looks | None = None, reading: str | None = None) -> Change:
+    """A second discriminator that costs less."""
+    return form(name, title, {"critics": (critic,), **({} if looks is None else {"looks": looks})}, reading)
+
+
+def against_whole(variant: str, title: str) -> Comparison:
+    """The distance of patches with and without this form."""
+    return Comparison(
+        title=title,
+        before=Measured(variant="baseline", series=PATCH),
+        after=Measured(variant=f"baseline+{variant}", series=PATCH),
+    )
+
+
+QUARTER = against_whole("quarter", "a quarter of the batch")
+
+STUDY = Study(
+    name="local_discriminator",
+    title="A local discriminator",
+    question="A second discriminator of dense patches makes training twice as slow: which cheaper form keeps what it "
+    "gains?",
+    source=LOCAL,
+    base=BASE,
+    base_title="all ten changes, whole images alone",
+    changes=(
+        *(DENSE_PATCHES.change(name) for name in ("separate", "shared", "shared_placed", "channels")),
+        cheaper(
+            "quarter",
+            "a second D, patches of a quarter of the batch",
+            Critic(name="patch", share=0.25),
+            reading="The last quarter of the latents, each also seen whole.",
+        ),
+        cheaper(
+            "halves",
+            "half of the batch whole, the other half dense patches for a second D",
+            Critic(name="patch", share=0.5),
+            Looks(share=0.5),
+        ),
+        cheaper("fourth", "a second D at every 4th iteration", Critic(name="patch", period=4)),
+        cheaper(
+            "fourth_weighted",
+            "a second D at every 4th iteration, 4 times the weight",
+            Critic(name="patch", period=4, weight=4.0),
+            reading="As lazy penalties are weighted.",
+        ),
+        DENSE_PATCHES.change("longer"),
+    ),
+    designs=("add_one_in",),
+    answer=ClaimsAnswer(pictured=("baseline", "baseline+separate", "baseline+quarter")),
+    profiles=DENSE_PATCHES.profiles,
+    claims=(
+        Claim(
+            name="alleviated",
+            source=SLOWER,
+            expects="lower",
+            margin=1 / 0.85,
+            before=QUARTER.before,
+            after=QUARTER.after,
+            title=QUARTER.title,
+            metric="a distance of patches",
+            dataset="LSUN bedroom",
+            iterations=None,
+            comparable_profile="lsun128",
+            remark="Asked is a distance of patches of at most 0.85 of that without patches, from a form that costs "
+            "half of what a whole second discriminator does; declared before the first run.",
+        ),
+    ),
+)
