@@ -261,6 +261,14 @@ def test_what_may_follow(monkeypatch: pytest.MonkeyPatch) -> None:
     assert offered("no_such_study inr.") == []
 
 
+NEEDED: dict[str, dict[str, Any]] = {
+    "looks.view": {"fine": {"kind": "scenes"}, "discriminator": {"kind": "pooled"}, "data": {"kind": "rooms"}},
+    "fine": {"data": {"kind": "rooms"}},
+    "evaluation.scales": {"data": {"kind": "rooms", "resolution": 16}},
+}
+"""What an override at a path needs beside it."""
+
+
 @pytest.mark.parametrize("name", catalogue.NAMES)
 def test_all_that_is_offered_is_accepted(name: str) -> None:
     study = catalogue.study(name)
@@ -270,7 +278,7 @@ def test_all_that_is_offered_is_accepted(name: str) -> None:
         for value in values or ():
             typed = dict([parse_override(f"{path}={value}")])
             if path in by_path(config.model_dump(mode="json")) and value not in ("images", "clean_fid"):
-                overridden(config, typed)
+                overridden(config, NEEDED.get(path, {}) | typed)
 
 
 BASH = """
