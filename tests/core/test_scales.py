@@ -358,6 +358,12 @@ def test_no_lines_are_as_far_as_can_be_and_shading_is_none() -> None:
     some, none = torch.tensor([0.5, 1.5]), torch.zeros(0)
     assert lines.line_distance(none, some) == lines.line_distance(some, none) == lines.WINDOW
     assert lines.line_distance(some, some + 2) == pytest.approx(2)
+    from scipy.stats import wasserstein_distance
+
+    random = np.random.default_rng(0)
+    one, other = random.exponential(size=50), np.round(random.exponential(2, size=31), 1)
+    found = lines.line_distance(torch.from_numpy(one), torch.from_numpy(other))
+    assert found == pytest.approx(wasserstein_distance(one, other), rel=1e-6)
 
 
 # --- protocols --------------------------------------------------------------------------------------------------------
