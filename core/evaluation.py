@@ -25,6 +25,7 @@ from core.metrics.features import generated
 from core.metrics.interpolation import PathMeasure, PathStrips
 from core.metrics.measure import FinalMeasure, Measure, Resamples, Strips, build_metric
 from core.metrics.protocol import Protocol, resize_of
+from core.metrics.scales import ScalesMeasure
 from core.metrics.upsampling import UpsamplingMeasure
 from core.models.generator import Generator
 from core.numbers import measured
@@ -192,9 +193,6 @@ def _scales(
     latents_seed: int,
 ) -> FinalMeasure:
     """Against the data's real set at its fine pixels."""
-    # Its libraries take a second to import.
-    from core.metrics.scales import ScalesMeasure
-
     measure = _measure(metric, data, data.resolution, path, cache, device, latents_seed)
     real = load_real(data, scales.fine, path=path, cache=cache)
     return ScalesMeasure(scales, measure, real, resize_of(metric, cfg.PATCH), latents_seed)

@@ -161,13 +161,12 @@ class Scales(Node):
     def _is_measured_on_pixels(self) -> Scales:
         if list(self.zooms) != sorted(set(self.zooms)):
             raise ValueError(f"scales.zooms are {self.zooms}: name each once, the smallest first")
-        if (needed := PATCH * self.zooms[-1]) > self.fine:
-            raise ValueError(
-                f"scales.fine is {self.fine}: real windows of {PATCH} cells at zoom {self.zooms[-1]} have the detail "
-                f"of {needed} pixels: raise it"
-            )
-        if self.fine % 8:
-            raise ValueError(f"scales.fine is {self.fine}: edges are looked at in windows of 8 pixels, which must fit")
+        for zoom in self.zooms:
+            if self.fine % (PATCH * zoom):
+                raise ValueError(
+                    f"scales.fine is {self.fine}: it must be a multiple of {PATCH * zoom}, so that cells of a window "
+                    f"at zoom {zoom} are whole pixels"
+                )
         if self.patches % 4:
             raise ValueError(f"scales.patches is {self.patches}: a quarter of them is of each place")
         if self.pyramids > self.dense:

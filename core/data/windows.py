@@ -2,8 +2,11 @@
 
 An image of F x F pixels is a function that is constant on each of its pixels. Its mean over a cell is then exact, a
 sum of pixels weighted with the shares of the cell that they cover; the shares are products of one of columns and one
-of rows, so that a window is two small matrix products. Finer than its pixels nothing is known of an image: give images
-whose pixels are no larger than the cells.
+of rows, so that a window is two small matrix products.
+
+Finer than its pixels nothing is known of an image. Cells of one pixel that do not lie on pixels are means of
+neighbours, of a picture that is blurred by up to a pixel: exact for the image, not for what it shows. Cells should be
+whole pixels (`core.metrics.patches`), or many pixels wide.
 """
 
 from __future__ import annotations

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from scipy.stats import wasserstein_distance
 from torch import Tensor
 
 WINDOW = 8
@@ -94,7 +93,10 @@ def line_distance(fake: Tensor, real: Tensor) -> float:
     """Wasserstein-1 distance of two sets of `residuals`, in pixels; `WINDOW`, the most, where one of them is empty."""
     if not len(fake) or not len(real):
         return float(WINDOW)
-    return float(wasserstein_distance(fake.cpu().numpy(), real.cpu().numpy()))
+    # The area between the two distribution functions. SciPy's, without the second that its import takes.
+    steps = torch.cat([fake, real]).sort().values
+    below = [torch.searchsorted(side.sort().values, steps[:-1], right=True) / len(side) for side in (fake, real)]
+    return float(((below[0] - below[1]).abs() * steps.diff()).sum())
 
 
 def _crosses(lines: Lines, axis: int, border: Tensor) -> Tensor:

@@ -3,6 +3,9 @@
 A window at zoom k shows 1 / k of the picture's side in `PATCH` x `PATCH` cells. Generated and real ones follow one
 law: a quarter of the windows lies in each quarter of the places that there are, uniformly. Together they lie uniformly;
 taken apart they tell detail in the wrong place, which no distance of all of them sees.
+
+Windows begin on whole pixels of the real images, of which their cells are whole numbers. Anywhere else means of pixels
+would be of a blurred picture, and every blurred generator nearer to it: by a quarter at cells of one pixel.
 """
 
 from __future__ import annotations
@@ -25,18 +28,21 @@ Edges = tuple[Tensor, Tensor]
 """Columns and rows of windows, float64 [B, PATCH + 1] in units of the picture."""
 
 
-def windows(count: int, zoom: int, random: torch.Generator) -> Edges:
-    """The edges of `count` windows, number i in place i mod 4 of `PLACES`, uniform there."""
+def windows(count: int, zoom: int, pixels: int, random: torch.Generator) -> Edges:
+    """The edges of `count` windows, number i in place i mod 4 of `PLACES`, uniform there in steps of 1 / `pixels`."""
     i = torch.arange(count)
     place = torch.stack([i % 2, i // 2 % 2], dim=1)
-    at = (1 - 1 / zoom) * (place + torch.rand(count, 2, generator=random, dtype=torch.float64)) / 2
+    # The middle one of an odd number of steps is of both sides, and as likely as any other.
+    steps = pixels - pixels // zoom + 1
+    share = (place + torch.rand(count, 2, generator=random, dtype=torch.float64)) / 2
+    at = (share * steps).floor() / pixels
     columns, rows = (evenly_cut(PATCH, at[:, axis], at[:, axis] + 1 / zoom) for axis in (0, 1))
     return columns, rows
 
 
 def real_windows(images: Tensor, zoom: int, random: torch.Generator, batch: int = 64) -> Tensor:
     """Of each image [M, 3, F, F] one window in every place, uint8 [4 M, 3, PATCH, PATCH]: means over areas, rounded."""
-    columns, rows = windows(len(PLACES) * len(images), zoom, random)
+    columns, rows = windows(len(PLACES) * len(images), zoom, images.shape[-1], random)
     of_each = len(PLACES)
     found = [
         area_means(part.repeat_interleave(of_each, 0), *edges, rounded=True).to(torch.uint8)

@@ -50,7 +50,7 @@ class ScalesMeasure:
     latents_seed: int
 
     def __post_init__(self) -> None:
-        _ = self._patches, self._power, self._residuals, self._descriptors
+        _ = self._patches, self._looks, self._descriptors
 
     # --- real images --------------------------------------------------------------------------------------------------
 
@@ -78,16 +78,15 @@ class ScalesMeasure:
         return found
 
     @cached_property
-    def _compared(self) -> Tensor:
-        return self._some(REAL_OF_DENSE * self.config.dense)
+    def _looks(self) -> tuple[Tensor, Tensor]:
+        """Power by octaves, and how far lines miss each other."""
+        batches = self._some(self._compared).split(SAMPLE_BATCH)
+        return spectrum.octave_powers(batches), torch.cat([lines.residuals(batch) for batch in batches])
 
-    @cached_property
-    def _power(self) -> Tensor:
-        return spectrum.octave_powers(self._compared.split(SAMPLE_BATCH))
-
-    @cached_property
-    def _residuals(self) -> Tensor:
-        return torch.cat([lines.residuals(batch) for batch in self._compared.split(SAMPLE_BATCH)])
+    @property
+    def _compared(self) -> int:
+        """Real images in both."""
+        return min(REAL_OF_DENSE * self.config.dense, len(self._real))
 
     @cached_property
     def _descriptors(self) -> list[Descriptors]:
@@ -116,8 +115,8 @@ class ScalesMeasure:
         found: list[Protocol] = []
         for zoom in config.zooms:
             details = {
-                "windows": f"1/{zoom} of the side, {PATCH} x {PATCH} cells, uniform, {len(PLACES)} places alike",
-                "offsets": f"seed {self.latents_seed}",
+                "windows": f"1/{zoom} of the side, {PATCH} x {PATCH} cells, {len(PLACES)} places alike",
+                "offsets": f"uniform in steps of 1/{config.fine}, seed {self.latents_seed}",
                 "cells": f"points of the INR, means over areas of {side} real pixels",
             }
             whole = metric.derived(f"scales/patch_1_{zoom}", details=details)
@@ -131,7 +130,7 @@ class ScalesMeasure:
         found.append(
             plain.derived("scales/psnr", details=agreement, quantisation="none", real_samples=None, real_content=None)
         )
-        plain = plain.replace(details=rendered, real_samples=len(self._compared))
+        plain = plain.replace(details=rendered, real_samples=self._compared)
         hann = {"spectrum": "log2 of power over real power, Hann window, grey"}
         for low, high in spectrum.octaves(config.fine):
             cycles = {"cycles across the image": f"{low} to {high}"}
@@ -172,7 +171,9 @@ class ScalesMeasure:
         dense, decibels = self._dense(generator, latents[: self.config.dense])
         yield Reading("scales/psnr", decibels.mean().item())
 
-        gains = spectrum.octave_gains(spectrum.octave_powers(dense.split(SAMPLE_BATCH)), self._power)
+        batches = dense.split(SAMPLE_BATCH)
+        real_power, real_residuals = self._looks
+        gains = spectrum.octave_gains(spectrum.octave_powers(batches), real_power)
         for (low, high), gain in zip(spectrum.octaves(self.config.fine), gains.tolist(), strict=True):
             yield Reading(f"scales/octave_{low}_{high}", gain)
         yield Reading("scales/spectrum", gains.abs().mean().item())
@@ -183,14 +184,15 @@ class ScalesMeasure:
             yield Reading(f"scales/swd_{level}", distance)
         yield Reading("scales/swd", sum(distances) / len(distances))
 
-        residuals = torch.cat([lines.residuals(batch) for batch in dense.split(SAMPLE_BATCH)])
-        yield Reading("scales/lines", lines.line_distance(residuals, self._residuals))
-        shares = len(residuals) / len(dense), len(self._residuals) / len(self._compared)
-        yield Reading("scales/line_pairs", shares[0] / shares[1] if shares[1] else 0.0)
+        residuals = torch.cat([lines.residuals(batch) for batch in batches])
+        yield Reading("scales/lines", lines.line_distance(residuals, real_residuals))
+        pairs = len(residuals) / len(dense)
+        real_pairs = max(len(real_residuals), 1) / self._compared
+        yield Reading("scales/line_pairs", pairs / real_pairs)
 
     def _windows(self, generator: Generator, latents: Tensor, zoom: int) -> Iterator[Tensor]:
         """One window of each latent's picture, uint8 [B, 3, PATCH, PATCH] a batch."""
-        columns, rows = windows(len(latents), zoom, self._stream(f"windows at {zoom}"))
+        columns, rows = windows(len(latents), zoom, self.config.fine, self._stream(f"windows at {zoom}"))
         batch = _together(generator, PATCH)
         for z, across, down in zip(latents.split(batch), columns.split(batch), rows.split(batch), strict=True):
             images = _finite(generator(z, Cells(across, down, generator.pixels.config)))

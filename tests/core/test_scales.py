@@ -3,6 +3,7 @@ number says how it was measured."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import cache, lru_cache, partial
 from pathlib import Path
@@ -26,10 +27,12 @@ from core.grids import Cells, evenly_cut
 from core.job import run_job
 from core.metrics import lines, pyramid, spectrum
 from core.metrics.frechet import Gaussian
+from core.metrics.identity import imagenet_file
 from core.metrics.measure import build_metric
 from core.metrics.patches import PLACES, real_windows, together, windows
 from core.metrics.protocol import from_json, resize_of
 from core.metrics.scales import MOST_DECIBELS, ScalesMeasure, agreement
+from tests.choices import scales as chosen
 from tests.core.conftest import small_config
 from tests.support import true_scenes
 from tests.support.true_scenes import Answer, Scenes, areas, coarse, latents_of
@@ -64,6 +67,12 @@ def of_scenes(
     return Scenes(change(shown()), answer, different)
 
 
+def back_windows() -> np.ndarray:
+    """Which of the scenes have their window on the back wall."""
+    wall = rooms.factors(0, rooms.train_indices(SCENES))["window_wall"]
+    return np.flatnonzero((wall >= 1) & (wall < 2))
+
+
 GENERATORS: dict[str, Callable[[], Scenes]] = {
     "true": of_scenes,
     **{name: partial(of_scenes, answer) for name, answer in true_scenes.ORACLES.items() if answer is not areas},
@@ -73,6 +82,7 @@ GENERATORS: dict[str, Callable[[], Scenes]] = {
     "parts of others": partial(of_scenes, areas, true_scenes.shuffled),
     "parts that are off": partial(of_scenes, areas, true_scenes.jittered),
     "a sixteenth of the scenes": partial(of_scenes, areas, different=SCENES // 16),
+    "a third of the kinds of scenes": lambda: Scenes(shown()[torch.from_numpy(back_windows())], areas),
 }
 
 
@@ -86,17 +96,18 @@ def readings(name: str) -> dict[str, float]:
 
 SEEN: dict[str, dict[str, float]] = {
     # Of what the 16 x 16 pixels know, the less the nearer one looks.
-    "means over 1/16 boxes": {"patch_1_2": 1.3, "patch_1_4": 2, "spectrum": 15, "swd_64": 2.5, "lines": 4},
-    "16 x 16, bicubic": {"patch_1_2": 1.8, "patch_1_4": 3, "spectrum": 30, "swd_64": 3.5, "swd_32": 1.5, "lines": 4},
-    "16 x 16, nearest": {"patch_1_2": 1.3, "patch_1_4": 2.5, "spectrum": 6, "swd_64": 2, "lines": 4},
+    "means over 1/16 boxes": {"patch_1_2": 1.5, "patch_1_4": 3, "spectrum": 15, "swd_64": 2.5, "lines": 4},
+    "16 x 16, bicubic": {"patch_1_2": 2, "patch_1_4": 4, "spectrum": 30, "swd_64": 3.5, "swd_32": 1.5, "lines": 4},
+    "16 x 16, nearest": {"patch_1_2": 1.8, "patch_1_4": 3.5, "spectrum": 6, "swd_64": 2, "lines": 4},
     "16 x 16, bilinear": {"patch_1_2": 3.5, "patch_1_4": 4, "spectrum": 30, "swd_64": 3, "swd_32": 1.6, "lines": 4},
-    "points": {"patch_1_2": 2, "patch_1_4": 1.4, "spectrum": 4, "lines": 2},
+    "points": {"patch_1_2": 1.6, "spectrum": 4, "lines": 2},
     "noise of 6 levels": {"patch_1_2": 4, "patch_1_4": 10, "patch_1_4/places": 3, "swd_64": 3, "lines": 3.5},
-    "blur": {"patch_1_2": 3, "patch_1_4": 1.4, "spectrum": 15, "swd_64": 2, "lines": 3},
+    "blur": {"patch_1_2": 4, "patch_1_4": 1.8, "spectrum": 15, "swd_64": 2, "lines": 3},
     "other places": {"patch_1_2/places": 3, "patch_1_4/places": 4, "swd_16": 2.5},
     "parts of others": {"patch_1_2": 10, "patch_1_4": 7, "spectrum": 6, "swd_64": 3, "swd_32": 2, "lines": 12},
     "parts that are off": {"lines": 4},
     "a sixteenth of the scenes": {"patch_1_2": 3, "patch_1_4": 2.5, "patch_1_4/places": 2.2},
+    "a third of the kinds of scenes": {"patch_1_2": 1.5, "patch_1_4": 1.4, "patch_1_2/places": 1.3, "spectrum": 2},
 }
 """By fault the series that have to read so many times what other true scenes do."""
 
@@ -106,6 +117,7 @@ UNSEEN: dict[str, tuple[str, ...]] = {
     # Each window is right but for a seam of a pixel or so: what the lines are for.
     "parts that are off": ("patch_1_2", "patch_1_4", "spectrum", "swd_64", "swd_32", "swd_16"),
     "a sixteenth of the scenes": ("spectrum", "swd_64", "swd_32"),
+    "a third of the kinds of scenes": ("swd_64", "swd_32"),
     "noise of 6 levels": ("swd_32", "swd_16"),
     "blur": ("swd_16",),
 }
@@ -156,24 +168,47 @@ def test_agreement_of_dense_and_coarse_falls_with_what_is_between_the_pixels() -
 
 @pytest.mark.parametrize("zoom", [2, 4])
 def test_windows_lie_in_their_places_and_together_everywhere(zoom: int) -> None:
-    columns, rows = windows(4000, zoom, torch.Generator().manual_seed(0))
-    assert columns.shape == rows.shape == (4000, cfg.PATCH + 1)
+    count = 20_000
+    columns, rows = windows(count, zoom, FINE, torch.Generator().manual_seed(0))
+    assert columns.shape == rows.shape == (count, cfg.PATCH + 1)
     x, y, room = columns[:, 0], rows[:, 0], 1 - 1 / zoom
-    torch.testing.assert_close(columns[:, -1] - x, torch.full((4000,), 1 / zoom, dtype=torch.float64))
-    assert min(x.min(), y.min()) >= 0 and max(columns.max(), rows.max()) <= 1 + 1e-12
+    assert torch.equal(columns[:, -1] - x, torch.full((count,), 1 / zoom, dtype=torch.float64))
+    assert [end.item() for at in (x, y) for end in (at.min(), at.max())] == [0, room, 0, room]
+    # All edges lie on pixels.
+    assert torch.equal(columns * FINE, (columns * FINE).round())
     for place, name in enumerate(PLACES):
         vertical, horizontal = name.split("_")
-        assert ((y[place::4] < room / 2) == (vertical == "upper")).all()
-        assert ((x[place::4] < room / 2) == (horizontal == "left")).all()
+        for at, low in ((y, vertical == "upper"), (x, horizontal == "left")):
+            assert (at[place::4] <= room / 2 if low else at[place::4] >= room / 2).all()
+    steps = int(FINE * room) + 1
     for at in (x, y):
-        assert (torch.histc(at / room, 10, 0, 1) / 400 - 1).abs().max() < 0.15
+        expected = count / steps
+        assert ((at * FINE).long().bincount(minlength=steps) - expected).abs().max() < 5 * expected**0.5
+
+
+def test_windows_off_the_pixels_would_be_blurred() -> None:
+    """Why they lie on them: half a pixel further, means of pixels have lost detail that is there."""
+    images, edges = shown()[:64], evenly_cut(cfg.PATCH, 0.25, 0.5)
+    exact, pixels = areas(images, Cells(edges, edges, cfg.Coordinates())), coarse_by_two(images)
+    torch.testing.assert_close(areas(pixels, Cells(edges, edges, cfg.Coordinates())), exact, atol=0.51, rtol=0)
+    off = edges + 0.5 / FINE
+    cells = Cells(off, off, cfg.Coordinates())
+
+    def detail(values: Tensor) -> float:
+        return values.diff(dim=-1).square().mean().item()
+
+    assert detail(areas(pixels, cells)) < 0.75 * detail(areas(images, cells))
+
+
+def coarse_by_two(images: Tensor) -> Tensor:
+    return torch.nn.functional.avg_pool2d(images.float(), 2).round()
 
 
 def test_real_windows_are_rounded_means_in_all_places_of_each_image() -> None:
     images = held_out()[:70]
     found = real_windows(images, 4, torch.Generator().manual_seed(3))
     assert found.shape == (280, 3, cfg.PATCH, cfg.PATCH) and found.dtype == torch.uint8
-    columns, rows = windows(280, 4, torch.Generator().manual_seed(3))
+    columns, rows = windows(280, 4, FINE, torch.Generator().manual_seed(3))
     for i in (0, 69 * 4 + 3):
         one = areas(images[i // 4][None], Cells(columns[i : i + 1], rows[i : i + 1], cfg.Coordinates()))
         assert torch.equal(found[i], one[0].round().to(torch.uint8))
@@ -323,6 +358,12 @@ def test_no_lines_are_as_far_as_can_be_and_shading_is_none() -> None:
     some, none = torch.tensor([0.5, 1.5]), torch.zeros(0)
     assert lines.line_distance(none, some) == lines.line_distance(some, none) == lines.WINDOW
     assert lines.line_distance(some, some + 2) == pytest.approx(2)
+    from scipy.stats import wasserstein_distance
+
+    random = np.random.default_rng(0)
+    one, other = random.exponential(size=50), np.round(random.exponential(2, size=31), 1)
+    found = lines.line_distance(torch.from_numpy(one), torch.from_numpy(other))
+    assert found == pytest.approx(wasserstein_distance(one, other), rel=1e-6)
 
 
 # --- protocols --------------------------------------------------------------------------------------------------------
@@ -356,6 +397,20 @@ def test_every_number_says_how_it_was_measured_and_none_is_an_fid() -> None:
     assert {p.latents for p in protocols.values()} == {"fixed, seed 8192"}
 
 
+@pytest.mark.skipif(imagenet_file() is None, reason="the extra imagenet is not installed")
+def test_patches_of_photographs_are_seen_by_their_metrics_network() -> None:
+    """Which they are enlarged for, as images are."""
+    config = cfg.ImageNetFrechet(samples=64)
+    asked = cfg.Scales(zooms=(2,), patches=64, dense=8, pyramids=4, real=24)
+    metric = build_metric(config, coarse(held_out()[:24]), device="cpu", cache=None)
+    of_photographs = ScalesMeasure(asked, metric, held_out(), resize_of(config, cfg.PATCH), latents_seed=1)
+    protocol = of_photographs.protocols[0]
+    assert protocol.extractor == "EfficientNet-Lite0 of ImageNet, stage 5 pooled"
+    assert protocol.resize == "bilinear without antialiasing (torch), 16 to 64"
+    first = next(iter(of_photographs(of_scenes(), latents_of(64))))  # type: ignore[arg-type]
+    assert first.key == "scales/patch_1_2" and 0 < first.value < np.inf
+
+
 def test_it_reads_the_same_again_and_another_seed_looks_elsewhere() -> None:
     scenes, latents = of_scenes(), latents_of(SCENES)
     few = cfg.Scales(zooms=(4,), patches=64, dense=8, pyramids=4, real=64)
@@ -382,7 +437,7 @@ def test_a_generator_is_rendered_through_cells_as_it_renders_itself() -> None:
         torch.testing.assert_close(decibels, agreement(own, generator(latents)), rtol=1e-3, atol=1e-3)
         patches = torch.cat(list(measure()._windows(generator, latents, 4)))
         assert patches.shape == (300, 3, cfg.PATCH, cfg.PATCH) and patches.dtype == torch.uint8
-        columns, rows = windows(300, 4, measure()._stream("windows at 4"))
+        columns, rows = windows(300, 4, FINE, measure()._stream("windows at 4"))
         one = generator(latents[299:], Cells(columns[299:], rows[299:], generator.pixels.config))
         assert (patches[299].int() - generator.signal.to_stored(one)[0].int()).abs().max() <= 1
 
@@ -440,8 +495,8 @@ def test_photographs_have_to_have_the_fine_pixels(tmp_path: Path) -> None:
 
     events = list(run_job(job(SMALL), **options))  # type: ignore[arg-type]
     assert "scales/lines" in [event.metric for event in events if isinstance(event, Evaluated)]
-    with pytest.raises(InputError, match=r"6 images are smaller than 48 x 48, .* or the fine pixels of scales"):
-        list(run_job(job(SMALL.replace(fine=48)), **options))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"6 images are smaller than 96 x 96, .* or the fine pixels of scales"):
+        list(run_job(job(SMALL.replace(fine=96)), **options))  # type: ignore[arg-type]
 
 
 def test_off_it_leaves_no_trace() -> None:
@@ -456,8 +511,8 @@ def test_off_it_leaves_no_trace() -> None:
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"fine": 32}, "real windows of 16 cells at zoom 4 have the detail of 64 pixels: raise it"),
-        ({"fine": 68}, "windows of 8 pixels, which must fit"),
+        ({"fine": 32}, "must be a multiple of 64, so that cells of a window at zoom 4 are whole pixels"),
+        ({"fine": 80}, "must be a multiple of 32, so that cells of a window at zoom 2 are whole pixels"),
         ({"zooms": (4, 2)}, "name each once, the smallest first"),
         ({"zooms": (2, 2)}, "name each once"),
         ({"zooms": (1, 2)}, "greater than or equal to 2"),
@@ -484,3 +539,15 @@ def test_cells_of_whole_images_are_their_pixels() -> None:
     edges = evenly_cut(true_scenes.TRAINED)
     whole = areas(shown()[:4], Cells(edges, edges, cfg.Coordinates()))
     torch.testing.assert_close(whole.round().to(torch.uint8), coarse(shown()[:4]))
+
+
+def test_the_page_says_what_was_recorded() -> None:
+    record = json.loads(chosen.RECORD.read_text())
+    assert chosen.RECORD.with_suffix(".md").read_text() == chosen.page(record)
+    rows = record["rows"]
+    assert set(rows) >= {chosen.TRUE, chosen.OTHERS, chosen.TRAINED}
+    assert all(set(row) == set(KEYS) for row in rows.values())
+    # What no run of this test makes: the numbers of images of a real run.
+    floor, generator = rows[chosen.TRUE], rows[chosen.TRAINED]
+    assert floor["patch_1_4"] < 0.01 and floor["patch_1_4/places"] < 0.03
+    assert generator["patch_1_4"] > 5 * floor["patch_1_4"]

@@ -20,6 +20,7 @@ from core.config import (
     Reconstruction,
     Rooms,
     RoomsFrechet,
+    Scales,
     Upsampling,
 )
 from core.data.making import make
@@ -134,6 +135,9 @@ def test_images_smaller_than_those_that_are_asked_for_are_in_the_way(tmp_path: P
     assert says in (of(config, tmp_path, data_path=path) or "")
     make(path, tmp_path / "set", [16, 32])
     assert says in (of(config, tmp_path, data_path=tmp_path / "set") or "")
+    fine = Scales(zooms=(2,), fine=32, patches=64, dense=8, pyramids=8)
+    config = on_images(path, metric=RoomsFrechet(samples=64), scales=fine)
+    assert says in (of(config, tmp_path, data_path=path) or "")
 
 
 def test_a_set_that_is_prepared_otherwise_is_in_the_way(tmp_path: Path) -> None:
