@@ -154,7 +154,8 @@ def build_view(looks: cfg.Looks | cfg.Critic, config: cfg.Config, seed: int, nam
     """What a critic of that name sees, drawn from a stream of its own where it is drawn."""
     coordinates, images = config.inr.coordinates, config.images_of(looks)
     size = config.sizes_of(looks.view)[0]
-    drawing = Drawing(size, images, seed, name)
+    stored = None if isinstance(config.fine, cfg.Scenes) else int(config.finest)
+    drawing = Drawing(size, images, seed, name, stored)
     match looks.view:
         case cfg.Whole():
             return Whole()

@@ -188,7 +188,8 @@ class Consistency(Node):
 
 class Pool(Node):
     """The same scenes or photographs at `resolution`, of the first `share` of the training images: of others windows
-    are cut from these. Exact means over areas, as far as a stored pixel is one."""
+    are cut from these. Windows of a fixed scale lie on whole stored pixels where theirs can be; elsewhere, and at other
+    scales, a pixel is the mean of parts of stored ones, which blurs it by up to one of them."""
 
     kind: Literal["pool"] = "pool"
     resolution: PositiveInt = 64

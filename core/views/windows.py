@@ -17,12 +17,16 @@ from core.views import Sight
 
 
 class Drawing(NamedTuple):
-    """What a view draws for: `images` of `size` x `size` pixels; from which stream: of a seed, and a critic's name."""
+    """What a view draws for: `images` of `size` x `size` pixels; from which stream: of a seed, and a critic's name.
+
+    `stored` are the pixels a side of the images that real windows are cut from, None where they are drawn.
+    """
 
     size: int
     images: int
     seed: int
     name: str
+    stored: int | None = None
 
 
 class Drawn:
@@ -58,6 +62,7 @@ class Windows(Drawn):
         self.config, self.coordinates, self.iterations = config, coordinates, iterations
         self.draft = config.draft or cfg.Draft()
         self.whole = round(config.whole * self.groups)
+        self.places = _places_on(drawing.stored, config.scale, drawing.size)
 
     def next(self, iteration: int) -> Sight:
         """See `View`."""
@@ -98,6 +103,8 @@ class Windows(Drawn):
         room = torch.full_like(sides, 1 - self.config.scale.least) if beyond else 1 - sides
         first = torch.arange(self.groups) < self.whole
         sides = torch.where(first, 1.0, sides)
+        if self.places is not None:
+            places = [(place * self.places).floor() / (self.places - 1) for place in places]
         left, upper = (torch.where(first, 0.0, place * room) for place in places)
         columns, rows = (self.for_images(evenly_cut(self.size, low, low + sides)) for low in (left, upper))
         return Cells(columns, rows, self.coordinates)
@@ -107,6 +114,16 @@ class Windows(Drawn):
         workers = self.draft.workers or 1
         random = stream(0, f"windows of a worker, batch {(iteration - 1) // workers}")
         return torch.rand(self.groups, 3, generator=random, dtype=torch.float64)
+
+
+def _places_on(stored: int | None, scale: cfg.Scale, size: int) -> int | None:
+    """How many places a window has of which each pixel is a whole number of stored ones; None where it may lie
+    anywhere, for it never is, or nothing is stored: means of parts of pixels are of a picture that is blurred."""
+    if stored is None or not isinstance(scale, cfg.FixedScale):
+        return None
+    side = scale.scale * stored
+    places = stored - round(side) + 1
+    return places if side == round(side) and round(side) % size == 0 and places > 1 else None
 
 
 class Foveated(Drawn):

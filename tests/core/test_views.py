@@ -170,6 +170,18 @@ def test_windows_lie_in_the_picture_and_reach_every_part_of_it(scale: Any) -> No
     assert late[:, 0].min() < 0.05 and late[:, -1].max() > 0.95
 
 
+def test_windows_of_stored_images_lie_on_their_pixels_where_they_can() -> None:
+    drawing = Drawing(4, 400, 0, "", stored=16)
+    on = Windows(cfg.Patches(scale=cfg.FixedScale(scale=0.25)), COORDINATES, drawing, iterations=1)
+    left = cells_of(on.next(1).generated).columns[:, 0] * 16
+    torch.testing.assert_close(left, left.round())
+    assert set(left.round().tolist()) == set(range(13))
+    for scale in (cfg.FixedScale(scale=0.4), cfg.UniformScale()):
+        off = Windows(cfg.Patches(scale=scale), COORDINATES, drawing, iterations=1)
+        edges = cells_of(off.next(1).generated).columns[:, 0] * 16
+        assert (edges - edges.round()).abs().max() > 0.1
+
+
 def test_a_beta_law_begins_with_whole_pictures_and_ends_as_it_says() -> None:
     law = cfg.BetaScale(low=0.25, start=0.001, end=0.8, until=0.5)
     view = windows(images=4000, iterations=200, scale=law)
