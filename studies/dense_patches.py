@@ -49,12 +49,13 @@ BASE = edited(
     EVERYTHING,
     {
         "data": Rooms(resolution=128),
-        "fine": Pool(resolution=512),
+        "fine": Pool(resolution=512, share=0.25),
         "iterations": 70_000,
         "evaluation": Evaluation(quality=QUALITY, scales=Scales(fine=512)),
     },
 )
-"""All ten changes, whole images alone; finer images are there and nobody looks at them."""
+"""All ten changes, whole images alone; finer images are there, of every fourth for their size, and nobody looks at
+them."""
 
 PATCHES = Critic(name="patch")
 """A second discriminator of windows of a quarter of the picture's side, each as many pixels as the whole."""
