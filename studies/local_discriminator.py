@@ -52,10 +52,10 @@ STUDY = Study(
             Critic(name="patch", share=0.5),
             Looks(share=0.5),
         ),
-        cheaper("fourth", "a second D at every 4th iteration", Critic(name="patch", period=4)),
+        cheaper("fourth", "a second D at every fourth iteration", Critic(name="patch", period=4)),
         cheaper(
             "fourth_weighted",
-            "a second D at every 4th iteration, 4 times the weight",
+            "a second D at every fourth iteration, four times the weight",
             Critic(name="patch", period=4, weight=4.0),
             reading="As lazy penalties are weighted.",
         ),
