@@ -10,27 +10,20 @@ from __future__ import annotations
 from typing import Any
 
 from ablations.answers import ClaimsAnswer
-from ablations.claims import Claim, Comparison, Measured, Source
-from ablations.schema import Change, Multiply, Put, Study, Translate, change, edited
+from ablations.claims import Claim, Source
+from ablations.schema import Change, Study, Translate, change
 from core.config import (
     Beside,
     Consistency,
     Critic,
     Draft,
-    Evaluation,
     Looks,
     Patches,
     Places,
-    Pool,
     ResNetDiscriminator,
-    Rooms,
-    RoomsFrechet,
-    Scales,
     StridedDiscriminator,
 )
-from core.metrics.identity import extractor_sha256
-from studies.changes_overview import EVERYTHING, QUALITY
-from studies.profiles import CPU, LSUN128, R1_ELSEWHERE, UNIT_EMISSION, cpu_evaluation
+from studies.dense import BASE, BASE_TITLE, LONGER, LSUN128_DENSE, MUCH, against, cpu_dense
 
 SLIDE = "Advantages compared to traditional GANs"
 DENSE = Source(
@@ -41,21 +34,6 @@ DENSE = Source(
 DRAFT = Draft(ends=True, resampling="bilinear", workers=4)
 """As far as it is of this loss: points from edge to edge, real crops by a bilinear filter, four data workers that draw
 the same crops."""
-
-PATCH = "scales/patch_1_4"
-"""The distance of windows of a quarter of the side, in 16 x 16 pixels, to those of true images."""
-
-BASE = edited(
-    EVERYTHING,
-    {
-        "data": Rooms(resolution=128),
-        "fine": Pool(resolution=512, share=0.25),
-        "iterations": 70_000,
-        "evaluation": Evaluation(quality=QUALITY, scales=Scales(fine=512)),
-    },
-)
-"""All ten changes, whole images alone; finer images are there, of every fourth for their size, and nobody looks at
-them."""
 
 PATCHES = Critic(name="patch")
 """A second discriminator of windows of a quarter of the picture's side, each as many pixels as the whole."""
@@ -72,12 +50,7 @@ def drafted(name: str, title: str, **mended: Any) -> Change:
     return form(name, title, {"looks": Looks(view=Beside(patches=patches))})
 
 
-def ratio(title: str, series: str | None, before: str = "baseline", after: str = "baseline+separate") -> Comparison:
-    """A second discriminator of dense patches against another variant, by one measure."""
-    return Comparison(
-        title=title, before=Measured(variant=before, series=series), after=Measured(variant=after, series=series)
-    )
-
+EQUAL_ITERATIONS = against("patches of a quarter, equal iterations", "baseline+separate")
 
 STUDY = Study(
     name="dense_patches",
@@ -86,7 +59,7 @@ STUDY = Study(
     "of it not work?",
     source=DENSE,
     base=BASE,
-    base_title="all ten changes, whole images alone",
+    base_title=BASE_TITLE,
     changes=(
         form(
             "separate",
@@ -121,25 +94,12 @@ STUDY = Study(
         drafted("draft_ends", "the draft, patches' points as those of images", ends=False),
         drafted("draft_filter", "the draft, real patches by the filter of real images", resampling="box"),
         drafted("draft_workers", "the draft, real patches not repeated", workers=None),
-        form(
-            "longer",
-            "whole images alone, twice the iterations",
-            {"iterations": 140_000},
-            "About the arithmetic that a second D costs.",
-        ),
+        LONGER,
     ),
     designs=("add_one_in",),
     answer=ClaimsAnswer(pictured=("baseline", "baseline+separate", "baseline+channels")),
     profiles=(
-        CPU.adjusted(
-            Multiply(path="penalty.weight", factor=0.0625, only="r1", why=R1_ELSEWHERE),
-            Multiply(path="iterations", factor=1600 / 70_000, why="a minute per run, not a day"),
-            Put(path="fine", value=Pool(resolution=64), why="four times the size, as there"),
-            Put(
-                path="evaluation",
-                value=cpu_evaluation(RoomsFrechet(extractor=extractor_sha256()), every=160, scales=Scales()),
-                why="a proxy over a network that ships with the code; patches, spectra and lines against true rooms",
-            ),
+        cpu_dense(
             Translate(
                 path="discriminator",
                 pairs=(
@@ -147,21 +107,20 @@ STUDY = Study(
                     (ResNetDiscriminator(width=45), StridedDiscriminator(width=24, hidden=80)),
                 ),
                 why="cost: four cheap layers instead of a ResNet; half the parameters stay half",
-            ),
-            title="the deck's numbers scaled down to two CPU cores: rooms of 16×16, patches of 64×64, 1,600 iterations",
+            )
         ),
-        LSUN128.adjusted(UNIT_EMISSION, title="the deck's scale: 128×128, patches of 512×512, 70,000 iterations"),
+        LSUN128_DENSE,
     ),
     claims=(
         Claim(
             name="detail",
             source=DENSE,
             expects="lower",
-            margin=1.25,
-            before=Measured(variant="baseline", series=PATCH),
-            after=Measured(variant="baseline+separate", series=PATCH),
-            title="patches of a quarter, equal iterations",
-            also=(ratio("patches of a quarter, equal arithmetic", PATCH, before="baseline+longer"),),
+            margin=MUCH,
+            before=EQUAL_ITERATIONS.before,
+            after=EQUAL_ITERATIONS.after,
+            title=EQUAL_ITERATIONS.title,
+            also=(against("patches of a quarter, equal arithmetic", "baseline+separate", before="baseline+longer"),),
             metric="a distance of patches",
             dataset="LSUN bedroom",
             iterations=None,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from ablations.answers import ClaimsAnswer
-from ablations.claims import Claim, Comparison, Measured, Source
+from ablations.claims import Claim, Source
 from ablations.schema import Change, Study
 from core.config import Critic, Looks
-from studies.dense_patches import BASE, PATCH, form
+from studies.dense import BASE, BASE_TITLE, LONGER, LSUN128_DENSE, against, cpu_dense
 from studies.dense_patches import STUDY as DENSE_PATCHES
+from studies.dense_patches import form
 
 SLIDE = "Next steps"
 LOCAL = Source(slide=SLIDE, quote="Local patch discriminator: additional D that operates on local upsampled patches")
@@ -19,16 +20,7 @@ def cheaper(name: str, title: str, critic: Critic, looks: Looks | None = None, r
     return form(name, title, {"critics": (critic,), **({} if looks is None else {"looks": looks})}, reading)
 
 
-def against_whole(variant: str, title: str) -> Comparison:
-    """The distance of patches with and without this form."""
-    return Comparison(
-        title=title,
-        before=Measured(variant="baseline", series=PATCH),
-        after=Measured(variant=f"baseline+{variant}", series=PATCH),
-    )
-
-
-QUARTER = against_whole("quarter", "a quarter of the batch")
+QUARTER = against("a quarter of the batch", "baseline+quarter")
 
 STUDY = Study(
     name="local_discriminator",
@@ -37,7 +29,7 @@ STUDY = Study(
     "gains?",
     source=LOCAL,
     base=BASE,
-    base_title="all ten changes, whole images alone",
+    base_title=BASE_TITLE,
     changes=(
         *(DENSE_PATCHES.change(name) for name in ("separate", "shared", "shared_placed", "channels")),
         cheaper(
@@ -59,11 +51,11 @@ STUDY = Study(
             Critic(name="patch", period=4, weight=4.0),
             reading="As lazy penalties are weighted.",
         ),
-        DENSE_PATCHES.change("longer"),
+        LONGER,
     ),
     designs=("add_one_in",),
     answer=ClaimsAnswer(pictured=("baseline", "baseline+separate", "baseline+quarter")),
-    profiles=DENSE_PATCHES.profiles,
+    profiles=(cpu_dense(), LSUN128_DENSE),
     claims=(
         Claim(
             name="alleviated",

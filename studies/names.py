@@ -16,6 +16,8 @@ NAMES: tuple[str, ...] = (
     "weight_clipping",
     "dense_patches",
     "local_discriminator",
+    "random_resolutions",
+    "progressive_growing",
 )
 """Those of the deck, in its order, and what they raise behind the one that raises it: each is a file here. Behind them
 those of what it promises."""

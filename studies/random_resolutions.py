@@ -1,0 +1,130 @@
+"""The slide "Advantages compared to traditional GANs": does a "random resolutions" loss train for high resolution?
+
+Two readings: whole images at a size that is drawn for every iteration, and windows whose scale is drawn. The public
+code of November 2020 has a draft of the second, switched off (`progressive_transform`), with defects of its own.
+"""
+
+from __future__ import annotations
+
+from ablations.answers import ClaimsAnswer
+from ablations.claims import Claim, Source
+from ablations.schema import Change, Put, Study, Translate, change
+from core.config import (
+    BetaScale,
+    Draft,
+    Looks,
+    Patches,
+    Places,
+    PooledDiscriminator,
+    ResNetDiscriminator,
+    Scenes,
+    Sizes,
+    StridedDiscriminator,
+    UniformScale,
+    View,
+)
+from studies.dense import BASE, BASE_TITLE, LONGER, LSUN128_DENSE, MUCH, against, cpu_dense
+
+RANDOM = Source(
+    slide="Advantages compared to traditional GANs",
+    quote="We can use “random resolutions” loss to train a high-resolution GAN",
+)
+SIZES, SIZES_HERE = Sizes(sizes=(128, 192, 256)), Sizes(sizes=(16, 24, 32))
+UNIFORM, BETA = UniformScale(low=0.25), BetaScale(low=0.25)
+POOLED = PooledDiscriminator(width=64, blocks=3)
+
+
+def seen(name: str, title: str, view: View, reading: str | None = None, *, told: bool = False) -> Change:
+    """The discriminator sees this instead of whole images; `told` where, and how densely."""
+    looks = Looks(view=view, places=Places(scale=0.25) if told else None)
+    own = name in ("sizes", "uniform")
+    after = {"looks": looks} | ({"discriminator": POOLED} if isinstance(view, Sizes) else {})
+    return change(BASE, name, title, after, source=RANDOM if own else None, group="form", reading=reading)
+
+
+WINDOWS = against("windows of a random scale", "baseline+uniform")
+
+STUDY = Study(
+    name="random_resolutions",
+    title="Random resolutions",
+    question="Does a discriminator that sees random resolutions make G better at high resolution, and at what price "
+    "for the whole image?",
+    source=RANDOM,
+    base=BASE,
+    base_title=BASE_TITLE,
+    changes=(
+        change(
+            BASE,
+            "pooled",
+            "whole images, a D that averages over positions",
+            {"discriminator": POOLED},
+            group="form",
+            reading="What images of several sizes need of D, by itself.",
+        ),
+        seen("sizes", "whole images of a random size", SIZES, "One of three sizes an iteration, each as likely."),
+        seen("uniform", "windows of a random scale", Patches(scale=UNIFORM), "Sides uniform in a quarter to all."),
+        seen("uniform_told", "windows of a random scale, D told where", Patches(scale=UNIFORM), told=True),
+        seen("beta", "windows, whole images first", Patches(scale=BETA), "As EpiGRAF draws them."),
+        seen("beta_told", "windows, whole images first, D told where", Patches(scale=BETA), told=True),
+        seen(
+            "anchored",
+            "half of the batch whole, half windows of a random scale",
+            Patches(scale=UNIFORM, whole=0.5),
+            told=True,
+        ),
+        seen(
+            "draft",
+            "the author's draft: real sides by area, G's windows beyond the image",
+            Patches(scale=UniformScale(low=0.5), draft=Draft(area=True, beyond=True)),
+            "Its sides are uniform in half to all.",
+        ),
+        seen(
+            "draft_area",
+            "the draft, real sides as G's",
+            Patches(scale=UniformScale(low=0.5), draft=Draft(beyond=True)),
+        ),
+        seen(
+            "draft_beyond",
+            "the draft, G's windows within the image",
+            Patches(scale=UniformScale(low=0.5), draft=Draft(area=True)),
+        ),
+        LONGER,
+    ),
+    designs=("add_one_in",),
+    answer=ClaimsAnswer(pictured=("baseline", "baseline+sizes", "baseline+beta")),
+    profiles=(
+        cpu_dense(
+            Put(path="fine", value=Scenes(), why="windows of any scale, without the blur of cut pixels"),
+            Translate(
+                path="discriminator",
+                pairs=((ResNetDiscriminator(), StridedDiscriminator()), (POOLED, PooledDiscriminator())),
+                why="cost: four cheap layers instead of a ResNet",
+            ),
+            Translate(
+                path="looks.view.sizes",
+                pairs=((list(SIZES.sizes), list(SIZES_HERE.sizes)),),
+                why="once, one and a half and twice the whole image, as there",
+            ),
+        ),
+        LSUN128_DENSE,
+    ),
+    claims=(
+        Claim(
+            name="high_resolution",
+            source=RANDOM,
+            expects="lower",
+            margin=MUCH,
+            before=WINDOWS.before,
+            after=WINDOWS.after,
+            title=WINDOWS.title,
+            reading="windows",
+            also=(against("whole images of a random size", "baseline+sizes").replace(reading="sizes"),),
+            metric="a distance of patches",
+            dataset="LSUN bedroom",
+            iterations=None,
+            comparable_profile="lsun128",
+            remark="The slide gives no number. Asked is a distance of windows of a quarter of the side, at four times "
+            "the resolution of whole images, below 1/1.25 of that without; declared before the first run.",
+        ),
+    ),
+)
