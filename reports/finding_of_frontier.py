@@ -168,7 +168,6 @@ def cheapest(mark: Mark, what: str, bound: float) -> str:
     """The sentence of the cheapest variant whose interval lies below the declared factor."""
     rest = f"below ×{factor(bound)}: {mark.title}, ×{interval(mark.quality)} (n = {mark.quality.n})."
     return first_that_fits(
-        f"Cheapest with the interval of its {what} {rest}",
         f"Cheapest with its {what} {rest}",
         f"Cheapest {rest}",
         f"Cheapest below ×{factor(bound)}: {mark.title} (n = {mark.quality.n}).",

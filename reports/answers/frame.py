@@ -32,7 +32,7 @@ TILES_INCHES = 1.25
 PICTURE_INCHES = 0.6
 """The least height of a row of tiles with its name, which may have two lines."""
 
-DENSE_INCHES = 0.86
+DENSE_INCHES = 0.9
 """The same of dense images."""
 
 PICTURE_POINTS = 97
