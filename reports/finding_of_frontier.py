@@ -154,7 +154,7 @@ def of_frontier(report: Report, answer: FrontierAnswer) -> list[str]:
     found.append(costs(told, report.results))
     if len(sound) > 1:
         picked = f"picked among {counted(len(sound), 'form')} on these seeds, by intervals that are not corrected"
-        found.append(f"It was {picked}, so its gain is overstated.")
+        found.append(f"It was {picked}, so its ratio flatters it.")
     names = [mark.title for mark in frontier(marks)]
     return [*found, f"Undominated by the means: {'; '.join(names)}.", *failed(forms)]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,12 @@ APART_POINTS = 6.0
 
 MARK_POINTS = 4.0
 """About a mark, that no label may cover."""
+
+LED_POINTS = 10.0
+"""From its mark to a label that no line has to lead to."""
+
+SWEEPS = 3
+"""So often a label is placed anew, beside where the others are by then."""
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
@@ -99,8 +105,8 @@ def panel(
     ax.axhline(1, color=INK, lw=0.6, zorder=1)
     if limit is not None:
         ax.axhline(limit, color=GREY, lw=0.8, ls="--", zorder=1)
-        looks: dict[str, Any] = {"fontsize": 6, "color": GREY, "ha": "right", "va": "bottom"}
-        ax.annotate(f"×{factor(limit)}, declared", (1, limit), xycoords=ax.get_yaxis_transform(), **looks)
+        looks: dict[str, Any] = {"fontsize": 6, "color": GREY, "va": "bottom"}
+        ax.annotate(f"×{factor(limit)}, declared", (0.005, limit), xycoords=ax.get_yaxis_transform(), **looks)
     step = APART_POINTS * math.log(across[1] / across[0]) / size[0]
     xs = beside_each_other([mark.cost for mark in drawn], step)
     best = {mark.name for mark in frontier(drawn, ratio)}
@@ -199,7 +205,7 @@ def draw_labels(
             for (x, _), spot in zip(points, spots, strict=True)
         ),
         *((0.0, along(line, 1) - 1, size[0], along(line, 1) + 1) for line in lines),
-        *([] if limit is None else [(size[0] - 50, along(limit, 1), size[0], along(limit, 1) + 8)]),
+        *([] if limit is None else [(0.0, along(limit, 1), 50.0, along(limit, 1) + 8)]),
     ]
     for text, point, placed in zip(texts, points, place_labels(points, sizes, size, obstacles), strict=True):
         left, bottom, right, top = placed.box
@@ -228,25 +234,31 @@ def place_labels(
     """Boxes of these sizes beside their points and within the room: where they cover no mark and no other label, and of
     `obstacles` little, as far as there is such a place, and as near as can be. All are points from the lower left."""
     marks = [(x - MARK_POINTS, y - MARK_POINTS, x + MARK_POINTS, y + MARK_POINTS) for x, y in points]
-    placed: list[Placed] = []
-    for (x, y), (wide, high) in zip(points, sizes, strict=True):
-        best: tuple[float, Placed] | None = None
-        for distance in (6.0, 10.0, 16.0, 24.0, 34.0, 46.0, 60.0):
-            for turn in range(16):
-                angle = math.tau * turn / 16
-                across = x + math.cos(angle) * (distance + wide / 2)
-                up = y + math.sin(angle) * (distance + high / 2)
-                box = (across - wide / 2, up - high / 2, across + wide / 2, up + high / 2)
-                covered = sum(overlap(box, other.box) for other in placed) + sum(overlap(box, mark) for mark in marks)
-                crossed = sum(overlap(box, each) for each in obstacles)
-                outside = wide * high - overlap(box, (0.0, 0.0, *room))
-                # A little of each, so that of places that are free the nearest is taken, the right one first.
-                cost = 10 * covered + 20 * outside + 2 * crossed + distance + 0.1 * turn
-                if best is None or cost < best[0]:
-                    best = cost, Placed(box, distance > 12)
-        assert best is not None
-        placed.append(best[1])
-    return placed
+    placed: dict[int, Placed] = {}
+    for k in [*range(len(points))] * SWEEPS:
+        others = [placed[other].box for other in placed if other != k]
+        (wide, high), tries = sizes[k], list(beside(points[k], sizes[k]))
+
+        def cost(tried: tuple[float, Box], others: list[Box] = others, area: float = wide * high) -> float:
+            distance, box = tried
+            covered = sum(overlap(box, other) for other in [*others, *marks])
+            crossed = sum(overlap(box, each) for each in obstacles)
+            # Of places that are free the nearest, of those as near the first.
+            return 10 * covered + 20 * (area - overlap(box, (0.0, 0.0, *room))) + crossed + 4 * distance
+
+        distance, box = min(tries, key=cost)
+        placed[k] = Placed(box, distance > LED_POINTS)
+    return [placed[k] for k in range(len(points))]
+
+
+def beside(point: Point, size: Point) -> Iterator[tuple[float, Box]]:
+    """Boxes of a size around a point, the right one first, each with how far it is."""
+    (x, y), (wide, high) = point, size
+    for distance in (6.0, 9.0, 13.0, 18.0, 24.0, 32.0, 42.0, 56.0):
+        for turn in range(16):
+            angle = math.tau * turn / 16
+            across, up = x + math.cos(angle) * (distance + wide / 2), y + math.sin(angle) * (distance + high / 2)
+            yield distance, (across - wide / 2, up - high / 2, across + wide / 2, up + high / 2)
 
 
 def overlap(one: Box, other: Box) -> float:
