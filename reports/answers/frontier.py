@@ -105,8 +105,8 @@ def panel(
     ax.axhline(1, color=INK, lw=0.6, zorder=1)
     if limit is not None:
         ax.axhline(limit, color=GREY, lw=0.8, ls="--", zorder=1)
-        looks: dict[str, Any] = {"fontsize": 6, "color": GREY, "va": "bottom"}
-        ax.annotate(f"×{factor(limit)}, declared", (0.005, limit), xycoords=ax.get_yaxis_transform(), **looks)
+        looks: dict[str, Any] = {"fontsize": 6, "color": GREY, "ha": "right", "va": "bottom"}
+        ax.annotate(f"×{factor(limit)}, declared", (1, limit), xycoords=ax.get_yaxis_transform(), **looks)
     step = APART_POINTS * math.log(across[1] / across[0]) / size[0]
     xs = beside_each_other([mark.cost for mark in drawn], step)
     best = {mark.name for mark in frontier(drawn, ratio)}
@@ -205,7 +205,7 @@ def draw_labels(
             for (x, _), spot in zip(points, spots, strict=True)
         ),
         *((0.0, along(line, 1) - 1, size[0], along(line, 1) + 1) for line in lines),
-        *([] if limit is None else [(0.0, along(limit, 1), 50.0, along(limit, 1) + 8)]),
+        *([] if limit is None else [(size[0] - 50, along(limit, 1), size[0], along(limit, 1) + 8)]),
     ]
     for text, point, placed in zip(texts, points, place_labels(points, sizes, size, obstacles), strict=True):
         left, bottom, right, top = placed.box
