@@ -1,7 +1,8 @@
 """What the one figure shows that answers a study, as data: the report draws it and titles it with the finding.
 
 A kind for each sort of question: what changes do (`changes`), whether claims hold (`claims`), which variant is best
-(`variants`), where a number should lie (`number`), whether effects carry over to larger scales (`scales`).
+(`variants`), where a number should lie (`number`), whether effects carry over to larger scales (`scales`), what a gain
+costs (`frontier`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,13 @@ class Enlarged(Node):
     method: Literal["nearest", "bilinear", "bicubic", "natural"]
 
 
-Pictured = Annotated[tuple[str | Enlarged, ...], Field(max_length=3)]
+class Dense(Node):
+    """Images of a variant at the `fine` pixels of `evaluation.scales`; real ones above them are of that size, too."""
+
+    variant: str
+
+
+Pictured = Annotated[tuple[str | Enlarged | Dense, ...], Field(max_length=3)]
 """Beside real images: samples of the variants of these names, in this order."""
 
 
@@ -118,5 +125,17 @@ class ScalesAnswer(Node):
     pictured: Pictured = ("baseline", "all")
 
 
-AnyAnswer = ChangesAnswer | ClaimsAnswer | VariantsAnswer | NumberAnswer | ScalesAnswer
+class FrontierAnswer(Node):
+    """Samples, and every variant's `series` and metric, as ratios to the base, over the arithmetic of its training; no
+    other variant has as little of both as one on the frontier. `title` is what the series is called. The finding is the
+    cheapest variant whose whole interval lies below the factor that `claim` declares, one of this series."""
+
+    kind: Literal["frontier"] = "frontier"
+    series: str
+    title: str
+    claim: Name
+    pictured: Pictured = ("baseline",)
+
+
+AnyAnswer = ChangesAnswer | ClaimsAnswer | VariantsAnswer | NumberAnswer | ScalesAnswer | FrontierAnswer
 Answer = Annotated[AnyAnswer, Field(discriminator="kind")]

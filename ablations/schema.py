@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, PositiveInt, field_validator, model_validator
 
 from ablations import patch
-from ablations.answers import Answer, ClaimsAnswer, NumberAnswer, VariantsAnswer
+from ablations.answers import Answer, ClaimsAnswer, FrontierAnswer, NumberAnswer, VariantsAnswer
 from ablations.claims import Claim, Source
 
 # Studies of users import these two from here.
@@ -335,6 +335,9 @@ class Study(Node):
         match self.answer:
             case ClaimsAnswer(claims=named):
                 what, known = "claim", [claim.name for claim in self.claims]
+            case FrontierAnswer(claim=claim, series=series):
+                what, named = "claim", (claim,)
+                known = [c.name for c in self.claims if c.expects == "lower" and c.after.series == series]
             case VariantsAnswer() | NumberAnswer():
                 what, known, named = "group", list(self.groups), self.answer.groups
             case _:

@@ -101,11 +101,12 @@ class Pictured(_Event):
     with the same latent size.
 
     "interpolations": spherical paths between two latents. "upsampled": one image made larger by every method, in the
-    order of `core.metrics.upsampling.SHOWN`.
+    order of `core.metrics.upsampling.SHOWN`. "dense": a row of real images and a row of generated ones, at the `fine`
+    pixels of `core.config.Scales`.
     """
 
     kind: Literal["pictured"] = "pictured"
-    name: Literal["interpolations", "upsampled"]
+    name: Literal["interpolations", "upsampled", "dense"]
     pictures: Any = Field(default=None, exclude=True, repr=False)
 
 

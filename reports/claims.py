@@ -225,6 +225,11 @@ def judge_pair(
     return replace(open_verdict, word=verdicts.get(where, "inconclusive"), why=words)
 
 
+def shortest(one: str, other: str) -> str:
+    """Of two ways to write a number the first one, unless its digits are cut off and the other's are not."""
+    return other if len(one) > 7 and len(other) < len(one) else one
+
+
 def lies(claim: Claim, effect: stats.Effect) -> tuple[Literal["inside", "outside", "unresolved"], str]:
     """Where the interval of a ratio lies against what a claim of a pair expects, and that in words."""
     if claim.expects == "same":
@@ -238,7 +243,7 @@ def lies(claim: Claim, effect: stats.Effect) -> tuple[Literal["inside", "outside
     assert effect.low is not None and effect.high is not None
     bound, named = 1.0, "1"
     if claim.margin is not None and claim.expects == "lower":
-        bound, named = 1 / claim.margin, f"1/{claim.margin:g}"
+        bound, named = 1 / claim.margin, shortest(f"1/{claim.margin:g}", f"{1 / claim.margin:g}")
     elif claim.margin is not None:
         bound, named = claim.margin, f"{claim.margin:g}"
     if effect.low <= bound <= effect.high:

@@ -289,14 +289,17 @@ def fitted_label(text: str, width: float, height: float) -> tuple[str, float]:
         size = max(LABEL_LEAST, size - 0.2)
 
 
-def sample_sheet(rows: Sequence[tuple[str, NDArray[np.uint8]]], dots_per_inch: int = 150) -> Figure:
-    """Labelled rows of tiles, each pixel enlarged to the same whole number of dots."""
+def sample_sheet(
+    rows: Sequence[tuple[str, NDArray[np.uint8]]], dots_per_inch: int = 150, scale: int | None = None
+) -> Figure:
+    """Labelled rows of tiles, each pixel enlarged to the same whole number of dots: `scale`, or as many as the page's
+    width has room for."""
     resolution = rows[0][1].shape[1]
     count = max(tiles.shape[0] for _, tiles in rows)
     label_width = int(LABEL_INCHES * dots_per_inch)
     space = int(WIDTH * dots_per_inch) - label_width
     gap = 4
-    scale = max(1, (space // count - gap) // resolution)
+    scale = scale or max(1, (space // count - gap) // resolution)
     side = resolution * scale
     height, width = len(rows) * (side + gap) - gap, count * (side + gap) - gap
     canvas = np.full((height, width, 3), 255, dtype=np.uint8)

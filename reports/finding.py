@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ablations.answers import ChangesAnswer, ClaimsAnswer, NumberAnswer, VariantsAnswer
+from ablations.answers import ChangesAnswer, ClaimsAnswer, FrontierAnswer, NumberAnswer, VariantsAnswer
 from ablations.designs import all_title, base_title
 from ablations.schema import DesignName, Study
 from reports.commands import planned_designs
 from reports.fair import both_read, fair_remark, fair_words
 from reports.finding_of_claims import of_claims
+from reports.finding_of_frontier import of_frontier
 from reports.finding_of_variants import of_number, of_variants
 from reports.numbers import interval, sentence
 from reports.report import Report
@@ -115,6 +116,8 @@ def sentences(report: Report) -> list[str]:
             return of_variants(report, answer)
         case NumberAnswer() as answer:
             return of_number(report, answer)
+        case FrontierAnswer() as answer:
+            return of_frontier(report, answer)
         case _:
             return of_changes(report)
 

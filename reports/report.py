@@ -38,6 +38,7 @@ FIGURES = (
     "samples.png",
     "tradeoff.svg",
     "reconstructions.png",
+    "dense.png",
     "rankings.svg",
     "sweep.svg",
     "importance.svg",

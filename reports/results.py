@@ -73,6 +73,10 @@ class Results:
                 return searched_title(choice, searches[choice.search])
         return next((c.title for c in self.study.controls if c.name == name), None) or title_of(self.study, name)
 
+    def brief(self, variant: PlannedVariant) -> str:
+        """The short title of a variant of one change, the title of others."""
+        return self.study.change(variant.changes[0]).brief if len(variant.changes) == 1 else variant.title
+
     def folder(self, run: str) -> RunFolder:
         """The run folder of a digest."""
         return RunFolder(jobs_root(self.runs), run)

@@ -65,7 +65,7 @@ def pack(plans: Sequence[Plan], runs: Path) -> bytes:
                 packed.add(folder.digest)
                 last = f"{variant.config.iterations:06d}.png"
                 pictured = seed == plan.seeds[0] and not is_drawn(variant)
-                shown = (last, "real.png", "interpolations.png", "upsampled.png") if pictured else ()
+                shown = (last, "real.png", "interpolations.png", "upsampled.png", "dense.png") if pictured else ()
                 for name in (*RECORDS, *(f"samples/{picture}" for picture in shown)):
                     if (file := folder.path / name).is_file():
                         add(archive, f"jobs/{folder.digest}/{name}", bytes_of(file, folder.remedy, MOST_FILE))

@@ -77,7 +77,7 @@ LONGER: Change = change(
     {"iterations": 140_000},
     group="form",
     reading="About the arithmetic that a second D costs.",
-)
+).replace(short="twice the iterations")
 
 
 def against(title: str, after: str, *, before: str = "baseline", series: str | None = PATCH) -> Comparison:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ablations.answers import ClaimsAnswer
+from ablations.answers import ClaimsAnswer, Dense
 from ablations.claims import Claim, Source
 from ablations.schema import Change, Study, Translate, change
 from core.config import (
@@ -39,15 +39,16 @@ PATCHES = Critic(name="patch")
 """A second discriminator of windows of a quarter of the picture's side, each as many pixels as the whole."""
 
 
-def form(name: str, title: str, after: dict[str, Any], reading: str | None = None) -> Change:
+def form(name: str, title: str, short: str, after: dict[str, Any], reading: str | None = None) -> Change:
     """One form of the slide's loss on top of the base; one that the deck does not name is a question of ours."""
-    return change(BASE, name, title, after, source=DENSE if name == "separate" else None, group="form", reading=reading)
+    source = DENSE if name == "separate" else None
+    return change(BASE, name, title, after, source=source, group="form", reading=reading).replace(short=short)
 
 
-def drafted(name: str, title: str, **mended: Any) -> Change:
+def drafted(name: str, title: str, short: str, **mended: Any) -> Change:
     """The author's draft, but for what is mended of it."""
     patches = Patches(draft=DRAFT.replace(**mended))
-    return form(name, title, {"looks": Looks(view=Beside(patches=patches))})
+    return form(name, title, short, {"looks": Looks(view=Beside(patches=patches))})
 
 
 EQUAL_ITERATIONS = against("patches of a quarter, equal iterations", "baseline+separate")
@@ -64,6 +65,7 @@ STUDY = Study(
         form(
             "separate",
             "a second D of dense patches",
+            "second D",
             {"critics": (PATCHES,)},
             "Windows of a quarter of the side, uniform over the picture, from another D with as many parameters, "
             "weight 1, the same latents, one update of G for both.",
@@ -71,33 +73,50 @@ STUDY = Study(
         form(
             "matched",
             "a second D of dense patches, each D with half the parameters",
+            "second D, each half as large",
             {"critics": (PATCHES,), "discriminator": ResNetDiscriminator(width=45)},
             "Two Ds have twice the parameters: is it them?",
         ),
         form(
             "consistent",
             "a second D of dense patches, patches that agree with the image",
+            "second D, patches that agree",
             {"critics": (PATCHES,), "consistency": Consistency()},
         ),
         form(
             "shared",
             "one D: half of the batch whole, half dense patches",
+            "one D, half patches",
             {"looks": Looks(view=Patches(whole=0.5))},
         ),
         form(
             "shared_placed",
             "one D: half whole, half patches, told where",
+            "one D, half patches, told where",
             {"looks": Looks(view=Patches(whole=0.5), places=Places(scale=0.25))},
         ),
-        form("channels", "image and dense patch as channels of one D", {"looks": Looks(view=Beside())}),
-        drafted("draft", "the author's draft: channels of one D, its three defects"),
-        drafted("draft_ends", "the draft, patches' points as those of images", ends=False),
-        drafted("draft_filter", "the draft, real patches by the filter of real images", resampling="box"),
-        drafted("draft_workers", "the draft, real patches not repeated", workers=None),
+        form(
+            "channels",
+            "image and dense patch as channels of one D",
+            "channels of one D",
+            {"looks": Looks(view=Beside())},
+        ),
+        drafted("draft", "the author's draft: channels of one D, its three defects", "the draft"),
+        drafted("draft_ends", "the draft, patches' points as those of images", "the draft, same points", ends=False),
+        drafted(
+            "draft_filter",
+            "the draft, real patches by the filter of real images",
+            "the draft, same filter",
+            resampling="box",
+        ),
+        drafted("draft_workers", "the draft, real patches not repeated", "the draft, no repeats", workers=None),
         LONGER,
     ),
     designs=("add_one_in",),
-    answer=ClaimsAnswer(pictured=("baseline", "baseline+separate", "baseline+channels")),
+    answer=ClaimsAnswer(
+        pictured=(Dense(variant="baseline"), Dense(variant="baseline+separate"), Dense(variant="baseline+channels"))
+    ),
+    report="patches",
     profiles=(
         cpu_dense(
             Translate(

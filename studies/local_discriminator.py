@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ablations.answers import ClaimsAnswer
+from ablations.answers import Dense, FrontierAnswer
 from ablations.claims import Claim, Source
 from ablations.schema import Change, Study
 from core.config import Critic, Looks
-from studies.dense import BASE, BASE_TITLE, LONGER, LSUN128_DENSE, against, cpu_dense
+from studies.dense import BASE, BASE_TITLE, LONGER, LSUN128_DENSE, PATCH, against, cpu_dense
 from studies.dense_patches import STUDY as DENSE_PATCHES
 from studies.dense_patches import form
 
@@ -15,9 +15,11 @@ LOCAL = Source(slide=SLIDE, quote="Local patch discriminator: additional D that 
 SLOWER = Source(slide=SLIDE, quote="This would make training 2 times slower. Can we alleviate this?")
 
 
-def cheaper(name: str, title: str, critic: Critic, looks: Looks | None = None, reading: str | None = None) -> Change:
+def cheaper(
+    name: str, title: str, short: str, critic: Critic, looks: Looks | None = None, reading: str | None = None
+) -> Change:
     """A second discriminator that costs less."""
-    return form(name, title, {"critics": (critic,), **({} if looks is None else {"looks": looks})}, reading)
+    return form(name, title, short, {"critics": (critic,), **({} if looks is None else {"looks": looks})}, reading)
 
 
 QUARTER = against("a quarter of the batch", "baseline+quarter")
@@ -35,26 +37,37 @@ STUDY = Study(
         cheaper(
             "quarter",
             "a second D, patches of a quarter of the batch",
+            "second D, quarter of the batch",
             Critic(name="patch", share=0.25),
             reading="The last quarter of the latents, each also seen whole.",
         ),
         cheaper(
             "halves",
             "half of the batch whole, the other half dense patches for a second D",
+            "second D, half the batch each",
             Critic(name="patch", share=0.5),
             Looks(share=0.5),
         ),
-        cheaper("fourth", "a second D at every fourth iteration", Critic(name="patch", period=4)),
+        cheaper(
+            "fourth", "a second D at every fourth iteration", "second D, every fourth", Critic(name="patch", period=4)
+        ),
         cheaper(
             "fourth_weighted",
             "a second D at every fourth iteration, four times the weight",
+            "second D, every fourth, four times",
             Critic(name="patch", period=4, weight=4.0),
             reading="As lazy penalties are weighted.",
         ),
         LONGER,
     ),
     designs=("add_one_in",),
-    answer=ClaimsAnswer(pictured=("baseline", "baseline+separate", "baseline+quarter")),
+    answer=FrontierAnswer(
+        series=PATCH,
+        title="distance of patches",
+        claim="alleviated",
+        pictured=(Dense(variant="baseline"), Dense(variant="baseline+separate"), Dense(variant="baseline+quarter")),
+    ),
+    report="patches",
     profiles=(cpu_dense(), LSUN128_DENSE),
     claims=(
         Claim(

@@ -20,7 +20,7 @@ from core.grids import Cells, evenly_cut
 from core.metrics import lines, pyramid, spectrum
 from core.metrics.features import SAMPLE_BATCH, features_of
 from core.metrics.frechet import Gaussian
-from core.metrics.measure import Measure, Reading
+from core.metrics.measure import Measure, Reading, Strips
 from core.metrics.patches import PLACES, patch_distances, real_windows, together, windows
 from core.metrics.protocol import Protocol
 from core.metrics.pyramid import Descriptors
@@ -30,6 +30,9 @@ from core.streams import stream
 
 MOST_DECIBELS = 100.0
 """Of an image whose dense render has the very means: more is float32's rounding."""
+
+PICTURED = 8
+"""Dense images that are kept to look at, and as many real ones."""
 
 REAL_OF_DENSE = 4
 """Real images for each dense render in spectra and lines, as far as there are."""
@@ -158,8 +161,9 @@ class ScalesMeasure:
     # --- generated images ---------------------------------------------------------------------------------------------
 
     @torch.inference_mode()
-    def __call__(self, generator: Generator, latents: Tensor) -> Iterator[Reading]:
-        """`scales/patch_1_<zoom>`, its places and their mean, then the measures of dense images."""
+    def __call__(self, generator: Generator, latents: Tensor) -> Iterator[Reading | Strips]:
+        """`scales/patch_1_<zoom>`, its places and their mean, then the measures of dense images, and the first of these
+        below real ones."""
         for zoom in self.config.zooms:
             batches = self._windows(generator, latents[: self.config.patches], zoom)
             features = features_of(batches, self.metric.features, self.config.patches)
@@ -189,6 +193,9 @@ class ScalesMeasure:
         pairs = len(residuals) / len(dense)
         real_pairs = max(len(real_residuals), 1) / self._compared
         yield Reading("scales/line_pairs", pairs / real_pairs)
+
+        shown = min(PICTURED, len(dense), len(self._real))
+        yield Strips("dense", torch.stack([self._some(shown), dense[:shown]]))
 
     def _windows(self, generator: Generator, latents: Tensor, zoom: int) -> Iterator[Tensor]:
         """One window of each latent's picture, uint8 [B, 3, PATCH, PATCH] a batch."""

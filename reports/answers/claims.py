@@ -11,13 +11,13 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from ablations.answers import ClaimsAnswer
-from reports import figures, stats
+from reports import dense, figures, stats
 from reports.answers.changes import ratio_axis, reach_of
 from reports.answers.frame import BOLD, LEFT, ROW_INCHES, WIDE, framed, name_rows, tiles_of, title_of
 from reports.claims import ClaimVerdict
 from reports.figures import GREEN, GREY, INK, PURPLE, interval_bar
 from reports.finding_of_claims import asked, label_of, pairs_of
-from reports.numbers import factor, short
+from reports.numbers import factor, listed, short
 from reports.page import Block
 from reports.report import Report
 from reports.results import metric_name, when
@@ -70,11 +70,19 @@ def figure(report: Report, answer: ClaimsAnswer, told: Sequence[str]) -> list[Bl
                 "answer.svg",
                 f"The answer: each claim of the deck in its words, with the ratios after / before that it speaks of, "
                 f"ours paired by seed with 95% intervals (an arrow where one goes on), n = {report.n} at most, "
-                f"{when(report.results)}; distances are {metric_name(report.results)}. Green is reproduced, purple "
+                f"{measured_words(verdicts, report)}. Green is reproduced, purple "
                 "contradicted, grey neither. Images are the first of the fixed latents, not chosen; pixels enlarged.",
                 f"{finding} Samples beside real images, and the ratio of every comparison of the deck's claims.",
             )
         ]
+
+
+def measured_words(verdicts: Sequence[ClaimVerdict], report: Report) -> str:
+    """When values are read, and what they are."""
+    series = {number.series or "" for verdict in verdicts for number in verdict.claim.numbers}
+    if all(each.startswith(dense.SCALES) for each in series):
+        return f"at the last iteration; measured is {listed([f'{dense.head_of(s)} ({s})' for s in sorted(series)])}"
+    return f"{when(report.results)}; distances are {metric_name(report.results)}"
 
 
 def rows_of(verdict: ClaimVerdict, report: Report) -> list[Drawn]:

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
 
-from ablations.answers import Enlarged
+from ablations.answers import Dense, Enlarged, Pictured
 from core.reading import Damaged
-from reports import figures
+from reports import dense, figures
 from reports.figures import GREY
 from reports.numbers import short
 from reports.pictures import ENLARGED_BY, ENLARGED_ROWS, real_images, value_of
@@ -23,11 +23,17 @@ from reports.report import Report
 TILES = 4
 """Images of each variant."""
 
+DENSE_TILES = 2
+"""Where they are dense: fewer, so that what lies between the pixels is seen."""
+
 TILES_INCHES = 1.25
 """The width of a row of tiles; the names of rows begin behind it."""
 
 PICTURE_INCHES = 0.6
 """The least height of a row of tiles with its name, which may have two lines."""
+
+DENSE_INCHES = 0.9
+"""The same of dense images."""
 
 PICTURE_POINTS = 97
 """The widest that the name of a row of tiles may be in a line."""
@@ -90,7 +96,11 @@ def framed(title: str, pictures: Sequence[Row], inches: float) -> Frame:
     """A figure whose panels have `inches` of height, more where the images need it."""
     lines = lines_of(title)
     named = [(figures.in_lines(name, 7, PICTURE_POINTS), tiles) for name, tiles in pictures]
-    tall = 0.95 + 0.17 * len(lines) + max(inches, PICTURE_INCHES * len(pictures) - 0.3)
+    tall = (
+        0.95
+        + 0.17 * len(lines)
+        + max(inches, (DENSE_INCHES if are_dense(pictures) else PICTURE_INCHES) * len(pictures) - 0.3)
+    )
     canvas = Canvas(figsize=(figures.WIDTH, tall))
     draw_title(canvas, lines, tall)
     top = 1 - (0.52 + 0.17 * len(lines)) / tall
@@ -104,15 +114,18 @@ def draw_title(canvas: Canvas, lines: Sequence[str], tall: float) -> None:
     canvas.text(0.0, 1 - 0.04 / tall, "\n".join(lines), **looks)
 
 
-def tiles_of(report: Report, pictured: Sequence[str | Enlarged], count: int = TILES) -> list[Row]:
+def tiles_of(report: Report, pictured: Pictured, count: int = TILES) -> list[Row]:
     """Real images, then those that an answer names, each with what its run measured."""
     results = report.results
     seed = results.plan.seeds[0] if results.plan.seeds else 0
     rows: list[Row] = []
-    if (real := real_images(results, results.plan.seeds, count)) is not None:
+    if any(isinstance(each, Dense) for each in pictured):
+        if (real := dense.real_tiles(results, DENSE_TILES)) is not None:
+            rows.append((f"real images, {real.shape[1]}×{real.shape[1]}", real))
+    elif (real := real_images(results, results.plan.seeds, count)) is not None:
         rows.append(("real images", real))
     for each in pictured:
-        name = each.variant if isinstance(each, Enlarged) else each
+        name = each if isinstance(each, str) else each.variant
         variant = results.variant(name)
         folder = None if variant is None else results.folder_of(variant, seed)
         if variant is None or folder is None:
@@ -125,6 +138,10 @@ def tiles_of(report: Report, pictured: Sequence[str | Enlarged], count: int = TI
                 found = figures.first_tiles(file, 2 * size, ENLARGED_ROWS * len(ENLARGED_BY))
                 # A row of that grid is one latent by every method.
                 tiles = None if found is None else found[ENLARGED_BY.index(each.method) :: len(ENLARGED_BY)]
+            elif isinstance(each, Dense):
+                shown = results.brief(variant)
+                both = dense.tiles(results, variant, seed)
+                tiles = None if both is None else both[1][:DENSE_TILES]
             else:
                 shown = f"{results.title(name)}: {short(value_of(results, variant, seed))}"
                 tiles = figures.first_tiles(folder.samples / f"{variant.config.iterations:06d}.png", size, count)
@@ -135,16 +152,23 @@ def tiles_of(report: Report, pictured: Sequence[str | Enlarged], count: int = TI
 
 def draw_pictures(canvas: Canvas, rows: Sequence[Row], top: float, tall: float) -> None:
     """Rows of tiles below each other at the left, each under its name."""
-    side = TILES_INCHES / figures.WIDTH / TILES
-    step = min(0.72, (tall * top - 0.05) / max(1, len(rows)))
+    step = min(DENSE_INCHES if are_dense(rows) else 0.72, (tall * top - 0.05) / max(1, len(rows)))
+    inches = min(TILES_INCHES / DENSE_TILES, step - 0.2) if are_dense(rows) else TILES_INCHES / TILES
+    side = inches / figures.WIDTH
     for row, (name, tiles) in enumerate(rows):
         above = top + 0.12 / tall - row * step / tall
         canvas.text(0.0, above, name, fontsize=7 if "\n" not in name else 6.2, va="bottom", linespacing=1.05)
         high = side * figures.WIDTH / tall
         for column, tile in enumerate(tiles):
             ax = canvas.add_axes((column * side, above - 0.03 / tall - high, side, high))
-            ax.imshow(tile, interpolation="nearest")
+            # Of more pixels than a figure has dots none may be left out.
+            ax.imshow(tile, interpolation="none" if are_dense(rows) else "nearest")
             ax.set_axis_off()
+
+
+def are_dense(rows: Sequence[Row]) -> bool:
+    """Whether rows are of as few images as dense ones are."""
+    return bool(rows) and all(len(tiles) == DENSE_TILES for _, tiles in rows)
 
 
 def name_rows(

@@ -20,6 +20,7 @@ from reports.sections.limits import few_images, limits, pilot_note, spread
 from reports.sections.path import path
 from reports.sections.retuned import retuned
 from reports.sections.runs import cost, missing, runs
+from reports.sections.scales import detail_by_scale
 from reports.sections.setting import marked, provenance, the_setting
 from studies.overrides import override
 
@@ -45,6 +46,11 @@ def findings(report: Report) -> list[Block]:
 
 def method(report: Report) -> list[Block]:
     """What else was measured, and how it was found."""
+    return composed(report, (detail_by_scale, how))
+
+
+def how(report: Report) -> list[Block]:
+    """The same of a report that has told of detail by scale."""
     return composed(
         report, (lambda page: other_measures(page.results), the_setting, cost, limits, missing, provenance, runs)
     )

@@ -5,8 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import assert_never
 
-from ablations.answers import ChangesAnswer, ClaimsAnswer, NumberAnswer, ScalesAnswer, VariantsAnswer
-from reports.answers import changes, claims, number, scales, variants
+from ablations.answers import (
+    ChangesAnswer,
+    ClaimsAnswer,
+    FrontierAnswer,
+    NumberAnswer,
+    ScalesAnswer,
+    VariantsAnswer,
+)
+from reports.answers import changes, claims, frontier, number, scales, variants
 from reports.page import Block
 from reports.report import Report
 
@@ -27,5 +34,7 @@ def answer_figure(report: Report, told: Sequence[str]) -> list[Block]:
             return number.figure(report, answer, told)
         case ScalesAnswer():
             return scales.figure(report, answer, told)
+        case FrontierAnswer():
+            return frontier.figure(report, answer, told)
         case _:
             assert_never(answer)

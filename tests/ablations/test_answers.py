@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from ablations.answers import AnyAnswer, ClaimsAnswer, Elsewhere, Line, NumberAnswer, VariantsAnswer
+from ablations.answers import AnyAnswer, ClaimsAnswer, Elsewhere, FrontierAnswer, Line, NumberAnswer, VariantsAnswer
 from ablations.schema import Study
 from studies import catalogue
 
@@ -18,6 +18,7 @@ WRONG: tuple[tuple[AnyAnswer, str], ...] = (
         NumberAnswer(path="inr.basis.scale", title="scale", lines=LINE, panels="nothing"),
         "names the unknown group nothing",
     ),
+    (FrontierAnswer(series="scales/swd", title="a distance", claim="awful"), "names the unknown claim awful"),
     (NumberAnswer(path="inr.nothing", title="scale", lines=LINE), "is over inr.nothing, which its base has not"),
 )
 

@@ -25,7 +25,7 @@ from core.data import rooms
 from core.events import Evaluated
 from core.files import write_whole
 from core.job import run_job
-from core.metrics.measure import build_metric
+from core.metrics.measure import Reading, build_metric
 from core.metrics.protocol import resize_of
 from core.metrics.scales import ScalesMeasure
 from studies.click_life import Command
@@ -95,7 +95,7 @@ def generators(images: Tensor) -> Iterator[tuple[str, Scenes]]:
 
 def readings(measure: ScalesMeasure, generator: Any, latents: Tensor) -> dict[str, float]:
     found = measure(generator, latents)
-    return {reading.key.removeprefix("scales/"): float(f"{reading.value:.4g}") for reading in found}
+    return {r.key.removeprefix("scales/"): float(f"{r.value:.4g}") for r in found if isinstance(r, Reading)}
 
 
 def trained() -> tuple[dict[str, float], dict[str, float]]:
@@ -212,7 +212,8 @@ def page(record: Mapping[str, Any]) -> str:
         "By `python -m tests.choices.scales`. `evaluation.scales` (off where nothing is said) measures the trained "
         "generator at its last iteration at densities that it was not trained at, against real images of `fine` "
         "pixels. Series are called `scales/…`, and each has a protocol of its own. Verdicts stay the metric's unless "
-        "a claim names one of these; `octave_…` have a sign and `psnr` is in dB, so no ratio of them means anything.",
+        "a claim names one of these; `octave_…` have a sign and `psnr` is in dB, so no ratio of them means anything. "
+        "Eight dense images are kept below eight real ones (`samples/dense.png`).",
         "\n".join(
             [
                 "| series | what it is | seconds |",

@@ -21,14 +21,14 @@ from core.build import build_generator
 from core.data import rooms
 from core.data.sources import fingerprint
 from core.errors import InputError
-from core.events import Evaluated
+from core.events import Evaluated, Pictured
 from core.folder import RunFolder
 from core.grids import Cells, evenly_cut
 from core.job import run_job
 from core.metrics import lines, pyramid, spectrum
 from core.metrics.frechet import Gaussian
 from core.metrics.identity import imagenet_file
-from core.metrics.measure import build_metric
+from core.metrics.measure import Reading, build_metric
 from core.metrics.patches import PLACES, real_windows, together, windows
 from core.metrics.protocol import from_json, resize_of
 from core.metrics.scales import MOST_DECIBELS, ScalesMeasure, agreement
@@ -89,7 +89,7 @@ GENERATORS: dict[str, Callable[[], Scenes]] = {
 @cache
 def readings(name: str) -> dict[str, float]:
     found = measure()(GENERATORS[name](), latents_of(SCENES))  # type: ignore[arg-type]
-    return {reading.key.removeprefix("scales/"): reading.value for reading in found}
+    return {each.key.removeprefix("scales/"): each.value for each in found if isinstance(each, Reading)}
 
 
 # --- what is seen, against the floor ----------------------------------------------------------------------------------
@@ -408,7 +408,7 @@ def test_patches_of_photographs_are_seen_by_their_metrics_network() -> None:
     assert protocol.extractor == "EfficientNet-Lite0 of ImageNet, stage 5 pooled"
     assert protocol.resize == "bilinear without antialiasing (torch), 16 to 64"
     first = next(iter(of_photographs(of_scenes(), latents_of(64))))  # type: ignore[arg-type]
-    assert first.key == "scales/patch_1_2" and 0 < first.value < np.inf
+    assert isinstance(first, Reading) and first.key == "scales/patch_1_2" and 0 < first.value < np.inf
 
 
 def test_it_reads_the_same_again_and_another_seed_looks_elsewhere() -> None:
@@ -417,7 +417,8 @@ def test_it_reads_the_same_again_and_another_seed_looks_elsewhere() -> None:
 
     def read(seed: int) -> list[float]:
         asked = ScalesMeasure(few, measure().metric, held_out(), "none, 16", latents_seed=seed)
-        return [reading.value for reading in asked(scenes, latents)]  # type: ignore[arg-type]
+        found = asked(scenes, latents)  # type: ignore[arg-type]
+        return [each.value for each in found if isinstance(each, Reading)]
 
     assert read(1) == read(1)
     assert read(1)[:6] != read(2)[:6]
@@ -478,6 +479,18 @@ def test_a_job_measures_it_at_its_end_and_trains_as_without(tmp_path: Path) -> N
     assert np.isfinite([event.value for event in further]).all()
     recorded = from_json(RunFolder(tmp_path / "runs", job).read("protocol.json"))
     assert all(event.protocol == recorded[event.metric].fingerprint for event in further)
+
+
+def test_a_job_keeps_dense_images_below_real_ones(tmp_path: Path) -> None:
+    job = cfg.Job(config=of_small(SMALL, iterations=1), seed=1)
+    events = run_job(job, runs=tmp_path / "runs", cache=tmp_path / "cache")
+    (pictured,) = (event for event in events if isinstance(event, Pictured) and event.name == "dense")
+    assert pictured.pictures.shape == (2, 8, 3, SMALL.fine, SMALL.fine)
+    shown = rooms.render(rooms.held_out_indices(4096)[:: 4096 // SMALL.real], SMALL.fine)
+    assert any((pictured.pictures[0, 0].numpy() == scene).all() for scene in shown)
+    kept = np.asarray(Image.open(RunFolder(tmp_path / "runs", job).samples / "dense.png"))
+    assert (kept[: SMALL.fine, : SMALL.fine].transpose(2, 0, 1) == pictured.pictures[0, 0].numpy()).all()
+    assert (kept[-SMALL.fine :, -SMALL.fine :].transpose(2, 0, 1) == pictured.pictures[1, -1].numpy()).all()
 
 
 def test_photographs_have_to_have_the_fine_pixels(tmp_path: Path) -> None:

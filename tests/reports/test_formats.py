@@ -257,6 +257,7 @@ def test_every_study_has_a_layout_with_an_answer() -> None:
         "studies.inr_layers",
         "studies.inr_layers_gan",
         "studies.learning_rates",
+        "studies.patches",
         "studies.scale_transfer",
         "studies.siren_vs_fourier",
     }

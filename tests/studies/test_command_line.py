@@ -262,8 +262,14 @@ def test_what_may_follow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 NEEDED: dict[str, dict[str, Any]] = {
-    "looks.view": {"fine": {"kind": "scenes"}, "discriminator": {"kind": "pooled"}, "data": {"kind": "rooms"}},
-    "fine": {"data": {"kind": "rooms"}},
+    # A study's fine images are of more pixels than those, not than the ones that data have by default.
+    "data": {"data.resolution": 16},
+    "looks.view": {
+        "fine": {"kind": "scenes"},
+        "discriminator": {"kind": "pooled"},
+        "data": {"kind": "rooms", "resolution": 16},
+    },
+    "fine": {"data": {"kind": "rooms", "resolution": 16}},
     "evaluation.scales": {"data": {"kind": "rooms", "resolution": 16}},
 }
 """What an override at a path needs beside it."""

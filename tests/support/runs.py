@@ -243,6 +243,15 @@ QUALITY = {"kid": 0.004, "precision": 0.02, "recall": 0.03, "density": 0.04, "co
 """Each further measure over the metric: not what real runs show, but known."""
 
 
+FINER = {"patch_1_2": 0.005, "patch_1_2/places": 0.006, "patch_1_4": 0.006, "patch_1_4/places": 0.007, "swd": 4.0}
+"""Each measure of detail over the metric."""
+
+
+def decibels(config: Config) -> float:
+    """How well dense images agree with coarse ones."""
+    return 37.0
+
+
 def further(
     config: Config, at: Mapping[str, float], value: float, rng: np.random.Generator, fingerprints: Mapping[str, str]
 ) -> list[Event]:
@@ -268,6 +277,10 @@ def further_values(config: Config, value: float) -> dict[str, float]:
     if config.evaluation.interpolation is not None:
         found["interpolation/ppl"] = 20.0 if config.hypernetwork.weight_clip else 10.0
         found |= {f"interpolation/{name}": 1.5 for name in ("path_length", "largest_step", "curvature")}
+    if config.evaluation.scales is not None:
+        found |= {f"scales/{name}": factor * value for name, factor in FINER.items()}
+        found |= {"scales/psnr": decibels(config), "scales/spectrum": 2.0, "scales/lines": 0.3}
+        found |= {"scales/octave_4_8": -0.5, "scales/octave_8_16": -2.0, "scales/octave_16_32": 0.4}
     if config.evaluation.quality is not None:
         found |= {f"{key}/{name}": factor * value for name, factor in QUALITY.items()}
     return found
@@ -282,6 +295,9 @@ def write_rows(folder: RunFolder, config: Config, rng: np.random.Generator) -> N
     if config.evaluation.upsampling is not None:
         grid = rng.integers(0, 256, (8 * 2 * size, 4 * 2 * size, 3), dtype=np.uint8)
         Image.fromarray(grid).save(folder.samples / "upsampled.png")
+    if (scales := config.evaluation.scales) is not None:
+        grid = rng.integers(0, 256, (2 * scales.fine, 8 * scales.fine, 3), dtype=np.uint8)
+        Image.fromarray(grid).save(folder.samples / "dense.png")
 
 
 def write_fit(
