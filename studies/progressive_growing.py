@@ -57,6 +57,7 @@ STUDY = Study(
         grown("once", "half the size for half of the run", SIZES[1], 0.5, "One step."),
     ),
     designs=("add_one_in",),
+    report="patches",
     answer=ClaimsAnswer(pictured=("baseline", "baseline+half", "baseline+once")),
     profiles=(
         CPU.adjusted(

@@ -91,6 +91,7 @@ STUDY = Study(
         LONGER,
     ),
     designs=("add_one_in",),
+    report="patches",
     answer=ClaimsAnswer(pictured=("baseline", "baseline+sizes", "baseline+beta")),
     profiles=(
         cpu_dense(

@@ -20,7 +20,7 @@ import click
 import torch
 from torch import Tensor
 
-from core.config import PATCH, Job, RoomsFrechet, Scales
+from core.config import PATCH, Config, Job, RoomsFrechet, Scales
 from core.data import rooms
 from core.events import Evaluated
 from core.files import write_whole
@@ -28,8 +28,8 @@ from core.job import run_job
 from core.metrics.measure import Reading, build_metric
 from core.metrics.protocol import resize_of
 from core.metrics.scales import ScalesMeasure
+from studies.changes_overview import EVERYTHING, STUDY
 from studies.click_life import Command
-from tests.benchmarks.step import config_of
 from tests.support.true_scenes import (
     ORACLES,
     Answer,
@@ -100,7 +100,8 @@ def readings(measure: ScalesMeasure, generator: Any, latents: Tensor) -> dict[st
 
 def trained() -> tuple[dict[str, float], dict[str, float]]:
     """What a generator of the `cpu` profile reads, and the seconds of each reading."""
-    config = config_of("cpu", "all", {})
+    config = STUDY.profile("cpu").scaled(EVERYTHING)
+    assert isinstance(config, Config)
     asked = config.replace(
         evaluation=config.evaluation.replace(every=config.iterations, quality=None, resamples=0, scales=CONFIG)
     )
