@@ -116,9 +116,9 @@ class Report:
     def figure(
         self, canvas: Canvas, name: str, caption: Text, alt: str, width: float = 100.0, floats: bool = False
     ) -> Figure:
-        """Keeps a drawn figure for the page's folder and returns its block."""
+        """Keeps a drawn figure for the page's folder and returns its block; what `alt` begins with may be empty."""
         self.drawings[name] = partial(figures.save, canvas)
-        return Figure(f"figures/{name}", caption, alt, width, floats)
+        return Figure(f"figures/{name}", caption, alt.strip(), width, floats)
 
 
 def composed(report: Report, parts: Sequence[Callable[[Report], list[Block]]]) -> list[Block]:
