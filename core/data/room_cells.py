@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from core.data import rooms
 
@@ -23,12 +23,6 @@ Edges = NDArray[np.float64]
 
 SAMPLES = 1 << 17
 """Points that are rendered at once, as many as in `core.data.rooms`; the bytes do not depend on it."""
-
-
-def evenly_cut(count: int, low: ArrayLike = 0.0, high: ArrayLike = 1.0) -> Edges:
-    """The edges of `count` equal cells from `low` to `high`, [count + 1]; of ends [N], [N, count + 1]."""
-    start, end = np.asarray(low, np.float64), np.asarray(high, np.float64)
-    return np.asarray(start[..., None] + (end - start)[..., None] * (np.arange(count + 1) / count))
 
 
 def whole(width: int, height: int) -> tuple[Edges, Edges]:

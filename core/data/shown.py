@@ -27,8 +27,8 @@ class Real:
     def part(self, images: slice) -> Real:
         """Those of these places in the batch."""
         part = Real(self.batch.part(images), self.signal, self.fine)
-        # What is made of all of them is not made again.
-        part.whole = self.whole[images]
+        if "whole" in vars(self):  # What is made of all of them is not made again, nor made for a part alone.
+            part.whole = self.whole[images]
         return part
 
     def seen(self, grid: Grid | Pair | None, filtered: Filter = "box") -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple, Protocol
 
+import torch
 from torch import Tensor
 
 from core.data.shown import Real
@@ -37,6 +38,20 @@ class View(Protocol):
         ...
 
     def load_state_dict(self, state: dict[str, Any]) -> None: ...
+
+
+class FromStream:
+    """The state of a view that draws from `random`."""
+
+    random: torch.Generator
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `View`."""
+        return {"random": self.random.get_state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """See `View`."""
+        self.random.set_state(state["random"])
 
 
 class Undrawn:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -12,7 +10,7 @@ from core.arithmetic import growing_stage
 from core.data.shown import Real
 from core.grids import Cells, evenly_cut
 from core.streams import stream
-from core.views import WHOLE, Sight, Undrawn
+from core.views import WHOLE, FromStream, Sight, Undrawn
 
 
 class Whole(Undrawn):
@@ -53,7 +51,7 @@ class Resized(Undrawn):
         return real.seen(sight.real)
 
 
-class Sizes(Resized):
+class Sizes(FromStream, Resized):
     """See `core.config.Sizes`."""
 
     def __init__(self, config: cfg.Sizes, coordinates: cfg.Coordinates, seed: int, name: str) -> None:
@@ -63,14 +61,6 @@ class Sizes(Resized):
     def size_at(self, iteration: int) -> int:
         """See `Resized`."""
         return self.sizes[int(torch.randint(0, len(self.sizes), (), generator=self.random))]
-
-    def state_dict(self) -> dict[str, Any]:
-        """See `View`."""
-        return {"random": self.random.get_state()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See `View`."""
-        self.random.set_state(state["random"])
 
 
 class Growing(Resized):

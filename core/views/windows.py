@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from core.data.shown import Real
 from core.grids import Cells, evenly_cut, with_ends
 from core.models.discriminator import GROUP
 from core.streams import stream
-from core.views import Sight
+from core.views import FromStream, Sight
 
 
 class Drawing(NamedTuple):
@@ -29,7 +29,7 @@ class Drawing(NamedTuple):
     stored: int | None = None
 
 
-class Drawn:
+class Drawn(FromStream):
     """A view that draws from a stream of its own, for each group of the minibatch's std once."""
 
     def __init__(self, drawing: Drawing) -> None:
@@ -44,14 +44,6 @@ class Drawn:
     def for_images(self, of_groups: Tensor) -> Tensor:
         """[groups, ...] -> [images, ...]: image i is of group i modulo the number of groups, as the std has them."""
         return of_groups.repeat(self.group, *[1] * (of_groups.ndim - 1))
-
-    def state_dict(self) -> dict[str, Any]:
-        """See `View`."""
-        return {"random": self.random.get_state()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """See `View`."""
-        self.random.set_state(state["random"])
 
 
 class Windows(Drawn):

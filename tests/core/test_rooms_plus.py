@@ -8,12 +8,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from core import grids
 from core.config import Rooms
 from core.data import room_cells, rooms, texture
 from core.data.prepare import prepare
-from core.data.room_cells import cells, evenly_cut, whole
+from core.data.room_cells import cells, whole
 
 INDICES = rooms.train_indices(12)
+
+
+def evenly_cut(count: int, low: Any = 0.0, high: Any = 1.0) -> room_cells.Edges:
+    return grids.evenly_cut(count, low, high).numpy()
 
 
 def sha256(images: NDArray[np.uint8]) -> str:
