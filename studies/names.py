@@ -18,6 +18,8 @@ NAMES: tuple[str, ...] = (
     "local_discriminator",
     "random_resolutions",
     "progressive_growing",
+    "point_or_area",
+    "scaling_inside",
 )
 """Those of the deck, in its order, and what they raise behind the one that raises it: each is a file here. Behind them
 those of what it promises."""

@@ -11,10 +11,10 @@ from ablations.beside_deck import leaf, leaves, node
 from ablations.designs import in_order
 from ablations.schema import Profile, Study, concerns
 from ablations.sources import Origin, Said, in_deck, matches, origin, slides_of, standing
-from core.config import AnyConfig
+from core.config import AnyConfig, Images
 from studies.overrides import overridden
 from studies.plan import Plan
-from studies.planning import measured_by, metrics_of
+from studies.planning import measured_by, metrics_of, with_data
 
 NOTHING = "–"
 """What a source says nothing of."""
@@ -42,8 +42,8 @@ Pair = tuple[dict[str, Any], dict[str, Any]]
 def trained_here(study: Study, profile: Profile, plan: Plan, subset: Sequence[str]) -> AnyConfig:
     """The base with these changes as the plan's setting trains it: scaled, with its data, overrides and protocol."""
     here = profile.scaled(study.folded(subset))
-    if plan.variants:
-        here = overridden(here, {"data": plan.variants[0].config.data.model_dump(mode="json")})
+    if plan.variants and isinstance(data := plan.variants[0].config.data, Images):
+        here = with_data(here, data)
     return measured_by(overridden(here, plan.overrides), plan.protocol)
 
 

@@ -12,7 +12,7 @@ from ablations.designs import DESIGNS, Subset, subset_named, variant_name, varia
 from ablations.protocols import DECK_2020, EMBEDDED, IMAGENET, PROTOCOLS
 from ablations.schema import DesignName, Profile, Study, edited
 from ablations.search import Search
-from core.config import AnyConfig, Config, Data, GanMetric, Images, RoomsFrechet, canonical
+from core.config import AnyConfig, Config, Data, GanMetric, Images, Pool, RoomsFrechet, Scenes, canonical
 from core.errors import InputError, unknown
 from core.metrics.identity import IMAGENET_INSTALL, extractor_sha256, imagenet_file, inception_here
 from studies.overrides import check_overrides, overridden
@@ -121,6 +121,27 @@ def _idle(config: AnyConfig, overrides: Mapping[str, Any], rest: Mapping[str, An
         return False  # One may need another.
 
 
+def check_data(study: Study) -> None:
+    """Raises InputError for a study of which a change is about its own data: given ones would take its place."""
+    for change in study.changes:
+        for edit in change.edits:
+            if edit.path.partition(".")[0] == "data":
+                raise InputError(
+                    f"--data: the change '{change.name}' of {study.name} is about {edit.path}, which given images have "
+                    "not: leave it out"
+                )
+
+
+def with_data(config: AnyConfig, data: Data) -> AnyConfig:
+    """`config` with other data. Windows of real images are cut from a pool where rooms are drawn: of as many pixels as
+    detail is measured at, else of those of the densest window."""
+    values: dict[str, Any] = {"data": data.model_dump(mode="json")}
+    if isinstance(config, Config) and isinstance(config.fine, Scenes) and isinstance(data, Images):
+        scales = config.evaluation.scales
+        values["fine"] = Pool(resolution=scales.fine if scales else 4 * data.resolution).model_dump(mode="json")
+    return overridden(config, values)
+
+
 def make_plan(
     study: Study,
     profile: Profile,
@@ -159,9 +180,8 @@ def make_plan(
             places.setdefault(subset, {})
             trained[subset] = None
     if data is not None:
-        configs = {
-            subset: overridden(config, {"data": data.model_dump(mode="json")}) for subset, config in configs.items()
-        }
+        check_data(study)
+        configs = {subset: with_data(config, data) for subset, config in configs.items()}
     check_overrides(study, configs.values(), overrides)
     # What changes nothing is no setting of its own: its runs are those that are there.
     for path in list(overrides):
