@@ -1,4 +1,5 @@
-"""What the deck says: its words, the numbers in them, and what counts as reproducing them, declared before the runs."""
+"""What the deck says, or we expect: the words, the numbers in them, and what counts as reproducing them, declared
+before the runs."""
 
 from __future__ import annotations
 
@@ -66,7 +67,7 @@ class Comparison(Node):
 
 class Claim(Node):
     """What one sentence of the deck says of two numbers, or of one, or of an order, with what counts as reproduced said
-    beforehand.
+    beforehand. A question of ours that the deck does not answer has no `source`, and an `expectation` in our words.
 
     `expects` says where the 95% interval of the paired ratio `after` / `before` has to lie for the claim to be
     reproduced: entirely below 1 ("lower"), entirely above 1 ("higher"), or entirely between 1 / `margin` and `margin`
@@ -91,7 +92,8 @@ class Claim(Node):
     """
 
     name: Name
-    source: Source
+    source: Source | None = None
+    expectation: Annotated[str | None, JOINED] = None
     expects: Literal["lower", "higher", "same", "value", "order"]
     before: Measured | None
     after: Measured
@@ -105,6 +107,14 @@ class Claim(Node):
     iterations: PositiveInt | None
     comparable_profile: Name
     remark: str | None = None
+
+    @model_validator(mode="after")
+    def _is_somebodys(self) -> Claim:
+        if (self.source is None) == (self.expectation is None):
+            raise ValueError(
+                f"claim {self.name}: has either a source, with the deck's words, or an expectation of ours"
+            )
+        return self
 
     @model_validator(mode="after")
     def _rule_fits(self) -> Claim:
@@ -121,6 +131,21 @@ class Claim(Node):
         if self.expects == "order" and any(number.value is None for number in self.numbers):
             raise ValueError(f"claim {self.name}: a claim of an order needs the deck's value of every number")
         return self
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is an expectation of ours, not the deck's."""
+        return self.source is None
+
+    @property
+    def words(self) -> str:
+        """The deck's words without marks of quotation, or ours."""
+        return self.source.words if self.source is not None else self.expectation or ""
+
+    @property
+    def said(self) -> str:
+        """The same, the deck's in marks of quotation."""
+        return f"“{self.words}”" if self.source is not None else self.words
 
     @property
     def comparisons(self) -> tuple[Comparison, ...]:

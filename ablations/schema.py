@@ -387,7 +387,7 @@ class Study(Node):
             parts[f"claim {claim.name}"] = {
                 key: value
                 for key, value in canonical(claim).items()
-                if key not in ("remark", "source", "late", "title")
+                if key not in ("remark", "source", "expectation", "late", "title")
             }
         for control in self.controls:
             parts[f"control {control.name}"] = control.model_dump(mode="json", exclude={"title"})

@@ -36,7 +36,8 @@ def abstract(report: Report, answers: Sequence[Text]) -> Abstract:
     claims = [claim_line(verdict, report) for verdict in report.claims]
     if len(claims) > MOST_CLAIMS:
         counts = counted_words(verdict.word for verdict in report.claims)
-        claims = [(Strong(f"The deck's {len(claims)} claims:"), f" {counts}.")]
+        whose = "Our" if all(verdict.claim.is_ours for verdict in report.claims) else "The deck's"
+        claims = [(Strong(f"{whose} {len(claims)} {'expectations' if whose == 'Our' else 'claims'}:"), f" {counts}.")]
     return Abstract((*answers, *claims, what_was_run(report), beware(report), terms(report)))
 
 
@@ -77,11 +78,15 @@ def seeds_each(plan: Plan) -> str:
 
 
 def claim_line(verdict: ClaimVerdict, report: Report) -> Text:
-    """A claim of the deck, its verdict and both numbers."""
+    """A claim of the deck, its verdict and both numbers; of an expectation of ours the verdict and the number."""
     claim = verdict.claim
-    parts: list[Piece] = [Strong(f"{verdict.word.capitalize()}:"), f" {said_by(claim)}. "]
-    parts.append(f"Ours: {ours(verdict, report)}; the deck's: {theirs(claim)}.")
-    if verdict.differs and claim.expects != "value":
+    if claim.is_ours:
+        parts: list[Piece] = [Strong(f"Our expectation, {verdict.word}:"), f" {claim.said}. "]
+        parts.append(f"Found: {ours(verdict, report)}.")
+    else:
+        parts = [Strong(f"{verdict.word.capitalize()}:"), f" {said_by(claim)}. "]
+        parts.append(f"Ours: {ours(verdict, report)}; the deck's: {theirs(claim)}.")
+    if verdict.differs and claim.expects != "value" and not claim.is_ours:
         parts.append(" Directions compare, magnitudes do not.")
     if verdict.exploratory:
         parts.append(f" Exploratory: {verdict.exploratory}.")
@@ -91,9 +96,9 @@ def claim_line(verdict: ClaimVerdict, report: Report) -> Text:
 
 def said_by(claim: Claim) -> str:
     """The deck's words; of a table's order what it is, for its words are numbers."""
-    if claim.expects == "order":
+    if claim.expects == "order" and claim.source is not None:
         return f"the order by {claim.metric} of the {len(claim.numbers)} rows of the slide “{claim.source.slide}”"
-    return f"“{claim.source.words}”"
+    return claim.said
 
 
 def not_hidden(verdict: ClaimVerdict, report: Report) -> str:
@@ -285,8 +290,8 @@ def record(report: Report, answers: Sequence[Text], told: Sequence[str]) -> dict
         "claims": [
             {
                 "claim": verdict.claim.name,
-                "slide": verdict.claim.source.slide,
-                "quote": verdict.claim.source.words,
+                "slide": verdict.claim.source.slide if verdict.claim.source else None,
+                "quote": verdict.claim.words,
                 "verdict": verdict.word,
                 "why": verdict.why,
                 "magnitude": verdict.magnitude,

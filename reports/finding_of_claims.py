@@ -24,6 +24,9 @@ WORDS: dict[ClaimWord, str] = {
 }
 """A verdict before the names of what it is of."""
 
+OF_OURS: dict[ClaimWord, str] = {**WORDS, "reproduced": "as expected", "contradicted": "against expectation"}
+"""The same of expectations of ours."""
+
 
 def asked(report: Report, answer: ClaimsAnswer) -> list[ClaimVerdict]:
     """The verdicts on the claims that an answer names, in its order; on all where it names none."""
@@ -76,15 +79,22 @@ def by_verdict(verdicts: Sequence[ClaimVerdict], report: Report) -> list[str]:
     """Which claims have which verdict, by what they are of; before that, where it takes too many words, how many."""
     by_word = {word: [v for v in verdicts if v.word == word] for word in WORDS}
     parts = [
-        f"{before}: {'; '.join(names_of(verdict, report) for verdict in by_word[word])}"
-        for word, before in WORDS.items()
-        if by_word[word]
+        f"{before[word]}: {'; '.join(names_of(verdict, report) for verdict in mine)}"
+        for word, found in by_word.items()
+        for before, ours in ((WORDS, False), (OF_OURS, True))
+        if (mine := [verdict for verdict in found if verdict.claim.is_ours is ours])
     ]
     named = sentence(f"{'; '.join(parts)} (n = {report.n})")
     if len(named.split()) <= MOST_WORDS:
         return [named]
     counts = [f"{len(each)} {'is' if len(each) == 1 else 'are'} {word}" for word, each in by_word.items() if each]
-    return [sentence(f"of the deck's {counted(len(verdicts), 'claim')} {listed(counts)} (n = {report.n})"), named]
+    ours = all(verdict.claim.is_ours for verdict in verdicts)
+    whole = (
+        f"of our {counted(len(verdicts), 'expectation')}"
+        if ours
+        else f"of the deck's {counted(len(verdicts), 'claim')}"
+    )
+    return [sentence(f"{whole} {listed(counts)} (n = {report.n})"), named]
 
 
 def ratios(verdicts: Sequence[ClaimVerdict], report: Report) -> list[str]:

@@ -53,6 +53,8 @@ def verdicts(record: dict[str, Any]) -> Text:
     words: list[Piece] = []
     for claim in claims:
         deck = "the deck gives no number" if claim["deck"] == NO_NUMBER else f"the deck's {claim['deck']}"
+        if claim["slide"] is None:
+            deck = "an expectation of ours"
         which = f"{claim['claim']}: " if len(claims) > 1 else ""
         exploratory = ", exploratory" if claim.get("exploratory") else ""
         words += [
@@ -72,7 +74,9 @@ def found(record: dict[str, Any]) -> Text:
     if words and record.get("answer") not in (None, "changes"):
         return in_words(str(words[0]))
     counts = counted_words(claim["verdict"] for claim in record["claims"])
-    claims = f"deck's claims: {counts}" if counts else ""
+    ours = all(claim["slide"] is None for claim in record["claims"])
+    whose = "our expectations" if ours else "deck's claims"
+    claims = f"{whose}: {counts}" if counts else ""
     if len(words) > 1:
         singles = words[1][:1].lower() + words[1][1:].rstrip(".")
         return in_words(f"{claims}; {singles}" if claims else singles)

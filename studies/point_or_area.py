@@ -44,19 +44,19 @@ def named(*changes: str) -> str:
 def both(title: str, before: tuple[str, ...], after: tuple[str, ...]) -> tuple[Comparison, Comparison]:
     """Two combinations, trained on whole images and on windows."""
     first, second = (
-        against(f"{title}, {words}", named(*after, *seen), before=named(*before, *seen)).replace(reading=words)
+        against(title, named(*after, *seen), before=named(*before, *seen)).replace(reading=words)
         for words, seen in ((WHOLE, ()), (WINDOWS, (SEEN,)))
     )
     return first, second
 
 
-def claim(name: str, expects: str, pairs: tuple[Comparison, Comparison], remark: str, **fields: float) -> Claim:
-    """One pair of combinations, by windows of a quarter of the side."""
+def expected(name: str, words: str, expects: str, pairs: tuple[Comparison, Comparison], **fields: float) -> Claim:
+    """What we expect of one pair of combinations, by windows of a quarter of the side."""
     first, second = pairs
     return Claim.model_validate(
         {
             "name": name,
-            "source": WORSE,
+            "expectation": words,
             "expects": expects,
             "before": first.before,
             "after": first.after,
@@ -67,7 +67,7 @@ def claim(name: str, expects: str, pairs: tuple[Comparison, Comparison], remark:
             "dataset": "LSUN bedroom",
             "iterations": None,
             "comparable_profile": "lsun128",
-            "remark": f"{remark} The slide gives two distances and no reason; declared before the first run.",
+            "remark": "Declared before the first run.",
             **fields,
         }
     )
@@ -80,7 +80,7 @@ STUDY = Study(
     "over each pixel's footprint, mend it?",
     source=WORSE,
     base=BASE,
-    base_title="areas, f at points, whole images",
+    base_title="images of areas",
     changes=(
         change(
             BASE,
@@ -90,7 +90,7 @@ STUDY = Study(
             group="images",
             reading="D is shown the scene's value in the middle of every pixel; all distances stay to means over "
             "areas.",
-        ).replace(short="points"),
+        ).replace(short="images of points"),
         change(
             BASE,
             FOOTPRINT,
@@ -106,8 +106,8 @@ STUDY = Study(
             "half whole images, half windows of a random scale",
             {"looks": Looks(view=Patches(scale=UniformScale(low=0.25), whole=0.5), places=Places(scale=0.25))},
             group="seen",
-            reading="Sides uniform in a quarter to all, from one D that is told where; all whole made G worse in a "
-            "first trial of such windows alone, so that half are.",
+            reading="Sides uniform in a quarter to all, from one D that is told where. Windows alone made G worse in a "
+            "first trial, so that half of the groups see whole images.",
         ).replace(short="windows"),
     ),
     designs=("grid",),
@@ -133,23 +133,23 @@ STUDY = Study(
         ),
     ),
     claims=(
-        claim(
+        expected(
             "footprint",
+            "An f that averages over each pixel's footprint holds more between its pixels",
             "lower",
-            both("footprint over f at points, of areas", (), (FOOTPRINT,)),
-            "Asked is whether an f that averages over each pixel's footprint holds more between its pixels.",
+            both("footprint", (), (FOOTPRINT,)),
         ),
-        claim(
+        expected(
             "points",
+            "An f that is trained on images of points holds more between its pixels",
             "lower",
-            both("images of points over areas, f at points", (), (POINTS,)),
-            "Asked is whether an f that is trained on points holds more between its pixels.",
+            both("points", (), (POINTS,)),
         ),
-        claim(
+        expected(
             "either",
+            f"Either way out does as well: within a factor of {MUCH:g}",
             "same",
-            both("points with f at points over areas with footprint", (FOOTPRINT,), (POINTS,)),
-            f"Asked is whether the two ways out end within a factor of {MUCH:g} of each other.",
+            both("points over footprint", (FOOTPRINT,), (POINTS,)),
             margin=MUCH,
         ),
     ),

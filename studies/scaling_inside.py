@@ -105,7 +105,7 @@ STUDY = Study(
     claims=(
         Claim(
             name="whole",
-            source=INSIDE,
+            expectation="Two scales end nearer to real images than one, at less arithmetic of the INR",
             expects="lower",
             before=WHOLE.before,
             after=WHOLE.after,
@@ -115,12 +115,11 @@ STUDY = Study(
             iterations=None,
             comparable_profile="lsun128",
             remark="The slide gives neither number nor direction. The paper of 2021 has FIDs of 11.51 and 5.69 at "
-            "128×128 for one scale and for two, of other networks than the deck's: asked is a lower distance at less "
-            "arithmetic of the INR, declared before the first run.",
+            "128×128 for one scale and for two, of other networks than the deck's. Declared before the first run.",
         ),
         Claim(
             name="block",
-            source=INSIDE,
+            expectation="At which block the denser grid enters moves windows by less than a factor of 1.15",
             expects="same",
             margin=SAME,
             before=BLOCK.before,
@@ -139,8 +138,7 @@ STUDY = Study(
             iterations=None,
             comparable_profile="lsun128",
             remark="The public code makes the grid denser after the first block, by its author's account without much "
-            "of a reason. Asked is whether the choice moves the distance of windows at twice the density by less than "
-            "a factor of 1.15; declared before the first run.",
+            "of a reason. Windows show half of the side, twice the density. Declared before the first run.",
         ),
     ),
 )

@@ -59,6 +59,7 @@ def figure(report: Report, answer: ClaimsAnswer, told: Sequence[str]) -> list[Bl
     pictures = tiles_of(report, answer.pictured)
     finding = title_of(told)
     count = len(rows) + len(groups)
+    compared = "what we expected" if ours_alone(verdicts) else "the deck's claims"
     with figures.style():
         frame = framed(finding, pictures, ROW_INCHES * count)
         ax = frame.panel(LEFT, WIDE - VALUES, count)
@@ -68,13 +69,25 @@ def figure(report: Report, answer: ClaimsAnswer, told: Sequence[str]) -> list[Bl
             report.figure(
                 frame.canvas,
                 "answer.svg",
-                f"The answer: each claim of the deck in its words, with the ratios after / before that it speaks of, "
+                f"The answer: each {whose(verdicts)}, with the ratios after / before that it speaks of, "
                 f"ours paired by seed with 95% intervals (an arrow where one goes on), n = {report.n} at most, "
                 f"{measured_words(verdicts, report)}. Green is reproduced, purple "
                 "contradicted, grey neither. Images are the first of the fixed latents, not chosen; pixels enlarged.",
-                f"{finding} Samples beside real images, and the ratio of every comparison of the deck's claims.",
+                f"{finding} Samples beside real images, and the ratio of every comparison of {compared}.",
             )
         ]
+
+
+def ours_alone(verdicts: Sequence[ClaimVerdict]) -> bool:
+    """Whether none of the claims is the deck's."""
+    return all(verdict.claim.is_ours for verdict in verdicts)
+
+
+def whose(verdicts: Sequence[ClaimVerdict]) -> str:
+    """In whose words the claims are."""
+    if ours_alone(verdicts):
+        return "expectation of ours"
+    return "claim of the deck in its words" + ", or ours" * any(verdict.claim.is_ours for verdict in verdicts)
 
 
 def measured_words(verdicts: Sequence[ClaimVerdict], report: Report) -> str:
@@ -140,9 +153,17 @@ def header(ax: Axes, verdict: ClaimVerdict, place: float) -> None:
     colour = WORD_COLOURS.get(verdict.word, GREY)
     word = figures.text_points(verdict.word, 7) * BOLD
     room = 72 * figures.WIDTH * (RIGHT - QUOTES) - word - 14
-    words = figures.in_lines(f"“{verdict.claim.source.words}”", QUOTE_POINTS, room, most=1)
+    words = figures.in_lines(verdict.claim.said, QUOTE_POINTS, room, most=1)
     box = {"facecolor": "white", "edgecolor": "none", "pad": 0.6}
-    ax.annotate(words, (QUOTES, place + 0.1), fontsize=QUOTE_POINTS, style="italic", color=INK, bbox=box, **at)
+    ax.annotate(
+        words,
+        (QUOTES, place + 0.1),
+        fontsize=QUOTE_POINTS,
+        style="normal" if verdict.claim.is_ours else "italic",
+        color=INK,
+        bbox=box,
+        **at,
+    )
     ax.annotate(verdict.word, (RIGHT, place + 0.1), fontsize=7, fontweight="bold", color=colour, ha="right", **at)
 
 

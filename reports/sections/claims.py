@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
-from ablations.claims import Measured
+from ablations.claims import Claim, Measured
 from ablations.designs import DESIGNS, available, variant_name
 from ablations.schema import DesignName, Study
 from reports import stats
@@ -31,9 +32,7 @@ def claims(report: Report) -> list[Block]:
     source = results.study.source
     if not report.claims and source is None:
         return []
-    blocks: list[Block] = [
-        Heading("The deck's claim, and ours" if len(report.claims) == 1 else "The deck's claims, and ours")
-    ]
+    blocks: list[Block] = [Heading(heading_of([verdict.claim for verdict in report.claims]))]
     if not report.claims and source is not None:
         blocks += [
             Quote(source.words, f"slide “{source.slide}”"),
@@ -46,10 +45,18 @@ def claims(report: Report) -> list[Block]:
     return blocks
 
 
+def heading_of(claims: Sequence[Claim]) -> str:
+    """Whose claims the section is about."""
+    several = "s" * (len(claims) != 1)
+    if claims and all(claim.is_ours for claim in claims):
+        return "What we expected, and what was found"
+    return f"The deck's claim{several}, and ours"
+
+
 def claim_blocks(verdict: ClaimVerdict, results: Results) -> list[Block]:
     """One claim: the slide's words, both sides' numbers, the verdict and what it rests on."""
     claim = verdict.claim
-    blocks: list[Block] = [Quote(claim.source.words, f"slide “{claim.source.slide}”")]
+    blocks: list[Block] = [words_of(claim)]
     table: Table | None = None
     several = len(claim.comparisons) > 1
     # Of several pairs none is judged alone: where there is no verdict there is no table.
@@ -61,7 +68,7 @@ def claim_blocks(verdict: ClaimVerdict, results: Results) -> list[Block]:
     pieces: list[Piece] = ["Verdict: ", Strong(verdict.word), f" ({verdict.why})."]
     if claim.expects == "value":
         pieces.append(f" What differs: {'; '.join(verdict.differs)}." if verdict.differs and not noted else "")
-    else:
+    elif not claim.is_ours:
         pieces += [" Magnitude: ", Strong(verdict.magnitude)]
         if noted:
             pieces.append(", for what the table's note says.")
@@ -91,6 +98,13 @@ def claim_blocks(verdict: ClaimVerdict, results: Results) -> list[Block]:
     return blocks
 
 
+def words_of(claim: Claim) -> Block:
+    """The slide's words as a quote, or what we expected."""
+    if claim.source is not None:
+        return Quote(claim.source.words, f"slide “{claim.source.slide}”")
+    return Paragraph((Strong("Expected:"), f" {claim.words}."))
+
+
 def designs_with(study: Study, name: str) -> list[DesignName]:
     """The designs that train the variant of that name with all seeds."""
     names = {d: {variant_name(study, subset) for subset in DESIGNS[d](study, ())} for d in available(study)}
@@ -106,7 +120,7 @@ def claim_table(verdict: ClaimVerdict, results: Results) -> Table:
     theirs = f"{claim.iterations:,} iterations" if claim.iterations else "iterations not given"
     ours: list[Cell] = [f"ours: {measured or metric_name(results)}, {plan.data_name}, {length}, profile {plan.profile}"]
     deck: list[Cell] = [f"the deck: {claim.metric}, {claim.dataset}, {theirs}, no seeds or spread reported"]
-    rows = Rows([ours, deck])
+    rows = Rows([ours] if claim.is_ours else [ours, deck])
     rows.words("numbers from", share=2.4)
     for head, number in zip(["before", "after"] if claim.before else ["the model"], claim.numbers, strict=True):
         series = f", {number.series}" if number.series else ""
@@ -119,12 +133,17 @@ def claim_table(verdict: ClaimVerdict, results: Results) -> Table:
         ours.append(verdict.effect)
         deck.append(deck_number(factor(claim.ratio), differs))
     paired = "; the ratio paired by seed, a geometric mean too, with its interval on the log scale"
-    units = " The rows have different units." if "metric" in {part.partition(":")[0] for part in differs} else ""
+    units = (
+        " The rows have different units."
+        if not claim.is_ours and "metric" in {part.partition(":")[0] for part in differs}
+        else ""
+    )
+    what = "What we expected" if claim.is_ours else "The claim, ours and the deck's"
     return rows.table(
-        f"The claim, ours and the deck's: {MEAN_SPREAD}{paired if claim.before else ''}.{units}",
+        f"{what}: {MEAN_SPREAD}{paired if claim.before else ''}.{units}",
         name=f"claim_{claim.name}",
         size=8.5,
-        note=grey_note(differs) if any(isinstance(cell, Grey) for cell in deck) else "",
+        note=grey_note(differs) if not claim.is_ours and any(isinstance(cell, Grey) for cell in deck) else "",
     )
 
 
@@ -152,7 +171,8 @@ def claim_pairs_table(verdict: ClaimVerdict, results: Results) -> Table:
     rows.words("pair", lambda part: part.comparison.title, 1.0)
     rows.each(("before", "after"), str, values_of, 1.1)
     rows.numbers("after / before [95%]", lambda part: part.effect, 1.2)
-    rows.numbers("the deck", deck)
+    if not claim.is_ours:
+        rows.numbers("the deck", deck)
     rows.words(
         "verdict", lambda part: Strong(part.word) if part.word in ("reproduced", "contradicted") else part.word, 0.9
     )
@@ -160,10 +180,11 @@ def claim_pairs_table(verdict: ClaimVerdict, results: Results) -> Table:
     measured = metric_name(results) if of_metric else "the measures named"
     expected = {"lower": "below 1", "higher": "above 1", "same": "about 1"}[claim.expects]
     margin = f" by the declared factor of {claim.margin:g}" if claim.margin is not None else ""
+    whose = "What we expected, every pair" if claim.is_ours else "One sentence of the deck, every pair"
+    at = "at the last iteration" if all(n.series for n in claim.numbers) else when(results, verdict.iteration)
     return rows.table(
-        f"One sentence of the deck, every pair that it speaks of, and every reading of it: {measured}, "
-        f"{plan.data_name}, {when(results, verdict.iteration)}, {MEAN_SPREAD}; the geometric mean of the ratio paired "
-        f"by seed with its interval on the log scale, expected {expected}{margin}.",
+        f"{whose} that it speaks of, and every reading of it: {measured}, {plan.data_name}, {at}, {MEAN_SPREAD}; the "
+        f"geometric mean of the ratio paired by seed with its interval on the log scale, expected {expected}{margin}.",
         name=f"claim_{claim.name}",
         size=7.8,
         note=grey_note(verdict.differs) if any(isinstance(deck(part), Grey) for part in verdict.parts) else "",

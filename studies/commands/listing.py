@@ -136,7 +136,8 @@ def listed(study: Study, here: Here) -> dict[str, Any]:
         "claims": [
             {
                 "name": claim.name,
-                "quote": claim.source.words,
+                "quote": claim.source.words if claim.source else None,
+                "expectation": claim.expectation,
                 "expects": claim.expects,
                 "variants": list(claim.variants),
             }
@@ -164,7 +165,7 @@ def print_studies(studies: Sequence[Study], here: Here, console: Console) -> Non
     if wide:
         table.add_column("the deck says", ratio=2)
     for study in studies:
-        quotes = [claim.source.words for claim in study.claims]
+        quotes = [claim.source.words for claim in study.claims if claim.source]
         quotes = quotes or ([study.source.words] if study.source else [])
         claims = "\n".join(f"“{quote}”" for quote in dict.fromkeys(quotes))
         variants = variants_of(study)

@@ -244,7 +244,7 @@ def report_name(study: Study) -> str:
 def _quotes(claims: Iterable[Claim], source: Source | None) -> list[str]:
     """The deck's words as quotes, each slide named once."""
     slides: dict[str, list[str]] = {}
-    for each in [claim.source for claim in claims] or [*filter(None, [source])]:
+    for each in [claim.source for claim in claims if claim.source] or [*filter(None, [source])]:
         slides.setdefault(each.slide, [])
         if each.words not in slides[each.slide]:
             slides[each.slide].append(each.words)

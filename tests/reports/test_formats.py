@@ -116,7 +116,7 @@ def test_latex_knows_every_sign_that_studies_and_the_deck_use() -> None:
         words += [study.source.words] if study.source else []
         words += [variant_title(study, s) for design in available(study) for s in DESIGNS[design](study, (0,))]
         words += [c.source.words for c in study.changes if c.source] + [c.reading for c in study.changes if c.reading]
-        words += [claim.source.words for claim in study.claims]
+        words += [claim.words for claim in study.claims]
         words += [scaling.why for profile in study.profiles for scaling in profile.scalings]
         assert all(latex.escaped(text).isascii() for text in words)
 
