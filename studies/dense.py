@@ -37,7 +37,7 @@ CPU_ITERATIONS, CPU_MEMORY = 1_600, 80
 
 UNTUNED = (
     "The free numbers are those that were chosen for the profile `cpu` by its rule; none was chosen again for losses "
-    "on parts, and all forms have the same."
+    "on parts but the weight of a second discriminator's (docs/patch_weight.md), and all forms have the same."
 )
 
 

@@ -7,8 +7,8 @@ from ablations.claims import Claim, Source
 from ablations.schema import Change, Study
 from core.config import Critic, Looks
 from studies.dense import BASE, BASE_TITLE, LONGER, LSUN128_DENSE, PATCH, against, cpu_dense
+from studies.dense_patches import PATCHES, WEIGHT, form
 from studies.dense_patches import STUDY as DENSE_PATCHES
-from studies.dense_patches import form
 
 SLIDE = "Next steps"
 LOCAL = Source(slide=SLIDE, quote="Local patch discriminator: additional D that operates on local upsampled patches")
@@ -38,24 +38,22 @@ STUDY = Study(
             "quarter",
             "a second D, patches of a quarter of the batch",
             "second D, quarter of the batch",
-            Critic(name="patch", share=0.25),
+            PATCHES.replace(share=0.25),
             reading="The last quarter of the latents, each also seen whole.",
         ),
         cheaper(
             "halves",
             "half of the batch whole, the other half dense patches for a second D",
             "second D, half the batch each",
-            Critic(name="patch", share=0.5),
+            PATCHES.replace(share=0.5),
             Looks(share=0.5),
         ),
-        cheaper(
-            "fourth", "a second D at every fourth iteration", "second D, every fourth", Critic(name="patch", period=4)
-        ),
+        cheaper("fourth", "a second D at every fourth iteration", "second D, every fourth", PATCHES.replace(period=4)),
         cheaper(
             "fourth_weighted",
             "a second D at every fourth iteration, four times the weight",
             "second D, every fourth, four times",
-            Critic(name="patch", period=4, weight=4.0),
+            PATCHES.replace(period=4, weight=4 * WEIGHT),
             reading="As lazy penalties are weighted.",
         ),
         LONGER,
@@ -82,8 +80,8 @@ STUDY = Study(
             dataset="LSUN bedroom",
             iterations=None,
             comparable_profile="lsun128",
-            remark="Asked is a distance of patches of at most 0.85 of that without patches, from a form that costs "
-            "half of what a whole second discriminator does; declared before the first run.",
+            remark="Asked is a distance of patches of at most 0.85 of that without patches, from a second "
+            "discriminator that sees a quarter of the batch; declared before the first run.",
         ),
     ),
 )

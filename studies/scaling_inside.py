@@ -12,15 +12,13 @@ from typing import Any
 from ablations.answers import ClaimsAnswer, Dense
 from ablations.claims import Claim, Source
 from ablations.schema import Change, Put, Study, Translate, change
-from core.config import Critic, MultiScale, ResNetDiscriminator, StridedDiscriminator
+from core.config import MultiScale, ResNetDiscriminator, StridedDiscriminator
 from studies.dense import BASE, BASE_TITLE, LSUN128_DENSE, TWICE, against, cpu_dense
+from studies.dense_patches import PATCHES
 
 INSIDE = Source(slide="Deciding upon the contributions", quote="We investigated scaling inside the INR")
 SAME = 1.15
 """What "hardly matters" means: the factor within which a change is negligible."""
-
-PATCHES = (Critic(name="patch"),)
-"""A second discriminator of windows of a quarter of the side, as in `dense_patches`: denser grids are then trained."""
 
 
 def scales(name: str, title: str, short: str, after: dict[str, Any], reading: str | None = None) -> Change:
@@ -66,20 +64,20 @@ STUDY = Study(
             "patches",
             "one scale, a second D of dense patches",
             "patches",
-            {"critics": PATCHES},
+            {"critics": (PATCHES,)},
             "Windows of a quarter of the side: the denser grid is trained, not only asked for.",
         ),
         scales(
             "patches_two",
             "two scales, denser from the second block, a second D of dense patches",
             "patches, two scales",
-            {"critics": PATCHES, **inside(2, 1)},
+            {"critics": (PATCHES,), **inside(2, 1)},
         ),
         scales(
             "patches_two_first",
             "two scales, denser from the first block, a second D of dense patches",
             "patches, two scales, all denser",
-            {"critics": PATCHES, **inside(2, 0)},
+            {"critics": (PATCHES,), **inside(2, 0)},
         ),
     ),
     designs=("add_one_in",),
