@@ -172,7 +172,7 @@ def check_enlarged(path: Path, small: Enlarged, resolution: int) -> None:
         raise InputError(
             f"{path}: {small.count} images are smaller than {resolution} x {resolution}, {visible(small.first)} "
             f"({small.width} x {small.height}) first, and real images of that size are asked for: give larger "
-            "images, or lower the factor of the upsampling or the fine pixels of scales"
+            "images, or lower fine.resolution, the factor of the upsampling or the fine pixels of scales"
         )
 
 
