@@ -3,7 +3,7 @@
     python -m studies.run tests/choices/patch_weight.py --seeds 2000,2001 --no-report --runs weights
     python -m tests.choices.patch_weight --runs weights
 
-The seeds are no study's. The rule, declared before: of 1, 1/2 and 1/4 the weight with the smallest distance of patches
+The seeds are no study's. The rule, written when the first of these runs had ended: of 1, 1/2 and 1/4 the weight with the smallest distance of patches
 among those with which whole images are at most 1.1 times as far as without patches, geometric means over seeds.
 """
 
@@ -84,7 +84,8 @@ def lines(results: Results) -> list[str]:
         "",
         f"By `python -m tests.choices.patch_weight`: seeds {seeds}, which no study uses, profile `cpu` of "
         "`dense_patches`. Distances over those without a second discriminator, geometric means of the ratios by seed; "
-        f"the rule: the least distance of patches of a quarter of the side, whole images at most {BOUND:g}. Two seeds "
+        "the rule, written when the first of these runs had ended: the least distance of patches of a quarter of the "
+        f"side, whole images at most {BOUND:g}. Two seeds "
         "tell a factor of 1.1 from none only by luck: it is a choice, not a finding.",
         "",
         f"| second discriminator | {' | '.join(MEASURED)} | PSNR, dB |",
@@ -113,7 +114,7 @@ def lines(results: Results) -> list[str]:
 def main(runs: Path) -> None:
     """Writes the page of the runs in that folder."""
     (setting,) = settings_of(runs, STUDY.name)
-    write_whole(PAGE, "\n".join(lines(load(STUDY.name, runs, setting))).encode())
+    write_whole(PAGE, "\n".join(lines(load(__file__, runs, setting))).encode())
     click.echo(f"written: {PAGE.name}")
 
 
