@@ -3,8 +3,9 @@
     python -m studies.run tests/choices/patch_weight.py --seeds 2000,2001 --no-report --runs weights
     python -m tests.choices.patch_weight --runs weights
 
-The seeds are no study's. The rule, written when the first of these runs had ended: of 1, 1/2 and 1/4 the weight with the smallest distance of patches
-among those with which whole images are at most 1.1 times as far as without patches, geometric means over seeds.
+The seeds are no study's. The rule, written when the first of these runs had ended: of 1, 1/2 and 1/4 the weight with
+the smallest distance of patches among those with which whole images are at most 1.1 times as far as without patches,
+geometric means over seeds.
 """
 
 from __future__ import annotations
