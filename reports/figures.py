@@ -20,6 +20,7 @@ import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
+from matplotlib.path import Path as Outline
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
@@ -217,8 +218,13 @@ def _family() -> tuple[str, ...]:
 
 @lru_cache(maxsize=4096)
 def _outline_width(shown: str, family: tuple[str, ...]) -> float:
-    """A line's width over the size of its letters, by its outlines."""
-    return float(TextPath((0, 0), shown, size=1, prop=FontProperties(family=list(family))).get_extents().width)
+    """A line's width over the size of its letters, by its outlines: by all of their points, of which those beside the
+    curves lie no further out in letters, and which `get_extents` takes 200 times as long to tell apart."""
+    if not shown.strip():
+        return 0.0  # Of blanks matplotlib makes no path.
+    outlines = TextPath((0, 0), shown, size=1, prop=FontProperties(family=list(family)))
+    across = outlines.vertices[outlines.codes != Outline.CLOSEPOLY, 0]
+    return float(np.ptp(across))
 
 
 def _widths(shown: str, family: tuple[str, ...]) -> NDArray[np.float64]:

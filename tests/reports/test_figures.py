@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 from matplotlib.artist import Artist
 from matplotlib.figure import Figure as Canvas
+from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text as Drawn
+from matplotlib.textpath import TextPath
 from PIL import Image
 
 from core.folder import RunFolder
-from reports import charts, figures, remarks, stats
+from reports import charts, figures, fonts, remarks, stats
 from reports.abstract import abstract, change_answers, spoken
 from reports.layouts import layout_of
 from reports.page import Abstract, Link, Table
@@ -331,6 +333,15 @@ def test_a_long_name_leaves_room_for_the_figure_and_for_the_other_names(name: st
         ticks = [tick.get_window_extent() for tick in ax.get_yticklabels()]
         assert ax.get_window_extent().width > canvas.bbox.width / 2
     assert len(ticks) == len(names) and min(box.x0 for box in ticks) >= 0
+
+
+def test_a_line_is_as_wide_as_its_drawn_outlines() -> None:
+    with figures.style():
+        prop = FontProperties(family=[fonts.FIGURES])
+        for text in ("none of the ten changes", "×0.49 [0.44, 0.55] – “Jÿ”", "all − R1, ≥ 5 %", "W" * 40):
+            drawn = TextPath((0, 0), fonts.shown(text), size=7.5, prop=prop).get_extents().width
+            assert figures.text_points(text, 7.5) == pytest.approx(drawn, abs=1e-6)
+        assert figures.text_points(" ", 7.5) == figures.text_points("", 7.5) == 0
 
 
 def test_lines_of_signs_are_as_wide_as_their_outlines() -> None:
