@@ -20,7 +20,7 @@ from core.metrics.features import features_of
 from core.metrics.frechet import Gaussian, frechet_distance
 from core.metrics.measure import Measure, build_metric
 from core.metrics.real import RealSet
-from core.metrics.upsampling import interpolated, positions
+from core.metrics.enlarging import interpolated, positions
 from tests.core.conftest import a_protocol
 from tests.support.corruptions import CORRUPTIONS, joined, quantised
 
