@@ -2,8 +2,8 @@
 
 Of the form of ESPCN (Shi et al. 2016): convolutions on the coarse grid whose last channels are the fine pixels of a
 coarse one. It adds to bicubic enlargement, and is trained by the mean absolute error on pairs of coarse and fine
-training images, which the real set of a metric is never part of unless it is the training set itself, as of photographs.
-Its cost does not grow with the images: it is trained on windows.
+training images, never of held-out ones; of photographs the training images are the metric's real set as well. It is
+trained on windows, so that its cost does not grow with the images.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ MARGIN = sum(side // 2 for side in KERNELS)
 
 @dataclass(frozen=True)
 class Pairs:
-    """Windows of coarse images with `MARGIN` pixels around them, uint8 [N, 3, W + 2 M, W + 2 M], and the same windows of
-    fine ones, uint8 [N, 3, f W, f W]. Beyond an image's edge its last pixels are repeated."""
+    """Windows of coarse images with `MARGIN` pixels around them, uint8 [N, 3, W + 2 M, W + 2 M], and the same windows
+    of fine ones, uint8 [N, 3, f W, f W]. Beyond an image's edge its last pixels are repeated."""
 
     coarse: Tensor
     fine: Tensor
@@ -136,7 +136,7 @@ def trained(pairs: Pairs, seed: int) -> Network:
             found = network(in_unit_range(pairs.coarse[drawn].float()))
             loss = (found - detail[drawn]).abs().mean()
             adam.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             adam.step()
     return network.eval()
 

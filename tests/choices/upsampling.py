@@ -39,7 +39,7 @@ NAMES = {
     "bilinear": "bilinear",
     "bicubic": "bicubic",
     "lanczos": "Lanczos, a = 3",
-    "sharpened": f"bicubic, sharpened by {AMOUNT:g}",
+    "sharpened": f"sharpened bicubic, {AMOUNT:g}",
     NETWORK: "network for super-resolution",
 }
 
@@ -53,14 +53,14 @@ def by(method: Method, convention: Convention, images: Tensor) -> Tensor:
 
 def distance(measure: Measure, enlarge: Enlarge, coarse: Tensor) -> float:
     """Of all these images, enlarged, to real ones."""
-    return round(measure(enlarge(batch) for batch in coarse.split(256)), 5)
+    return round(measure(enlarge(batch) for batch in torch.split(coarse, 256)), 5)
 
 
 def decibels(enlarge: Enlarge, coarse: Tensor, fine: Tensor) -> float:
     """PSNR against the truth, the mean over images."""
     errors = [
         (enlarge(batch).double() - true.double()).square().mean((1, 2, 3))
-        for batch, true in zip(coarse.split(256), fine.split(256), strict=True)
+        for batch, true in zip(torch.split(coarse, 256), torch.split(fine, 256), strict=True)
     ]
     return round(float((10 * torch.log10(255**2 / torch.cat(errors))).mean()), 2)
 
@@ -90,7 +90,7 @@ def measured() -> dict[str, Any]:
     images = {}
     for side in (SIDE, FACTOR * SIDE):
         scenes = rooms.train_indices(PAIRS + SCENES)
-        images[side] = torch.from_numpy(rooms.render(scenes, side)).split([PAIRS, SCENES])
+        images[side] = torch.split(torch.from_numpy(rooms.render(scenes, side)), [PAIRS, SCENES])
     (known, coarse), (truth, fine) = images[SIDE], images[FACTOR * SIDE]
     real = torch.from_numpy(rooms.render(rooms.held_out_indices(HELD_OUT), FACTOR * SIDE))
     measure = build_metric(RoomsFrechet(samples=SCENES, resolution=32), real, device="cpu", cache=None)
@@ -136,7 +136,7 @@ def page(record: Mapping[str, Any]) -> str:
     floor = rows[TRUE]["centres"]
     best = min(sweep, key=lambda amount: sweep[amount])
     order = sorted((name for name in NAMES if name != TRUE), key=lambda name: rows[name]["centres"])
-    steps = [f"{NAMES[one]} {rows[one]['centres']:.3f}" for one in order]
+    steps = [f"{NAMES[one]} ({rows[one]['centres']:.3f})" for one in order]
     paragraphs = [
         "# Enlarging true images",
         "By `python -m tests.choices.upsampling`. `evaluation.upsampling` measures images that a generator renders at "
@@ -149,7 +149,7 @@ def page(record: Mapping[str, Any]) -> str:
         "trained on; the rooms Frechet distance by the network that sees 32×32 (a proxy, not an FID), as in the "
         "`cpu` profile of the study `upsampling`. In brackets: times the floor, what other true images read.",
         table(rows),
-        f"From the nearest on: {', '.join(steps)}; the floor is {floor:.3f}. Under “corners” every second fine pixel "
+        f"From the nearest on: {'; '.join(steps)}. The floor is {floor:.3f}. Under “corners” every second fine pixel "
         "is a coarse one, so that images lie half a fine pixel off the true ones.",
         "## The opponents",
         "Nearest, bilinear and bicubic enlargement are always measured. `evaluation.upsampling.opponents` adds others, "
@@ -165,15 +165,16 @@ def page(record: Mapping[str, Any]) -> str:
                 f"(the least: {best}).",
                 "- `sr_cnn`: a network of the form of ESPCN (Shi et al. 2016) added to bicubic. "
                 f"{network['network'].capitalize()}; {network['numbers trained']} numbers. Trained on pairs of coarse "
-                f"and fine training images ({network['trained on'].partition(', sha256')[0]}; {network['trained by']}): "
-                f"{record['seconds']:.0f} s of one core, {network['arithmetic of its training']}, once a cache, for all "
-                "seeds of a study. Its loss is that of fidelity, not of a critic: it is sharper than bicubic where it "
-                "can be sure. There is one convention for it, that of the images it learned from. Of photographs the "
-                "fine ones are the stored originals at `factor` times the resolution, and a set that is not that large "
-                "is refused before anything trains; there the training images are also the metric's real set, as FID "
-                "has it, so that the network has seen those it is compared with, which favours it.",
+                f"and fine training images ({network['trained on'].partition(', sha256')[0]}; "
+                f"{network['trained by']}): {record['seconds']:.0f} s of one core, "
+                f"{network['arithmetic of its training']}, once a cache, for all seeds of a study. Its loss is that of "
+                "fidelity, not of a critic: it is sharper than bicubic where it can be sure, and nearer to the truth "
+                "pixel by pixel than any other. There is one convention for it, that of the images it learned from.",
             ]
         ),
+        "Of photographs the fine images are the stored originals at `factor` times the resolution, and a set that is "
+        "not that large is refused before anything trains. Their training images are also the metric's real set, as "
+        "FID has it, so that the network has seen those it is compared with, which favours it.",
         "That a network sees fine training images is the point of it and no fault: a generator at 16×16 has never seen "
         "any. The study's generators that are trained at the large size have seen them as well.",
     ]

@@ -153,8 +153,22 @@ def upsampling(**fields: object) -> cfg.Upsampling:
 
 def test_off_is_no_part_of_an_identity() -> None:
     assert "opponents" not in canonical(upsampling()) and canonical(upsampling(opponents=ALL))["opponents"] == list(ALL)
-    with pytest.raises(ValueError, match="upsampling.opponents are lanczos, lanczos: name each once"):
+    with pytest.raises(ValueError, match=r"upsampling.opponents are lanczos, lanczos: name each once"):
         upsampling(opponents=("lanczos", "lanczos"))
+
+
+def test_a_generator_of_the_large_size_is_measured_as_any_other(tmp_path: Path, few_iterations: None) -> None:
+    """As the study has it: described at the small size, its discriminator sees the large one alone."""
+    evaluation = cfg.Evaluation(metric=cfg.RoomsFrechet(samples=64), upsampling=upsampling(opponents=ALL))
+    small = small_config(evaluation=evaluation, iterations=2)
+    large = small.replace(looks=cfg.Looks(view=cfg.Sizes(sizes=(16,))), fine=cfg.Pool(resolution=16))
+    protocols = []
+    for config in (small, large):
+        job = cfg.Job(config=config, seed=0)
+        events = list(run_job(job, runs=tmp_path / "runs", cache=tmp_path / "cache"))
+        assert events[-1].kind == "finished"
+        protocols.append(RunFolder(tmp_path / "runs", job).read("protocol.json"))
+    assert protocols[0] == protocols[1]
 
 
 @pytest.mark.parametrize("shown", ["areas", "points"])
