@@ -162,8 +162,8 @@ def remarks(results: Results) -> Iterator[str]:
     if any(map(is_large, arms(results))):
         yield (
             "A model that is trained at twice the size has seen real images of that size, as the super-resolution "
-            "network has and a denser grid has not; no rate was chosen anew for it. Below, “what each change does” is "
-            "by the metric at the base's size, whose pixels it was never trained at: it is judged here."
+            "network has and a denser grid has not; no rate was chosen anew for it. It has no verdict by the metric, "
+            "which is taken at the base's size: it was never trained at those pixels."
         )
     yield (
         "Enlarging true coarse images is measured in docs/upsampling.md: bicubic enlargement of those is what has to "

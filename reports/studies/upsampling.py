@@ -100,10 +100,10 @@ def against_opponents(results: Results) -> list[str]:
         if effect.ratio is None:
             continue
         if way.variant is found[0].variant and way.method in OPPONENTS:
-            enlarged.append(f"{SHORT[way.method]} ×{interval(effect)}")
+            enlarged.append(f"{SHORT[way.method]} {interval(effect)}")
         elif way.variant is not found[0].variant and way.method == "natural":
-            trained.append(f"{results.brief(way.variant)} ×{interval(effect)}")
-    told = [f"Of a denser grid's distance {listed(enlarged)}."] if enlarged else []
+            trained.append(f"{results.brief(way.variant)} {interval(effect)}")
+    told = [f"Distance over that of a denser grid: {listed(enlarged)}."] if enlarged else []
     return [*told, f"Trained otherwise: {listed(trained)}."] if trained else told
 
 

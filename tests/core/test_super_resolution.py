@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,11 @@ from core.events import Evaluated, Pictured
 from core.folder import RunFolder
 from core.job import run_job
 from core.metrics import super_resolution as sr
-from core.metrics.enlarging import interpolated, positions
+from core.metrics.enlarging import AMOUNT, interpolated, positions
 from core.metrics.measure import build_metric
 from core.metrics.protocol import from_json
 from core.metrics.upsampling import UpsamplingMeasure
+from tests.choices import upsampling as chosen
 from tests.core.conftest import small_config
 
 ALL: tuple[cfg.Opponent, ...] = ("lanczos", "sharpened", "sr_cnn")
@@ -207,3 +209,16 @@ def test_photographs_train_it_by_their_originals_or_are_refused(tmp_path: Path, 
     assert last.metric == "upsampled/sr_cnn"
     with pytest.raises(InputError, match=r"6 images are smaller than 24 x 24, 0.png \(20 x 17\) first"):
         list(run_job(job(3), **options))  # type: ignore[arg-type]
+
+
+# --- docs/upsampling.md -----------------------------------------------------------------------------------------------
+
+
+def test_the_page_is_its_record_and_the_amount_is_the_one_that_it_chose() -> None:
+    record = json.loads(chosen.RECORD.read_text())
+    assert chosen.RECORD.with_suffix(".md").read_text() == chosen.page(record)
+    assert float(min(record["amounts"], key=record["amounts"].get)) == AMOUNT
+    rows = record["rows"]
+    bicubic = rows["bicubic"]
+    assert rows["sr_cnn"]["psnr"] > bicubic["psnr"] + 0.5 and rows["sr_cnn"]["centres"] < bicubic["centres"]
+    assert record["network"]["trained on"].startswith("4,096 windows of 16 x 16 pixels")

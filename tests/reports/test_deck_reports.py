@@ -59,8 +59,8 @@ def test_upsampling_is_judged_within_one_model_and_shown_by_convention(tmp_path:
     (of_all, of_costs) = (line for line in text.splitlines() if "its own images |" in line and "equal" in line)
     assert "corners, as trained" in of_all and "| 1.00× |" in of_costs
     assert "### Opponents of a denser grid" in text and "which the column leaves out" not in text
-    ratio = re.search(r"Of a denser grid's distance Lanczos ×.*, sharpened bicubic ×(0\.[78]\d) \[", text)
-    assert ratio is not None and "Trained otherwise: twice the size at equal arithmetic ×" in text
+    ratio = re.search(r"Distance over that of a denser grid: Lanczos 0.*, sharpened bicubic 0\.[78]\d \[", text)
+    assert ratio is not None and "Trained otherwise: twice the size at equal arithmetic 0" in text
     assert {"upsampling.svg", "upsampled.png", "upsampled_centres.png"} <= {
         f.name for f in (folder / "figures").iterdir()
     }

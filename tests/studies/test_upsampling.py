@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+from pydantic import ValidationError
 
-from ablations.schema import edited
+from ablations.schema import Change, edited
 from core import config as cfg
 from core.arithmetic import training
 from core.build import build_view
 from core.grids import Cells, Pixels
 from core.metrics.enlarging import positions
+from reports.results import load
+from reports.verdicts import judge_changes
 from studies.planning import make_plan
 from studies.upsampling import STUDY
+from tests.support.runs import planned, train_all
 
 
 def config_of(name: str, profile: str) -> cfg.Config:
@@ -52,3 +58,12 @@ def test_every_variant_is_measured_alike() -> None:
         assert evaluation.upsampling is not None
         assert evaluation.upsampling.opponents == ("lanczos", "sharpened", "sr_cnn")
         assert len({config_of(name, profile).data for name in names}) == 1
+
+
+def test_arms_without_a_verdict_are_no_comparison_of_the_design(tmp_path: Path) -> None:
+    """Whoever trains them beside `pixel_centres` takes nothing from its verdict."""
+    train_all(tmp_path, planned(tmp_path, "upsampling", designs=("add_one_in",)))
+    (effects,) = judge_changes(load("upsampling", tmp_path)).values()
+    assert [effect.change.name for effect in effects] == ["pixel_centres"] == [change.name for change in STUDY.judged]
+    with pytest.raises(ValidationError, match="change longer is not judged: it must be an alternative, of a group"):
+        Change(**{**dict(STUDY.change("longer")), "group": None})
