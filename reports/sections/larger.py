@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.arithmetic import training
-from core.config import Config
+from core.config import Config, Sizes
 from reports import stats
 from reports.numbers import MEAN_SPREAD, WORK, counted, factor
 from reports.page import Block, Heading, Paragraph
@@ -73,8 +73,12 @@ def arms(results: Results) -> list[PlannedVariant]:
 
 
 def is_large(variant: PlannedVariant) -> bool:
-    """Whether its discriminator saw other pixels than those that it is measured at."""
-    return isinstance(variant.config, Config) and variant.config.looks.view.kind == "sizes"
+    """Whether its discriminator saw images of the size that others are enlarged to, and no others."""
+    config = variant.config
+    if not isinstance(config, Config) or config.evaluation.upsampling is None:
+        return False
+    view, size = config.looks.view, config.evaluation.upsampling.factor * config.data.resolution
+    return isinstance(view, Sizes) and set(view.sizes) == {size}
 
 
 def own_grid(variant: PlannedVariant) -> str:
@@ -87,8 +91,9 @@ def own_grid(variant: PlannedVariant) -> str:
 
 @dataclass(frozen=True)
 class Way:
-    """One way to images of twice the size: a model, and what makes its images large."""
+    """One way to images of twice the size, beside the base's denser grid: a model, and what makes its images large."""
 
+    base: PlannedVariant
     variant: PlannedVariant
     method: str
     what: str
@@ -104,13 +109,14 @@ def ways(results: Results) -> Iterator[Way]:
 
     The base's denser grid is the first.
     """
-    base = results.variant("baseline")
-    for variant in [*([] if base is None else [base]), *arms(results)]:
+    if (base := results.variant("baseline")) is None:
+        return
+    for variant in [base, *arms(results)]:
         if is_large(variant):
-            yield Way(variant, "natural", "its own images", own_grid(variant))
+            yield Way(base, variant, "natural", "its own images", own_grid(variant))
             continue
         for name, title in methods_of(results).items():
-            yield Way(variant, name, title, series_of(name, "centres"))
+            yield Way(base, variant, name, title, series_of(name, "centres"))
 
 
 def other_ways(report: Report) -> list[Block]:
@@ -120,7 +126,7 @@ def other_ways(report: Report) -> list[Block]:
     if not measured or not (arms(results) or set(methods_of(results)) - set(METHODS)):
         return []
     first = measured[0]
-    if first.series != NATURAL:
+    if first.variant is not first.base or first.series != NATURAL:
         return []
     natural, cost = first.distances(results), training(first.variant.config)
 
@@ -155,7 +161,8 @@ def remarks(results: Results) -> Iterator[str]:
     protocol = results.protocol("upsampled/sr_cnn")
     if protocol is not None and "trained by" in protocol.details:
         yield (
-            "The super-resolution network is trained once, on true images alone, and is the same for all seeds: "
+            "The super-resolution network is trained once, on true images alone, and is the same for all seeds, so "
+            "that intervals leave out how another one would have come out: "
             f"{protocol.details['trained on'].partition(', sha256')[0]}; {protocol.details['trained by']}. Its "
             f"training computes {protocol.details['arithmetic of its training']}, which the column leaves out."
         )

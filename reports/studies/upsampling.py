@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,6 +14,7 @@ from reports import figures, stats
 from reports import finding as findings
 from reports.abstract import change_answers
 from reports.claims import ClaimVerdict
+from reports.comparability import MixedProtocols
 from reports.numbers import MEAN_SPREAD, counted, factor, interval, listed
 from reports.page import Block, Heading, Paragraph, Strong, Text
 from reports.pictures import between_latents, enlarged_tiles, samples
@@ -22,6 +24,7 @@ from reports.sections import claims, learning_curves, method, question, retuned,
 from reports.sections.larger import (
     AVERAGED,
     CONVENTIONS,
+    NATURAL,
     ONE_CONVENTION,
     OPPONENTS,
     OWN,
@@ -93,16 +96,17 @@ def answers(report: Report) -> list[Text]:
 def against_opponents(results: Results) -> list[str]:
     """What the opponents that no slide names have of the distance of the base's denser grid, a sentence for each kind:
     other enlargements of the same images, and models that are trained otherwise."""
-    enlarged, trained = [], []
-    found = list(ways(results))
-    for way in found[1:]:
-        effect = stats.paired_effect(found[0].distances(results), way.distances(results))
-        if effect.ratio is None:
+    enlarged: list[str] = []
+    trained: list[str] = []
+    for way in ways(results):
+        of_base = not way.variant.changes
+        if (way.method in OPPONENTS) != of_base or not (of_base or way.method == "natural"):
             continue
-        if way.variant is found[0].variant and way.method in OPPONENTS:
-            enlarged.append(f"{SHORT[way.method]} {interval(effect)}")
-        elif way.variant is not found[0].variant and way.method == "natural":
-            trained.append(f"{results.brief(way.variant)} {interval(effect)}")
+        with suppress(MixedProtocols):  # The section of that number says so.
+            effect = stats.paired_effect(results.worst_where_diverged(way.base, NATURAL), way.distances(results))
+            if effect.ratio is not None:
+                name = SHORT[way.method] if of_base else results.brief(way.variant)
+                (enlarged if of_base else trained).append(f"{name} {interval(effect)}")
     told = [f"Distance over that of a denser grid: {listed(enlarged)}."] if enlarged else []
     return [*told, f"Trained otherwise: {listed(trained)}."] if trained else told
 
