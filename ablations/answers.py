@@ -22,7 +22,7 @@ class Enlarged(Node):
     """Images of a variant made twice as large, by one of the ways that `core.config.Upsampling` compares."""
 
     variant: str
-    method: Literal["nearest", "bilinear", "bicubic", "natural"]
+    method: Literal["nearest", "bilinear", "bicubic", "natural", "lanczos", "sharpened", "sr_cnn"]
 
 
 class Dense(Node):

@@ -71,7 +71,9 @@ class Change(Node):
 
     `source` is None for a change that the deck does not name: a question of ours, its verdict is exploratory. Changes
     of one `group` are alternatives. A title has a number only where no profile scales it, or the factor that every
-    profile keeps; `short` is the title in a few letters, for names of variants with several changes.
+    profile keeps; `short` is the title in a few letters, for names of variants with several changes. An alternative
+    that is not `judged` is trained beside the others without a verdict by the metric, and no part of the family that
+    theirs are corrected for: sections of the report compare it by another measure.
     """
 
     name: Name
@@ -82,6 +84,13 @@ class Change(Node):
     edits: tuple[Edit, ...] = Field(min_length=1)
     requires: tuple[Name, ...] = ()
     reading: str | None = None
+    judged: bool = True
+
+    @model_validator(mode="after")
+    def _alternatives_alone_go_without_a_verdict(self) -> Change:
+        if not self.judged and self.group is None:
+            raise ValueError(f"change {self.name} is not judged: it must be an alternative, of a group")
+        return self
 
     @property
     def brief(self) -> str:
@@ -357,6 +366,11 @@ class Study(Node):
         own: dict[str, Any] = {"name": name, "title": title, "question": question, "source": None, "report": None}
         own |= {"claims": (), "controls": (), "answer": None}
         return self.replace(**{**own, "changes": (*self.changes, *changes), **fields})
+
+    @property
+    def judged(self) -> tuple[Change, ...]:
+        """The changes that have a verdict in each design."""
+        return tuple(change for change in self.changes if change.judged)
 
     @property
     def groups(self) -> dict[str, tuple[str, ...]]:

@@ -257,6 +257,7 @@ ORIGINS: tuple[Origin, ...] = (
     Origin(path="evaluation.quality", note=_BESIDES, besides=True),
     Origin(path="evaluation.resamples", note=_BESIDES, besides=True),
     Origin(path="evaluation.upsampling", public=_public(None)),
+    Origin(path="evaluation.upsampling.opponents", note=_BESIDES, besides=True),
     Origin(path="evaluation.upsampling.factor", deck=_deck(UPSAMPLING, 2), public=_public(2)),
     Origin(path="evaluation.interpolation", note=_BESIDES, besides=True),
     Origin(path="evaluation.scales", note=_BESIDES, besides=True),

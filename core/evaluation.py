@@ -19,13 +19,14 @@ from torch import Tensor
 
 from core import config as cfg
 from core.data.fine import FineImages, fine_images
-from core.data.load import ImageSet, load, load_real
+from core.data.load import ImageSet, load, load_real, stored_pool
 from core.events import Diverged, Evaluated, Event, Pictured, Sampled
 from core.metrics.features import generated
 from core.metrics.interpolation import PathMeasure, PathStrips
 from core.metrics.measure import FinalMeasure, Measure, Resamples, Strips, build_metric
 from core.metrics.protocol import Protocol, resize_of
 from core.metrics.scales import ScalesMeasure
+from core.metrics.super_resolution import SuperResolver, super_resolver
 from core.metrics.upsampling import UpsamplingMeasure
 from core.models.generator import Generator
 from core.numbers import measured
@@ -133,7 +134,10 @@ def evaluation_of(config: cfg.Config, *, data_path: Path | None, cache: Path, de
         return _measure(metric, config.data, resolution, data_path, cache, device, seed)
 
     measure = against(config.evaluation.metric, config.data.resolution)
-    final = list(_final(config, measure, against))
+    network = None
+    if config.paired:
+        network = _network(config.data, *config.paired, data_path, cache, device, config.evaluation.latents_seed)
+    final = list(_final(config, measure, against, network))
     if scales := config.evaluation.scales:
         seed = config.evaluation.latents_seed
         final.append(_scales(scales, config.evaluation.metric, config.data, data_path, cache, device, seed))
@@ -141,9 +145,13 @@ def evaluation_of(config: cfg.Config, *, data_path: Path | None, cache: Path, de
 
 
 def _final(
-    config: cfg.Config, measure: Measure, against: Callable[[cfg.GanMetric, int], Measure]
+    config: cfg.Config,
+    measure: Measure,
+    against: Callable[[cfg.GanMetric, int], Measure],
+    network: SuperResolver | None,
 ) -> Iterator[FinalMeasure]:
-    """The measures of the last iteration; `against` is a metric's measure at a resolution of the real set."""
+    """The measures of the last iteration; `against` is a metric's measure at a resolution of the real set, `network`
+    one that was trained to enlarge, where the config asks for one."""
     evaluation, resolution, seed = config.evaluation, config.data.resolution, config.evaluation.latents_seed
     if evaluation.quality:
         # Its libraries take seconds to import.
@@ -157,7 +165,7 @@ def _final(
             against(upsampling.metric, resolution),
             against(upsampling.metric, upsampling.factor * resolution),
         )
-        yield UpsamplingMeasure(upsampling.factor, coarse, fine)
+        yield UpsamplingMeasure(upsampling.factor, coarse, fine, upsampling.opponents, network)
     if paths := evaluation.interpolation:
         yield PathMeasure(paths, measure.features, seed, measure.protocol)
     else:
@@ -180,6 +188,22 @@ def _measure(
     else:
         real = load_real(data, resolution, path=path, cache=cache)
     return build_metric(metric, real, device=device, cache=cache, latents_seed=latents_seed)
+
+
+@lru_cache(maxsize=2)
+def _network(
+    data: cfg.Data,
+    as_areas: cfg.Data,
+    pool: cfg.Pool,
+    path: Path | None,
+    cache: Path,
+    device: str,
+    latents_seed: int,
+) -> SuperResolver:
+    """Of training images as D sees them and the same in more detail; trained before any generator, and once a cache."""
+    fine = stored_pool(as_areas, pool, path=path, cache=cache)
+    coarse = images_of(data, path, cache).train[: len(fine)]
+    return super_resolver(coarse, fine, seed=latents_seed, cache=cache, device=device)
 
 
 @lru_cache(maxsize=2)

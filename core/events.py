@@ -101,8 +101,8 @@ class Pictured(_Event):
     with the same latent size.
 
     "interpolations": spherical paths between two latents. "upsampled": one image made larger by every method, in the
-    order of `core.metrics.upsampling.SHOWN`. "dense": a row of real images and a row of generated ones, at the `fine`
-    pixels of `core.config.Scales`.
+    order of `core.metrics.upsampling.SHOWN`, and by the config's opponents in theirs. "dense": a row of real images and
+    a row of generated ones, at the `fine` pixels of `core.config.Scales`.
     """
 
     kind: Literal["pictured"] = "pictured"

@@ -273,6 +273,14 @@ def _of_evaluation(config: cfg.Config) -> Iterator[Need]:
             yield Need("the rooms at that size", (*fields, "data.held_out"), config.data.held_out * 3 * side**2)
         seen = 12 * upsampling.metric.samples * upsampling.metric.features
         yield Need("the samples' features", (f"{at}.metric.samples",), seen, lasts=False)
+        if "sr_cnn" in upsampling.opponents:
+            pairs = cfg.PAIRS
+            if isinstance(config.data, cfg.Rooms):
+                pairs = min(pairs, config.data.train)
+                yield Need("the training rooms at that size", fields, pairs * (3 * side**2 + 8))
+            # Its windows, and in single precision what they have beyond enlarged ones.
+            window = min(cfg.WINDOW, resolution) * upsampling.factor
+            yield Need("the windows of a network that enlarges", (f"{at}.factor",), pairs * 15 * window**2)
     if scales := evaluation.scales:
         at = "evaluation.scales"
         dense = 3 * scales.fine**2

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ablations.designs import available, ladder, variant_name
+from core.folder import RunFolder
 from core.reading import Damaged
 from reports import figures
 from reports.numbers import short
@@ -21,7 +22,21 @@ TILES = 12
 """Samples per row of the sheet."""
 
 ENLARGED_ROWS, ENLARGED_BY = 6, ("nearest", "bilinear", "bicubic", "natural")
-"""Of the images that a run made twice as large: latents that are shown, and the methods, a column each."""
+"""Of the images that a run made twice as large: latents that are shown, and the methods, a column each; opponents of
+the config have the columns behind them."""
+
+
+def enlarged_tiles(folder: RunFolder, variant: PlannedVariant) -> dict[str, NDArray[np.uint8]]:
+    """The images of the first latents by each method, [N, 2 R, 2 R, 3]; empty where the run kept none.
+
+    Raises Damaged.
+    """
+    upsampling = variant.config.evaluation.upsampling
+    columns = (*ENLARGED_BY, *(upsampling.opponents if upsampling else ()))
+    rows = figures.rows_of_tiles(folder.samples / "upsampled.png", 2 * variant.config.data.resolution)
+    if rows is None or rows.shape[1] != len(columns):
+        return {}
+    return {name: rows[:ENLARGED_ROWS, index] for index, name in enumerate(columns)}
 
 
 def samples(report: Report) -> list[Block]:

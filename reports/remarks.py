@@ -101,7 +101,7 @@ def seeds_remark(effect: ChangeEffect, results: Results) -> str:
     if known is None or known.ratio is None or known.error is None or not known.n:
         return ""
     log_sd = known.error * math.sqrt(known.n)
-    family = len(results.study.changes)
+    family = len(results.study.judged)
     borrowed = (known.df or 0.0) - (known.n - 1) if effect.estimate is None else 0.0
     margin = results.study.negligible
     needed = seeds_to_decide(log_sd, known.ratio, margin, comparisons=family, borrowed=max(0.0, borrowed))

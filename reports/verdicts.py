@@ -172,7 +172,7 @@ def pair_effect(change: Change, design: DesignName, results: Results) -> ChangeE
 
 def pair_effects(design: DesignName, results: Results) -> list[ChangeEffect]:
     """The effects of a design that compares pairs, in the study's order, each with what it borrows from the others."""
-    alone = [pair_effect(change, design, results) for change in results.study.changes]
+    alone = [pair_effect(change, design, results) for change in results.study.judged]
     borrowed = stats.borrowing([e.effect for e in alone], [not e.unstable for e in alone])
     # With an infinite ratio among them, log-ratios have no mean, and with a straying one it says little: the exact
     # signed-rank test is left.

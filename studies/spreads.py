@@ -160,7 +160,7 @@ def spreads(study: Study, plan: Plan, values: Values) -> list[Spread]:
 
     asked = {design for variant in plan.variants for design in variant.designs}
     tried = [
-        common_spread(design, pairs_of(study, plan, design, logs), family=len(study.changes))
+        common_spread(design, pairs_of(study, plan, design, logs), family=len(study.judged))
         for design in DESIGNS
         if design in asked
     ]
@@ -176,7 +176,7 @@ def spreads(study: Study, plan: Plan, values: Values) -> list[Spread]:
 def pairs_of(study: Study, plan: Plan, design: DesignName, logs: Logs) -> dict[str, list[float]]:
     """The paired log-ratios of each change whose two variants the plan has, by the change's name."""
     pairs = {}
-    for change in study.changes:
+    for change in study.judged:
         before, after = (plan.variant(name) for name in arms(study, change, design))
         if before is not None and after is not None and before != after:
             pairs[change.name] = _log_ratios(before, after, logs)

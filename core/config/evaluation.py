@@ -84,6 +84,15 @@ class ImageNetFrechet(Node):
 GanMetric = Annotated[RoomsFrechet | CleanFid | ImageNetFrechet, Field(discriminator="kind")]
 
 
+Opponent = Literal["lanczos", "sharpened", "sr_cnn"]
+
+PAIRS = 4_096
+"""Training images that a network for super-resolution sees, at most."""
+
+WINDOW = 16
+"""Coarse pixels of the side of what it is trained on of each, at most."""
+
+
 class Upsampling(Node):
     """Images at `factor` times the resolution that the generator was trained at, against real images of that size.
 
@@ -91,10 +100,21 @@ class Upsampling(Node):
     resolution (slide "INR natural upsampling vs bilinear upsampling"), each with the fine pixels where the coarse
     pixels' areas put them ("centres") and half a fine pixel up and left of it, where a grid that contains the coarse
     samples does ("corners", as the public code). `metric` measures them all, coarse images included: one extractor.
+
+    `opponents` are further ways of enlarging the rendered images, each measured besides: Lanczos' kernel, bicubic with
+    an unsharp mask, and a small network that is trained on pairs of coarse and fine training images
+    (`core.metrics.super_resolution`).
     """
 
     factor: int = Field(default=2, ge=2)
     metric: GanMetric = PUBLIC_FID
+    opponents: Annotated[tuple[Opponent, ...], JOINED] = ()
+
+    @model_validator(mode="after")
+    def _opponents_are_named_once(self) -> Upsampling:
+        if len(set(self.opponents)) < len(self.opponents):
+            raise ValueError(f"upsampling.opponents are {', '.join(self.opponents)}: name each once")
+        return self
 
 
 class Interpolation(Node):

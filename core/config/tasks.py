@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar, Literal, assert_never
 
 from pydantic import Field, PositiveFloat, model_validator
 
-from core.config.data import Data, Rooms
-from core.config.evaluation import CleanFid, ErrorEvaluation, Evaluation
+from core.config.data import Data, Images, Rooms
+from core.config.evaluation import PAIRS, CleanFid, ErrorEvaluation, Evaluation
 from core.config.inr import Fourier, Inr
 from core.config.networks import (
     Discriminator,
@@ -105,6 +105,25 @@ class Config(Node):
                 return sizes
             case _:
                 assert_never(view)
+
+    @property
+    def paired(self) -> tuple[Data, Pool] | None:
+        """Of training images those in more detail that a network for super-resolution is trained on; None: of none.
+
+        Their pixels are means over areas, as those of the real images that its own are compared with.
+        """
+        upsampling, data = self.evaluation.upsampling, self.data
+        if upsampling is None or "sr_cnn" not in upsampling.opponents:
+            return None
+        resolution = upsampling.factor * data.resolution
+        match data:
+            case Rooms():
+                pool = Pool(resolution=resolution, share=min(1.0, PAIRS / data.train))
+                return data.replace(shown="areas"), pool
+            case Images():
+                return data, Pool(resolution=resolution)
+            case _:
+                assert_never(data)
 
     @model_validator(mode="after")
     def _image_survives_the_discriminator(self) -> Config:

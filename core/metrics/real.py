@@ -115,32 +115,40 @@ class RealSet:
         return features
 
     def _kept(self, what: str, shapes: Shapes, make: Callable[[], Arrays]) -> Arrays:
-        """Arrays of the same images and extractor, kept by this or another process; else made, and kept."""
-        key = hashlib.sha256(f"{what} | {self.extractor} | {self.content}".encode()).hexdigest()
-        if key in _known:
-            return _known[key]
-        try:
-            folder = None if self.cache is None else self.cache / "statistics"
-            if self.cache is not None and folder is not None:
-                check_inside(self.cache, folder)
-                make_folder(folder)
-            with FileLock(folder / f"{key[:32]}.lock") if folder else nullcontext():
-                file = folder / f"{key[:32]}.safetensors" if folder else None
-                arrays = _read(file, key, shapes) if file else None
-                if arrays is None:
-                    arrays = make()
-                    if file:
-                        write_whole(file, save(arrays, metadata={"sha256": _checksum(key, arrays)}))
-        except OSError as error:
-            if is_full(error):
-                raise unwritable(Path(error.filename or str(self.cache)), error) from error
-            reason = error.strerror or error
-            raise InputError(f"cache folder {self.cache} cannot be used ({reason}): choose another") from error
-        _known[key] = arrays
-        return arrays
+        """Arrays of the same images and extractor."""
+        return kept(f"{what} | {self.extractor} | {self.content}", shapes, make, self.cache)
 
 
 _known: dict[str, Arrays] = {}
+
+
+def kept(what: str, shapes: Shapes, make: Callable[[], Arrays], cache: Path | None) -> Arrays:
+    """The arrays that `what` says all of, kept by this or another process; else made, and kept.
+
+    Raises InputError for a cache folder that cannot be used.
+    """
+    key = hashlib.sha256(what.encode()).hexdigest()
+    if key in _known:
+        return _known[key]
+    try:
+        folder = None if cache is None else cache / "statistics"
+        if cache is not None and folder is not None:
+            check_inside(cache, folder)
+            make_folder(folder)
+        with FileLock(folder / f"{key[:32]}.lock") if folder else nullcontext():
+            file = folder / f"{key[:32]}.safetensors" if folder else None
+            arrays = _read(file, key, shapes) if file else None
+            if arrays is None:
+                arrays = make()
+                if file:
+                    write_whole(file, save(arrays, metadata={"sha256": _checksum(key, arrays)}))
+    except OSError as error:
+        if is_full(error):
+            raise unwritable(Path(error.filename or str(cache)), error) from error
+        reason = error.strerror or error
+        raise InputError(f"cache folder {cache} cannot be used ({reason}): choose another") from error
+    _known[key] = arrays
+    return arrays
 
 
 def _checksum(key: str, arrays: Arrays) -> str:

@@ -1,34 +1,35 @@
 """Upsampling: an INR's own dense grid against interpolation of the pixels that it was trained at.
 
-A position is in units of the coarse image's pixels: i is its pixel i. Where the fine pixels lie is a convention, and
-two are in use. "centres" divides the coarse pixels' areas, as every image library does (`align_corners=False`).
-"corners" keeps the coarse samples as every `factor`-th fine one, as the author's grid `arange(0, S) / S` does; its
-images are shifted by half a fine pixel at factor 2 against those of "centres", and against real ones.
+Where the fine pixels lie is a convention (`core.metrics.enlarging`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, assert_never
+from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
+from core.config import Opponent
+from core.metrics.enlarging import AMOUNT, BLUR, Convention, Method, interpolated, positions
 from core.metrics.features import generated
 from core.metrics.measure import Measure, Reading, Strips
 from core.metrics.protocol import Protocol
+from core.metrics.super_resolution import SuperResolver
 from core.models.generator import Generator
 from core.pixels import rounded
 
-Convention = Literal["centres", "corners"]
-Method = Literal["nearest", "bilinear", "bicubic"]
+Way = Method | Literal["natural", "averaged", "sr_cnn"]
 
-SHOWN: tuple[Method, Method, Method, Literal["natural"]] = ("nearest", "bilinear", "bicubic", "natural")
-"""The columns of the pictures, all aligned to the areas of pixels."""
+SHOWN: tuple[Way, ...] = ("nearest", "bilinear", "bicubic", "natural")
+"""The columns of the pictures, all aligned to the areas of pixels; opponents follow in their order."""
 
-LARGER: tuple[tuple[str, Method | Literal["natural", "averaged"], Convention], ...] = (
+Series = tuple[str, Way, Convention]
+"""A name, what makes an image larger, and where its pixels lie."""
+
+LARGER: tuple[Series, ...] = (
     ("natural_centres", "natural", "centres"),
     ("natural_corners", "natural", "corners"),
     ("bilinear_centres", "bilinear", "centres"),
@@ -40,13 +41,24 @@ LARGER: tuple[tuple[str, Method | Literal["natural", "averaged"], Convention], .
     # Real pixels are means over areas, natural ones are values at points: the mean of 2 x 2 lies between.
     ("natural_averaged", "averaged", "centres"),
 )
-"""The series in order: name, what makes an image larger, and where its pixels lie."""
+"""The series that are always there, in order."""
 
-WORDS = {
+FURTHER: dict[Opponent, tuple[Series, ...]] = {
+    "lanczos": (("lanczos_centres", "lanczos", "centres"), ("lanczos_corners", "lanczos", "corners")),
+    "sharpened": (("sharpened_centres", "sharpened", "centres"), ("sharpened_corners", "sharpened", "corners")),
+    # It has learned where fine pixels of real images lie.
+    "sr_cnn": (("sr_cnn", "sr_cnn", "centres"),),
+}
+"""Those of each opponent, behind the others."""
+
+WORDS: dict[Way, str] = {
     "natural": "the INR at points",
     "bilinear": "bilinear, of {images}",
     "bicubic": "bicubic a = -0.75, of {images}",
     "nearest": "nearest, of {images}",
+    "lanczos": "Lanczos a = 3, of {images}",
+    "sharpened": f"bicubic a = -0.75 with an unsharp mask of {AMOUNT:g} at {BLUR:g} coarse pixels, of {{images}}",
+    "sr_cnn": "a network for super-resolution, of {images}",
     "averaged": "the INR, mean of 2 x 2 points",
 }
 
@@ -54,42 +66,24 @@ PICTURED = 8
 """Latents in the pictures."""
 
 
-def positions(resolution: int, factor: int, convention: Convention) -> Tensor:
-    """Where the fine image's columns and rows lie, float64 [factor * resolution], in units of coarse pixels."""
-    steps = torch.arange(factor * resolution, dtype=torch.float64)
-    match convention:
-        case "centres":
-            return (steps + 0.5) / factor - 0.5
-        case "corners":
-            return steps / factor
-        case _:
-            assert_never(convention)
-
-
-def interpolated(images: Tensor, position_S: Tensor, method: Method) -> Tensor:
-    """[B, 3, R, R] in 0..255 -> [B, 3, S, S] at columns and rows `position_S`; edges are repeated.
-
-    uint8 images come back rounded as uint8, float32 ones as float32; both within 0..255.
-    "bicubic" is torch's, a = -0.75 (PIL's has -0.5).
-    """
-    # In double precision, so that where a value falls between two levels does not hang on the grid's last bit.
-    line = ((2 * position_S + 1) / images.shape[-1] - 1).to(images.device)
-    y, x = torch.meshgrid(line, line, indexing="ij")
-    grid = torch.stack([x, y], dim=-1).expand(len(images), -1, -1, -1)
-    fine = F.grid_sample(images.double(), grid, mode=method, padding_mode="border", align_corners=False)
-    return rounded(fine) if images.dtype == torch.uint8 else fine.clamp_(0, 255).to(images.dtype)
-
-
 @dataclass(frozen=True)
 class UpsamplingMeasure:
     """Distances of images at `factor` times the training resolution to real images of that size.
 
     `coarse` holds the real set at the training resolution, `fine` at `factor` times it, both behind one extractor.
+    `network` is there where "sr_cnn" is among the `opponents`.
     """
 
     factor: int
     coarse: Measure
     fine: Measure
+    opponents: tuple[Opponent, ...] = ()
+    network: SuperResolver | None = None
+
+    @property
+    def larger(self) -> tuple[Series, ...]:
+        """All series of enlarged images, in order."""
+        return (*LARGER, *(series for opponent in self.opponents for series in FURTHER[opponent]))
 
     @property
     def protocols(self) -> tuple[Protocol, ...]:
@@ -103,9 +97,10 @@ class UpsamplingMeasure:
                     "upsampling": WORDS[method].format(images=images),
                     "factor": f"{self.factor}",
                     "fine pixel j at": grids[convention],
+                    **(self.network.details if method == "sr_cnn" and self.network else {}),
                 },
             )
-            for name, method, convention in LARGER
+            for name, method, convention in self.larger
         )
         return (self.coarse.protocol.derived("upsampled/own"), *larger)
 
@@ -115,17 +110,26 @@ class UpsamplingMeasure:
         resolution, quantised = generator.pixels.resolution, self.fine.quantised
         coarse = list(generated(generator, latents, quantised=quantised))
         yield Reading("upsampled/own", self.coarse(iter(coarse)))
-        for name, method, convention in LARGER:
+        for name, method, convention in self.larger:
             average = 2 if method == "averaged" else 1
             at = positions(resolution, self.factor * average, convention)
             if method == "natural" or method == "averaged":
                 images = generated(generator, latents, at, average=average, quantised=quantised)
             else:
-                images = (interpolated(batch, at, method) for batch in coarse)
+                images = (self._enlarged(batch, at, method) for batch in coarse)
             yield Reading(f"upsampled/{name}", self.fine(images))
 
         at = positions(resolution, self.factor, "centres")
         first = rounded(coarse[0][:PICTURED])
-        columns = [interpolated(first, at, method) for method in SHOWN[:-1]]
-        columns.append(next(generated(generator, latents[:PICTURED], at)))
+        natural = next(generated(generator, latents[:PICTURED], at))
+        shown = (*SHOWN, *self.opponents)
+        columns = [natural if way == "natural" else self._enlarged(first, at, way) for way in shown]
         yield Strips("upsampled", torch.stack(columns, dim=1).cpu())
+
+    def _enlarged(self, images: Tensor, position_S: Tensor, way: Way) -> Tensor:
+        """Images that were rendered at the training resolution, [B, 3, R, R] -> [B, 3, S, S]."""
+        if way == "sr_cnn":
+            assert self.network is not None
+            return self.network(images)
+        assert way != "natural" and way != "averaged"
+        return interpolated(images, position_S, way)

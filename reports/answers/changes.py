@@ -36,7 +36,7 @@ def figure(report: Report, answer: ChangesAnswer) -> list[Block]:
     if not there:
         return []
     shown = {design: report.effects[design] for design in there[:2]}
-    order = sorted(range(len(report.results.study.changes)), key=lambda k: gain(next(iter(shown.values()))[k]))
+    order = sorted(range(len(report.results.study.judged)), key=lambda k: gain(next(iter(shown.values()))[k]))
     pictures = tiles_of(report, answer.pictured)
     finding = title(report, list(shown))
     gap = 0.09

@@ -17,7 +17,7 @@ from core.reading import Damaged
 from reports import dense, figures
 from reports.figures import GREY
 from reports.numbers import short
-from reports.pictures import ENLARGED_BY, ENLARGED_ROWS, real_images, value_of
+from reports.pictures import enlarged_tiles, real_images, value_of
 from reports.report import Report
 
 TILES = 4
@@ -134,10 +134,7 @@ def tiles_of(report: Report, pictured: Pictured, count: int = TILES) -> list[Row
         with suppress(Damaged):  # The sheet of samples says so.
             if isinstance(each, Enlarged):
                 shown = f"{2 * size}×{2 * size}, {each.method}"
-                file = folder.samples / "upsampled.png"
-                found = figures.first_tiles(file, 2 * size, ENLARGED_ROWS * len(ENLARGED_BY))
-                # A row of that grid is one latent by every method.
-                tiles = None if found is None else found[ENLARGED_BY.index(each.method) :: len(ENLARGED_BY)]
+                tiles = enlarged_tiles(folder, variant).get(each.method)
             elif isinstance(each, Dense):
                 shown = results.brief(variant)
                 both = dense.tiles(results, variant, seed)

@@ -160,8 +160,8 @@ def company_table(results: Results, effects: Mapping[DesignName, Sequence[Change
         shapley = value.shapley if value else None
         return f"{factor(shapley.order_low)} – {factor(shapley.order_high)}" if shapley else "–"
 
-    rows = Rows(range(len(results.study.changes)))
-    rows.words("change", lambda index: results.study.changes[index].title, 1.0)
+    rows = Rows(range(len(results.study.judged)))
+    rows.words("change", lambda index: results.study.judged[index].title, 1.0)
     caption = "Does a change help more on top of the others than alone?"
     if banded:
         rows.numbers("over orders", band)
@@ -213,9 +213,9 @@ def single_changes(report: Report) -> list[Block]:
                 tuple(effects[d][i].effect for d in drawn),
                 tuple(forest_word(effects[d][i]) for d in drawn),
             )
-            for i, change in enumerate(results.study.changes)
+            for i, change in enumerate(results.study.judged)
         ]
-        groups = forest_groups(results.study.changes)
+        groups = forest_groups(results.study.judged)
         with figures.style():
             tall = 0.8 + 0.1 * len(drawn) + (len(rows) + len(groups)) * max(0.3, 0.11 * len(drawn))
             canvas = Canvas(figsize=(figures.WIDTH, min(PAGE_INCHES, tall)), layout="constrained")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,27 +12,36 @@ from numpy.typing import NDArray
 
 from reports import figures, stats
 from reports import finding as findings
+from reports.abstract import change_answers
 from reports.claims import ClaimVerdict
-from reports.numbers import MEAN_SPREAD, counted, factor
-from reports.page import Block, Heading, Paragraph, Strong
-from reports.pictures import ENLARGED_BY, ENLARGED_ROWS, between_latents, samples
+from reports.comparability import MixedProtocols
+from reports.numbers import MEAN_SPREAD, counted, factor, interval, listed
+from reports.page import Block, Heading, Paragraph, Strong, Text
+from reports.pictures import between_latents, enlarged_tiles, samples
 from reports.report import Report, composed
 from reports.results import Results
 from reports.sections import claims, learning_curves, method, question, retuned, spread, which_changes
+from reports.sections.larger import (
+    AVERAGED,
+    CONVENTIONS,
+    NATURAL,
+    ONE_CONVENTION,
+    OPPONENTS,
+    OWN,
+    all_series,
+    arms,
+    is_large,
+    methods_of,
+    other_ways,
+    own_grid,
+    series_of,
+    ways,
+)
 from reports.tables import Cell, Rows, to_runs
 from studies.plan import PlannedVariant
 
-METHODS = (
-    ("natural", "natural: the INR on a denser grid"),
-    ("bicubic", "bicubic, of the image"),
-    ("bilinear", "bilinear, of the image"),
-    ("nearest", "nearest, of the image"),
-)
-CONVENTIONS = {
-    "centres": "aligned to the areas of pixels",
-    "corners": "corners: every second sample is a coarse one",
-}
-OWN, AVERAGED, NEAREST = "upsampled/own", "upsampled/natural_averaged", "upsampled/nearest"
+SHORT = {"lanczos": "Lanczos", "sharpened": "sharpened bicubic", "sr_cnn": "a super-resolution network"}
+"""Opponents in a sentence, and beside their rows of pictures."""
 
 
 def body(report: Report) -> list[Block]:
@@ -40,6 +50,7 @@ def body(report: Report) -> list[Block]:
         question,
         claims,
         enlarged,
+        other_ways,
         which_changes,
         retuned,
         spread,
@@ -72,7 +83,32 @@ def finding(report: Report) -> list[str]:
         told.append(f"Over the other ways it has {', '.join(others)}; that it is much better is {much.word}.")
     if (own := verdicts.get("natural_against_own")) is not None and (span := span_of(own, "own size")) is not None:
         told.append(f"It has {span} of the distance of the model at its own size; that it is worse is {own.word}.")
-    return told
+    return [*told, *against_opponents(report.results)]
+
+
+def answers(report: Report) -> list[Text]:
+    """What the opponents reach where there are any, and what each change does."""
+    told = against_opponents(report.results)
+    first: list[Text] = [(Strong("Opponents of a denser grid:"), f" {' '.join(told)}")] if told else []
+    return [*first, *change_answers(report)]
+
+
+def against_opponents(results: Results) -> list[str]:
+    """What the opponents that no slide names have of the distance of the base's denser grid, a sentence for each kind:
+    other enlargements of the same images, and models that are trained otherwise."""
+    enlarged: list[str] = []
+    trained: list[str] = []
+    for way in ways(results):
+        of_base = not way.variant.changes
+        if (way.method in OPPONENTS) != of_base or not (of_base or way.method == "natural"):
+            continue
+        with suppress(MixedProtocols):  # The section of that number says so.
+            effect = stats.paired_effect(results.worst_where_diverged(way.base, NATURAL), way.distances(results))
+            if effect.ratio is not None:
+                name = SHORT[way.method] if of_base else results.brief(way.variant)
+                (enlarged if of_base else trained).append(f"{name} {interval(effect)}")
+    told = [f"Distance over that of a denser grid: {listed(enlarged)}."] if enlarged else []
+    return [*told, f"Trained otherwise: {listed(trained)}."] if trained else told
 
 
 def span_of(verdict: ClaimVerdict, opponent: str) -> str | None:
@@ -85,13 +121,10 @@ def span_of(verdict: ClaimVerdict, opponent: str) -> str | None:
     return f"×{least}" if least == most else f"×{least} to ×{most}"
 
 
-def series_of(name: str, convention: str) -> str:
-    """The measure of a method under a convention; only one of them makes blocks of equal pixels."""
-    return NEAREST if name == "nearest" else f"upsampled/{name}_{convention}"
-
-
 def label(variant: PlannedVariant) -> str:
-    """How the variant's grid lay in training."""
+    """How the variant's grid lay in training; of one that is trained otherwise, what it is called."""
+    if "pixel_centres" not in variant.changes and variant.changes:
+        return variant.title
     return "trained at pixel centres" if variant.changes else "trained at pixel corners, as the deck"
 
 
@@ -99,13 +132,15 @@ def enlarged(report: Report) -> list[Block]:
     """Distances of every method under every convention, as a figure and a table."""
     results = report.results
     blocks: list[Block] = [Heading("Every way of making an image twice as large")]
-    there = [v for v in results.plan.listed if np.isfinite(results.worst_where_diverged(v, OWN)).any()]
+    measured = [v for v in results.plan.listed if np.isfinite(results.worst_where_diverged(v, OWN)).any()]
+    there = [v for v in measured if v not in arms(results)]
     if not there:
         return [*blocks, Paragraph("No run has measured it yet.")]
     with figures.style():
-        canvas = Canvas(figsize=(figures.WIDTH, 0.8 + 1.55 * len(there)), layout="constrained")
+        tall = 0.35 + 0.3 * len(methods_of(results))
+        canvas = Canvas(figsize=(figures.WIDTH, 0.8 + tall * len(there)), layout="constrained")
         panels = np.atleast_1d(canvas.subplots(len(there), 1, sharex=True))
-        everything = [x for v in there for s in all_series() for x in results.worst_where_diverged(v, s)]
+        everything = [x for v in there for s in all_series(results) for x in results.worst_where_diverged(v, s)]
         for ax, variant in zip(panels, there, strict=True):
             panel(ax, results, variant, figures.span(everything, 1.2))
         panels[-1].set_xlabel("Fréchet distance at twice the training resolution, log scale (lower is better)")
@@ -120,7 +155,10 @@ def enlarged(report: Report) -> list[Block]:
                 "Dot plot of the distance for each method of upsampling; the numbers are in the table below.",
             )
         )
-    rows = Rows(row for variant in there for row in rows_of(results, variant))
+    trained_otherwise = [
+        row for variant in arms(results) if variant in measured for row in row_of_arm(results, variant)
+    ]
+    rows = Rows([*(row for variant in there for row in rows_of(results, variant)), *trained_otherwise])
     rows.words("model", share=1.2)
     rows.words("method", share=1.2)
     rows.words("convention")
@@ -132,7 +170,9 @@ def enlarged(report: Report) -> list[Block]:
         f"last iteration, {MEAN_SPREAD}; ratios paired by seed over {counted(report.n, 'seed')}, to natural upsampling "
         "under the same convention and to the model at its own size."
     )
-    measures = [stats.log_summary(results.worst_where_diverged(v, s)).mean for v in there for s in all_series()]
+    if trained_otherwise:
+        caption += " Of a model that is trained otherwise than the base both ratios are to the base's."
+    measures = [stats.log_summary(results.worst_where_diverged(v, s)).mean for v in there for s in all_series(results)]
     return [
         *blocks,
         rows.table(caption, name="upsampling", size=7.8, measures=measures),
@@ -159,30 +199,40 @@ def rows_of(results: Results, variant: PlannedVariant) -> Iterator[tuple[Cell, .
 
     own_size = to_runs(results, variant.name, stats.log_summary(distances(OWN)), strong=True)
     yield Strong(label(variant)), "own size", "", own_size, "", ""
-    for name, _ in METHODS:
-        for convention in CONVENTIONS if name != "nearest" else ("either",):
-            natural = (
-                None if name == "natural" else series_of("natural", "centres" if name == "nearest" else convention)
-            )
-            yield row(name, convention, series_of(name, convention), natural)
+    for name, title in methods_of(results).items():
+        shown = title.partition(", of the image")[0] if name in OPPONENTS else name
+        for convention in CONVENTIONS if name not in ONE_CONVENTION else ("centres" if name == "sr_cnn" else "either",):
+            aligned = "centres" if name in ONE_CONVENTION else convention
+            natural = None if name == "natural" else series_of("natural", aligned)
+            yield row(shown, convention, series_of(name, convention), natural)
     if np.isfinite(distances(AVERAGED)).any():
         yield row("natural, mean of 2×2 points", "centres", AVERAGED, series_of("natural", "centres"))
 
 
-def all_series() -> list[str]:
-    """Every measure of the table."""
-    crossed = [series_of(name, convention) for name, _ in METHODS for convention in CONVENTIONS]
-    return list(dict.fromkeys([OWN, *crossed]))
+def row_of_arm(results: Results, variant: PlannedVariant) -> Iterator[tuple[Cell, ...]]:
+    """Of a model that is trained at twice the size its own images, of one that is trained for longer those on a denser
+    grid; ratios are to the base's."""
+    base = results.variant("baseline")
+    assert base is not None
+    series = own_grid(variant)
+    convention = series.rpartition("_")[2]
+    mine = results.worst_where_diverged(variant, series)
+    natural, own = (results.worst_where_diverged(base, name) for name in (own_grid(base), OWN))
+    distance = to_runs(results, variant.name, stats.log_summary(mine))
+    ratios = stats.paired_effect(natural, mine), stats.paired_effect(own, mine)
+    where = f"{convention}, as trained" if is_large(variant) else convention
+    yield Strong(label(variant)), "its own images" if is_large(variant) else "natural", where, distance, *ratios
 
 
 def panel(ax: Axes, results: Results, variant: PlannedVariant, limits: tuple[float, float]) -> None:
     """One model: a row per method, the two conventions above each other."""
     looks = dict(zip(CONVENTIONS, zip(figures.palette(2), ("o", "s"), strict=True), strict=True))
-    for row, (name, _) in enumerate(METHODS):
+    methods = methods_of(results)
+    for row, name in enumerate(methods):
         for offset, convention in zip((-0.16, 0.16), CONVENTIONS, strict=True):
-            if name == "nearest" and convention == "corners":
+            if name in ONE_CONVENTION and convention == "corners":
                 continue
-            y = float(row) if name == "nearest" else row + offset
+            y = float(row) if name in ONE_CONVENTION else row + offset
             values = results.worst_where_diverged(variant, series_of(name, convention))
             finite, (colour, mark) = values[np.isfinite(values)], looks[convention]
             mean = stats.geometric_mean(values)
@@ -197,8 +247,8 @@ def panel(ax: Axes, results: Results, variant: PlannedVariant, limits: tuple[flo
     own = stats.geometric_mean(results.worst_where_diverged(variant, OWN))
     if own is not None:
         ax.axvline(own.centre, color=figures.INK, lw=0.8, ls="--", zorder=1)
-    ax.set_yticks(range(len(METHODS)), [title for _, title in METHODS])
-    ax.set_ylim(len(METHODS) - 0.5, -0.5)
+    ax.set_yticks(range(len(methods)), list(methods.values()))
+    ax.set_ylim(len(methods) - 0.5, -0.5)
     ax.set_title(label(variant), fontsize=7.5, loc="left")
     figures.log_axis(ax, "x", *limits)
 
@@ -208,17 +258,18 @@ def pictures(report: Report) -> list[Block]:
     results = report.results
     blocks: list[Block] = [Heading("What it looks like")]
     seed = results.plan.seeds[0] if results.plan.seeds else 0
-    for variant in results.plan.listed:
+    for variant in (each for each in results.plan.listed if each not in arms(results)):
         folder = results.folder_of(variant, seed)
         if folder is None:
             continue
         size = 2 * variant.config.data.resolution
-        tiles = figures.first_tiles(folder.samples / "upsampled.png", size, ENLARGED_ROWS * len(ENLARGED_BY))
-        if tiles is None:
+        by_method = enlarged_tiles(folder, variant)
+        if not by_method:
             continue
-        by_method = [(name, tiles[index :: len(ENLARGED_BY)]) for index, name in enumerate(ENLARGED_BY)]
+        further = [SHORT[name] for name in by_method if name in OPPONENTS]
+        besides = f", and below it by {listed(further)}" if further else ""
         with figures.style():
-            sheet = figures.sample_sheet(by_method)
+            sheet = figures.sample_sheet([(SHORT.get(name, name), tiles) for name, tiles in by_method.items()])
             name = "upsampled.png" if not variant.changes else "upsampled_centres.png"
             blocks.append(
                 report.figure(
@@ -226,7 +277,7 @@ def pictures(report: Report) -> list[Block]:
                     name,
                     f"Images of the same latents at {size}×{size} pixels, {label(variant)}, seed {seed}: of the "
                     f"{size // 2}×{size // 2} image by nearest, bilinear and bicubic interpolation, and by the INR "
-                    "itself. "
+                    f"itself{besides}. "
                     "The first latents, not chosen. Pixels enlarged, not smoothed.",
                     "Sheet of generated images made twice as large, one row for each method.",
                 )

@@ -269,7 +269,8 @@ def _prepare(configs: Collection[AnyConfig], resources: Resources, console: Cons
         if c.evaluation.upsampling is not None
     } | {(c.data, c.evaluation.scales.fine) for c in configs if c.evaluation.scales is not None}
     made += [(data, partial(prepare_real, resolution=resolution)) for data, resolution in larger]
-    pools = {(c.data, c.fine) for c in configs if isinstance(c, Config) and isinstance(c.fine, Pool)}
+    gans = [c for c in configs if isinstance(c, Config)]
+    pools = {(c.data, c.fine) for c in gans if isinstance(c.fine, Pool)} | {c.paired for c in gans if c.paired}
     made += [(data, partial(prepare_pool, pool=pool)) for data, pool in pools]
     for data, make in made:
         with Progress(console=console, transient=True, disable=not console.is_interactive) as progress:

@@ -17,8 +17,8 @@ from core.evaluation import Evaluation, Inline
 from core.events import Built, Checkpointed, Event, Finished
 from core.grids import Cells, Grid, Pixels, evenly_cut
 from core.loop import train
+from core.metrics.enlarging import positions
 from core.metrics.features import generated
-from core.metrics.upsampling import positions
 from core.models.generator import Renderer
 from core.models.inr import box_means, read
 from core.models.layers.emitted import rms

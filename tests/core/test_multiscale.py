@@ -15,8 +15,8 @@ from core import arithmetic
 from core import config as cfg
 from core.build import build_generator
 from core.grids import Cells, Grid, Pixels, evenly_cut
+from core.metrics.enlarging import positions
 from core.metrics.features import generated
-from core.metrics.upsampling import positions
 from core.models.generator import Renderer
 from core.models.layers.emitted import rms
 from core.models.multiscale import MultiScaleInr

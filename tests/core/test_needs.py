@@ -29,7 +29,7 @@ WHOLE = cfg.Config(
         metric=cfg.CleanFid(),
         quality=cfg.Quality(),
         resamples=1,
-        upsampling=cfg.Upsampling(),
+        upsampling=cfg.Upsampling(opponents=("lanczos", "sharpened", "sr_cnn")),
         interpolation=cfg.Interpolation(),
         scales=cfg.Scales(fine=128),
     ),

@@ -15,12 +15,12 @@ from core.data import rooms
 from core.errors import InputError
 from core.metrics import extractor, identity
 from core.metrics import real as real_set
+from core.metrics.enlarging import interpolated, positions
 from core.metrics.extractor import load_extractor, resized
 from core.metrics.features import features_of
 from core.metrics.frechet import Gaussian, frechet_distance
 from core.metrics.measure import Measure, build_metric
 from core.metrics.real import RealSet
-from core.metrics.upsampling import interpolated, positions
 from tests.core.conftest import a_protocol
 from tests.support.corruptions import CORRUPTIONS, joined, quantised
 

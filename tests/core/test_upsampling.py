@@ -9,14 +9,17 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from PIL import Image
+from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from core import config as cfg
 from core.build import build_generator
 from core.grids import Pixels
+from core.metrics.enlarging import Convention, Method, Sampled, interpolated, positions, sampled
 from core.metrics.features import generated
 from core.metrics.measure import Reading, Strips, build_metric
-from core.metrics.upsampling import SHOWN, Method, UpsamplingMeasure, interpolated, positions
+from core.metrics.upsampling import SHOWN, UpsamplingMeasure
 from core.models.generator import Generator
 from core.pixels import to_uint8
 from core.signals import Picture
@@ -76,7 +79,7 @@ def test_positions_share_areas_or_samples(factor: int) -> None:
 
 @pytest.mark.parametrize("factor", [2, 3, 4])
 @pytest.mark.parametrize("method", ["nearest", "bilinear", "bicubic"])
-def test_centres_are_what_torch_calls_not_aligned_corners(method: Method, factor: int) -> None:
+def test_centres_are_what_torch_calls_not_aligned_corners(method: Sampled, factor: int) -> None:
     images = smooth_images()
     found = interpolated(images, positions(RESOLUTION, factor, "centres"), method)
     options = {} if method == "nearest" else {"align_corners": False}
@@ -105,6 +108,34 @@ def test_on_a_ramp_the_conventions_differ_by_the_shift(method: Method) -> None:
     difference = (corners - centres)[..., 4:-4]
     assert difference.mean() == 4
     assert difference.unique().tolist() == ([4] if method == "bilinear" else [3, 5])
+
+
+def test_lanczos_is_pils_away_from_the_edges() -> None:
+    """PIL leaves taps beyond an edge out, here the pixel at the edge is repeated. It also rounds between its passes."""
+    images = torch.randint(64, 192, (4, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    found = interpolated(images, positions(16, 2, "centres"), "lanczos")
+    for image, mine in zip(images, found, strict=True):
+        pil = Image.fromarray(image.permute(1, 2, 0).numpy()).resize((32, 32), Image.Resampling.LANCZOS)
+        expected = torch.from_numpy(np.asarray(pil).copy()).permute(2, 0, 1)
+        assert (mine.int() - expected.int())[..., 6:-6, 6:-6].abs().max() <= 1
+
+
+@pytest.mark.parametrize("convention", ["centres", "corners"])
+def test_lanczos_keeps_what_is_flat_and_corners_keep_the_samples(convention: Convention) -> None:
+    flat = torch.full((1, 3, RESOLUTION, RESOLUTION), 77, dtype=torch.uint8)
+    assert interpolated(flat, positions(RESOLUTION, 3, convention), "lanczos").unique().tolist() == [77]
+    images = smooth_images()
+    fine = interpolated(images, positions(RESOLUTION, 2, convention), "lanczos")
+    assert torch.equal(fine[..., ::2, ::2], images) == (convention == "corners")
+
+
+def test_sharpening_is_an_unsharp_mask_of_bicubic() -> None:
+    images, at = smooth_images()[:4].float(), positions(RESOLUTION, 2, "centres")
+    bicubic = sampled(images.double(), at, "bicubic")
+    blurred = gaussian_filter(bicubic.numpy(), (0, 0, 1, 1), mode="nearest", truncate=3)
+    expected = (bicubic + 0.8 * (bicubic - torch.from_numpy(blurred))).clamp(0, 255).float()
+    torch.testing.assert_close(interpolated(images, at, "sharpened", 0.8), expected, atol=1e-3, rtol=0)
+    assert torch.equal(interpolated(images, at, "sharpened", 0), interpolated(images, at, "bicubic"))
 
 
 # --- natural ----------------------------------------------------------------------------------------------------------
@@ -178,6 +209,26 @@ def test_every_method_is_measured_on_its_own_images() -> None:
     np.testing.assert_array_equal(found["natural_averaged"], found["natural_centres"])
     np.testing.assert_array_equal(found["nearest"][..., ::2, ::2], coarse.images[0])
     np.testing.assert_array_equal(found["nearest"][..., 1::2, 1::2], coarse.images[0])
+
+
+def test_opponents_follow_the_others_and_leave_them_as_they_are() -> None:
+    """Off is none: series, images and pictures are then those that they were."""
+    plain, asked = (Collected(), Collected()), (Collected(), Collected())
+    *before, pictures = UpsamplingMeasure(2, *plain)(Plane(), torch.randn(12, 8))  # type: ignore[arg-type]
+
+    def doubled(images: Tensor) -> Tensor:
+        return interpolated(images, positions(RESOLUTION, 2, "centres"), "nearest")
+
+    measure = UpsamplingMeasure(2, *asked, ("sr_cnn", "lanczos", "sharpened"), doubled)  # type: ignore[arg-type]
+    *after, more = measure(Plane(), torch.randn(12, 8))  # type: ignore[arg-type]
+    names = [reading.key.removeprefix("upsampled/") for reading in after if isinstance(reading, Reading)]
+    further = ["sr_cnn", *(f"{name}_{where}" for name in ("lanczos", "sharpened") for where in ("centres", "corners"))]
+    assert after[: len(before)] == before and names[len(before) :] == further
+    for one, other in zip(plain[1].images, asked[1].images, strict=False):
+        assert torch.equal(one, other)
+    assert isinstance(pictures, Strips) and isinstance(more, Strips)
+    assert torch.equal(more.pictures[:, : len(SHOWN)], pictures.pictures) and more.pictures.shape[1] == len(SHOWN) + 3
+    assert torch.equal(more.pictures[:, len(SHOWN)], pictures.pictures[:, 0])
 
 
 def test_without_quantisation_nothing_is_rounded_on_the_way() -> None:

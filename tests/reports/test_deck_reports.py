@@ -53,9 +53,35 @@ def test_upsampling_is_judged_within_one_model_and_shown_by_convention(tmp_path:
     assert "trained at pixel corners, as the deck" in text and "trained at pixel centres" in text
     row = next(line for line in text.splitlines() if "| bilinear | centres |" in line)
     assert re.search(r"\| (1\.9|2\.)\d* \[", row)
+    # Opponents: in the table of ways, and beside each other with what their training computes.
+    for method in ("Lanczos | corners", "sharpened bicubic | centres", "super-resolution network | centres"):
+        assert f"| {method} |" in text
+    (of_all, of_costs) = (line for line in text.splitlines() if "its own images |" in line and "equal" in line)
+    assert "corners, as trained" in of_all and "| 1.00× |" in of_costs
+    assert "### Opponents of a denser grid" in text and "which the column leaves out" not in text
+    ratio = re.search(r"Distance over that of a denser grid: Lanczos 0.*, sharpened bicubic 0\.[78]\d \[", text)
+    assert ratio is not None and "Trained otherwise: twice the size at equal arithmetic 0" in text
     assert {"upsampling.svg", "upsampled.png", "upsampled_centres.png"} <= {
         f.name for f in (folder / "figures").iterdir()
     }
+
+
+def test_a_study_of_upsampling_without_opponents_reads_as_it_did(tmp_path: Path) -> None:
+    """Older runs have four columns of pictures, and none of the further series."""
+    train_all(
+        tmp_path,
+        planned(
+            tmp_path,
+            "upsampling",
+            designs=("add_one_in",),
+            only={"baseline", "baseline+pixel_centres"},
+            overrides={"evaluation.upsampling.opponents": []},
+        ),
+    )
+    text = page_of("upsampling", runs=tmp_path)
+    assert "trained at pixel corners, as the deck" in text and "| bicubic | corners |" in text
+    assert "Lanczos" not in text.partition("## The numbers")[0] and "Opponents of a denser grid" not in text
+    assert "bicubic interpolation, and by the INR itself. The first latents" in text
 
 
 def test_clipping_is_judged_by_paths_and_shown_as_strips_and_an_animation(tmp_path: Path) -> None:

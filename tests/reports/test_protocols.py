@@ -122,6 +122,14 @@ def test_a_claim_of_a_series_that_mixes_is_not_tested(tmp_path: Path) -> None:
     assert text.count("was measured under 2 protocols") >= 2 and "*Table 1.* One sentence of the deck" in text
 
 
+def test_an_opponent_that_mixes_is_left_out_where_it_is_told_of(tmp_path: Path) -> None:
+    plan = planned(tmp_path, "upsampling", designs=("add_one_in",), seeds=(0, 1))
+    train_all(tmp_path, plan, otherwise={("baseline", 1): OTHER_WEIGHTS}, series={"upsampled/lanczos_centres"})
+    text = page_of("upsampling", runs=tmp_path)
+    assert "Distance over that of a denser grid: sharpened bicubic" in text
+    assert r"upsampled/lanczos\_centres was measured under 2 protocols" in text
+
+
 def test_settings_that_are_re_tuned_stand_only_beside_what_is_measured_alike(tmp_path: Path) -> None:
     published = planned(tmp_path, only=THREE, seeds=(0, 1))
     train_all(tmp_path, published)

@@ -181,7 +181,7 @@ def write_run(
         )
     ]
     every = config.evaluation.every
-    for iteration in sorted({*range(50, stop + 1, 50), *range(every, stop + 1, every)}):
+    for iteration in sorted({*range(50, stop + 1, 50), *range(every, stop + 1, every), stop}):
         at = {"iteration": iteration, "images": iteration * config.batch_size, "seconds": pace * iteration}
         if iteration % 50 == 0:
             events.append(Losses(**at, d_loss=1.0, g_loss=0.5, penalty=0.1, real_score=0.4, fake_score=-0.4))
@@ -238,6 +238,15 @@ UPSAMPLED = {
 }
 """Each method's distance over that of natural upsampling."""
 
+OPPONENTS = {
+    "lanczos_centres": 0.95,
+    "lanczos_corners": 0.97,
+    "sharpened_centres": 0.8,
+    "sharpened_corners": 0.85,
+    "sr_cnn": 0.75,
+}
+"""Those of methods that a config asks for."""
+
 
 QUALITY = {"kid": 0.004, "precision": 0.02, "recall": 0.03, "density": 0.04, "coverage": 0.01, "infinity": 0.9}
 """Each further measure over the metric: not what real runs show, but known."""
@@ -273,7 +282,14 @@ def further_values(config: Config, value: float) -> dict[str, float]:
     key = config.evaluation.metric.kind
     found = {f"{key}/resample_{k}": value for k in range(1, config.evaluation.resamples + 1)}
     if config.evaluation.upsampling is not None:
-        found |= {f"upsampled/{name}": factor * value for name, factor in UPSAMPLED.items()}
+        measured = UPSAMPLED | {
+            name: factor
+            for opponent in config.evaluation.upsampling.opponents
+            for name, factor in OPPONENTS.items()
+            if name.startswith(opponent)
+        }
+        large = 0.7 if config.looks.view.kind == "sizes" else 1.0
+        found |= {f"upsampled/{name}": large * factor * value for name, factor in measured.items()}
     if config.evaluation.interpolation is not None:
         found["interpolation/ppl"] = 20.0 if config.hypernetwork.weight_clip else 10.0
         found |= {f"interpolation/{name}": 1.5 for name in ("path_length", "largest_step", "curvature")}
@@ -293,7 +309,8 @@ def write_rows(folder: RunFolder, config: Config, rng: np.random.Generator) -> N
         grid = rng.integers(0, 256, (asked.pictures * size, asked.steps * size, 3), dtype=np.uint8)
         Image.fromarray(grid).save(folder.samples / "interpolations.png")
     if config.evaluation.upsampling is not None:
-        grid = rng.integers(0, 256, (8 * 2 * size, 4 * 2 * size, 3), dtype=np.uint8)
+        columns = 4 + len(config.evaluation.upsampling.opponents)
+        grid = rng.integers(0, 256, (8 * 2 * size, columns * 2 * size, 3), dtype=np.uint8)
         Image.fromarray(grid).save(folder.samples / "upsampled.png")
     if (scales := config.evaluation.scales) is not None:
         grid = rng.integers(0, 256, (2 * scales.fine, 8 * scales.fine, 3), dtype=np.uint8)
