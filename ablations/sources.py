@@ -111,6 +111,7 @@ ORIGINS: tuple[Origin, ...] = (
         deck=(_words(100.0, "about 100", BASES),),
         public=_public(10.0),
     ),
+    Origin(path="inr.basis.highest", only="fourier", deck=(_words(None, "one std (a reading)", BASES),)),
     Origin(
         path="inr.layer.kind",
         deck=_deck(LAYERS, "linear", "se_linear", "mfilm", "factorized", "factorized_se", "adain"),

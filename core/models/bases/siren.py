@@ -15,6 +15,10 @@ class Siren:
         """See `Basis`."""
         return width
 
+    def spread(self, width: int) -> None:
+        """See `Basis`."""
+        return None
+
     def embed(self, pre: Tensor) -> Tensor:
         """See `Basis`."""
         return pre.sin()
