@@ -261,6 +261,7 @@ ORIGINS: tuple[Origin, ...] = (
     Origin(path="evaluation.upsampling.factor", deck=_deck(UPSAMPLING, 2), public=_public(2)),
     Origin(path="evaluation.interpolation", note=_BESIDES, besides=True),
     Origin(path="evaluation.scales", note=_BESIDES, besides=True),
+    Origin(path="evaluation.octaves", note=_BESIDES, besides=True),
 )
 
 FIT_ORIGINS: tuple[Origin, ...] = (

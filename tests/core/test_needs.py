@@ -32,6 +32,7 @@ WHOLE = cfg.Config(
         upsampling=cfg.Upsampling(),
         interpolation=cfg.Interpolation(),
         scales=cfg.Scales(fine=128),
+        octaves=cfg.Octaves(),
     ),
 )
 CONFIGS: dict[str, cfg.AnyConfig] = {

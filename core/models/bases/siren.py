@@ -17,7 +17,6 @@ class Siren:
 
     def spread(self, width: int) -> None:
         """See `Basis`."""
-        return None
 
     def embed(self, pre: Tensor) -> Tensor:
         """See `Basis`."""
