@@ -18,6 +18,7 @@ NAMES: tuple[str, ...] = (
     "local_discriminator",
     "random_resolutions",
     "progressive_growing",
+    "extreme_resolution",
 )
 """Those of the deck, in its order, and what they raise behind the one that raises it: each is a file here. Behind them
 those of what it promises."""
