@@ -9,7 +9,8 @@ plane there, with a kink at most, and no critic can make it more; whole images c
 with low frequencies. Detail needs frequencies as fine as it is. Waves of 2 mm at 4 m are 9,000 radians to a unit, of
 128 mm 140, and pixels of 4096 tell up to 6,400 apart: `spread` has the same number of frequencies in equal steps from
 the profile's std to 2048, and each fades with the pixel's area, by formula, so that whole images see none of those that
-they cannot tell apart. That some 16 frequencies are enough for both, nobody knows.
+they cannot tell apart. Their power falls with the frequency: where all had as much, windows of an untrained generator
+had a hundred times the power of true ones. That some 16 frequencies are enough for all octaves, nobody knows.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Detail by octave: windows at every zoom against true ones, in a figure, tables and pictures, and what a step costs."""
+"""Detail by octave: windows at every zoom against true ones, a figure, tables and pictures; and what a step costs."""
 
 from __future__ import annotations
 
@@ -122,8 +122,8 @@ def over_zoom(report: Report, variants: Sequence[PlannedVariant], zooms: Sequenc
             "octaves.svg",
             f"Fréchet distance of windows of {PATCH}×{PATCH} pixels to those of true scenes, over the size of the "
             "picture that they are parts of, at the last iteration: geometric means with 95% intervals, "
-            f"n = {report.n} at most. Dashed: as many windows of other true scenes, which is what nothing can be told from. Distances of two "
-            "zooms are of other windows: compare variants at a zoom, and each with the floor below it.",
+            f"n = {report.n} at most. Dashed: as many windows of other true scenes, which nothing is told apart from. "
+            "Distances of two zooms are of other windows: compare variants at a zoom, and each with the floor below it.",
             "Distance of windows over zoom, one line for each variant, and the floor.",
         )
 
@@ -246,8 +246,8 @@ def pictures(report: Report, variants: Sequence[PlannedVariant], zooms: Sequence
                 drawn,
                 "octaves.png",
                 f"Windows of {PATCH}×{PATCH} pixels, seed {seed}: at every zoom those of true scenes, then of "
-                "variants. The first of the fixed latents and not chosen, each at a place that was drawn; true windows are of "
-                "other scenes and places. Pixels enlarged, not smoothed.",
+                "variants. The first of the fixed latents and not chosen, each at a place that was drawn; true windows "
+                "are of other scenes and places. Pixels enlarged, not smoothed.",
                 "Sheet of windows by zoom, true ones and those of variants.",
                 width=round(width, 1),
             ),

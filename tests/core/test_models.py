@@ -204,6 +204,10 @@ def test_frequencies_are_spread_over_octaves_evenly(layer: Literal["generated", 
         weights.append(torch.cat([weight.reshape(2, 7), bias.reshape(1, 7) / BIAS_TO_WEIGHT_STD]).detach())
     found = torch.stack(weights).square().mean(dim=(0, 1)).sqrt()
     torch.testing.assert_close(found, 2.0 * 2.0 ** torch.arange(7), rtol=0.15, atol=0)
+    # Power falls as the std rises.
+    features = inr.embedded(emitted, torch.rand(4000, 2) * 200)
+    power = features.square().mean(dim=(0, 1)).detach()
+    torch.testing.assert_close(power, 0.5 / 2.0 ** torch.arange(7).repeat(2), rtol=0.15, atol=0)
     # Nothing of it is emitted or stored besides.
     plain = build_generator(config.replace(inr=config.inr.replace(basis=cfg.Fourier(scale=2.0))))
     assert plain.state_dict().keys() == build_generator(config).state_dict().keys()

@@ -47,7 +47,11 @@ class Fourier:
 
     def embed(self, pre: Tensor) -> Tensor:
         """See `Basis`."""
-        return cast(Tensor, SinCos.apply(pre))
+        features = cast(Tensor, SinCos.apply(pre))
+        if (spread := self.spread(features.shape[-1])) is None:
+            return features
+        # As much power an octave as in pictures of edges: else what is seen closely is noise at first.
+        return features * spread.rsqrt().repeat(2).to(features)
 
     def activate(self, pre: Tensor) -> Tensor:
         """See `Basis`."""
