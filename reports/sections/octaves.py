@@ -26,8 +26,8 @@ from studies.plan import PlannedVariant
 PATCHES, FLOOR = "octaves/patch_1_", "octaves/floor_1_"
 POWER = re.compile(r"octaves/power_\d+_\d+")
 
-MARKS = ("s", "D", "^", "v", "P", "X", "<", ">")
-"""Of variants besides the base, by turns, which differ as colours do."""
+MARKS = ("s", "D", "^", "v", "P", "X", "<")
+"""Of variants besides the base, by turns: one fewer than colours, so that no two have both."""
 
 MOST_PICTURED = 3
 """Variants whose windows are shown."""
@@ -123,7 +123,7 @@ def over_zoom(report: Report, variants: Sequence[PlannedVariant], zooms: Sequenc
             f"Fréchet distance of windows of {PATCH}×{PATCH} pixels to those of true scenes, over the size of the "
             "picture that they are parts of, at the last iteration: geometric means with 95% intervals, "
             f"n = {report.n} at most. Dashed: as many windows of other true scenes, which nothing is told apart from. "
-            "Distances of two zooms are of other windows: compare variants at a zoom, and each with the floor below it.",
+            "Distances of two zooms are of other windows: compare variants at a zoom, each with the floor below it.",
             "Distance of windows over zoom, one line for each variant, and the floor.",
         )
 

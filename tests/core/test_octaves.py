@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from core.job import run_job
 from core.metrics.measure import build_metric
 from core.metrics.octaves import OctavesMeasure, log_powers
 from core.metrics.protocol import from_json, resize_of
+from tests.choices import octaves as chosen
 from tests.core.conftest import small_config
 from tests.support import true_windows
 from tests.support.true_windows import blurred, elsewhere, empty, held_out, of_enlarged, of_scenes, texture_of
@@ -253,6 +255,18 @@ def test_it_is_refused_where_it_does_not_fit_the_rest_of_the_config() -> None:
     photographs = cfg.Images(resolution=8, count=20, fingerprint="a" * 64)
     with pytest.raises(ValidationError, match=r"windows of any zoom are drawn of rooms alone: of images give"):
         small_config(evaluation=cfg.Evaluation(octaves=cfg.Octaves()), data=photographs)
+
+
+def test_the_page_says_what_was_recorded() -> None:
+    record = json.loads(chosen.RECORD.read_text())
+    assert chosen.RECORD.with_suffix(".md").read_text() == chosen.page(record)
+    rows = record["rows"]
+    for zoom in cfg.Octaves().zooms:
+        name = f"patch_1_{zoom}"
+        assert rows[chosen.TRUE][name] < 0.01
+        # What the study asks about is there to be seen, by more than five times the floor.
+        assert zoom < 64 or rows[chosen.TEXTURELESS][name] > 5 * rows[chosen.TRUE][name]
+        assert zoom < 4 or rows[chosen.SMALL][name] > 10 * rows[chosen.TRUE][name]
 
 
 def test_the_support_is_of_the_measures_own_points() -> None:
