@@ -156,8 +156,8 @@ def page(record: Mapping[str, Any]) -> str:
         "generator at its last iteration in windows of 16×16 cells that show 1/zoom of the side: at zoom 256 parts of "
         "a picture of 4,096 pixels. [`evaluation.scales`](scales.md) compares with stored images of many pixels; here "
         "true windows are drawn by the rooms' own function, each of a held-out scene of its own, so that any zoom "
-        "costs the same. Photographs have no such function, and are refused. `renderer` 2 has fine detail of known spectrum "
-        "(`core/data/texture.py`), without which 4,096 pixels hold edges and nothing else.",
+        "costs the same. Photographs have no such function, and are refused. `renderer` 2 has fine detail of known "
+        "spectrum (`core/data/texture.py`), without which 4,096 pixels hold edges and nothing else.",
         "\n".join(
             [
                 "| series | what it is |",
