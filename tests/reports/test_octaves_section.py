@@ -61,8 +61,9 @@ def test_distances_stand_by_zoom_with_their_floor(made: Make) -> None:
     assert found["4,096"].startswith(f"{mean.centre:.3g}"[:4]) and "×/÷" in found["4,096"]
     assert mean.low is not None and mean.low < mean.centre < (mean.high or 0)
     assert floor_of(results, results.plan.listed, ZOOMS)[256] == pytest.approx(0.005, rel=0.1)
-    told = answers(report)[0]
-    assert isinstance(told, tuple) and "“four Ds, spread frequencies”" in str(told[1])
+    cost, told = answers(report)[:2]
+    assert "same for windows of pictures of 64, 256, 1,024 and 4,096 pixels a side, 1.8" in str(cost[1])
+    assert "“four Ds, spread frequencies”" in str(told[1])
 
 
 def test_the_octaves_of_power_follow_on_each_other(made: Make) -> None:
