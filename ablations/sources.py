@@ -111,6 +111,7 @@ ORIGINS: tuple[Origin, ...] = (
         deck=(_words(100.0, "about 100", BASES),),
         public=_public(10.0),
     ),
+    Origin(path="inr.basis.highest", only="fourier", deck=(_words(None, "one std (a reading)", BASES),)),
     Origin(
         path="inr.layer.kind",
         deck=_deck(LAYERS, "linear", "se_linear", "mfilm", "factorized", "factorized_se", "adain"),
@@ -261,6 +262,7 @@ ORIGINS: tuple[Origin, ...] = (
     Origin(path="evaluation.upsampling.factor", deck=_deck(UPSAMPLING, 2), public=_public(2)),
     Origin(path="evaluation.interpolation", note=_BESIDES, besides=True),
     Origin(path="evaluation.scales", note=_BESIDES, besides=True),
+    Origin(path="evaluation.octaves", note=_BESIDES, besides=True),
 )
 
 FIT_ORIGINS: tuple[Origin, ...] = (

@@ -19,11 +19,12 @@ from torch import Tensor
 
 from core import config as cfg
 from core.data.fine import FineImages, fine_images
-from core.data.load import ImageSet, load, load_real, stored_pool
+from core.data.load import ImageSet, held_out_windows, load, load_real, stored_pool
 from core.events import Diverged, Evaluated, Event, Pictured, Sampled
 from core.metrics.features import generated
 from core.metrics.interpolation import PathMeasure, PathStrips
 from core.metrics.measure import FinalMeasure, Measure, Resamples, Strips, build_metric
+from core.metrics.octaves import Draw, OctavesMeasure
 from core.metrics.protocol import Protocol, resize_of
 from core.metrics.scales import ScalesMeasure
 from core.metrics.super_resolution import SuperResolver, super_resolver
@@ -141,6 +142,11 @@ def evaluation_of(config: cfg.Config, *, data_path: Path | None, cache: Path, de
     if scales := config.evaluation.scales:
         seed = config.evaluation.latents_seed
         final.append(_scales(scales, config.evaluation.metric, config.data, data_path, cache, device, seed))
+    if octaves := config.evaluation.octaves:
+        # That these are rooms is the config's own rule.
+        assert isinstance(config.data, cfg.Rooms)
+        seed = config.evaluation.latents_seed
+        final.append(_octaves(octaves, config.evaluation.metric, config.data, cache, device, seed))
     return Evaluation(config, measure, final, device=device)
 
 
@@ -220,6 +226,19 @@ def _scales(
     measure = _measure(metric, data, data.resolution, path, cache, device, latents_seed)
     real = load_real(data, scales.fine, path=path, cache=cache)
     return ScalesMeasure(scales, measure, real, resize_of(metric, cfg.PATCH), latents_seed)
+
+
+@lru_cache(maxsize=2)
+def _octaves(
+    octaves: cfg.Octaves, metric: cfg.GanMetric, data: cfg.Rooms, cache: Path, device: str, latents_seed: int
+) -> FinalMeasure:
+    """Against windows of the rooms' own function."""
+
+    def drawn(draw: Draw) -> Tensor:
+        return held_out_windows(data, draw.first, *draw.edges, points=octaves.points, cache=cache)
+
+    measure = _measure(metric, data, data.resolution, None, cache, device, latents_seed)
+    return OctavesMeasure(octaves, measure, drawn, resize_of(metric, cfg.PATCH), latents_seed)
 
 
 # --- where it is evaluated --------------------------------------------------------------------------------------------

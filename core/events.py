@@ -102,11 +102,12 @@ class Pictured(_Event):
 
     "interpolations": spherical paths between two latents. "upsampled": one image made larger by every method, in the
     order of `core.metrics.upsampling.SHOWN`, and by the config's opponents in theirs. "dense": a row of real images and
-    a row of generated ones, at the `fine` pixels of `core.config.Scales`.
+    a row of generated ones, at the `fine` pixels of `core.config.Scales`. "octaves": of each zoom of
+    `core.config.Octaves` a row of real windows and one of generated ones.
     """
 
     kind: Literal["pictured"] = "pictured"
-    name: Literal["interpolations", "upsampled", "dense"]
+    name: Literal["interpolations", "upsampled", "dense", "octaves"]
     pictures: Any = Field(default=None, exclude=True, repr=False)
 
 

@@ -10,6 +10,7 @@ events.jsonl         one event a line, in order (`core.events`)
 samples/000500.png   images of the fixed latents
 samples/interpolations.png  of a GAN, rows of images on paths between latents
 samples/upsampled.png  rows of images made larger by every method, where the config measures them
+samples/octaves.png  of each zoom of `evaluation.octaves` a row of real windows and a row of generated ones
 samples/dense.png    a row of real images and a row of generated ones at the fine pixels of `evaluation.scales`
 checkpoint.pt        while it runs, and checkpoint.previous.pt, the one before (`core.checkpoint`)
 generator.safetensors  the evaluated generator, at the end

@@ -290,6 +290,13 @@ def _of_evaluation(config: cfg.Config) -> Iterator[Need]:
         if isinstance(config.data, cfg.Rooms):
             yield Need("the rooms at fine pixels", (f"{at}.fine", "data.held_out"), config.data.held_out * dense)
         yield Need("the patches' features", (f"{at}.patches",), 12 * scales.patches * metric.features, lasts=False)
+    if octaves := evaluation.octaves:
+        at = "evaluation.octaves"
+        # Real windows and those of the floor are in memory one zoom after the other.
+        drawn = 3 * cfg.PATCH**2 * (octaves.real + octaves.windows)
+        yield Need("the true windows", (f"{at}.real", f"{at}.windows"), drawn, lasts=False)
+        features = 12 * max(octaves.real, octaves.windows) * metric.features
+        yield Need("the windows' features", (f"{at}.real", f"{at}.windows"), features, lasts=False)
     if walk := evaluation.interpolation:
         at = "evaluation.interpolation"
         image = 3 * resolution**2

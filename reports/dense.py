@@ -1,4 +1,5 @@
-"""What runs measured at other densities than they were trained at: series called `scales/…` (docs/scales.md)."""
+"""What runs measured at other densities than they were trained at: series called `scales/…` (docs/scales.md), and
+`octaves/…` (docs/octaves.md)."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from reports import figures, stats
 from reports.results import Results
 from studies.plan import PlannedVariant
 
-SCALES = "scales/"
+SCALES, OCTAVES = "scales/", "octaves/"
 PSNR = "scales/psnr"
 
 COHERENT = 30.0
@@ -48,7 +49,7 @@ def _place(series: str) -> tuple[int, list[int], str]:
 
 def name_of(series: str) -> str:
     """A series without what all have in front."""
-    return series.removeprefix(SCALES)
+    return series.removeprefix(SCALES).removeprefix(OCTAVES)
 
 
 def head_of(series: str) -> str:

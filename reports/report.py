@@ -39,6 +39,8 @@ FIGURES = (
     "tradeoff.svg",
     "reconstructions.png",
     "dense.png",
+    "octaves.svg",
+    "octaves.png",
     "rankings.svg",
     "sweep.svg",
     "importance.svg",

@@ -37,6 +37,8 @@ PLAN, PLANS = "plan.json", re.compile(r"plan(_[1-9])?\.json")
 """Of the setting that is reported, and of others that its report reads."""
 
 RECORDS = ("job.json", "events.jsonl", "outcome.json", "protocol.json", "provenance.json", "data.json")
+PICTURES = ("real.png", "interpolations.png", "upsampled.png", "dense.png", "octaves.png")
+"""Of samples, beside those of the last iteration."""
 _FILES = "|".join(map(re.escape, RECORDS))
 MEMBER = re.compile(rf"jobs/{DIGEST.strip('^$')}/({_FILES}|samples/[a-z0-9_]{{1,40}}\.png)")
 
@@ -65,7 +67,7 @@ def pack(plans: Sequence[Plan], runs: Path) -> bytes:
                 packed.add(folder.digest)
                 last = f"{variant.config.iterations:06d}.png"
                 pictured = seed == plan.seeds[0] and not is_drawn(variant)
-                shown = (last, "real.png", "interpolations.png", "upsampled.png", "dense.png") if pictured else ()
+                shown = (last, *PICTURES) if pictured else ()
                 for name in (*RECORDS, *(f"samples/{picture}" for picture in shown)):
                     if (file := folder.path / name).is_file():
                         add(archive, f"jobs/{folder.digest}/{name}", bytes_of(file, folder.remedy, MOST_FILE))

@@ -20,6 +20,7 @@ NAMES: tuple[str, ...] = (
     "progressive_growing",
     "point_or_area",
     "scaling_inside",
+    "extreme_resolution",
 )
 """Those of the deck, in its order, and what they raise behind the one that raises it: each is a file here. Behind them
 those of what it promises."""

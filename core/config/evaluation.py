@@ -194,6 +194,35 @@ class Scales(Node):
         return self
 
 
+class Octaves(Node):
+    """What the INR holds at any zoom, against the rooms' own function: no real image is stored at its pixels.
+
+    At each of `zooms` the metric's distance of `windows` windows of 16 x 16 cells, which show 1 / zoom of the side of
+    the picture, to `real` true ones, each of a held-out scene of its own, the mean of `points` x `points` points a
+    cell; of all places, and the mean over the quarters of the places. Beside each the same of as many other true
+    windows, the floor, and how much power windows have in two octaves. At zoom z a window is a part of a picture of
+    16 z pixels a side; with zooms four apart their octaves follow on each other. `docs/octaves.md` has what is seen.
+    """
+
+    zooms: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field(default=(1, 4, 16, 64, 256), min_length=1)
+    windows: int = Field(default=2048, ge=8, le=MOST)
+    real: int = Field(default=4096, ge=8, le=MOST)
+    points: int = Field(default=4, ge=1, le=16)
+
+    @model_validator(mode="after")
+    def _each_zoom_once(self) -> Octaves:
+        if list(self.zooms) != sorted(set(self.zooms)):
+            raise ValueError(f"octaves.zooms are {self.zooms}: name each once, the smallest first")
+        return self
+
+    @model_validator(mode="after")
+    def _a_quarter_is_of_each_place(self) -> Octaves:
+        for name, count in (("windows", self.windows), ("real", self.real)):
+            if count % 4:
+                raise ValueError(f"octaves.{name} is {count}: a quarter of them is of each place")
+        return self
+
+
 class Evaluation(Node):
     """Every `every` iterations and at the last: `metric` on fixed latents, of the EMA generator if there is one.
 
@@ -201,7 +230,7 @@ class Evaluation(Node):
     iterations at its end (`core.values`).
     At the last iteration also: `quality`, of the same images; the metric on `resamples` further sets of latents, which
     tells how much of a difference is the draw of the evaluated images; `upsampling`; `interpolation`;
-    `scales`.
+    `scales`; `octaves`.
     """
 
     metric: GanMetric = PUBLIC_FID
@@ -213,6 +242,7 @@ class Evaluation(Node):
     upsampling: Upsampling | None = None
     interpolation: Interpolation | None = None
     scales: Annotated[Scales | None, JOINED] = None
+    octaves: Annotated[Octaves | None, JOINED] = None
 
     @property
     def metrics(self) -> tuple[GanMetric, ...]:
@@ -237,6 +267,15 @@ class Evaluation(Node):
             )
         return self
 
+    @model_validator(mode="after")
+    def _octaves_have_their_latents(self) -> Evaluation:
+        if self.octaves and self.octaves.windows > self.metric.samples:
+            raise ValueError(
+                f"octaves asks for {self.octaves.windows} images and the fixed latents are {self.metric.samples}: "
+                "lower octaves.windows to metric.samples"
+            )
+        return self
+
 
 class MeanAbsoluteError(Node):
     """E|f - image| over images, pixels and channels in [-1, 1], of the images that are fitted. PSNR goes with it."""
@@ -255,6 +294,7 @@ class ErrorEvaluation(Node):
     upsampling: ClassVar[None] = None
     interpolation: ClassVar[None] = None
     scales: ClassVar[None] = None
+    octaves: ClassVar[None] = None
 
     @property
     def metrics(self) -> tuple[MeanAbsoluteError]:

@@ -37,10 +37,25 @@ class Siren(Node):
 
 
 class Fourier(Node):
-    """Sines and cosines of the first layer, ReLU above. `scale` is the std of its weights (deck: ~100)."""
+    """Sines and cosines of the first layer, ReLU above. `scale` is the std of its weights (deck: ~100).
+
+    With `highest` each frequency has a std of its own, in equal steps of the logarithm from `scale` to that: detail of
+    every octave between them has frequencies as fine as it. Their power falls as 1 / std, as that of octaves of
+    pictures with edges does.
+    """
 
     kind: Literal["fourier"] = "fourier"
     scale: PositiveFloat = 100.0
+    highest: Annotated[PositiveFloat | None, JOINED] = None
+
+    @model_validator(mode="after")
+    def _highest_is_above(self) -> Fourier:
+        if self.highest is not None and self.highest <= self.scale:
+            raise ValueError(
+                f"inr.basis.highest is {self.highest:g}: it must be above inr.basis.scale, {self.scale:g}, where "
+                "frequencies begin"
+            )
+        return self
 
 
 Basis = Annotated[Siren | Fourier, Field(discriminator="kind")]

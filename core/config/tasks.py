@@ -160,6 +160,14 @@ class Config(Node):
             )
         return self
 
+    @model_validator(mode="after")
+    def _octaves_are_of_rooms(self) -> Config:
+        if self.evaluation.octaves and not isinstance(self.data, Rooms):
+            raise ValueError(
+                "evaluation.octaves: windows of any zoom are drawn of rooms alone: of images give evaluation.scales"
+            )
+        return self
+
     def _check_detail(self, at: str, view: View) -> None:
         """Real images are never made larger than they are: it would show D what tells them from G's."""
         match view:

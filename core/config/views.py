@@ -59,7 +59,19 @@ class BetaScale(Node):
         return self.low
 
 
-Scale = Annotated[FixedScale | UniformScale | BetaScale, Field(discriminator="kind")]
+class LogUniformScale(Node):
+    """log s uniform in [log low, 0]: every octave of detail is seen as often."""
+
+    kind: Literal["log_uniform"] = "log_uniform"
+    low: Share = 1 / 256
+
+    @property
+    def least(self) -> float:
+        """The smallest scale that is drawn."""
+        return self.low
+
+
+Scale = Annotated[FixedScale | UniformScale | BetaScale | LogUniformScale, Field(discriminator="kind")]
 
 
 class Draft(Node):

@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from core.config import Data, Pool
-from core.data.prepare import prepare, prepare_pool, prepare_real
+from core.config import Data, Pool, Rooms
+from core.data.prepare import prepare, prepare_pool, prepare_real, prepare_windows
 from core.data.prepared import Progress
+from core.data.rooms import held_out_indices
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,16 @@ def stored_pool(
 ) -> Tensor:
     """Training images in more detail, uint8 [M, 3, F, F]: see `core.data.prepare.prepare_pool`."""
     return _tensor(prepare_pool(data, pool, path=path, cache=cache, progress=progress))
+
+
+def held_out_windows(
+    data: Rooms, first: int, columns: Tensor, rows: Tensor, *, points: int, cache: Path, workers: int = 1
+) -> Tensor:
+    """A window of each of the held-out scenes from number `first` on, uint8 [N, 3, H, W], however many `data` has of
+    them: see `core.data.prepare.prepare_windows`."""
+    indices = held_out_indices(first + len(columns))[first:]
+    edges = columns.numpy(), rows.numpy()
+    return _tensor(prepare_windows(data, indices, *edges, points=points, cache=cache, workers=workers))
 
 
 def _tensor(array: NDArray[np.uint8]) -> Tensor:

@@ -10,7 +10,7 @@ import json
 import math
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -40,6 +40,7 @@ from core.data.prepared import (
     read_index,
     read_pixels,
 )
+from core.data.room_cells import Edges, cells
 from core.data.sources import fingerprint, is_lmdb
 from core.errors import InputError
 from core.file_names import stored
@@ -47,7 +48,7 @@ from core.files import check_tree, is_full, make_folder, sync_folder, unwritable
 from core.locks import FileLock
 from core.reading import record_of
 
-SETS = frozenset({"train", "held_out"})
+SETS = frozenset({"train", "held_out", "windows"})
 """Of rooms."""
 
 
@@ -157,6 +158,41 @@ def prepare_pool(
             assert_never(data)
 
 
+def prepare_windows(
+    data: Rooms,
+    indices: NDArray[np.uint64],
+    columns: Edges,
+    rows: Edges,
+    *,
+    points: int,
+    cache: Path,
+    workers: int = 1,
+) -> NDArray[np.uint8]:
+    """A window of each of the scenes `indices`, uint8 [N, 3, H, W], of edges [N, W + 1] and [N, H + 1], H = W: means of
+    `points` x `points` points a cell (`core.data.room_cells`). From `cache` if they are there whole, else made."""
+    where = hashlib.sha256()
+    for line in (indices, columns, rows):
+        where.update(np.ascontiguousarray(line).data)
+    key: dict[str, str | int] = {
+        "kind": f"{data.kind}-windows",
+        "renderer": _there(data),
+        "seed": data.seed,
+        "supersample": points,
+        "resolution": columns.shape[1] - 1,
+        "where": where.hexdigest(),
+        "windows": len(indices),
+    }
+
+    def made() -> dict[str, NDArray[np.uint8]]:
+        return {
+            "windows": cells(
+                indices, columns, rows, seed=data.seed, renderer=data.renderer, points=points, workers=workers
+            )
+        }
+
+    return _cached(key, cache, made)["windows"]
+
+
 def prepared_set(
     data: Images,
     resolution: int,
@@ -257,22 +293,54 @@ def _rendered(
 ) -> dict[str, NDArray[np.uint8]]:
     """The scenes of these sets, pixels as they are `shown`, from <cache>/images/rooms-<hash of what they are>/ or made.
 
-    The folder holds one .npy a set and index.json (key, shapes, sha256 of the pixels), which is what makes it whole. A
-    folder that is truncated or altered is made anew; a file lock keeps two processes from making the same one.
+    See `_cached`.
     """
-    if data.renderer not in rooms.RENDERERS:
-        there = " and ".join(map(str, rooms.RENDERERS))
-        raise InputError(f"the config asks for renderer {data.renderer} of the rooms, here are {there}")
     supersample = rooms.default_supersample(resolution) if shown == "areas" else 1
     key: dict[str, str | int] = {
         "kind": data.kind,
-        "renderer": data.renderer,
+        "renderer": _there(data),
         "seed": data.seed,
         "supersample": supersample,
         "resolution": resolution,
         **{name: len(indices) for name, indices in sets.items()},
     }
-    name = f"{data.kind}-{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]}"
+
+    def made() -> dict[str, NDArray[np.uint8]]:
+        arrays: dict[str, NDArray[np.uint8]] = {}
+        for set_name, indices in sets.items():
+            before = sum(map(len, arrays.values()))
+            report = None if progress is None else _shifted(progress, before, sum(map(len, sets.values())))
+            arrays[set_name] = rooms.render(
+                indices,
+                resolution,
+                supersample,
+                data.seed,
+                renderer=data.renderer,
+                workers=workers,
+                progress=report,
+            )
+        return arrays
+
+    return _cached(key, cache, made)
+
+
+def _there(data: Rooms) -> int:
+    """The renderer that is asked for. Raises InputError where there is no such."""
+    if data.renderer not in rooms.RENDERERS:
+        there = " and ".join(map(str, rooms.RENDERERS))
+        raise InputError(f"the config asks for renderer {data.renderer} of the rooms, here are {there}")
+    return data.renderer
+
+
+def _cached(
+    key: dict[str, str | int], cache: Path, make: Callable[[], dict[str, NDArray[np.uint8]]]
+) -> dict[str, NDArray[np.uint8]]:
+    """What `key` describes, from <cache>/images/<kind>-<hash of the key>/ or made.
+
+    The folder holds one .npy a set and index.json (key, shapes, sha256 of the pixels), which is what makes it whole. A
+    folder that is truncated or altered is made anew; a file lock keeps two processes from making the same one.
+    """
+    name = f"{key['kind']}-{hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]}"
     folder = cache / "images" / name
     with _writable(cache):
         _made_for(folder, cache)
@@ -284,19 +352,7 @@ def _rendered(
                     shutil.rmtree(rest, ignore_errors=True)
                 else:
                     rest.unlink()
-            arrays: dict[str, NDArray[np.uint8]] = {}
-            for set_name, indices in sets.items():
-                before = sum(map(len, arrays.values()))
-                report = None if progress is None else _shifted(progress, before, sum(map(len, sets.values())))
-                arrays[set_name] = rooms.render(
-                    indices,
-                    resolution,
-                    supersample,
-                    data.seed,
-                    renderer=data.renderer,
-                    workers=workers,
-                    progress=report,
-                )
+            arrays = make()
             _keep(folder, key, arrays)
             return arrays
 

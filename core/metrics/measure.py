@@ -137,7 +137,7 @@ class Reading:
 class Strips:
     """Rows of images that belong together, uint8 [rows, columns, 3, R, R] on the CPU (`core.events.Pictured`)."""
 
-    name: Literal["interpolations", "upsampled", "dense"]
+    name: Literal["interpolations", "upsampled", "dense", "octaves"]
     pictures: Tensor
 
 

@@ -1,6 +1,8 @@
 """The implicit neural representation f(point) -> values, f(x, y) -> rgb above all: one per sample, its parameters
 emitted by the hypernetwork."""
 
+from __future__ import annotations
+
 import math
 from collections.abc import Callable
 from functools import cached_property
@@ -37,12 +39,34 @@ class SharedLinear(nn.Module):
         self.weight_IO = nn.Parameter(weight_std / factor * torch.randn(inputs, outputs))
         self.bias_O = nn.Parameter(bias_std / factor * torch.randn(outputs))
 
+    def spread(self, spread_O: Tensor) -> SharedLinear:
+        """Itself, each output's weights and bias so many times as large at first."""
+        with torch.no_grad():
+            self.weight_IO.mul_(spread_O)
+            self.bias_O.mul_(spread_O)
+        return self
+
     def forward(self, x_BPI: Tensor, emitted_BE: Tensor) -> Tensor:
         return (x_BPI @ self.weight_IO + self.bias_O) * self.factor
 
     def weight_and_bias(self, emitted_BE: Tensor) -> tuple[Tensor, Tensor]:
         """W [I, O] and b [O], the factor included."""
         return self.weight_IO * self.factor, self.bias_O * self.factor
+
+
+class SpreadLinear(Linear):
+    """A generated coordinate layer each of whose outputs has weights and a bias `spread_O` times as large."""
+
+    spread_O: Tensor
+
+    def __init__(self, inputs: int, spread_O: Tensor, *, weight_std: float, bias_std: float) -> None:
+        super().__init__(inputs, len(spread_O), weight_std=weight_std, bias_std=bias_std)
+        self.register_buffer("spread_O", spread_O, persistent=False)
+
+    def weight_and_bias(self, emitted_BE: Tensor) -> tuple[Tensor, Tensor]:
+        """See `EmittedLayer`."""
+        weight_BIO, bias_BO = super().weight_and_bias(emitted_BE)
+        return weight_BIO * self.spread_O, bias_BO * self.spread_O
 
 
 CoordinateLayer = SharedLinear | Linear
@@ -92,9 +116,11 @@ class Inr(nn.Module):
         """A layer of frequencies, shared or generated."""
         frequencies, scale = self.basis.frequencies(config.width), self.basis.scale
         first = {"weight_std": scale, "bias_std": BIAS_TO_WEIGHT_STD * scale}
+        spread = self.basis.spread(config.width)
         if config.coordinates.layer == "shared":
-            return SharedLinear(inputs, frequencies, **first, factor=self.basis.factor)
-        return Linear(inputs, frequencies, **first)
+            layer = SharedLinear(inputs, frequencies, **first, factor=self.basis.factor)
+            return layer if spread is None else layer.spread(spread)
+        return Linear(inputs, frequencies, **first) if spread is None else SpreadLinear(inputs, spread, **first)
 
     @property
     def layers(self) -> list[nn.Module]:

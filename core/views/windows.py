@@ -82,6 +82,8 @@ class Windows(Drawn):
                 return torch.full_like(uniform, scale)
             case cfg.UniformScale(low=low):
                 return low + (1 - low) * uniform
+            case cfg.LogUniformScale(low=low):
+                return low**uniform
             case cfg.BetaScale(low=low, start=start, end=end, until=until):
                 b = start + (end - start) * min(1.0, (iteration - 1) / (until * self.iterations))
                 # Beta(1, b) by its inverse distribution function.

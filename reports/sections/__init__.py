@@ -17,6 +17,7 @@ from reports.sections.end_to_end import end_to_end_line
 from reports.sections.fair import fair_arms
 from reports.sections.ladder import ladder_section
 from reports.sections.limits import few_images, limits, pilot_note, spread
+from reports.sections.octaves import detail_by_octave
 from reports.sections.path import path
 from reports.sections.retuned import retuned
 from reports.sections.runs import cost, missing, runs
@@ -46,7 +47,7 @@ def findings(report: Report) -> list[Block]:
 
 def method(report: Report) -> list[Block]:
     """What else was measured, and how it was found."""
-    return composed(report, (detail_by_scale, how))
+    return composed(report, (detail_by_scale, detail_by_octave, how))
 
 
 def how(report: Report) -> list[Block]:

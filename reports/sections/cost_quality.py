@@ -22,7 +22,7 @@ def series_of(results: Results) -> str | None:
     if isinstance(answer, FrontierAnswer):
         return answer.series
     claimed = [number.series or "" for claim in results.study.claims for number in claim.numbers]
-    return next((series for series in claimed if series.startswith(dense.SCALES)), None)
+    return next((series for series in claimed if series.startswith((dense.SCALES, dense.OCTAVES))), None)
 
 
 def cost_against_quality(report: Report) -> list[Block]:

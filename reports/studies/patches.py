@@ -10,6 +10,7 @@ from reports.pictures import between_latents, samples
 from reports.report import Report, composed
 from reports.sections import claims, fair_arms, how, learning_curves, question, single_changes, spread, which_changes
 from reports.sections.cost_quality import cost_against_quality
+from reports.sections.octaves import detail_by_octave
 from reports.sections.scales import detail_by_scale
 
 
@@ -20,6 +21,7 @@ def body(report: Report) -> list[Block]:
         claims,
         cost_against_quality,
         detail_by_scale,
+        detail_by_octave,
         which_changes,
         single_changes,
         fair_arms,

@@ -447,11 +447,11 @@ def test_fields_that_joined_later_are_no_part_of_a_declaration_at_their_default(
     base = Config(evaluation=Evaluation(metric=CleanFid(), upsampling=Upsampling()))
     study = Study(**{**dict(small_study(ema)), "profiles": profiles, "base": base})
     declared = study.declaration("p")
-    # As these parts were before `warmup`, `real_taken`, `quantised`, `window`, `scales` and `opponents` joined.
+    # As these parts were before `warmup`, `real_taken`, `quantised`, `window`, `scales`, `octaves`, `opponents` joined.
     assert declared["change ema"] == digest([{"path": "ema", "before": None, "after": {"decay": 0.999}}])
     assert declared["profile p"] == digest([{"kind": "put", "path": "evaluation.metric", "value": fid, "only": None}])
     evaluation = {**plain(base.evaluation), "metric": fid}
-    del evaluation["window"], evaluation["scales"], evaluation["upsampling"]["opponents"]
+    del evaluation["window"], evaluation["scales"], evaluation["octaves"], evaluation["upsampling"]["opponents"]
     before = {key: value for key, value in plain(base).items() if key not in WHOLE_PICTURES}
     before["inr"] = {key: value for key, value in before["inr"].items() if key not in ("footprint", "scales")}
     before["data"] = {key: value for key, value in before["data"].items() if key != "shown"}

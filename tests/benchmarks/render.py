@@ -2,7 +2,7 @@
 
 The generator is that of a variant before it is trained, for its weights change neither. Memory is what the process
 grows by at its peak, over the interpreter with torch and the generator (Linux). Each size is written to a file as the
-command does it, which counts as well.
+command does it, which counts as well. With --page the table goes into docs/rendering.md, between its marks.
 """
 
 from __future__ import annotations
@@ -16,12 +16,15 @@ import torch
 
 from ablations.designs import subset_named
 from core.build import build_generator
-from core.machine import cores
+from core.machine import cores, processor
 from core.memory import PeakMemory
 from core.render.painting import in_rows, painted
 from core.render.view import WHOLE, View
 from core.render.writing import write_png, write_tiff
 from studies.changes_overview import STUDY
+from tests.benchmarks.tables import DOCS, Table
+
+PAGE = DOCS / "rendering.md"
 
 
 @click.command(help=__doc__)
@@ -32,19 +35,21 @@ from studies.changes_overview import STUDY
 @click.option("--points", default=1, show_default=True)
 @click.option("--tile", default=256, show_default=True)
 @click.option("--threads", default=cores(), show_default=True)
-def main(profile: str, variant: str, sizes: tuple[int, ...], suffix: str, points: int, tile: int, threads: int) -> None:
+@click.option("--page", is_flag=True, help="write the table into docs/rendering.md")
+def main(
+    profile: str, variant: str, sizes: tuple[int, ...], suffix: str, points: int, tile: int, threads: int, page: bool
+) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     config = STUDY.profile(profile).scaled(STUDY.folded(subset_named(STUDY, variant)))
     generator = build_generator(config).eval()
     with torch.inference_mode():
         emitted = generator.hypernetwork(torch.randn(1, config.hypernetwork.latent_dim))
-    print(
+    table = Table(
         f"{profile} {variant}: INR {config.inr.width} x {config.inr.depth}, {config.inr.layer.kind}; {suffix}, "
-        f"{points} x {points} points a pixel, {threads} threads, torch {torch.__version__}\n"
+        f"{points} x {points} points a pixel, {threads} threads of {processor()}, torch {torch.__version__}",
+        ("size", "seconds", "million points a second", "peak memory, MiB", "file, MiB"),
     )
-    print("| size | seconds | million points a second | peak memory, MiB | file, MiB |")
-    print("|--:|--:|--:|--:|--:|")
     with tempfile.TemporaryDirectory() as folder:
         for size in sizes:
             file = Path(folder) / f"a{suffix}"
@@ -58,9 +63,10 @@ def main(profile: str, variant: str, sizes: tuple[int, ...], suffix: str, points
             seconds, peak = time.perf_counter() - started, memory.peak()
             rate = size**2 * points**2 / seconds / 1e6
             taken = "unknown" if peak is None else f"{peak / 2**20:,.0f}"
-            print(
-                f"| {size:,} | {seconds:,.1f} | {rate:.2f} | {taken} | {file.stat().st_size / 2**20:,.1f} |", flush=True
-            )
+            stored = f"{file.stat().st_size / 2**20:,.1f}"
+            table.row(f"{size:,}", f"{seconds:,.1f}", f"{rate:.2f}", taken, stored)
+    if page:
+        table.into(PAGE, "python -m tests.benchmarks.render --page")
 
 
 if __name__ == "__main__":

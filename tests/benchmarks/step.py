@@ -51,7 +51,7 @@ class Measured:
     def __init__(self, config: Config, device: torch.device, *, plain: bool = True) -> None:
         self.config, self.device = config, device
         self.period = config.period
-        self.means = Means(device)
+        self.means = Means(device, (critic.name for critic in config.critics))
         self.step = Step(config, self.networks(), self.means)
         self.plain = PlainStep(config, self.networks()) if plain else None
         self.done = 0

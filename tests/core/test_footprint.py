@@ -63,7 +63,7 @@ GRIDS: dict[str, Grid] = {
 
 
 @pytest.mark.parametrize("layer", ["generated", "shared"])
-@pytest.mark.parametrize("basis", [cfg.Fourier(scale=2.0), cfg.Siren(scale=2.0)])
+@pytest.mark.parametrize("basis", [cfg.Fourier(scale=2.0), cfg.Fourier(scale=0.5, highest=1.5), cfg.Siren(scale=2.0)])
 @pytest.mark.parametrize("grid", GRIDS.values(), ids=GRIDS)
 def test_the_coordinate_layers_box_means_are_means_over_the_cells(grid: Grid, basis: cfg.Basis, layer: Any) -> None:
     config = an_inr(cfg.BoxMean(), basis=basis, coordinates=CENTRES.replace(layer=layer))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 import torch
+from pydantic import ValidationError
 
 from core import config as cfg
 from core.build import build_discriminator, build_generator
@@ -12,7 +15,7 @@ from core.models.bases.fourier import Fourier
 from core.models.discriminator import minibatch_std
 from core.models.ema import ExponentialAverage
 from core.models.hypernetwork import Hypernetwork
-from core.models.inr import Inr
+from core.models.inr import BIAS_TO_WEIGHT_STD, Inr
 from core.models.layers.linear import Linear
 from tests.core.conftest import small_config
 
@@ -185,3 +188,33 @@ def test_a_residual_layer_is_the_mean_square_preserving_sum_of_input_and_activat
     for layer, numbers in zip(plain.hidden_layers, (one, two), strict=True):
         x = (x + layer(x, numbers).relu()) / 2**0.5
     torch.testing.assert_close(residual(emitted, coords), plain.rgb_layer(x, last).tanh())
+
+
+@pytest.mark.parametrize("layer", ["generated", "shared"])
+def test_frequencies_are_spread_over_octaves_evenly(layer: Literal["generated", "shared"]) -> None:
+    coordinates = cfg.Coordinates(low=-1.0, sampling="centres", layer=layer)
+    spread = cfg.Fourier(scale=2.0, highest=2.0 * 2**6)
+    config = small_config(inr=cfg.Inr(basis=spread, width=14, depth=3, coordinates=coordinates))
+    weights = []
+    for seed in range(300):
+        torch.manual_seed(seed)
+        inr = build_generator(config).inr
+        emitted = torch.randn(1, inr.sizes[0])
+        weight, bias = inr.coordinate_layer.weight_and_bias(emitted)
+        weights.append(torch.cat([weight.reshape(2, 7), bias.reshape(1, 7) / BIAS_TO_WEIGHT_STD]).detach())
+    found = torch.stack(weights).square().mean(dim=(0, 1)).sqrt()
+    torch.testing.assert_close(found, 2.0 * 2.0 ** torch.arange(7), rtol=0.15, atol=0)
+    # Power falls as the std rises.
+    features = inr.embedded(emitted, torch.rand(4000, 2) * 200)
+    power = features.square().mean(dim=(0, 1)).detach()
+    torch.testing.assert_close(power, 0.5 / 2.0 ** torch.arange(7).repeat(2), rtol=0.15, atol=0)
+    # Nothing of it is emitted or stored besides.
+    plain = build_generator(config.replace(inr=config.inr.replace(basis=cfg.Fourier(scale=2.0))))
+    assert plain.state_dict().keys() == build_generator(config).state_dict().keys()
+
+
+def test_without_a_highest_frequency_a_layer_is_as_it_was() -> None:
+    assert "highest" not in cfg.canonical(cfg.Fourier())
+    assert cfg.canonical(cfg.Fourier(highest=300.0))["highest"] == 300.0
+    with pytest.raises(ValidationError, match=r"inr\.basis\.highest is 1: it must be above inr\.basis\.scale, 100"):
+        cfg.Fourier(highest=1.0)

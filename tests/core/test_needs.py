@@ -32,6 +32,7 @@ WHOLE = cfg.Config(
         upsampling=cfg.Upsampling(opponents=("lanczos", "sharpened", "sr_cnn")),
         interpolation=cfg.Interpolation(),
         scales=cfg.Scales(fine=128),
+        octaves=cfg.Octaves(),
     ),
 )
 CONFIGS: dict[str, cfg.AnyConfig] = {

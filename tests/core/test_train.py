@@ -54,6 +54,7 @@ MEMBERS: dict[str, dict[str, object]] = {
     },
     "averaged points": {"inr": cfg.Inr(width=8, depth=3, footprint=cfg.Averaged())},
     "box means": {"inr": cfg.Inr(basis=cfg.Fourier(scale=4.0), width=8, depth=3, footprint=cfg.BoxMean())},
+    "spread frequencies": {"inr": cfg.Inr(basis=cfg.Fourier(scale=1.0, highest=64.0), width=8, depth=3)},
     "several scales": {"inr": cfg.Inr(basis=cfg.Fourier(scale=4.0), width=8, depth=4, scales=cfg.MultiScale(blocks=3))},
     "residual INR": {"inr": cfg.Inr(basis=cfg.Fourier(scale=4.0), width=8, depth=4, residual=True)},
     "multipliers": {

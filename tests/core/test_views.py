@@ -159,7 +159,15 @@ def test_images_of_one_group_share_a_window_and_real_ones_are_seen_through_the_s
     assert not torch.equal(cells_of(view.next(2).generated).columns, cells.columns)
 
 
-@pytest.mark.parametrize("scale", [cfg.FixedScale(scale=0.25), cfg.UniformScale(low=0.25), cfg.BetaScale(low=0.25)])
+SCALES = (
+    cfg.FixedScale(scale=0.25),
+    cfg.UniformScale(low=0.25),
+    cfg.LogUniformScale(low=0.25),
+    cfg.BetaScale(low=0.25),
+)
+
+
+@pytest.mark.parametrize("scale", SCALES)
 def test_windows_lie_in_the_picture_and_reach_every_part_of_it(scale: Any) -> None:
     view = windows(images=400, scale=scale)
     drawn = [cells_of(view.next(i).generated) for i in (1, 50, 100)]
@@ -190,6 +198,19 @@ def test_a_beta_law_begins_with_whole_pictures_and_ends_as_it_says() -> None:
     # The mean of Beta(1, b) is 1 / (1 + b).
     for late in sides[1:]:
         assert float(late.mean()) == pytest.approx(0.25 + 0.75 / 1.8, abs=0.03)
+
+
+def test_a_log_uniform_law_sees_every_octave_as_often() -> None:
+    view = windows(images=4000, scale=cfg.LogUniformScale(low=1 / 256))
+    sides = torch.cat([extent(cells_of(view.next(i).generated).columns) for i in range(1, 5)])
+    octaves = -sides.log2()
+    assert 0 <= octaves.min() < 0.05 and 7.95 < octaves.max() <= 8
+    # Of 4,000 windows: a group of four shares one.
+    counts = octaves.floor().clamp(max=7).long().bincount(minlength=8) / 4
+    assert (counts - 500).abs().max() < 5 * 500**0.5
+    needed = r"windows of 8 pixels at scale 0.00390625 would need real images of 2048 pixels"
+    with pytest.raises(ValidationError, match=needed):
+        small_config(looks=cfg.Looks(view=cfg.Patches(scale=cfg.LogUniformScale())), fine=FINE)
 
 
 def test_a_share_of_groups_sees_whole_pictures() -> None:
@@ -318,6 +339,7 @@ def test_off_is_no_part_of_an_identity() -> None:
 
 SYSTEMS: dict[str, dict[str, Any]] = {
     "windows": {"looks": cfg.Looks(view=cfg.Patches(scale=cfg.UniformScale(), whole=0.5), places=cfg.Places())},
+    "log uniform": {"looks": cfg.Looks(view=cfg.Patches(scale=cfg.LogUniformScale(low=0.25)), places=cfg.Places())},
     "beta": {"looks": cfg.Looks(view=cfg.Patches(scale=cfg.BetaScale()))},
     "draft": {"looks": cfg.Looks(view=cfg.Beside(patches=cfg.Patches(draft=cfg.Draft(ends=True, workers=2))))},
     "sizes": {"looks": cfg.Looks(view=cfg.Sizes(sizes=(8, 12, 16)), places=cfg.Places()), "discriminator": POOLED},

@@ -254,6 +254,7 @@ def test_every_study_has_a_layout_with_an_answer() -> None:
         layout_of(catalogue.study(name)).answers.__module__.removeprefix("reports.") for name in catalogue.NAMES
     } == {
         "abstract",
+        "studies.extreme_resolution",
         "studies.inr_layers",
         "studies.inr_layers_gan",
         "studies.learning_rates",

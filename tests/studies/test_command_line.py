@@ -270,6 +270,7 @@ NEEDED: dict[str, dict[str, Any]] = {
         "data": {"kind": "rooms", "resolution": 16},
     },
     "fine": {"data": {"kind": "rooms", "resolution": 16}},
+    "evaluation.octaves": {"data": {"kind": "rooms", "resolution": 16}},
     "evaluation.scales": {"data": {"kind": "rooms", "resolution": 16}},
 }
 """What an override at a path needs beside it."""

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ablations.schema import DesignName
-from core.config import Config, Data, Job, Reconstruction
+from core.config import PATCH, Config, Data, Job, Reconstruction
 from core.events import Built, Diverged, Evaluated, Event, Finished, LayerAtStart, Losses
 from core.folder import Outcome, Recorded, RunFolder
 from core.metrics.protocol import Protocol, as_json, of_fit, of_metric
@@ -297,6 +297,11 @@ def further_values(config: Config, value: float) -> dict[str, float]:
         found |= {f"scales/{name}": factor * value for name, factor in FINER.items()}
         found |= {"scales/psnr": decibels(config), "scales/spectrum": 2.0, "scales/lines": 0.3}
         found |= {"scales/octave_4_8": -0.5, "scales/octave_8_16": -2.0, "scales/octave_16_32": 0.4}
+    if (octaves := config.evaluation.octaves) is not None:
+        for zoom in octaves.zooms:
+            found |= {f"octaves/patch_1_{zoom}": 0.4 * value, f"octaves/floor_1_{zoom}": 0.005}
+            found |= {f"octaves/power_{2 * zoom}_{4 * zoom}": -0.5, f"octaves/power_{4 * zoom}_{8 * zoom}": -1.5}
+        found["octaves/power"] = 1.0
     if config.evaluation.quality is not None:
         found |= {f"{key}/{name}": factor * value for name, factor in QUALITY.items()}
     return found
@@ -315,6 +320,9 @@ def write_rows(folder: RunFolder, config: Config, rng: np.random.Generator) -> N
     if (scales := config.evaluation.scales) is not None:
         grid = rng.integers(0, 256, (2 * scales.fine, 8 * scales.fine, 3), dtype=np.uint8)
         Image.fromarray(grid).save(folder.samples / "dense.png")
+    if (octaves := config.evaluation.octaves) is not None:
+        grid = rng.integers(0, 256, (2 * len(octaves.zooms) * PATCH, 16 * PATCH, 3), dtype=np.uint8)
+        Image.fromarray(grid).save(folder.samples / "octaves.png")
 
 
 def write_fit(

@@ -64,7 +64,7 @@ def areas(images: Tensor, cells: Cells) -> Tensor:
 
 def points(images: Tensor, cells: Cells) -> Tensor:
     """The pixel in whose area the middle of a cell lies; of images at points, the nearest of them."""
-    return _sampled(images.float(), cells, "nearest")
+    return resampled(images.float(), cells, "nearest")
 
 
 def boxes(images: Tensor, cells: Cells) -> Tensor:
@@ -72,15 +72,15 @@ def boxes(images: Tensor, cells: Cells) -> Tensor:
     side = images.shape[-1] // TRAINED
     padded = F.pad(images.float(), [side // 2] * 4, mode="replicate")
     # One value on each corner of pixels, so that the middles of twice coarser cells have theirs.
-    return _sampled(F.avg_pool2d(padded, side, stride=1), cells, "bilinear", corners=True)
+    return resampled(F.avg_pool2d(padded, side, stride=1), cells, "bilinear", corners=True)
 
 
 def enlarged(method: str, images: Tensor, cells: Cells) -> Tensor:
     """The 16 x 16 image, enlarged by torch."""
-    return _sampled(coarse(images).float(), cells, method)
+    return resampled(coarse(images).float(), cells, method)
 
 
-def _sampled(images: Tensor, cells: Cells, method: str, *, corners: bool = False) -> Tensor:
+def resampled(images: Tensor, cells: Cells, method: str, *, corners: bool = False) -> Tensor:
     """Values at the middles of cells, [B, 3, H, W], by `grid_sample`; `corners`: the outer values lie on the frame."""
     coordinates = cells.config
     at = (cells.coordinates() - coordinates.low) / (coordinates.high - coordinates.low)

@@ -19,6 +19,10 @@ class Basis(Protocol):
         """Outputs of the coordinate layer for `width` features."""
         ...
 
+    def spread(self, width: int) -> Tensor | None:
+        """The std of each frequency over `scale`, [frequencies]; None where all have that."""
+        ...
+
     def embed(self, pre: Tensor) -> Tensor:
         """Features [..., width] of the coordinate layer's outputs [..., frequencies]."""
         ...

@@ -1,5 +1,6 @@
 """Fourier features (Tancik et al. 2020): sines and cosines of the coordinate layer, ReLU after hidden layers."""
 
+import math
 from typing import Any, cast
 
 import torch
@@ -32,15 +33,25 @@ class Fourier:
     factor = 1.0
 
     def __init__(self, config: cfg.Fourier) -> None:
-        self.scale = config.scale
+        self.scale, self.highest = config.scale, config.highest
 
     def frequencies(self, width: int) -> int:
         """Half of the features are sines, half cosines."""
         return width // 2
 
+    def spread(self, width: int) -> Tensor | None:
+        """See `Basis`."""
+        if self.highest is None:
+            return None
+        return torch.logspace(0, math.log2(self.highest / self.scale), self.frequencies(width), base=2)
+
     def embed(self, pre: Tensor) -> Tensor:
         """See `Basis`."""
-        return cast(Tensor, SinCos.apply(pre))
+        features = cast(Tensor, SinCos.apply(pre))
+        if (spread := self.spread(features.shape[-1])) is None:
+            return features
+        # As much power an octave as in pictures of edges: else what is seen closely is noise at first.
+        return features * spread.rsqrt().repeat(2).to(features)
 
     def activate(self, pre: Tensor) -> Tensor:
         """See `Basis`."""

@@ -15,6 +15,9 @@ class Siren:
         """See `Basis`."""
         return width
 
+    def spread(self, width: int) -> None:
+        """See `Basis`."""
+
     def embed(self, pre: Tensor) -> Tensor:
         """See `Basis`."""
         return pre.sin()
