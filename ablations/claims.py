@@ -72,7 +72,8 @@ class Claim(Node):
     `expects` says where the 95% interval of the paired ratio `after` / `before` has to lie for the claim to be
     reproduced: entirely below 1 ("lower"), entirely above 1 ("higher"), or entirely between 1 / `margin` and `margin`
     ("same"). With a `margin` "lower" asks for an interval below 1 / `margin`, "higher" for one above `margin`: what
-    "much" means. The claim is contradicted when the interval lies entirely outside of that, and inconclusive otherwise.
+    "much" means; "no_higher" asks for one below `margin`, lower or about the same. The claim is contradicted when the
+    interval lies entirely outside of that, and inconclusive otherwise.
     Without `before` the claim is of a single "value", which stands only where all conditions are the deck's: reproduced
     when the interval of our mean lies below `margin` times the deck's value, contradicted when it lies above.
 
@@ -94,7 +95,7 @@ class Claim(Node):
     name: Name
     source: Source | None = None
     expectation: Annotated[str | None, JOINED] = None
-    expects: Literal["lower", "higher", "same", "value", "order"]
+    expects: Literal["lower", "higher", "same", "no_higher", "value", "order"]
     before: Measured | None
     after: Measured
     title: Annotated[str, JOINED] = ""
@@ -120,8 +121,8 @@ class Claim(Node):
     def _rule_fits(self) -> Claim:
         if (self.before is None) != (self.expects == "value"):
             raise ValueError(f"claim {self.name}: expects a value exactly where there is no number before")
-        if self.margin is None and self.expects in ("same", "value"):
-            raise ValueError(f"claim {self.name}: what expects the same or a value needs a margin")
+        if self.margin is None and self.expects in ("same", "no_higher", "value"):
+            raise ValueError(f"claim {self.name}: what expects the same, nothing higher, or a value needs a margin")
         if self.margin is not None and self.expects == "order":
             raise ValueError(f"claim {self.name}: an order has no margin")
         if self.also and self.expects == "value":

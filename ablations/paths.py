@@ -134,8 +134,8 @@ class PathOf:
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"] if part not in (*self.members, "json"))
-            if isinstance(value, dict) and where:
-                return f"{self.path}.{where}: {first['msg']}"
+            if isinstance(value, dict | list) and (where or first["type"] == "value_error"):
+                return f"{'.'.join(filter(None, (self.path, where)))}: {first['msg'].removeprefix('Value error, ')}"
             most = f" and of at most {MOST:,}" if isinstance(value, int) and value > MOST else ""
             return f"it takes {self.expects}{most}, not {json.dumps(value)}"
         return None

@@ -257,7 +257,7 @@ def of_critic(looks: cfg.Looks | cfg.Critic, config: cfg.Config, iterations: int
     further, period, penalty = False, 1, config.penalty
     if isinstance(looks, cfg.Critic):
         further, period, penalty = True, looks.period, looks.penalty or penalty
-    regularised, updating = (iterations // math.lcm(period, each) for each in (penalty.interval, config.d_per_g))
+    regularised, updating = iterations // (period * penalty.interval), iterations // math.lcm(period, config.d_per_g)
     total = 0.0
     for share, side in sides(looks.view, config, iterations):
         part = met(looks, config, side)

@@ -66,7 +66,8 @@ class Critic:
         sight: Sight = WHOLE,
     ) -> None:
         """One step of the discriminator on real and generated samples [B, C, ...], neither with a gradient."""
-        regularised = iteration % self.penalty.period == 0
+        # At every so many steps of its own, of which there is one in `period` iterations.
+        regularised = iteration // self.period % self.penalty.period == 0
         if regularised and self.penalty.needs_real_gradient:
             real = real.detach().requires_grad_()
         there, of_fakes = self._places(sight.real, real), self._places(sight.generated, fake)

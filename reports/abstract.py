@@ -12,6 +12,7 @@ from reports.claims import EXCLUDES, ClaimVerdict, excludes_no_change
 from reports.commands import planned_designs
 from reports.comparability import MixedProtocols
 from reports.deck import claimed_values
+from reports.finding_of_claims import how_many
 from reports.numbers import counted, factor, fixed, interval, listed, mean_spread, sentence
 from reports.page import Abstract, Anchor, Code, Grey, Link, Piece, Strong, Text, pieces
 from reports.remarks import clauses, family_words, rungs_words, unread_steps, unstable_words
@@ -36,8 +37,7 @@ def abstract(report: Report, answers: Sequence[Text]) -> Abstract:
     claims = [claim_line(verdict, report) for verdict in report.claims]
     if len(claims) > MOST_CLAIMS:
         counts = counted_words(verdict.word for verdict in report.claims)
-        whose = "Our" if all(verdict.claim.is_ours for verdict in report.claims) else "The deck's"
-        claims = [(Strong(f"{whose} {len(claims)} {'expectations' if whose == 'Our' else 'claims'}:"), f" {counts}.")]
+        claims = [(Strong(sentence(how_many(report.claims)).replace(".", ":")), f" {counts}.")]
     return Abstract((*answers, *claims, what_was_run(report), beware(report), terms(report)))
 
 

@@ -113,7 +113,7 @@ def judged_claim(claim: Claim, results: Results) -> ClaimVerdict:
             return judge_value(verdict, values[claim.after])
         case "order":
             return judge_order(verdict, values, quoted)
-        case "lower" | "higher" | "same":
+        case "lower" | "higher" | "same" | "no_higher":
             return judge_pairs(verdict, values, quoted, results)
         case _:
             assert_never(claim.expects)
@@ -214,7 +214,7 @@ def judge_pair(
     if effect.low is None or effect.high is None:
         return replace(open_verdict, why=no_interval(effect))
     where, words = lies(claim, effect)
-    if where == "outside" and claim.margin is not None and claim.expects != "same" and not compares:
+    if where == "outside" and claim.margin is not None and claim.expects in ("lower", "higher") and not compares:
         wrong = "above" if claim.expects == "lower" else "below"
         if side_of_one(effect) != wrong:
             return replace(open_verdict, why=f"{words}{NO_MAGNITUDE}")
@@ -250,7 +250,7 @@ def lies(claim: Claim, effect: stats.Effect) -> tuple[Literal["inside", "outside
         return "unresolved", f"the interval contains {named}"
     below = effect.high < bound
     side = "below" if below else "above"
-    inside = below == (claim.expects == "lower")
+    inside = below == (claim.expects in ("lower", "no_higher"))
     return "inside" if inside else "outside", f"the whole interval lies {side} {named}"
 
 

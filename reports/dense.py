@@ -100,6 +100,12 @@ def by_coherence(results: Results, variants: Sequence[PlannedVariant], word: str
     return [(title, known) for title, known in found if known is not None and known.word == word]
 
 
+def coherent(results: Results) -> list[PlannedVariant]:
+    """Variants that show one picture at all densities, as far as that was measured."""
+    failed = {title for title, _ in by_coherence(results, results.plan.listed, "fails")}
+    return [variant for variant in results.plan.listed if variant.title not in failed]
+
+
 def fine_of(variant: PlannedVariant) -> int | None:
     """The pixels of a side of its dense images; None where it has none."""
     config = variant.config

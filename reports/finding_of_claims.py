@@ -88,13 +88,16 @@ def by_verdict(verdicts: Sequence[ClaimVerdict], report: Report) -> list[str]:
     if len(named.split()) <= MOST_WORDS:
         return [named]
     counts = [f"{len(each)} {'is' if len(each) == 1 else 'are'} {word}" for word, each in by_word.items() if each]
-    ours = all(verdict.claim.is_ours for verdict in verdicts)
-    whole = (
-        f"of our {counted(len(verdicts), 'expectation')}"
-        if ours
-        else f"of the deck's {counted(len(verdicts), 'claim')}"
-    )
-    return [sentence(f"{whole} {listed(counts)} (n = {report.n})"), named]
+    return [sentence(f"of {how_many(verdicts)} {listed(counts)} (n = {report.n})"), named]
+
+
+def how_many(verdicts: Sequence[ClaimVerdict]) -> str:
+    """Of how many claims a line is, and whose they are: "the deck's 4 claims"."""
+    ours = sum(verdict.claim.is_ours for verdict in verdicts)
+    if ours == len(verdicts):
+        return f"our {counted(ours, 'expectation')}"
+    deck = f"the deck's {counted(len(verdicts) - ours, 'claim')}"
+    return f"{deck} and our {counted(ours, 'expectation')}" if ours else deck
 
 
 def ratios(verdicts: Sequence[ClaimVerdict], report: Report) -> list[str]:

@@ -22,13 +22,12 @@ BASE: AnyConfig = edited(
     EVERYTHING,
     {
         "data": Rooms(resolution=128),
-        "fine": Pool(resolution=1024, share=0.1),
+        "fine": Pool(resolution=512),
         "iterations": 70_000,
         "evaluation": Evaluation(quality=QUALITY, scales=Scales(fine=512)),
     },
 )
-"""All ten changes, whole images alone; finer images are there, of every tenth for their size, and nobody looks at
-them. They are twice as dense as windows of a quarter of the side, so that how they are made smaller can matter."""
+"""All ten changes, whole images alone; finer images are there, and nobody looks at them."""
 
 BASE_TITLE = "all ten changes, whole images alone"
 
@@ -37,7 +36,8 @@ CPU_ITERATIONS, CPU_MEMORY = 1_600, 80
 
 UNTUNED = (
     "The free numbers are those that were chosen for the profile `cpu` by its rule; none was chosen again for losses "
-    "on parts but the weight of a second discriminator's (docs/patch_weight.md), and all forms have the same."
+    "on parts but the weight of a second discriminator's (docs/patch_weight.md). Forms without a second discriminator "
+    "have no such weight, and nothing was chosen for them."
 )
 
 
@@ -51,7 +51,11 @@ def cpu_dense(*scalings: AnyScaling, **fields: Any) -> Profile:
             value=1 - 1 / CPU_MEMORY,
             why=f"a memory of {CPU_MEMORY} steps of G in {CPU_ITERATIONS:,} iterations, as 1,000 in 20,000",
         ),
-        Put(path="fine", value=Pool(resolution=128), why="eight times the size, as there"),
+        Put(
+            path="fine",
+            value=Pool(resolution=128),
+            why="eight times the size, twice that of windows: how real ones are made smaller can matter",
+        ),
         Put(
             path="evaluation",
             value=cpu_evaluation(RoomsFrechet(extractor=extractor_sha256()), every=160, scales=Scales()),
@@ -68,7 +72,15 @@ def cpu_dense(*scalings: AnyScaling, **fields: Any) -> Profile:
     )
 
 
-LSUN128_DENSE = LSUN128.adjusted(UNIT_EMISSION, title="the deck's scale: 128×128, detail of 512×512, 70,000 iterations")
+LSUN128_DENSE = LSUN128.adjusted(
+    UNIT_EMISSION,
+    Put(
+        path="inr.coordinates.sampling",
+        value="centres",
+        why="means over pixels of two densities have their middles in common, not their corners",
+    ),
+    title="the deck's scale: 128×128, detail of 512×512 (of images that large), 70,000 iterations",
+)
 
 LONGER: Change = change(
     BASE,

@@ -59,7 +59,12 @@ STUDY = Study(
             group="form",
             reading="What images of several sizes need of D, by itself.",
         ),
-        seen("sizes", "whole images of a random size", SIZES, "One of three sizes an iteration, each as likely."),
+        seen(
+            "sizes",
+            "whole images of a random size",
+            SIZES,
+            "One of three sizes an iteration, each as likely; R1 has one weight for all of them. Twice the arithmetic.",
+        ),
         seen("uniform", "windows of a random scale", Patches(scale=UNIFORM), "Sides uniform in a quarter to all."),
         seen("uniform_told", "windows of a random scale, D told where", Patches(scale=UNIFORM), told=True),
         seen("beta", "windows, whole images first", Patches(scale=BETA), "As EpiGRAF draws them."),
@@ -70,11 +75,12 @@ STUDY = Study(
             Patches(scale=UNIFORM, whole=0.5),
             told=True,
         ),
+        seen("half", "windows of a random scale, half to all", Patches(scale=UniformScale(low=0.5))),
         seen(
             "draft",
             "the author's draft: real sides by area, G's windows beyond the image",
             Patches(scale=UniformScale(low=0.5), draft=Draft(area=True, beyond=True)),
-            "Its sides are uniform in half to all.",
+            "Its sides are uniform in half to all, as those of the form without its defects above.",
         ),
         seen(
             "draft_area",
@@ -117,7 +123,12 @@ STUDY = Study(
             after=WINDOWS.after,
             title=WINDOWS.title,
             reading="windows",
-            also=(against("whole images of a random size", "baseline+sizes").replace(reading="sizes"),),
+            also=(
+                against("whole images of a random size", "baseline+sizes").replace(reading="sizes"),
+                against("the same, whole images for twice as long", "baseline+sizes", before="baseline+longer").replace(
+                    reading="sizes"
+                ),
+            ),
             metric="a distance of patches",
             dataset="LSUN bedroom",
             iterations=None,

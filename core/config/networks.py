@@ -8,6 +8,9 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat
 
 from core.config.node import Node, PositiveInt
 
+GROUP = 4
+"""Images of a discriminator's minibatch std: i, i + B / 4, and so on."""
+
 
 class BatchNorm(Node):
     """Batch normalisation after every linear map of the hypernetwork's trunk."""

@@ -11,6 +11,7 @@ from core.config.data import Data, Images, Rooms
 from core.config.evaluation import PAIRS, CleanFid, ErrorEvaluation, Evaluation
 from core.config.inr import Fourier, Inr
 from core.config.networks import (
+    GROUP,
     Discriminator,
     Hypernetwork,
     PooledDiscriminator,
@@ -69,7 +70,7 @@ class Config(Node):
     def period(self) -> int:
         """After so many iterations the loop does the same again: updates of G, critics and lazy penalties have come
         round."""
-        further = (n for critic in self.critics for n in (critic.period, (critic.penalty or self.penalty).interval))
+        further = (critic.period * (critic.penalty or self.penalty).interval for critic in self.critics)
         return math.lcm(self.d_per_g, self.penalty.interval, *further)
 
     @property
@@ -144,6 +145,7 @@ class Config(Node):
             if not self.images_of(looks):
                 raise ValueError(f"{at}.share is {looks.share:g}: of a batch of {self.batch_size} that is no image")
             self._check_detail(at, looks.view)
+            self._check_windows(at, looks)
         if isinstance(self.fine, Scenes) and not isinstance(self.data, Rooms):
             raise ValueError("fine: scenes are drawn of rooms alone: of images give a pool, fine=pool")
         if self.consistency:
@@ -193,6 +195,28 @@ class Config(Node):
             raise ValueError(
                 f"{at}.view: {what} would need real images of {math.ceil(needed)} pixels a side, and those here have "
                 f"{self.finest}: set fine.resolution={math.ceil(needed)}, or look less closely"
+            )
+
+    def _check_windows(self, at: str, looks: Looks | Critic) -> None:
+        match looks.view:
+            case Beside(patches=patches):
+                if isinstance(self.fine, Pool) and self.fine.share < 1:
+                    raise ValueError(
+                        f"{at}.view: a picture has its own windows beside it, and with fine.share={self.fine.share:g} "
+                        "not all have any: set fine.share=1"
+                    )
+            case Patches() as patches:
+                groups = self.images_of(looks) // math.gcd(self.images_of(looks), GROUP)
+                if patches.whole and not 0 < round(patches.whole * groups) < groups:
+                    raise ValueError(
+                        f"{at}.view.whole is {patches.whole:g}: of {groups} groups of the minibatch's std that is all "
+                        "or none: choose another, or a larger batch"
+                    )
+            case _:
+                return
+        if patches.draft and patches.draft.ends and self.inr.footprint:
+            raise ValueError(
+                f"{at}.view: points from edge to edge stand for no areas, which inr.footprint is about: leave out one"
             )
 
     def _check_blocks(self, block: int) -> None:

@@ -13,11 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from core import config as cfg
+from core.config import GROUP
 
 LEAK = 0.2
-
-GROUP = 4
-"""Images of a minibatch's std: i, i + B / 4, and so on."""
 
 
 def he_normal(layer: nn.Conv2d | nn.Linear, leak: float = 0.0) -> nn.Conv2d | nn.Linear:

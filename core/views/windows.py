@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from core import config as cfg
+from core.config import GROUP
 from core.data.shown import Real
 from core.grids import Cells, evenly_cut, with_ends
-from core.models.discriminator import GROUP
 from core.streams import stream
 from core.views import FromStream, Sight
 
@@ -63,13 +63,10 @@ class Windows(Drawn):
         generated = real = self._window(sides, places, beyond=self.draft.beyond)
         if self.draft.ends:
             generated = with_ends(generated)
-        if self.draft.workers is not None:
-            scale, *places = self._of_workers(iteration).T
+        if self.config.draft is not None:
+            scale, *places = (self.draw(3) if self.draft.workers is None else self._of_workers(iteration)).T
             sides = self._scale(scale, iteration)
-        if self.draft.area:
-            sides = self._of_areas(sides)
-        if self.draft.workers is not None or self.draft.area or self.draft.beyond:
-            real = self._window(sides, places)
+            real = self._window(self._of_areas(sides) if self.draft.area else sides, places)
         return Sight(generated, real)
 
     def of_real(self, real: Real, sight: Sight) -> Tensor:

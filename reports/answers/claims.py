@@ -93,9 +93,10 @@ def whose(verdicts: Sequence[ClaimVerdict]) -> str:
 def measured_words(verdicts: Sequence[ClaimVerdict], report: Report) -> str:
     """When values are read, and what they are."""
     series = {number.series or "" for verdict in verdicts for number in verdict.claim.numbers}
-    if all(each.startswith(dense.SCALES) for each in series):
-        return f"at the last iteration; measured is {listed([f'{dense.head_of(s)} ({s})' for s in sorted(series)])}"
-    return f"{when(report.results)}; distances are {metric_name(report.results)}"
+    found = sorted(each for each in series if each.startswith((dense.SCALES, dense.OCTAVES)))
+    windows = f"at the last iteration; measured is {listed([f'{dense.head_of(s)} ({s})' for s in found])}"
+    others = f"{when(report.results)}; distances are {metric_name(report.results)}"
+    return windows if len(found) == len(series) else f"{others}, or {windows}" if found else others
 
 
 def rows_of(verdict: ClaimVerdict, report: Report) -> list[Drawn]:
@@ -120,6 +121,7 @@ def range_of(verdict: ClaimVerdict) -> tuple[float, float] | None:
     """Where an interval has to lie for a claim of a pair to be reproduced; None where that is no range of ratios."""
     margin = verdict.claim.margin or 1.0
     ends = {"same": (1 / margin, margin), "lower": (0.0, 1 / margin), "higher": (margin, np.inf)}
+    ends |= {"no_higher": (0.0, margin)}
     return ends.get(verdict.claim.expects)
 
 

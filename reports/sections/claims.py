@@ -178,7 +178,7 @@ def claim_pairs_table(verdict: ClaimVerdict, results: Results) -> Table:
     )
     of_metric = all(n.series is None or n.series.startswith("upsampled/") for n in claim.numbers)
     measured = metric_name(results) if of_metric else "the measures named"
-    expected = {"lower": "below 1", "higher": "above 1", "same": "about 1"}[claim.expects]
+    expected = {"lower": "below 1", "higher": "above 1", "same": "about 1"}.get(claim.expects, "not above 1")
     margin = f" by the declared factor of {claim.margin:g}" if claim.margin is not None else ""
     whose = "What we expected, every pair" if claim.is_ours else "One sentence of the deck, every pair"
     at = "at the last iteration" if all(n.series for n in claim.numbers) else when(results, verdict.iteration)

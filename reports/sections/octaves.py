@@ -71,14 +71,14 @@ def detail_by_octave(report: Report) -> list[Block]:
 
 
 def mean_at(values: np.ndarray, zoom: int) -> Mean | None:
-    """Of the seeds that ended; None where none did, or none has a distance."""
-    found = stats.geometric_mean(values[np.isfinite(values)])
+    """Of the seeds; None where none has a distance, or one diverged: what is left would flatter."""
+    found = None if np.isinf(values).any() else stats.geometric_mean(values[np.isfinite(values)])
     return None if found is None else Mean(zoom, found.centre, found.low, found.high)
 
 
 def means_of(results: Results, variant: PlannedVariant, zooms: Sequence[int], series: str = PATCHES) -> list[Mean]:
     """Those of a variant, by zoom. Raises MixedProtocols."""
-    found = (mean_at(results.last_of(variant, f"{series}{zoom}"), zoom) for zoom in zooms)
+    found = (mean_at(results.worst_where_diverged(variant, f"{series}{zoom}"), zoom) for zoom in zooms)
     return [mean for mean in found if mean is not None]
 
 
@@ -122,7 +122,8 @@ def over_zoom(report: Report, variants: Sequence[PlannedVariant], zooms: Sequenc
             "octaves.svg",
             f"Fréchet distance of windows of {PATCH}×{PATCH} pixels to those of true scenes, over the size of the "
             "picture that they are parts of, at the last iteration: geometric means with 95% intervals, "
-            f"n = {report.n} at most. Dashed: as many windows of other true scenes, which nothing is told apart from. "
+            f"n = {report.n} at most, of variants of which no seed diverged. Dashed: as many windows of other true "
+            "scenes, which nothing is told apart from. "
             "Distances of two zooms are of other windows: compare variants at a zoom, each with the floor below it.",
             "Distance of windows over zoom, one line for each variant, and the floor.",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.config import Config, FixedScale, Patches
+from reports import dense
 from reports.abstract import change_answers
 from reports.finding_of_frontier import ALIKE
 from reports.numbers import factor, listed
@@ -12,6 +13,7 @@ from reports.report import Report, composed
 from reports.sections import claims, fair_arms, how, learning_curves, question, single_changes, spread, which_changes
 from reports.sections.cost_quality import cost_against_quality
 from reports.sections.octaves import detail_by_octave, floor_of, means_of, step_work, zooms_of
+from reports.sections.scales import detail_by_scale
 
 
 def body(report: Report) -> list[Block]:
@@ -20,6 +22,7 @@ def body(report: Report) -> list[Block]:
         question,
         claims,
         detail_by_octave,
+        detail_by_scale,
         cost_against_quality,
         which_changes,
         single_changes,
@@ -67,7 +70,7 @@ def answers(report: Report) -> list[Text]:
     results, zooms = report.results, zooms_of(report.results)
     found = [
         (means[0].centre, results.brief(variant))
-        for variant in results.plan.listed
+        for variant in dense.coherent(results)
         if zooms and (means := means_of(results, variant, zooms[-1:]))
     ]
     if not found:

@@ -17,11 +17,11 @@ from reports.pictures import between_latents, samples
 from reports.report import Report, composed
 from reports.results import Results, metric_letters, when
 from reports.sections import claims, fair_arms, how, learning_curves, question, single_changes, spread
+from reports.sections.cost_quality import cost_against_quality
 from reports.sections.scales import detail_by_scale
 from reports.studies.alternatives import combinations
 from reports.tables import Rows
 from studies.dense import PATCH, TWICE
-from studies.plan import PlannedVariant
 from studies.point_or_area import FOOTPRINT, POINTS, SEEN, WHOLE, WINDOWS, named
 
 SETTINGS: dict[str, tuple[str, ...]] = {WHOLE: (), WINDOWS: (SEEN,)}
@@ -38,6 +38,7 @@ def body(report: Report) -> list[Block]:
         claims,
         interactions,
         uses,
+        cost_against_quality,
         detail_by_scale,
         combinations,
         single_changes,
@@ -63,17 +64,18 @@ def finding(report: Report) -> list[str]:
 
 
 def answers(report: Report) -> list[Text]:
-    """What to train on for which use."""
-    return [(Strong(f"For {use}:"), f" {text}") for use, text in advice(report.results)]
+    """For each use what to train on, as far as the seeds tell; it was picked on them."""
+    return [(Strong(f"For {use}, exploratory:"), f" {text}") for use, text in advice(report.results)]
 
 
 # --- interactions -----------------------------------------------------------------------------------------------------
 
 SAID = {
-    "above": "Points and footprint mend the same thing: each does less beside the other, on",
-    "below": "Points and footprint add to each other on",
+    "above": "Points and footprint do less for each other's company on",
+    "below": "Points and footprint do more for each other's company on",
     "unresolved": "Whether points and footprint interact is not resolved on",
 }
+"""Of an interaction, by where its interval lies. Below 1 a change makes the distance smaller."""
 
 
 @dataclass(frozen=True)
@@ -159,8 +161,9 @@ def uses(report: Report) -> list[Block]:
         Heading("What to train on for which use"),
         Bullets(tuple((Strong(f"For {use}:"), f" {text}") for use, text in told)),
         Note(
-            "The best of several is picked on these seeds, so its distance is flattered; its interval is over the next "
-            "one and is not corrected for the choice. Real images are means over areas at every density."
+            "The least of several is picked on these seeds, so it is flattered; its interval is over the next one and "
+            "is not corrected for the choice. A footprint costs arithmetic, which the table of costs has. Distances "
+            "are to means over areas at every density."
         ),
     ]
 
@@ -172,15 +175,16 @@ def advice(results: Results) -> list[tuple[str, str]]:
 
 def best_of(results: Results, series: str | None) -> Iterator[str]:
     """The sentence for one use, where two combinations or more have ended."""
-    means = {v.name: stats.log_summary(values_of(results, series, v.name)) for v in coherent(results)}
+    means = {v.name: stats.log_summary(values_of(results, series, v.name)) for v in dense.coherent(results)}
     ranked = sorted((name for name, found in means.items() if found.mean is not None), key=partial(mean_of, means))
     if len(ranked) < 2:
         return
     best, second = ranked[:2]
     over = partial(ratio, results, series, best)
-    text = f"train with {results.title(best)}"
-    text += f" (distance {means[best].mean:.3g}, n = {means[best].n})"
-    text += f"; ×{interval(over(second))} of the next, {results.title(second)}"
+    told = "told" if side_of(over(second)) != "unresolved" else "not told"
+    text = f"the least distance has {results.title(best)}"
+    text += f" ({means[best].mean:.3g}, n = {means[best].n})"
+    text += f"; ×{interval(over(second))} of the next, {results.title(second)}, from which it is {told}"
     if best != "baseline" and second != "baseline" and "baseline" in ranked:
         text += f"; ×{interval(over('baseline'))} of {results.title('baseline')}"
     yield f"{text}."
@@ -195,9 +199,3 @@ def mean_of(means: dict[str, stats.LogSummary], name: str) -> float:
 def ratio(results: Results, series: str | None, name: str, over: str) -> stats.Effect:
     """One combination over another."""
     return stats.paired_effect(values_of(results, series, over), values_of(results, series, name))
-
-
-def coherent(results: Results) -> list[PlannedVariant]:
-    """Combinations that show one picture at all densities, as far as that was measured."""
-    failed = {title for title, _ in dense.by_coherence(results, results.plan.listed, "fails")}
-    return [variant for variant in results.plan.listed if variant.title not in failed]

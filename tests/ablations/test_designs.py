@@ -248,7 +248,17 @@ def numbers(values: Any) -> list[float]:
     """The numbers among the leaves of plain data."""
     if isinstance(values, dict):
         return [number for value in values.values() for number in numbers(value)]
+    if isinstance(values, list):
+        return [number for value in values for number in [*numbers(value), *pictures(value)]]
     return [float(values)] if isinstance(values, int | float) and not isinstance(values, bool) else []
+
+
+def pictures(critic: Any) -> list[float]:
+    """The side of the picture that a critic's windows of a fixed scale are parts of."""
+    match critic:
+        case {"view": {"size": int(size), "scale": {"kind": "fixed", "scale": scale}}}:
+            return [round(size / scale, 6)]
+    return []
 
 
 def trained(study: Study, profile: Profile, change: Change) -> set[float]:

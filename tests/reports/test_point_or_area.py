@@ -87,7 +87,7 @@ def test_the_page_says_what_to_train_on_for_each_use(made: Callable[..., Report]
     best = report.results.title(named(FOOTPRINT, SEEN))
     told = advice(report.results)
     assert [use for use, _ in told] == list(page.USES.values())
-    assert all(text.startswith(f"train with {best}") and "of the next" in text for _, text in told)
+    assert all(text.startswith(f"the least distance has {best}") and "of the next" in text for _, text in told)
     (table,) = (block for block in interactions(report) if isinstance(block, Table))
     assert len(table.rows) == 6 and [column.title for column in table.columns][-2:] == ["interaction [95%]", "n"]
     said = page.finding(report)

@@ -73,10 +73,14 @@ def claim(results: Results, **changed: object) -> Claim:
         ("same", [20, 21, 22], [40, 43, 44], "contradicted"),
         ("same", [20, 21, 22], [10, 10.4, 11.2], "contradicted"),
         ("same", [20, 21, 22], [20, 25, 29], "inconclusive"),
+        ("no_higher", [20, 21, 22], [20.1, 21.2, 21.9], "reproduced"),
+        ("no_higher", [20, 21, 22], [10, 10.4, 11.2], "reproduced"),
+        ("no_higher", [20, 21, 22], [40, 43, 44], "contradicted"),
+        ("no_higher", [20, 21, 22], [20, 25, 29], "inconclusive"),
     ],
 )
 def test_word_on_a_claim(results: Results, expects: str, before: list[float], after: list[float], word: str) -> None:
-    asked = claim(results, expects=expects, margin=1.25 if expects == "same" else None)
+    asked = claim(results, expects=expects, margin=1.25 if expects in ("same", "no_higher") else None)
     verdict = judge_claim(asked, with_values(results, {"baseline": before, "all-ns_loss": after}))
     assert verdict.word == word
     if INF in before:

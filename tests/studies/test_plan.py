@@ -123,6 +123,9 @@ def test_overrides_reach_every_variant_that_has_the_path() -> None:
         ({"evaluation.metric.samples": 100.5}, "a whole number above 0, not 100.5"),
         ({"iterations": 10**12}, "iterations"),
         ({"critics": "patch"}, "it takes a JSON list"),
+        ({"critics": [{"name": "Patch"}]}, r"critics.0.name: String should match pattern"),
+        ({"critics": [{"name": "patch", "view": {"kind": "whol"}}]}, r"critics.0.view: Input tag 'whol' found"),
+        ({"evaluation.scales": {"fine": 16}}, r"evaluation.scales: scales.fine is 16: it must be a multiple of"),
     ],
 )
 def test_refused_overrides_are_one_line(overrides: dict[str, Any], message: str) -> None:
