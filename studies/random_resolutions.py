@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ablations.answers import ClaimsAnswer
 from ablations.claims import Claim, Source
-from ablations.schema import Change, Put, Study, Translate, change
+from ablations.schema import Change, Put, Study, Translate, change, edited
 from core.config import (
     BetaScale,
     Draft,
@@ -21,7 +21,8 @@ from core.config import (
     UniformScale,
     View,
 )
-from studies.dense import BASE, BASE_TITLE, LONGER, LSUN128_DENSE, MUCH, against, cpu_dense
+from studies.dense import BASE as DENSE
+from studies.dense import BASE_TITLE, LONGER, LSUN128_DENSE, MUCH, against, cpu_dense
 
 RANDOM = Source(
     slide="Advantages compared to traditional GANs",
@@ -29,15 +30,15 @@ RANDOM = Source(
 )
 SIZES, SIZES_HERE = Sizes(sizes=(128, 192, 256)), Sizes(sizes=(16, 24, 32))
 UNIFORM, BETA = UniformScale(low=0.25), BetaScale(low=0.25)
-POOLED = PooledDiscriminator(width=64, blocks=3)
+BASE = edited(DENSE, {"discriminator": PooledDiscriminator(width=64, blocks=3)})
+"""As those of dense patches, but for a D that takes images of any size: it averages over positions."""
 
 
 def seen(name: str, title: str, view: View, reading: str | None = None, *, told: bool = False) -> Change:
     """The discriminator sees this instead of whole images; `told` where, and how densely."""
     looks = Looks(view=view, places=Places(scale=0.25) if told else None)
     own = name in ("sizes", "uniform")
-    after = {"looks": looks} | ({"discriminator": POOLED} if isinstance(view, Sizes) else {})
-    return change(BASE, name, title, after, source=RANDOM if own else None, group="form", reading=reading)
+    return change(BASE, name, title, {"looks": looks}, source=RANDOM if own else None, group="form", reading=reading)
 
 
 WINDOWS = against("windows of a random scale", "baseline+uniform")
@@ -51,14 +52,6 @@ STUDY = Study(
     base=BASE,
     base_title=BASE_TITLE,
     changes=(
-        change(
-            BASE,
-            "pooled",
-            "whole images, a D that averages over positions",
-            {"discriminator": POOLED},
-            group="form",
-            reading="What images of several sizes need of D, by itself.",
-        ),
         seen(
             "sizes",
             "whole images of a random size",

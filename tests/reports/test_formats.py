@@ -259,8 +259,10 @@ def test_every_study_has_a_layout_with_an_answer() -> None:
         "studies.inr_layers_gan",
         "studies.learning_rates",
         "studies.patches",
+        "studies.point_or_area",
         "studies.scale_transfer",
         "studies.siren_vs_fourier",
+        "studies.upsampling",
     }
 
 
