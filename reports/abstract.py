@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ablations.answers import ClaimsAnswer
 from ablations.claims import Claim
 from reports import finding, stats
 from reports.claims import EXCLUDES, ClaimVerdict, excludes_no_change
@@ -33,12 +34,14 @@ def counted_words(words: Iterable[str]) -> str:
 
 
 def abstract(report: Report, answers: Sequence[Text]) -> Abstract:
-    """The lines at the head of a report."""
+    """The lines at the head of a report: first what answers the study."""
     claims = [claim_line(verdict, report) for verdict in report.claims]
     if len(claims) > MOST_CLAIMS:
         counts = counted_words(verdict.word for verdict in report.claims)
         claims = [(Strong(sentence(how_many(report.claims)).replace(".", ":")), f" {counts}.")]
-    return Abstract((*answers, *claims, what_was_run(report), beware(report), terms(report)))
+    by_claims = isinstance(report.results.study.answer, ClaimsAnswer)
+    first = (*claims, *answers) if by_claims else (*answers, *claims)
+    return Abstract((*first, what_was_run(report), beware(report), terms(report)))
 
 
 def terms(report: Report) -> Text:

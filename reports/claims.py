@@ -154,6 +154,8 @@ def judge_pairs(
     if word == "inconclusive":
         return replace(verdict, word=word, why="; ".join(pair_by_pair(title, parts) for title in titles))
     against = f" against {', '.join(deciding)}" if 0 < len(deciding) < len(titles) else ""
+    if not against and not everywhere:
+        everywhere = f" in each of {len(parts)} pairs"
     return replace(verdict, word=word, why=f"{word}{against}{everywhere}")
 
 
@@ -172,7 +174,7 @@ def pair_by_pair(title: str, parts: Sequence[PairVerdict]) -> str:
     held = sum(part.word == "reproduced" for part in mine)
     small = sum(part.why.endswith(NO_MAGNITUDE) for part in mine)
     line = f"{title}: holds in {held} of {len(mine)}" if held else f"{title}: open"
-    line += " readings" if held and len(mine) > 1 else " reading" if held else ""
+    line = f"{title}: holds" if held == len(mine) == 1 else line + " readings" * (held > 0)
     if small:
         line += f", where the margin is missed in {small} of {len(mine)}{NO_MAGNITUDE}"
     return line

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 from ablations.answers import ClaimsAnswer
@@ -26,6 +26,10 @@ WORDS: dict[ClaimWord, str] = {
 
 OF_OURS: dict[ClaimWord, str] = {**WORDS, "reproduced": "as expected", "contradicted": "against expectation"}
 """The same of expectations of ours."""
+
+
+FEW = 6
+"""Comparisons that a sentence has room for."""
 
 
 def asked(report: Report, answer: ClaimsAnswer) -> list[ClaimVerdict]:
@@ -60,11 +64,11 @@ def label_of(pair: Comparison, report: Report) -> str:
     return report.results.title(pair.after.variant)
 
 
-def names_of(verdict: ClaimVerdict, report: Report) -> str:
-    """What a claim is of, in a few words."""
+def names_of(verdict: ClaimVerdict, report: Report, most: int | None = None) -> str:
+    """What a claim is of, in a few words: its pairs, or the first `most` of them."""
     if not verdict.claim.comparisons:
         return report.results.title(verdict.claim.after.variant)
-    return listed(list(dict.fromkeys(label_of(pair, report) for pair in verdict.claim.comparisons)))
+    return listed(list(dict.fromkeys(label_of(pair, report) for pair in verdict.claim.comparisons[:most])))
 
 
 def of_claims(report: Report, answer: ClaimsAnswer) -> list[str]:
@@ -76,19 +80,28 @@ def of_claims(report: Report, answer: ClaimsAnswer) -> list[str]:
 
 
 def by_verdict(verdicts: Sequence[ClaimVerdict], report: Report) -> list[str]:
-    """Which claims have which verdict, by what they are of; before that, where it takes too many words, how many."""
-    by_word = {word: [v for v in verdicts if v.word == word] for word in WORDS}
-    parts = [
-        f"{before[word]}: {'; '.join(names_of(verdict, report) for verdict in mine)}"
-        for word, found in by_word.items()
-        for before, ours in ((WORDS, False), (OF_OURS, True))
-        if (mine := [verdict for verdict in found if verdict.claim.is_ours is ours])
-    ]
-    named = sentence(f"{'; '.join(parts)} (n = {report.n})")
+    """Which claims have which verdict, by what they are of; where that takes too many words, before it by the first
+    pair of each, or else how many."""
+    named = told(verdicts, report, names_of)
     if len(named.split()) <= MOST_WORDS:
         return [named]
+    first = told(verdicts, report, lambda verdict, report: names_of(verdict, report, most=1))
+    if len(first.split()) <= MOST_WORDS:
+        return [first, named]
+    by_word = {word: [v for v in verdicts if v.word == word] for word in WORDS}
     counts = [f"{len(each)} {'is' if len(each) == 1 else 'are'} {word}" for word, each in by_word.items() if each]
     return [sentence(f"of {how_many(verdicts)} {listed(counts)} (n = {report.n})"), named]
+
+
+def told(verdicts: Sequence[ClaimVerdict], report: Report, name: Callable[[ClaimVerdict, Report], str]) -> str:
+    """Every verdict with what it is of, as one sentence."""
+    parts = [
+        f"{before[word]}: {'; '.join(name(verdict, report) for verdict in mine)}"
+        for word in WORDS
+        for before, ours in ((WORDS, False), (OF_OURS, True))
+        if (mine := [verdict for verdict in verdicts if verdict.word == word and verdict.claim.is_ours is ours])
+    ]
+    return sentence(f"{'; '.join(parts)} (n = {report.n})")
 
 
 def how_many(verdicts: Sequence[ClaimVerdict]) -> str:
@@ -101,12 +114,13 @@ def how_many(verdicts: Sequence[ClaimVerdict]) -> str:
 
 
 def ratios(verdicts: Sequence[ClaimVerdict], report: Report) -> list[str]:
-    """Our ratio in each claim of one comparison, as a sentence."""
+    """Our ratio in each comparison, of claims of several where there are few in all, as a sentence."""
+    few = sum(len(verdict.claim.comparisons) for verdict in verdicts) <= FEW
     parts = [
-        f"{label_of(pair, report)} ×{interval(effect)}"
+        f"{label_of(pair, report)}{f', {pair.reading},' if pair.reading else ''} ×{interval(effect)}"
         for verdict in verdicts
-        if len(verdict.claim.comparisons) == 1
+        if few or len(verdict.claim.comparisons) == 1
         for pair, effect, _ in pairs_of(verdict, report.results)
         if effect is not None and effect.ratio is not None
     ]
-    return [f"After over before: {', '.join(parts)}."] if parts else []
+    return [f"After over before: {'; '.join(parts)}."] if parts else []

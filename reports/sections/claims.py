@@ -167,7 +167,8 @@ def claim_pairs_table(verdict: ClaimVerdict, results: Results) -> Table:
         return deck_number(f"{before:g} → {after:g}", verdict.differs)
 
     rows = Rows(verdict.parts)
-    rows.words("reading", lambda part: part.comparison.reading, 1.3, once=True)
+    if any(part.comparison.reading for part in verdict.parts):
+        rows.words("reading", lambda part: part.comparison.reading, 1.3, once=True)
     rows.words("pair", lambda part: part.comparison.title, 1.0)
     rows.each(("before", "after"), str, values_of, 1.1)
     rows.numbers("after / before [95%]", lambda part: part.effect, 1.2)
