@@ -163,7 +163,8 @@ def build_view(looks: cfg.Looks | cfg.Critic, config: cfg.Config, seed: int, nam
             return Windows(patches, coordinates, drawing, iterations=config.iterations)
         case cfg.Beside(patches=patches):
             windows = Windows(patches, coordinates, drawing, iterations=config.iterations)
-            return Beside(whole_cells(size, coordinates), windows)
+            cut = isinstance(config.fine, cfg.Pool) and config.fine.share < 1
+            return Beside(whole_cells(size, coordinates), windows, cut=cut)
         case cfg.Sizes() as sizes:
             return Sizes(sizes, coordinates, seed, name)
         case cfg.Growing() as growing:

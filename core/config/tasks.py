@@ -200,11 +200,7 @@ class Config(Node):
     def _check_windows(self, at: str, looks: Looks | Critic) -> None:
         match looks.view:
             case Beside(patches=patches):
-                if isinstance(self.fine, Pool) and self.fine.share < 1:
-                    raise ValueError(
-                        f"{at}.view: a picture has its own windows beside it, and with fine.share={self.fine.share:g} "
-                        "not all have any: set fine.share=1"
-                    )
+                pass
             case Patches() as patches:
                 groups = self.images_of(looks) // math.gcd(self.images_of(looks), GROUP)
                 if patches.whole and not 0 < round(patches.whole * groups) < groups:

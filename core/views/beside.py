@@ -14,10 +14,11 @@ from core.views.windows import Windows
 
 
 class Beside:
-    """See `core.config.Beside`: `whole` is the picture in as many pixels as the windows have."""
+    """See `core.config.Beside`: `whole` is the picture in as many pixels as the windows have. With `cut` real pictures
+    are cut from fine images, too: not every training image is among these, and both have to be of one."""
 
-    def __init__(self, whole: Cells, windows: Windows) -> None:
-        self.whole, self.windows = whole, windows
+    def __init__(self, whole: Cells, windows: Windows, *, cut: bool = False) -> None:
+        self.whole, self.windows, self.cut = whole, windows, cut
 
     def next(self, iteration: int) -> Sight:
         """See `View`."""
@@ -29,7 +30,7 @@ class Beside:
         """See `View`."""
         assert isinstance(sight.real, Pair)
         windows = self.windows.of_real(real, Sight(real=sight.real.second))
-        return torch.cat([real.whole, windows], dim=1)
+        return torch.cat([real.seen(sight.real.first) if self.cut else real.whole, windows], dim=1)
 
     def state_dict(self) -> dict[str, Any]:
         """See `View`."""

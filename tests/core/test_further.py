@@ -149,7 +149,7 @@ def test_photographs_are_upsampled_to_real_ones_or_refused_before_training(tmp_p
     events = list(run_job(job(2), **options))  # type: ignore[arg-type]
     assert [e.metric for e in events if isinstance(e, Evaluated)][1:] == [f"upsampled/{name}" for name in UPSAMPLED]
     with pytest.raises(
-        InputError, match=r"6 images are smaller than 24 x 24, 0.png \(20 x 17\) first, .* lower the factor"
+        InputError, match=r"6 images are smaller than 24 x 24, 0.png \(20 x 17\) first, .* the factor of the upsampling"
     ):
         list(run_job(job(3), **options))  # type: ignore[arg-type]
     assert RunFolder(tmp_path / "runs", job(3)).events() == []

@@ -282,6 +282,12 @@ def test_a_picture_and_its_window_are_channels_of_one_image(fine: Tensor) -> Non
     real = Real(nets.real.take(), nets.generator.signal, Stored(fine))
     shown = critic.view.of_real(real, sight)
     assert torch.equal(shown[:, :3], real.whole) and torch.equal(shown[:, 3:], real.seen(sight.generated.second))
+    # Where fine images are of some training images, both channels are of one of these.
+    few = Real(real.batch, nets.generator.signal, Stored(fine[:4]))
+    config = config.replace(fine=cfg.Pool(resolution=32, share=4 / len(fine)))
+    (critic,) = Networks(config, 0, fine[:, :, ::4, ::4].contiguous(), CPU, few.fine).critics
+    shown = critic.view.of_real(few, sight)
+    assert torch.equal(shown[:, :3], few.seen(sight.generated.first)) and not torch.equal(shown[:, :3], few.whole)
 
 
 def test_place_channels_say_where_and_how_densely() -> None:
@@ -329,10 +335,6 @@ PHOTOGRAPHS = cfg.Images(resolution=8, count=64, fingerprint="ab" * 32)
         ),
         ({"fine": cfg.Scenes(), "data": PHOTOGRAPHS}, "of rooms alone"),
         ({"looks": cfg.Looks(view=cfg.Beside(patches=cfg.Patches(size=16))), "fine": FINE}, "it has its size"),
-        (
-            {"looks": cfg.Looks(view=cfg.Beside()), "fine": FINE.replace(share=0.5)},
-            "not all have any: set fine.share=1",
-        ),
         ({"looks": cfg.Looks(view=cfg.Patches(whole=0.1)), "fine": FINE}, "of 3 groups .* that is all or none"),
         (
             {

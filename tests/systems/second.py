@@ -30,6 +30,6 @@ def second(config: cfg.Config, seed: int, device: torch.device) -> Critic:
     with initialising(seed, "lightness"):
         network = Lightness().to(device)
     optimizer = build.build_optimizer(config.optimizers.discriminator, 0.01, network)
-    penalty = build.build_penalty(cfg.R1(weight=0.5, interval=6), stream(seed, "mixtures of lightness", device))
+    penalty = build.build_penalty(cfg.R1(weight=0.5, interval=2), stream(seed, "mixtures of lightness", device))
     losses = build.build_loss(cfg.NonSaturating())
     return Critic(network, optimizer, losses, penalty, Whole(), weight=0.5, period=3, name="lightness")
