@@ -63,17 +63,17 @@ def leaf(value: Any) -> str:
 
 
 def node(value: Any) -> str:
-    """A node of a config in one phrase: its kind first, its numbers in brackets."""
+    """A node of a config in one phrase: its kind first, its numbers in brackets, but for what is off."""
     if not isinstance(value, Mapping):
         return leaf(value)
     flat = leaves(value)
     kind = str(flat.pop("kind", ""))
-    inner = ", ".join(f"{key} {leaf(v)}" for key, v in flat.items() if not key.endswith("kind"))
+    inner = ", ".join(f"{key} {leaf(v)}" for key, v in flat.items() if v is not None and not key.endswith("kind"))
     return f"{kind} ({inner})" if kind and inner else kind or inner
 
 
 def brief(value: Any) -> str:
-    """A value in a list of edits: off, 0.002, siren(scale=1)."""
+    """A value in a list of edits: off, 0.002, siren(scale=1). What is off in a node goes without saying."""
     match value:
         case None:
             return "off"
@@ -84,7 +84,8 @@ def brief(value: Any) -> str:
         case list() | tuple():
             return ", ".join(map(brief, value)) or "none"
         case dict():
-            inside = ", ".join(f"{key}={brief(part)}" for key, part in value.items() if key != "kind")
+            known = ((key, part) for key, part in value.items() if key != "kind" and part is not None)
+            inside = ", ".join(f"{key}={brief(part)}" for key, part in known)
             if "kind" not in value:
                 return inside
             return f"{value['kind']}({inside})" if inside else str(value["kind"])
