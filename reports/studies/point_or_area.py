@@ -60,7 +60,7 @@ def finding(report: Report) -> list[str]:
         if found.together.ratio is not None:
             said = SAID[side_of(found.together)]
             told.append(sentence(f"{said} {words} (interaction ×{interval(found.together)}, n = {found.together.n})"))
-    return [*told, *findings.sentences(report), *(text for _, text in advice(report.results))]
+    return [*told, *findings.sentences(report), *(f"For {use} {text}" for use, text in advice(report.results))]
 
 
 def answers(report: Report) -> list[Text]:
@@ -71,8 +71,8 @@ def answers(report: Report) -> list[Text]:
 # --- interactions -----------------------------------------------------------------------------------------------------
 
 SAID = {
-    "above": "Points and footprint do less for each other's company on",
-    "below": "Points and footprint do more for each other's company on",
+    "above": "Points and footprint together do worse than their single effects would give, on",
+    "below": "Points and footprint together do better than their single effects would give, on",
     "unresolved": "Whether points and footprint interact is not resolved on",
 }
 """Of an interaction, by where its interval lies. Below 1 a change makes the distance smaller."""
