@@ -173,8 +173,8 @@ def pair_by_pair(title: str, parts: Sequence[PairVerdict]) -> str:
     mine = [part for part in parts if part.comparison.title == title]
     held = sum(part.word == "reproduced" for part in mine)
     small = sum(part.why.endswith(NO_MAGNITUDE) for part in mine)
-    line = f"{title}: holds in {held} of {len(mine)}" if held else f"{title}: open"
-    line = f"{title}: holds" if held == len(mine) == 1 else line + " readings" * (held > 0)
+    of_several = f"holds in {held} of {len(mine)} readings"
+    line = f"{title}: {'open' if not held else 'holds' if len(mine) == 1 else of_several}"
     if small:
         line += f", where the margin is missed in {small} of {len(mine)}{NO_MAGNITUDE}"
     return line

@@ -3,9 +3,10 @@ two CPU cores, and how detail is measured."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from ablations.claims import Comparison, Measured
+from ablations.claims import Claim, Comparison, Measured
 from ablations.schema import AnyScaling, Change, Multiply, Profile, Put, change, edited
 from core.config import AnyConfig, Evaluation, Pool, Rooms, RoomsFrechet, Scales
 from core.metrics.identity import extractor_sha256
@@ -91,6 +92,19 @@ LONGER: Change = change(
     group="form",
     reading="About the arithmetic that a second D costs.",
 ).replace(short="twice the iterations")
+
+
+def claimed(
+    name: str, expects: str, pairs: Sequence[Comparison], *, metric: str = "a distance of patches", **fields: Any
+) -> Claim:
+    """A claim of pairs, the first one first, that no number of the deck's is compared with: `fields` say whose it is,
+    its margin, and what is to be remarked."""
+    first, *also = pairs
+    of_pairs = {"before": first.before, "after": first.after, "title": first.title, "reading": first.reading}
+    of_deck = {"dataset": "LSUN bedroom", "iterations": None, "comparable_profile": "lsun128"}
+    return Claim.model_validate(
+        {"name": name, "expects": expects, **of_pairs, "also": tuple(also), "metric": metric, **of_deck, **fields}
+    )
 
 
 def against(title: str, after: str, *, before: str = "baseline", series: str | None = PATCH) -> Comparison:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from ablations.answers import ClaimsAnswer, Dense
-from ablations.claims import Claim, Source
+from ablations.claims import Source
 from ablations.schema import Change, Study, Translate, change
 from core.config import (
     Beside,
@@ -23,7 +23,7 @@ from core.config import (
     ResNetDiscriminator,
     StridedDiscriminator,
 )
-from studies.dense import BASE, BASE_TITLE, LONGER, LSUN128_DENSE, MUCH, TWICE, against, cpu_dense
+from studies.dense import BASE, BASE_TITLE, LONGER, LSUN128_DENSE, MUCH, TWICE, against, claimed, cpu_dense
 
 SLIDE = "Advantages compared to traditional GANs"
 DENSE = Source(
@@ -59,6 +59,7 @@ PAID = 1.1
 """What whole images may pay for detail."""
 
 EQUAL_ITERATIONS = against("patches of a quarter, equal iterations", "baseline+separate")
+UNPAID = against("whole images, equal iterations", "baseline+separate", series=None)
 
 STUDY = Study(
     name="dense_patches",
@@ -151,37 +152,30 @@ STUDY = Study(
         LSUN128_DENSE,
     ),
     claims=(
-        Claim(
-            name="detail",
+        claimed(
+            "detail",
             source=DENSE,
             expects="lower",
             margin=MUCH,
-            before=EQUAL_ITERATIONS.before,
-            after=EQUAL_ITERATIONS.after,
-            title=EQUAL_ITERATIONS.title,
-            also=(against("patches of a quarter, equal arithmetic", "baseline+separate", before="baseline+longer"),),
-            metric="a distance of patches",
-            dataset="LSUN bedroom",
-            iterations=None,
-            comparable_profile="lsun128",
+            pairs=(
+                EQUAL_ITERATIONS,
+                against("patches of a quarter, equal arithmetic", "baseline+separate", before="baseline+longer"),
+            ),
             late="the weight of the second discriminator's loss was chosen by this distance on two other seeds, after "
             "a look at one of these",
             remark="The slide gives no number. “Detail” asks for a distance of patches below 1/1.25 of that without "
             "patches, at equal iterations and at about equal arithmetic.",
         ),
-        Claim(
-            name="whole",
+        claimed(
+            "whole",
             expectation=f"Whole images do not pay for it: at most {PAID:g} times as far",
             expects="no_higher",
             margin=PAID,
-            before=against("", "baseline+separate", series=None).before,
-            after=against("", "baseline+separate", series=None).after,
-            title="whole images, equal iterations",
-            also=(against("patches of half of the side, equal iterations", "baseline+separate", series=TWICE),),
+            pairs=(
+                UNPAID,
+                against("patches of half of the side, equal iterations", "baseline+separate", series=TWICE),
+            ),
             metric="FID",
-            dataset="LSUN bedroom",
-            iterations=None,
-            comparable_profile="lsun128",
             late="the weight of the second discriminator's loss was chosen on two other seeds, after a look at one of "
             "these",
         ),

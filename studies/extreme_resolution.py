@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ablations.answers import ClaimsAnswer
-from ablations.claims import Claim, Source
+from ablations.claims import Source
 from ablations.schema import Change, Put, Study, change, edited
 from core.config import (
     AnyConfig,
@@ -41,7 +41,7 @@ from core.config import (
 )
 from core.metrics.identity import extractor_sha256
 from studies.changes_overview import EVERYTHING, QUALITY
-from studies.dense import BASE_TITLE, CPU_ITERATIONS, LONGER, MUCH, against, cpu_dense
+from studies.dense import BASE_TITLE, CPU_ITERATIONS, LONGER, MUCH, against, claimed, cpu_dense
 from studies.dense_patches import WEIGHT
 from studies.profiles import cpu_evaluation
 
@@ -178,15 +178,13 @@ STUDY = Study(
         ),
     ),
     claims=(
-        Claim(
-            name="extreme_scale",
+        claimed(
+            "extreme_scale",
             source=EXTREME,
             expects="lower",
             margin=MUCH,
-            before=BY_EVERY.before,
-            after=BY_EVERY.after,
-            title=BY_EVERY.title,
-            also=(
+            pairs=(
+                BY_EVERY,
                 against(
                     "four Ds and spread frequencies, twice the iterations without",
                     "baseline+octaves_spread",
@@ -201,9 +199,6 @@ STUDY = Study(
                 ),
             ),
             metric="a distance of windows",
-            dataset="LSUN bedroom",
-            iterations=None,
-            comparable_profile="lsun128",
             remark="The slide leaves it to future work and gives no number. Asked is a distance of windows of 1/256 of "
             "the side, as pictures of 4096×4096 have them, below 1/1.25 of that of whole images alone, at equal "
             "iterations, against twice as many, and against the same frequencies without windows. True 16×16 images, "
@@ -211,15 +206,13 @@ STUDY = Study(
             "not yet detail, which the power of the octaves tells. Declared before the first run; the form's "
             "frequencies were changed after a trial of 400 iterations on another seed.",
         ),
-        Claim(
-            name="super_resolution",
+        claimed(
+            "super_resolution",
             source=LOSS,
             expects="lower",
             margin=MUCH,
-            before=BY_LOSS.before,
-            after=BY_LOSS.after,
-            title=BY_LOSS.title,
-            also=(
+            pairs=(
+                BY_LOSS,
                 against(
                     "a second D at 4096×4096, twice the iterations without",
                     "baseline+r4096",
@@ -228,9 +221,6 @@ STUDY = Study(
                 ),
             ),
             metric="a distance of windows",
-            dataset="LSUN bedroom",
-            iterations=None,
-            comparable_profile="lsun128",
             remark="The same of the slide's own loss, a discriminator of dense patches beside that of whole images; "
             "declared before the first run.",
         ),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ablations.answers import Dense, FrontierAnswer
-from ablations.claims import Claim, Source
+from ablations.claims import Source
 from ablations.schema import Change, Study
 from core.config import Critic, Looks
-from studies.dense import BASE, BASE_TITLE, LONGER, LSUN128_DENSE, MUCH, PATCH, against, cpu_dense
+from studies.dense import BASE, BASE_TITLE, LONGER, LSUN128_DENSE, MUCH, PATCH, against, claimed, cpu_dense
 from studies.dense_patches import PATCHES, WEIGHT, form
 from studies.dense_patches import STUDY as DENSE_PATCHES
 
@@ -70,34 +70,22 @@ STUDY = Study(
     report="patches",
     profiles=(cpu_dense(), LSUN128_DENSE),
     claims=(
-        Claim(
-            name="alleviated",
+        claimed(
+            "alleviated",
             source=SLOWER,
             expects="lower",
             margin=1 / 0.85,
-            before=QUARTER.before,
-            after=QUARTER.after,
-            title=QUARTER.title,
-            metric="a distance of patches",
-            dataset="LSUN bedroom",
-            iterations=None,
-            comparable_profile="lsun128",
+            pairs=(QUARTER,),
             late=LATE,
             remark="Asked is a distance of patches of at most 0.85 of that without patches, from a second "
             "discriminator that sees a quarter of the batch; what it computes is in the table of costs.",
         ),
-        Claim(
-            name="kept",
+        claimed(
+            "kept",
             expectation=f"A quarter of the batch keeps what the whole batch gains: at most {MUCH:g} times its distance",
             expects="no_higher",
             margin=MUCH,
-            before=KEPT.before,
-            after=KEPT.after,
-            title=KEPT.title,
-            metric="a distance of patches",
-            dataset="LSUN bedroom",
-            iterations=None,
-            comparable_profile="lsun128",
+            pairs=(KEPT,),
             late=LATE,
         ),
     ),

@@ -13,6 +13,8 @@ above 1.
 
 from __future__ import annotations
 
+from typing import Any
+
 from ablations.answers import ClaimsAnswer, Dense
 from ablations.claims import Claim, Comparison, Source
 from ablations.schema import Put, Study, Translate, change
@@ -26,7 +28,7 @@ from core.config import (
     StridedDiscriminator,
     UniformScale,
 )
-from studies.dense import BASE, LSUN128_DENSE, MUCH, against, cpu_dense
+from studies.dense import BASE, LSUN128_DENSE, MUCH, against, claimed, cpu_dense
 
 WORSE = Source(
     slide="INR natural upsampling vs bilinear upsampling", quote="22 vs 10.7 after 70k iterations on LSUN bedroom"
@@ -50,27 +52,9 @@ def both(title: str, before: tuple[str, ...], after: tuple[str, ...]) -> tuple[C
     return first, second
 
 
-def expected(name: str, words: str, expects: str, pairs: tuple[Comparison, Comparison], **fields: float) -> Claim:
+def expected(name: str, words: str, expects: str, pairs: tuple[Comparison, Comparison], **fields: Any) -> Claim:
     """What we expect of one pair of combinations, by windows of a quarter of the side."""
-    first, second = pairs
-    return Claim.model_validate(
-        {
-            "name": name,
-            "expectation": words,
-            "expects": expects,
-            "before": first.before,
-            "after": first.after,
-            "title": first.title,
-            "reading": first.reading,
-            "also": (second,),
-            "metric": "a distance of patches",
-            "dataset": "LSUN bedroom",
-            "iterations": None,
-            "comparable_profile": "lsun128",
-            "remark": "Declared before the first run.",
-            **fields,
-        }
-    )
+    return claimed(name, expects, pairs, expectation=words, remark="Declared before the first run.", **fields)
 
 
 STUDY = Study(

@@ -7,12 +7,12 @@ is whether growing costs anything, at equal iterations, and what it saves, in ar
 from __future__ import annotations
 
 from ablations.answers import ClaimsAnswer
-from ablations.claims import Claim, Source
+from ablations.claims import Source
 from ablations.schema import Change, Multiply, Put, Study, Translate, change, edited
 from core.config import Evaluation, Growing, Looks, PooledDiscriminator, Rooms, RoomsFrechet
 from core.metrics.identity import extractor_sha256
 from studies.changes_overview import EVERYTHING, QUALITY
-from studies.dense import CPU_ITERATIONS, CPU_MEMORY, UNTUNED, against
+from studies.dense import CPU_ITERATIONS, CPU_MEMORY, UNTUNED, against, claimed
 from studies.profiles import CPU, LSUN128, UNIT_EMISSION, cpu_evaluation
 
 EASIER = Source(slide="Advantages compared to traditional GANs", quote="Progressive growing is easier to incorporate")
@@ -87,18 +87,13 @@ STUDY = Study(
         LSUN128.adjusted(UNIT_EMISSION, title="the deck's scale: 128×128, 70,000 iterations"),
     ),
     claims=(
-        Claim(
-            name="no_worse",
+        claimed(
+            "no_worse",
             expectation=f"A picture that grows ends at most {SAME:g} times as far as one that was always whole",
             expects="no_higher",
             margin=SAME,
-            before=COSTS.before,
-            after=COSTS.after,
-            title=COSTS.title,
+            pairs=(COSTS,),
             metric="FID",
-            dataset="LSUN bedroom",
-            iterations=None,
-            comparable_profile="lsun128",
             remark="The slide says “easier”: nothing is added to an INR-GAN whose picture grows, which no number "
             "tests. What can be asked is whether it costs anything, at equal iterations and less arithmetic. R1 has "
             "one weight for all sizes. Declared before the first run.",

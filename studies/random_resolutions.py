@@ -7,7 +7,7 @@ code of November 2020 has a draft of the second, switched off (`progressive_tran
 from __future__ import annotations
 
 from ablations.answers import ClaimsAnswer
-from ablations.claims import Claim, Source
+from ablations.claims import Source
 from ablations.schema import Change, Put, Study, Translate, change, edited
 from core.config import (
     BetaScale,
@@ -22,7 +22,7 @@ from core.config import (
     View,
 )
 from studies.dense import BASE as DENSE
-from studies.dense import BASE_TITLE, LONGER, LSUN128_DENSE, MUCH, against, cpu_dense
+from studies.dense import BASE_TITLE, LONGER, LSUN128_DENSE, MUCH, against, claimed, cpu_dense
 
 RANDOM = Source(
     slide="Advantages compared to traditional GANs",
@@ -107,25 +107,18 @@ STUDY = Study(
         LSUN128_DENSE,
     ),
     claims=(
-        Claim(
-            name="high_resolution",
+        claimed(
+            "high_resolution",
             source=RANDOM,
             expects="lower",
             margin=MUCH,
-            before=WINDOWS.before,
-            after=WINDOWS.after,
-            title=WINDOWS.title,
-            reading="windows",
-            also=(
+            pairs=(
+                WINDOWS.replace(reading="windows"),
                 against("whole images of a random size", "baseline+sizes").replace(reading="sizes"),
                 against("the same, whole images for twice as long", "baseline+sizes", before="baseline+longer").replace(
                     reading="sizes"
                 ),
             ),
-            metric="a distance of patches",
-            dataset="LSUN bedroom",
-            iterations=None,
-            comparable_profile="lsun128",
             remark="The slide gives no number. Asked is a distance of windows of a quarter of the side, at four times "
             "the resolution of whole images, below 1/1.25 of that without; declared before the first run.",
         ),

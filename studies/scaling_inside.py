@@ -10,10 +10,10 @@ from __future__ import annotations
 from typing import Any
 
 from ablations.answers import ClaimsAnswer, Dense
-from ablations.claims import Claim, Source
+from ablations.claims import Source
 from ablations.schema import Change, Put, Study, Translate, change
 from core.config import MultiScale, ResNetDiscriminator, StridedDiscriminator
-from studies.dense import BASE, BASE_TITLE, LSUN128_DENSE, TWICE, against, cpu_dense
+from studies.dense import BASE, BASE_TITLE, LSUN128_DENSE, TWICE, against, claimed, cpu_dense
 from studies.dense_patches import PATCHES
 
 INSIDE = Source(slide="Deciding upon the contributions", quote="We investigated scaling inside the INR")
@@ -128,31 +128,24 @@ STUDY = Study(
         LSUN128_DENSE,
     ),
     claims=(
-        Claim(
-            name="whole",
+        claimed(
+            "whole",
             expectation="Two scales end nearer to real images than one",
             expects="lower",
-            before=WHOLE.before,
-            after=WHOLE.after,
-            title=WHOLE.title,
+            pairs=(WHOLE,),
             metric="FID",
-            dataset="LSUN bedroom",
-            iterations=None,
-            comparable_profile="lsun128",
             remark="The slide gives neither number nor direction. The paper of 2021 has FIDs of 11.51 and 5.69 at "
             "128×128 for one scale and for two, of other networks than the deck's. Rendering computes less with two, "
             "the hypernetwork more, for the block that joins has another layer: capacities are not matched. Declared "
             "before the first run.",
         ),
-        Claim(
-            name="block",
+        claimed(
+            "block",
             expectation="At which block the denser grid enters hardly matters: less than a factor of 1.15",
             expects="same",
             margin=SAME,
-            before=BLOCK.before,
-            after=BLOCK.after,
-            title=BLOCK.title,
-            also=(
+            pairs=(
+                BLOCK,
                 against(
                     "the same after training on dense patches",
                     "baseline+patches_two",
@@ -160,10 +153,6 @@ STUDY = Study(
                     series=TWICE,
                 ),
             ),
-            metric="a distance of patches",
-            dataset="LSUN bedroom",
-            iterations=None,
-            comparable_profile="lsun128",
             remark="The author of the public code, which makes the grid denser after the first block, recalls that the "
             "block hardly mattered: the expectation is his as well. Windows show half of the side, twice the density. "
             "Declared before the first run.",

@@ -198,18 +198,15 @@ class Config(Node):
             )
 
     def _check_windows(self, at: str, looks: Looks | Critic) -> None:
-        match looks.view:
-            case Beside(patches=patches):
-                pass
-            case Patches() as patches:
-                groups = self.images_of(looks) // math.gcd(self.images_of(looks), GROUP)
-                if patches.whole and not 0 < round(patches.whole * groups) < groups:
-                    raise ValueError(
-                        f"{at}.view.whole is {patches.whole:g}: of {groups} groups of the minibatch's std that is all "
-                        "or none: choose another, or a larger batch"
-                    )
-            case _:
-                return
+        patches = looks.view.patches if isinstance(looks.view, Beside) else looks.view
+        if not isinstance(patches, Patches):
+            return
+        groups = self.images_of(looks) // math.gcd(self.images_of(looks), GROUP)
+        if patches.whole and not 0 < round(patches.whole * groups) < groups:
+            raise ValueError(
+                f"{at}.view.whole is {patches.whole:g}: of {groups} groups of the minibatch's std that is all or none: "
+                "choose another, or a larger batch"
+            )
         if patches.draft and patches.draft.ends and self.inr.footprint:
             raise ValueError(
                 f"{at}.view: points from edge to edge stand for no areas, which inr.footprint is about: leave out one"

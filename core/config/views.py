@@ -79,10 +79,10 @@ class Draft(Node):
 
     With a draft real windows are drawn apart from G's, by workers that load data; without one both are the same.
     `ends`: G's points include both edges of the window, as linspace does, while those of whole images do not.
-    `resampling`: real windows by that filter, and G's by points. `workers`: so many
-    data workers draw the same windows, for each seeds its generator alike. `area`: the scale that is drawn for a
-    real window is its share of the area, for G's of the side. `beyond`: G's offsets are drawn in [0, 1 - low], whatever
-    the scale, so that windows reach beyond the picture.
+    `resampling`: real windows by that filter, and G's by points. `workers`: so many data workers draw the same windows,
+    for each seeds its generator alike. `area`: the scale that is drawn for a real window is its share of the area, for
+    G's of the side. `beyond`: G's offsets are drawn in [0, 1 - low], whatever the scale, so that windows reach beyond
+    the picture.
     """
 
     ends: bool = False

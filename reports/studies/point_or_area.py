@@ -21,6 +21,7 @@ from reports.sections.cost_quality import cost_against_quality
 from reports.sections.scales import detail_by_scale
 from reports.studies.alternatives import combinations
 from reports.tables import Rows
+from reports.verdicts import side_of_one
 from studies.dense import PATCH, TWICE
 from studies.point_or_area import FOOTPRINT, POINTS, SEEN, WHOLE, WINDOWS, named
 
@@ -58,7 +59,7 @@ def finding(report: Report) -> list[str]:
     for words, seen in SETTINGS.items():
         found = crossed(report.results, PATCH, seen)
         if found.together.ratio is not None:
-            said = SAID[side_of(found.together)]
+            said = SAID[side_of_one(found.together)]
             told.append(sentence(f"{said} {words} (interaction ×{interval(found.together)}, n = {found.together.n})"))
     return [*told, *findings.sentences(report), *(f"For {use} {text}" for use, text in advice(report.results))]
 
@@ -87,13 +88,6 @@ class Crossed:
     footprint: tuple[stats.Effect, stats.Effect]
     points: tuple[stats.Effect, stats.Effect]
     together: stats.Effect
-
-
-def side_of(effect: stats.Effect) -> str:
-    """Where the interval of a ratio lies."""
-    if effect.low is None or effect.high is None or effect.low <= 1 <= effect.high:
-        return "unresolved"
-    return "below" if effect.high < 1 else "above"
 
 
 def crossed(results: Results, series: str | None, seen: Sequence[str]) -> Crossed:
@@ -181,7 +175,7 @@ def best_of(results: Results, series: str | None) -> Iterator[str]:
         return
     best, second = ranked[:2]
     over = partial(ratio, results, series, best)
-    told = "told" if side_of(over(second)) != "unresolved" else "not told"
+    told = "told" if side_of_one(over(second)) != "unresolved" else "not told"
     text = f"the least distance has {results.title(best)}"
     text += f" ({means[best].mean:.3g}, n = {means[best].n})"
     text += f"; ×{interval(over(second))} of the next, {results.title(second)}, from which it is {told}"

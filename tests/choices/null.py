@@ -10,7 +10,6 @@ them, in which every difference is chance. One deal is one design; the same runs
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.errors import InputError
-from core.files import write_whole
 from reports import stats
 from reports.results import load
 from reports.stats.sequential import LEVEL
 from studies.click_life import Command, Count
 from studies.looks import looks_up_to
+from tests.choices.records import write
 
 STUDY, VARIANT = "changes_overview", "all"
 VARIANTS, SEEDS = 12, 5
@@ -119,8 +118,7 @@ def main(runs: Path, deals: int) -> None:
         "log_sd": float(np.log(values).std(ddof=1)),
         "values": [float(f"{value:.6g}") for value in values],
     }
-    write_whole(RECORD, (json.dumps(record, indent=1) + "\n").encode())
-    write_whole(RECORD.with_suffix(".md"), page(record).encode())
+    write(RECORD, record, page)
     print(page(record))
 
 

@@ -8,7 +8,6 @@ Of the embedded rooms' version 2. Takes about two minutes of one core.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,12 +19,12 @@ from torch import Tensor
 
 from core.config import PATCH, Octaves, RoomsFrechet
 from core.data import rooms
-from core.files import write_whole
 from core.metrics.measure import build_metric
 from core.metrics.octaves import BANDS, OctavesMeasure
 from core.metrics.patches import Edges
 from core.metrics.protocol import resize_of
 from studies.click_life import Command
+from tests.choices.records import write
 from tests.support.true_windows import POINTS, blurred, elsewhere, empty, held_out, of_enlarged, of_scenes, texture_of
 
 RECORD = Path(__file__).parents[2] / "docs" / "octaves.json"
@@ -215,16 +214,10 @@ def page(record: Mapping[str, Any]) -> str:
     return "\n\n".join(paragraphs) + "\n"
 
 
-def write(record: Mapping[str, Any]) -> None:
-    """The record and the page."""
-    write_whole(RECORD, (json.dumps(record, indent=1) + "\n").encode())
-    write_whole(RECORD.with_suffix(".md"), page(record).encode())
-
-
 @click.command(cls=Command)
 def main() -> None:
     """Records what is read of true windows and of faults."""
-    write(measured())
+    write(RECORD, measured(), page)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,7 @@ geometric means over seeds.
 
 from __future__ import annotations
 
-from math import exp, log
 from pathlib import Path
-from statistics import fmean
 
 import click
 import numpy as np
@@ -20,6 +18,7 @@ import numpy as np
 from ablations.schema import Change, Study, change
 from core.config import Consistency, Critic
 from core.files import write_whole
+from reports import stats
 from reports.results import Results, load
 from studies.click_life import Command
 from studies.dense import BASE, BASE_TITLE, PATCH, TWICE
@@ -68,10 +67,8 @@ def ratios(results: Results, name: str) -> list[float]:
     def values(of: str | None, each: object) -> np.ndarray:
         return results.last(each) if of is None else results.last_of(each, of)  # type: ignore[arg-type]
 
-    return [
-        exp(fmean(log(after / before) for before, after in zip(values(s, base), values(s, variant), strict=True)))
-        for s in MEASURED.values()
-    ]
+    found = [stats.paired_effect(values(s, base), values(s, variant)).ratio for s in MEASURED.values()]
+    return [ratio for ratio in found if ratio is not None]
 
 
 def lines(results: Results) -> list[str]:

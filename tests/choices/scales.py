@@ -8,7 +8,6 @@ trains a generator of the `cpu` profile on a seed that no study uses.
 
 from __future__ import annotations
 
-import json
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -23,13 +22,13 @@ from torch import Tensor
 from core.config import PATCH, Config, Job, RoomsFrechet, Scales
 from core.data import rooms
 from core.events import Evaluated
-from core.files import write_whole
 from core.job import run_job
 from core.metrics.measure import Reading, build_metric
 from core.metrics.protocol import resize_of
 from core.metrics.scales import ScalesMeasure
 from studies.changes_overview import EVERYTHING, STUDY
 from studies.click_life import Command
+from tests.choices.records import write
 from tests.support.true_scenes import (
     ORACLES,
     Answer,
@@ -268,16 +267,10 @@ def page(record: Mapping[str, Any]) -> str:
     return "\n\n".join(paragraphs) + "\n"
 
 
-def write(record: Mapping[str, Any]) -> None:
-    """The record and the page."""
-    write_whole(RECORD, (json.dumps(record, indent=1) + "\n").encode())
-    write_whole(RECORD.with_suffix(".md"), page(record).encode())
-
-
 @click.command(cls=Command)
 def main() -> None:
     """Records what is read of true scenes and of faults."""
-    write(measured())
+    write(RECORD, measured(), page)
 
 
 if __name__ == "__main__":

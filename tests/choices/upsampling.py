@@ -8,7 +8,6 @@ by training scenes, before anything is measured on others.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -21,11 +20,11 @@ from torch import Tensor
 
 from core.config import PAIRS, RoomsFrechet
 from core.data import rooms
-from core.files import write_whole
 from core.metrics.enlarging import AMOUNT, BLUR, CONVENTIONS, METHODS, Convention, Method, interpolated, positions
 from core.metrics.measure import Measure, build_metric
 from core.metrics.super_resolution import SuperResolver, super_resolver
 from studies.click_life import Command
+from tests.choices.records import write
 
 RECORD = Path(__file__).parents[2] / "docs" / "upsampling.json"
 SIDE, FACTOR = 16, 2
@@ -181,16 +180,10 @@ def page(record: Mapping[str, Any]) -> str:
     return "\n\n".join(paragraphs) + "\n"
 
 
-def write(record: Mapping[str, Any]) -> None:
-    """The record and the page."""
-    write_whole(RECORD, (json.dumps(record, indent=1) + "\n").encode())
-    write_whole(RECORD.with_suffix(".md"), page(record).encode())
-
-
 @click.command(cls=Command)
 def main() -> None:
     """Records what enlarged true images read."""
-    write(measured())
+    write(RECORD, measured(), page)
 
 
 if __name__ == "__main__":

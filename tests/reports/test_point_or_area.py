@@ -13,7 +13,8 @@ from reports.page import Table
 from reports.report import Report
 from reports.results import load
 from reports.studies import point_or_area as page
-from reports.studies.point_or_area import advice, crossed, interactions, side_of
+from reports.studies.point_or_area import advice, crossed, interactions
+from reports.verdicts import side_of_one
 from studies.dense import PATCH
 from studies.point_or_area import FOOTPRINT, POINTS, SEEN, STUDY, named
 from tests.support import runs as synthetic
@@ -66,7 +67,7 @@ def test_an_interaction_is_the_ratio_of_two_ratios(monkeypatch: pytest.MonkeyPat
     assert [each.ratio for each in found.footprint] == pytest.approx([0.6, 1.8], rel=1e-3)
     assert [each.ratio for each in found.points] == pytest.approx([0.5, 1.5], rel=1e-3)
     together = found.together
-    assert together.ratio == pytest.approx(3.0, rel=1e-3) and together.n == 4 and side_of(together) == "above"
+    assert together.ratio == pytest.approx(3.0, rel=1e-3) and together.n == 4 and side_of_one(together) == "above"
     logs = np.log(noise)
     half = 3.182446 * logs.std(ddof=1) / 2  # Student's t of 3 degrees of freedom.
     assert np.log([together.low, together.high]) == pytest.approx(np.log(3) + logs.mean() + [-half, half], abs=1e-5)
